@@ -1,0 +1,90 @@
+"""What goes to people: messages and progress on standard error, colour, text tables."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+quiet = False
+debug = False
+color: str | None = None
+
+_BAR_AFTER, _LINE_EVERY = 2.0, 10.0
+
+
+def message(text: str) -> None:
+    """A line on standard error, unless quiet."""
+    if not quiet:
+        error(text)
+
+
+def error(text: str) -> None:
+    """A line on standard error in any case."""
+    if sys.stderr is not None:
+        print(text, file=sys.stderr, flush=True)
+
+
+def rich_console(file: TextIO, width: int | None = None, like: TextIO | None = None) -> Console:
+    """A rich console with our colour rules: `--color` > NO_COLOR > FORCE_COLOR > whether `like` is a terminal."""
+    from rich.console import Console
+
+    if color in ("always", "never"):
+        colored = color == "always"
+    elif os.environ.get("NO_COLOR"):
+        colored = False
+    else:
+        colored = bool(os.environ.get("FORCE_COLOR")) or (like or file).isatty()
+    return Console(
+        file=file, width=width, force_terminal=colored, no_color=not colored, highlight=False, markup=False, emoji=False
+    )
+
+
+class Advance(Protocol):
+    """Takes how much is done in all, words on the state of things, and whether those are a line of their own."""
+
+    def __call__(self, done: int, note: str = "", line: bool = False) -> None: ...
+
+
+@contextmanager
+def progress(what: str, total: int) -> Iterator[Advance]:
+    """Progress on standard error: on a terminal a bar once the work takes long, otherwise a line every ten seconds."""
+    bar: Any = None
+    task: Any = None
+    start = last = time.monotonic()
+
+    shown = ""
+    terminal = sys.stderr is not None and sys.stderr.isatty()
+
+    def advance(done: int, note: str = "", line: bool = False) -> None:
+        nonlocal bar, task, last, shown
+        now = time.monotonic()
+        if quiet:
+            return
+        if not terminal:
+            if line or now - last >= _LINE_EVERY:
+                last = now
+                message(note if line else f"{what}: {done:,} of {total:,} {note}".rstrip())
+            return
+        shown = note or shown
+        if bar is None and now - start > _BAR_AFTER:
+            from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+            columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}")
+            bar = Progress(*columns, TimeRemainingColumn(), console=rich_console(sys.stderr), transient=True)
+            bar.start()
+            task = bar.add_task(what, total=total, note=shown)
+        if bar is not None:
+            bar.update(task, completed=done, note=shown)
+
+    try:
+        yield advance
+    finally:
+        if bar is not None:
+            bar.stop()

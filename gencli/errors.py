@@ -1,0 +1,38 @@
+"""What can go wrong in words for the user. Turning it into an exit status is `app.main`'s."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class GencliError(Exception):
+    """One line that names what was wrong and where, and one line on what to do."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.command = "gencli"
+
+
+class MissingInput(GencliError):  # noqa: N818
+    """Standard input is a terminal and no file was named: the short help is shown instead."""
+
+    def __init__(self) -> None:
+        super().__init__("no input: standard input is a terminal", "name a file or pipe one in")
+
+
+class Terminated(BaseException):
+    """A signal asked the process to end; like KeyboardInterrupt, it passes through `except Exception`."""
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(signal_number)
+        self.status = 128 + signal_number
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """A hint that names the known word nearest to `word`, or all of them."""
+    names = list(known)
+    close = difflib.get_close_matches(word, names, n=1)
+    return f"did you mean {close[0]}?" if close else "known: " + ", ".join(names)

@@ -1,0 +1,184 @@
+"""Options that several commands share, and the decorator that registers a command with them.
+
+A command's settings are a dataclass whose fields are its options (`Annotated[type, typer.Option(...)]`): a parameter
+annotated with such a class stands for all its fields.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import math
+import os
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, get_type_hints
+
+import typer
+from typer.models import ParameterInfo
+
+import gencli
+from gencli import console
+from gencli.errors import GencliError, MissingInput
+
+TableFormat = Literal["table", "parquet", "csv", "json", "md"]
+
+Output = Annotated[
+    str | None,
+    typer.Option("-o", "--output", metavar="FILE", help="Where to write; default: standard output."),
+]
+Seed = Annotated[int, typer.Option(min=0, help="Random numbers are a function of it.")]
+Data = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="DATA", help="Image table: a file, a folder of shards, or - for standard input.", show_default=False
+    ),
+]
+Format = Annotated[
+    TableFormat | None,
+    typer.Option("--format", help="Default: by the file's ending; a table on a terminal, parquet elsewhere."),
+]
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        print(f"gencli {gencli.__version__}")
+        raise typer.Exit
+
+
+def _set_quiet(value: bool) -> None:
+    console.quiet = value
+
+
+def _set_debug(value: bool) -> None:
+    console.debug = value
+
+
+def _set_color(value: str | None) -> None:
+    console.color = value
+
+
+def _set_threads(value: int | None) -> None:
+    if value is not None:  # read by numpy, pyarrow and torch when they are loaded, which is later
+        os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = str(value)
+
+
+Version = Annotated[
+    bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and leave.")
+]
+_COMMON: dict[str, tuple[Any, Any]] = {
+    "threads": (
+        Annotated[
+            int | None,
+            typer.Option(
+                min=1,
+                envvar="GENCLI_THREADS",
+                callback=_set_threads,
+                show_default=False,
+                help="Cores to use; default: OMP_NUM_THREADS, or all.",
+            ),
+        ],
+        None,
+    ),
+    "quiet": (
+        Annotated[
+            bool,
+            typer.Option("-q", "--quiet", envvar="GENCLI_QUIET", callback=_set_quiet, help="No messages, only errors."),
+        ],
+        False,
+    ),
+    "color": (
+        Annotated[
+            Literal["auto", "always", "never"],
+            typer.Option(envvar="GENCLI_COLOR", callback=_set_color, help="Colour in tables and messages."),
+        ],
+        "auto",
+    ),
+    "debug": (
+        Annotated[
+            bool,
+            typer.Option("--debug", envvar="GENCLI_DEBUG", callback=_set_debug, is_eager=True, help="Show tracebacks."),
+        ],
+        False,
+    ),
+    "version": (Version, False),
+}
+
+
+def _parameter(name: str, annotation: Any, default: Any) -> inspect.Parameter:
+    for info in getattr(annotation, "__metadata__", ()):
+        if isinstance(info, ParameterInfo):
+            info.show_envvar = False  # the rule GENCLI_COMMAND_OPTION is said once, in the main help
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _field_default(field: dataclasses.Field[Any]) -> Any:
+    return inspect.Parameter.empty if field.default is dataclasses.MISSING else field.default
+
+
+def command(app: typer.Typer, name: str, **settings: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Registers a function as a command, its dataclass parameters expanded, the common options added.
+
+    Keyword settings go to typer. Numbers that are not finite are refused for every option.
+    """
+
+    def register(function: Callable[..., None]) -> Callable[..., None]:
+        groups: dict[str, type] = {}
+        parameters: list[inspect.Parameter] = []
+        hints = get_type_hints(function, include_extras=True)
+        for parameter in inspect.signature(function).parameters.values():
+            kind = hints[parameter.name]
+            if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
+                parameters.append(_parameter(parameter.name, kind, parameter.default))
+                continue
+            groups[parameter.name] = kind
+            of_fields = get_type_hints(kind, include_extras=True)
+            parameters += [_parameter(f.name, of_fields[f.name], _field_default(f)) for f in dataclasses.fields(kind)]
+        parameters += [_parameter(common, *kind) for common, kind in _COMMON.items()]
+
+        def run(context: typer.Context, **values: Any) -> None:
+            try:
+                call(values)
+            except MissingInput:
+                console.error(_short_help(context))
+                raise typer.Exit(2) from None
+            except GencliError as error:
+                error.command = context.command_path
+                raise
+
+        def call(values: dict[str, Any]) -> None:
+            for key, value in values.items():
+                if isinstance(value, float) and not math.isfinite(value):
+                    option = f"-{key}" if len(key) == 1 else f"--{key.replace('_', '-')}"
+                    raise GencliError(f"{option}: {value} is not a number to compute with", "give a finite number")
+            for common in _COMMON:
+                del values[common]
+            for group, kind in groups.items():
+                values[group] = kind(**{field.name: values.pop(field.name) for field in dataclasses.fields(kind)})
+            function(**values)
+
+        run.__doc__ = function.__doc__
+        context = inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
+        parameters.insert(0, context)
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        app.command(name, **settings)(run)
+        return function
+
+    return register
+
+
+def _short_help(context: typer.Context) -> str:
+    """Usage, purpose and example: the help down to the options."""
+    text = inspect.cleandoc(context.command.help or "").replace("\b\n", "")
+    return f"{context.get_usage()}\n\n{text}\n\nSee {context.command_path} --help."
+
+
+def group(help: str, **settings: Any) -> typer.Typer:
+    """A command made of commands."""
+    app = typer.Typer(help=help, rich_markup_mode=None, add_completion=False, no_args_is_help=True, **settings)
+
+    @app.callback()
+    def options(version: Version = False) -> None:
+        pass
+
+    return app

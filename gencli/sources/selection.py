@@ -1,0 +1,52 @@
+"""Which rows of a table to keep."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gencli.errors import GencliError, nearest
+from gencli.randomness import Draws
+from gencli.tables import ImageTable
+
+
+def select(
+    table: ImageTable, classes: str | None = None, sample: int | None = None, limit: int | None = None, seed: int = 0
+) -> NDArray[np.bool_] | None:
+    """The mask [rows] of rows to keep: of these classes, then a sample of them, then the first ones; None for all.
+
+    Args:
+        classes: names or numbers, separated by commas.
+        sample: how many rows to draw; a row's lot depends on the seed and its identity, so smaller samples are
+            parts of larger ones.
+        limit: how many to keep from the start.
+    """
+    if classes is None and sample is None and limit is None:
+        return None
+    keep = np.ones(table.rows, bool)
+    if classes is not None:
+        keep &= np.isin(table.column("label"), class_numbers(classes, table))
+    if sample is not None:
+        places = np.flatnonzero(keep)
+        lots = Draws(seed, "sample").uniforms(table.column("id")[places])
+        keep[:] = False
+        keep[places[np.argsort(lots, kind="stable")[:sample]]] = True
+    if limit is not None:
+        keep[np.flatnonzero(keep)[limit:]] = False
+    if not keep.any():
+        raise GencliError(f"{table.title}: no row is left", f"--classes {classes} has no rows")
+    return keep
+
+
+def class_numbers(text: str, table: ImageTable) -> list[int]:
+    """The labels of classes given by name or number, separated by commas."""
+    names = table.description.classes
+    numbers = []
+    for word in text.split(","):
+        if word in names:
+            numbers.append(names.index(word))
+        elif word.isdecimal() and int(word) < len(names):
+            numbers.append(int(word))
+        else:
+            raise GencliError(f"{table.title}: no class {word!r}", nearest(word, names))
+    return numbers

@@ -1,0 +1,237 @@
+"""Bytes in and bytes out: standard input and output, spooling, hashing, files that appear complete or not at all.
+
+What the bytes mean lives in `tables` and `tensors`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import os
+import secrets
+import stat
+import sys
+import tempfile
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+from gencli.errors import GencliError, MissingInput
+
+_CHUNK = 1 << 20
+
+
+class Input:
+    """One file or standard input, opened once, seekable, its SHA-256 taken beside the reading.
+
+    Attributes:
+        name: how messages call it: the path as it was given, or `standard input`.
+        path: None for standard input.
+        file: positioned at 0; a pipe was spooled into a temporary file first.
+        size: bytes.
+    """
+
+    def __init__(self, argument: str | None) -> None:
+        self.path = None if argument in (None, "-") else Path(str(argument))
+        self.name = "standard input" if self.path is None else str(argument)
+        raw = _open_standard_input() if self.path is None else _open_path(self.path)
+        self._digest: str | None = None
+        self._hashing: threading.Thread | None = None
+        if stat.S_ISREG(os.fstat(raw.fileno()).st_mode):
+            self.file = raw
+            self._hashing = threading.Thread(target=self._hash, daemon=True)
+            self._hashing.start()
+        else:
+            self.file, self._digest = _spool(raw, self.name)
+        self.size = os.fstat(self.file.fileno()).st_size
+
+    def _hash(self) -> None:
+        digest, position = hashlib.sha256(), 0
+        while chunk := os.pread(self.file.fileno(), _CHUNK, position):
+            digest.update(chunk)
+            position += len(chunk)
+        self._digest = digest.hexdigest()
+
+    @property
+    def sha256(self) -> str:
+        """The content's SHA-256 in hexadecimal; waits for the thread that computes it."""
+        if self._hashing is not None:
+            self._hashing.join()
+        if self._digest is None:
+            raise GencliError(f"{self.name}: cannot be read to its end", "check the file and the disk")
+        return self._digest
+
+    def expect(self, kind: str, start: bytes, end: bytes = b"") -> None:
+        """Refuses what does not start and end as a file of this `kind` does, in the words of a pipeline."""
+        head = os.pread(self.file.fileno(), len(start), 0)
+        if self.size == 0:
+            raise GencliError(f"{self.name}: empty, not {kind}", _upstream(self, "wrote nothing"))
+        if head != start:
+            raise GencliError(f"{self.name}: not {kind} (it starts with {head!r})", f"give it a {kind} file")
+        if self.size < len(start) + len(end) or os.pread(self.file.fileno(), len(end), self.size - len(end)) != end:
+            raise GencliError(f"{self.name}: cut short, no {kind} footer", _upstream(self, "did not finish"))
+
+    def same_file(self, status: os.stat_result) -> bool:
+        """Whether this input lies where `status` says."""
+        return os.path.samestat(os.fstat(self.file.fileno()), status)
+
+
+def open_inputs(argument: str | None) -> list[Input]:
+    """The input that a command's argument names: a file, standard input, or a folder of Parquet shards by name."""
+    if argument in (None, "-") or not os.path.isdir(str(argument)):
+        return [Input(argument)]
+    shards = sorted(Path(str(argument)).glob("*.parquet"))
+    if not shards:
+        raise GencliError(f"{argument}: a folder without *.parquet files", "name a file, or the folder that holds them")
+    return [Input(str(shard)) for shard in shards]
+
+
+def _upstream(source: Input, did: str) -> str:
+    return f"the command before it in the pipe {did}" if source.path is None else f"what made it {did}; make it again"
+
+
+def _open_standard_input() -> BinaryIO:
+    if sys.stdin is None:
+        raise GencliError("standard input is closed", "name a file or pipe one in")
+    if sys.stdin.isatty():
+        raise MissingInput
+    return os.fdopen(os.dup(sys.stdin.fileno()), "rb", buffering=0)
+
+
+def _open_path(path: Path) -> BinaryIO:
+    try:
+        return open(path, "rb", buffering=0)
+    except FileNotFoundError:
+        raise GencliError(f"{path}: no such file", "check the name and the folder") from None
+    except OSError as error:
+        raise GencliError(f"{path}: cannot be read: {error.strerror}", "check its permissions") from None
+
+
+def _spool(pipe: BinaryIO, name: str) -> tuple[BinaryIO, str]:
+    """A pipe's bytes in an unlinked temporary file, since Parquet's footer is last; and their SHA-256."""
+    digest, buffer = hashlib.sha256(), memoryview(bytearray(_CHUNK))
+    spool: BinaryIO = tempfile.TemporaryFile(buffering=0)  # type: ignore[assignment]  # noqa: SIM115
+    with contextlib.suppress(ImportError, AttributeError, OSError):
+        import fcntl
+
+        fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, _CHUNK)  # fewer switches between writer and reader
+    try:
+        while count := pipe.readinto(buffer):  # type: ignore[attr-defined]
+            digest.update(buffer[:count])
+            rest = buffer[:count]
+            while rest:
+                rest = rest[spool.write(rest) :]
+    except OSError as error:
+        where = f"spooling {name} to {tempfile.gettempdir()}: {error.strerror}"
+        raise GencliError(where, "free some space, or set TMPDIR to a larger disk") from None
+    return spool, digest.hexdigest()
+
+
+class Output(io.RawIOBase):
+    """Bytes on their way to standard output or a file, committed whole or not at all.
+
+    A file is written beside its place, synced and renamed; anything that is no regular file (a pipe, /dev/null) is
+    written directly. After `mute` nothing more goes out: pyarrow closes a valid footer even when a writer fails, and
+    the reader must not take that for the whole table.
+
+    Raises:
+        GencliError: the place cannot be written, or is one of `inputs`.
+        BrokenPipeError: the reader went away.
+    """
+
+    def __init__(self, destination: str | None, inputs: Iterable[Input] = ()) -> None:
+        self._muted = False
+        self._temporary: Path | None = None
+        self.path = None if destination in (None, "-") else Path(os.path.realpath(str(destination)))
+        self.name = "standard output" if self.path is None else str(destination)
+        if self.path is None:
+            if sys.stdout is None:
+                raise GencliError("standard output is closed", "name a file with -o")
+            sys.stdout.flush()
+            self._fd = os.dup(sys.stdout.fileno())
+        else:
+            self._fd = self._open(self.path)
+        self._refuse_input(inputs)
+
+    def _refuse_input(self, inputs: Iterable[Input]) -> None:
+        status = os.fstat(self._fd)
+        if self.path is not None and self._temporary is not None and self.path.exists():
+            status = self.path.stat()
+        if stat.S_ISREG(status.st_mode) and any(source.same_file(status) for source in inputs):
+            self.abort()
+            raise GencliError(f"{self.name}: the output is the input", "write to another file, then rename it")
+
+    def _open(self, path: Path) -> int:
+        try:
+            if path.exists() and not path.is_file():
+                if path.is_dir():
+                    raise GencliError(f"{self.name}: a folder, not a file", "name a file in it")
+                return os.open(path, os.O_WRONLY)
+            if path.exists() and not os.access(path, os.W_OK):
+                raise PermissionError(13, "Permission denied")
+            self._temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+            fd = os.open(self._temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+            if path.exists():
+                os.fchmod(fd, stat.S_IMODE(path.stat().st_mode))
+            return fd
+        except OSError as error:
+            raise GencliError(f"{self.name}: cannot be written: {error.strerror}", "check the folder") from None
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: object) -> int:
+        view = memoryview(data).cast("B")  # type: ignore[arg-type]
+        rest = view if not self._muted else view[:0]
+        try:
+            while rest:
+                rest = rest[os.write(self._fd, rest) :]
+        except BrokenPipeError:
+            self._muted = True
+            raise
+        except OSError as error:
+            self._muted = True
+            raise GencliError(f"{self.name}: {error.strerror}", "nothing was kept; free some space") from None
+        return len(view)
+
+    def mute(self) -> None:
+        """Lets nothing more out."""
+        self._muted = True
+
+    def commit(self) -> None:
+        """Makes what was written durable and gives it its name."""
+        if self._temporary is not None and self.path is not None:
+            try:
+                os.fsync(self._fd)
+                os.rename(self._temporary, self.path)
+            except OSError as error:
+                self.abort()
+                raise GencliError(f"{self.name}: {error.strerror}", "nothing was kept; free some space") from None
+            self._temporary = None
+        os.close(self._fd)
+
+    def abort(self) -> None:
+        """Removes what was written."""
+        self.mute()
+        os.close(self._fd)
+        if self._temporary is not None:
+            self._temporary.unlink(missing_ok=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.commit()
+        else:
+            self.abort()
+
+
+def is_terminal(destination: str | None) -> bool:
+    """Whether a command's output goes to a terminal."""
+    return destination in (None, "-") and sys.stdout is not None and sys.stdout.isatty()

@@ -1,0 +1,318 @@
+"""The image table: its schema, rows in, rows out; and small result tables as Parquet.
+
+Columns `id` int64, `image` fixed-size binary (height·width·channels values, row-major, channels last), `label` int64,
+`label_true` int64 once labels were corrupted. What the data set is stands in the schema's key `gencli`, how the file
+was made in the footer's key `gencli.provenance`, written when the file closes. `sources` reads tables made elsewhere.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from gencli import provenance
+from gencli.errors import GencliError
+from gencli.stream import Input, Output
+
+_DESCRIPTION = b"gencli"
+_GROUP_ROWS, _GROUP_BYTES = 1000, 16 << 20
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a data set is.
+
+    Attributes:
+        name, split: of the source; they enter the rows' identities.
+        classes: the classes' names, by label.
+        shape: height, width, channels.
+        dtype: of the image's values, `uint8` or `float32`.
+    """
+
+    name: str
+    split: str
+    classes: tuple[str, ...]
+    shape: tuple[int, int, int]
+    dtype: str = "uint8"
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one image."""
+        return int(np.prod(self.shape)) * np.dtype(self.dtype).itemsize
+
+    @property
+    def group_rows(self) -> int:
+        """Rows of a row group: 1,000, fewer where images are large."""
+        return max(1, min(_GROUP_ROWS, _GROUP_BYTES // self.row_bytes))
+
+    def schema(self, columns: tuple[str, ...] = ("id", "image", "label")) -> pa.Schema:
+        """The table's schema, the description in its metadata and the shape in the image field's."""
+        facts = {"shape": ",".join(map(str, self.shape)), "dtype": self.dtype}
+        image = pa.field("image", pa.binary(self.row_bytes), nullable=False, metadata=facts)
+        fields = [image if name == "image" else pa.field(name, pa.int64(), nullable=False) for name in columns]
+        return pa.schema(fields, {_DESCRIPTION: json.dumps(asdict(self), ensure_ascii=False)})
+
+
+class ImageTable(Protocol):
+    """Rows of images and labels from anywhere, in batches.
+
+    Attributes:
+        title: how messages call it.
+        rows: how many.
+        made: its provenance, None for data from elsewhere.
+        inputs: the files it is read from.
+    """
+
+    @property
+    def title(self) -> str: ...
+    @property
+    def description(self) -> Description: ...
+    @property
+    def schema(self) -> pa.Schema: ...
+    @property
+    def rows(self) -> int: ...
+    @property
+    def made(self) -> provenance.Step | None: ...
+    @property
+    def inputs(self) -> Sequence[Input]: ...
+
+    def column(self, name: str) -> NDArray[np.int64]:
+        """One whole int64 column, without reading images."""
+        ...
+
+    def batches(self, keep: NDArray[np.bool_] | None = None) -> Iterator[pa.RecordBatch]:
+        """The rows in order, or those that the mask `keep` [rows] marks."""
+        ...
+
+
+def sources(table: ImageTable, role: str) -> list[provenance.Step]:
+    """The table's files as inputs of a step."""
+    return [
+        provenance.source(role, file.sha256, table.made and read_provenance(open_parquet(file)), file.path)
+        for file in table.inputs
+    ]
+
+
+class FileTable:
+    """An image table in the files of one data set."""
+
+    def __init__(self, inputs: list[Input], files: list[pq.ParquetFile], description: Description) -> None:
+        self.title = inputs[0].name if len(inputs) == 1 else f"{inputs[0].name} and {len(inputs) - 1} more"
+        self.description = description
+        self.rows = sum(file.metadata.num_rows for file in files)
+        self.made = read_provenance(files[0])
+        stored = files[0].schema_arrow
+        fixed = description.schema(("id", "image", "label"))
+        fields = [fixed.field(f.name) if f.name in fixed.names else f.remove_metadata() for f in stored]
+        self.schema = pa.schema(fields, fixed.metadata)
+        self.inputs, self._files = inputs, files
+        for source, file in zip(inputs, files, strict=True):
+            if not file.schema_arrow.equals(stored):
+                raise GencliError(f"{source.name}: other columns than {inputs[0].name}", "a folder is one data set")
+
+    def column(self, name: str) -> NDArray[np.int64]:
+        parts = [file.read(columns=[name]).column(0) for file in self._files]
+        return np.concatenate([self._whole(part, name).to_numpy() for part in parts])
+
+    def batches(self, keep: NDArray[np.bool_] | None = None) -> Iterator[pa.RecordBatch]:
+        start = 0
+        for file in self._files:
+            for batch in file.iter_batches(self.description.group_rows):
+                stop = start + batch.num_rows
+                if keep is None or keep[start:stop].any():
+                    checked = self._check(batch, start)
+                    yield checked if keep is None else checked.filter(pa.array(keep[start:stop]))
+                start = stop
+
+    def _whole(self, column: pa.ChunkedArray | pa.Array, name: str, start: int = 0) -> pa.ChunkedArray | pa.Array:
+        if column.null_count:
+            row = start + pc.index(column.is_null(), True).as_py()
+            raise GencliError(f"{self.title}: row {row}: no {name}", f"every row needs a value in `{name}`")
+        return column
+
+    def _check(self, batch: pa.RecordBatch, start: int) -> pa.RecordBatch:
+        columns = []
+        for field in self.schema:
+            column = batch.column(field.name)
+            if field.name in ("id", "image", "label", "label_true"):
+                column = self._whole(column, field.name, start)
+            if field.name in ("label", "label_true"):
+                check_labels(column.to_numpy(), len(self.description.classes), self.title, field.name, start)
+            if column.type != field.type:
+                column = self._fixed(column, start)
+            columns.append(column)
+        return pa.RecordBatch.from_arrays(columns, schema=self.schema)
+
+    def _fixed(self, column: pa.Array, start: int) -> pa.Array:
+        lengths = pc.call_function("binary_length", [column]).to_numpy()
+        wrong = np.flatnonzero(lengths != self.description.row_bytes)
+        if len(wrong):
+            raise GencliError(
+                f"{self.title}: row {start + wrong[0]}: an image of {lengths[wrong[0]]} bytes, "
+                f"where {_shape(self.description)} takes {self.description.row_bytes}",
+                "all images of a table have one size",
+            )
+        return column.cast(pa.binary(self.description.row_bytes))
+
+
+class MemoryTable:
+    """An image table that a source made in memory."""
+
+    made = None
+    inputs: tuple[Input, ...] = ()
+
+    def __init__(self, title: str, description: Description, images: NDArray[Any], labels: NDArray[np.int64]) -> None:
+        self.title, self.description, self.rows = title, description, len(labels)
+        self.schema = description.schema()
+        ids = identities(description.name, description.split, 0, self.rows)
+        arrays = [pa.array(ids), pack(images), pa.array(labels)]
+        self._rows = pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+
+    def column(self, name: str) -> NDArray[np.int64]:
+        return self._rows.column(name).to_numpy()
+
+    def batches(self, keep: NDArray[np.bool_] | None = None) -> Iterator[pa.RecordBatch]:
+        yield self._rows if keep is None else self._rows.filter(pa.array(keep))
+
+
+class TableWriter:
+    """Writes an image table: row groups of one size whatever batches come in, the provenance when it closes."""
+
+    def __init__(self, output: Output, schema: pa.Schema, description: Description) -> None:
+        self._output, self._schema, self._group = output, schema, description.group_rows
+        self._waiting: list[pa.RecordBatch] = []
+        self._waiting_rows = self.rows = 0
+        self._writer = pq.ParquetWriter(
+            output,
+            schema,
+            compression="none",
+            use_dictionary=["label"],  # pyright: ignore[reportArgumentType]
+            write_statistics=["label"],  # pyright: ignore[reportArgumentType]
+        )
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Takes rows of the schema, in order."""
+        self._waiting.append(batch)
+        self._waiting_rows += batch.num_rows
+        self.rows += batch.num_rows
+        while self._waiting_rows >= self._group:
+            self._flush(self._group)
+
+    def _flush(self, rows: int) -> None:
+        table = pa.Table.from_batches(self._waiting, self._schema)
+        self._writer.write_table(table.slice(0, rows), row_group_size=self._group)
+        self._waiting_rows -= rows
+        self._waiting = table.slice(rows).to_batches() if self._waiting_rows else []
+
+    def close(self, made: provenance.Step) -> None:
+        """Writes what waits, and the footer."""
+        if self._waiting_rows:
+            self._flush(self._waiting_rows)
+        self._writer.add_key_value_metadata({provenance.KEY: provenance.encode(made, rows=self.rows)})
+        self._writer.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self._output.mute()
+            self._writer.close()
+
+
+def open_parquet(source: Input) -> pq.ParquetFile:
+    """Opens one Parquet file.
+
+    Raises:
+        GencliError: not Parquet, cut short, damaged, or not the rows that its provenance promises.
+    """
+    source.expect("Parquet", b"PAR1", b"PAR1")
+    try:
+        file = pq.ParquetFile(source.file, pre_buffer=False)
+    except (pa.ArrowException, OSError) as error:
+        raise GencliError(f"{source.name}: damaged Parquet: {_first_line(error)}", "make the file again") from None
+    promised = _footer(file).get("rows", file.metadata.num_rows)
+    if promised != file.metadata.num_rows:
+        raise GencliError(
+            f"{source.name}: {file.metadata.num_rows} rows, where its provenance promises {promised}",
+            "make the file again",
+        )
+    return file
+
+
+def read_description(file: pq.ParquetFile) -> Description | None:
+    """What a table says of its data set; None where it says nothing."""
+    text = (file.schema_arrow.metadata or {}).get(_DESCRIPTION)
+    if text is None:
+        return None
+    facts = json.loads(text)
+    return Description(facts["name"], facts["split"], tuple(facts["classes"]), tuple(facts["shape"]), facts["dtype"])
+
+
+def read_provenance(file: pq.ParquetFile) -> provenance.Step | None:
+    """How the file was made; None for files from elsewhere."""
+    return _footer(file).get("step")
+
+
+def _footer(file: pq.ParquetFile) -> dict[str, Any]:
+    return json.loads((file.metadata.metadata or {}).get(provenance.KEY.encode(), b"{}"))
+
+
+def check_labels(labels: NDArray[np.int64], classes: int, title: str, name: str = "label", start: int = 0) -> None:
+    """Refuses labels outside 0 … classes−1, naming the first such row."""
+    wrong = np.flatnonzero((labels < 0) | (labels >= classes))
+    if len(wrong):
+        raise GencliError(
+            f"{title}: row {start + wrong[0]}: {name} {labels[wrong[0]]} is not one of the {classes} classes",
+            f"labels run from 0 to {classes - 1}; leave such rows out first",
+        )
+
+
+def identities(name: str, split: str, start: int, stop: int) -> NDArray[np.int64]:
+    """[stop − start] int64: a row's place in the source, with a hash of name and split in the high 31 bits."""
+    import hashlib
+
+    digest = hashlib.sha256(f"{name}\0{split}".encode()).digest()
+    return np.arange(start, stop, dtype=np.int64) | (int.from_bytes(digest[:4], "big") >> 1) << 32
+
+
+def pack(images: NDArray[Any]) -> pa.Array:
+    """[n, height, width, channels] as n fixed-size binary values, without a copy where it is contiguous."""
+    flat = np.ascontiguousarray(images)
+    size = flat[0].nbytes
+    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(size), len(flat), [None, pa.py_buffer(flat)])
+
+
+def unpack(batch: pa.RecordBatch, description: Description) -> NDArray[Any]:
+    """The batch's images, [n, height, width, channels] of the description's dtype; read-only, no copy."""
+    column = batch.column("image")
+    values = np.frombuffer(column.buffers()[1], description.dtype)
+    size = int(np.prod(description.shape))
+    return values[column.offset * size :][: len(column) * size].reshape(-1, *description.shape)
+
+
+def write_rows(output: Output, table: pa.Table, made: provenance.Step) -> None:
+    """Writes a small table (results, histories) with its provenance."""
+    writer = pq.ParquetWriter(output, table.schema, compression="none")
+    writer.write_table(table)
+    writer.add_key_value_metadata({provenance.KEY: provenance.encode(made, rows=table.num_rows)})
+    writer.close()
+
+
+def _shape(description: Description) -> str:
+    return "×".join(map(str, description.shape))
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -1,0 +1,1 @@
+"""Fitting a network by gradient descent: the settings, the loop, the history."""
