@@ -69,8 +69,12 @@ def write_result(
     step: Callable[[], Step],
     inputs: Sequence[Input] = (),
     title: str | None = None,
+    below: str = "",
 ) -> None:
-    """Writes a result table: `form`, or by the file's ending, or text on a terminal and Parquet elsewhere."""
+    """Writes a result table: `form`, or by the file's ending, or text on a terminal and Parquet elsewhere.
+
+    `below` follows the table where that is text.
+    """
     form = form or result_format(destination)
     if form == "parquet":
         if is_terminal(destination):
@@ -80,7 +84,7 @@ def write_result(
         return
     width = shutil.get_terminal_size().columns if is_terminal(destination) else None
     with Output(destination, inputs) as output:
-        output.write(render(rows, form, title, width).encode())
+        output.write((render(rows, form, title, width) + below).encode())
 
 
 def result_format(destination: str | None) -> TableFormat:
@@ -122,7 +126,8 @@ def _text(rows: pa.Table, title: str | None, caption: str | None, width: int | N
 
     table = Table(title=title, caption=caption, box=box.SIMPLE_HEAD, title_justify="left", caption_justify="left")
     for field in rows.schema:
-        table.add_column(field.name.replace("_", " "), justify="right" if _numeric(field.type) else "left")
+        number = _numeric(field.type)
+        table.add_column(field.name.replace("_", "\n" if number else " "), justify="right" if number else "left")
     for cells in _cells(rows):
         table.add_row(*cells)
     page = io.StringIO()

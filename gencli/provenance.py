@@ -59,7 +59,7 @@ def command_line(made: Step) -> str:
     names = [entry["name"] for entry in made["inputs"] if "name" in entry and entry["name"] != "-"]
     words = ["gencli", *made["command"].split(), *names]
     for option, value in made["arguments"].items():
-        flag = f"-{option}" if len(option) == 1 else f"--{option}"
+        flag = f"-{option}" if len(option) == 1 else f"--{option.replace('_', '-')}"
         if value is True:
             words.append(flag)
         elif value is not None and value is not False:

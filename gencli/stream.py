@@ -74,6 +74,10 @@ class Input:
         if self.size < len(start) + len(end) or os.pread(self.file.fileno(), len(end), self.size - len(end)) != end:
             raise GencliError(f"{self.name}: cut short, no {kind} footer", _upstream(self, "did not finish"))
 
+    def starts(self, start: bytes, position: int = 0) -> bool:
+        """Whether these bytes stand at `position`."""
+        return os.pread(self.file.fileno(), len(start), position) == start
+
     def same_file(self, status: os.stat_result) -> bool:
         """Whether this input lies where `status` says."""
         return os.path.samestat(os.fstat(self.file.fileno()), status)

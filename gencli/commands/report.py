@@ -1,11 +1,131 @@
-"""`gencli report`: tables and figures of histories and results."""
+"""`gencli report`: tables and figures of histories and results, and how a file was made."""
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Literal
+
 import typer
+
+from gencli.options import Output, TableFormat, command
+
+if TYPE_CHECKING:
+    from gencli.stream import Input
+
+_FIGURES = {".png": "png", ".svg": "svg", ".pdf": "pdf"}
+
+Files = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="FILE...", help="Histories and results, or - for standard input.", show_default=False
+    ),
+]  # fmt: skip
 
 
 def register(app: typer.Typer) -> None:
-    from gencli.options import command
+    command(app, "report")(report)
 
-    command(app, "report")(lambda: None)
+
+def report(
+    files: Files = None,
+    *,
+    table: Annotated[
+        Literal["runs", "classes"] | None,
+        typer.Option(help="A row a run, or a row a class; default: runs where a history is given."),
+    ] = None,
+    fitted_at: Annotated[
+        float, typer.Option(min=0, max=1, help="Train accuracy that counts as fitted, for epochs_to_fit.")
+    ] = 0.99,
+    curves: Annotated[bool, typer.Option("--curves", help="Draw learning curves in text, below the table.")] = False,
+    figure: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Draw learning curves to a .png, .svg or .pdf file.")
+    ] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="History column to draw, repeatable; default: train_accuracy and test_accuracy.",
+            show_default=False,
+        ),
+    ] = None,
+    provenance: Annotated[
+        bool, typer.Option("--provenance", help="Instead: how each file was made, one line a step.")
+    ] = False,
+    form: Annotated[
+        TableFormat | None, typer.Option("--format", help="Default: by the file's ending, otherwise table.")
+    ] = None,
+    output: Output = None,
+) -> None:
+    """Tables and learning curves of histories and results.
+
+    Reads what gencli train --history and gencli eval wrote (with --provenance any gencli file); writes a table:
+    a row a run with its network, data, corruption, train and test accuracy and epochs to fit, or a row a class.
+    Settings in which the runs differ get a column each.
+
+    \b
+    Example:
+      gencli data digits | gencli train --arch mlp-1x512 --epochs 10 \\
+        --history history.parquet -o model.safetensors
+      gencli report history.parquet --curves --figure curves.png
+    """
+    from pathlib import Path
+
+    from gencli import outputs, stream
+    from gencli.errors import GencliError
+    from gencli.provenance import encode, source, step
+    from gencli.reporting import classes, documents, runs
+    from gencli.reporting import curves as drawing
+
+    inputs = [stream.Input(name) for name in files or ["-"]]
+    if provenance:
+        _write_text(output, "".join(f"{line}\n" for each in inputs for line in _steps(each, len(inputs) > 1)), inputs)
+        return
+    image_form = None if figure is None else _FIGURES.get(Path(figure).suffix.lower())
+    if figure is not None and image_form is None:
+        raise GencliError(f"--figure: {figure}: not a .png, .svg or .pdf file", "the ending says which to draw")
+    form = form or ("table" if output in (None, "-") else outputs.result_format(output))
+    if curves and form != "table":
+        raise GencliError("--curves: text does not go with other formats", "leave --format out, or use --figure")
+    read = [documents.read(each) for each in inputs]
+    histories = [document for document in read if document.kind == "history"]
+    panels = drawing.panels(histories, metric) if histories else []
+    if (curves or figure or metric) and not panels:
+        raise GencliError(f"{inputs[0].name}: no history, so no curves", "give what `gencli train --history` wrote")
+    results = [document for document in read if document.kind == "result"]
+    table = table or ("runs" if histories else "classes")
+    if table == "classes" and not results:
+        raise GencliError(f"{inputs[0].name}: no result, so no classes", "give what `gencli eval` wrote")
+    rows = runs.runs_table(read, fitted_at) if table == "runs" else classes.classes_table(results)
+    used = [source("file", each.sha256, document.made, each.path) for each, document in zip(inputs, read, strict=True)]
+    arguments = {"table": table, "fitted_at": fitted_at, "metric": metric and ",".join(metric)}
+    made = step("report", arguments, used, ["pyarrow", "matplotlib"])
+    if figure is not None and image_form is not None:
+        with stream.Output(figure, inputs) as file:
+            file.write(drawing.image(panels, image_form, encode(made).decode()))
+    below = drawing.text(panels, shutil.get_terminal_size().columns) if curves else ""
+    outputs.write_result(rows, output, form, lambda: made, inputs, below=below)
+
+
+def _steps(file: Input, several: bool) -> Iterator[str]:
+    """How a gencli file was made, a line a step; the lines of further inputs stand deeper."""
+    from gencli import provenance
+    from gencli.errors import GencliError
+    from gencli.tables import open_parquet, read_provenance
+    from gencli.tensors import read_metadata
+
+    made = read_metadata(file).get("step") if file.starts(b"{", 8) else read_provenance(open_parquet(file))
+    if made is None:
+        raise GencliError(f"{file.name}: no provenance", "only files that gencli wrote say how they were made")
+    if several:
+        yield f"# {file.name}"
+    for step, depth in provenance.walk(made):
+        versions = ", ".join(f"{name} {version}" for name, version in step["versions"].items())
+        yield f"{'  ' * depth}{provenance.command_line(step)}  # {versions}"
+
+
+def _write_text(destination: str | None, text: str, inputs: list[Input]) -> None:
+    from gencli.stream import Output
+
+    with Output(destination, inputs) as output:
+        output.write(text.encode())

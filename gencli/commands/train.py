@@ -37,7 +37,7 @@ def train(
 
     Reads an image table; writes a model (safetensors) and, with --history, its training history. Images are
     divided by 255 and whitened, each by itself. A history's train figures are means over the epoch's own steps;
-    on the last row, and with --until-train-accuracy on all, they are measured after the epoch.
+    on the last row, and with --measure-train on all, they are measured after the epoch.
 
     \b
     Example:

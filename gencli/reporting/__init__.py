@@ -1,0 +1,1 @@
+"""Tables and figures of training histories and results."""

@@ -20,7 +20,7 @@ def choose(name: str) -> torch.device:
         name = next(kind for kind, there in present.items() if there)
     if not present[name]:
         raise GencliError(f"--device: no {name} here", f"there is {', '.join(k for k, t in present.items() if t)}")
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats itself only with a fixed workspace
-    torch.use_deterministic_algorithms(True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # pyright: ignore[reportAttributeAccessIssue]
+    if name == "cuda":  # on a CPU torch's choices repeat themselves already, and the call loads the compiler: 2 s
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats itself with a fixed workspace
+        torch.use_deterministic_algorithms(True)
     return torch.device(name)

@@ -24,8 +24,8 @@ from gencli.training.settings import Settings
 class Epoch:
     """One row of a training history.
 
-    `train_*` and the three after the learning rate are means over the epoch's own steps, each row as it was visited,
-    unless they were measured after the epoch: on the last row always, on every row where training stops at an accuracy.
+    `train_*` and the three after the learning rate are means over the epoch's own steps, each row as it was visited;
+    on the last row, and on all with `measure_train`, they are measured after the epoch in evaluation mode.
 
     Attributes:
         epoch: from 1.
@@ -118,7 +118,7 @@ def fit(
             )
         network.eval()
         last = number == settings.epochs
-        if last or settings.until_train_accuracy is not None:
+        if last or settings.measure_train or settings.until_train_accuracy is not None:
             measured = predict(network, rows)
             train_loss, predicted = measured.mean_loss, measured.predicted
         accuracy, clean, memorized, recovered = fractions(predicted, rows.labels, rows.labels_true)

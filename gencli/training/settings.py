@@ -25,9 +25,15 @@ class Settings:
             min=0,
             max=1,
             metavar="A",
-            help="Stop once the training rows are fitted so well; measured after every epoch.",
+            help="Stop once so much of the training rows is fitted; implies --measure-train.",
         ),
     ] = None
+    measure_train: Annotated[
+        bool,
+        typer.Option(
+            "--measure-train", help="Measure the training rows after every epoch; otherwise on the way, and at the end."
+        ),
+    ] = False
     seed: Annotated[
         int, typer.Option(min=0, help="Initialization and order are functions of it, by separate streams.")
     ] = 0

@@ -1,0 +1,40 @@
+# make demo     a network memorizes random labels, in about a minute
+# make test     the tests
+# make check    ruff, pyright, import-linter
+# make bench    ratios against peers, measured in one run
+# make docs     man pages and completions
+# Each sets up .venv first where it is missing.
+
+SHELL := bash
+.SHELLFLAGS := -o pipefail -c
+PYTHON ?= python3
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+unexport PYTHONUNBUFFERED PYTHONPATH
+
+.PHONY: demo test check bench docs
+.DELETE_ON_ERROR:
+
+demo: .venv/installed
+	@$(MAKE) --no-print-directory -f gencli/recipes/demo.mk OUT=build/demo
+
+test: .venv/dev
+	pytest
+
+check: .venv/dev
+	ruff check .
+	ruff format --check .
+	pyright
+	lint-imports
+
+bench: .venv/dev
+	python -m tests.benchmarks
+
+.venv/installed: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "gencli needs Python 3.11 or newer: make PYTHON=python3.11")'
+	$(PYTHON) -m venv .venv
+	pip install --quiet --editable .
+	touch $@
+
+.venv/dev: .venv/installed
+	pip install --quiet --editable '.[dev,bench]'
+	touch $@

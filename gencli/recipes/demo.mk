@@ -1,0 +1,39 @@
+# The randomization test of Zhang et al. 2017 in miniature: one network and four versions of the same real digits.
+# make -f demo.mk OUT=folder
+
+SHELL := bash
+.SHELLFLAGS := -o pipefail -c
+OUT ?= demo
+TRAIN := gencli train -q --arch mlp-1x512 --lr 0.1 --epochs 400 --until-train-accuracy 1
+RUNS := true half random shuffled
+
+.PHONY: demo
+.DELETE_ON_ERROR:
+
+demo: $(RUNS:%=$(OUT)/%.parquet)
+	gencli report $^ --fitted-at 1 --curves --figure $(OUT)/curves.png
+	gencli report --provenance $(OUT)/half.safetensors
+	gencli data digits | gencli corrupt random-labels -q -p 0.5 | gencli eval $(OUT)/half.safetensors --format table
+	@echo 'The learning curves as a picture: $(OUT)/curves.png'
+
+$(OUT)/test:
+	mkdir -p $@
+	gencli data digits --split test -o $@/test.parquet
+	gencli corrupt shuffled-pixels $@/test.parquet -o $@/shuffled.parquet
+
+$(OUT)/true.parquet: | $(OUT)/test
+	gencli data digits \
+	  | $(TRAIN) --eval-data $(OUT)/test/test.parquet --history $@ -o $(OUT)/true.safetensors
+
+$(OUT)/half.parquet: | $(OUT)/test
+	gencli data digits | gencli corrupt random-labels -p 0.5 \
+	  | $(TRAIN) --eval-data $(OUT)/test/test.parquet --history $@ -o $(OUT)/half.safetensors
+
+$(OUT)/random.parquet: | $(OUT)/test
+	gencli data digits | gencli corrupt random-labels -p 1 \
+	  | $(TRAIN) --eval-data $(OUT)/test/test.parquet --history $@ -o $(OUT)/random.safetensors
+
+# the images of train and test move alike: one permutation under one seed
+$(OUT)/shuffled.parquet: | $(OUT)/test
+	gencli data digits | gencli corrupt shuffled-pixels \
+	  | $(TRAIN) --eval-data $(OUT)/test/shuffled.parquet --history $@ -o $(OUT)/shuffled.safetensors

@@ -1,0 +1,91 @@
+"""Histories and results as read from their files, and what their provenance says of the run behind them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pyarrow as pa
+
+from gencli import provenance, tables
+from gencli.errors import GencliError
+from gencli.provenance import Step
+from gencli.stream import Input
+
+_COLUMNS = {"history": ("epoch", "train_loss", "train_accuracy"), "result": ("label", "name", "n", "accuracy", "loss")}
+
+
+@dataclass(frozen=True)
+class Document:
+    """A training history or a result table.
+
+    Attributes:
+        title: its file.
+        rows: a row an epoch, or a row a class and the overall row.
+        made: its provenance; None where it was lost.
+    """
+
+    kind: Literal["history", "result"]
+    title: str
+    rows: pa.Table
+    made: Step | None
+
+    @property
+    def training(self) -> Step | None:
+        """The step that trained the network behind it."""
+        if self.kind == "history" or self.made is None:
+            return self.made
+        return next((entry.get("step") for entry in self.made["inputs"] if entry["role"] == "model"), None)
+
+    @property
+    def data(self) -> dict[str, Any] | None:
+        """The input that a result was measured on."""
+        inputs = [] if self.made is None else self.made["inputs"]
+        return next((entry for entry in inputs if entry["role"] == "data"), None)
+
+    @property
+    def run(self) -> str:
+        """The same for documents of one training run: its settings and training data, or the file where these are lost."""
+        step = self.training
+        if step is None:
+            return self.title
+        trained_on = [entry for entry in step["inputs"] if entry["role"] == "data"]
+        return json.dumps([step["arguments"], step["versions"], trained_on], sort_keys=True)
+
+
+def read(source: Input) -> Document:
+    """Reads a history or a result.
+
+    Raises:
+        GencliError: the file is neither, or has no rows.
+    """
+    file = tables.open_parquet(source)
+    names = set(file.schema_arrow.names)
+    for kind in ("history", "result"):
+        if names.issuperset(_COLUMNS[kind]):
+            if file.metadata.num_rows == 0:
+                raise GencliError(f"{source.name}: a {kind} without rows", "make it again")
+            return Document(kind, source.name, file.read(), tables.read_provenance(file))
+    raise GencliError(
+        f"{source.name}: neither a history nor a result; its columns are {', '.join(file.schema_arrow.names)}",
+        "give what `gencli train --history` or `gencli eval` wrote",
+    )
+
+
+def data_name(entry: dict[str, Any] | None) -> str:
+    """What an input is called: its data set and split, or the name of a foreign file."""
+    if entry is None:
+        return ""
+    if "step" not in entry:
+        return entry["name"]
+    first = next(step for step, depth in provenance.walk(entry["step"]) if depth == 0)
+    arguments = first["arguments"]
+    name = arguments.get("name") or first["command"].removeprefix("data ")
+    return f"{name} {arguments.get('split') or ''}".strip()
+
+
+def corruptions(entry: dict[str, Any] | None) -> list[Step]:
+    """The corruptions on the way to an input, earliest first."""
+    made = None if entry is None else entry.get("step")
+    return [step for step, depth in provenance.walk(made) if depth == 0 and step["command"].startswith("corrupt ")]
