@@ -38,3 +38,7 @@ bench: .venv/dev
 .venv/dev: .venv/installed
 	pip install --quiet --editable '.[dev,bench]'
 	touch $@
+
+docs: .venv/dev
+	rm -f man/*.1
+	python -m gencli.reference

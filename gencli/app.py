@@ -7,14 +7,13 @@ reader of standard output went away.
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections.abc import Sequence
-from types import FrameType
+from importlib import import_module
 from typing import TYPE_CHECKING
 
-from gencli import console
-from gencli.errors import GencliError, Terminated
+from gencli import console, signals
+from gencli.errors import GencliError
 
 if TYPE_CHECKING:
     import typer
@@ -36,68 +35,83 @@ is GENCLI_TRAIN_BATCH_SIZE. Exit status: 0 it worked, 1 a check failed,
 """
 
 
+_PURPOSES = {
+    "data": "Bring data in as an image table.",
+    "corrupt": "Damage a data set in exact, repeatable ways.",
+    "train": "Fit a network by stochastic gradient descent.",
+    "eval": "Accuracy and loss per class, learned or memorized.",
+    "report": "Tables and learning curves of histories and results.",
+}
+
+
 def command_tree() -> TyperGroup:
     """The whole command line."""
     import typer
 
-    from gencli.commands import corrupt, data, eval, report, train
-    from gencli.options import group
+    from gencli.options import LazyGroup, group
 
-    app = group(_HELP, context_settings={"auto_envvar_prefix": "GENCLI", "help_option_names": ["-h", "--help"]})
-    app.add_typer(data.app, name="data")
-    app.add_typer(corrupt.app, name="corrupt")
-    for module in (train, eval, report):
-        module.register(app)
-    tree = typer.main.get_group(app)
-    tree.commands = {name: tree.commands[name] for name in ("data", "corrupt", "train", "eval", "report")}
-    return tree
+    class Commands(LazyGroup):
+        def purposes(self) -> dict[str, str]:
+            return _PURPOSES
+
+        def load(self, name: str) -> typer.Typer:
+            return import_module(f"gencli.commands.{name}").app
+
+    settings = {"auto_envvar_prefix": "GENCLI", "help_option_names": ["-h", "--help"]}
+    return typer.main.get_group(group(_HELP, cls=Commands, context_settings=settings))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command line and returns its exit status."""
-    signal.signal(signal.SIGTERM, _terminate)
-    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # nohup ignores it
-        signal.signal(signal.SIGHUP, _terminate)
-    try:
-        status = _run(list(sys.argv[1:] if arguments is None else arguments))
-        sys.stdout.flush()
-        return status
-    except KeyboardInterrupt:
-        return 130
-    except Terminated as ended:
-        return ended.status
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is still buffered has nowhere to go
-        return 141
-
-
-def _terminate(number: int, frame: FrameType | None) -> None:
-    raise Terminated(number)
+    with signals.handled():
+        try:
+            return _run(list(sys.argv[1:] if arguments is None else arguments))
+        except BrokenPipeError:
+            _drop_buffered(1, 2)
+            return 141
 
 
 def _run(arguments: list[str]) -> int:
     import typer
 
     try:
-        with command_tree().make_context("gencli", arguments) as context:
-            context.command.invoke(context)
-        return 0
-    except typer.Exit as left:
-        return left.exit_code
+        return _invoke(arguments)
     except typer.TyperException as wrong:
         return _usage(wrong)
     except GencliError as wrong:
         _explain(wrong.command, wrong.message, wrong.hint)
-    except MemoryError as wrong:
-        _explain("gencli", f"out of memory {wrong}".rstrip(), "take fewer rows or smaller batches")
     except BrokenPipeError:
         raise
     except OSError as wrong:
+        _drop_buffered(1)
         where = f"{wrong.filename}: " if wrong.filename else ""
         _explain("gencli", f"{where}{wrong.strerror or wrong}", "check the file and the disk")
     except Exception as wrong:
-        _explain("gencli", f"unexpected {type(wrong).__name__}: {wrong}", "--debug shows where; please report it")
+        if isinstance(wrong, MemoryError) or "can't allocate memory" in str(wrong):  # torch's is a RuntimeError
+            _explain("gencli", f"out of memory: {wrong}".rstrip(": "), "take fewer rows, or a smaller network or batch")
+        else:
+            _explain("gencli", f"unexpected {type(wrong).__name__}: {wrong}", "--debug shows where; please report it")
     return 2
+
+
+def _invoke(arguments: list[str]) -> int:
+    import typer
+
+    status = 0
+    try:
+        with command_tree().make_context("gencli", arguments) as context:
+            context.command.invoke(context)
+    except typer.Exit as left:
+        status = left.exit_code
+    if sys.stdout is not None:
+        sys.stdout.flush()
+    return status
+
+
+def _drop_buffered(*descriptors: int) -> None:
+    """What is still buffered for these has nowhere to go; at its end Python would try again, and complain."""
+    for descriptor in descriptors:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
 
 
 def _explain(command: str, message: str, hint: str) -> None:
@@ -105,9 +119,9 @@ def _explain(command: str, message: str, hint: str) -> None:
         import traceback
 
         traceback.print_exc()
-    console.error(f"{command}: {message}")
+    console.error(console.printable(f"{command}: {message}"))
     if hint:
-        console.error(f"  {hint}")
+        console.error(console.printable(f"  {hint}"))
 
 
 def _usage(wrong: typer.TyperException) -> int:

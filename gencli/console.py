@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
+from gencli import signals
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -31,8 +33,13 @@ def error(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
 
-def rich_console(file: TextIO, width: int | None = None, like: TextIO | None = None) -> Console:
-    """A rich console with our colour rules: `--color` > NO_COLOR > FORCE_COLOR > whether `like` is a terminal."""
+def printable(text: str) -> str:
+    """One line of text: what files and arguments hold must not steer the terminal."""
+    return "".join(character if character.isprintable() else "�" for character in text)
+
+
+def rich_console(file: TextIO, width: int | None = None, terminal: bool = False) -> Console:
+    """A rich console with our colour rules: `--color` > NO_COLOR > FORCE_COLOR > whether it goes to a terminal."""
     from rich.console import Console
 
     if color in ("always", "never"):
@@ -40,10 +47,11 @@ def rich_console(file: TextIO, width: int | None = None, like: TextIO | None = N
     elif os.environ.get("NO_COLOR"):
         colored = False
     else:
-        colored = bool(os.environ.get("FORCE_COLOR")) or (like or file).isatty()
+        colored = terminal or bool(os.environ.get("FORCE_COLOR"))
     return Console(
-        file=file, width=width, force_terminal=colored, no_color=not colored, highlight=False, markup=False, emoji=False
-    )
+        file=file, width=width, force_terminal=terminal or colored, color_system="auto" if colored else None,
+        no_color=not colored, highlight=False, markup=False, emoji=False,
+    )  # fmt: skip
 
 
 class Advance(Protocol):
@@ -77,8 +85,10 @@ def progress(what: str, total: int) -> Iterator[Advance]:
             from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
             columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}")
-            bar = Progress(*columns, TimeRemainingColumn(), console=rich_console(sys.stderr), transient=True)
+            to = rich_console(sys.stderr, terminal=True)
+            bar = Progress(*columns, TimeRemainingColumn(), console=to, transient=True)
             bar.start()
+            signals.before_dying(lambda: os.write(2, b"\x1b[?25h\n"))  # the bar hides the cursor
             task = bar.add_task(what, total=total, note=shown)
         if bar is not None:
             bar.update(task, completed=done, note=shown)

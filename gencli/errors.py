@@ -23,14 +23,6 @@ class MissingInput(GencliError):  # noqa: N818
         super().__init__("no input: standard input is a terminal", "name a file or pipe one in")
 
 
-class Terminated(BaseException):
-    """A signal asked the process to end; like KeyboardInterrupt, it passes through `except Exception`."""
-
-    def __init__(self, signal_number: int) -> None:
-        super().__init__(signal_number)
-        self.status = 128 + signal_number
-
-
 def nearest(word: str, known: Iterable[str]) -> str:
     """A hint that names the known word nearest to `word`, or all of them."""
     names = list(known)

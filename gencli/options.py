@@ -10,10 +10,11 @@ import dataclasses
 import inspect
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, get_type_hints
 
 import typer
+from typer.core import TyperGroup
 from typer.models import ParameterInfo
 
 import gencli
@@ -63,7 +64,14 @@ def _set_threads(value: int | None) -> None:
 
 
 Version = Annotated[
-    bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and leave.")
+    bool,
+    typer.Option(
+        "--version",
+        callback=_show_version,
+        is_eager=True,
+        allow_from_autoenv=False,  # others set GENCLI_VERSION to a version
+        help="Print the version and leave.",
+    ),
 ]
 _COMMON: dict[str, tuple[Any, Any]] = {
     "threads": (
@@ -115,10 +123,10 @@ def _field_default(field: dataclasses.Field[Any]) -> Any:
     return inspect.Parameter.empty if field.default is dataclasses.MISSING else field.default
 
 
-def command(app: typer.Typer, name: str, **settings: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Registers a function as a command, its dataclass parameters expanded, the common options added.
 
-    Keyword settings go to typer. Numbers that are not finite are refused for every option.
+    Numbers that are not finite are refused for every option.
     """
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
@@ -161,7 +169,7 @@ def command(app: typer.Typer, name: str, **settings: Any) -> Callable[[Callable[
         parameters.insert(0, context)
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-        app.command(name, **settings)(run)
+        app.command(name)(run)
         return function
 
     return register
@@ -171,6 +179,39 @@ def _short_help(context: typer.Context) -> str:
     """Usage, purpose and example: the help down to the options."""
     text = inspect.cleandoc(context.command.help or "").replace("\b\n", "")
     return f"{context.get_usage()}\n\n{text}\n\nSee {context.command_path} --help."
+
+
+class LazyGroup(TyperGroup):
+    """A command made of commands that are loaded when they are called: the help needs only names and purposes.
+
+    Building all of them takes a third of the time that importing typer takes, and grows with every command.
+    """
+
+    def purposes(self) -> Mapping[str, str]:
+        """One line on each command, by name."""
+        raise NotImplementedError
+
+    def load(self, name: str) -> typer.Typer:
+        """The app of a command."""
+        raise NotImplementedError
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(self.purposes())
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        known = cmd_name in self.purposes()
+        for name in [cmd_name] if known else self.purposes():  # all of them, so that the nearest can be named
+            self.commands[name] = typer.main.get_command(self.load(name))
+        return self.commands[cmd_name] if known else None
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(self.purposes().items()))
+
+
+def single() -> typer.Typer:
+    """An app for one command."""
+    return typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
 def group(help: str, **settings: Any) -> typer.Typer:

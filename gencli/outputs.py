@@ -7,21 +7,21 @@ import io
 import json
 import math
 import shutil
-import sys
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from gencli import console, tables
-from gencli.errors import GencliError
 from gencli.options import TableFormat
 from gencli.provenance import Step
 from gencli.stream import Input, Output, is_terminal
-from gencli.tables import ImageTable, TableWriter
+from gencli.tables import Batches, TableWriter
 
 _ENDINGS: dict[str, TableFormat] = {
     ".parquet": "parquet", ".csv": "csv", ".json": "json", ".md": "md", ".txt": "table"
@@ -30,36 +30,45 @@ _PREVIEW_ROWS = 10
 
 
 def write_images(
-    table: ImageTable, destination: str | None, step: Callable[[], Step], keep: NDArray[np.bool_] | None = None
+    table: Batches, destination: str | None, step: Callable[[], Step], keep: NDArray[np.bool_] | None = None
 ) -> None:
     """Writes the rows of a table that `keep` marks, with `step()`, asked for when all rows are read, as provenance."""
     total = table.rows if keep is None else int(keep.sum())
     if is_terminal(destination):
-        _preview(table, keep, total)
+        _preview(table, destination, keep, total)
         return
     with (
         Output(destination, table.inputs) as output,
         TableWriter(output, table.schema, table.description) as writer,
         console.progress("rows", total) as advance,
     ):
-        for batch in table.batches(keep):
+        for batch in _ahead(table.batches(keep)):
             writer.write(batch)
             advance(writer.rows)
         writer.close(step())
 
 
-def _preview(table: ImageTable, keep: NDArray[np.bool_] | None, total: int) -> None:
+def _ahead(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The same batches, the next one made while this one is used."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, batches, None)
+        while (batch := coming.result()) is not None:
+            coming = pool.submit(next, batches, None)
+            yield batch
+
+
+def _preview(table: Batches, destination: str | None, keep: NDArray[np.bool_] | None, total: int) -> None:
     """An image table on a terminal: its first rows, with the class names, and what it is."""
     first = next(table.batches(keep)).slice(0, _PREVIEW_ROWS)
-    what = f"{table.description.dtype} {'×'.join(map(str, table.description.shape))}"
-    columns = {
-        name: [what] * first.num_rows if name == "image" else first.column(name).to_pylist()
-        for name in first.schema.names
-    }
-    columns["name"] = [table.description.classes[label] for label in columns["label"]]
-    dataset = f"{table.description.name} {table.description.split}".strip()
+    description = table.description
+    what = f"{description.dtype} {'×'.join(map(str, description.shape))}"
+    names = [description.classes[label] for label in first.column("label").to_pylist()]
+    image = first.schema.get_field_index("image")
+    rows = pa.Table.from_batches([first]).set_column(image, "image", pa.array([what] * first.num_rows))
+    dataset = f"{description.name} {description.split}".strip()
     more = f"{total:,} rows of {dataset}; write them with -o FILE, or into a pipe"
-    sys.stdout.write(_text(pa.table(columns), None, more, None))
+    with Output(destination) as output:
+        output.write(_text(rows.append_column("name", pa.array(names)), None, more, _width(destination)).encode())
 
 
 def write_result(
@@ -75,27 +84,49 @@ def write_result(
 
     `below` follows the table where that is text.
     """
+    with open_result(destination, form, inputs) as write:
+        write(rows, step, title, below)
+
+
+class WriteResult(Protocol):
+    """Writes the rows with their provenance, which is asked for then; the rest is for text."""
+
+    def __call__(self, rows: pa.Table, step: Callable[[], Step], title: str | None = None, below: str = "") -> None: ...
+
+
+@contextmanager
+def open_result(
+    destination: str | None, form: TableFormat | None, inputs: Sequence[Input] = ()
+) -> Iterator[WriteResult]:
+    """Opens a result's place, or refuses it, before the work; gives what `write_result` does once there are rows."""
     form = form or result_format(destination)
-    if form == "parquet":
-        if is_terminal(destination):
-            raise GencliError("Parquet would go to the terminal", "name a file with -o, or leave --format out")
-        with Output(destination, inputs) as output:
-            tables.write_rows(output, rows, step())
-        return
-    width = shutil.get_terminal_size().columns if is_terminal(destination) else None
-    with Output(destination, inputs) as output:
-        output.write((render(rows, form, title, width) + below).encode())
+    with Output(destination, inputs, binary=form == "parquet") as output:
+
+        def write(rows: pa.Table, step: Callable[[], Step], title: str | None = None, below: str = "") -> None:
+            if form == "parquet":
+                tables.write_rows(output, rows, step())
+            else:
+                output.write((render(rows, form, title, _width(destination)) + below).encode())
+
+        yield write
+
+
+def _width(destination: str | None) -> int | None:
+    return shutil.get_terminal_size().columns if is_terminal(destination) else None
 
 
 def result_format(destination: str | None) -> TableFormat:
     """The format a destination asks for by itself."""
-    if destination in (None, "-"):
-        return "table" if is_terminal(destination) else "parquet"
-    return _ENDINGS.get(Path(str(destination)).suffix, "parquet")
+    if is_terminal(destination):
+        return "table"
+    return _ENDINGS.get(Path(destination or "-").suffix, "parquet")
 
 
 def render(rows: pa.Table, form: TableFormat, title: str | None = None, width: int | None = None) -> str:
-    """A table as text. JSON is one array of row objects; JSON and CSV hold full numbers, null and empty for none."""
+    """A table as text. JSON is one array of row objects; JSON and CSV hold full numbers, null and empty for none.
+
+    `width` is the terminal's that it is for, None for another place.
+    """
     if form == "json":
         objects = [{name: _finite(value) for name, value in row.items()} for row in rows.to_pylist()]
         return json.dumps(objects, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
@@ -124,15 +155,16 @@ def _text(rows: pa.Table, title: str | None, caption: str | None, width: int | N
     from rich import box
     from rich.table import Table
 
+    title, caption = (text and console.printable(text) for text in (title, caption))
     table = Table(title=title, caption=caption, box=box.SIMPLE_HEAD, title_justify="left", caption_justify="left")
     for field in rows.schema:
         number = _numeric(field.type)
-        table.add_column(field.name.replace("_", "\n" if number else " "), justify="right" if number else "left")
+        header = console.printable(field.name).replace("_", "\n" if number else " ")
+        table.add_column(header, justify="right" if number else "left")
     for cells in _cells(rows):
         table.add_row(*cells)
     page = io.StringIO()
-    printer = console.rich_console(page, width or 10_000, like=sys.stdout)
-    printer.print(table)
+    console.rich_console(page, width or 10_000, terminal=width is not None).print(table)
     return "\n".join(line.rstrip() for line in page.getvalue().splitlines()) + "\n"
 
 
@@ -148,8 +180,7 @@ def _cell(value: Any) -> str:
         return f"{value:.2e}" if small or abs(value) >= 1e6 else f"{value:.4f}"
     if isinstance(value, int):
         return str(value) if abs(value) >= 1 << 40 else f"{value:,}"
-    # control characters in names must not reach the terminal
-    return "".join(character if character.isprintable() else "�" for character in str(value))
+    return console.printable(str(value))
 
 
 def _finite(value: Any) -> Any:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from importlib import metadata
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,15 @@ import gencli
 KEY = "gencli.provenance"
 
 Step = dict[str, Any]
+_POSITIONAL = ("data", "model", "file")
+_DEPTH = 600  # of JSON; a step takes three levels, and Python's reader and writer end at a thousand
 
 
 def step(
     command: str, arguments: Mapping[str, Any], inputs: Sequence[Step] = (), packages: Sequence[str] = ("pyarrow",)
 ) -> Step:
     """One step: the command's words, its arguments by option name, its inputs (see `source`), `packages`' versions."""
-    versions = {"gencli": gencli.__version__} | {package: metadata.version(package) for package in packages}
+    versions = {"gencli": gencli.__version__} | {package: import_module(package).__version__ for package in packages}
     return {"command": command, "arguments": dict(arguments), "versions": versions, "inputs": list(inputs)}
 
 
@@ -38,6 +40,52 @@ def source(role: str, sha256: str, made: Step | None, path: Path | None) -> Step
 def encode(made: Step, **facts: Any) -> bytes:
     """The footer's text: the step, and facts such as the number of rows that the file must have."""
     return json.dumps({**facts, "step": made}, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def decode(text: str | bytes) -> dict[str, Any]:
+    """What `encode` wrote, or a model's metadata.
+
+    Raises:
+        ValueError: something else.
+    """
+    facts = parse(text)
+    if "step" in facts and not _is_step(facts["step"]):
+        raise ValueError("its provenance has the wrong form")
+    return facts
+
+
+def parse(text: str | bytes) -> dict[str, Any]:
+    """A JSON object that a file holds. A file may hold anything: what comes back can be written again.
+
+    Raises:
+        ValueError: not JSON, no object, or nested too deep.
+    """
+    try:
+        facts = json.loads(text)
+        if not isinstance(facts, dict) or _depth(facts) > _DEPTH:
+            raise ValueError("not an object, or nested too deep")
+        json.dumps(facts, ensure_ascii=False).encode()  # lone surrogates
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+    return facts
+
+
+def _depth(value: Any) -> int:
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return 1 + max(map(_depth, parts), default=0)
+
+
+def _is_step(value: Any) -> bool:
+    kinds = {"command": str, "arguments": dict, "versions": dict, "inputs": list}
+    return _has(value, kinds) and all(
+        _has(entry, {"role": str, "sha256": str})
+        and (_is_step(entry["step"]) if "step" in entry else _has(entry, {"name": str}))
+        for entry in value["inputs"]
+    )
+
+
+def _has(value: Any, kinds: Mapping[str, type]) -> bool:
+    return isinstance(value, dict) and all(isinstance(value.get(key), kind) for key, kind in kinds.items())
 
 
 def times(made: Step | None, command: str) -> int:
@@ -56,12 +104,14 @@ def walk(made: Step | None, depth: int = 0) -> Iterator[tuple[Step, int]]:
 
 def command_line(made: Step) -> str:
     """The step as one would type it, its foreign inputs by name."""
-    names = [entry["name"] for entry in made["inputs"] if "name" in entry and entry["name"] != "-"]
-    words = ["gencli", *made["command"].split(), *names]
+    words = ["gencli", *made["command"].split()]
+    for entry in made["inputs"]:
+        if entry.get("name", "-") != "-":
+            words += [entry["name"]] if entry["role"] in _POSITIONAL else [f"--{entry['role']}", entry["name"]]
     for option, value in made["arguments"].items():
         flag = f"-{option}" if len(option) == 1 else f"--{option.replace('_', '-')}"
         if value is True:
             words.append(flag)
         elif value is not None and value is not False:
-            words += [flag, f"{value:g}" if isinstance(value, float) else str(value)]
+            words += [flag, f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)]
     return shlex.join(words)

@@ -55,6 +55,7 @@ class Draws:
 
     def __init__(self, seed: int, *purpose: str | int) -> None:
         self._rows = _split(derive(seed, "rows", *purpose))
+        self._uniforms = _split(derive(seed, "uniforms", *purpose))
         self._shared = _split(derive(seed, "shared", *purpose))
 
     def words(self, ids: NDArray[np.int64], count: int) -> NDArray[np.uint32]:
@@ -62,8 +63,8 @@ class Draws:
         return _words(ids, count, self._rows)
 
     def uniforms(self, ids: NDArray[np.int64]) -> NDArray[np.float64]:
-        """[rows] float64, uniform on the 2⁵³ multiples of 2⁻⁵³ in [0, 1)."""
-        high, low = self.words(ids, 2).astype(np.uint64).T
+        """[rows] float64, uniform on the 2⁵³ multiples of 2⁻⁵³ in [0, 1); independent of `words`."""
+        high, low = _words(ids, 2, self._uniforms).astype(np.uint64).T
         return ((high << _SHIFT | low) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
     def permutation(self, size: int) -> NDArray[np.int64]:

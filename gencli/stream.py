@@ -19,6 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
+from gencli import signals
 from gencli.errors import GencliError, MissingInput
 
 _CHUNK = 1 << 20
@@ -38,6 +39,8 @@ class Input:
         self.path = None if argument in (None, "-") else Path(str(argument))
         self.name = "standard input" if self.path is None else str(argument)
         raw = _open_standard_input() if self.path is None else _open_path(self.path)
+        if raw.isatty():
+            raise MissingInput
         self._digest: str | None = None
         self._hashing: threading.Thread | None = None
         if stat.S_ISREG(os.fstat(raw.fileno()).st_mode):
@@ -50,10 +53,11 @@ class Input:
 
     def _hash(self) -> None:
         digest, position = hashlib.sha256(), 0
-        while chunk := os.pread(self.file.fileno(), _CHUNK, position):
-            digest.update(chunk)
-            position += len(chunk)
-        self._digest = digest.hexdigest()
+        with contextlib.suppress(OSError):
+            while chunk := os.pread(self.file.fileno(), _CHUNK, position):
+                digest.update(chunk)
+                position += len(chunk)
+            self._digest = digest.hexdigest()
 
     @property
     def sha256(self) -> str:
@@ -67,12 +71,20 @@ class Input:
     def expect(self, kind: str, start: bytes, end: bytes = b"") -> None:
         """Refuses what does not start and end as a file of this `kind` does, in the words of a pipeline."""
         head = os.pread(self.file.fileno(), len(start), 0)
+        if self.size == 0 and self._is_standard_output():
+            raise GencliError(
+                f"{self.name}: empty: it is the output too, and `>` empties a file before the command runs",
+                "write to another file, then rename it; -o refuses such a mistake",
+            )
         if self.size == 0:
             raise GencliError(f"{self.name}: empty, not {kind}", _upstream(self, "wrote nothing"))
         if head != start:
             raise GencliError(f"{self.name}: not {kind} (it starts with {head!r})", f"give it a {kind} file")
         if self.size < len(start) + len(end) or os.pread(self.file.fileno(), len(end), self.size - len(end)) != end:
             raise GencliError(f"{self.name}: cut short, no {kind} footer", _upstream(self, "did not finish"))
+
+    def _is_standard_output(self) -> bool:
+        return sys.stdout is not None and self.same_file(os.fstat(sys.stdout.fileno()))
 
     def starts(self, start: bytes, position: int = 0) -> bool:
         """Whether these bytes stand at `position`."""
@@ -100,8 +112,6 @@ def _upstream(source: Input, did: str) -> str:
 def _open_standard_input() -> BinaryIO:
     if sys.stdin is None:
         raise GencliError("standard input is closed", "name a file or pipe one in")
-    if sys.stdin.isatty():
-        raise MissingInput
     return os.fdopen(os.dup(sys.stdin.fileno()), "rb", buffering=0)
 
 
@@ -111,27 +121,45 @@ def _open_path(path: Path) -> BinaryIO:
     except FileNotFoundError:
         raise GencliError(f"{path}: no such file", "check the name and the folder") from None
     except OSError as error:
-        raise GencliError(f"{path}: cannot be read: {error.strerror}", "check its permissions") from None
+        raise GencliError(f"{path}: cannot be read: {error.strerror}", "name a file that can be read") from None
 
 
 def _spool(pipe: BinaryIO, name: str) -> tuple[BinaryIO, str]:
     """A pipe's bytes in an unlinked temporary file, since Parquet's footer is last; and their SHA-256."""
     digest, buffer = hashlib.sha256(), memoryview(bytearray(_CHUNK))
-    spool: BinaryIO = tempfile.TemporaryFile(buffering=0)  # type: ignore[assignment]  # noqa: SIM115
     with contextlib.suppress(ImportError, AttributeError, OSError):
         import fcntl
 
         fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, _CHUNK)  # fewer switches between writer and reader
+    os.set_blocking(pipe.fileno(), True)  # a pipe that another process made non-blocking would seem to end
     try:
-        while count := pipe.readinto(buffer):  # type: ignore[attr-defined]
+        spool: BinaryIO = tempfile.TemporaryFile(buffering=0)  # type: ignore[assignment]  # noqa: SIM115
+        while count := _read(pipe, buffer, name):
             digest.update(buffer[:count])
             rest = buffer[:count]
             while rest:
                 rest = rest[spool.write(rest) :]
     except OSError as error:
-        where = f"spooling {name} to {tempfile.gettempdir()}: {error.strerror}"
+        where = f"{name}: cannot be spooled to a temporary file: {error.strerror}"
         raise GencliError(where, "free some space, or set TMPDIR to a larger disk") from None
     return spool, digest.hexdigest()
+
+
+def _read(pipe: BinaryIO, buffer: memoryview, name: str) -> int:
+    try:
+        return pipe.readinto(buffer)  # type: ignore[attr-defined]
+    except OSError as error:
+        raise GencliError(f"{name}: cannot be read: {error.strerror}", "name a file or pipe one in") from None
+
+
+_partial: set[Path] = set()  # temporary files; no signal leaves one behind
+_writing: list[Output] = []
+
+
+@signals.before_dying
+def _remove_partial() -> None:
+    for path in _partial:
+        path.unlink(missing_ok=True)
 
 
 class Output(io.RawIOBase):
@@ -141,16 +169,23 @@ class Output(io.RawIOBase):
     written directly. After `mute` nothing more goes out: pyarrow closes a valid footer even when a writer fails, and
     the reader must not take that for the whole table.
 
+    Args:
+        destination: a path; `-` or None is standard output.
+        inputs: what is read; none of them may be the destination.
+        binary: refuses a terminal.
+
     Raises:
-        GencliError: the place cannot be written, or is one of `inputs`.
+        GencliError: the place cannot be written, is one of `inputs`, or is being written already.
         BrokenPipeError: the reader went away.
     """
 
-    def __init__(self, destination: str | None, inputs: Iterable[Input] = ()) -> None:
+    def __init__(self, destination: str | None, inputs: Iterable[Input] = (), binary: bool = False) -> None:
         self._muted = False
         self._temporary: Path | None = None
-        self.path = None if destination in (None, "-") else Path(os.path.realpath(str(destination)))
+        self.path = None if destination in (None, "-") else Path(str(destination))
         self.name = "standard output" if self.path is None else str(destination)
+        if binary and is_terminal(destination):
+            raise GencliError(f"{self.name}: binary would go to the terminal", "name a file, or write into a pipe")
         if self.path is None:
             if sys.stdout is None:
                 raise GencliError("standard output is closed", "name a file with -o")
@@ -158,25 +193,32 @@ class Output(io.RawIOBase):
             self._fd = os.dup(sys.stdout.fileno())
         else:
             self._fd = self._open(self.path)
-        self._refuse_input(inputs)
+        _writing.append(self)
+        self._refuse_collisions(inputs)
 
-    def _refuse_input(self, inputs: Iterable[Input]) -> None:
+    def _refuse_collisions(self, inputs: Iterable[Input]) -> None:
         status = os.fstat(self._fd)
-        if self.path is not None and self._temporary is not None and self.path.exists():
+        if self._temporary is not None and self.path is not None and self.path.exists():
             status = self.path.stat()
         if stat.S_ISREG(status.st_mode) and any(source.same_file(status) for source in inputs):
             self.abort()
             raise GencliError(f"{self.name}: the output is the input", "write to another file, then rename it")
+        replaces = self.path is None or self._temporary is not None
+        if replaces and any(other.path == self.path for other in _writing if other is not self):
+            self.abort()
+            raise GencliError(f"{self.name}: two outputs would go there", "give them two names")
 
     def _open(self, path: Path) -> int:
         try:
-            if path.exists() and not path.is_file():
-                if path.is_dir():
-                    raise GencliError(f"{self.name}: a folder, not a file", "name a file in it")
+            if path.exists() and not path.is_file() and not path.is_dir():
                 return os.open(path, os.O_WRONLY)
+            if path.is_dir() or self.name.endswith("/"):
+                raise GencliError(f"{self.name}: a folder, not a file", "name a file in it")
+            self.path = path = Path(os.path.realpath(path))
             if path.exists() and not os.access(path, os.W_OK):
                 raise PermissionError(13, "Permission denied")
             self._temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+            _partial.add(self._temporary)
             fd = os.open(self._temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
             if path.exists():
                 os.fchmod(fd, stat.S_IMODE(path.stat().st_mode))
@@ -214,15 +256,20 @@ class Output(io.RawIOBase):
             except OSError as error:
                 self.abort()
                 raise GencliError(f"{self.name}: {error.strerror}", "nothing was kept; free some space") from None
-            self._temporary = None
-        os.close(self._fd)
+        self._close()
 
     def abort(self) -> None:
         """Removes what was written."""
         self.mute()
-        os.close(self._fd)
         if self._temporary is not None:
             self._temporary.unlink(missing_ok=True)
+        self._close()
+
+    def _close(self) -> None:
+        os.close(self._fd)
+        _writing.remove(self)
+        if self._temporary is not None:
+            _partial.discard(self._temporary)
 
     def __enter__(self) -> Self:
         return self
@@ -237,5 +284,23 @@ class Output(io.RawIOBase):
 
 
 def is_terminal(destination: str | None) -> bool:
-    """Whether a command's output goes to a terminal."""
-    return destination in (None, "-") and sys.stdout is not None and sys.stdout.isatty()
+    """Whether a command's output goes to a terminal, by standard output or by name."""
+    if destination in (None, "-"):
+        return sys.stdout is not None and sys.stdout.isatty()
+    with contextlib.suppress(OSError):
+        if stat.S_ISCHR(os.stat(str(destination)).st_mode):
+            device = os.open(str(destination), os.O_WRONLY | os.O_NOCTTY)
+            try:
+                return os.isatty(device)
+            finally:
+                os.close(device)
+    return False
+
+
+def require_writable(*destinations: str | None) -> None:
+    """Refuses places that cannot be written, before anything is read."""
+    for destination in destinations:
+        place = str(destination)
+        special = os.path.exists(place) and not os.path.isfile(place) and not os.path.isdir(place)
+        if destination in (None, "-") or not special:  # whoever reads a named pipe would take the opening for the end
+            Output(destination).abort()

@@ -8,14 +8,15 @@ was made in the footer's key `gencli.provenance`, written when the file closes. 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from types import TracebackType
 from typing import Any, Protocol, Self
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -62,18 +63,9 @@ class Description:
         return pa.schema(fields, {_DESCRIPTION: json.dumps(asdict(self), ensure_ascii=False)})
 
 
-class ImageTable(Protocol):
-    """Rows of images and labels from anywhere, in batches.
+class Batches(Protocol):
+    """Rows of images and labels from anywhere, in batches, and the files they are read from."""
 
-    Attributes:
-        title: how messages call it.
-        rows: how many.
-        made: its provenance, None for data from elsewhere.
-        inputs: the files it is read from.
-    """
-
-    @property
-    def title(self) -> str: ...
     @property
     def description(self) -> Description: ...
     @property
@@ -81,16 +73,28 @@ class ImageTable(Protocol):
     @property
     def rows(self) -> int: ...
     @property
-    def made(self) -> provenance.Step | None: ...
-    @property
     def inputs(self) -> Sequence[Input]: ...
-
-    def column(self, name: str) -> NDArray[np.int64]:
-        """One whole int64 column, without reading images."""
-        ...
 
     def batches(self, keep: NDArray[np.bool_] | None = None) -> Iterator[pa.RecordBatch]:
         """The rows in order, or those that the mask `keep` [rows] marks."""
+        ...
+
+
+class ImageTable(Batches, Protocol):
+    """A whole image table.
+
+    Attributes:
+        title: how messages call it.
+        made: its provenance, None for data from elsewhere.
+    """
+
+    @property
+    def title(self) -> str: ...
+    @property
+    def made(self) -> provenance.Step | None: ...
+
+    def column(self, name: str) -> NDArray[np.int64]:
+        """One whole int64 column, without reading images."""
         ...
 
 
@@ -110,32 +114,53 @@ class FileTable:
         self.description = description
         self.rows = sum(file.metadata.num_rows for file in files)
         self.made = read_provenance(files[0])
+        self.inputs, self._files = inputs, files
+        for source, file in zip(inputs, files):
+            if _commands(read_provenance(file)) != _commands(self.made):
+                raise GencliError(f"{source.name}: made otherwise than {inputs[0].name}", "a folder is one data set")
         stored = files[0].schema_arrow
-        fixed = description.schema(("id", "image", "label"))
+        self._check_columns(stored)
+        fixed = description.schema(("id", "image", "label", "label_true"))
         fields = [fixed.field(f.name) if f.name in fixed.names else f.remove_metadata() for f in stored]
         self.schema = pa.schema(fields, fixed.metadata)
-        self.inputs, self._files = inputs, files
-        for source, file in zip(inputs, files, strict=True):
-            if not file.schema_arrow.equals(stored):
-                raise GencliError(f"{source.name}: other columns than {inputs[0].name}", "a folder is one data set")
+
+    def _check_columns(self, stored: pa.Schema) -> None:
+        for name in ("id", "image", "label", "label_true"):
+            count = stored.names.count(name)
+            if count != 1 and (count or name != "label_true"):
+                raise GencliError(
+                    f"{self.title}: {f'{count} columns' if count else 'no column'} `{name}`; "
+                    f"its columns are {', '.join(stored.names)}",
+                    "an image table has id, image and label, each once",
+                )
+            right = _is_bytes if name == "image" else pa.types.is_integer
+            if count and not right(stored.field(name).type):
+                raise GencliError(
+                    f"{self.title}: column `{name}` is {stored.field(name).type}",
+                    "images are bytes of one length, all else is integer",
+                )
 
     def column(self, name: str) -> NDArray[np.int64]:
-        parts = [file.read(columns=[name]).column(0) for file in self._files]
-        return np.concatenate([self._whole(part, name).to_numpy() for part in parts])
+        with undamaged(self.title):
+            parts = [file.read(columns=[name]).column(0) for file in self._files]
+            return np.concatenate([self._whole(part, name).cast(pa.int64()).to_numpy() for part in parts])
 
     def batches(self, keep: NDArray[np.bool_] | None = None) -> Iterator[pa.RecordBatch]:
         start = 0
-        for file in self._files:
-            for batch in file.iter_batches(self.description.group_rows):
-                stop = start + batch.num_rows
-                if keep is None or keep[start:stop].any():
-                    checked = self._check(batch, start)
-                    yield checked if keep is None else checked.filter(pa.array(keep[start:stop]))
-                start = stop
+        with undamaged(self.title):
+            for file in self._files:
+                for batch in file.iter_batches(self.description.group_rows):
+                    stop = start + batch.num_rows
+                    if keep is None or keep[start:stop].any():
+                        checked = self._check(batch, start)
+                        yield checked if keep is None else checked.filter(pa.array(keep[start:stop]))
+                    start = stop
+            if start != self.rows:
+                raise OSError(f"{start} rows of {self.rows}")
 
     def _whole(self, column: pa.ChunkedArray | pa.Array, name: str, start: int = 0) -> pa.ChunkedArray | pa.Array:
         if column.null_count:
-            row = start + pc.index(column.is_null(), True).as_py()
+            row = start + int(np.flatnonzero(column.is_null())[0])
             raise GencliError(f"{self.title}: row {row}: no {name}", f"every row needs a value in `{name}`")
         return column
 
@@ -145,14 +170,16 @@ class FileTable:
             column = batch.column(field.name)
             if field.name in ("id", "image", "label", "label_true"):
                 column = self._whole(column, field.name, start)
+                if column.type != field.type:
+                    column = self._fixed(column, start) if field.name == "image" else column.cast(pa.int64())
             if field.name in ("label", "label_true"):
                 check_labels(column.to_numpy(), len(self.description.classes), self.title, field.name, start)
-            if column.type != field.type:
-                column = self._fixed(column, start)
             columns.append(column)
         return pa.RecordBatch.from_arrays(columns, schema=self.schema)
 
     def _fixed(self, column: pa.Array, start: int) -> pa.Array:
+        import pyarrow.compute as pc  # 50 ms, for this alone
+
         lengths = pc.call_function("binary_length", [column]).to_numpy()
         wrong = np.flatnonzero(lengths != self.description.row_bytes)
         if len(wrong):
@@ -161,7 +188,7 @@ class FileTable:
                 f"where {_shape(self.description)} takes {self.description.row_bytes}",
                 "all images of a table have one size",
             )
-        return column.cast(pa.binary(self.description.row_bytes))
+        return column.cast(pa.binary()).cast(pa.binary(self.description.row_bytes))
 
 
 class MemoryTable:
@@ -174,7 +201,7 @@ class MemoryTable:
         self.title, self.description, self.rows = title, description, len(labels)
         self.schema = description.schema()
         ids = identities(description.name, description.split, 0, self.rows)
-        arrays = [pa.array(ids), pack(images), pa.array(labels)]
+        arrays = [integers(ids), pack(images), integers(labels)]
         self._rows = pa.RecordBatch.from_arrays(arrays, schema=self.schema)
 
     def column(self, name: str) -> NDArray[np.int64]:
@@ -209,7 +236,8 @@ class TableWriter:
 
     def _flush(self, rows: int) -> None:
         table = pa.Table.from_batches(self._waiting, self._schema)
-        self._writer.write_table(table.slice(0, rows), row_group_size=self._group)
+        group = table.slice(0, rows).combine_chunks()  # pages end where chunks end
+        self._writer.write_table(group, row_group_size=self._group)
         self._waiting_rows -= rows
         self._waiting = table.slice(rows).to_batches() if self._waiting_rows else []
 
@@ -238,26 +266,60 @@ def open_parquet(source: Input) -> pq.ParquetFile:
         GencliError: not Parquet, cut short, damaged, or not the rows that its provenance promises.
     """
     source.expect("Parquet", b"PAR1", b"PAR1")
-    try:
+    with undamaged(source.name):
         file = pq.ParquetFile(source.file, pre_buffer=False)
-    except (pa.ArrowException, OSError) as error:
-        raise GencliError(f"{source.name}: damaged Parquet: {_first_line(error)}", "make the file again") from None
-    promised = _footer(file).get("rows", file.metadata.num_rows)
-    if promised != file.metadata.num_rows:
+        rows = file.metadata.num_rows
+        if rows != sum(file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)):
+            raise OSError("its row groups do not hold its rows")
+    try:
+        promised = _footer(file).get("rows", rows)
+        read_description(file)
+    except ValueError as error:
+        raise GencliError(f"{source.name}: damaged metadata: {first_line(error)}", "make the file again") from None
+    if promised != rows:
         raise GencliError(
-            f"{source.name}: {file.metadata.num_rows} rows, where its provenance promises {promised}",
-            "make the file again",
+            f"{source.name}: {rows} rows, where its provenance promises {promised}", "make the file again"
         )
     return file
 
 
+@contextmanager
+def undamaged(name: str) -> Iterator[None]:
+    """Reading within: whatever the Parquet reader raises, the file of this name is damaged."""
+    try:
+        yield
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise GencliError(f"{name}: damaged Parquet: {first_line(error)}", "make the file again") from None
+
+
 def read_description(file: pq.ParquetFile) -> Description | None:
-    """What a table says of its data set; None where it says nothing."""
+    """What a table says of its data set; None where it says nothing.
+
+    Raises:
+        ValueError: it says something else; not after `open_parquet`.
+    """
     text = (file.schema_arrow.metadata or {}).get(_DESCRIPTION)
     if text is None:
         return None
-    facts = json.loads(text)
-    return Description(facts["name"], facts["split"], tuple(facts["classes"]), tuple(facts["shape"]), facts["dtype"])
+    facts = provenance.parse(text)
+    name, split, classes, shape, dtype = (facts.get(key) for key in ("name", "split", "classes", "shape", "dtype"))
+    if not (isinstance(name, str) and isinstance(split, str) and isinstance(classes, list) and isinstance(shape, list)):
+        raise ValueError("its description has the wrong form")
+    if not (classes and all(isinstance(each, str) for each in classes)):
+        raise ValueError("its classes have no names")
+    if not is_shape(shape) or dtype not in ("uint8", "float32"):
+        raise ValueError(f"no images are {shape} of {dtype}")
+    return Description(name, split, tuple(classes), (shape[0], shape[1], shape[2]), dtype)
+
+
+def is_shape(value: Any) -> bool:
+    """Whether it is a height, a width and a number of channels, of an image that fits in 2³¹ bytes."""
+    numbers = isinstance(value, list | tuple) and len(value) == 3 and all(type(each) is int for each in value)
+    return numbers and min(value) > 0 and math.prod(value) * 4 < 1 << 31
+
+
+def _commands(made: provenance.Step | None) -> list[str]:
+    return [step["command"] for step, depth in provenance.walk(made) if depth == 0]
 
 
 def read_provenance(file: pq.ParquetFile) -> provenance.Step | None:
@@ -266,7 +328,11 @@ def read_provenance(file: pq.ParquetFile) -> provenance.Step | None:
 
 
 def _footer(file: pq.ParquetFile) -> dict[str, Any]:
-    return json.loads((file.metadata.metadata or {}).get(provenance.KEY.encode(), b"{}"))
+    return provenance.decode((file.metadata.metadata or {}).get(provenance.KEY.encode(), b"{}"))
+
+
+def _is_bytes(kind: pa.DataType) -> bool:
+    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind)
 
 
 def check_labels(labels: NDArray[np.int64], classes: int, title: str, name: str = "label", start: int = 0) -> None:
@@ -287,6 +353,11 @@ def identities(name: str, split: str, start: int, stop: int) -> NDArray[np.int64
     return np.arange(start, stop, dtype=np.int64) | (int.from_bytes(digest[:4], "big") >> 1) << 32
 
 
+def integers(values: NDArray[np.int64]) -> pa.Array:
+    """[n] int64 as an Arrow array, without a copy and without what `pa.array` loads for masked arrays (20 ms)."""
+    return pa.Array.from_buffers(pa.int64(), len(values), [None, pa.py_buffer(np.ascontiguousarray(values))])
+
+
 def pack(images: NDArray[Any]) -> pa.Array:
     """[n, height, width, channels] as n fixed-size binary values, without a copy where it is contiguous."""
     flat = np.ascontiguousarray(images)
@@ -295,7 +366,7 @@ def pack(images: NDArray[Any]) -> pa.Array:
 
 
 def unpack(batch: pa.RecordBatch, description: Description) -> NDArray[Any]:
-    """The batch's images, [n, height, width, channels] of the description's dtype; read-only, no copy."""
+    """The batch's images, [n, height, width, channels] of the description's dtype; they share the batch's memory."""
     column = batch.column("image")
     values = np.frombuffer(column.buffers()[1], description.dtype)
     size = int(np.prod(description.shape))
@@ -314,5 +385,6 @@ def _shape(description: Description) -> str:
     return "×".join(map(str, description.shape))
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """Of an error's text."""
     return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from gencli import provenance
 from gencli.errors import GencliError
 from gencli.stream import Input, Output
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     import torch
 
 KEY = "gencli"
+_LONGEST_HEADER = 100_000_000  # the format's own limit
 
 
 def write(output: Output, tensors: dict[str, torch.Tensor], metadata: dict[str, Any]) -> None:
@@ -39,19 +41,23 @@ def read_metadata(source: Input) -> dict[str, Any]:
     source.file.seek(0)
     length = int.from_bytes(source.file.read(8), "little")
     try:
-        header = json.loads(source.file.read(length)) if 2 <= length <= min(source.size - 8, 100_000_000) else None
-        ends = [entry["data_offsets"][1] for name, entry in (header or {}).items() if name != "__metadata__"]
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError):
-        header, ends = None, []
-    if not isinstance(header, dict):
-        raise GencliError(f"{source.name}: not safetensors, or cut short", hint)
-    if 8 + length + max(ends, default=0) != source.size:
+        if not 2 <= length <= min(source.size - 8, _LONGEST_HEADER):
+            raise ValueError("no header of that length")
+        header = provenance.parse(source.file.read(length))
+        end = max((entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"), default=0)
+        cut = 8 + length + end != source.size
+    except (ValueError, KeyError, TypeError, IndexError):
+        raise GencliError(f"{source.name}: not safetensors, or cut short", hint) from None
+    if cut:
         raise GencliError(f"{source.name}: cut short: {source.size} bytes do not hold its tensors", hint)
     try:
-        metadata = json.loads(header["__metadata__"][KEY])
-    except (KeyError, TypeError, ValueError):
+        text = header["__metadata__"][KEY]
+    except (KeyError, TypeError):
         raise GencliError(f"{source.name}: safetensors that gencli did not write", hint) from None
-    return metadata
+    try:
+        return provenance.decode(text)
+    except (ValueError, TypeError) as error:
+        raise GencliError(f"{source.name}: damaged metadata: {error}", hint) from None
 
 
 def read(source: Input) -> dict[str, torch.Tensor]:

@@ -47,7 +47,7 @@ def digits(
     """
     from gencli.sources.digits import digits as load
 
-    _write(load(split), "data digits", {"split": split}, selection, output, ["scikit-learn"])
+    _write(load(split), "data digits", {"split": split}, selection, output, ["sklearn"])
 
 
 @command(app, "parquet")
@@ -83,13 +83,14 @@ def parquet(
     """
     from gencli.sources import Foreign, read_table
     from gencli.sources.encoded import parse_shape
-    from gencli.stream import open_inputs
+    from gencli.stream import open_inputs, require_writable
 
+    require_writable(output)
     inputs = [source for path in paths or ["-"] for source in open_inputs(path)]
     table = read_table(inputs, Foreign(name, split, label, mode, parse_shape(shape)))
     known = {"name": table.description.name, "split": table.description.split}
     arguments = known | {"label": label, "mode": mode, "shape": shape}
-    _write(table, "data parquet", arguments, selection, output, ["pillow"])
+    _write(table, "data parquet", arguments, selection, output, ["PIL"])
 
 
 def _write(

@@ -6,7 +6,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from gencli.options import Format, Output, command
+from gencli.options import Format, Output, command, single
+
+app = single()
 
 ModelFile = Annotated[
     str, typer.Argument(metavar="MODEL", help="Model (safetensors), or - for standard input.", show_default=False)
@@ -19,10 +21,7 @@ DataFile = Annotated[
 ]
 
 
-def register(app: typer.Typer) -> None:
-    command(app, "eval")(evaluate)
-
-
+@command(app, "eval")
 def evaluate(
     model: ModelFile,
     data: DataFile = None,
@@ -47,33 +46,40 @@ def evaluate(
       gencli data digits | gencli train --arch mlp-1x512 --epochs 10 |
         gencli eval - test.parquet
     """
-    from gencli import console, models, provenance, tables
+    from contextlib import ExitStack
+
     from gencli.errors import GencliError
-    from gencli.evaluation.classes import per_class
-    from gencli.evaluation.predictions import evaluate
-    from gencli.outputs import result_format, write_result
-    from gencli.sources import open_table
-    from gencli.stream import Input
-    from gencli.training import devices
+    from gencli.stream import Input, require_writable
 
     if model == "-" and data in (None, "-"):
         raise GencliError("both the model and the data would come from standard input", "name a file for one of them")
+    require_writable(output, predictions)
+
+    from gencli import console, models, provenance, tables
+    from gencli.evaluation.classes import per_class
+    from gencli.evaluation.predictions import evaluate
+    from gencli.outputs import open_result
+    from gencli.sources import open_table
+    from gencli.training import devices
+
     source = Input(model)
     loaded = models.read(source)
     table = open_table(data)
     loaded.require(table.description, table.title)
     where = devices.choose(device)
     read = [source, *table.inputs]
-    with console.progress("rows", table.rows) as advance:
-        result = evaluate(loaded.network.to(where), table, where, predictions is not None, advance)
 
     def step() -> provenance.Step:
         of_model = provenance.source("model", source.sha256, loaded.made, source.path)
         inputs = [of_model, *tables.sources(table, "data")]
         return provenance.step("eval", {"device": where.type}, inputs, ["torch", "numpy", "pyarrow"])
 
-    if predictions is not None:
-        write_result(result.table(), predictions, result_format(predictions), step, read)
-    rows = per_class(result.predicted, result.losses, result.labels, result.labels_true, loaded.classes)
-    title = f"{loaded.arch} on {table.description.name} {table.description.split}".rstrip()
-    write_result(rows, output, form, step, read, title)
+    with ExitStack() as files:
+        write = files.enter_context(open_result(output, form, read))
+        write_predictions = files.enter_context(open_result(predictions, None, read)) if predictions else None
+        with console.progress("rows", table.rows) as advance:
+            result = evaluate(loaded.network.to(where), table, where, predictions is not None, advance)
+        if write_predictions:
+            write_predictions(result.table(), step)
+        rows = per_class(result.predicted, result.losses, result.labels, result.labels_true, loaded.classes)
+        write(rows, step, f"{loaded.arch} on {table.description.name} {table.description.split}".rstrip())

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from gencli.options import Output, TableFormat, command
+from gencli.options import Output, TableFormat, command, single
 
 if TYPE_CHECKING:
     from gencli.stream import Input
+
+app = single()
 
 _FIGURES = {".png": "png", ".svg": "svg", ".pdf": "pdf"}
 
@@ -23,10 +25,7 @@ Files = Annotated[
 ]  # fmt: skip
 
 
-def register(app: typer.Typer) -> None:
-    command(app, "report")(report)
-
-
+@command(app, "report")
 def report(
     files: Files = None,
     *,

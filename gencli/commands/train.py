@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gencli.options import Data, Output, command
+from gencli.options import Data, Output, command, single
 from gencli.training.settings import Settings
 
 if TYPE_CHECKING:
     from gencli.training.loop import Epoch
+
+app = single()
 
 History = Annotated[
     str | None,
@@ -21,10 +23,7 @@ EvalData = Annotated[
 ]
 
 
-def register(app: typer.Typer) -> None:
-    command(app, "train")(train)
-
-
+@command(app, "train")
 def train(
     settings: Settings,
     data: Data = None,

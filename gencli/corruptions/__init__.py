@@ -20,7 +20,7 @@ KINDS: dict[str, type[Corruption]] = {kind.name: kind for kind in (RandomLabels,
 
 
 class Corrupted:
-    """An image table seen through a corruption; itself an image table.
+    """An image table seen through a corruption.
 
     Applying a kind again draws afresh: how often it was applied on the way to this table enters the draws.
     """
@@ -29,13 +29,10 @@ class Corrupted:
         self._table, self._corruption = table, corruption
         self.command = f"corrupt {corruption.name}"
         self._draws = Draws(seed, corruption.name, provenance.times(table.made, self.command))
-        self.title, self.rows, self.made = table.title, table.rows, table.made
+        self.rows = table.rows
         self.inputs: Sequence[Input] = table.inputs
         self.description: Description = table.description
         self.schema = corruption.schema(table.schema)
-
-    def column(self, name: str) -> NDArray[np.int64]:
-        return np.concatenate([batch.column(name).to_numpy() for batch in self.batches()])
 
     def batches(self, keep: NDArray[np.bool_] | None = None) -> Iterator[pa.RecordBatch]:
         self._read = self._changed = 0

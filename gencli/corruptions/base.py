@@ -46,7 +46,7 @@ class LabelCorruption(Corruption):
         before = batch.column("label")
         after = self.labels(before.to_numpy(), batch.column("id").to_numpy(), len(description.classes), draws)
         changed = {"label_true": before} | dict(zip(batch.schema.names, batch.columns, strict=True))
-        changed["label"] = pa.array(after, pa.int64())
+        changed["label"] = tables.integers(after)
         schema = self.schema(batch.schema)
         return pa.RecordBatch.from_arrays([changed[name] for name in schema.names], schema=schema)
 

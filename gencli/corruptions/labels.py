@@ -35,5 +35,5 @@ class RandomLabels(LabelCorruption):
         self, labels: NDArray[np.int64], ids: NDArray[np.int64], classes: int, draws: Draws
     ) -> NDArray[np.int64]:
         # ⌊word·classes/2³²⌋ is uniform up to a bias below classes/2³²
-        drawn = draws.words(ids, 3)[:, 2].astype(np.uint64) * np.uint64(classes) >> np.uint64(32)
+        drawn = draws.words(ids, 1)[:, 0].astype(np.uint64) * np.uint64(classes) >> np.uint64(32)
         return np.where(draws.uniforms(ids) < self.p, drawn.astype(np.int64), labels)

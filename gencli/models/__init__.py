@@ -12,9 +12,10 @@ from torch import nn
 
 from gencli import provenance, tensors
 from gencli.errors import GencliError
+from gencli.models.inputs import PREPROCESSING
 from gencli.models.mlp import mlp
 from gencli.stream import Input, Output
-from gencli.tables import Description
+from gencli.tables import Description, is_shape
 
 Shape = tuple[int, int, int]
 
@@ -35,7 +36,7 @@ class Family:
     build: Callable[..., nn.Module]
 
 
-FAMILIES = [Family("mlp-KxW", r"mlp-([1-9]\d*)x([1-9]\d*)", mlp)]
+FAMILIES = [Family("mlp-KxW", r"mlp-([1-9]\d{0,3})x([1-9]\d{0,6})", mlp)]
 
 
 @dataclass
@@ -70,9 +71,13 @@ class Model:
                 "evaluate a model on the kind of images it was trained on",
             )
         if description.classes != self.classes:
+            differ = (
+                number for number, (one, other) in enumerate(zip(description.classes, self.classes)) if one != other
+            )
+            start = next(differ, 0)
             raise GencliError(
-                f"{title}: {len(description.classes)} classes ({_some(description.classes)}), where the model has "
-                f"{len(self.classes)} ({_some(self.classes)})",
+                f"{title}: {len(description.classes)} classes ({_some(description.classes, start)}), "
+                f"where the model has {len(self.classes)} ({_some(self.classes, start)})",
                 "evaluate a model on the classes it was trained on",
             )
 
@@ -107,24 +112,37 @@ def read(source: Input) -> Model:
         GencliError: not such a file, or its tensors are not the architecture's.
     """
     facts = tensors.read_metadata(source)
+    arch, made = facts.get("architecture"), facts.get("step")
+    shape, classes = facts.get("shape", []), facts.get("classes", [])
+    named = isinstance(classes, list) and classes and all(isinstance(each, str) for each in classes)
+    if not (isinstance(arch, str) and is_shape(shape) and named and made):
+        raise GencliError(f"{source.name}: tensors, but no model", "give a model that `gencli train` wrote")
+    if facts.get("preprocessing") != PREPROCESSING:
+        raise GencliError(f"{source.name}: its preprocessing is unknown here", "use the gencli that wrote it")
     try:
-        arch, shape, classes = facts["architecture"], tuple(facts["shape"]), tuple(facts["classes"])
-        preprocessing, made = facts["preprocessing"], facts["step"]
-    except (KeyError, TypeError):
-        raise GencliError(f"{source.name}: tensors, but no model", "give a model that `gencli train` wrote") from None
-    with torch.device("meta"):
-        network = build(arch, shape, len(classes))
-    try:
-        network.load_state_dict(tensors.read(source), assign=True)
-    except RuntimeError as error:
-        reason = str(error).splitlines()[-1].strip()
-        raise GencliError(f"{source.name}: not the tensors of {arch}: {reason}", "make the model again") from None
-    return Model(arch, shape, classes, preprocessing, network.eval(), made)
+        with torch.device("meta"):
+            network = build(arch, tuple(shape), len(classes))
+    except GencliError:
+        raise GencliError(f"{source.name}: no network {arch!r} is known here", "use the gencli that wrote it") from None
+    given, expected = tensors.read(source), network.state_dict()
+    for name in expected | given:
+        if _kind(given.get(name)) != _kind(expected.get(name)):
+            raise GencliError(
+                f"{source.name}: not the tensors of {arch}: {name} is {_kind(given.get(name))}, "
+                f"not {_kind(expected.get(name))}",
+                "make the model again",
+            )
+    network.load_state_dict(given, assign=True)
+    return Model(arch, tuple(shape), tuple(classes), PREPROCESSING, network.eval(), made)
 
 
-def _times(shape: Shape) -> str:
+def _kind(tensor: torch.Tensor | None) -> str:
+    return "missing" if tensor is None else f"{str(tensor.dtype).removeprefix('torch.')} {_times(tuple(tensor.shape))}"
+
+
+def _times(shape: tuple[int, ...]) -> str:
     return "×".join(map(str, shape))
 
 
-def _some(names: tuple[str, ...]) -> str:
-    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+def _some(names: tuple[str, ...], start: int) -> str:
+    return ("…, " if start else "") + ", ".join(names[start : start + 3]) + (", …" if len(names) > start + 3 else "")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import cycle, product
 
 from gencli.errors import GencliError, nearest
 from gencli.reporting.documents import Document
@@ -12,6 +14,7 @@ from gencli.reporting.runs import describe
 
 # Okabe and Ito 2008: told apart with every kind of colour vision
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_STYLES = ("-", "--", ":", "-.")
 _MARKERS = "ox+*#@%=vs"
 
 
@@ -67,32 +70,30 @@ def _limits(panel: Panel) -> tuple[float, float] | None:
 
 def text(made: Sequence[Panel], width: int) -> str:
     """The panels as characters, one below the other, without colour; each curve has a marker of its own."""
+    return "".join(_text_panel(panel, width) for panel in made)
+
+
+def _text_panel(panel: Panel, width: int) -> str:
     import plotext
 
-    lines = []
-    for panel in made:
-        figure = plotext.figure
-        figure.clear()
-        figure.theme("colorless")
-        figure.plot_size(width, 17)
-        figure.title(panel.metric.replace("_", " "))
-        if limits := _limits(panel):
-            figure.ruler("y").lim(*limits)
-        last = max(epochs[-1] for _, epochs, _ in panel.curves)
-        figure.ruler("x").lim(0, last)
-        ticks = sorted({round(last * part / 5) for part in range(6)})
-        figure.ruler("x").ticks(ticks, [str(tick) for tick in ticks])
-        for (_, epochs, values), marker in zip(panel.curves, _cycle(_MARKERS, len(panel.curves)), strict=True):
-            points = [(e, v) for e, v in zip(epochs, values, strict=True) if v is not None]
-            figure.draw(figure.signal(*map(list, zip(*points, strict=True)), marker=marker).lines())
-        lines += [line.rstrip() for line in plotext.uncolorize(str(figure.build())).splitlines()]
-        lines += [f"  {m} {name}" for (name, _, _), m in zip(panel.curves, _cycle(_MARKERS, len(panel.curves)), strict=True)]  # fmt: skip
-        lines.append("")
-    return "\n".join(lines)
-
-
-def _cycle(items: Sequence[str], count: int) -> list[str]:
-    return [items[place % len(items)] for place in range(count)]
+    figure = plotext.figure
+    figure.clear()
+    figure.theme("colorless")
+    figure.plot_size(width, 17)
+    figure.title(panel.metric.replace("_", " "))
+    if limits := _limits(panel):
+        figure.ruler("y").lim(*limits)
+    last = max(epochs[-1] for _, epochs, _ in panel.curves)
+    ticks = sorted({round(last * part / 5) for part in range(6)})
+    figure.ruler("x").lim(0, last)
+    figure.ruler("x").ticks(ticks, [str(tick) for tick in ticks])
+    legend = []
+    for (name, epochs, values), marker in zip(panel.curves, cycle(_MARKERS)):
+        points = [(epoch, value) for epoch, value in zip(epochs, values, strict=True) if value is not None]
+        figure.draw(figure.signal(*map(list, zip(*points, strict=True)), marker=marker).lines())
+        legend.append(f"  {marker} {name}")
+    lines = [line.rstrip() for line in plotext.uncolorize(str(figure.build())).splitlines()]
+    return "\n".join([*lines, *legend, "", ""])
 
 
 def image(made: Sequence[Panel], form: str, provenance: str) -> bytes:
@@ -100,24 +101,24 @@ def image(made: Sequence[Panel], form: str, provenance: str) -> bytes:
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    dates = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {"Software": None}}
-    key = {"svg": "Description", "pdf": "Subject", "png": "Description"}
-    with mpl.rc_context({"svg.hashsalt": "gencli", "svg.fonttype": "none", "font.size": 9, "axes.grid": True, "grid.alpha": 0.3}):  # fmt: skip
+    facts = {
+        "png": {"Software": None, "Description": provenance},
+        "svg": {"Date": None, "Description": provenance},
+        "pdf": {"CreationDate": None, "Subject": provenance},
+    }[form]
+    with mpl.rc_context({"svg.hashsalt": "gencli", "font.size": 9, "axes.grid": True, "grid.alpha": 0.3}):
         figure = Figure(figsize=(4.2 * len(made) + 0.6, 3.6), layout="constrained")
         axes = figure.subplots(1, len(made), squeeze=False)[0]
         for axis, panel in zip(axes, made, strict=True):
-            colors = _cycle(_COLORS, len(panel.curves))
-            for place, (name, epochs, values) in enumerate(panel.curves):
-                style = ("-", "--", ":", "-.")[place // len(_COLORS) % 4]
-                points = [float("nan") if value is None else value for value in values]
-                axis.plot(epochs, points, color=colors[place], linestyle=style, label=name, linewidth=1.5)
+            for (name, epochs, values), (style, color) in zip(panel.curves, cycle(product(_STYLES, _COLORS))):
+                points = [math.nan if value is None else value for value in values]
+                axis.plot(epochs, points, color=color, linestyle=style, label=name, linewidth=1.5)
             axis.set_xlabel("epoch")
             axis.set_title(panel.metric.replace("_", " "))
             if limits := _limits(panel):
                 axis.set_ylim(limits[0] - 0.02, limits[1] + 0.02)
             axis.margins(x=0.01)
-        handles, labels = axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
         page = io.BytesIO()
-        figure.savefig(page, format=form, dpi=150, metadata=dates[form] | {key[form]: provenance})
+        figure.savefig(page, format=form, dpi=150, metadata=facts)
     return page.getvalue()

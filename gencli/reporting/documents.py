@@ -46,7 +46,7 @@ class Document:
 
     @property
     def run(self) -> str:
-        """The same for documents of one training run: its settings and training data, or the file where these are lost."""
+        """What documents of one training run share: its settings and training data; the file where these are lost."""
         step = self.training
         if step is None:
             return self.title

@@ -12,26 +12,29 @@ from gencli.provenance import Step
 from gencli.reporting.documents import Document, corruptions, data_name
 
 _NAMED = {"arch", "device"}  # shown otherwise, or not a setting to compare
+_KINDS = {name: pa.float64() for name in ("train_accuracy", "test_accuracy")} | {
+    name: pa.int64() for name in ("epochs", "epochs_to_fit")
+}
 
 
 def runs_table(documents: Sequence[Document], fitted_at: float) -> pa.Table:
     """One row a run and data set it was tested on.
 
     Columns: network, data, corruption, each training setting in which the runs differ, train_accuracy, test_accuracy,
-    epochs, epochs_to_fit (the first with a train accuracy of at least `fitted_at`; null where none has), and `tested_on`
-    where that differs. Accuracies come from a run's history, after its last epoch, and from results: on the table it was
-    trained on, or another.
+    epochs, epochs_to_fit (the first with a train accuracy of at least `fitted_at`; null where none has), and
+    `tested_on` where that differs. Accuracies come from a run's history, after its last epoch, and from results: on
+    the table it was trained on, or on another.
     """
     runs: dict[str, list[Document]] = defaultdict(list)
     for document in documents:
         runs[document.run].append(document)
-    described = describe([group[0] for group in runs.values()])
-    rows = [facts | figures for facts, group in zip(described, runs.values(), strict=True) for figures in _figures(group, fitted_at)]  # fmt: skip
+    facts = describe([group[0] for group in runs.values()])
+    figures = [_figures(group, fitted_at) for group in runs.values()]
+    rows = [fact | figure for fact, several in zip(facts, figures, strict=True) for figure in several]
+    columns = {name: pa.array([row[name] for row in rows], _KINDS.get(name)) for name in rows[0]}
     if len({row["tested_on"] for row in rows if row["tested_on"]}) < 2:
-        for row in rows:
-            del row["tested_on"]
-    kinds = {"train_accuracy": pa.float64(), "test_accuracy": pa.float64(), "epochs": pa.int64(), "epochs_to_fit": pa.int64()}  # fmt: skip
-    return pa.table({name: pa.array([row[name] for row in rows], kinds.get(name)) for name in rows[0]})
+        del columns["tested_on"]
+    return pa.table(columns)
 
 
 def describe(documents: Sequence[Document]) -> list[dict[str, Any]]:

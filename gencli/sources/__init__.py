@@ -23,8 +23,17 @@ def read_table(inputs: list[stream.Input], foreign: Foreign | None = None) -> Im
     for source, file in zip(inputs, files, strict=True):
         if file.metadata.num_rows == 0:
             raise GencliError(f"{source.name}: no rows", "an image table needs at least one")
-    names = files[0].schema_arrow.names
-    description = tables.read_description(files[0])
-    if description is not None and "image" in names:
+    schema, description = files[0].schema_arrow, tables.read_description(files[0])
+    for source, file in zip(inputs, files, strict=True):
+        if not file.schema_arrow.equals(schema):
+            raise GencliError(f"{source.name}: other columns than {inputs[0].name}", "a folder is one data set")
+        if tables.read_description(file) != description:
+            raise GencliError(f"{source.name}: another data set than {inputs[0].name}", "a folder is one data set")
+    if description is not None and "image" in schema.names:
+        if foreign not in (None, Foreign()):
+            raise GencliError(
+                f"{inputs[0].name}: a table of gencli's, which says itself what it holds",
+                "leave --name, --split, --label, --mode and --shape out",
+            )
         return FileTable(inputs, files, description)
     return encoded_table(inputs, files, foreign or Foreign())

@@ -24,6 +24,7 @@ from gencli.stream import Input
 from gencli.tables import Description, FileTable, ImageTable
 
 _TASK_ROWS = 100
+_MOST_CLASSES = 1_000_000  # without names: a stray label must not fill the memory with numbers
 _FORCED = {"gray": "L", "rgb": "RGB"}
 _MODES = {"1": "L", "L": "L", "P": "RGB", "RGB": "RGB"}  # the conversions that lose nothing
 
@@ -57,13 +58,17 @@ def encoded_table(inputs: list[Input], files: list[pq.ParquetFile], foreign: For
             f"{title}: no column `{missing}`; its columns are {', '.join(schema.names) or 'none'}",
             "an image table has id, image and label; --label of `gencli data parquet` names another label column",
         )
+    if schema.names.count(column) > 1 or schema.names.count(foreign.label) > 1:
+        raise GencliError(f"{title}: its columns are {', '.join(schema.names)}", "give each column a name of its own")
     kind = schema.field(foreign.label).type
     if not pa.types.is_integer(kind):
         raise GencliError(
             f"{title}: column `{foreign.label}` is {kind}, not integer", "labels are class numbers from 0"
         )
     foreign = _identify(inputs[0], foreign)
-    if pa.types.is_struct(schema.field(column).type) and schema.field(column).type.get_field_index("bytes") >= 0:
+    stored = schema.field(column).type
+    place = stored.get_field_index("bytes") if pa.types.is_struct(stored) else -1
+    if place >= 0 and pa.types.is_binary(stored.field(place).type):
         return EncodedTable(inputs, files, column, foreign)
     return _raw_table(inputs, files, column, foreign)
 
@@ -71,8 +76,9 @@ def encoded_table(inputs: list[Input], files: list[pq.ParquetFile], foreign: For
 def _identify(source: Input, foreign: Foreign) -> Foreign:
     """Fills in the name and split that were not given."""
     stem = source.path.stem if source.path else source.sha256[:16]
-    known = re.fullmatch(r"(.+)[-_.](train|test|validation|val)", stem)
-    name, split = known.groups() if known else (stem, "")
+    stem = re.sub(r"-\d{5}-of-\d{5}$", "", stem)  # shards as hubs name them
+    known = re.fullmatch(r"(?:(.+)[-_.])?(train|test|validation|val)", stem)
+    name, split = (known[1] or stem, known[2]) if known else (stem, "")
     return replace(
         foreign,
         name=foreign.name if foreign.name is not None else name,
@@ -84,32 +90,42 @@ def _raw_table(inputs: list[Input], files: list[pq.ParquetFile], column: str, fo
     schema, title = files[0].schema_arrow, inputs[0].name
     field = schema.field(column)
     facts = field.metadata or {}
-    shape = foreign.shape
+    shape, dtype = foreign.shape, facts.get(b"dtype", b"uint8").decode(errors="replace")
     if shape is None and b"shape" in facts:
-        height, width, channels = map(int, facts[b"shape"].split(b","))
-        shape = (height, width, channels)
+        shape = parse_shape(facts[b"shape"].decode(errors="replace").replace(",", "x"), f"{title}: column `{column}`")
     if shape is None:
         raise GencliError(
             f"{title}: column `{column}` ({field.type}) has no shape",
             "say it: gencli data parquet FILE --shape 32x32x3",
         )
+    if dtype not in ("uint8", "float32"):
+        raise GencliError(f"{title}: column `{column}` holds {dtype}", "images are uint8 or float32")
     if column != "image" or foreign.label != "label" or "id" not in schema.names:
         raise GencliError(f"{title}: raw pixels need columns id, image, label", "rename them, or keep the ids")
-    labels = np.concatenate([file.read(columns=["label"]).column(0).to_numpy() for file in files])
-    description = Description(
-        foreign.name or "", foreign.split or "", _classes(schema, "label", labels), shape,
-        facts.get(b"dtype", b"uint8").decode(),
-    )  # fmt: skip
-    return FileTable(inputs, files, description)
+    classes = _classes(schema, title, "label", _labels(files, title, "label"))
+    return FileTable(inputs, files, Description(foreign.name or "", foreign.split or "", classes, shape, dtype))
 
 
-def _classes(schema: pa.Schema, label: str, labels: NDArray[np.int64]) -> tuple[str, ...]:
+def _labels(files: list[pq.ParquetFile], title: str, name: str) -> NDArray[np.int64]:
+    with tables.undamaged(title):
+        column = pa.chunked_array([chunk for file in files for chunk in file.read(columns=[name]).column(0).chunks])
+        if column.null_count:
+            raise GencliError(f"{title}: {column.null_count} rows without `{name}`", "leave such rows out first")
+        return column.cast(pa.int64()).to_numpy()
+
+
+def _classes(schema: pa.Schema, title: str, label: str, labels: NDArray[np.int64]) -> tuple[str, ...]:
     """The class names of the `huggingface` metadata, or the numbers up to the largest label."""
     try:
-        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
-        return tuple(features[label]["names"])
-    except (KeyError, TypeError, ValueError):
-        return tuple(map(str, range(int(labels.max()) + 1)))
+        names = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"][label]["names"]
+    except (KeyError, TypeError, ValueError, RecursionError):
+        names = None
+    if isinstance(names, list) and names and all(isinstance(each, str) for each in names):
+        classes = tuple(each.encode(errors="replace").decode() for each in names)
+    else:
+        classes = tuple(map(str, range(max(1, min(int(labels.max()) + 1, _MOST_CLASSES)))))
+    tables.check_labels(labels, len(classes), title, label)
+    return classes
 
 
 class EncodedTable:
@@ -121,20 +137,13 @@ class EncodedTable:
         self.title = inputs[0].name if len(inputs) == 1 else f"{inputs[0].name} and {len(inputs) - 1} more"
         self.rows = sum(file.metadata.num_rows for file in files)
         self.inputs, self._files, self._column, self._foreign = inputs, files, column, foreign
-        self._labels = self._read_labels()
-        first = next(files[0].iter_batches(1, columns=[column])).column(0).field("bytes")[0].as_py()
+        self._labels = _labels(files, self.title, foreign.label)
+        with tables.undamaged(self.title):
+            first = next(files[0].iter_batches(1, columns=[column])).column(0).field("bytes")[0].as_py()
         shape = self._decode(first, 0).shape
-        classes = _classes(files[0].schema_arrow, foreign.label, self._labels)
+        classes = _classes(files[0].schema_arrow, self.title, foreign.label, self._labels)
         self.description = Description(foreign.name or "", foreign.split or "", classes, shape)
         self.schema = self.description.schema()
-        tables.check_labels(self._labels, len(classes), self.title)
-
-    def _read_labels(self) -> NDArray[np.int64]:
-        name = self._foreign.label
-        column = pa.chunked_array([c for f in self._files for c in f.read(columns=[name]).column(0).chunks])
-        if column.null_count:
-            raise GencliError(f"{self.title}: {column.null_count} rows without `{name}`", "leave such rows out first")
-        return column.cast(pa.int64()).to_numpy()
 
     def column(self, name: str) -> NDArray[np.int64]:
         return self._labels if name == "label" else self._ids(0, self.rows)
@@ -144,7 +153,7 @@ class EncodedTable:
 
     def batches(self, keep: NDArray[np.bool_] | None = None) -> Iterator[pa.RecordBatch]:
         start = 0
-        with ThreadPoolExecutor(pa.cpu_count()) as pool:
+        with ThreadPoolExecutor(pa.cpu_count()) as pool, tables.undamaged(self.title):
             for file in self._files:
                 for batch in file.iter_batches(self.description.group_rows, columns=[self._column]):
                     places = np.arange(start, start + batch.num_rows)
@@ -153,6 +162,8 @@ class EncodedTable:
                         values = batch.column(0).field("bytes").take(pa.array(kept - start)).to_pylist()
                         yield self._batch(values, kept, pool)
                     start += batch.num_rows
+            if start != self.rows:
+                raise OSError(f"{start} rows of {self.rows}")
 
     def _batch(self, values: list[bytes | None], places: NDArray[np.int64], pool: ThreadPoolExecutor) -> pa.RecordBatch:
         images = np.empty((len(values), *self.description.shape), np.uint8)
@@ -165,9 +176,9 @@ class EncodedTable:
                 images[row] = image
 
         list(pool.map(decode, range(0, len(values), _TASK_ROWS)))
-        ids = self._ids(0, self.rows)[places]
+        ids = self._ids(0, 1) | places
         return pa.RecordBatch.from_arrays(
-            [pa.array(ids), tables.pack(images), pa.array(self._labels[places])], schema=self.schema
+            [tables.integers(ids), tables.pack(images), tables.integers(self._labels[places])], schema=self.schema
         )
 
     def _decode(self, value: bytes | None, row: int) -> NDArray[np.uint8]:
@@ -184,8 +195,11 @@ class EncodedTable:
                         "--mode rgb or --mode gray of `gencli data parquet` converts every image",
                     )
                 pixels = np.asarray(image if image.mode == mode else image.convert(mode))
-        except (OSError, SyntaxError, ValueError) as error:
-            raise GencliError(f"{self.title}: row {row}: not an image: {error}", "leave such rows out first") from None
+        except GencliError:
+            raise
+        except Exception as error:  # decoders raise anything at damaged bytes
+            why = tables.first_line(error)
+            raise GencliError(f"{self.title}: row {row}: not an image: {why}", "leave such rows out first") from None
         return pixels if pixels.ndim == 3 else pixels[..., None]
 
     def _differs(self, row: int, shape: tuple[int, ...]) -> GencliError:
@@ -196,12 +210,12 @@ class EncodedTable:
         )
 
 
-def parse_shape(text: str | None) -> tuple[int, int, int] | None:
+def parse_shape(text: str | None, where: str = "--shape") -> tuple[int, int, int] | None:
     """`32x32x3` as height, width, channels."""
     if text is None:
         return None
-    numbers = re.fullmatch(r"(\d+)x(\d+)x(\d+)", text)
-    if numbers is None or "0" in numbers.groups():
-        raise GencliError(f"--shape: {text!r} is no shape", "write HEIGHTxWIDTHxCHANNELS, such as 32x32x3")
-    height, width, channels = map(int, numbers.groups())
+    numbers = re.fullmatch(r"(\d{1,9})x(\d{1,9})x(\d{1,9})", text, re.ASCII)
+    height, width, channels = map(int, numbers.groups()) if numbers else (0, 0, 0)
+    if not tables.is_shape((height, width, channels)):
+        raise GencliError(f"{where}: {text!r} is no shape", "write HEIGHTxWIDTHxCHANNELS, such as 32x32x3")
     return height, width, channels

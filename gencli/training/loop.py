@@ -15,7 +15,7 @@ from torch.nn import functional
 from gencli.errors import GencliError
 from gencli.evaluation.classes import fractions
 from gencli.evaluation.predictions import predict
-from gencli.models.inputs import Rows, network_input
+from gencli.models.inputs import Rows
 from gencli.randomness import derive
 from gencli.training.settings import Settings
 
@@ -100,7 +100,7 @@ def fit(
         total_loss = torch.zeros((), device=rows.labels.device)
         shuffled = torch.randperm(len(rows), generator=order).to(rows.labels.device)
         for index in shuffled.split(settings.batch_size):
-            logits = network(network_input(rows.images[index]))
+            logits = network(rows.network_input(index))
             loss = functional.cross_entropy(logits, rows.labels[index])
             optimizer.zero_grad()
             loss.backward()
@@ -111,16 +111,13 @@ def fit(
             progress(step, None)
         train_loss = total_loss.item() / len(rows)
         passed = time.perf_counter() - start
-        if not math.isfinite(train_loss):
-            raise GencliError(
-                f"the loss became {train_loss} in epoch {number} (steps up to {step}){_last_figures(history)}",
-                "lower --lr",
-            )
+        _require_finite(train_loss, number, step, history)
         network.eval()
         last = number == settings.epochs
         if last or settings.measure_train or settings.until_train_accuracy is not None:
             measured = predict(network, rows)
             train_loss, predicted = measured.mean_loss, measured.predicted
+            _require_finite(train_loss, number, step, history)
         accuracy, clean, memorized, recovered = fractions(predicted, rows.labels, rows.labels_true)
         tested = predict(network, test) if test is not None else None
         history.append(
@@ -145,9 +142,7 @@ def fit(
     return history
 
 
-def _last_figures(history: list[Epoch]) -> str:
-    if not history:
-        return ""
-    return (
-        f"; epoch {history[-1].epoch} had loss {history[-1].train_loss:.4g}, accuracy {history[-1].train_accuracy:.4f}"
-    )
+def _require_finite(loss: float, epoch: int, step: int, history: list[Epoch]) -> None:
+    if not math.isfinite(loss):
+        last = f"; epoch {epoch - 1} had {history[-1].train_loss:.4g}" if history else ""
+        raise GencliError(f"the loss became {loss} in epoch {epoch}, by step {step}{last}", "lower --lr")

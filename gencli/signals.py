@@ -1,0 +1,43 @@
+"""Interruption and termination: the process removes what is half done and dies by the signal.
+
+That is what shells, make and schedulers expect (they report 130 and 143), and a handler that raised an exception would
+be lost where libraries catch everything while they are imported, and come between a file's creation and its `with`.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+_ENDING = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
+_undo: list[Callable[[], object]] = []
+
+
+def before_dying(undo: Callable[[], object]) -> Callable[[], object]:
+    """Has `undo` called when a signal ends the process; it may be in the middle of anything."""
+    _undo.append(undo)
+    return undo
+
+
+@contextmanager
+def handled() -> Iterator[None]:
+    """Within, signals end the process cleanly; those that it was started to ignore (nohup, &) stay ignored."""
+    before = {number: signal.getsignal(number) for number in _ENDING}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, _die)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _die(number: int, frame: FrameType | None) -> None:
+    for undo in _undo:
+        undo()
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)

@@ -1,0 +1,72 @@
+"""Fractions by class and overall, against counting row by row."""
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from gencli.evaluation.classes import fractions, per_class
+
+CLASSES = ("a", "b", "c", "never")
+ROWS = st.lists(
+    st.tuples(st.integers(0, 2), st.integers(0, 2), st.integers(0, 3), st.floats(0, 100, width=32)), min_size=1
+)
+Row = tuple[int, int, int, float]
+
+
+def share(flags: list[bool]) -> float | None:
+    return sum(flags) / len(flags) if flags else None
+
+
+def by_hand(rows: list[Row], label: int | None, name: str) -> dict[str, Any]:
+    wrong = [(mine, true, said) for mine, true, said, _ in rows if mine != true]
+    return {
+        "label": label,
+        "name": name,
+        "n": len(rows),
+        "accuracy": share([said == mine for mine, _, said, _ in rows]),
+        "loss": sum(loss for *_, loss in rows) / len(rows) if rows else None,
+        "corrupted": len(wrong),
+        "memorized": share([said == mine for mine, _, said in wrong]),
+        "recovered": share([said == true for _, true, said in wrong]),
+    }
+
+
+def columns(rows: list[Row]) -> tuple[NDArray[Any], ...]:
+    labels, true, said, losses = zip(*rows, strict=True)
+    return np.array(said), np.array(losses, np.float64), np.array(labels), np.array(true)
+
+
+@given(ROWS)
+def test_the_table_is_what_counting_gives(rows: list[Row]) -> None:
+    said, losses, labels, true = columns(rows)
+    table = per_class(said, losses, labels, true, CLASSES)
+    expected = [by_hand([row for row in rows if row[0] == label], label, name) for label, name in enumerate(CLASSES)]
+    expected.append(by_hand(rows, None, "all"))
+    for mine, theirs in zip(table.to_pylist(), expected, strict=True):
+        assert list(mine) == list(theirs)
+        assert {name: mine[name] is None for name in mine} == {name: value is None for name, value in theirs.items()}
+        assert mine == pytest.approx(theirs)
+    assert table.schema.field("n").type == table.schema.field("corrupted").type == pa.int64()
+
+
+@given(ROWS)
+def test_clean_data_has_no_columns_of_corruption(rows: list[Row]) -> None:
+    said, losses, labels, true = columns(rows)
+    whole, clean = per_class(said, losses, labels, true, CLASSES), per_class(said, losses, labels, None, CLASSES)
+    assert clean.column_names == ["label", "name", "n", "accuracy", "loss"]
+    assert clean.equals(whole.select(clean.column_names))
+
+
+@given(ROWS)
+def test_fractions_are_what_counting_gives(rows: list[Row]) -> None:
+    said, _, labels, true = map(torch.from_numpy, columns(rows))
+    expected = by_hand(rows, None, "all")
+    clean = share([predicted == label for label, real, predicted, _ in rows if label == real])
+    assert fractions(said, labels, true) == (expected["accuracy"], clean, expected["memorized"], expected["recovered"])
+    assert fractions(said, labels, None) == (expected["accuracy"], None, None, None)

@@ -1,0 +1,80 @@
+"""Predictions are the network's, the same streamed from a table as all at once."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from torch import nn
+
+from gencli import models
+from gencli.corruptions.labels import RandomLabels
+from gencli.evaluation.predictions import evaluate, predict
+from gencli.models.inputs import load, network_input
+from gencli.tables import ImageTable
+from tests.helpers import image_table, save_corrupted
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> ImageTable:
+    """2,300 rows, so that there are three batches, with corrupted labels."""
+    path = tmp_path_factory.mktemp("predictions") / "toy.parquet"
+    return save_corrupted(image_table(2300, (3, 2, 1)), RandomLabels(0.5), path)
+
+
+@pytest.fixture(scope="module")
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    return models.build("mlp-1x8", (3, 2, 1), 3).eval()
+
+
+def test_predictions_follow_from_the_logits(table: ImageTable, network: nn.Module) -> None:
+    rows = load(table)
+    result = predict(network, rows)
+    logits = network(network_input(rows.images)).detach().double()
+    assert torch.allclose(result.logits.double(), logits, atol=1e-5)
+    assert torch.equal(result.predicted, result.logits.argmax(1))
+    losses = logits.exp().sum(1).log() - logits[torch.arange(2300), rows.labels]
+    assert torch.allclose(result.losses.double(), losses, atol=1e-5)
+    assert result.mean_loss == pytest.approx(losses.mean().item(), rel=1e-5)
+    assert not result.logits.requires_grad
+
+
+def test_streaming_a_table_predicts_the_same_as_all_rows_at_once(table: ImageTable, network: nn.Module) -> None:
+    heard: list[int] = []
+    streamed = evaluate(network, table, CPU, True, heard.append)
+    whole = predict(network, load(table))
+    assert heard == [1000, 2000, 2300]
+    assert np.array_equal(streamed.predicted, whole.predicted)
+    np.testing.assert_allclose(streamed.losses, whole.losses, rtol=1e-5, atol=1e-6)
+    assert streamed.losses.dtype == np.float64
+    assert streamed.probabilities is not None
+    np.testing.assert_allclose(streamed.probabilities, whole.logits.softmax(1), rtol=1e-5, atol=1e-6)
+    assert streamed.labels_true is not None
+    for name, column in (("id", streamed.ids), ("label", streamed.labels), ("label_true", streamed.labels_true)):
+        assert np.array_equal(column, table.column(name))
+
+
+def test_the_predictions_table_has_a_row_an_image(table: ImageTable, network: nn.Module) -> None:
+    result = evaluate(network, table, CPU, True, lambda done: None)
+    written = result.table()
+    assert written.column_names == ["id", "label", "label_true", "prediction", "loss", "probabilities"]
+    assert written.schema.field("probabilities").type == pa.list_(pa.float32())
+    assert np.array_equal(written["id"], table.column("id"))
+    probabilities = np.array(written["probabilities"].to_pylist())
+    assert np.array_equal(probabilities.argmax(1), written["prediction"])
+    np.testing.assert_allclose(probabilities.sum(1), 1, rtol=1e-5)
+    chances = probabilities[np.arange(2300), written["label"]]
+    np.testing.assert_allclose(-np.log(chances), written["loss"], rtol=1e-4, atol=1e-5)
+
+
+def test_clean_labels_and_unasked_probabilities_have_no_column(network: nn.Module) -> None:
+    result = evaluate(network, image_table(20, (3, 2, 1)), CPU, False, lambda done: None)
+    assert result.table().column_names == ["id", "label", "prediction", "loss"]
+
+
+def test_predicting_leaves_float_images_alone(network: nn.Module) -> None:
+    rows = load(image_table(20, (3, 2, 1), "float32"))
+    first = predict(network, rows).logits
+    assert torch.equal(predict(network, rows).logits, first)

@@ -1,0 +1,47 @@
+"""Fully connected networks: layers and counts as published, other names refused."""
+
+import pytest
+import torch
+from torch import nn
+
+from gencli import models
+from gencli.errors import GencliError
+
+CIFAR = (28, 28, 3)
+
+
+def parameters(network: nn.Module) -> int:
+    return sum(tensor.numel() for tensor in network.parameters())
+
+
+@pytest.mark.parametrize(("arch", "count"), [("mlp-1x512", 1_209_866), ("mlp-3x512", 1_735_178)])
+def test_parameter_counts_are_the_published_ones(arch: str, count: int) -> None:
+    assert parameters(models.build(arch, CIFAR, 10)) == count
+
+
+def test_layers_are_linear_and_relu_and_a_linear_to_the_classes() -> None:
+    network = models.build("mlp-2x7", (4, 3, 2), 5)
+    layers = [type(layer) for layer in network.children()][1:]  # the first makes rows of images
+    assert layers == [nn.Linear, nn.ReLU, nn.Linear, nn.ReLU, nn.Linear]
+    linear = [layer for layer in network.children() if isinstance(layer, nn.Linear)]
+    assert [(layer.in_features, layer.out_features) for layer in linear] == [(24, 7), (7, 7), (7, 5)]
+    assert all(layer.bias is not None for layer in linear)
+
+
+def test_the_weights_see_an_image_in_the_order_of_the_table() -> None:
+    network = models.build("mlp-1x7", (4, 3, 2), 5)
+    images = torch.randn(6, 2, 4, 3)
+    first, last = (layer for layer in network.children() if isinstance(layer, nn.Linear))
+    expected = (images.permute(0, 2, 3, 1).reshape(6, 24) @ first.weight.T + first.bias).clamp(
+        min=0
+    ) @ last.weight.T + last.bias
+    assert torch.allclose(network(images), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "arch", ["mlp", "mlp-0x512", "mlp-1x0", "mlp-1x512-", "MLP-1x512", "mlp--1x5", "resnet-18", ""]
+)
+def test_other_names_are_refused(arch: str) -> None:
+    with pytest.raises(GencliError, match="no network") as raised:
+        models.build(arch, CIFAR, 10)
+    assert "mlp-1x512" in raised.value.hint

@@ -1,0 +1,157 @@
+"""`-o FILE` and `> FILE`: complete or not at all, never over an input, refused before the work."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.pipelines.shell import Shell, explained
+
+CORRUPT = "gencli corrupt random-labels -p 0.5 -q"
+
+
+@pytest.fixture
+def own(sh: Shell, data: Path) -> Path:
+    """A copy of the digits in the folder, `f`; whatever happens, it must stay as it is."""
+    copy = sh.folder / "f"
+    copy.write_bytes((data / "digits.parquet").read_bytes())
+    return copy
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        f"{CORRUPT} f -o f",
+        f"{CORRUPT} f -o ./f",
+        f"{CORRUPT} ./f -o $PWD/f",
+        f"ln -s f link; {CORRUPT} link -o f",
+        f"ln -s f link; {CORRUPT} f -o link",
+        f"ln f hard; {CORRUPT} f -o hard",
+        f"{CORRUPT} -o f < f",
+        f"{CORRUPT} f >> f",
+        f"mkdir d; ln f d/a.parquet; {CORRUPT} d -o f",
+        "gencli eval $D/model.safetensors f -o f",
+        "cp $D/model.safetensors m; gencli eval m f --predictions m",
+    ],
+)
+def test_the_output_is_not_an_input(sh: Shell, data: Path, own: Path, script: str) -> None:
+    sh(script).refused("the output is the input")
+    assert own.read_bytes() == (data / "digits.parquet").read_bytes()
+    assert not list(sh.folder.glob(".*"))
+
+
+@pytest.mark.parametrize("script", [f"{CORRUPT} f > f", f"{CORRUPT} < f > f", f"ln -s f link; {CORRUPT} link > f"])
+def test_a_shell_that_emptied_the_input_is_told(sh: Shell, own: Path, script: str) -> None:
+    done = sh(script)
+    assert done.status == 2
+    explained(done.err, "it is the output too", "write to another file")
+    assert own.stat().st_size == 0
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        ("missing/out", "missing/out: cannot be written: No such file or directory"),
+        (".", ".: a folder, not a file"),
+        ("folder", "folder: a folder, not a file"),
+        ("new/", "new/: a folder, not a file"),
+        ("f/out", "f/out: cannot be written: Not a directory"),
+        ("$(printf '%0300d' 0)", "File name too long"),
+    ],
+)
+def test_a_place_that_cannot_be_written_is_refused_before_the_input_is_read(
+    sh: Shell, own: Path, place: str, words: str
+) -> None:
+    (sh.folder / "folder").mkdir()
+    sh(f"mkfifo never; exec 3<>never; {CORRUPT} -o {place} <&3").refused(words)  # reading would wait for ever
+    assert sh.files() == {"f", "folder", "never"}
+
+
+def test_evaluation_refuses_its_places_before_it_reads(sh: Shell) -> None:
+    sh("mkfifo never; exec 3<>never; gencli eval - $D/test.parquet -o missing/out <&3").refused("missing/out")
+    sh("exec 3<>never; gencli eval - $D/test.parquet --predictions missing/out <&3").refused("missing/out")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is read-only to root")
+def test_a_read_only_file_is_refused(sh: Shell, own: Path) -> None:
+    sh(f"touch out; chmod 400 out; {CORRUPT} f -o out").refused("out: cannot be written: Permission denied")
+
+
+def test_two_outputs_do_not_share_a_place(sh: Shell) -> None:
+    sh("gencli eval $D/model.safetensors $D/test.parquet -o out --predictions ./out").refused("two outputs")
+    assert sh.files() == set()
+
+
+def test_modes(sh: Shell) -> None:
+    done = sh(
+        f"""
+        touch kept; chmod 604 kept; umask 027
+        {CORRUPT} $D/digits.parquet -o kept
+        {CORRUPT} $D/digits.parquet -o new
+        stat -c %a kept new
+        """
+    )
+    assert done.worked().text == "604\n640\n"
+
+
+def test_a_link_stays_a_link(sh: Shell, data: Path) -> None:
+    sh(f"mkdir d; ln -s d/real link; {CORRUPT} $D/digits.parquet -o link").worked()
+    assert (sh.folder / "link").is_symlink()
+    assert (sh.folder / "d" / "real").read_bytes() == (data / "corrupted.parquet").read_bytes()
+    sh("gencli corrupt shuffled-pixels $D/digits.parquet -q -o link").worked()
+    assert (sh.folder / "link").is_symlink()
+    assert (sh.folder / "d" / "real").read_bytes() != (data / "corrupted.parquet").read_bytes()
+
+
+def test_a_file_larger_than_allowed(sh: Shell) -> None:
+    (sh.folder / "out").write_text("old")
+    sh(f"ulimit -f 1000; {CORRUPT} $D/large.parquet -o out").refused("out: File too large")
+    assert (sh.folder / "out").read_text() == "old"
+    assert sh.files() == {"out"}
+
+
+def test_standard_output_larger_than_allowed(sh: Shell) -> None:
+    done = sh(f"ulimit -f 1000; {CORRUPT} $D/large.parquet > out")
+    assert done.refused("standard output: File too large")
+    assert not (sh.folder / "out").read_bytes().endswith(b"PAR1")
+
+
+def test_no_room_to_spool(sh: Shell) -> None:
+    words = "standard input: cannot be spooled to a temporary file", "set TMPDIR to a larger disk"
+    sh(f"ulimit -f 1000; cat $D/large.parquet | {CORRUPT}").refused(*words)
+    assert sh.files() == set()
+
+
+@pytest.mark.parametrize(
+    "script", ["gencli --help", "gencli --version", f"{CORRUPT} $D/digits.parquet", "gencli report $D/history.parquet"]
+)
+def test_a_full_device(sh: Shell, script: str) -> None:
+    sh(f"{script} > /dev/full").refused("No space left on device")
+
+
+def test_a_full_device_by_name(sh: Shell) -> None:
+    sh(f"{CORRUPT} $D/digits.parquet -o /dev/full").refused("/dev/full: No space left on device")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk]
+    if subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("no right to mount")
+    yield disk
+    subprocess.run(["umount", disk], check=True)
+
+
+def test_a_full_disk(sh: Shell, small_disk: Path) -> None:
+    (small_disk / "out").write_text("old")
+    sh(f"{CORRUPT} $D/large.parquet -o disk/out").refused("disk/out: No space left on device")
+    assert os.listdir(small_disk) == ["out"]
+    assert (small_disk / "out").read_text() == "old"
+    sh(f"cat $D/large.parquet | TMPDIR=$PWD/disk {CORRUPT}").refused("spooled", "No space left on device")
+    assert os.listdir(small_disk) == ["out"]

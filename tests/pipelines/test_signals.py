@@ -1,0 +1,113 @@
+"""Interrupted and terminated: the old file stays, nothing else does, and nobody sees a traceback."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+from subprocess import Popen
+
+import pytest
+
+from tests.pipelines.shell import PATIENCE, Shell, finish, wait_for
+
+BOTH = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+TRAIN = "exec gencli train $D/digits.parquet --arch mlp-1x16 --epochs 100000 -q -o out"
+CORRUPT = "gencli corrupt random-labels -p 0.5 -q"
+
+
+def _wait_for_library(process: Popen[bytes], name: str) -> None:
+    """Until the process has this shared library in its memory: the import of what it belongs to is under way."""
+    maps = Path(f"/proc/{process.pid}/maps")
+    end = time.monotonic() + PATIENCE
+    while process.poll() is None and time.monotonic() < end:
+        if name in maps.read_text():
+            return
+    raise AssertionError(f"no {name}: {process.communicate()}")
+
+
+@BOTH
+def test_training_is_ended(sh: Shell, number: signal.Signals) -> None:
+    (sh.folder / "out").write_text("old")
+    process = sh.start(TRAIN)
+    wait_for(sh.folder, ".out.*.partial", process)
+    process.send_signal(number)
+    done = finish(process)
+    assert (done.status, done.err) == (128 + number, "")
+    assert sh.files() == {"out"}
+    assert (sh.folder / "out").read_text() == "old"
+
+
+@BOTH
+def test_writing_is_ended(sh: Shell, number: signal.Signals) -> None:
+    (sh.folder / "out").write_text("old")
+    process = sh.start(f"exec {CORRUPT} $D/large.parquet -o out")
+    wait_for(sh.folder, ".out.*.partial", process)
+    process.send_signal(signal.SIGSTOP)  # long enough for the next signal to meet it
+    process.send_signal(number)
+    process.send_signal(signal.SIGCONT)
+    done = finish(process)
+    assert (done.status, done.err) == (128 + number, "")
+    assert sh.files() == {"out"}
+    assert (sh.folder / "out").read_text() == "old"
+
+
+@BOTH
+def test_waiting_for_input_is_ended(sh: Shell, number: signal.Signals) -> None:
+    process = sh.start(f"mkfifo never; exec 3<>never; exec {CORRUPT} -o out <&3")
+    _wait_for_library(process, "libarrow")
+    process.send_signal(number)
+    assert finish(process).status == 128 + number
+    assert sh.files() == {"never"}
+
+
+@BOTH
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs /proc")
+@pytest.mark.parametrize("library", ["_multiarray_umath", "libtorch_python"])
+def test_imports_are_ended(sh: Shell, number: signal.Signals, library: str) -> None:
+    process = sh.start(TRAIN)
+    _wait_for_library(process, library)
+    process.send_signal(number)
+    done = finish(process)
+    assert (done.status, done.err) == (128 + number, "")
+    assert sh.files() == set()
+
+
+def test_an_interrupt_at_the_very_start_is_no_traceback(sh: Shell) -> None:
+    process = sh.start("exec gencli --help", env={"PYTHONPROFILEIMPORTTIME": "1"})
+    assert process.stderr
+    for line in process.stderr:  # the report of the first import after the program's own first lines
+        if line.split()[-1] == b"typing":
+            break
+    process.send_signal(signal.SIGINT)
+    done = finish(process)
+    assert done.status == 130
+    assert "Traceback" not in done.err
+    assert "KeyboardInterrupt" not in done.err
+
+
+def test_a_hangup_ends_and_nohup_prevents_it(sh: Shell) -> None:
+    hung_up, kept = sh.start(f"exec {CORRUPT} -o a $D/large.parquet"), sh.start(
+        f"trap '' HUP; exec {CORRUPT} -o b $D/large.parquet"
+    )  # fmt: skip
+    for process, name in ((hung_up, "a"), (kept, "b")):
+        wait_for(sh.folder, f".{name}.*.partial", process)
+        process.send_signal(signal.SIGSTOP)
+        process.send_signal(signal.SIGHUP)
+        process.send_signal(signal.SIGCONT)
+    assert finish(hung_up).status == 129
+    assert finish(kept).status == 0
+    assert sh.files() == {"b"}
+
+
+def test_an_interrupt_stops_a_loop_of_the_shell(sh: Shell) -> None:
+    """Bash goes on with the next command after an exit status of 130, but not after a death by SIGINT."""
+    process = sh.start(f"for out in a b; do {CORRUPT} $D/large.parquet -o $out; done; echo went on")
+    wait_for(sh.folder, ".a.*.partial", process)
+    for number in (signal.SIGSTOP, signal.SIGINT, signal.SIGCONT):
+        os.killpg(process.pid, number)
+    done = finish(process)
+    assert done.status == 130
+    assert not done.out
+    assert sh.files() == set()

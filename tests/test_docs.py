@@ -1,0 +1,64 @@
+"""What the documentation says works when it is typed in."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gencli.reference import Page, read_tree
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def bash(script: str, folder: Path) -> str:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("GENCLI_", "PYTHON"))}
+    environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        check=False,
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_tour_of_the_readme_runs(tmp_path: Path):
+    blocks = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    output = bash("\n".join(blocks), tmp_path)
+    assert "memorized" in output
+    assert "gencli corrupt random-labels -p 0.5 --seed 0" in output
+    assert {path.name for path in tmp_path.iterdir()} >= {"curves.png", "table.md", "predictions.csv"}
+
+
+def test_the_readme_names_every_command():
+    for page in read_tree().walk():
+        assert page.children or f"`{' '.join(page.words)}`" in README
+
+
+def example(page: Page) -> str | None:
+    found = re.search(r"^Example:\n((?:  .*\n?)+)", page.help, re.MULTILINE)
+    return None if found is None else found[1]
+
+
+# this one needs files that the user has
+EXAMPLES = {page.name: example(page) for page in read_tree().walk() if page.name != "gencli-data-parquet"}
+
+
+@pytest.mark.parametrize("name", [name for name, script in EXAMPLES.items() if script])
+def test_the_example_of_a_help_runs(name: str, tmp_path: Path):
+    bash(EXAMPLES[name] or "", tmp_path)
+
+
+@pytest.mark.shared
+def test_the_example_of_data_parquet_runs(shared_data: Path, tmp_path: Path):
+    (tmp_path / "cifar10-train.parquet").symlink_to(shared_data.resolve() / "cifar10-train.parquet")
+    (script,) = [example(page) for page in read_tree().walk() if page.name == "gencli-data-parquet"]
+    bash(script or "", tmp_path)
+    assert (tmp_path / "train.parquet").stat().st_size > 5000 * 3072

@@ -1,0 +1,269 @@
+"""Training is the stochastic gradient descent that its settings say, and repeats itself bit by bit."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import chain
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from gencli import models
+from gencli.errors import GencliError
+from gencli.evaluation.predictions import predict
+from gencli.models.inputs import Rows, load, network_input
+from gencli.training.loop import Epoch, fit, history_table, initialize
+from gencli.training.settings import Settings
+from tests.helpers import image_table
+
+SHAPE = (3, 2, 1)
+SETTINGS = Settings("mlp-1x8", epochs=3, batch_size=8, device="cpu")
+TABLE = image_table(37, SHAPE)
+
+
+def rows(corrupted: bool = False) -> Rows:
+    loaded = load(TABLE)
+    if corrupted:
+        loaded.labels_true = loaded.labels.roll(1)
+    return loaded
+
+
+def network(settings: Settings = SETTINGS) -> nn.Module:
+    return initialize(settings, lambda: models.build(settings.arch, SHAPE, 3))
+
+
+def trained(settings: Settings, data: Rows | None = None) -> tuple[nn.Module, list[Epoch]]:
+    fitted = network(settings)
+    return fitted, fit(fitted, data or rows(), settings)
+
+
+def weights(module: nn.Module) -> NDArray[np.float32]:
+    return torch.cat([tensor.detach().flatten() for tensor in module.parameters()]).numpy()
+
+
+class Watched(nn.Module):
+    """A linear network that writes down which row each training image is, told by the row's one bright pixel."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(size, 3)
+        self.batches: list[list[int]] = []
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        if self.training:
+            self.batches.append(images.flatten(1).argmax(1).tolist())
+        return self.linear(images.flatten(1))
+
+
+def visits(settings: Settings, build: Callable[[], nn.Module] = nn.Identity) -> list[list[int]]:
+    """The batches of 37 rows that training goes through, after a network of `build` was initialized."""
+    initialize(settings, build)
+    watched = Watched(37)
+    fit(
+        watched, Rows(torch.eye(37).mul(255).to(torch.uint8).view(37, 1, 37, 1), torch.zeros(37).long(), None), settings
+    )
+    return watched.batches
+
+
+def test_training_is_gradient_descent_with_momentum_and_weight_decay() -> None:
+    # all rows in every step, by hand in float64; a step an epoch, so that the learning rate decays at every step
+    settings = replace(SETTINGS, epochs=6, batch_size=37, lr=0.1, lr_decay=0.7, momentum=0.8, weight_decay=0.05)
+    fitted = network(settings)
+    w1, b1, w2, b2 = values = [tensor.detach().double().numpy() for tensor in fitted.parameters()]
+    values = [value.copy() for value in (w1, b1, w2, b2)]
+    velocities = [np.zeros_like(value) for value in values]
+    x = network_input(rows().images).flatten(1).double().numpy()
+    target = np.eye(3)[rows().labels]
+    losses = []
+    for epoch in range(6):
+        w1, b1, w2, b2 = values
+        hidden = np.maximum(x @ w1.T + b1, 0)
+        logits = hidden @ w2.T + b2
+        chances = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+        losses.append(-np.log(chances[target == 1]).mean())
+        error = (chances - target) / len(x)
+        below = error @ w2 * (hidden > 0)
+        gradients = [below.T @ x, below.sum(0), error.T @ hidden, error.sum(0)]
+        for place, gradient in enumerate(gradients):
+            velocities[place] = 0.8 * velocities[place] + gradient + 0.05 * values[place]
+            values[place] = values[place] - 0.1 * 0.7**epoch * velocities[place]
+    history = fit(fitted, rows(), settings)
+    for tensor, value in zip(fitted.parameters(), values, strict=True):
+        np.testing.assert_allclose(tensor.detach(), value, rtol=1e-5, atol=1e-6)
+    assert [epoch.train_loss for epoch in history[:-1]] == pytest.approx(losses[:-1], rel=1e-5)
+
+
+def test_the_learning_rate_decays_after_every_epoch() -> None:
+    _, history = trained(replace(SETTINGS, lr=0.4, lr_decay=0.5))
+    assert [epoch.learning_rate for epoch in history] == pytest.approx([0.4, 0.2, 0.1])
+
+
+def test_every_row_is_visited_once_an_epoch_in_an_order_of_its_own() -> None:
+    batches = visits(SETTINGS)
+    assert [len(batch) for batch in batches] == [8, 8, 8, 8, 5] * 3
+    epochs = [list(chain(*batches[start : start + 5])) for start in (0, 5, 10)]
+    assert all(sorted(epoch) == list(range(37)) for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs} | {tuple(range(37))}) == 4
+
+
+def test_the_order_follows_the_seed_alone() -> None:
+    order = visits(SETTINGS)
+    torch.rand(7)
+    assert visits(SETTINGS, lambda: models.build("mlp-3x64", SHAPE, 3)) == order
+    assert list(chain(*visits(replace(SETTINGS, batch_size=5)))) == list(chain(*order))
+    assert visits(replace(SETTINGS, seed=1)) != order
+
+
+def test_a_batch_larger_than_the_data_is_one_step() -> None:
+    assert [len(batch) for batch in visits(replace(SETTINGS, batch_size=1000))] == [37] * 3
+
+
+def test_the_epoch_loss_counts_every_row_alike() -> None:
+    # a network that stands still: the mean over steps, the last of 5 rows, is the mean over rows
+    fitted, history = trained(replace(SETTINGS, lr=0))
+    measured = predict(fitted, rows())
+    accuracy = (measured.predicted == rows().labels).double().mean().item()
+    assert [epoch.train_loss for epoch in history] == pytest.approx([measured.losses.mean().item()] * 3, rel=1e-6)
+    assert [epoch.train_accuracy for epoch in history] == pytest.approx([accuracy] * 3)
+
+
+def test_a_seed_gives_the_same_weights_bit_by_bit() -> None:
+    first, second = trained(SETTINGS)[0], trained(SETTINGS)[0]
+    assert weights(first).tobytes() == weights(second).tobytes()
+    assert not np.allclose(weights(trained(replace(SETTINGS, seed=1))[0]), weights(first))
+
+
+def test_initialization_depends_on_the_seed_and_the_network_alone() -> None:
+    first = weights(network())
+    torch.rand(7)
+    other = replace(SETTINGS, epochs=9, batch_size=3, lr=1, lr_decay=0.5, momentum=0, weight_decay=1)
+    assert np.array_equal(weights(network(other)), first)
+    assert not np.isin(weights(network(replace(SETTINGS, seed=1))), first).any()
+
+
+def test_the_global_random_numbers_are_left_alone() -> None:
+    before = torch.get_rng_state()
+    trained(SETTINGS)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_history_counts_epochs_and_steps() -> None:
+    _, history = trained(SETTINGS)
+    assert [(epoch.epoch, epoch.step) for epoch in history] == [(1, 5), (2, 10), (3, 15)]
+    assert all(epoch.seconds > 0 and epoch.images_per_second > 37 / epoch.seconds for epoch in history)
+
+
+COLUMNS = [
+    "epoch", "step", "seconds", "images_per_second", "train_loss", "train_accuracy", "test_loss", "test_accuracy",
+    "learning_rate", "clean_accuracy", "memorized", "recovered",
+]  # fmt: skip
+
+
+def test_a_history_of_clean_data_has_no_columns_of_memorization() -> None:
+    table = history_table(trained(SETTINGS)[1], corrupted=False)
+    assert table.column_names == COLUMNS[:-3]
+    assert [field.type for field in table.schema] == [pa.int64()] * 2 + [pa.float64()] * 7
+    assert {name for name in table.column_names if table[name].null_count} == {"test_loss", "test_accuracy"}
+
+
+def test_a_history_of_corrupted_data_says_what_was_memorized() -> None:
+    data = rows(corrupted=True)
+    fitted, history = trained(SETTINGS, data)
+    table = history_table(history, corrupted=True)
+    assert table.column_names == COLUMNS
+    assert {name for name in COLUMNS if table[name].null_count} == {"test_loss", "test_accuracy"}
+    predicted, labels, true = predict(fitted, data).predicted.numpy(), data.labels.numpy(), data.labels_true
+    assert true is not None
+    wrong = labels != true.numpy()
+    last = history[-1]
+    assert last.clean_accuracy == pytest.approx(np.mean((predicted == labels)[~wrong]))
+    assert last.memorized == pytest.approx(np.mean((predicted == labels)[wrong]))
+    assert last.recovered == pytest.approx(np.mean((predicted == true.numpy())[wrong]))
+
+
+def test_corrupted_data_whose_labels_are_all_true_has_no_memorized_fraction() -> None:
+    data = rows()
+    data.labels_true = data.labels.clone()
+    last = trained(SETTINGS, data)[1][-1]
+    assert (last.memorized, last.recovered) == (None, None)
+    assert last.clean_accuracy == last.train_accuracy
+
+
+def test_test_rows_are_measured_after_every_epoch_and_change_nothing() -> None:
+    test = load(image_table(20, SHAPE, split="test"))
+    test.labels = test.labels.roll(1)
+    fitted = network()
+    history = fit(fitted, rows(), SETTINGS, test)
+    alone, without = trained(SETTINGS)
+    assert np.array_equal(weights(fitted), weights(alone))
+    assert [epoch.train_loss for epoch in history] == [epoch.train_loss for epoch in without]
+    assert None not in [epoch.test_loss for epoch in history]
+    measured = predict(fitted, test)
+    assert history[-1].test_loss == pytest.approx(measured.losses.mean().item(), rel=1e-6)
+    assert history[-1].test_accuracy == pytest.approx((measured.predicted == test.labels).double().mean().item())
+
+
+class Distracted(nn.Module):
+    """Says class 0 while it is trained, and what it thinks otherwise."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(6, 3)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        distraction = torch.tensor([200.0, 0, 0]) if self.training else torch.zeros(3)
+        return self.linear(images.flatten(1)) + distraction
+
+
+@pytest.mark.parametrize(
+    ("settings", "measured"),
+    [
+        (SETTINGS, [False, False, True]),
+        (replace(SETTINGS, until_train_accuracy=1.0), [True, True, True]),
+        (replace(SETTINGS, measure_train=True), [True, True, True]),
+    ],
+    ids=["last", "until", "asked"],
+)
+def test_the_last_row_is_measured_and_all_where_asked_or_needed(settings: Settings, measured: list[bool]) -> None:
+    distracted = Distracted()
+    with torch.no_grad():
+        distracted.linear.bias.copy_(torch.tensor([0.0, 100, 0]))  # it thinks class 1, whatever it sees
+    data = rows()
+    history = fit(distracted, data, replace(settings, lr=1e-9))
+    shares = np.bincount(data.labels.numpy(), minlength=3) / 37
+    assert shares[0] != shares[1]
+    assert [epoch.train_accuracy for epoch in history] == pytest.approx([shares[int(after)] for after in measured])
+    assert not distracted.training
+
+
+def test_training_stops_at_the_first_epoch_that_reaches_the_accuracy() -> None:
+    settings = replace(SETTINGS, arch="mlp-1x64", epochs=400, lr=0.1, until_train_accuracy=0.9)
+    fitted, history = trained(settings)
+    accuracies = [epoch.train_accuracy for epoch in history]
+    assert 1 < len(history) < 400
+    assert accuracies[-1] >= 0.9 > max(accuracies[:-1])
+    assert accuracies[-1] == (predict(fitted, rows()).predicted == rows().labels).double().mean().item()
+    longer = trained(replace(settings, until_train_accuracy=1.0))[1]
+    assert [epoch.train_accuracy for epoch in longer][: len(accuracies)] == accuracies
+
+
+def test_a_diverging_loss_is_an_error_that_names_the_epoch() -> None:
+    with pytest.raises(GencliError, match=r"the loss became nan in epoch 2, by step 10; epoch 1 had 1"):
+        trained(replace(SETTINGS, epochs=5, lr=0.1, lr_decay=1e30))
+    with pytest.raises(GencliError, match=r"the loss became (nan|inf) in epoch 1"):
+        trained(replace(SETTINGS, lr=1e30))
+
+
+def test_a_loss_that_diverges_in_the_last_step_is_an_error() -> None:
+    with pytest.raises(GencliError, match="the loss became nan in epoch 1"):
+        trained(replace(SETTINGS, epochs=1, batch_size=37, lr=1e36))
+
+
+def test_progress_hears_of_every_step_and_every_epoch() -> None:
+    heard: list[tuple[int, Epoch | None]] = []
+    history = fit(network(), rows(), SETTINGS, None, lambda step, epoch: heard.append((step, epoch)))
+    assert [step for step, epoch in heard if epoch is None] == list(range(1, 16))
+    assert [epoch for _, epoch in heard if epoch is not None] == history
