@@ -66,9 +66,10 @@ def _preview(table: Batches, destination: str | None, keep: NDArray[np.bool_] | 
     image = first.schema.get_field_index("image")
     rows = pa.Table.from_batches([first]).set_column(image, "image", pa.array([what] * first.num_rows))
     dataset = f"{description.name} {description.split}".strip()
-    more = f"{total:,} rows of {dataset}; write them with -o FILE, or into a pipe"
+    shown = _text(rows.append_column("name", pa.array(names)), None, _width(destination))
+    more = console.printable(f"{total:,} rows of {dataset}; write them with -o FILE, or into a pipe")
     with Output(destination) as output:
-        output.write(_text(rows.append_column("name", pa.array(names)), None, more, _width(destination)).encode())
+        output.write(f"{shown}{more}\n".encode())
 
 
 def write_result(
@@ -136,7 +137,7 @@ def render(rows: pa.Table, form: TableFormat, title: str | None = None, width: i
         writer.writerow(rows.column_names)
         writer.writerows(zip(*(column.to_pylist() for column in rows.columns), strict=True))
         return lines.getvalue()
-    return _markdown(rows) if form == "md" else _text(rows, title, None, width)
+    return _markdown(rows) if form == "md" else _text(rows, title, width)
 
 
 def _cells(rows: pa.Table) -> Iterator[list[str]]:
@@ -151,21 +152,21 @@ def _markdown(rows: pa.Table) -> str:
     return line(rows.column_names) + line(rules) + "".join(map(line, _cells(rows)))
 
 
-def _text(rows: pa.Table, title: str | None, caption: str | None, width: int | None) -> str:
+def _text(rows: pa.Table, title: str | None, width: int | None) -> str:
     from rich import box
     from rich.table import Table
 
-    title, caption = (text and console.printable(text) for text in (title, caption))
-    table = Table(title=title, caption=caption, box=box.SIMPLE_HEAD, title_justify="left", caption_justify="left")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for field in rows.schema:
         number = _numeric(field.type)
         header = console.printable(field.name).replace("_", "\n" if number else " ")
-        table.add_column(header, justify="right" if number else "left")
+        table.add_column(header, justify="right" if number else "left", overflow="fold")
     for cells in _cells(rows):
         table.add_row(*cells)
     page = io.StringIO()
     console.rich_console(page, width or 10_000, terminal=width is not None).print(table)
-    return "\n".join(line.rstrip() for line in page.getvalue().splitlines()) + "\n"
+    lines = ([console.printable(title)] if title else []) + [line.rstrip() for line in page.getvalue().splitlines()]
+    return "\n".join(lines) + "\n"
 
 
 def _numeric(kind: pa.DataType) -> bool:

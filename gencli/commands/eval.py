@@ -55,6 +55,8 @@ def evaluate(
         raise GencliError("both the model and the data would come from standard input", "name a file for one of them")
     require_writable(output, predictions)
 
+    import torch
+
     from gencli import console, models, provenance, tables
     from gencli.evaluation.classes import per_class
     from gencli.evaluation.predictions import evaluate
@@ -72,7 +74,8 @@ def evaluate(
     def step() -> provenance.Step:
         of_model = provenance.source("model", source.sha256, loaded.made, source.path)
         inputs = [of_model, *tables.sources(table, "data")]
-        return provenance.step("eval", {"device": where.type}, inputs, ["torch", "numpy", "pyarrow"])
+        computed = {"device": where.type, "threads": torch.get_num_threads()}
+        return provenance.step("eval", computed, inputs, ["torch", "numpy", "pyarrow"])
 
     with ExitStack() as files:
         write = files.enter_context(open_result(output, form, read))

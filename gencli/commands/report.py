@@ -76,6 +76,7 @@ def report(
     from gencli.reporting import classes, documents, runs
     from gencli.reporting import curves as drawing
 
+    stream.require_writable(output, figure)
     inputs = [stream.Input(name) for name in files or ["-"]]
     if provenance:
         _write_text(output, "".join(f"{line}\n" for each in inputs for line in _steps(each, len(inputs) > 1)), inputs)
@@ -98,9 +99,9 @@ def report(
     rows = runs.runs_table(read, fitted_at) if table == "runs" else classes.classes_table(results)
     used = [source("file", each.sha256, document.made, each.path) for each, document in zip(inputs, read, strict=True)]
     arguments = {"table": table, "fitted_at": fitted_at, "metric": metric and ",".join(metric)}
-    made = step("report", arguments, used, ["pyarrow", "matplotlib"])
+    made = step("report", arguments, used, ["pyarrow", *(["matplotlib"] if figure else [])])
     if figure is not None and image_form is not None:
-        with stream.Output(figure, inputs) as file:
+        with stream.Output(figure, inputs, binary=True) as file:
             file.write(drawing.image(panels, image_form, encode(made).decode()))
     below = drawing.text(panels, shutil.get_terminal_size().columns) if curves else ""
     outputs.write_result(rows, output, form, lambda: made, inputs, below=below)

@@ -47,30 +47,35 @@ def train(
     from contextlib import ExitStack
     from dataclasses import asdict, replace
 
-    from gencli import console, models, provenance, tables
     from gencli.errors import GencliError
-    from gencli.models import inputs
-    from gencli.sources import open_table
-    from gencli.stream import Output, is_terminal
-    from gencli.training import devices, loop
+    from gencli.stream import Output, is_terminal, require_writable
 
     if is_terminal(output):
         raise GencliError("the model would go to the terminal", "name a file with -o, or pipe it into gencli eval -")
-    if history is not None and history == output:
-        raise GencliError(f"{history}: both the model and the history", "give them two names")
+    if data in (None, "-") and eval_data == "-":
+        raise GencliError("both tables would come from standard input", "name a file for one of them")
+    require_writable(output, history)
+
+    import torch
+
+    from gencli import console, models, provenance, tables
+    from gencli.models import inputs
+    from gencli.sources import open_table
+    from gencli.training import devices, loop
+
     table = open_table(data)
     shape, classes = table.description.shape, table.description.classes
     device = devices.choose(settings.device)
     settings = replace(settings, device=device.type)
     network = loop.initialize(settings, lambda: models.build(settings.arch, shape, len(classes))).to(device)
-    model = models.Model(settings.arch, shape, classes, inputs.PREPROCESSING, network)
+    model = models.Model(settings.arch, shape, classes, network)
     test_table = None if eval_data is None else open_table(eval_data)
     if test_table is not None:
         model.require(test_table.description, test_table.title)
     read = [*table.inputs, *(test_table.inputs if test_table else [])]
     with ExitStack() as files:
-        model_file = files.enter_context(Output(output, read))
-        history_file = files.enter_context(Output(history, read)) if history else None
+        model_file = files.enter_context(Output(output, read, binary=True))
+        history_file = files.enter_context(Output(history, read, binary=True)) if history else None
         rows = inputs.load(table).to(device)
         test = inputs.load(test_table).to(device) if test_table else None
         total = settings.epochs * -(-len(rows) // settings.batch_size)
@@ -83,11 +88,10 @@ def train(
                     advance(step, _line(epoch), True)
 
             epochs = loop.fit(network, rows, settings, test, progress)
-        made = asdict(settings)
+        made = asdict(settings) | {"threads": torch.get_num_threads()}  # they change the order of sums: the last bits
         packages = ["torch", "numpy", "pyarrow"]
         files_read = tables.sources(table, "data")
-        step = provenance.step("train", made, files_read, packages)
-        models.write(model_file, model, made, step)
+        models.write(model_file, model, made, provenance.step("train", made, files_read, packages))
         if history_file:
             files_read += tables.sources(test_table, "eval-data") if test_table else []
             rows_of = loop.history_table(epochs, rows.labels_true is not None)

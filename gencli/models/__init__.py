@@ -47,14 +47,12 @@ class Model:
         arch: its name.
         shape: height, width, channels of its images.
         classes: the classes' names, by label.
-        preprocessing: how images become its input (see `training.preprocessing`).
         made: its provenance, None until it is written.
     """
 
     arch: str
     shape: Shape
     classes: tuple[str, ...]
-    preprocessing: dict[str, Any]
     network: nn.Module
     made: provenance.Step | None = None
 
@@ -97,7 +95,7 @@ def write(output: Output, model: Model, settings: dict[str, Any], made: provenan
         "architecture": model.arch,
         "shape": model.shape,
         "classes": model.classes,
-        "preprocessing": model.preprocessing,
+        "preprocessing": PREPROCESSING,
         "parameters": model.parameters,
         "training": settings,
         "step": made,
@@ -133,7 +131,7 @@ def read(source: Input) -> Model:
                 "make the model again",
             )
     network.load_state_dict(given, assign=True)
-    return Model(arch, tuple(shape), tuple(classes), PREPROCESSING, network.eval(), made)
+    return Model(arch, tuple(shape), tuple(classes), network.eval(), made)
 
 
 def _kind(tensor: torch.Tensor | None) -> str:

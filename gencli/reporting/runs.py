@@ -11,7 +11,7 @@ import pyarrow as pa
 from gencli.provenance import Step
 from gencli.reporting.documents import Document, corruptions, data_name
 
-_NAMED = {"arch", "device"}  # shown otherwise, or not a setting to compare
+_NAMED = {"arch", "device", "threads"}  # shown otherwise, or not a setting to compare
 _KINDS = {name: pa.float64() for name in ("train_accuracy", "test_accuracy")} | {
     name: pa.int64() for name in ("epochs", "epochs_to_fit")
 }
@@ -20,10 +20,10 @@ _KINDS = {name: pa.float64() for name in ("train_accuracy", "test_accuracy")} | 
 def runs_table(documents: Sequence[Document], fitted_at: float) -> pa.Table:
     """One row a run and data set it was tested on.
 
-    Columns: network, data, corruption, each training setting in which the runs differ, train_accuracy, test_accuracy,
-    epochs, epochs_to_fit (the first with a train accuracy of at least `fitted_at`; null where none has), and
-    `tested_on` where that differs. Accuracies come from a run's history, after its last epoch, and from results: on
-    the table it was trained on, or on another.
+    Columns: network, data (its split where that is not train), corruption, each training setting in which the runs
+    differ, train_accuracy, test_accuracy, epochs, epochs_to_fit (the first with a train accuracy of at least
+    `fitted_at`; null where none has), and `tested_on` where that differs. Accuracies come from a run's history, after
+    its last epoch, and from results: on the table it was trained on, or on another.
     """
     runs: dict[str, list[Document]] = defaultdict(list)
     for document in documents:
@@ -46,7 +46,11 @@ def describe(documents: Sequence[Document]) -> list[dict[str, Any]]:
     varied = [name for name in names if len({str(each.get(name)) for each in settings}) > 1]
     chains = _chains([corruptions(entry) for entry in trained_on])
     return [
-        {"network": each.get("arch", document.title), "data": data_name(entry), "corruption": chain}
+        {
+            "network": each.get("arch", document.title),
+            "data": data_name(entry).removesuffix(" train"),
+            "corruption": chain,
+        }
         | {name: each.get(name) for name in varied}
         for document, each, entry, chain in zip(documents, settings, trained_on, chains, strict=True)
     ]

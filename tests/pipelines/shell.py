@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pty
@@ -121,12 +122,13 @@ def finish(process: subprocess.Popen[bytes]) -> Done:
     return Done(status, out or b"", (err or b"").decode())
 
 
-def wait_for(folder: Path, pattern: str, process: subprocess.Popen[bytes]) -> Path:
-    """The first file of that pattern to appear while the process runs."""
+def wait_for(folder: Path, pattern: str, process: subprocess.Popen[bytes], size: int = 0) -> None:
+    """Until a file of that pattern and at least that size is there, while the process runs."""
     end = time.monotonic() + PATIENCE
     while process.poll() is None and time.monotonic() < end:
-        if found := next(folder.glob(pattern), None):
-            return found
+        with contextlib.suppress(FileNotFoundError):
+            if any(path.stat().st_size >= size for path in folder.glob(pattern)):
+                return
         time.sleep(0.0005)
     raise AssertionError(f"no {pattern} while it ran: {process.communicate()}")
 

@@ -43,7 +43,7 @@ def test_training_is_ended(sh: Shell, number: signal.Signals) -> None:
 def test_writing_is_ended(sh: Shell, number: signal.Signals) -> None:
     (sh.folder / "out").write_text("old")
     process = sh.start(f"exec {CORRUPT} $D/large.parquet -o out")
-    wait_for(sh.folder, ".out.*.partial", process)
+    wait_for(sh.folder, ".out.*.partial", process, size=1)
     process.send_signal(signal.SIGSTOP)  # long enough for the next signal to meet it
     process.send_signal(number)
     process.send_signal(signal.SIGCONT)
@@ -92,7 +92,7 @@ def test_a_hangup_ends_and_nohup_prevents_it(sh: Shell) -> None:
         f"trap '' HUP; exec {CORRUPT} -o b $D/large.parquet"
     )  # fmt: skip
     for process, name in ((hung_up, "a"), (kept, "b")):
-        wait_for(sh.folder, f".{name}.*.partial", process)
+        wait_for(sh.folder, f".{name}.*.partial", process, size=1)
         process.send_signal(signal.SIGSTOP)
         process.send_signal(signal.SIGHUP)
         process.send_signal(signal.SIGCONT)
@@ -104,7 +104,7 @@ def test_a_hangup_ends_and_nohup_prevents_it(sh: Shell) -> None:
 def test_an_interrupt_stops_a_loop_of_the_shell(sh: Shell) -> None:
     """Bash goes on with the next command after an exit status of 130, but not after a death by SIGINT."""
     process = sh.start(f"for out in a b; do {CORRUPT} $D/large.parquet -o $out; done; echo went on")
-    wait_for(sh.folder, ".a.*.partial", process)
+    wait_for(sh.folder, ".a.*.partial", process, size=1)
     for number in (signal.SIGSTOP, signal.SIGINT, signal.SIGCONT):
         os.killpg(process.pid, number)
     done = finish(process)

@@ -57,7 +57,7 @@ def test_a_history_is_a_row_with_its_last_accuracies_and_the_epoch_it_fitted(tmp
     assert runs.runs_table([read], 0.99).to_pylist() == [
         {
             "network": "mlp-1x8",
-            "data": "digits train",
+            "data": "digits",
             "corruption": "random-labels p=0.5",
             "train_accuracy": 0.97,
             "test_accuracy": 0.6,
