@@ -2,7 +2,7 @@
 
 A file's provenance is its last step; a step names its command, its arguments with defaults resolved, the versions that
 bear on the result, and its inputs, each by the hash of its content and, where gencli made it too, its own provenance.
-Nothing in it depends on when, where or with how many threads it ran, nor on whether an input came by file or by pipe.
+Nothing in it depends on when or where it ran, nor on whether an input came by file or by pipe.
 """
 
 from __future__ import annotations
