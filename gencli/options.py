@@ -10,6 +10,7 @@ import dataclasses
 import inspect
 import math
 import os
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, get_type_hints
 
@@ -187,13 +188,13 @@ class LazyGroup(TyperGroup):
     Building all of them takes a third of the time that importing typer takes, and grows with every command.
     """
 
+    @abstractmethod
     def purposes(self) -> Mapping[str, str]:
         """One line on each command, by name."""
-        raise NotImplementedError
 
+    @abstractmethod
     def load(self, name: str) -> typer.Typer:
         """The app of a command."""
-        raise NotImplementedError
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(self.purposes())
