@@ -136,7 +136,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> tuple[EncodedTable, NDArr
     return many(tmp_path_factory.mktemp("large"))
 
 
-def test_rows_keep_their_order_and_place_over_batches_threads_and_files(large: Any) -> None:
+def test_rows_keep_their_order_and_place_over_batches_and_files(large: Any) -> None:
     table, pixels, labels = large
     assert table.rows == 1300
     assert np.array_equal(images(table), pixels)
