@@ -227,6 +227,7 @@ class TableWriter:
             output,
             schema,
             compression="none",
+            write_page_checksum=True,
             use_dictionary=["label"],  # pyright: ignore[reportArgumentType]
             write_statistics=["label"],  # pyright: ignore[reportArgumentType]
         )
@@ -272,7 +273,7 @@ def open_parquet(source: Input) -> pq.ParquetFile:
     """
     source.expect("Parquet", b"PAR1", b"PAR1")
     with undamaged(source.name):
-        file = pq.ParquetFile(source.file, pre_buffer=False)
+        file = pq.ParquetFile(source.file, pre_buffer=False, page_checksum_verification=True)
         rows = file.metadata.num_rows
         if rows != sum(file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)):
             raise OSError("its row groups do not hold its rows")
@@ -380,7 +381,7 @@ def unpack(batch: pa.RecordBatch, description: Description) -> NDArray[Any]:
 
 def write_rows(output: Output, table: pa.Table, made: provenance.Step) -> None:
     """Writes a small table (results, histories) with its provenance."""
-    writer = pq.ParquetWriter(output, table.schema, compression="none")
+    writer = pq.ParquetWriter(output, table.schema, compression="none", write_page_checksum=True)
     writer.write_table(table)
     writer.add_key_value_metadata({provenance.KEY: provenance.encode(made, rows=table.num_rows)})
     writer.close()

@@ -270,3 +270,18 @@ def test_small_tables_hold_their_provenance_and_the_rows(tmp_path: Path) -> None
     assert file.read().equals(rows)
     assert tables.read_provenance(file) == made
     assert json.loads(file.metadata.metadata[b"gencli.provenance"])["rows"] == 3
+
+
+def test_damage_to_rows_is_never_read_as_other_rows(tmp_path: Path) -> None:
+    table = save(image_table(50), tmp_path / "whole.parquet")
+    content = (tmp_path / "whole.parquet").read_bytes()
+    footer = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+    refused = 0
+    for place in range(4, footer):
+        damaged = tmp_path / "damaged.parquet"
+        damaged.write_bytes(content[:place] + bytes([content[place] ^ 0x10]) + content[place + 1 :])
+        try:
+            assert read(open_table(str(damaged))).equals(read(table)), place
+        except GencliError:
+            refused += 1
+    assert refused > 0.9 * (footer - 4)
