@@ -11,7 +11,7 @@ import pyarrow as pa
 from gencli.provenance import Step
 from gencli.reporting.documents import Document, corruptions, data_name
 
-_NAMED = {"arch", "device", "threads"}  # shown otherwise, or not a setting to compare
+_NAMED = {"arch", "epochs", "device", "threads"}  # shown otherwise, or not a setting to compare
 _KINDS = {name: pa.float64() for name in ("train_accuracy", "test_accuracy")} | {
     name: pa.int64() for name in ("epochs", "epochs_to_fit")
 }

@@ -91,6 +91,13 @@ def test_settings_in_which_runs_differ_get_a_column(tmp_path: Path):
     assert "seed" not in table.column_names
 
 
+def test_epochs_are_those_that_were_run(tmp_path: Path):
+    asked = [history(tmp_path / f"{epochs}.parquet", training(epochs=epochs), [0.5, 0.6]) for epochs in (2, 9)]
+    table = runs.runs_table(asked, 0.99)
+    assert table["epochs"].to_pylist() == [2, 2]
+    assert table.column_names[3:] == ["train_accuracy", "test_accuracy", "epochs", "epochs_to_fit"]
+
+
 def test_a_run_tested_on_two_tables_has_two_rows(tmp_path: Path):
     step = training()
     read = [
