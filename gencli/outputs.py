@@ -72,25 +72,8 @@ def _preview(table: Batches, destination: str | None, keep: NDArray[np.bool_] | 
         output.write(f"{shown}{more}\n".encode())
 
 
-def write_result(
-    rows: pa.Table,
-    destination: str | None,
-    form: TableFormat | None,
-    step: Callable[[], Step],
-    inputs: Sequence[Input] = (),
-    title: str | None = None,
-    below: str = "",
-) -> None:
-    """Writes a result table: `form`, or by the file's ending, or text on a terminal and Parquet elsewhere.
-
-    `below` follows the table where that is text.
-    """
-    with open_result(destination, form, inputs) as write:
-        write(rows, step, title, below)
-
-
 class WriteResult(Protocol):
-    """Writes the rows with their provenance, which is asked for then; the rest is for text."""
+    """Writes the rows with their provenance, which is asked for then; title and what stands below are for text."""
 
     def __call__(self, rows: pa.Table, step: Callable[[], Step], title: str | None = None, below: str = "") -> None: ...
 
@@ -99,7 +82,10 @@ class WriteResult(Protocol):
 def open_result(
     destination: str | None, form: TableFormat | None, inputs: Sequence[Input] = ()
 ) -> Iterator[WriteResult]:
-    """Opens a result's place, or refuses it, before the work; gives what `write_result` does once there are rows."""
+    """Opens a result's place, or refuses it, before the work; gives what writes the rows once they are there.
+
+    Without `form` the file's ending decides, and otherwise it is text on a terminal and Parquet elsewhere.
+    """
     form = form or result_format(destination)
     with Output(destination, inputs, binary=form == "parquet") as output:
 

@@ -49,7 +49,7 @@ def derive(seed: int, *purpose: str | int) -> int:
 class Draws:
     """The random numbers of one purpose under one seed.
 
-    `Draws(seed, "random-labels", 0).words(ids, 3)` gives each row three words of its own; `shared` gives numbers that
+    `Draws(seed, "random-labels", 0).words(ids, 3)` gives each row three words of its own; `permutation` one that
     belong to the whole data set.
     """
 

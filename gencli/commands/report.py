@@ -79,7 +79,9 @@ def report(
     stream.require_writable(output, figure)
     inputs = [stream.Input(name) for name in files or ["-"]]
     if provenance:
-        _write_text(output, "".join(f"{line}\n" for each in inputs for line in _steps(each, len(inputs) > 1)), inputs)
+        text = "".join(f"{line}\n" for each in inputs for line in _steps(each, len(inputs) > 1))
+        with stream.Output(output, inputs) as file:
+            file.write(text.encode())
         return
     image_form = None if figure is None else _FIGURES.get(Path(figure).suffix.lower())
     if figure is not None and image_form is None:
@@ -104,7 +106,8 @@ def report(
         with stream.Output(figure, inputs, binary=True) as file:
             file.write(drawing.image(panels, image_form, encode(made).decode()))
     below = drawing.text(panels, shutil.get_terminal_size().columns) if curves else ""
-    outputs.write_result(rows, output, form, lambda: made, inputs, below=below)
+    with outputs.open_result(output, form, inputs) as write:
+        write(rows, lambda: made, below=below)
 
 
 def _steps(file: Input, several: bool) -> Iterator[str]:
@@ -122,10 +125,3 @@ def _steps(file: Input, several: bool) -> Iterator[str]:
     for step, depth in provenance.walk(made):
         versions = ", ".join(f"{name} {version}" for name, version in step["versions"].items())
         yield f"{'  ' * depth}{provenance.command_line(step)}  # {versions}"
-
-
-def _write_text(destination: str | None, text: str, inputs: list[Input]) -> None:
-    from gencli.stream import Output
-
-    with Output(destination, inputs) as output:
-        output.write(text.encode())

@@ -51,7 +51,7 @@ def encoded_table(inputs: list[Input], files: list[pq.ParquetFile], foreign: For
     schema, title = files[0].schema_arrow, inputs[0].name
     column = next((name for name in ("image", "img") if name in schema.names), None)
     if column is None or foreign.label not in schema.names:
-        missing = "image` (or `img" if column is None else foreign.label
+        missing = "image` or `img" if column is None else foreign.label
         raise GencliError(
             f"{title}: no column `{missing}`; its columns are {', '.join(schema.names) or 'none'}",
             "an image table has id, image and label; --label of `gencli data parquet` names another label column",
