@@ -1,0 +1,35 @@
+"""`gencli data digits`: the digits that scikit-learn ships."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+from gencli.commands.data.selection import Selection, write
+from gencli.options import Output, command, single
+
+app = single()
+
+
+@command(app, "digits")
+def digits(
+    split: Annotated[
+        Literal["train", "test"], typer.Option(help="Rows 0-1436 of the 1,797 are train, the others test.")
+    ] = "train",
+    *,
+    selection: Selection,
+    output: Output = None,
+) -> None:
+    """Handwritten digits, 8x8, gray; no download.
+
+    Reads nothing; writes an image table: the 1,797 real digits that scikit-learn ships, ink values 0-16
+    stretched to 0-255.
+
+    \b
+    Example:
+      gencli data digits --split test --classes 3,8 -o test.parquet
+    """
+    from gencli.sources.digits import digits as load
+
+    write(load(split), "data digits", {"split": split}, selection, output, ["sklearn"])

@@ -1,0 +1,55 @@
+"""`gencli data parquet`: tables with encoded images, or pixels without a word."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+from gencli.commands.data.selection import Selection, write
+from gencli.options import Output, command, single
+
+app = single()
+
+
+@command(app, "parquet")
+def parquet(
+    paths: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="PATH...", help="Files of one data set in order, a folder, or -.", show_default=False),
+    ] = None,
+    *,
+    name: Annotated[
+        str | None, typer.Option(help="Data set's name; default: the file's, without -train or -test.")
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Default: train or test, where the file's name ends so.")] = None,
+    label: Annotated[str, typer.Option(metavar="COLUMN", help="Column of the labels.")] = "label",
+    mode: Annotated[
+        Literal["gray", "rgb"] | None, typer.Option(help="Convert all images; default: as they are.")
+    ] = None,
+    shape: Annotated[
+        str | None, typer.Option(metavar="HxWxC", help="Of raw pixels whose description was lost.")
+    ] = None,
+    selection: Selection,
+    output: Output = None,
+) -> None:
+    """Parquet that others made, such as public hubs publish.
+
+    Reads columns image or img (encoded images, struct<bytes, path>) and label, and class names from the
+    huggingface metadata; writes an image table. A row's identity is its place in the files and a hash of the
+    data set's name and split: name the splits differently, and they draw differently.
+
+    \b
+    Example:
+      gencli data parquet cifar10-train.parquet --sample 5000 -o train.parquet
+    """
+    from gencli.sources import Foreign, read_table
+    from gencli.sources.encoded import parse_shape
+    from gencli.stream import open_inputs, require_writable
+
+    require_writable(output)
+    inputs = [source for path in paths or ["-"] for source in open_inputs(path)]
+    table = read_table(inputs, Foreign(name, split, label, mode, parse_shape(shape)))
+    known = {"name": table.description.name, "split": table.description.split}
+    arguments = known | {"label": label, "mode": mode, "shape": shape}
+    write(table, "data parquet", arguments, selection, output, ["PIL"])

@@ -1,0 +1,42 @@
+"""What the sources share: which rows to keep, and writing them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from gencli.tables import ImageTable
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which rows to keep: of these classes, then a sample of them, then the first."""
+
+    classes: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Keep these classes (names or numbers); their labels stay.")
+    ] = None
+    sample: Annotated[int | None, typer.Option(min=1, metavar="N", help="Keep N rows drawn at random.")] = None
+    seed: Annotated[int, typer.Option(min=0, help="Which rows --sample draws is a function of it.")] = 0
+    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="Keep the first N rows.")] = None
+
+
+def write(
+    table: ImageTable,
+    command: str,
+    arguments: dict[str, Any],
+    selection: Selection,
+    output: str | None,
+    packages: list[str],
+) -> None:
+    """Writes the selected rows with this step as provenance; `packages` are those that made the rows."""
+    from gencli import provenance, tables
+    from gencli.outputs import write_images
+    from gencli.sources.selection import select
+
+    made = arguments | asdict(selection)
+    used = ["numpy", "pyarrow", *packages]
+    keep = select(table, **asdict(selection))
+    write_images(table, output, lambda: provenance.step(command, made, tables.sources(table, "data"), used), keep)
