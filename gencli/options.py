@@ -7,6 +7,7 @@ annotated with such a class stands for all its fields.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 import math
 import os
@@ -208,6 +209,37 @@ class LazyGroup(TyperGroup):
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(self.purposes().items()))
+
+
+class KindGroup(LazyGroup):
+    """A command whose commands are kinds of one thing: dataclasses whose fields are options and docstrings helps.
+
+    They are loaded with the libraries they need, which the main help does without.
+    """
+
+    @abstractmethod
+    def kinds(self) -> Mapping[str, type]:
+        """The dataclasses by name."""
+
+    @abstractmethod
+    def run(self) -> Callable[..., None]:
+        """What each command calls; its parameter `kind` is the dataclass with the options' values."""
+
+    def purposes(self) -> Mapping[str, str]:
+        return {name: (kind.__doc__ or "").partition("\n")[0] for name, kind in self.kinds().items()}
+
+    def load(self, name: str) -> typer.Typer:
+        kind, run = self.kinds()[name], self.run()
+
+        @functools.wraps(run)
+        def function(**values: Any) -> None:
+            run(**values)
+
+        function.__annotations__ = run.__annotations__ | {"kind": kind}
+        function.__doc__ = inspect.getdoc(kind)
+        app = single()
+        command(app, name)(function)
+        return app
 
 
 def single() -> typer.Typer:

@@ -34,7 +34,9 @@ def step(
 def source(role: str, sha256: str, made: Step | None, path: Path | None) -> Step:
     """One input of a step. `role` is the argument it was given as; only files made elsewhere keep their name."""
     entry = {"role": role, "sha256": sha256}
-    return entry | ({"step": made} if made is not None else {"name": path.name if path else "-"})
+    if made is not None:
+        return entry | {"step": made}
+    return entry | {"name": path.name.encode(errors="replace").decode() if path else "-"}
 
 
 def encode(made: Step, **facts: Any) -> bytes:
@@ -106,7 +108,7 @@ def command_line(made: Step) -> str:
     """The step as one would type it, its foreign inputs by name."""
     words = ["gencli", *made["command"].split()]
     for entry in made["inputs"]:
-        if entry.get("name", "-") != "-":
+        if entry["role"] != "source" and entry.get("name", "-") != "-":  # a source the command finds itself
             words += [entry["name"]] if entry["role"] in _POSITIONAL else [f"--{entry['role']}", entry["name"]]
     for option, value in made["arguments"].items():
         flag = f"-{option}" if len(option) == 1 else f"--{option.replace('_', '-')}"

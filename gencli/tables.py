@@ -50,6 +50,9 @@ class Description:
     shape: tuple[int, int, int]
     dtype: str = "uint8"
 
+    def __post_init__(self) -> None:
+        _utf8(f"{self.name}\0{self.split}")
+
     @property
     def row_bytes(self) -> int:
         """Bytes of one image."""
@@ -355,8 +358,16 @@ def identities(name: str, split: str, start: int, stop: int) -> NDArray[np.int64
     """[stop − start] int64: a row's place in the source, with a hash of name and split in the high 31 bits."""
     import hashlib
 
-    digest = hashlib.sha256(f"{name}\0{split}".encode()).digest()
+    digest = hashlib.sha256(_utf8(f"{name}\0{split}")).digest()
     return np.arange(start, stop, dtype=np.int64) | (int.from_bytes(digest[:4], "big") >> 1) << 32
+
+
+def _utf8(name: str) -> bytes:
+    try:
+        return name.encode()
+    except UnicodeEncodeError:
+        shown = name.replace("\0", " ").strip()
+        raise GencliError(f"{shown!r}: no name of a data set: not UTF-8", "name and split it otherwise") from None
 
 
 def integers(values: NDArray[np.int64]) -> pa.Array:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from gencli.commands.data.downloads import SOURCES
 from gencli.reference import Page, read_tree
 
 ROOT = Path(__file__).parent.parent
@@ -46,8 +47,9 @@ def example(page: Page) -> str | None:
     return None if found is None else found[1]
 
 
-# this one needs files that the user has
-EXAMPLES = {page.name: example(page) for page in read_tree().walk() if page.name != "gencli-data-parquet"}
+# these need files that the user has, or the network
+NEEDY = {"gencli-data-parquet", *(f"gencli-data-{name}" for name in SOURCES)}
+EXAMPLES = {page.name: example(page) for page in read_tree().walk() if page.name not in NEEDY}
 
 
 @pytest.mark.parametrize("name", [name for name, script in EXAMPLES.items() if script])

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import kstest, norm
 
+from gencli import randomness
 from gencli.randomness import Draws, derive, philox4x32
 from tests.helpers import chi_square
 
@@ -36,6 +38,10 @@ def test_draws_never_change_between_releases() -> None:
         [2184302455, 2521790181, 1750632563, 4166190097, 1103363230],
         [2176985571, 743080219, 2361017369, 2395019562, 3185464862],
     ]
+    assert BASE.normals(np.array([0, 7 << 32 | 5]), 2).round(9).tolist() == [
+        [-1.390769126, 0.60046801],
+        [-0.669456777, -1.43602686],
+    ]
     assert BASE.permutation(8).tolist() == [6, 3, 5, 1, 4, 7, 2, 0]
     assert derive(0, "order") == 6614782067203725704
 
@@ -58,6 +64,12 @@ def test_asking_for_more_words_keeps_the_first(ids: list[int], count: int) -> No
     assert np.array_equal(BASE.words(np.array(ids), 9)[:, :count], BASE.words(np.array(ids), count))
 
 
+@given(IDS, st.integers(1, 9), st.randoms())
+def test_normals_follow_the_rows_in_any_order_and_keep_the_first(ids: list[int], count: int, random: Random) -> None:
+    order = np.array(random.sample(range(len(ids)), len(ids)))
+    assert np.array_equal(BASE.normals(np.array(ids)[order], count), BASE.normals(np.array(ids), 9)[order, :count])
+
+
 OTHERS = {
     "seed": Draws(1, "random-labels", 0).uniforms(ROWS),
     "purpose": Draws(0, "shuffled-pixels", 0).uniforms(ROWS),
@@ -66,6 +78,8 @@ OTHERS = {
     "next row": BASE.uniforms(ROWS + 1),
     "third word": BASE.words(ROWS, 3)[:, 2] / 2**32,
     "fifth word": BASE.words(ROWS, 5)[:, 4] / 2**32,
+    "normal": norm.cdf(BASE.normals(ROWS, 5)[:, 0]),
+    "fifth normal": norm.cdf(BASE.normals(ROWS, 5)[:, 4]),
 }
 
 
@@ -92,6 +106,34 @@ def test_uniforms_have_53_random_bits_below_one() -> None:
     integers = drawn * 2**53
     assert np.array_equal(integers, np.floor(integers))
     assert abs((integers % 2).mean() - 0.5) < 5 * 0.5 / np.sqrt(len(ROWS))
+
+
+@pytest.mark.parametrize("lane", range(5))
+def test_normals_are_standard_normal(lane: int) -> None:
+    assert kstest(BASE.normals(ROWS, 5)[:, lane], "norm").pvalue > 1e-5
+
+
+def test_normals_have_the_moments_and_tails_of_the_normal_distribution() -> None:
+    drawn = BASE.normals(ROWS, 50).ravel()
+    for power, moment, variance in [(1, 0, 1), (2, 1, 2), (3, 0, 15), (4, 3, 96)]:
+        assert abs((drawn**power).mean() - moment) < 5 * np.sqrt(variance / drawn.size)
+    for bound in (-4.5, -3, 3, 4.5):
+        beyond = norm.sf(abs(bound)) * drawn.size
+        assert abs((drawn * np.sign(bound) > abs(bound)).sum() - beyond) < 5 * np.sqrt(beyond)
+
+
+def test_normals_of_a_row_are_independent_of_each_other_and_of_the_next_row() -> None:
+    drawn = BASE.normals(ROWS, 8)
+    correlations = np.corrcoef(np.hstack([drawn[1:], drawn[:-1], drawn[1:] ** 2]), rowvar=False)
+    assert abs(correlations - np.eye(24)).max() < 5 / np.sqrt(len(ROWS))
+
+
+def test_the_most_extreme_normals_are_finite_and_mirror_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = np.array([[0, 2**31 - 1, 2**31, 2**32 - 1]], np.uint32)
+    monkeypatch.setattr(randomness, "_words", lambda ids, count, key: words)
+    drawn = BASE.normals(np.array([0]), 4)[0]
+    assert drawn == pytest.approx(norm.ppf(2.0**-33 * np.array([1, 2**32 - 1, 2**32 + 1, 2**33 - 1])), rel=1e-12)
+    assert np.array_equal(drawn, -drawn[::-1])
 
 
 @given(st.integers(0, 300), st.integers(0, 2**64))

@@ -2,43 +2,18 @@
 
 from __future__ import annotations
 
-import inspect
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-import typer
-
-from gencli.options import Data, LazyGroup, Output, Seed, command, group, single
+from gencli.options import Data, KindGroup, Output, Seed, group
 
 if TYPE_CHECKING:
     from gencli.corruptions import Corruption
 
 
-class Kinds(LazyGroup):
-    """The kinds of corruption as commands; they need numpy, which the main help does not."""
-
-    def purposes(self) -> dict[str, str]:
-        from gencli.corruptions import KINDS
-
-        return {name: (kind.__doc__ or "").partition("\n")[0] for name, kind in KINDS.items()}
-
-    def load(self, name: str) -> typer.Typer:
-        from gencli.corruptions import KINDS
-
-        def corrupt(corruption, data: Data = None, seed: Seed = 0, output: Output = None) -> None:  # type: ignore[no-untyped-def]
-            _run(corruption, data, seed, output)
-
-        corrupt.__annotations__["corruption"] = KINDS[name]
-        corrupt.__doc__ = inspect.getdoc(KINDS[name])
-        app = single()
-        command(app, name)(corrupt)
-        return app
-
-
-app = group("Damage a data set in exact, repeatable ways.", cls=Kinds)
-
-
-def _run(corruption: Corruption, data: str | None, seed: int, output: str | None) -> None:
+def corrupt(kind: Corruption, data: Data = None, seed: Seed = 0, output: Output = None) -> None:
+    """Applies a kind of corruption."""
     from gencli import console, provenance, tables
     from gencli.corruptions import Corrupted
     from gencli.outputs import write_images
@@ -47,8 +22,23 @@ def _run(corruption: Corruption, data: str | None, seed: int, output: str | None
 
     require_writable(output)
     table = open_table(data)
-    result = Corrupted(table, corruption, seed)
-    made = asdict(corruption) | {"seed": seed}
+    result = Corrupted(table, kind, seed)
+    made = asdict(kind) | {"seed": seed}
     used = ["numpy", "pyarrow"]
     write_images(result, output, lambda: provenance.step(result.command, made, tables.sources(table, "data"), used))
-    console.message(f"{corruption.name}: {result.summary()}")
+    console.message(f"{kind.name}: {result.summary()}")
+
+
+class Kinds(KindGroup):
+    """The kinds of corruption as commands."""
+
+    def kinds(self) -> Mapping[str, type]:
+        from gencli.corruptions import KINDS
+
+        return KINDS
+
+    def run(self) -> Callable[..., None]:
+        return corrupt
+
+
+app = group("Damage a data set in exact, repeatable ways.", cls=Kinds)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pyarrow as pa
+
 from gencli import stream, tables
 from gencli.errors import GencliError
 from gencli.sources.encoded import Foreign, encoded_table
@@ -29,11 +31,13 @@ def read_table(inputs: list[stream.Input], foreign: Foreign | None = None) -> Im
             raise GencliError(f"{source.name}: other columns than {inputs[0].name}", "a folder is one data set")
         if tables.read_description(file) != description:
             raise GencliError(f"{source.name}: another data set than {inputs[0].name}", "a folder is one data set")
-    if description is not None and "image" in schema.names:
-        if foreign not in (None, Foreign()):
-            raise GencliError(
-                f"{inputs[0].name}: a table of gencli's, which says itself what it holds",
-                "leave --name, --split, --label, --mode and --shape out",
-            )
+    foreign = foreign or Foreign()
+    encoded = "image" in schema.names and pa.types.is_struct(schema.field("image").type)
+    if description is not None and foreign != (Foreign(decoding=foreign.decoding) if encoded else Foreign()):
+        raise GencliError(
+            f"{inputs[0].name}: a table of gencli's, which says itself what it holds",
+            f"leave --name, --split, --label{', --shape' if encoded else ', --shape, --mode, --size, --crop'} out",
+        )
+    if description is not None and not encoded and "image" in schema.names:
         return FileTable(inputs, files, description)
-    return encoded_table(inputs, files, foreign or Foreign())
+    return encoded_table(inputs, files, foreign)

@@ -5,12 +5,9 @@ Encoded images are a column `image` or `img` of `struct<bytes, path>`; class nam
 
 from __future__ import annotations
 
-import io
 import json
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
@@ -19,12 +16,11 @@ from numpy.typing import NDArray
 
 from gencli import tables
 from gencli.errors import GencliError
+from gencli.sources.decoded import DecodedTable, Decoding, Places, identify, parse_shape
 from gencli.stream import Input
 from gencli.tables import Description, FileTable, ImageTable
 
 _MOST_CLASSES = 1_000_000  # without names: a stray label must not fill the memory with numbers
-_FORCED = {"gray": "L", "rgb": "RGB"}
-_MODES = {"1": "L", "L": "L", "P": "RGB", "RGB": "RGB"}  # the conversions that lose nothing
 
 
 @dataclass(frozen=True)
@@ -35,15 +31,15 @@ class Foreign:
         name, split: enter the rows' identities; by default from the first file's stem (`cifar10-train` is name
             `cifar10`, split `train`), for standard input from its content's hash.
         label: the label column.
-        mode: `gray` or `rgb` converts every image; by default each must come as the first one does.
         shape: height, width, channels of raw pixels that have no description.
+        decoding: of encoded images.
     """
 
     name: str | None = None
     split: str | None = None
     label: str = "label"
-    mode: Literal["gray", "rgb"] | None = None
     shape: tuple[int, int, int] | None = None
+    decoding: Decoding = field(default_factory=Decoding)
 
 
 def encoded_table(inputs: list[Input], files: list[pq.ParquetFile], foreign: Foreign) -> ImageTable:
@@ -63,25 +59,20 @@ def encoded_table(inputs: list[Input], files: list[pq.ParquetFile], foreign: For
         raise GencliError(
             f"{title}: column `{foreign.label}` is {kind}, not integer", "labels are class numbers from 0"
         )
-    foreign = _identify(inputs[0], foreign)
+    stem = inputs[0].path.stem if inputs[0].path else inputs[0].sha256[:16]
+    name, split = identify(stem)
+    foreign = replace(
+        foreign,
+        name=name if foreign.name is None else foreign.name,
+        split=split if foreign.split is None else foreign.split,
+    )
     stored = schema.field(column).type
     place = stored.get_field_index("bytes") if pa.types.is_struct(stored) else -1
     if place >= 0 and pa.types.is_binary(stored.field(place).type):
         return EncodedTable(inputs, files, column, foreign)
+    if foreign.decoding != Decoding():
+        raise GencliError(f"{title}: raw pixels, not encoded images", "leave --mode, --size and --crop out")
     return _raw_table(inputs, files, column, foreign)
-
-
-def _identify(source: Input, foreign: Foreign) -> Foreign:
-    """Fills in the name and split that were not given."""
-    stem = source.path.stem if source.path else source.sha256[:16]
-    stem = re.sub(r"-\d{5}-of-\d{5}$", "", stem)  # shards as hubs name them
-    known = re.fullmatch(r"(?:(.+)[-_.])?(train|test|validation|val)", stem)
-    name, split = (known[1] or stem, known[2]) if known else (stem, "")
-    return replace(
-        foreign,
-        name=foreign.name if foreign.name is not None else name,
-        split=foreign.split if foreign.split is not None else split,
-    )
 
 
 def _raw_table(inputs: list[Input], files: list[pq.ParquetFile], column: str, foreign: Foreign) -> FileTable:
@@ -100,11 +91,11 @@ def _raw_table(inputs: list[Input], files: list[pq.ParquetFile], column: str, fo
         raise GencliError(f"{title}: column `{column}` holds {dtype}", "images are uint8 or float32")
     if column != "image" or foreign.label != "label" or "id" not in schema.names:
         raise GencliError(f"{title}: raw pixels need columns id, image, label", "rename them, or keep the ids")
-    classes = _classes(schema, title, "label", _labels(files, title, "label"))
+    classes = _classes(schema, title, "label", _integers(files, title, "label"))
     return FileTable(inputs, files, Description(foreign.name or "", foreign.split or "", classes, shape, dtype))
 
 
-def _labels(files: list[pq.ParquetFile], title: str, name: str) -> NDArray[np.int64]:
+def _integers(files: list[pq.ParquetFile], title: str, name: str) -> NDArray[np.int64]:
     with tables.undamaged(title):
         column = pa.chunked_array([chunk for file in files for chunk in file.read(columns=[name]).column(0).chunks])
         if column.null_count:
@@ -126,92 +117,39 @@ def _classes(schema: pa.Schema, title: str, label: str, labels: NDArray[np.int64
     return classes
 
 
-class EncodedTable:
-    """An image table in hub-style Parquet, its images decoded as they are read."""
-
-    made = None
+class EncodedTable(DecodedTable):
+    """An image table in hub-style Parquet; what `gencli data export` wrote keeps its identities and true labels."""
 
     def __init__(self, inputs: list[Input], files: list[pq.ParquetFile], column: str, foreign: Foreign) -> None:
-        self.title = inputs[0].name if len(inputs) == 1 else f"{inputs[0].name} and {len(inputs) - 1} more"
-        self.rows = sum(file.metadata.num_rows for file in files)
-        self.inputs, self._files, self._column, self._foreign = inputs, files, column, foreign
-        self._labels = _labels(files, self.title, foreign.label)
-        with tables.undamaged(self.title):
-            first = next(files[0].iter_batches(1, columns=[column])).column(0).field("bytes")[0].as_py()
-        shape = self._decode(first, 0).shape
-        classes = _classes(files[0].schema_arrow, self.title, foreign.label, self._labels)
-        self.description = Description(foreign.name or "", foreign.split or "", classes, shape)
-        self.schema = self.description.schema()
+        self._files, self._column = files, column
+        schema, title, described = files[0].schema_arrow, inputs[0].name, tables.read_description(files[0])
+        name, split, label = foreign.name or "", foreign.split or "", foreign.label
+        columns = {"label": _integers(files, title, label)}
+        if described is None:
+            columns["id"] = tables.identities(name, split, 0, len(columns["label"]))
+            classes = _classes(schema, title, label, columns["label"])
+        else:
+            name, split, classes = described.name, described.split, described.classes
+            columns["id"] = _integers(files, title, "id")
+            if "label_true" in schema.names:
+                columns["label_true"] = _integers(files, title, "label_true")
+            for each in columns.keys() - {"id"}:
+                tables.check_labels(columns[each], len(classes), title, each)
+        made = tables.read_provenance(files[0])
+        super().__init__(inputs, made, columns, name, split, classes, foreign.decoding)
 
-    def column(self, name: str) -> NDArray[np.int64]:
-        return self._labels if name == "label" else self._ids(0, self.rows)
+    def image_name(self, place: int) -> str:
+        return f"{self.title}: row {place}"
 
-    def _ids(self, start: int, stop: int) -> NDArray[np.int64]:
-        return tables.identities(self.description.name, self.description.split, start, stop)
-
-    def batches(self, keep: NDArray[np.bool_] | None = None) -> Iterator[pa.RecordBatch]:
+    def values(self, count: int, keep: NDArray[np.bool_] | None = None) -> Iterator[tuple[list[bytes | None], Places]]:
         start = 0
         with tables.undamaged(self.title):
             for file in self._files:
-                for batch in file.iter_batches(self.description.group_rows, columns=[self._column]):
+                for batch in file.iter_batches(count, columns=[self._column]):
                     places = np.arange(start, start + batch.num_rows)
                     kept = places if keep is None else places[keep[places]]
                     if len(kept):
-                        values = batch.column(0).field("bytes").take(pa.array(kept - start)).to_pylist()
-                        yield self._batch(values, kept)
+                        yield batch.column(0).field("bytes").take(pa.array(kept - start)).to_pylist(), kept
                     start += batch.num_rows
             if start != self.rows:
                 raise OSError(f"{start} rows of {self.rows}")
-
-    def _batch(self, values: list[bytes | None], places: NDArray[np.int64]) -> pa.RecordBatch:
-        images = np.empty((len(values), *self.description.shape), np.uint8)
-        for row, (value, place) in enumerate(zip(values, places)):  # in threads this takes up to twice as long
-            image = self._decode(value, place)
-            if image.shape != self.description.shape:
-                raise self._differs(place, image.shape)
-            images[row] = image
-        columns = [
-            tables.integers(self._ids(0, 1) | places),
-            tables.pack(images),
-            tables.integers(self._labels[places]),
-        ]
-        return pa.RecordBatch.from_arrays(columns, schema=self.schema)
-
-    def _decode(self, value: bytes | None, row: int) -> NDArray[np.uint8]:
-        from PIL import Image
-
-        if value is None:
-            raise GencliError(f"{self.title}: row {row}: the image has no bytes", "only embedded images can be read")
-        try:
-            with Image.open(io.BytesIO(value)) as image:
-                mode = _FORCED[self._foreign.mode] if self._foreign.mode else _MODES.get(image.mode)
-                if mode is None:
-                    raise GencliError(
-                        f"{self.title}: row {row}: an image of mode {image.mode}, neither gray nor RGB of 8 bits",
-                        "--mode rgb or --mode gray of `gencli data parquet` converts every image",
-                    )
-                pixels = np.asarray(image if image.mode == mode else image.convert(mode))
-        except GencliError:
-            raise
-        except Exception as error:  # decoders raise anything at damaged bytes
-            why = tables.first_line(error)
-            raise GencliError(f"{self.title}: row {row}: not an image: {why}", "leave such rows out first") from None
-        return pixels if pixels.ndim == 3 else pixels[..., None]
-
-    def _differs(self, row: int, shape: tuple[int, ...]) -> GencliError:
-        return GencliError(
-            f"{self.title}: row {row}: an image of {'×'.join(map(str, shape))}, "
-            f"row 0 is {'×'.join(map(str, self.description.shape))}",
-            "all images of a table have one size; --mode rgb or gray of `gencli data parquet` converts colours",
-        )
-
-
-def parse_shape(text: str | None, where: str = "--shape") -> tuple[int, int, int] | None:
-    """`32x32x3` as height, width, channels."""
-    if text is None:
-        return None
-    numbers = re.fullmatch(r"(\d{1,9})x(\d{1,9})x(\d{1,9})", text, re.ASCII)
-    height, width, channels = map(int, numbers.groups()) if numbers else (0, 0, 0)
-    if not tables.is_shape((height, width, channels)):
-        raise GencliError(f"{where}: {text!r} is no shape", "write HEIGHTxWIDTHxCHANNELS, such as 32x32x3")
-    return height, width, channels

@@ -36,7 +36,10 @@ def _loaded(sh: Shell, command: str) -> set[str]:
     return HEAVY & set(names)
 
 
-@pytest.mark.parametrize("command", ["--help", "--version", "data --help", "data digits --help", "data parquet --help"])
+@pytest.mark.parametrize(
+    "command",
+    ["--help", "--version", "data --help", "data digits --help", "data parquet --help", "data cifar10 --help"],
+)
 def test_help_loads_nothing(sh: Shell, command: str) -> None:
     assert _loaded(sh, command) == set()
 

@@ -16,7 +16,8 @@ from PIL import Image
 
 from gencli.errors import GencliError
 from gencli.sources import Foreign, open_table
-from gencli.sources.encoded import EncodedTable, parse_shape
+from gencli.sources.decoded import Decoding, parse_shape
+from gencli.sources.encoded import EncodedTable
 from gencli.tables import Description, identities
 from tests.helpers import image_table, images, read
 
@@ -78,7 +79,7 @@ def test_images_are_what_pillow_decodes(mode: str, form: str, becomes: str, colu
 @pytest.mark.parametrize(("mode", "pillow"), [("gray", "L"), ("rgb", "RGB")])
 def test_a_mode_converts_every_image(mode: Literal["gray", "rgb"], pillow: str, tmp_path: Path) -> None:
     values: list[bytes | None] = [encode(picture(each)) for each in ("RGB", "L", "P", "RGBA", "LA")]
-    table = open_table(hub_file(tmp_path / "toy.parquet", values), Foreign(mode=mode))
+    table = open_table(hub_file(tmp_path / "toy.parquet", values), Foreign(decoding=Decoding(mode)))
     assert np.array_equal(images(table), [decode(value, pillow) for value in values if value])
 
 
@@ -163,8 +164,8 @@ GOOD = encode(picture("L"))
 @pytest.mark.parametrize(
     ("bad", "says"),
     [
-        (encode(picture("L", 6)), "row 250: an image of 6×4×1, row 0 is 5×4×1"),
-        (encode(picture("RGB")), "row 250: an image of 5×4×3, row 0 is 5×4×1"),
+        (encode(picture("L", 6)), "row 250: an image of 6×4×1, the first is 5×4×1"),
+        (encode(picture("RGB")), "row 250: an image of 5×4×3, the first is 5×4×1"),
         (b"no image", "row 250: not an image"),
         (GOOD[:45], "row 250: not an image"),
         (None, "row 250: the image has no bytes"),
@@ -251,5 +252,5 @@ def test_shapes_are_read() -> None:
 
 @pytest.mark.parametrize("text", ["32x32", "0x3x3", "32X32X3", "ax2x3", "-1x2x3", ""])
 def test_what_is_no_shape_is_refused(text: str) -> None:
-    with pytest.raises(GencliError, match="is no shape"):
+    with pytest.raises(GencliError, match="none that an image can have"):
         parse_shape(text)

@@ -6,11 +6,16 @@ from importlib import import_module
 
 import typer
 
+from gencli.commands.data import downloads
 from gencli.options import LazyGroup, group
 
-_PURPOSES = {
+_PURPOSES = {name: source.purpose for name, source in downloads.SOURCES.items()} | {
     "digits": "Handwritten digits, 8x8, gray; no download.",
+    "export": "Images for other tools: as hubs publish them, or files.",
+    "folder": "Images in a folder a class, in any format of Pillow's.",
     "parquet": "Parquet that others made, such as public hubs publish.",
+    "repeat": "An image table several times over, for tests of scale.",
+    "synthetic": "Images made to order, whose truth is known.",
 }
 
 
@@ -21,6 +26,8 @@ class Sources(LazyGroup):
         return _PURPOSES
 
     def load(self, name: str) -> typer.Typer:
+        if name in downloads.SOURCES:
+            return downloads.app(name)
         return import_module(f"gencli.commands.data.{name}").app
 
 

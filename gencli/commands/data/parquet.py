@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from gencli.commands.data.selection import Selection, write
+from gencli.commands.data.selection import Crop, Mode, Selection, Size, write
 from gencli.options import Output, command, single
 
 app = single()
@@ -24,9 +24,9 @@ def parquet(
     ] = None,
     split: Annotated[str | None, typer.Option(help="Default: train or test, where the file's name ends so.")] = None,
     label: Annotated[str, typer.Option(metavar="COLUMN", help="Column of the labels.")] = "label",
-    mode: Annotated[
-        Literal["gray", "rgb"] | None, typer.Option(help="Convert all images; default: as they are.")
-    ] = None,
+    mode: Mode = None,
+    size: Size = None,
+    crop: Crop = None,
     shape: Annotated[
         str | None, typer.Option(metavar="HxWxC", help="Of raw pixels whose description was lost.")
     ] = None,
@@ -44,12 +44,13 @@ def parquet(
       gencli data parquet cifar10-train.parquet --sample 5000 -o train.parquet
     """
     from gencli.sources import Foreign, read_table
-    from gencli.sources.encoded import parse_shape
+    from gencli.sources.decoded import Decoding, parse_crop, parse_shape, parse_size
     from gencli.stream import open_inputs, require_writable
 
     require_writable(output)
     inputs = [source for path in paths or ["-"] for source in open_inputs(path)]
-    table = read_table(inputs, Foreign(name, split, label, mode, parse_shape(shape)))
+    decoding = Decoding(mode, parse_size(size), parse_crop(crop))
+    table = read_table(inputs, Foreign(name, split, label, parse_shape(shape), decoding))
     known = {"name": table.description.name, "split": table.description.split}
-    arguments = known | {"label": label, "mode": mode, "shape": shape}
+    arguments = known | {"label": label, "mode": mode, "size": size, "crop": crop, "shape": shape}
     write(table, "data parquet", arguments, selection, output, ["PIL"])

@@ -1,14 +1,18 @@
-"""What the sources share: which rows to keep, and writing them."""
+"""What the sources share: how images are decoded, which rows to keep, and writing them."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 if TYPE_CHECKING:
     from gencli.tables import ImageTable
+
+Mode = Annotated[Literal["gray", "rgb"] | None, typer.Option(help="Convert all images; default: as they are.")]
+Size = Annotated[str | None, typer.Option(metavar="N|HxW", help="Resize: N for the shorter side, or height and width.")]
+Crop = Annotated[str | None, typer.Option(metavar="N|HxW", help="Keep this much of the middle, after --size.")]
 
 
 @dataclass(frozen=True)
@@ -30,8 +34,12 @@ def write(
     selection: Selection,
     output: str | None,
     packages: list[str],
+    role: str = "data",
 ) -> None:
-    """Writes the selected rows with this step as provenance; `packages` are those that made the rows."""
+    """Writes the selected rows with this step as provenance; `packages` are those that made the rows.
+
+    `role` is what the inputs were given as, `source` where the command finds them itself.
+    """
     from gencli import provenance, tables
     from gencli.outputs import write_images
     from gencli.sources.selection import select
@@ -39,4 +47,4 @@ def write(
     made = arguments | asdict(selection)
     used = ["numpy", "pyarrow", *packages]
     keep = select(table, **asdict(selection))
-    write_images(table, output, lambda: provenance.step(command, made, tables.sources(table, "data"), used), keep)
+    write_images(table, output, lambda: provenance.step(command, made, tables.sources(table, role), used), keep)

@@ -1,0 +1,66 @@
+"""`gencli data cifar10` and its like: data sets that are downloaded once."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, NamedTuple
+
+import typer
+
+from gencli.commands.data.selection import Selection, write
+from gencli.options import Output, command, single
+
+_Root = Annotated[
+    str | None,
+    typer.Option(metavar="DIR", help="Keeps the downloads; default: gencli in XDG_CACHE_HOME or ~/.cache."),
+]
+
+
+class _Source(NamedTuple):
+    purpose: str
+    rows: str
+    splits: Any = Literal["train", "test"]
+
+
+SOURCES = {
+    "cifar10": _Source("Photographs of 10 classes, 32x32, RGB.", "50,000 train and 10,000 test rows"),
+    "cifar100": _Source("Photographs of 100 classes, 32x32, RGB.", "50,000 train and 10,000 test rows, fine labels"),
+    "mnist": _Source("Handwritten digits, 28x28, gray.", "60,000 train and 10,000 test rows"),
+    "fashion-mnist": _Source("Clothes of 10 classes, 28x28, gray.", "60,000 train and 10,000 test rows"),
+    "svhn": _Source(
+        "Digits of house numbers, 32x32, RGB.",
+        "73,257 train, 26,032 test and 531,131 extra rows",
+        Literal["train", "test", "extra"],
+    ),
+}
+
+
+def app(name: str) -> typer.Typer:
+    """The app of one of `SOURCES`."""
+    source = SOURCES[name]
+
+    def data(split="train", root: _Root = None, *, selection: Selection, output: Output = None) -> None:  # type: ignore[no-untyped-def]
+        _run(name, split, root, selection, output)
+
+    data.__annotations__["split"] = Annotated[source.splits, typer.Option(help="Which part.")]
+    data.__doc__ = f"""{source.purpose}
+
+    Reads the files that torchvision keeps under --root, and downloads there first what is missing; writes an image
+    table: {source.rows}, in the source's order.
+
+    \b
+    Example:
+      gencli data {name} --split test -o test.parquet
+    """
+    built = single()
+    command(built, name)(data)
+    return built
+
+
+def _run(name: str, split: str, root: str | None, selection: Selection, output: str | None) -> None:
+    from gencli.console import progress
+    from gencli.sources.downloads import load
+    from gencli.stream import require_writable
+
+    require_writable(output)
+    table = load(name, split, root, progress)
+    write(table, f"data {name}", {"split": split}, selection, output, ["torchvision"], role="source")

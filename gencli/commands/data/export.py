@@ -1,0 +1,58 @@
+"""`gencli data export`: images for other tools."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+from gencli.options import Data, Output, command, single
+
+app = single()
+
+
+@command(app, "export")
+def export(
+    data: Data = None,
+    *,
+    encode: Annotated[
+        Literal["png"] | None, typer.Option(help="Write Parquet with images encoded so, as hubs publish it.")
+    ] = None,
+    folder: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Write DIR/CLASS/ROW.png instead; DIR must not be there yet.")
+    ] = None,
+    output: Output = None,
+) -> None:
+    """Images for other tools: as hubs publish them, or files.
+
+    Reads an image table; writes it with its images as PNG, which loses nothing: as Parquet with a column image of
+    struct<bytes, path>, which Hugging Face datasets shows as images and gencli reads as the same table, or as a
+    folder a class.
+
+    \b
+    Example:
+      gencli data digits | gencli data export --encode png -o digits.parquet
+      gencli data digits | gencli data export --folder digits
+    """
+    from gencli import console, provenance, tables
+    from gencli.errors import GencliError
+    from gencli.outputs import write_images
+    from gencli.sources import open_table
+    from gencli.sources.exported import Exported, write_folder
+    from gencli.stream import require_writable
+
+    if (encode is None) == (folder is None) or (folder is not None and output is not None):
+        raise GencliError("one of --encode and --folder says what to write", "-o goes with --encode alone")
+    if folder is None:
+        require_writable(output)
+    table = open_table(data)
+    if folder is not None:
+        with console.progress("rows", table.rows) as advance:
+            for rows in write_folder(table, folder):
+                advance(rows)
+        return
+    used = ["numpy", "pyarrow", "PIL"]
+    made = {"encode": encode}
+    write_images(
+        Exported(table), output, lambda: provenance.step("data export", made, tables.sources(table, "data"), used)
+    )

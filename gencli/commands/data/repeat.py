@@ -1,0 +1,43 @@
+"""`gencli data repeat`: as many rows as a test of scale needs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from gencli.options import Data, Output, command, single
+
+app = single()
+
+
+@command(app, "repeat")
+def repeat(
+    data: Data = None,
+    *,
+    times: Annotated[int, typer.Option(min=1, metavar="N", help="How many copies to write, one after the other.")],
+    output: Output = None,
+) -> None:
+    """An image table several times over, for tests of scale.
+
+    Reads and writes an image table; writes the rows N times. The first copy keeps its identities, the others have
+    new ones, so that each copy draws its own random numbers; all else stays.
+
+    \b
+    Example:
+      gencli data digits | gencli data repeat --times 10 -o many.parquet
+    """
+    from gencli import provenance, tables
+    from gencli.outputs import write_images
+    from gencli.sources import open_table
+    from gencli.sources.repeated import Repeated
+    from gencli.stream import require_writable
+
+    require_writable(output)
+    table = open_table(data)
+    made, used = {"times": times}, ["numpy", "pyarrow"]
+    write_images(
+        Repeated(table, times),
+        output,
+        lambda: provenance.step("data repeat", made, tables.sources(table, "data"), used),
+    )

@@ -1,0 +1,130 @@
+"""A folder of images a class, as an image table."""
+
+import hashlib
+import io
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from torchvision.datasets import ImageFolder
+
+from gencli.errors import GencliError
+from gencli.sources.decoded import Decoding
+from gencli.sources.folder import FolderTable
+from gencli.tables import identities
+from tests.helpers import images
+from tests.pipelines.shell import Shell
+
+RANDOM = np.random.default_rng(0)
+FILES = ["Zebra/a.png", "cat/10.png", "cat/9.jpg", "cat/more/1.webp", "dog's day/ü 1.png", "dog's day/b\t2.bmp"]
+
+
+def lay_down(folder: Path, names: list[str] = FILES, height: int = 6, width: int = 5) -> Path:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(RANDOM.integers(0, 256, (height, width, 3), dtype=np.uint8)).save(folder / name)
+    return folder
+
+
+def open_folder(folder: Path, decoding: Decoding = Decoding()) -> FolderTable:  # noqa: B008
+    return FolderTable(str(folder), None, None, decoding)
+
+
+def test_rows_are_those_of_torchvisions_image_folder(tmp_path: Path) -> None:
+    folder = lay_down(tmp_path / "pets")
+    table, peer = open_folder(folder), ImageFolder(str(folder))
+    assert list(table.description.classes) == peer.classes
+    assert table.column("label").tolist() == peer.targets
+    assert np.array_equal(images(table), [np.asarray(image) for image, _ in peer])
+    assert np.array_equal(table.column("id"), identities("pets", "", 0, 6))
+
+
+def test_hidden_files_and_those_beside_the_classes_are_left_out(tmp_path: Path) -> None:
+    folder = lay_down(tmp_path / "pets")
+    (folder / ".hidden").mkdir()
+    for name in ("README", "cat/.DS_Store", ".hidden/x.png"):
+        (folder / name).write_bytes(b"no image")
+    assert open_folder(folder).rows == 6
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "split"),
+    [("pets", "pets", ""), ("pets/train", "pets", "train"), ("pets-test", "pets", "test"), ("train", "+", "train")],
+)
+def test_name_and_split_come_from_the_path(path: str, name: str, split: str, tmp_path: Path) -> None:
+    description = open_folder(lay_down(tmp_path / path)).description
+    assert (description.name, description.split) == (name.replace("+", tmp_path.name), split)
+
+
+def test_images_of_any_size_are_made_alike(tmp_path: Path) -> None:
+    lay_down(tmp_path, ["a/1.png", "a/2.png"], 20, 31)
+    lay_down(tmp_path, ["b/1.png"], 9, 8)
+    with pytest.raises(GencliError, match=r"b/1\.png: an image of 9×8×3, the first is 20×31×3"):
+        images(open_folder(tmp_path))
+    table = open_folder(tmp_path, Decoding("gray", (10,), (10, 8)))
+    assert images(table).shape == (3, 10, 8, 1)
+
+
+def test_a_mask_reads_its_files_alone(tmp_path: Path) -> None:
+    folder = lay_down(tmp_path)
+    table = open_folder(folder)
+    whole = images(table)
+    (folder / FILES[2]).unlink()
+    keep = np.array([True, False, False, True, False, True])
+    assert np.array_equal(images(table, keep), whole[keep])
+
+
+def test_the_hash_is_that_of_the_lines_of_sha256sum(tmp_path: Path) -> None:
+    lay_down(tmp_path, [name for name in FILES if "\t" not in name])
+    (source,) = open_folder(tmp_path).inputs
+    lines = subprocess.check_output("LC_ALL=C; sha256sum */* */*/* 2>/dev/null | sort -k 2", shell=True, cwd=tmp_path)
+    assert b"cat/more/1.webp" in lines
+    assert source.sha256 == hashlib.sha256(lines).hexdigest()
+
+
+def png() -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(RANDOM.integers(0, 256, (9, 9), dtype=np.uint8)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("files", "says"),
+    [
+        ({}, "pets: no folders, so no classes"),
+        ({"a.png": png()}, "pets: no folders, so no classes"),
+        ({"a/1.png": png()}, "pets: one class alone, 'a'"),
+        ({"a/1.png": png(), "b/.x": b""}, "pets/b: no images"),
+        ({"a/1.png": png(), "b/1.png": png(), 'b/it\'s "2".txt': b"text"}, 'pets/b/it\'s "2".txt: not an image'),
+        ({"a/1.png": png(), "b/1.png": png()[:90]}, "pets/b/1.png: not an image"),
+        ({"a/1.png": b"", "b/1.png": png()}, "pets/a/1.png: not an image"),
+    ],
+    ids=["empty", "no classes", "one class", "empty class", "text", "cut short", "empty file"],
+)
+def test_a_bad_folder_is_refused(files: dict[str, bytes], says: str, tmp_path: Path) -> None:
+    (tmp_path / "pets").mkdir()
+    for name, content in files.items():
+        (tmp_path / "pets" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "pets" / name).write_bytes(content)
+    Shell(tmp_path)("gencli data folder pets -o out.parquet").refused(f"gencli data folder: {says}")
+    assert not (tmp_path / "out.parquet").exists()
+
+
+def test_other_places_are_refused(tmp_path: Path) -> None:
+    shell = Shell(lay_down(tmp_path))
+    shell("gencli data folder nowhere").refused("nowhere: No such file")
+    shell("gencli data folder cat/10.png").refused("cat/10.png: Not a directory")
+    shell("gencli data folder . -o cat/10.png").refused("cat/10.png")
+    shell("gencli data folder . --size 1e9 -o out.parquet").refused("--size: '1e9'")
+    shell("gencli data folder . --crop 7 -o out.parquet").refused("Zebra/a.png", "smaller than the crop of 7×7")
+
+
+def test_the_same_images_elsewhere_give_the_same_bytes(tmp_path: Path) -> None:
+    lay_down(tmp_path / "here" / "pets")
+    shutil.copytree(tmp_path / "here", tmp_path / "there")
+    shell = Shell(tmp_path)
+    shell("gencli data folder here/pets -o a.parquet; cd there/pets; gencli data folder . -o ../../b.parquet").worked()
+    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
