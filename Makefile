@@ -1,7 +1,7 @@
 # make demo     a network memorizes random labels, in about a minute
 # make test     the tests
 # make check    ruff, pyright, import-linter
-# make bench    ratios against peers, measured in one run
+# make bench    ratios against peers measured in one run, the machine's floors beside them
 # make docs     man pages and completions
 # Each sets up .venv first where it is missing.
 

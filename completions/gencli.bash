@@ -1,90 +1,213 @@
 # Completion of gencli for bash, made from its commands.
 _gencli() {
-  local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]}
-  local path=gencli word options commands
+  local IFS=' ' current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]}
+  local given=" ${COMP_WORDS[*]:0:COMP_CWORD} " path=gencli names word files=
+  local -a words=() once=() again=()
+  COMPREPLY=()
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case "$path $word" in
-    "gencli data" | "gencli data digits" | "gencli data parquet" | "gencli corrupt" | "gencli corrupt random-labels" | "gencli corrupt shuffled-pixels" | "gencli train" | "gencli eval" | "gencli report") path="$path $word" ;;
+    "gencli data" | "gencli data cifar10" | "gencli data cifar100" | "gencli data mnist" | "gencli data fashion-mnist" | "gencli data svhn" | "gencli data digits" | "gencli data export" | "gencli data folder" | "gencli data parquet" | "gencli data repeat" | "gencli data synthetic" | "gencli data synthetic gaussian-clusters" | "gencli data synthetic two-moons" | "gencli data synthetic noise" | "gencli corrupt" | "gencli corrupt random-labels" | "gencli corrupt shuffled-pixels" | "gencli train" | "gencli eval" | "gencli report") path+=" $word" ;;
     esac
   done
-  COMPREPLY=()
-  case "$path $previous" in
-    "gencli data digits --split") COMPREPLY=($(compgen -W "train test" -- "$current")); return ;;
-    "gencli data digits --classes") return ;;
-    "gencli data digits --sample") return ;;
-    "gencli data digits --seed") return ;;
-    "gencli data digits --limit") return ;;
-    "gencli data digits -o" | "gencli data digits --output") return ;;
-    "gencli data digits --threads") return ;;
-    "gencli data digits --color") COMPREPLY=($(compgen -W "auto always never" -- "$current")); return ;;
-    "gencli data parquet --name") return ;;
-    "gencli data parquet --split") return ;;
-    "gencli data parquet --label") return ;;
-    "gencli data parquet --mode") COMPREPLY=($(compgen -W "gray rgb" -- "$current")); return ;;
-    "gencli data parquet --shape") return ;;
-    "gencli data parquet --classes") return ;;
-    "gencli data parquet --sample") return ;;
-    "gencli data parquet --seed") return ;;
-    "gencli data parquet --limit") return ;;
-    "gencli data parquet -o" | "gencli data parquet --output") return ;;
-    "gencli data parquet --threads") return ;;
-    "gencli data parquet --color") COMPREPLY=($(compgen -W "auto always never" -- "$current")); return ;;
-    "gencli corrupt random-labels -p") return ;;
-    "gencli corrupt random-labels --seed") return ;;
-    "gencli corrupt random-labels -o" | "gencli corrupt random-labels --output") return ;;
-    "gencli corrupt random-labels --threads") return ;;
-    "gencli corrupt random-labels --color") COMPREPLY=($(compgen -W "auto always never" -- "$current")); return ;;
-    "gencli corrupt shuffled-pixels --channels") COMPREPLY=($(compgen -W "together apart" -- "$current")); return ;;
-    "gencli corrupt shuffled-pixels --seed") return ;;
-    "gencli corrupt shuffled-pixels -o" | "gencli corrupt shuffled-pixels --output") return ;;
-    "gencli corrupt shuffled-pixels --threads") return ;;
-    "gencli corrupt shuffled-pixels --color") COMPREPLY=($(compgen -W "auto always never" -- "$current")); return ;;
-    "gencli train --arch") return ;;
-    "gencli train --epochs") return ;;
-    "gencli train --batch-size") return ;;
-    "gencli train --lr") return ;;
-    "gencli train --lr-decay") return ;;
-    "gencli train --momentum") return ;;
-    "gencli train --weight-decay") return ;;
-    "gencli train --until-train-accuracy") return ;;
-    "gencli train --seed") return ;;
-    "gencli train --device") COMPREPLY=($(compgen -W "auto cpu cuda mps" -- "$current")); return ;;
-    "gencli train --eval-data") return ;;
-    "gencli train --history") return ;;
-    "gencli train -o" | "gencli train --output") return ;;
-    "gencli train --threads") return ;;
-    "gencli train --color") COMPREPLY=($(compgen -W "auto always never" -- "$current")); return ;;
-    "gencli eval --predictions") return ;;
-    "gencli eval --device") COMPREPLY=($(compgen -W "auto cpu cuda mps" -- "$current")); return ;;
-    "gencli eval --format") COMPREPLY=($(compgen -W "table parquet csv json md" -- "$current")); return ;;
-    "gencli eval -o" | "gencli eval --output") return ;;
-    "gencli eval --threads") return ;;
-    "gencli eval --color") COMPREPLY=($(compgen -W "auto always never" -- "$current")); return ;;
-    "gencli report --table") COMPREPLY=($(compgen -W "runs classes" -- "$current")); return ;;
-    "gencli report --fitted-at") return ;;
-    "gencli report --figure") return ;;
-    "gencli report --metric") return ;;
-    "gencli report --format") COMPREPLY=($(compgen -W "table parquet csv json md" -- "$current")); return ;;
-    "gencli report -o" | "gencli report --output") return ;;
-    "gencli report --threads") return ;;
-    "gencli report --color") COMPREPLY=($(compgen -W "auto always never" -- "$current")); return ;;
-  esac
-  case "$path" in
-    "gencli") options="--version -h --help" commands="data corrupt train eval report" ;;
-    "gencli data") options="--version -h --help" commands="digits parquet" ;;
-    "gencli data digits") options="--split --classes --sample --seed --limit -o --output --threads -q --quiet --color --debug --version -h --help" commands="" ;;
-    "gencli data parquet") options="--name --split --label --mode --shape --classes --sample --seed --limit -o --output --threads -q --quiet --color --debug --version -h --help" commands="" ;;
-    "gencli corrupt") options="--version -h --help" commands="random-labels shuffled-pixels" ;;
-    "gencli corrupt random-labels") options="-p --seed -o --output --threads -q --quiet --color --debug --version -h --help" commands="" ;;
-    "gencli corrupt shuffled-pixels") options="--channels --seed -o --output --threads -q --quiet --color --debug --version -h --help" commands="" ;;
-    "gencli train") options="--arch --epochs --batch-size --lr --lr-decay --momentum --weight-decay --until-train-accuracy --measure-train --seed --device --eval-data --history -o --output --threads -q --quiet --color --debug --version -h --help" commands="" ;;
-    "gencli eval") options="--predictions --device --format -o --output --threads -q --quiet --color --debug --version -h --help" commands="" ;;
-    "gencli report") options="--table --fitted-at --curves --figure --metric --provenance --format -o --output --threads -q --quiet --color --debug --version -h --help" commands="" ;;
-  esac
-  if [[ $current == -* ]]; then
-    COMPREPLY=($(compgen -W "$options" -- "$current"))
-  elif [[ -n $commands ]]; then
-    COMPREPLY=($(compgen -W "$commands" -- "$current"))
+  if [[ $current == = ]]; then  # readline splits --option=value in three
+    current=
+  elif [[ $previous == = ]]; then
+    previous=${COMP_WORDS[COMP_CWORD-2]}
   fi
+  case "$path $previous" in
+  "gencli data cifar10 --split") words=(train test) ;;
+  "gencli data cifar10 --root") return ;;
+  "gencli data cifar10 --classes") ;;
+  "gencli data cifar10 --sample") ;;
+  "gencli data cifar10 --seed") ;;
+  "gencli data cifar10 --limit") ;;
+  "gencli data cifar10 -o" | "gencli data cifar10 --output") return ;;
+  "gencli data cifar10 --threads") ;;
+  "gencli data cifar10 --color") words=(auto always never) ;;
+  "gencli data cifar100 --split") words=(train test) ;;
+  "gencli data cifar100 --root") return ;;
+  "gencli data cifar100 --classes") ;;
+  "gencli data cifar100 --sample") ;;
+  "gencli data cifar100 --seed") ;;
+  "gencli data cifar100 --limit") ;;
+  "gencli data cifar100 -o" | "gencli data cifar100 --output") return ;;
+  "gencli data cifar100 --threads") ;;
+  "gencli data cifar100 --color") words=(auto always never) ;;
+  "gencli data mnist --split") words=(train test) ;;
+  "gencli data mnist --root") return ;;
+  "gencli data mnist --classes") ;;
+  "gencli data mnist --sample") ;;
+  "gencli data mnist --seed") ;;
+  "gencli data mnist --limit") ;;
+  "gencli data mnist -o" | "gencli data mnist --output") return ;;
+  "gencli data mnist --threads") ;;
+  "gencli data mnist --color") words=(auto always never) ;;
+  "gencli data fashion-mnist --split") words=(train test) ;;
+  "gencli data fashion-mnist --root") return ;;
+  "gencli data fashion-mnist --classes") ;;
+  "gencli data fashion-mnist --sample") ;;
+  "gencli data fashion-mnist --seed") ;;
+  "gencli data fashion-mnist --limit") ;;
+  "gencli data fashion-mnist -o" | "gencli data fashion-mnist --output") return ;;
+  "gencli data fashion-mnist --threads") ;;
+  "gencli data fashion-mnist --color") words=(auto always never) ;;
+  "gencli data svhn --split") words=(train test extra) ;;
+  "gencli data svhn --root") return ;;
+  "gencli data svhn --classes") ;;
+  "gencli data svhn --sample") ;;
+  "gencli data svhn --seed") ;;
+  "gencli data svhn --limit") ;;
+  "gencli data svhn -o" | "gencli data svhn --output") return ;;
+  "gencli data svhn --threads") ;;
+  "gencli data svhn --color") words=(auto always never) ;;
+  "gencli data digits --split") words=(train test) ;;
+  "gencli data digits --classes") ;;
+  "gencli data digits --sample") ;;
+  "gencli data digits --seed") ;;
+  "gencli data digits --limit") ;;
+  "gencli data digits -o" | "gencli data digits --output") return ;;
+  "gencli data digits --threads") ;;
+  "gencli data digits --color") words=(auto always never) ;;
+  "gencli data export --encode") words=(png) ;;
+  "gencli data export --folder") return ;;
+  "gencli data export -o" | "gencli data export --output") return ;;
+  "gencli data export --threads") ;;
+  "gencli data export --color") words=(auto always never) ;;
+  "gencli data folder --size") ;;
+  "gencli data folder --crop") ;;
+  "gencli data folder --mode") words=(gray rgb) ;;
+  "gencli data folder --name") ;;
+  "gencli data folder --split") ;;
+  "gencli data folder --classes") ;;
+  "gencli data folder --sample") ;;
+  "gencli data folder --seed") ;;
+  "gencli data folder --limit") ;;
+  "gencli data folder -o" | "gencli data folder --output") return ;;
+  "gencli data folder --threads") ;;
+  "gencli data folder --color") words=(auto always never) ;;
+  "gencli data parquet --name") ;;
+  "gencli data parquet --split") ;;
+  "gencli data parquet --label") ;;
+  "gencli data parquet --mode") words=(gray rgb) ;;
+  "gencli data parquet --size") ;;
+  "gencli data parquet --crop") ;;
+  "gencli data parquet --shape") ;;
+  "gencli data parquet --classes") ;;
+  "gencli data parquet --sample") ;;
+  "gencli data parquet --seed") ;;
+  "gencli data parquet --limit") ;;
+  "gencli data parquet -o" | "gencli data parquet --output") return ;;
+  "gencli data parquet --threads") ;;
+  "gencli data parquet --color") words=(auto always never) ;;
+  "gencli data repeat --times") ;;
+  "gencli data repeat -o" | "gencli data repeat --output") return ;;
+  "gencli data repeat --threads") ;;
+  "gencli data repeat --color") words=(auto always never) ;;
+  "gencli data synthetic gaussian-clusters --rows") ;;
+  "gencli data synthetic gaussian-clusters --size") ;;
+  "gencli data synthetic gaussian-clusters --split") ;;
+  "gencli data synthetic gaussian-clusters --classes") ;;
+  "gencli data synthetic gaussian-clusters --separation") ;;
+  "gencli data synthetic gaussian-clusters --seed") ;;
+  "gencli data synthetic gaussian-clusters -o" | "gencli data synthetic gaussian-clusters --output") return ;;
+  "gencli data synthetic gaussian-clusters --threads") ;;
+  "gencli data synthetic gaussian-clusters --color") words=(auto always never) ;;
+  "gencli data synthetic two-moons --rows") ;;
+  "gencli data synthetic two-moons --size") ;;
+  "gencli data synthetic two-moons --split") ;;
+  "gencli data synthetic two-moons --noise") ;;
+  "gencli data synthetic two-moons --seed") ;;
+  "gencli data synthetic two-moons -o" | "gencli data synthetic two-moons --output") return ;;
+  "gencli data synthetic two-moons --threads") ;;
+  "gencli data synthetic two-moons --color") words=(auto always never) ;;
+  "gencli data synthetic noise --rows") ;;
+  "gencli data synthetic noise --size") ;;
+  "gencli data synthetic noise --split") ;;
+  "gencli data synthetic noise --classes") ;;
+  "gencli data synthetic noise --seed") ;;
+  "gencli data synthetic noise -o" | "gencli data synthetic noise --output") return ;;
+  "gencli data synthetic noise --threads") ;;
+  "gencli data synthetic noise --color") words=(auto always never) ;;
+  "gencli corrupt random-labels -p") ;;
+  "gencli corrupt random-labels --seed") ;;
+  "gencli corrupt random-labels -o" | "gencli corrupt random-labels --output") return ;;
+  "gencli corrupt random-labels --threads") ;;
+  "gencli corrupt random-labels --color") words=(auto always never) ;;
+  "gencli corrupt shuffled-pixels --channels") words=(together apart) ;;
+  "gencli corrupt shuffled-pixels --seed") ;;
+  "gencli corrupt shuffled-pixels -o" | "gencli corrupt shuffled-pixels --output") return ;;
+  "gencli corrupt shuffled-pixels --threads") ;;
+  "gencli corrupt shuffled-pixels --color") words=(auto always never) ;;
+  "gencli train --arch") words=(mlp-1x512 mlp-3x512) ;;
+  "gencli train --epochs") ;;
+  "gencli train --batch-size") ;;
+  "gencli train --lr") ;;
+  "gencli train --lr-decay") ;;
+  "gencli train --momentum") ;;
+  "gencli train --weight-decay") ;;
+  "gencli train --until-train-accuracy") ;;
+  "gencli train --seed") ;;
+  "gencli train --device") words=(auto cpu cuda mps) ;;
+  "gencli train --eval-data") return ;;
+  "gencli train --history") return ;;
+  "gencli train -o" | "gencli train --output") return ;;
+  "gencli train --threads") ;;
+  "gencli train --color") words=(auto always never) ;;
+  "gencli eval --predictions") return ;;
+  "gencli eval --device") words=(auto cpu cuda mps) ;;
+  "gencli eval --format") words=(table parquet csv json md) ;;
+  "gencli eval -o" | "gencli eval --output") return ;;
+  "gencli eval --threads") ;;
+  "gencli eval --color") words=(auto always never) ;;
+  "gencli report --table") words=(runs classes) ;;
+  "gencli report --fitted-at") ;;
+  "gencli report --figure") return ;;
+  "gencli report --metric") ;;
+  "gencli report --format") words=(table parquet csv json md) ;;
+  "gencli report -o" | "gencli report --output") return ;;
+  "gencli report --threads") ;;
+  "gencli report --color") words=(auto always never) ;;
+  *[\<\>]) return ;;
+  *)
+    case $path in
+    "gencli") once=('--version' '-h --help') again=() words=(data corrupt train eval report) ;;
+    "gencli data") once=('--version' '-h --help') again=() words=(cifar10 cifar100 mnist fashion-mnist svhn digits export folder parquet repeat synthetic) ;;
+    "gencli data cifar10") once=('--split' '--root' '--classes' '--sample' '--seed' '--limit' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() ;;
+    "gencli data cifar100") once=('--split' '--root' '--classes' '--sample' '--seed' '--limit' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() ;;
+    "gencli data mnist") once=('--split' '--root' '--classes' '--sample' '--seed' '--limit' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() ;;
+    "gencli data fashion-mnist") once=('--split' '--root' '--classes' '--sample' '--seed' '--limit' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() ;;
+    "gencli data svhn") once=('--split' '--root' '--classes' '--sample' '--seed' '--limit' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() ;;
+    "gencli data digits") once=('--split' '--classes' '--sample' '--seed' '--limit' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() ;;
+    "gencli data export") once=('--encode' '--folder' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
+    "gencli data folder") once=('--size' '--crop' '--mode' '--name' '--split' '--classes' '--sample' '--seed' '--limit' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
+    "gencli data parquet") once=('--name' '--split' '--label' '--mode' '--size' '--crop' '--shape' '--classes' '--sample' '--seed' '--limit' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
+    "gencli data repeat") once=('--times' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
+    "gencli data synthetic") once=('--version' '-h --help') again=() words=(gaussian-clusters two-moons noise) ;;
+    "gencli data synthetic gaussian-clusters") once=('--rows' '--size' '--split' '--classes' '--separation' '--seed' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() ;;
+    "gencli data synthetic two-moons") once=('--rows' '--size' '--split' '--noise' '--seed' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() ;;
+    "gencli data synthetic noise") once=('--rows' '--size' '--split' '--classes' '--seed' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() ;;
+    "gencli corrupt") once=('--version' '-h --help') again=() words=(random-labels shuffled-pixels) ;;
+    "gencli corrupt random-labels") once=('-p' '--seed' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
+    "gencli corrupt shuffled-pixels") once=('--channels' '--seed' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
+    "gencli train") once=('--arch' '--epochs' '--batch-size' '--lr' '--lr-decay' '--momentum' '--weight-decay' '--until-train-accuracy' '--measure-train' '--seed' '--device' '--eval-data' '--history' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
+    "gencli eval") once=('--predictions' '--device' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
+    "gencli report") once=('--table' '--fitted-at' '--curves' '--figure' '--provenance' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=(--metric) words=() files=yes ;;
+    esac
+    if [[ $current == -* ]]; then
+      words=("${again[@]}")
+      for names in "${once[@]}"; do
+        for word in $names; do
+          [[ $given == *" $word "* ]] && continue 2
+        done
+        words+=($names)
+      done
+    elif [[ -n $files ]]; then
+      return
+    fi ;;
+  esac
+  compopt +o default +o bashdefault 2>/dev/null  # no files here
+  for word in "${words[@]}"; do
+    [[ $word == "$current"* ]] && COMPREPLY+=("$word")
+  done
 }
 complete -o bashdefault -o default -F _gencli gencli

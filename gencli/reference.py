@@ -8,10 +8,11 @@ from __future__ import annotations
 import inspect
 import re
 import sys
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any
 
 import gencli
 from gencli.app import command_tree
@@ -24,28 +25,68 @@ _STATUS = """\
 143  terminated
 141  the reader of standard output went away
 """
+_FORMATS = {
+    "image table": """\
+Parquet: `id` int64, the row's identity; `image` fixed-size binary, height*width*channels values of uint8 or float32,
+row-major, channels last, the shape in the field's metadata; `label` int64; once labels were corrupted `label_true`
+int64, what the label was. The schema key `gencli` holds the data set's name, split, class names and shape as JSON.
+Tables with encoded images (struct<bytes, path> in a column `image` or `img`) and a `label` are read too.""",
+    "history": """\
+Parquet, a row an epoch: `epoch`, `step`, `seconds`, `images_per_second`, `train_loss`, `train_accuracy`, `test_loss`,
+`test_accuracy`, `learning_rate`; on corrupted data `clean_accuracy`, `memorized`, `recovered`.""",
+    "result": """\
+Parquet or text, a row a class and one over all, whose label is null: `label`, `name`, `n`, `accuracy`, `loss`; on
+corrupted data `corrupted`, `memorized`, `recovered`.""",
+    "model": """\
+safetensors: parameters and buffers by name; the metadata key `gencli` holds architecture, image shape, class names,
+preprocessing and training settings as JSON.""",
+}
+_PROVENANCE = """\
+How a file was made stands in the footer key `gencli.provenance` of Parquet and in a model's metadata;
+`gencli report --provenance` shows it."""
+_FILES = {"FILE", "PATH", "DIR", "TABLE", "DATA", "MODEL"}  # forms of values that name files
+_NUMBERS = {"int": "N", "float": "X"}
+_NETWORKS = {"mlp-KxW": ("mlp-1x512", "mlp-3x512")}  # of families whose names hold numbers
 
 
 @dataclass(frozen=True)
 class Option:
-    """One option: its names, the form of its value (empty for flags), its help, and its choices where it has any."""
+    """One option, or an argument, which has no names.
+
+    Attributes:
+        value: the form of its value; empty for flags.
+        choices: the values it can take; the likely ones where it can take others.
+        repeats: whether it can be given again.
+    """
 
     names: tuple[str, ...]
     value: str
     help: str
-    choices: tuple[str, ...]
+    choices: tuple[str, ...] = ()
+    repeats: bool = False
+    required: bool = False
+
+    @property
+    def files(self) -> bool:
+        """Whether its value is a file."""
+        return not _FILES.isdisjoint(re.findall(r"\w+", self.value))
 
 
 @dataclass(frozen=True)
 class Page:
-    """One command of the tree: its words, usage, help, options, arguments (name, help), and its own commands."""
+    """One command of the tree: its words, usage, help, options, arguments, and its own commands."""
 
     words: tuple[str, ...]
     usage: str
     help: str
     options: tuple[Option, ...]
-    arguments: tuple[tuple[str, str], ...]
+    arguments: tuple[Option, ...]
     children: tuple[Page, ...]
+
+    @property
+    def path(self) -> str:
+        """As it is called: gencli corrupt."""
+        return " ".join(self.words)
 
     @property
     def name(self) -> str:
@@ -76,56 +117,61 @@ def _page(command: Any, context: Any) -> Page:
         child = command.get_command(context, name)
         children.append(_page(child, child.make_context(name, [], parent=context, resilient_parsing=True)))
     parameters = command.get_params(context)
-    annotations = getattr(inspect.unwrap(command.callback), "__annotations__", {})
-    records = [(p, p.get_help_record(context) or ("", "")) for p in parameters]
     return Page(
         words=tuple(context.command_path.split()),
         usage=" ".join(command.collect_usage_pieces(context)),
         help=inspect.cleandoc(command.help or ""),
-        options=tuple(_option(p, help, annotations) for p, (_, help) in records if p.param_type_name == "option"),
-        arguments=tuple((p.metavar or p.name, help) for p, (_, help) in records if p.param_type_name == "argument"),
+        options=tuple(_option(each, context) for each in parameters if each.param_type_name == "option"),
+        arguments=tuple(_option(each, context) for each in parameters if each.param_type_name == "argument"),
         children=tuple(children),
     )
 
 
-def _option(parameter: Any, help: str, annotations: dict[str, Any]) -> Option:
-    annotation = annotations.get(parameter.name)
-    kinds = (annotation, *get_args(annotation))
-    literals = [k for kind in kinds for k in (kind, *get_args(kind)) if get_origin(k) is Literal]
-    choices = tuple(map(str, get_args(literals[0]))) if literals else ()
-    value = "" if parameter.is_flag else parameter.metavar or "|".join(choices) or parameter.name.upper()
-    names = sorted([*parameter.opts, *parameter.secondary_opts], key=lambda name: (name.startswith("--"), name))
-    return Option(tuple(names), value, help, choices)
+def _option(parameter: Any, context: Any) -> Option:
+    choices = tuple(getattr(parameter.type, "choices", ()))
+    form = "|".join(choices) or _NUMBERS.get(parameter.type.name.split()[0]) or parameter.name.upper()
+    option = parameter.param_type_name == "option"
+    flag = option and parameter.is_flag
+    return Option(
+        names=tuple(sorted([*parameter.opts, *parameter.secondary_opts], key=len)) if option else (),
+        value="" if flag else parameter.metavar or form,
+        help=(parameter.get_help_record(context) or ("", ""))[1],
+        choices=_networks() if "--arch" in parameter.opts else choices,
+        repeats=bool(option and parameter.multiple),
+        required=parameter.required,
+    )
+
+
+def _networks() -> tuple[str, ...]:
+    from gencli.models import FAMILIES
+
+    return tuple(name for family in FAMILIES for name in _NETWORKS.get(family.example, (family.example,)))
 
 
 def man(page: Page, parents: tuple[Page, ...] = ()) -> str:
     """The page in roff."""
-    lines = [f'.TH {page.name.upper()} 1 "" "gencli {gencli.__version__}" "gencli manual"', ".SH NAME"]
-    lines += [f"{_roff(page.name)} \\- {_roff(page.purpose)}", ".SH SYNOPSIS"]
-    lines += [f".B {_roff(' '.join(page.words))}", _roff(page.usage), ".SH DESCRIPTION", *_description(page.help)]
+    required = "".join(f" {_bold(each.names[-1])} {_italic(each.value)}" for each in page.options if each.required)
+    lines = [f'.TH {page.name.upper()} 1 "" "gencli {gencli.__version__}" "gencli manual"', ".nh", ".ad l"]
+    lines += [".SH NAME", f"{_roff(page.name)} \\- {_roff(page.purpose)}"]
+    lines += [".SH SYNOPSIS", f"{_bold(page.path)}{required} {_roff(page.usage)}"]
+    lines += [".SH DESCRIPTION", *_description(page.help)]
     if page.children:
         lines.append(".SH COMMANDS")
         for child in page.children:
-            lines += [".TP", f".BR {_roff(child.name)} (1)", _roff(child.purpose) + "."]
+            lines += [".TP", f"{_bold(child.name)}(1)", _roff(child.purpose) + "."]
     if page.arguments:
         lines.append(".SH ARGUMENTS")
-        lines += [line for name, help in page.arguments for line in (".TP", f".I {_roff(name)}", _roff(help))]
+        lines += [line for each in page.arguments for line in (".TP", _italic(each.value), _explained(each))]
     lines.append(".SH OPTIONS")
     for option in page.options:
-        value = f" \\fI{_roff(option.value)}\\fR" if option.value else ""
-        lines += [".TP", ", ".join(f"\\fB{_roff(name)}\\fR{value}" for name in option.names), _roff(option.help)]
-    prefix = "_".join(page.words).upper().replace("-", "_")
-    lines += [".SH ENVIRONMENT", f"Every option can come from the environment: \\fB{_roff(prefix)}_\\fIOPTION\\fR,"]
-    lines += [
-        "with - in the option's name as _; \\fBGENCLI_THREADS\\fR, \\fBGENCLI_QUIET\\fR, \\fBGENCLI_COLOR\\fR and"
-    ]
-    lines += ["\\fBGENCLI_DEBUG\\fR hold for all commands. \\fBTMPDIR\\fR is where pipes are spooled."]
-    lines += [".SH EXIT STATUS", ".nf", _roff(_STATUS).rstrip("\n"), ".fi", ".SH FILES"]
-    lines += ["Image tables, histories and results are Parquet, models safetensors. How a file was made stands in the"]
-    lines += ["footer key \\fBgencli.provenance\\fR, or in the metadata; \\fBgencli report --provenance\\fR shows it."]
-    related = [*parents, *page.children]
-    if related:
-        lines += [".SH SEE ALSO", ",\n".join(f".BR {_roff(each.name)} (1)" for each in related).replace(",\n", "\n")]
+        value = f" {_italic(option.value)}" if option.value else ""
+        lines += [".TP", ", ".join(_bold(name) + value for name in option.names), _explained(option)]
+    lines += [".SH ENVIRONMENT", *_environment(page), ".SH EXIT STATUS", ".nf", _roff(_STATUS).rstrip("\n"), ".fi"]
+    kinds = [kind for kind in _FORMATS if len(page.words) == 1 or kind in page.help]
+    lines += [".SH FILES", *(line for kind in kinds for line in (".TP", _bold(kind), _roff(_FORMATS[kind])))]
+    lines += [".PP", _roff(_PROVENANCE)]
+    if related := [*parents, *page.children]:
+        lines += [".SH SEE ALSO", ",\n".join(f"{_bold(each.name)}(1)" for each in related)]
     return "\n".join(lines) + "\n"
 
 
@@ -137,57 +183,101 @@ def _description(help: str) -> Iterator[str]:
         lines = paragraph[2:].split("\n")
         if lines[0] in ("Example:", "Examples:"):
             yield ".SH EXAMPLE"
-            lines = inspect.cleandoc("\n".join(lines[1:])).split("\n")
+            lines = textwrap.dedent("\n".join(lines[1:])).split("\n")
         else:
             yield ".PP"
         yield from [".nf", *map(_roff, lines), ".fi"]
 
 
+def _explained(option: Option) -> str:
+    """The help, bounds in terms of the value's form, and the values that its form does not list."""
+    listed = not option.choices or option.value == "|".join(option.choices)
+    help, bracket, facts = option.help.partition("  [")
+    such = "" if listed else f" Such as {', '.join(option.choices)}."
+    return _roff(help + such + bracket[1:] + re.sub(r"\bx\b", option.value, facts))
+
+
+def _environment(page: Page) -> Iterator[str]:
+    prefix = page.name.upper().replace("-", "_")
+    named = [option.names[-1] for option in page.options if option.value]
+    if named:
+        variable = f"{prefix}_{named[0].lstrip('-').upper().replace('-', '_')}"
+        yield _roff(f"Every option can come from the environment: `{named[0]}` is `{variable}`.")
+    else:
+        yield _roff(f"Every option of a command can come from the environment, as `{prefix}_COMMAND_OPTION`.")
+    yield _roff("`GENCLI_THREADS`, `GENCLI_QUIET`, `GENCLI_COLOR` and `GENCLI_DEBUG` hold for all commands.")
+    yield _roff("`TMPDIR` is where pipes are spooled.")
+
+
 def _roff(text: str) -> str:
     escaped = text.replace("\\", "\\e").replace("-", "\\-")
-    return re.sub(r"^([.'])", r"\\&\1", escaped, flags=re.MULTILINE)
+    return re.sub(r"^([.'])", r"\\&\1", re.sub(r"`([^`]*)`", r"\\fB\1\\fR", escaped), flags=re.MULTILINE)
+
+
+def _bold(text: str) -> str:
+    return f"\\fB{_roff(text)}\\fR"
+
+
+def _italic(text: str) -> str:
+    return f"\\fI{_roff(text)}\\fR"
 
 
 def bash(tree: Page) -> str:
-    """Completion for bash: options, commands, choices, otherwise files; starts no process."""
+    """Completion for bash: options, commands, choices, files where files are meant; starts no process."""
     pages = list(tree.walk())
-    paths = " | ".join(f'"{" ".join(page.words)}"' for page in pages[1:])
+    paths = " | ".join(f'"{page.path}"' for page in pages[1:])
     values, words = [], []
     for page in pages:
-        path = " ".join(page.words)
         for option in page.options:
-            names = " | ".join(f'"{path} {name}"' for name in option.names)
-            if option.choices:
-                values.append(
-                    f'    {names}) COMPREPLY=($(compgen -W "{" ".join(option.choices)}" -- "$current")); return ;;'
-                )
-            elif option.value:
-                values.append(f"    {names}) return ;;")
-        flags = " ".join(name for option in page.options for name in option.names)
-        commands = " ".join(child.words[-1] for child in page.children)
-        words.append(f'    "{path}") options="{flags}" commands="{commands}" ;;')
+            if option.value:
+                then = f"words=({' '.join(option.choices)})" if option.choices else "return" if option.files else ""
+                names = " | ".join(f'"{page.path} {name}"' for name in option.names)
+                values.append(f"  {names}) {then}".rstrip() + " ;;")
+        once = " ".join(f"'{' '.join(option.names)}'" for option in page.options if not option.repeats)
+        again = " ".join(name for option in page.options if option.repeats for name in option.names)
+        plain = [child.words[-1] for child in page.children] + [each for a in page.arguments for each in a.choices]
+        files = " files=yes" if any(each.files for each in page.arguments) else ""
+        words.append(f'    "{page.path}") once=({once}) again=({again}) words=({" ".join(plain)}){files} ;;')
     return f"""\
 # Completion of gencli for bash, made from its commands.
 _gencli() {{
-  local current=${{COMP_WORDS[COMP_CWORD]}} previous=${{COMP_WORDS[COMP_CWORD-1]}}
-  local path=gencli word options commands
+  local IFS=' ' current=${{COMP_WORDS[COMP_CWORD]}} previous=${{COMP_WORDS[COMP_CWORD-1]}}
+  local given=" ${{COMP_WORDS[*]:0:COMP_CWORD}} " path=gencli names word files=
+  local -a words=() once=() again=()
+  COMPREPLY=()
   for word in "${{COMP_WORDS[@]:1:COMP_CWORD-1}}"; do
     case "$path $word" in
-    {paths}) path="$path $word" ;;
+    {paths}) path+=" $word" ;;
     esac
   done
-  COMPREPLY=()
+  if [[ $current == = ]]; then  # readline splits --option=value in three
+    current=
+  elif [[ $previous == = ]]; then
+    previous=${{COMP_WORDS[COMP_CWORD-2]}}
+  fi
   case "$path $previous" in
 {chr(10).join(values)}
-  esac
-  case "$path" in
+  *[\\<\\>]) return ;;
+  *)
+    case $path in
 {chr(10).join(words)}
+    esac
+    if [[ $current == -* ]]; then
+      words=("${{again[@]}}")
+      for names in "${{once[@]}}"; do
+        for word in $names; do
+          [[ $given == *" $word "* ]] && continue 2
+        done
+        words+=($names)
+      done
+    elif [[ -n $files ]]; then
+      return
+    fi ;;
   esac
-  if [[ $current == -* ]]; then
-    COMPREPLY=($(compgen -W "$options" -- "$current"))
-  elif [[ -n $commands ]]; then
-    COMPREPLY=($(compgen -W "$commands" -- "$current"))
-  fi
+  compopt +o default +o bashdefault 2>/dev/null  # no files here
+  for word in "${{words[@]}}"; do
+    [[ $word == "$current"* ]] && COMPREPLY+=("$word")
+  done
 }}
 complete -o bashdefault -o default -F _gencli gencli
 """
@@ -200,13 +290,10 @@ def zsh(tree: Page) -> str:
 
 
 def _zsh_function(page: Page) -> str:
-    specs = []
-    for option in page.options:
-        help = _zsh_text(option.help)
-        action = f":{option.value}:({' '.join(option.choices)})" if option.choices else f":{option.value}:_files"
-        specs += [f"    '{name}[{help}]{action if option.value else ''}'" for name in option.names]
+    specs = [spec for option in page.options for spec in _zsh_option(option)]
     if not page.children:
-        specs += ["    '*:file:_files'"] if page.arguments else []
+        for place, each in enumerate(page.arguments, 1):
+            specs.append(f"    '{'*' if each.value.endswith('...') else place}{_zsh_value(each)}'")
         body = "  _arguments -s \\\n" + " \\\n".join(specs)
         return f"_{page.name}() {{\n{body}\n}}\n"
     commands = "\n".join(f"      '{child.words[-1]}:{_zsh_text(child.purpose)}'" for child in page.children)
@@ -234,27 +321,65 @@ _{page.name}() {{
 """
 
 
+def _zsh_option(option: Option) -> Iterator[str]:
+    before = "*" if option.repeats else f"({' '.join(option.names)})"
+    for name in option.names:
+        joint = "" if not option.value else "=" if name.startswith("--") else "+"
+        yield f"    '{before}{name}{joint}[{_zsh_text(option.help)}]{_zsh_value(option) if option.value else ''}'"
+
+
+def _zsh_value(option: Option) -> str:
+    action = f"({' '.join(option.choices)})" if option.choices else "_files" if option.files else " "
+    return f":{_zsh_text(option.value)}:{action}"
+
+
 def _zsh_text(text: str) -> str:
     return re.sub(r"([\[\]:\\])", r"\\\1", text).replace("'", "'\\''")
 
 
+_FISH = """\
+# Completion of gencli for fish, made from its commands.
+string match -qr '^([0-2]|3\\.[0-5])\\.' $version # which heed only the last -n
+and exit
+function __gencli_read
+    set -g __gencli_words (commandline -opc)
+    set -g __gencli_path gencli
+    for word in $__gencli_words[2..]
+        contains -- "$__gencli_path $word" PATHS
+        and set __gencli_path "$__gencli_path $word"
+    end
+    true
+end
+complete -c gencli -f"""
+
+
 def fish(tree: Page) -> str:
     """Completion for fish, with the helps as descriptions."""
-    lines = ["# Completion of gencli for fish, made from its commands.", "complete -c gencli -f"]
-    for page in tree.walk():
-        seen = [f"__fish_seen_subcommand_from {word}" for word in page.words[1:]]
-        names = " ".join(child.words[-1] for child in page.children)
-        unseen = [f"not __fish_seen_subcommand_from {names}"] if names else []
-        condition = "; and ".join([*seen, *unseen]) or "true"
+    pages = list(tree.walk())
+    lines = [_FISH.replace("PATHS", " ".join(f"'{page.path}'" for page in pages[1:]))]
+    for page in pages:
+        at = f"""-n __gencli_read -n 'test "$__gencli_path" = "{page.path}"'"""  # each is run once a TAB
         for child in page.children:
-            lines.append(f"complete -c gencli -n '{condition}' -a {child.words[-1]} -d {_fish_text(child.purpose)}")
+            lines.append(f"complete -c gencli {at} -a {child.words[-1]} -d {_fish_text(child.purpose)}")
         for option in page.options:
-            flags = " ".join(f"-l {name[2:]}" if name.startswith("--") else f"-s {name[1:]}" for name in option.names)
-            value = f" -x -a '{' '.join(option.choices)}'" if option.choices else " -r -F" if option.value else ""
-            lines.append(f"complete -c gencli -n '{condition}' {flags}{value} -d {_fish_text(option.help)}")
-        if page.arguments:
-            lines.append(f"complete -c gencli -n '{condition}' -F")
+            names = " ".join(f"-l {name[2:]}" if name.startswith("--") else f"-s {name[1:]}" for name in option.names)
+            new = "" if option.repeats else _fish_new(option)
+            lines.append(f"complete -c gencli {at}{new} {names}{_fish_value(option)} -d {_fish_text(option.help)}")
+        for each in page.arguments:
+            lines.append(f"complete -c gencli {at}" + (" -F" if each.files else f" -a '{' '.join(each.choices)}'"))
     return "\n".join(lines) + "\n"
+
+
+def _fish_new(option: Option) -> str:
+    """That it was not given; where it is the last word, its value may be what is being typed."""
+    end = "[ =]" if option.value else "(?![^ ])"
+    return f""" -n 'not string match -qr " ({"|".join(option.names)}){end}" "$__gencli_words"'"""
+
+
+def _fish_value(option: Option) -> str:
+    if option.choices:
+        return f" -x -a '{' '.join(option.choices)}'"
+    return " -r -F" if option.files else " -x" if option.value else ""
 
 
 def _fish_text(text: str) -> str:

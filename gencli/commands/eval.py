@@ -31,7 +31,7 @@ def evaluate(
         typer.Option(metavar="FILE", help="Write each row's prediction: Parquet, or CSV or JSON by the ending."),
     ] = None,
     device: Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where to compute.")] = "auto",
-    form: Format = None,
+    format: Format = None,
     output: Output = None,
 ) -> None:
     """Accuracy and loss per class, learned or memorized.
@@ -78,7 +78,7 @@ def evaluate(
         return provenance.step("eval", computed, inputs, ["torch", "numpy", "pyarrow"])
 
     with ExitStack() as files:
-        write = files.enter_context(open_result(output, form, read))
+        write = files.enter_context(open_result(output, format, read))
         write_predictions = files.enter_context(open_result(predictions, None, read)) if predictions else None
         with console.progress("rows", table.rows) as advance:
             result = evaluate(loaded.network.to(where), table, where, predictions is not None, advance)

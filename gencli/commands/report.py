@@ -1,4 +1,4 @@
-"""`gencli report`: tables and figures of histories and results, and how a file was made."""
+"""`gencli report`: tables and figures of histories, results and benchmarks, and how a file was made."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FIGURES = {".png": "png", ".svg": "svg", ".pdf": "pdf"}
 Files = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="FILE...", help="Histories and results, or - for standard input.", show_default=False
+        metavar="FILE...", help="Histories and results, or benchmarks; - for standard input.", show_default=False
     ),
 ]  # fmt: skip
 
@@ -38,7 +38,10 @@ def report(
     ] = 0.99,
     curves: Annotated[bool, typer.Option("--curves", help="Draw learning curves in text, below the table.")] = False,
     figure: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Draw learning curves to a .png, .svg or .pdf file.")
+        str | None,
+        typer.Option(
+            metavar="FILE", help="Draw learning curves, or a benchmark's ratios, to a .png, .svg or .pdf file."
+        ),
     ] = None,
     metric: Annotated[
         list[str] | None,
@@ -51,7 +54,7 @@ def report(
     provenance: Annotated[
         bool, typer.Option("--provenance", help="Instead: how each file was made, one line a step.")
     ] = False,
-    form: Annotated[
+    format: Annotated[
         TableFormat | None, typer.Option("--format", help="Default: by the file's ending, otherwise table.")
     ] = None,
     output: Output = None,
@@ -60,7 +63,7 @@ def report(
 
     Reads what gencli train --history and gencli eval wrote (with --provenance any gencli file); writes a table:
     a row a run with its network, data, corruption, train and test accuracy and epochs to fit, or a row a class.
-    Settings in which the runs differ get a column each.
+    Settings in which the runs differ get a column each. Benchmarks that make bench wrote are shown item by item.
 
     \b
     Example:
@@ -73,7 +76,7 @@ def report(
     from gencli import outputs, stream
     from gencli.errors import GencliError
     from gencli.provenance import encode, source, step
-    from gencli.reporting import classes, documents, runs
+    from gencli.reporting import benchmarks, classes, documents, runs
     from gencli.reporting import curves as drawing
 
     stream.require_writable(output, figure)
@@ -86,27 +89,32 @@ def report(
     image_form = None if figure is None else _FIGURES.get(Path(figure).suffix.lower())
     if figure is not None and image_form is None:
         raise GencliError(f"--figure: {figure}: not a .png, .svg or .pdf file", "the ending says which to draw")
-    form = form or ("table" if output in (None, "-") else outputs.result_format(output))
-    if curves and form != "table":
+    format = format or ("table" if output in (None, "-") else outputs.result_format(output))
+    if curves and format != "table":
         raise GencliError("--curves: text does not go with other formats", "leave --format out, or use --figure")
     read = [documents.read(each) for each in inputs]
-    histories = [document for document in read if document.kind == "history"]
+    histories, results, measured = ([each for each in read if each.kind == kind] for kind in documents.KINDS)
+    if measured and (histories or results or table):
+        raise GencliError(f"{measured[0].title}: a benchmark has neither runs nor classes", "report it by itself")
     panels = drawing.panels(histories, metric) if histories else []
-    if (curves or figure or metric) and not panels:
+    if (curves or (figure and not measured) or metric) and not panels:
         raise GencliError(f"{inputs[0].name}: no history, so no curves", "give what `gencli train --history` wrote")
-    results = [document for document in read if document.kind == "result"]
-    table = table or ("runs" if histories else "classes")
+    table = table or ("runs" if histories else None if measured else "classes")
     if table == "classes" and not results:
         raise GencliError(f"{inputs[0].name}: no result, so no classes", "give what `gencli eval` wrote")
-    rows = runs.runs_table(read, fitted_at) if table == "runs" else classes.classes_table(results)
+    if measured:
+        rows = benchmarks.benchmarks_table(measured)
+    else:
+        rows = runs.runs_table(read, fitted_at) if table == "runs" else classes.classes_table(results)
     used = [source("file", each.sha256, document.made, each.path) for each, document in zip(inputs, read, strict=True)]
     arguments = {"table": table, "fitted_at": fitted_at, "metric": metric and ",".join(metric)}
     made = step("report", arguments, used, ["pyarrow", *(["matplotlib"] if figure else [])])
     if figure is not None and image_form is not None:
         with stream.Output(figure, inputs, binary=True) as file:
-            file.write(drawing.image(panels, image_form, encode(made).decode()))
+            how = image_form, encode(made).decode()
+            file.write(benchmarks.image(measured, *how) if measured else drawing.image(panels, *how))
     below = drawing.text(panels, shutil.get_terminal_size().columns) if curves else ""
-    with outputs.open_result(output, form, inputs) as write:
+    with outputs.open_result(output, format, inputs) as write:
         write(rows, lambda: made, below=below)
 
 

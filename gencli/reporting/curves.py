@@ -5,15 +5,20 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import cycle, product
+from typing import TYPE_CHECKING
 
 from gencli.errors import GencliError, nearest
 from gencli.reporting.documents import Document
 from gencli.reporting.runs import describe
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 # Okabe and Ito 2008: told apart with every kind of colour vision
-_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _STYLES = ("-", "--", ":", "-.")
 _MARKERS = "ox+*#@%=vs"
 
@@ -98,19 +103,13 @@ def _text_panel(panel: Panel, width: int) -> str:
 
 def image(made: Sequence[Panel], form: str, provenance: str) -> bytes:
     """The panels side by side as PNG, SVG or PDF, the same bytes every time; their provenance in the metadata."""
-    import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    facts = {
-        "png": {"Software": None, "Description": provenance},
-        "svg": {"Date": None, "Description": provenance},
-        "pdf": {"CreationDate": None, "Subject": provenance},
-    }[form]
-    with mpl.rc_context({"svg.hashsalt": "gencli", "font.size": 9, "axes.grid": True, "grid.alpha": 0.3}):
+    with canvas():
         figure = Figure(figsize=(4.2 * len(made) + 0.6, 3.6), layout="constrained")
         axes = figure.subplots(1, len(made), squeeze=False)[0]
         for axis, panel in zip(axes, made, strict=True):
-            for (name, epochs, values), (style, color) in zip(panel.curves, cycle(product(_STYLES, _COLORS))):
+            for (name, epochs, values), (style, color) in zip(panel.curves, cycle(product(_STYLES, COLORS))):
                 points = [math.nan if value is None else value for value in values]
                 axis.plot(epochs, points, color=color, linestyle=style, label=name, linewidth=1.5)
             axis.set_xlabel("epoch")
@@ -119,6 +118,23 @@ def image(made: Sequence[Panel], form: str, provenance: str) -> bytes:
                 axis.set_ylim(limits[0] - 0.02, limits[1] + 0.02)
             axis.margins(x=0.01)
         figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
-        page = io.BytesIO()
-        figure.savefig(page, format=form, dpi=150, metadata=facts)
+        return encode(figure, form, provenance)
+
+
+def canvas() -> AbstractContextManager[None]:
+    """Figures are made within it."""
+    import matplotlib as mpl
+
+    return mpl.rc_context({"svg.hashsalt": "gencli", "font.size": 9, "axes.grid": True, "grid.alpha": 0.3})
+
+
+def encode(figure: Figure, form: str, provenance: str) -> bytes:
+    """A figure as PNG, SVG or PDF, the same bytes every time; its provenance in the metadata."""
+    facts = {
+        "png": {"Software": None, "Description": provenance},
+        "svg": {"Date": None, "Description": provenance},
+        "pdf": {"CreationDate": None, "Subject": provenance},
+    }[form]
+    page = io.BytesIO()
+    figure.savefig(page, format=form, dpi=150, metadata=facts)
     return page.getvalue()

@@ -1,4 +1,4 @@
-"""Histories and results as read from their files, and what their provenance says of the run behind them."""
+"""Histories, results and benchmarks as read from their files, and what their provenance says of the run behind them."""
 
 from __future__ import annotations
 
@@ -13,20 +13,25 @@ from gencli.errors import GencliError
 from gencli.provenance import Step
 from gencli.stream import Input
 
-_COLUMNS = {"history": ("epoch", "train_loss", "train_accuracy"), "result": ("label", "name", "n", "accuracy", "loss")}
+Kind = Literal["history", "result", "benchmark"]
+KINDS: dict[Kind, tuple[str, ...]] = {  # by their columns
+    "history": ("epoch", "train_loss", "train_accuracy"),
+    "result": ("label", "name", "n", "accuracy", "loss"),
+    "benchmark": ("item", "ours", "peer", "unit", "ratio", "bar", "met"),
+}
 
 
 @dataclass(frozen=True)
 class Document:
-    """A training history or a result table.
+    """A training history, a result table, or a benchmark.
 
     Attributes:
         title: its file.
-        rows: a row an epoch, or a row a class and the overall row.
+        rows: a row an epoch; a row a class and the overall row; or a row an item.
         made: its provenance; None where it was lost.
     """
 
-    kind: Literal["history", "result"]
+    kind: Kind
     title: str
     rows: pa.Table
     made: Step | None
@@ -55,18 +60,19 @@ class Document:
 
 
 def read(source: Input) -> Document:
-    """Reads a history or a result.
+    """Reads a history, a result or a benchmark.
 
     Raises:
-        GencliError: the file is neither, or has no rows.
+        GencliError: the file is none of these, or has no rows.
     """
     file = tables.open_parquet(source)
     names = set(file.schema_arrow.names)
-    for kind in ("history", "result"):
-        if names.issuperset(_COLUMNS[kind]):
+    for kind, columns in KINDS.items():
+        if names.issuperset(columns):
             if file.metadata.num_rows == 0:
                 raise GencliError(f"{source.name}: a {kind} without rows", "make it again")
-            return Document(kind, source.name, file.read(), tables.read_provenance(file))
+            rows = file.read().replace_schema_metadata(None)  # which holds the provenance too
+            return Document(kind, source.name, rows, tables.read_provenance(file))
     raise GencliError(
         f"{source.name}: neither a history nor a result; its columns are {', '.join(file.schema_arrow.names)}",
         "give what `gencli train --history` or `gencli eval` wrote",

@@ -1,7 +1,8 @@
-"""Runs the benchmarks named, or all, and prints one table: `python -m tests.benchmarks [startup] [corrupt] [train]`."""
+"""Runs benchmarks, prints one table and writes it: `python -m tests.benchmarks [-o FILE] [NAME...]`."""
 
 from __future__ import annotations
 
+import argparse
 import sys
 import tempfile
 from importlib import import_module
@@ -9,22 +10,37 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from gencli.outputs import render
+from gencli import provenance
+from gencli.outputs import open_result, render
+from tests.benchmarks.measure import Row
 
-ALL = ("startup", "corrupt", "train")
+ALL = ("floors", "startup", "completion", "corrupt", "decode", "train")
+_NUMBERS = ("ours", "peer", "ratio", "bar")
+_COLUMNS = ("item", "ours", "peer", "unit", "ratio", "bar", "met")
+_SCHEMA = pa.schema([(name, pa.float64() if name in _NUMBERS else pa.string()) for name in _COLUMNS])
+_MADE_WITH = ("numpy", "pyarrow", "torch", "PIL", "typer")
 
 
-def main(names: list[str]) -> None:
-    rows = []
-    for name in names or ALL:
-        with tempfile.TemporaryDirectory() as folder:
-            for row in import_module(f"tests.benchmarks.{name}").run(Path(folder)):
-                met = "yes" if row.ratio <= row.bar else "no"
-                rows.append(vars(row) | {"ratio": row.ratio, "met": met})
-                print(f"{row.item}: {row.ratio:.2f}", file=sys.stderr, flush=True)
-    order = ("item", "ours", "peer", "unit", "ratio", "bar", "met")
-    print(render(pa.table({name: [row[name] for row in rows] for name in order}), "table"))
+def main(names: list[str], path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows: list[Row] = []
+    with open_result(str(path), None) as write:
+        for name in names:
+            with tempfile.TemporaryDirectory() as folder:
+                for row in import_module(f"tests.benchmarks.{name}").run(Path(folder)):
+                    rows.append(row)
+                    print(f"{row.item}: {row.ours:.4g} {row.unit}", file=sys.stderr, flush=True)
+        table = pa.table({name: [getattr(row, name) for row in rows] for name in _COLUMNS}, _SCHEMA)
+        write(table, lambda: provenance.step("bench", {"names": ",".join(names)}, (), _MADE_WITH))
+    print(render(table, "table"))
+    print(f"{path}: `gencli report {path}` shows it again, --figure bench.png draws it", file=sys.stderr)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks")
+    parser.add_argument("names", metavar="NAME", nargs="*", help=f"{', '.join(ALL)}; default: all")
+    parser.add_argument("-o", "--output", metavar="FILE", type=Path, default=Path("build/bench.parquet"))
+    given = parser.parse_args()
+    if unknown := set(given.names) - set(ALL):
+        parser.error(f"no benchmark {', '.join(unknown)}; known: {', '.join(ALL)}")
+    main(given.names or list(ALL), given.output)
