@@ -2,12 +2,30 @@
 
 import signal
 import sys
+from importlib.machinery import ModuleSpec
 
 if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     # until `main` there is nothing to clean up: an interrupt among the imports ends the process, without a traceback
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-from gencli.app import main
+
+class _NoPandas:
+    """pyarrow loads pandas, where it is installed, to convert its first array: 40 MB and a quarter of a second."""
+
+    @classmethod
+    def find_spec(cls, name: str, *_: object) -> ModuleSpec | None:
+        return ModuleSpec(name, cls) if name == "pandas" else None  # type: ignore[arg-type]
+
+    @staticmethod
+    def create_module(spec: ModuleSpec) -> None:
+        raise ModuleNotFoundError(spec.name)
+
+    exec_module = create_module
+
+
+sys.meta_path.insert(0, _NoPandas)  # type: ignore[arg-type]
+
+from gencli.app import main  # noqa: E402
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -13,14 +13,15 @@ from tests.pipelines.shell import PATIENCE, Shell, environment
 TORCH = {"torch", "torchvision"}
 FIGURES = {"matplotlib", "plotext"}
 TABLES = {"numpy", "pyarrow"}
-HEAVY = TORCH | FIGURES | TABLES | {"sklearn", "rich", "PIL", "safetensors", "scipy"}
+HEAVY = TORCH | FIGURES | TABLES | {"sklearn", "rich", "PIL", "safetensors", "scipy", "pandas"}
 _LOADED = """
 import json, os, sys
 shown = os.dup(1)
 os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-from gencli.app import main
+from gencli.__main__ import main
 status = main(sys.argv[1:])
-os.write(shown, json.dumps([status, sorted({name.partition(".")[0] for name in sys.modules})]).encode())
+loaded = {name.partition(".")[0] for name, module in sys.modules.items() if module}
+os.write(shown, json.dumps([status, sorted(loaded)]).encode())
 """
 
 
