@@ -228,6 +228,15 @@ class KindGroup(LazyGroup):
     def purposes(self) -> Mapping[str, str]:
         return {name: (kind.__doc__ or "").partition("\n")[0] for name, kind in self.kinds().items()}
 
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """By family, where kinds have one."""
+        families: dict[str, list[tuple[str, str]]] = {}
+        for name, purpose in self.purposes().items():
+            families.setdefault(getattr(self.kinds()[name], "family", "kinds"), []).append((name, purpose))
+        for family, rows in families.items():
+            with formatter.section(family.capitalize()):
+                formatter.write_dl(rows)
+
     def load(self, name: str) -> typer.Typer:
         kind, run = self.kinds()[name], self.run()
 

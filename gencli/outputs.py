@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,6 +28,7 @@ _ENDINGS: dict[str, TableFormat] = {
     ".parquet": "parquet", ".csv": "csv", ".json": "json", ".md": "md", ".txt": "table"
 }  # fmt: skip
 _PREVIEW_ROWS = 10
+_BAR_WIDTH = 32
 
 
 def write_images(
@@ -66,16 +68,21 @@ def _preview(table: Batches, destination: str | None, keep: NDArray[np.bool_] | 
     image = first.schema.get_field_index("image")
     rows = pa.Table.from_batches([first]).set_column(image, "image", pa.array([what] * first.num_rows))
     dataset = f"{description.name} {description.split}".strip()
-    shown = _text(rows.append_column("name", pa.array(names)), None, _width(destination))
+    shown = _text(rows.append_column("name", pa.array(names)), "", _width(destination))
     more = console.printable(f"{total:,} rows of {dataset}; write them with -o FILE, or into a pipe")
     with Output(destination) as output:
         output.write(f"{shown}{more}\n".encode())
 
 
 class WriteResult(Protocol):
-    """Writes the rows with their provenance, which is asked for then; title and what stands below are for text."""
+    """Writes the rows with their provenance, which is asked for then.
 
-    def __call__(self, rows: pa.Table, step: Callable[[], Step], title: str | None = None, below: str = "") -> None: ...
+    For text are a title of one or more lines, what stands below, and the column whose numbers are shown as bars too.
+    """
+
+    def __call__(
+        self, rows: pa.Table, step: Callable[[], Step], title: str = "", below: str = "", bars: str | None = None
+    ) -> None: ...
 
 
 @contextmanager
@@ -89,11 +96,13 @@ def open_result(
     form = form or result_format(destination)
     with Output(destination, inputs, binary=form == "parquet") as output:
 
-        def write(rows: pa.Table, step: Callable[[], Step], title: str | None = None, below: str = "") -> None:
+        def write(
+            rows: pa.Table, step: Callable[[], Step], title: str = "", below: str = "", bars: str | None = None
+        ) -> None:
             if form == "parquet":
                 tables.write_rows(output, rows, step())
             else:
-                output.write((render(rows, form, title, _width(destination)) + below).encode())
+                output.write((render(rows, form, title, _width(destination), bars) + below).encode())
 
         yield write
 
@@ -109,10 +118,13 @@ def result_format(destination: str | None) -> TableFormat:
     return _ENDINGS.get(Path(destination or "-").suffix, "parquet")
 
 
-def render(rows: pa.Table, form: TableFormat, title: str | None = None, width: int | None = None) -> str:
+def render(
+    rows: pa.Table, form: TableFormat, title: str = "", width: int | None = None, bars: str | None = None
+) -> str:
     """A table as text. JSON is one array of row objects; JSON and CSV hold full numbers, null and empty for none.
 
-    `width` is the terminal's that it is for, None for another place.
+    `width` is the terminal's that it is for, None for another place. `title` and `bars` (see `WriteResult`) are for
+    the format `table`; with bars a row is one line, the bars take the room that is left, and names are shortened.
     """
     if form == "json":
         objects = [{name: _finite(value) for name, value in row.items()} for row in rows.to_pylist()]
@@ -123,7 +135,7 @@ def render(rows: pa.Table, form: TableFormat, title: str | None = None, width: i
         writer.writerow(rows.column_names)
         writer.writerows(zip(*(column.to_pylist() for column in rows.columns), strict=True))
         return lines.getvalue()
-    return _markdown(rows) if form == "md" else _text(rows, title, width)
+    return _markdown(rows) if form == "md" else _text(rows, title, width, bars)
 
 
 def _cells(rows: pa.Table) -> Iterator[list[str]]:
@@ -138,21 +150,28 @@ def _markdown(rows: pa.Table) -> str:
     return line(rows.column_names) + line(rules) + "".join(map(line, _cells(rows)))
 
 
-def _text(rows: pa.Table, title: str | None, width: int | None) -> str:
+def _text(rows: pa.Table, title: str, width: int | None, bars: str | None = None) -> str:
     from rich import box
+    from rich.bar import Bar
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for field in rows.schema:
         number = _numeric(field.type)
         header = console.printable(field.name).replace("_", "\n" if number else " ")
-        table.add_column(header, justify="right" if number else "left", overflow="fold")
-    for cells in _cells(rows):
-        table.add_row(*cells)
+        short = width // 4 if bars and width and not number else None
+        overflow, justify = "ellipsis" if bars else "fold", "right" if number else "left"
+        table.add_column(header, justify=justify, overflow=overflow, no_wrap=bool(bars), max_width=short)
+    if bars:
+        table.add_column(max_width=_BAR_WIDTH)
+    lengths = rows[bars].to_pylist() if bars else []
+    longest = max(lengths, default=0)
+    for cells, length in zip_longest(_cells(rows), lengths):
+        table.add_row(*cells, *([Bar(longest, 0, length)] if bars else []))
     page = io.StringIO()
     console.rich_console(page, width or 10_000, terminal=width is not None).print(table)
-    lines = ([console.printable(title)] if title else []) + [line.rstrip() for line in page.getvalue().splitlines()]
-    return "\n".join(lines) + "\n"
+    lines = [console.printable(line) for line in title.split("\n") if line]
+    return "\n".join([*lines, *(line.rstrip() for line in page.getvalue().splitlines())]) + "\n"
 
 
 def _numeric(kind: pa.DataType) -> bool:

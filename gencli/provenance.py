@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import gencli
+from gencli import console
 
 KEY = "gencli.provenance"
 
@@ -102,6 +103,13 @@ def walk(made: Step | None, depth: int = 0) -> Iterator[tuple[Step, int]]:
     for place, entry in enumerate(made["inputs"]):
         yield from walk(entry.get("step"), depth + (place > 0))
     yield made, depth
+
+
+def lines(made: Step | None) -> Iterator[str]:
+    """How a file was made, a line a step that a terminal can show; the lines of further inputs stand deeper."""
+    for entry, depth in walk(made):
+        versions = ", ".join(f"{name} {version}" for name, version in entry["versions"].items())
+        yield console.printable(f"{'  ' * depth}{command_line(entry)}  # {versions}")
 
 
 def command_line(made: Step) -> str:

@@ -1,8 +1,9 @@
 """The image table: its schema, rows in, rows out; and small result tables as Parquet.
 
 Columns `id` int64, `image` fixed-size binary (height·width·channels values, row-major, channels last), `label` int64,
-`label_true` int64 once labels were corrupted. What the data set is stands in the schema's key `gencli`, how the file
-was made in the footer's key `gencli.provenance`, written when the file closes. `sources` reads tables made elsewhere.
+`label_true` int64 once labels were corrupted, `target` as `image` where an image is to be made of it. What the data set
+is stands in the schema's key `gencli`, how the file was made in the footer's key `gencli.provenance`, written when the
+file closes. `sources` reads tables made elsewhere.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ if "ARROW_DEFAULT_MEMORY_POOL" not in os.environ:
 
 _DESCRIPTION = b"gencli"
 _GROUP_ROWS, _GROUP_BYTES = 1000, 16 << 20
+_IMAGES = {"image": "an image", "target": "a target"}
+_FIXED = ("id", "image", "label", "label_true", "target")
 
 
 @dataclass(frozen=True)
@@ -66,8 +69,12 @@ class Description:
     def schema(self, columns: tuple[str, ...] = ("id", "image", "label")) -> pa.Schema:
         """The table's schema, the description in its metadata and the shape in the image field's."""
         facts = {"shape": ",".join(map(str, self.shape)), "dtype": self.dtype}
-        image = pa.field("image", pa.binary(self.row_bytes), nullable=False, metadata=facts)
-        fields = [image if name == "image" else pa.field(name, pa.int64(), nullable=False) for name in columns]
+        fields = [
+            pa.field(name, pa.binary(self.row_bytes), nullable=False, metadata=facts)
+            if name in _IMAGES
+            else pa.field(name, pa.int64(), nullable=False)
+            for name in columns
+        ]
         return pa.schema(fields, {_DESCRIPTION: json.dumps(asdict(self), ensure_ascii=False)})
 
 
@@ -108,10 +115,13 @@ class ImageTable(Batches, Protocol):
 
 def sources(table: ImageTable, role: str) -> list[provenance.Step]:
     """The table's files as inputs of a step."""
-    return [
-        provenance.source(role, file.sha256, table.made and read_provenance(open_parquet(file)), file.path)
-        for file in table.inputs
-    ]
+    return [source(role, file, table.made is not None) for file in table.inputs]
+
+
+def source(role: str, file: Input, made: bool = True) -> provenance.Step:
+    """A file as an input of a step, with its provenance where it is Parquet that gencli made."""
+    known = made and file.starts(b"PAR1")
+    return provenance.source(role, file.sha256, read_provenance(open_parquet(file)) if known else None, file.path)
 
 
 class FileTable:
@@ -128,24 +138,24 @@ class FileTable:
                 raise GencliError(f"{source.name}: made otherwise than {inputs[0].name}", "a folder is one data set")
         stored = files[0].schema_arrow
         self._check_columns(stored)
-        fixed = description.schema(("id", "image", "label", "label_true"))
+        fixed = description.schema(_FIXED)
         fields = [fixed.field(f.name) if f.name in fixed.names else f.remove_metadata() for f in stored]
         self.schema = pa.schema(fields, fixed.metadata)
 
     def _check_columns(self, stored: pa.Schema) -> None:
-        for name in ("id", "image", "label", "label_true"):
+        for name in _FIXED:
             count = stored.names.count(name)
-            if count != 1 and (count or name != "label_true"):
+            if count > 1 or (not count and name in ("id", "image", "label")):
                 raise GencliError(
                     f"{self.title}: {f'{count} columns' if count else 'no column'} `{name}`; "
                     f"its columns are {', '.join(stored.names)}",
                     "an image table has id, image and label, each once",
                 )
-            right = _is_bytes if name == "image" else pa.types.is_integer
+            right = _is_bytes if name in _IMAGES else pa.types.is_integer
             if count and not right(stored.field(name).type):
                 raise GencliError(
                     f"{self.title}: column `{name}` is {stored.field(name).type}",
-                    "images are bytes of one length, all else is integer",
+                    "images and targets are bytes of one length, all else is integer",
                 )
 
     def column(self, name: str) -> NDArray[np.int64]:
@@ -176,23 +186,24 @@ class FileTable:
         columns = []
         for field in self.schema:
             column = batch.column(field.name)
-            if field.name in ("id", "image", "label", "label_true"):
+            if field.name in _FIXED:
                 column = self._whole(column, field.name, start)
                 if column.type != field.type:
-                    column = self._fixed(column, start) if field.name == "image" else column.cast(pa.int64())
+                    fixed = field.name in _IMAGES
+                    column = self._fixed(column, field.name, start) if fixed else column.cast(field.type)
             if field.name in ("label", "label_true"):
                 check_labels(column.to_numpy(), len(self.description.classes), self.title, field.name, start)
             columns.append(column)
         return pa.RecordBatch.from_arrays(columns, schema=self.schema)
 
-    def _fixed(self, column: pa.Array, start: int) -> pa.Array:
+    def _fixed(self, column: pa.Array, name: str, start: int) -> pa.Array:
         import pyarrow.compute as pc  # 50 ms, for this alone
 
         lengths = pc.call_function("binary_length", [column]).to_numpy()
         wrong = np.flatnonzero(lengths != self.description.row_bytes)
         if len(wrong):
             raise GencliError(
-                f"{self.title}: row {start + wrong[0]}: an image of {lengths[wrong[0]]} bytes, "
+                f"{self.title}: row {start + wrong[0]}: {_IMAGES[name]} of {lengths[wrong[0]]} bytes, "
                 f"where {_shape(self.description)} takes {self.description.row_bytes}",
                 "all images of a table have one size",
             )
@@ -375,6 +386,11 @@ def integers(values: NDArray[np.int64]) -> pa.Array:
     return pa.Array.from_buffers(pa.int64(), len(values), [None, pa.py_buffer(np.ascontiguousarray(values))])
 
 
+def values(column: pa.Array) -> NDArray[np.int64]:
+    """[n] int64 of an Arrow array without missing values, sharing its memory."""
+    return np.frombuffer(column.buffers()[1], np.int64)[column.offset :][: len(column)]
+
+
 def pack(images: NDArray[Any]) -> pa.Array:
     """[n, height, width, channels] as n fixed-size binary values, without a copy where it is contiguous."""
     flat = np.ascontiguousarray(images)
@@ -382,12 +398,12 @@ def pack(images: NDArray[Any]) -> pa.Array:
     return pa.FixedSizeBinaryArray.from_buffers(pa.binary(size), len(flat), [None, pa.py_buffer(flat)])
 
 
-def unpack(batch: pa.RecordBatch, description: Description) -> NDArray[Any]:
+def unpack(batch: pa.RecordBatch, description: Description, column: str = "image") -> NDArray[Any]:
     """The batch's images, [n, height, width, channels] of the description's dtype; they share the batch's memory."""
-    column = batch.column("image")
-    values = np.frombuffer(column.buffers()[1], description.dtype)
+    packed = batch.column(column)
+    values = np.frombuffer(packed.buffers()[1], description.dtype)
     size = int(np.prod(description.shape))
-    return values[column.offset * size :][: len(column) * size].reshape(-1, *description.shape)
+    return values[packed.offset * size :][: len(packed) * size].reshape(-1, *description.shape)
 
 
 def write_rows(output: Output, table: pa.Table, made: provenance.Step) -> None:

@@ -34,7 +34,9 @@ def test_the_tour_of_the_readme_runs(tmp_path: Path):
     output = bash("\n".join(blocks), tmp_path)
     assert "memorized" in output
     assert "gencli corrupt random-labels -p 0.5 --seed 0" in output
-    assert {path.name for path in tmp_path.iterdir()} >= {"curves.png", "table.md", "predictions.csv"}
+    assert {path.name for path in tmp_path.iterdir()} >= {"half.png", "curves.png", "table.md", "predictions.csv"}
+    for script in re.findall(r"```python\n(.*?)```", README, re.DOTALL):
+        subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)
 
 
 def test_the_readme_names_every_command():

@@ -28,7 +28,7 @@ def test_every_command_has_purpose_example_and_says_what_it_reads_and_writes():
     for page in read_tree().walk():
         assert 0 < len(page.purpose) <= 66, page.name
         if not page.children:
-            assert "Example:\n  gencli " in page.help, page.name
+            assert re.search(r"^Example:\n(  .*\n)*  gencli ", page.help, re.MULTILINE), page.name
             assert "Reads " in page.help, page.name
             assert "writes " in page.help, page.name
 

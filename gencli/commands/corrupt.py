@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from gencli.options import Data, KindGroup, Output, Seed, group
 
@@ -12,21 +13,33 @@ if TYPE_CHECKING:
     from gencli.corruptions import Corruption
 
 
-def corrupt(kind: Corruption, data: Data = None, seed: Seed = 0, output: Output = None) -> None:
+Shard = Annotated[
+    str | None,
+    typer.Option(
+        metavar="K/N", help="Corrupt and write part K of N alone, K from 0; the parts in order are the whole."
+    ),
+]
+
+
+def corrupt(kind: Corruption, data: Data = None, seed: Seed = 0, shard: Shard = None, output: Output = None) -> None:
     """Applies a kind of corruption."""
-    from gencli import console, provenance, tables
+    from gencli import console, provenance
     from gencli.corruptions import Corrupted
-    from gencli.outputs import write_images
+    from gencli.corruptions.base import parse_part
+    from gencli.outputs import render, write_images
     from gencli.sources import open_table
     from gencli.stream import require_writable
 
     require_writable(output)
-    table = open_table(data)
-    result = Corrupted(table, kind, seed)
-    made = asdict(kind) | {"seed": seed}
-    used = ["numpy", "pyarrow"]
-    write_images(result, output, lambda: provenance.step(result.command, made, tables.sources(table, "data"), used))
-    console.message(f"{kind.name}: {result.summary()}")
+    part = parse_part(shard, "--shard")
+    result = Corrupted(open_table(data), kind, seed, *part)
+    made = kind.arguments() | {"seed": seed, "shard": shard}
+    used = ["numpy", "pyarrow", *kind.packages]
+    write_images(result, output, lambda: provenance.step(result.command, made, result.sources(), used))
+    words, rows = result.report()
+    console.message(f"{kind.name}: {words}")
+    if rows is not None:
+        console.message(render(rows, "table").rstrip("\n"))
 
 
 class Kinds(KindGroup):

@@ -30,6 +30,10 @@ def evaluate(
         str | None,
         typer.Option(metavar="FILE", help="Write each row's prediction: Parquet, or CSV or JSON by the ending."),
     ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN,...", help="A row a value of this column, or of several, in place of a class."),
+    ] = None,
     device: Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where to compute.")] = "auto",
     format: Format = None,
     output: Output = None,
@@ -38,7 +42,9 @@ def evaluate(
 
     Reads a model and an image table; writes a result table with columns label, name, n, accuracy, loss, and on
     corrupted data corrupted (rows whose label is not the true one), memorized and recovered (fractions of those,
-    predicted as labelled and as they truly are). The last row, whose label is null, is over all classes.
+    predicted as labelled and as they truly are). The last row, whose label is null, is over all classes. Of a table
+    of several corruptions (corrupt common --all), --by corruption gives a row each, and one minus the accuracy of the
+    last row is the mean corruption error.
 
     \b
     Example:
@@ -48,7 +54,7 @@ def evaluate(
     """
     from contextlib import ExitStack
 
-    from gencli.errors import GencliError
+    from gencli.errors import GencliError, nearest
     from gencli.stream import Input, require_writable
 
     if model == "-" and data in (None, "-"):
@@ -68,21 +74,27 @@ def evaluate(
     loaded = models.read(source)
     table = open_table(data)
     loaded.require(table.description, table.title)
+    columns = by.split(",") if by else []
+    for column in columns:
+        known = [name for name in table.schema.names if name not in ("image", "target")]
+        if column not in known:
+            raise GencliError(f"{table.title}: no column {column!r} to group by", nearest(column, known))
     where = devices.choose(device)
     read = [source, *table.inputs]
 
     def step() -> provenance.Step:
         of_model = provenance.source("model", source.sha256, loaded.made, source.path)
         inputs = [of_model, *tables.sources(table, "data")]
-        computed = {"device": where.type, "threads": torch.get_num_threads()}
+        computed = {"by": by, "device": where.type, "threads": torch.get_num_threads()}
         return provenance.step("eval", computed, inputs, ["torch", "numpy", "pyarrow"])
 
     with ExitStack() as files:
         write = files.enter_context(open_result(output, format, read))
         write_predictions = files.enter_context(open_result(predictions, None, read)) if predictions else None
         with console.progress("rows", table.rows) as advance:
-            result = evaluate(loaded.network.to(where), table, where, predictions is not None, advance)
+            result = evaluate(loaded.network.to(where), table, where, predictions is not None, advance, columns)
         if write_predictions:
             write_predictions(result.table(), step)
-        rows = per_class(result.predicted, result.losses, result.labels, result.labels_true, loaded.classes)
+        measured = result.predicted, result.losses, result.labels, result.labels_true
+        rows = per_class(*measured, loaded.classes, result.groups)
         write(rows, step, f"{loaded.arch} on {table.description.name} {table.description.split}".rstrip())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -51,6 +50,10 @@ def report(
             show_default=False,
         ),
     ] = None,
+    contact_sheet: Annotated[
+        str | None,
+        typer.Option(metavar="FILE.png", help="Instead: draw the first images of image tables, a row a table."),
+    ] = None,
     provenance: Annotated[
         bool, typer.Option("--provenance", help="Instead: how each file was made, one line a step.")
     ] = False,
@@ -63,7 +66,8 @@ def report(
 
     Reads what gencli train --history and gencli eval wrote (with --provenance any gencli file); writes a table:
     a row a run with its network, data, corruption, train and test accuracy and epochs to fit, or a row a class.
-    Settings in which the runs differ get a column each. Benchmarks that make bench wrote are shown item by item.
+    Settings in which the runs differ get a column each. Benchmarks that make bench wrote are shown item by item. With
+    --contact-sheet it reads image tables instead, to compare what was done to their images.
 
     \b
     Example:
@@ -79,12 +83,15 @@ def report(
     from gencli.reporting import benchmarks, classes, documents, runs
     from gencli.reporting import curves as drawing
 
-    stream.require_writable(output, figure)
+    stream.require_writable(output, figure, contact_sheet)
     inputs = [stream.Input(name) for name in files or ["-"]]
     if provenance:
-        text = "".join(f"{line}\n" for each in inputs for line in _steps(each, len(inputs) > 1))
+        text = "".join(f"{line}\n" for each in inputs for line in documents.steps(each, len(inputs) > 1))
         with stream.Output(output, inputs) as file:
             file.write(text.encode())
+        return
+    if contact_sheet is not None:
+        _draw_tables(inputs, contact_sheet)
         return
     image_form = None if figure is None else _FIGURES.get(Path(figure).suffix.lower())
     if figure is not None and image_form is None:
@@ -118,18 +125,17 @@ def report(
         write(rows, lambda: made, below=below)
 
 
-def _steps(file: Input, several: bool) -> Iterator[str]:
-    """How a gencli file was made, a line a step; the lines of further inputs stand deeper."""
-    from gencli import provenance
+def _draw_tables(inputs: list[Input], destination: str) -> None:
+    from gencli import provenance, stream, tables
     from gencli.errors import GencliError
-    from gencli.tables import open_parquet, read_provenance
-    from gencli.tensors import read_metadata
+    from gencli.reporting import documents, runs, sheet
+    from gencli.sources import read_table
 
-    made = read_metadata(file).get("step") if file.starts(b"{", 8) else read_provenance(open_parquet(file))
-    if made is None:
-        raise GencliError(f"{file.name}: no provenance", "only files that gencli wrote say how they were made")
-    if several:
-        yield f"# {file.name}"
-    for step, depth in provenance.walk(made):
-        versions = ", ".join(f"{name} {version}" for name, version in step["versions"].items())
-        yield f"{'  ' * depth}{provenance.command_line(step)}  # {versions}"
+    if not destination.lower().endswith(".png"):
+        raise GencliError(f"--contact-sheet: {destination}: not a .png file", "a sheet is a PNG picture")
+    read = [read_table([each]) for each in inputs]
+    names = runs.chains([documents.corruptions({"step": each.made}) for each in read])
+    used = [tables.source("file", each) for each in inputs]
+    made = provenance.step("report", {}, used, ["numpy", "pyarrow", "PIL"])
+    with stream.Output(destination, inputs, binary=True) as file:
+        file.write(sheet.comparison(read, names, 10, provenance.encode(made).decode()))

@@ -8,44 +8,71 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gencli import provenance
-from gencli.corruptions.base import Corruption
-from gencli.corruptions.labels import RandomLabels
-from gencli.corruptions.pixels import ShuffledPixels
+from gencli import provenance, tables
+from gencli.corruptions.base import Corruption, Moved
+from gencli.corruptions.common import Common
+from gencli.corruptions.imbalance import LongTail, StepImbalance, Subsample
+from gencli.corruptions.labels import FlipLabels, MatrixLabels, PairLabels, PermuteLabels, RandomLabels
+from gencli.corruptions.noise import GaussianNoise, ImpulseNoise, PoissonNoise, TextOverlay
+from gencli.corruptions.pixels import GaussianPixels, RandomPixels, ShuffledPixels
+from gencli.errors import GencliError
+from gencli.processors import in_threads
 from gencli.randomness import Draws
 from gencli.stream import Input
-from gencli.tables import Description, ImageTable
+from gencli.tables import ImageTable
 
-KINDS: dict[str, type[Corruption]] = {kind.name: kind for kind in (RandomLabels, ShuffledPixels)}
+KINDS: dict[str, type[Corruption]] = {
+    kind.name: kind
+    for kind in (
+        RandomLabels, FlipLabels, PairLabels, MatrixLabels, PermuteLabels,
+        ShuffledPixels, RandomPixels, GaussianPixels,
+        GaussianNoise, PoissonNoise, ImpulseNoise, TextOverlay,
+        LongTail, StepImbalance, Subsample,
+        Common,
+    )
+}  # fmt: skip
 
 
 class Corrupted:
-    """An image table seen through a corruption.
+    """An image table seen through a corruption, or one of `shards` parts of it, the first being 0.
 
     Applying a kind again draws afresh: how often it was applied on the way to this table enters the draws.
     """
 
-    def __init__(self, table: ImageTable, corruption: Corruption, seed: int) -> None:
+    def __init__(self, table: ImageTable, corruption: Corruption, seed: int, shard: int = 0, shards: int = 1) -> None:
         self._table, self._corruption = table, corruption
         self.command = f"corrupt {corruption.name}"
-        self._draws = Draws(seed, corruption.name, provenance.times(table.made, self.command))
-        self.rows = table.rows
-        self.inputs: Sequence[Input] = table.inputs
-        self.description: Description = table.description
-        self.schema = corruption.schema(table.schema)
+        before = provenance.times(table.made, self.command)
+        self._draws = Draws(seed, corruption.purpose, before)
+        self._passes = [each.start(table, Draws(seed, each.purpose, before)) for each in corruption.passes()]
+        self.inputs: Sequence[Input] = [*table.inputs, *corruption.files]
+        self.description = corruption.describe(table.description)
+        self.schema = corruption.schema(table.schema, table.description)
+        kept = corruption.kept(table, self._draws)
+        places = np.arange(table.rows) if kept is None else np.flatnonzero(kept)
+        self._places = places[len(places) * shard // shards : len(places) * (shard + 1) // shards]
+        self.rows = len(self._places) * len(self._passes)
+        if self.rows == 0:
+            raise GencliError(f"{table.title}: no row is left", "keep more, or give fewer parts to --shard")
 
     def batches(self, keep: NDArray[np.bool_] | None = None) -> Iterator[pa.RecordBatch]:
-        self._read = self._changed = 0
-        place = self._corruption.column
-        for batch in self._table.batches(keep):
-            corrupted = self._corruption.apply(batch, self.description, self._draws)
-            self._read += batch.num_rows
-            if place == "label":
-                self._changed += np.count_nonzero(batch.column(place).to_numpy() != corrupted.column(place).to_numpy())
-            yield corrupted
+        classes = len(self.description.classes)
+        self._moved = Moved(np.zeros(classes, np.int64), np.zeros(classes, np.int64))
+        count = len(self._places)
+        for number, apply in enumerate(self._passes):
+            places = self._places if keep is None else self._places[keep[number * count :][:count]]
+            mask = np.zeros(self._table.rows, bool)
+            mask[places] = True
+            for before, after in in_threads(apply, self._table.batches(None if mask.all() else mask)):
+                labels, now = (tables.values(batch.column("label")) for batch in (before, after))
+                self._moved.rows[:] += np.bincount(labels, minlength=classes)
+                self._moved.changed[:] += np.bincount(labels[labels != now], minlength=classes)
+                yield after
 
-    def summary(self) -> str:
-        """What was done to the rows that were read, in words."""
-        if self._corruption.column == "label":
-            return f"{self._changed:,} of {self._read:,} labels changed"
-        return f"{self._read:,} images"
+    def report(self) -> tuple[str, pa.Table | None]:
+        """What was done to the rows that were read, in words and class by class."""
+        return self._corruption.report(self._table, self._draws, self._moved)
+
+    def sources(self) -> list[provenance.Step]:
+        """What it is made from, as inputs of a step."""
+        return tables.sources(self._table, "data") + [tables.source("source", file) for file in self._corruption.files]

@@ -2,70 +2,168 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from gencli import tables
+from gencli.errors import GencliError
 from gencli.randomness import Draws
-from gencli.tables import Description
+from gencli.stream import Input
+from gencli.tables import Description, ImageTable
+
+Apply = Callable[[pa.RecordBatch], pa.RecordBatch]
+
+
+class Moved(NamedTuple):
+    """By class before: [classes] rows that were written, and how many of them changed their label."""
+
+    rows: NDArray[np.int64]
+    changed: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Corruption(ABC):
-    """Changes rows, each by its own draws; `column` is what it changes."""
+    """Changes rows, each by its own draws, or keeps some alone.
+
+    Attributes:
+        name: the kind's, the field's own.
+        family: under which the help lists it.
+        packages: those whose versions bear on the result, beyond numpy and pyarrow.
+    """
 
     name: ClassVar[str]
-    column: ClassVar[str]
+    family: ClassVar[str]
+    packages: ClassVar[tuple[str, ...]] = ()
 
-    def schema(self, schema: pa.Schema) -> pa.Schema:
-        """The schema of the rows that it makes from rows of `schema`."""
+    @cached_property
+    def files(self) -> Sequence[Input]:
+        """The files that options name."""
+        return []
+
+    def arguments(self) -> dict[str, Any]:
+        """The options as provenance records them, files by their names."""
+        names = {file.name: file.path.name for file in self.files if file.path}
+        return {option: names.get(str(value), value) for option, value in asdict(self).items()}
+
+    @property
+    def purpose(self) -> str:
+        """What its draws are for: kinds of one purpose draw the same numbers."""
+        return self.name
+
+    def passes(self) -> Sequence[Corruption]:
+        """The corruptions that are applied to the whole table, one after the other; the first says the schema."""
+        return [self]
+
+    def describe(self, description: Description) -> Description:
+        """What the data set is afterwards."""
+        return description
+
+    def schema(self, schema: pa.Schema, description: Description) -> pa.Schema:
+        """The schema of the rows that it makes from rows of `schema`, `description` being that from before."""
         return schema
 
+    def kept(self, table: ImageTable, draws: Draws) -> NDArray[np.bool_] | None:
+        """The mask [rows] of the rows that stay; None for all."""
+        return None
+
     @abstractmethod
-    def apply(self, batch: pa.RecordBatch, description: Description, draws: Draws) -> pa.RecordBatch:
-        """The corrupted rows, of `self.schema(batch.schema)`."""
+    def start(self, table: ImageTable, draws: Draws) -> Apply:
+        """What corrupts a batch of any of this table's rows; several threads call it at a time.
+
+        What depends on the whole table is computed here, from all its rows.
+
+        Raises:
+            GencliError: an option does not go with the table.
+        """
+
+    def report(self, table: ImageTable, draws: Draws, moved: Moved) -> tuple[str, pa.Table | None]:
+        """What was done, in words and class by class."""
+        return f"{moved.rows.sum():,} images", None
 
 
 class LabelCorruption(Corruption):
     """Changes labels; the column `label_true` keeps what they were before the first such corruption."""
 
-    column = "label"
+    family = "labels"
 
-    def schema(self, schema: pa.Schema) -> pa.Schema:
+    @abstractmethod
+    def labels(self, table: ImageTable, draws: Draws) -> Callable[[NDArray[np.int64], NDArray[np.int64]], Any]:
+        """What gives labels in place of labels [n] of the rows ids [n]."""
+
+    @abstractmethod
+    def asked(self, table: ImageTable, draws: Draws) -> NDArray[np.float64]:
+        """[classes] the probability that a label of the class changes."""
+
+    def schema(self, schema: pa.Schema, description: Description) -> pa.Schema:
         if "label_true" in schema.names:
             return schema
         place = schema.get_field_index("label")
         return schema.insert(place + 1, schema.field(place).with_name("label_true"))
 
-    def apply(self, batch: pa.RecordBatch, description: Description, draws: Draws) -> pa.RecordBatch:
-        before = batch.column("label")
-        after = self.labels(before.to_numpy(), batch.column("id").to_numpy(), len(description.classes), draws)
-        changed = {"label_true": before} | dict(zip(batch.schema.names, batch.columns, strict=True))
-        changed["label"] = tables.integers(after)
-        schema = self.schema(batch.schema)
-        return pa.RecordBatch.from_arrays([changed[name] for name in schema.names], schema=schema)
+    def start(self, table: ImageTable, draws: Draws) -> Apply:
+        corrupt = self.labels(table, draws)
 
-    @abstractmethod
-    def labels(
-        self, labels: NDArray[np.int64], ids: NDArray[np.int64], classes: int, draws: Draws
-    ) -> NDArray[np.int64]:
-        """[n] int64 labels in place of `labels` [n] of the rows `ids` [n]."""
+        def apply(batch: pa.RecordBatch) -> pa.RecordBatch:
+            before = batch.column("label")
+            columns = {"label_true": before} | dict(zip(batch.schema.names, batch.columns, strict=True))
+            columns["label"] = tables.integers(corrupt(tables.values(before), tables.values(batch.column("id"))))
+            schema = self.schema(batch.schema, table.description)
+            return pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
+
+        return apply
+
+    def report(self, table: ImageTable, draws: Draws, moved: Moved) -> tuple[str, pa.Table | None]:
+        """A row a class, and one of all; realized is null where there are no rows."""
+        asked, total = self.asked(table, draws), int(moved.rows.sum())
+        rows, changed = ([*each.tolist(), int(each.sum())] for each in moved)
+        columns = {
+            "class": [*table.description.classes, "all"],
+            "rows": rows,
+            "asked": [*asked.tolist(), float(asked @ moved.rows) / max(total, 1)],
+            "realized": [part / whole if whole else None for part, whole in zip(changed, rows)],
+        }
+        return f"{changed[-1]:,} of {total:,} labels changed", pa.table(columns)
 
 
 class PixelCorruption(Corruption):
     """Changes images."""
 
-    column = "image"
+    family = "pixels"
 
-    def apply(self, batch: pa.RecordBatch, description: Description, draws: Draws) -> pa.RecordBatch:
-        images = self.images(tables.unpack(batch, description), batch.column("id").to_numpy(), draws)
-        return batch.set_column(batch.schema.get_field_index("image"), batch.schema.field("image"), tables.pack(images))
+    def start(self, table: ImageTable, draws: Draws) -> Apply:
+        corrupt = self.images(table, draws)
+
+        def apply(batch: pa.RecordBatch) -> pa.RecordBatch:
+            images = corrupt(tables.unpack(batch, table.description), tables.values(batch.column("id")))
+            place = batch.schema.get_field_index("image")
+            return batch.set_column(place, batch.schema.field("image"), tables.pack(images))
+
+        return apply
 
     @abstractmethod
-    def images(self, images: NDArray[Any], ids: NDArray[np.int64], draws: Draws) -> NDArray[Any]:
-        """Images in place of `images` [n, height, width, channels] of the rows `ids` [n]."""
+    def images(self, table: ImageTable, draws: Draws) -> Callable[[NDArray[Any], NDArray[np.int64]], NDArray[Any]]:
+        """What gives images in place of images [n, height, width, channels] of the rows ids [n]."""
+
+
+def rounded(values: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Values as gray levels: to the nearest of 0 … 255, in place of what they were."""
+    return np.rint(np.clip(values, 0, 255, out=values), out=values).astype(np.uint8)
+
+
+def parse_part(text: str | None, option: str) -> tuple[int, int]:
+    """`2/5`, the third of five parts, as 2 and 5; all of it, 0 and 1, where nothing is given."""
+    numbers = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text or "0/1", re.ASCII)
+    part, parts = map(int, numbers.groups()) if numbers else (0, 0)
+    if part >= parts:
+        raise GencliError(
+            f"{option}: {text!r} is no part", f"write K/N with K from 0 to N-1, such as 0/{max(parts, 2)}"
+        )
+    return part, parts

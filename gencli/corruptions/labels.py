@@ -2,23 +2,75 @@
 
 from __future__ import annotations
 
+import csv
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated
 
 import numpy as np
+import pyarrow as pa
 import typer
 from numpy.typing import NDArray
 
+from gencli import tables
 from gencli.corruptions.base import LabelCorruption
+from gencli.errors import GencliError
 from gencli.randomness import Draws
+from gencli.sources.selection import class_numbers
+from gencli.stream import Input
+from gencli.tables import ImageTable
+
+Probability = Annotated[float, typer.Option("-p", min=0, max=1, help="Probability that a label is replaced.")]
+Exact = Annotated[bool, typer.Option("--exact", help="Replace round(p n) of each class's n labels in the table read.")]
+
+Labels = NDArray[np.int64]
+Rule = tuple[NDArray[np.float64], Callable[[Labels, NDArray[np.float64]], Labels]]
+
+_PART = 1 << 16  # rows whose lots are drawn at a time
+_TOLERANCE = 1e-6
+_MATRIX = "a transition matrix has a row and a column for each class, no number below 0, and rows that sum to 1"
+
+
+class ReplacedLabels(LabelCorruption):
+    """Replaces some labels.
+
+    Whether a label is replaced and by what are two draws, so that what a rate replaces a larger rate replaces too, by
+    the same class.
+    """
+
+    exact: bool
+
+    @abstractmethod
+    def rule(self, table: ImageTable) -> Rule:
+        """[classes] the probability that a label of the class is replaced, and what gives the new labels.
+
+        It gives them for labels [n] that are replaced, by a uniform number [n] in [0, 1) for each.
+        """
+
+    def asked(self, table: ImageTable, draws: Draws) -> NDArray[np.float64]:
+        return self.rule(table)[0]
+
+    def labels(self, table: ImageTable, draws: Draws) -> Callable[[Labels, Labels], Labels]:
+        rates, replace = self.rule(table)
+        bars = _exact_bars(table, draws, rates) if self.exact else rates
+
+        def replaced(labels: Labels, ids: Labels) -> Labels:
+            drawn = np.flatnonzero(draws.uniforms(ids) < bars[labels])
+            after = labels.copy()
+            after[drawn] = replace(labels[drawn], draws.words(ids[drawn], 1)[:, 0].astype(np.float64) * 2.0**-32)
+            return after
+
+        return replaced
 
 
 @dataclass(frozen=True)
-class RandomLabels(LabelCorruption):
+class RandomLabels(ReplacedLabels):
     """Draw labels again, uniformly over all classes.
 
     Each label is replaced, with probability p, by a uniform draw over all classes. The draw may be the true
-    class, so with 10 classes 0.9·p of the labels change. The column label_true keeps the original. A label
+    class, so with 10 classes 0.9 p of the labels change. The column label_true keeps the original. A label
     that p corrupts, a larger p corrupts to the same class. Reads and writes an image table.
 
     Source: Zhang, Bengio, Hardt, Recht, Vinyals 2017, arXiv:1611.03530.
@@ -29,11 +81,239 @@ class RandomLabels(LabelCorruption):
     """
 
     name = "random-labels"
-    p: Annotated[float, typer.Option("-p", min=0, max=1, help="Probability of drawing a label again.")]
+    p: Probability
+    exact: Exact = False
 
-    def labels(
-        self, labels: NDArray[np.int64], ids: NDArray[np.int64], classes: int, draws: Draws
-    ) -> NDArray[np.int64]:
-        # ⌊word·classes/2³²⌋ is uniform up to a bias below classes/2³²
-        drawn = draws.words(ids, 1)[:, 0].astype(np.uint64) * np.uint64(classes) >> np.uint64(32)
-        return np.where(draws.uniforms(ids) < self.p, drawn.astype(np.int64), labels)
+    def rule(self, table: ImageTable) -> Rule:
+        classes = len(table.description.classes)
+        return np.full(classes, self.p), lambda labels, spots: (spots * classes).astype(np.int64)
+
+    def asked(self, table: ImageTable, draws: Draws) -> NDArray[np.float64]:
+        return super().asked(table, draws) * (1 - 1 / len(table.description.classes))
+
+
+@dataclass(frozen=True)
+class FlipLabels(ReplacedLabels):
+    """Replace labels by other classes, all equally likely.
+
+    Symmetric noise: each label is replaced, with probability p, by a uniform draw over the other classes, so that p
+    of the labels change. The column label_true keeps the original. A label that p corrupts, a larger p corrupts to
+    the same class. Reads and writes an image table.
+
+    Source: "symmetry flipping" of Han, Yao, Yu, Niu, Xu, Hu, Tsang, Sugiyama 2018, arXiv:1804.06872.
+
+    \b
+    Example:
+      gencli data digits | gencli corrupt flip-labels -p 0.2 --exact -o noisy.parquet
+    """
+
+    name = "flip-labels"
+    p: Probability
+    exact: Exact = False
+
+    def rule(self, table: ImageTable) -> Rule:
+        classes = _several(table)
+
+        def other(labels: Labels, spots: NDArray[np.float64]) -> Labels:
+            return (labels + 1 + (spots * (classes - 1)).astype(np.int64)) % classes
+
+        return np.full(classes, self.p), other
+
+
+@dataclass(frozen=True)
+class PairLabels(ReplacedLabels):
+    """Replace labels by the next class, or along named pairs.
+
+    Each label c is replaced, with probability p, by c + 1, the last class by the first. With --pairs the labels of
+    the named classes alone are replaced, each by the class after its colon; classes go by name or number. What
+    resembles each other in CIFAR-10 is, after Patrini et al. 2017,
+    truck:automobile,bird:airplane,deer:horse,cat:dog,dog:cat. The column label_true keeps the original. A label that
+    p corrupts, a larger p corrupts too. Reads and writes an image table.
+
+    Source: "pair flipping" of Han, Yao, Yu, Niu, Xu, Hu, Tsang, Sugiyama 2018, arXiv:1804.06872.
+
+    \b
+    Example:
+      gencli data digits | gencli corrupt pair-labels -p 0.4 --pairs 3:8,8:3 -o noisy.parquet
+    """
+
+    name = "pair-labels"
+    p: Probability
+    pairs: Annotated[
+        str | None, typer.Option(metavar="FROM:TO,...", help="Classes and what replaces them; default: the next.")
+    ] = None
+    exact: Exact = False
+
+    def __post_init__(self) -> None:
+        for pair in self._pairs():
+            if pair.count(":") != 1:
+                raise GencliError(f"--pairs: {pair!r} is no pair", "write FROM:TO, such as cat:dog,dog:cat")
+
+    def _pairs(self) -> list[str]:
+        return [] if self.pairs is None else self.pairs.split(",")
+
+    def rule(self, table: ImageTable) -> Rule:
+        classes = np.arange(_several(table))
+        targets = (classes + 1) % len(classes) if self.pairs is None else classes.copy()
+        for pair in self._pairs():
+            [before], [after] = (class_numbers(word, table) for word in pair.split(":"))
+            if targets[before] != before or after == before:
+                what = "a class becomes itself" if after == before else "a second pair for this class"
+                raise GencliError(f"--pairs: {pair!r}: {what}", "name a class once before a colon, and another after")
+            targets[before] = after
+        return np.where(targets != classes, self.p, 0.0), lambda labels, spots: targets[labels]
+
+
+@dataclass(frozen=True)
+class MatrixLabels(ReplacedLabels):
+    """Replace labels with the probabilities of a matrix.
+
+    A label c becomes c' with probability T[c][c'] and stays with T[c][c]. FILE holds T: Parquet or CSV with a row and
+    a column for each class, in the order of the classes; rows sum to 1 within 1e-6. Column names, which a CSV file
+    can do without, are those of the classes in their order, or 0, 1, 2, ...; nothing is reordered. With --exact p is
+    1 - T[c][c]. The column label_true keeps the original. Reads and writes an image table.
+
+    Source: Patrini, Rozza, Menon, Nock, Qu 2017, arXiv:1609.03683.
+
+    \b
+    Example:
+      echo 0.7,0.3 > noise.csv
+      echo 0.1,0.9 >> noise.csv
+      gencli data synthetic two-moons | gencli corrupt matrix-labels --matrix noise.csv -o noisy.parquet
+    """
+
+    name = "matrix-labels"
+    matrix: Annotated[str, typer.Option(metavar="FILE", help="The matrix T, as Parquet or CSV.")]
+    exact: Exact = False
+
+    @cached_property
+    def files(self) -> Sequence[Input]:
+        return [Input(self.matrix)]
+
+    @cached_property
+    def _read(self) -> tuple[list[str], NDArray[np.float64]]:
+        [source] = self.files
+        return _read_parquet(source) if source.starts(b"PAR1") else _read_csv(source)
+
+    def rule(self, table: ImageTable) -> Rule:
+        (header, stored), file, names = self._read, self.files[0].name, table.description.classes
+        classes = np.arange(len(names))
+        if stored.shape != (len(names), len(names)):
+            size = "×".join(map(str, stored.shape))
+            raise GencliError(f"{file}: {size} numbers, where {table.title} has {len(names)} classes", _MATRIX)
+        if header not in ([], list(names), list(map(str, classes))):
+            place = next(place for place in classes if header[place] != names[place])
+            raise GencliError(
+                f"{file}: column {place} is named {header[place]!r}, where class {place} is {names[place]!r}",
+                "name the columns as the classes, in their order, or 0, 1, 2, ...",
+            )
+        for row, column in np.argwhere(~((stored >= 0) & (stored < np.inf)))[:1]:
+            raise GencliError(f"{file}: row {row}, column {column}: {stored[row, column]:g} is no probability", _MATRIX)
+        for row in np.flatnonzero(abs(stored.sum(1) - 1) > _TOLERANCE)[:1]:
+            raise GencliError(f"{file}: row {row}: it sums to {stored[row].sum():.9g}, not to 1", _MATRIX)
+        upto = stored.copy()
+        upto[classes, classes] = 0
+        np.cumsum(upto, axis=1, out=upto)
+        moving = upto[:, -1].copy()
+        upto /= np.where(moving > 0, moving, 1)[:, None]
+        edges = (upto + classes[:, None]).ravel()  # a class's lie between its number and the next
+
+        def replace(labels: Labels, spots: NDArray[np.float64]) -> Labels:
+            return np.searchsorted(edges, labels + spots, side="right") - labels * len(names)
+
+        return moving / (moving + stored.diagonal()), replace
+
+
+@dataclass(frozen=True)
+class PermuteLabels(LabelCorruption):
+    """Permute the classes, alike in train and test.
+
+    Every label c becomes order[c], one permutation for the whole data set. It depends on the seed and the number of
+    classes alone: train and test under one seed share it. All permutations are equally likely, so a class may stay what
+    it is. The column label_true keeps the original. Reads and writes an image table.
+
+    Source: Elsayed, Mahmood 2024, arXiv:2404.00781.
+
+    \b
+    Example:
+      gencli data digits | gencli corrupt permute-labels -o permuted.parquet
+    """
+
+    name = "permute-labels"
+
+    def labels(self, table: ImageTable, draws: Draws) -> Callable[[Labels, Labels], Labels]:
+        order = draws.permutation(_several(table))
+        return lambda labels, ids: order[labels]
+
+    def asked(self, table: ImageTable, draws: Draws) -> NDArray[np.float64]:
+        order = draws.permutation(_several(table))
+        return (order != np.arange(len(order))).astype(np.float64)
+
+
+def _several(table: ImageTable) -> int:
+    """How many classes the table has, at least two."""
+    classes = len(table.description.classes)
+    if classes == 1:
+        raise GencliError(f"{table.title}: one class, so that no label can become another", "give a table with more")
+    return classes
+
+
+def _exact_bars(table: ImageTable, draws: Draws, rates: NDArray[np.float64]) -> NDArray[np.float64]:
+    """[classes] numbers below which round(rate n) of the lots of a class's n rows lie.
+
+    Rows of one id have one lot: where the bar would part them, they go to the side that is nearer to that number.
+    """
+    labels, ids = table.column("label"), table.column("id")
+    tables.check_labels(labels, len(rates), table.title)
+    lots = np.concatenate([draws.uniforms(part) for part in np.array_split(ids, len(ids) // _PART + 1)])
+    lots = lots[np.lexsort((lots, labels))]
+    bars = np.ones(len(rates))
+    ends = np.cumsum(np.bincount(labels, minlength=len(rates)))
+    for label, own in enumerate(np.split(lots, ends[:-1])):
+        count = round(float(rates[label]) * len(own))
+        if count < len(own):
+            first, last = np.searchsorted(own, own[count]), np.searchsorted(own, own[count], side="right")
+            bars[label] = own[count] if count - first <= last - count else np.nextafter(own[count], 1)
+    return bars
+
+
+def _read_parquet(source: Input) -> tuple[list[str], NDArray[np.float64]]:
+    """The columns' names and the numbers [rows, columns] of a Parquet file."""
+    file = tables.open_parquet(source)
+    schema, rows = file.schema_arrow, file.metadata.num_rows
+    for field in schema:
+        if not (pa.types.is_integer(field.type) or pa.types.is_floating(field.type)):
+            raise GencliError(f"{source.name}: column `{field.name}` is {field.type}, not numbers", _MATRIX)
+    if rows != len(schema):
+        raise GencliError(f"{source.name}: {rows} rows of {len(schema)} numbers", _MATRIX)
+    with tables.undamaged(source.name):
+        columns = [column.to_numpy() for column in file.read().columns]
+    return schema.names, np.stack(columns, axis=1).astype(np.float64)
+
+
+def _read_csv(source: Input) -> tuple[list[str], NDArray[np.float64]]:
+    """The header, empty where there is none, and the numbers [rows, columns] of a CSV file."""
+    source.file.seek(0)
+    try:
+        with open(source.file.fileno(), encoding="utf-8-sig", newline="", closefd=False) as file:
+            lines = csv.reader(file)
+            cells = filter(None, lines)
+            first = next(cells, [])
+            rows = [_numbers(each, len(first), f"{source.name}: line {lines.line_num}") for each in cells]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise GencliError(f"{source.name}: neither Parquet nor CSV: {tables.first_line(error)}", _MATRIX) from None
+    if len(rows) == len(first):
+        return first, np.array(rows)
+    return [], np.array([_numbers(first, len(first), f"{source.name}: line 1"), *rows])
+
+
+def _numbers(cells: list[str], count: int, where: str) -> NDArray[np.float64]:
+    if len(cells) != count:
+        raise GencliError(f"{where}: {len(cells)} numbers, where the first line has {count}", _MATRIX)
+    numbers = np.empty(count)
+    for place, cell in enumerate(cells):
+        try:
+            numbers[place] = float(cell)
+        except ValueError:
+            raise GencliError(f"{where}: {cell!r} is not a number", _MATRIX) from None
+    return numbers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -46,12 +47,20 @@ def per_class(
     labels: NDArray[np.int64],
     labels_true: NDArray[np.int64] | None,
     classes: tuple[str, ...],
+    groups: Sequence[str] | None = None,
 ) -> pa.Table:
     """The result table: a row a class, by `labels`, then the overall row, whose `label` is null.
+
+    With `groups` [n] it is a row a group instead, in the order of their first rows, `label` its number.
 
     Columns: label, name, n, accuracy, loss, and with `labels_true` corrupted (rows with label ≠ label_true), memorized
     and recovered (fractions of those, predicted as label and as label_true). A fraction of no rows is null.
     """
+    if groups is None:
+        rows = labels
+    else:
+        numbers = {name: number for number, name in enumerate(dict.fromkeys(groups))}
+        classes, rows = tuple(numbers), np.array([numbers[name] for name in groups])
     count = len(classes)
     columns = {
         "label": pa.array([*range(count), None], pa.int64()),
@@ -59,7 +68,7 @@ def per_class(
     }
 
     def sums(weights: NDArray[Any]) -> NDArray[np.float64]:
-        each = np.bincount(labels, weights, minlength=count).astype(np.float64)
+        each = np.bincount(rows, weights, minlength=count).astype(np.float64)
         return np.append(each, each.sum())
 
     def share(part: NDArray[np.float64], whole: NDArray[np.float64]) -> pa.Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,6 +55,7 @@ class Evaluated:
         predicted: [n] int64.
         losses: [n] float64, cross-entropy in nats.
         probabilities: [n, classes] float32; None where not asked for.
+        groups: [n] what the columns to group by say, in words; None without such columns.
     """
 
     ids: NDArray[np.int64]
@@ -63,6 +64,7 @@ class Evaluated:
     predicted: NDArray[np.int64]
     losses: NDArray[np.float64]
     probabilities: NDArray[np.float32] | None
+    groups: list[str] | None
 
     def table(self) -> pa.Table:
         """One row an image: id, label, label_true where known, prediction, loss, probabilities."""
@@ -76,13 +78,25 @@ class Evaluated:
 
 
 def evaluate(
-    network: nn.Module, table: ImageTable, device: torch.device, probabilities: bool, progress: Callable[[int], None]
+    network: nn.Module,
+    table: ImageTable,
+    device: torch.device,
+    probabilities: bool,
+    progress: Callable[[int], None],
+    by: Sequence[str] = (),
 ) -> Evaluated:
-    """Runs a network over a table batch by batch; memory grows with the predictions alone."""
+    """Runs a network over a table batch by batch; memory grows with the predictions alone.
+
+    Args:
+        by: columns that name a row's group together.
+    """
+    known = [name for name in ("id", "label", "label_true") if name in table.schema.names]
     parts: dict[str, list[NDArray[Any]]] = {}
+    groups: list[str] = []
     done = 0
     for batch in table.batches():
-        columns = {name: batch.column(name).to_numpy() for name in batch.schema.names if name != "image"}
+        columns: dict[str, NDArray[Any]] = {name: tables.values(batch.column(name)) for name in known}
+        groups += [" ".join(map(str, row)) for row in zip(*(batch.column(name).to_pylist() for name in by))]
         images = torch.from_numpy(tables.unpack(batch, table.description)).to(device)
         result = predict(network, Rows(images, torch.tensor(columns["label"]).to(device), None))
         columns |= {"predicted": result.predicted.cpu().numpy(), "losses": result.losses.double().cpu().numpy()}
@@ -100,4 +114,5 @@ def evaluate(
         whole["predicted"],
         whole["losses"],
         whole.get("probabilities"),
+        groups if by else None,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -95,3 +96,20 @@ def corruptions(entry: dict[str, Any] | None) -> list[Step]:
     """The corruptions on the way to an input, earliest first."""
     made = None if entry is None else entry.get("step")
     return [step for step, depth in provenance.walk(made) if depth == 0 and step["command"].startswith("corrupt ")]
+
+
+def steps(file: Input, several: bool) -> Iterator[str]:
+    """How a file that gencli wrote was made, a line a step, below its name where there are `several`.
+
+    Raises:
+        GencliError: it does not say.
+    """
+    from gencli.tensors import read_metadata
+
+    model = file.starts(b"{", 8)
+    made = read_metadata(file).get("step") if model else tables.read_provenance(tables.open_parquet(file))
+    if made is None:
+        raise GencliError(f"{file.name}: no provenance", "only files that gencli wrote say how they were made")
+    if several:
+        yield f"# {file.name}"
+    yield from provenance.lines(made)

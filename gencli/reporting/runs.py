@@ -44,7 +44,7 @@ def describe(documents: Sequence[Document]) -> list[dict[str, Any]]:
     settings = [{} if step is None else step["arguments"] for step in steps]
     names = [name for name in dict.fromkeys(n for each in settings for n in each) if name not in _NAMED]
     varied = [name for name in names if len({str(each.get(name)) for each in settings}) > 1]
-    chains = _chains([corruptions(entry) for entry in trained_on])
+    named = chains([corruptions(entry) for entry in trained_on])
     return [
         {
             "network": each.get("arch", document.title),
@@ -52,7 +52,7 @@ def describe(documents: Sequence[Document]) -> list[dict[str, Any]]:
             "corruption": chain,
         }
         | {name: each.get(name) for name in varied}
-        for document, each, entry, chain in zip(documents, settings, trained_on, chains, strict=True)
+        for document, each, entry, chain in zip(documents, settings, trained_on, named, strict=True)
     ]
 
 
@@ -60,8 +60,8 @@ def _trained_on(step: Step | None) -> dict[str, Any] | None:
     return None if step is None else next((entry for entry in step["inputs"] if entry["role"] == "data"), None)
 
 
-def _chains(chains: list[list[Step]]) -> list[str]:
-    """Each run's corruptions in words, with their numbers, and the other arguments in which the runs differ."""
+def chains(chains: list[list[Step]]) -> list[str]:
+    """Each list of corruptions in words, with their numbers, and the other arguments in which the lists differ."""
     seen: dict[tuple[str, str], set[str]] = defaultdict(set)
     for step in (step for chain in chains for step in chain):
         for name, value in step["arguments"].items():
@@ -92,7 +92,7 @@ def _figures(group: list[Document], fitted_at: float) -> list[dict[str, Any]]:
                 tested = next((e for e in (document.made or {}).get("inputs", []) if e["role"] == "eval-data"), None)
                 tests[data_name(tested)] = last
         else:
-            overall = columns["accuracy"][columns["label"].index(None)]
+            overall = columns["accuracy"][-1]
             entry, trained_on = document.data, _trained_on(document.training)
             if entry and trained_on and entry["sha256"] == trained_on["sha256"]:
                 train = overall

@@ -6,7 +6,6 @@ Not threads: most of the work on a small image is Pillow's Python code, and thre
 
 from __future__ import annotations
 
-import os
 import socket
 import subprocess
 import sys
@@ -19,14 +18,9 @@ from typing import Any, Literal
 
 from gencli import console
 from gencli.errors import GencliError
+from gencli.processors import cores
 from gencli.sources import pixels
 from gencli.sources.pixels import BadImage
-
-
-def cores() -> int:
-    """How many cores to use: `--threads` or OMP_NUM_THREADS, otherwise all that this process may use."""
-    asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
-    return int(asked) if asked.isdecimal() and int(asked) else len(os.sched_getaffinity(0))
 
 
 def in_processes(function: Literal["decode", "encode"], parts: Iterable[Any], **others: Any) -> Iterator[Any]:

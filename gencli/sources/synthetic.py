@@ -33,10 +33,9 @@ Classes = Annotated[int, typer.Option(min=2, max=_MOST_CLASSES, metavar="K", hel
 
 @dataclass(frozen=True)
 class Synthetic(ABC):
-    """Makes rows, each by its own draws; `packages` are those it needs beyond numpy and pyarrow."""
+    """Makes rows, each by its own draws."""
 
     name: ClassVar[str]
-    packages: ClassVar[tuple[str, ...]] = ()
     rows: Annotated[
         int, typer.Option(min=1, max=1 << 32, metavar="N", help="How many; fewer are the first of more.")
     ] = 1000
@@ -79,7 +78,6 @@ class GaussianClusters(Synthetic):
     """
 
     name = "gaussian-clusters"
-    packages = ("scipy",)
     classes: Classes = 2
     separation: Annotated[
         float, typer.Option(min=0, max=1000, metavar="D", help="Distance of class means, in standard deviations.")
@@ -125,7 +123,6 @@ class TwoMoons(Synthetic):
     """
 
     name = "two-moons"
-    packages = ("scipy",)
     size: Size = "16x16x1"
     noise: Annotated[
         float, typer.Option(min=0, max=10, metavar="S", help="Standard deviation of the points' noise.")
@@ -210,7 +207,7 @@ class SyntheticTable:
                 yield pa.RecordBatch.from_arrays(columns, schema=self.schema)
 
 
-def _gray(values: NDArray[np.float64]) -> NDArray[np.uint8]:
+def _gray(values: NDArray[np.floating]) -> NDArray[np.uint8]:
     return np.rint(np.clip(values, 0, 255, out=values), out=values).astype(np.uint8)
 
 

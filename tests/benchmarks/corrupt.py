@@ -1,9 +1,13 @@
-"""Corruption file to file against a bare pyarrow copy that hashes its input and syncs its output; peak memory."""
+"""Corruption file to file against a bare pyarrow copy that hashes its input and syncs its output; peak memory.
+
+Where a number a pixel is drawn, the peer is the copy and numpy drawing as many such numbers on two threads besides.
+"""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -44,21 +48,62 @@ def make_table(path: Path, rows: int) -> None:
         writer.close(provenance.step("bench", {}))
 
 
+_DRAW = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+import numpy as np
+def draw(seed):
+    generator = np.random.default_rng(seed)
+    values, order = np.empty((1000, 3072), np.float32), np.tile(np.arange(1024), (1000, 1))
+    for _ in range(25):
+        generator.{}
+with ThreadPoolExecutor(2) as pool:
+    list(pool.map(draw, (0, 1)))
+"""
+_NORMALS = _DRAW.format("standard_normal(out=values, dtype=np.float32)")
+_PERMUTATIONS = _DRAW.format("permuted(order, axis=1)")
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """A command; what its time may be of a copy's, and of that of what numpy does beside the copy, where it draws."""
+
+    command: str
+    bar: float = 1.5
+    draws: str | None = None
+
+
+_KINDS = [
+    _Kind("random-labels -p 0.5"),
+    _Kind("flip-labels -p 0.5 --exact"),
+    _Kind("long-tail --ratio 100"),
+    _Kind("subsample --fold 0/5 --invert"),
+    _Kind("shuffled-pixels", 2.0),
+    _Kind("random-pixels", 1.5, _PERMUTATIONS),
+    _Kind("gaussian-pixels", 1.5, _NORMALS),
+    _Kind("gaussian-noise --sigma 25", 1.5, _NORMALS),
+]
+_STREAMING = ["random-labels -p 0.5", "gaussian-pixels", "long-tail --ratio 100"]
+
+
 def run(folder: Path) -> Iterator[Row]:
     small, large = folder / "small.parquet", folder / "large.parquet"
     make_table(small, 50_000)
-    python = [sys.executable, "-c"]
-    for kind, options, bar in (("random-labels", ["-p", "0.5"], 1.5), ("shuffled-pixels", [], 2.0)):
-        command = [GENCLI, "corrupt", kind, "-q", *options]
+    python, output = [sys.executable, "-c"], ["-q", "-o", str(folder / "ours.parquet")]
+    for kind in _KINDS:
         calls = [
-            partial(seconds, [*command, str(small), "-o", str(folder / "ours.parquet")]),
+            partial(seconds, [GENCLI, "corrupt", *kind.command.split(), str(small), *output]),
             partial(seconds, [*python, _COPY, str(small), str(folder / "copy.parquet")]),
             partial(seconds, [*python, _START]),
+            *([partial(seconds, [*python, kind.draws])] if kind.draws else []),
         ]
-        ours, copy, start = in_turns(calls, 7)
-        yield Row(f"corrupt {kind} / copy, 50,000 images, start-up taken off", ours - start, copy - start, bar)
+        ours, copy, start, *draws = in_turns(calls, 7)
+        peer = copy - start + sum(draws)
+        what = "numpy drawing, and copy" if draws else "copy"
+        yield Row(f"corrupt {kind.command} / {what}, 50,000 images, start-up taken off", ours - start, peer, kind.bar)
     make_table(large, 500_000)
     for path, rows in ((small, 50_000), (large, 500_000)):
-        command = [GENCLI, "corrupt", "random-labels", "-q", "-p", "0.5", str(path), "-o", str(folder / "ours.parquet")]
-        yield Row(f"corrupt random-labels, peak memory, {rows:,} rows", peak_megabytes(command), 150, 1.0, "MB")
+        for each in _STREAMING:
+            peak = peak_megabytes([GENCLI, "corrupt", *each.split(), str(path), *output])
+            yield Row(f"corrupt {each}, peak memory, {rows:,} rows", peak, 200, 1.0, "MB")
     large.unlink()

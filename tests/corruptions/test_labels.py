@@ -1,24 +1,34 @@
-"""Random labels: which rows change, to what, and that nothing but seed, identity and repetition decides it."""
+"""Labels: which rows change, to what, and that nothing but seed, kind, identity and repetition decides it."""
 
+from collections.abc import Callable
+from itertools import combinations
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from gencli.corruptions import Corrupted
-from gencli.corruptions.labels import RandomLabels
+from gencli.corruptions.base import LabelCorruption
+from gencli.corruptions.labels import FlipLabels, PairLabels, PermuteLabels, RandomLabels, ReplacedLabels
 from gencli.corruptions.pixels import ShuffledPixels
+from gencli.errors import GencliError
 from gencli.randomness import Draws
 from gencli.sources import open_table
+from gencli.tables import Description, ImageTable, MemoryTable
 from tests.helpers import chi_square, image_table, read, save, save_corrupted
+from tests.pipelines.shell import Shell, many
 
 LARGE = image_table(30_000, (1, 1, 1), classes=10)
 LABELS = LARGE.column("label")
+RATED = [RandomLabels, FlipLabels, PairLabels]
+KINDS = [RandomLabels(0.7), FlipLabels(0.7, exact=True), PairLabels(0.7, "0:2,class 1:0"), PermuteLabels()]
 
 
 def labels_after(p: float, seed: int = 0, split: str = "train") -> NDArray[np.int64]:
@@ -26,16 +36,28 @@ def labels_after(p: float, seed: int = 0, split: str = "train") -> NDArray[np.in
     return read(Corrupted(table, RandomLabels(p), seed))["label"].to_numpy()
 
 
-@given(st.lists(st.integers(0, 60), max_size=6).map(sorted), st.randoms())
-def test_any_batches_in_any_order_give_the_same_rows(ends: list[int], random: Random) -> None:
+def replaced(table: ImageTable, corruption: LabelCorruption, seed: int = 0) -> NDArray[np.int64]:
+    return read(Corrupted(table, corruption, seed))["label"].to_numpy()
+
+
+def labelled(labels: list[int], classes: int) -> MemoryTable:
+    description = Description("toy", "train", tuple(f"class {label}" for label in range(classes)), (1, 1, 1))
+    return MemoryTable("toy", description, np.zeros((len(labels), 1, 1, 1), np.uint8), np.array(labels))
+
+
+@pytest.mark.parametrize("corruption", KINDS)
+@given(ends=st.lists(st.integers(0, 60), max_size=6).map(sorted), random=st.randoms())
+def test_any_batches_in_any_order_give_the_same_rows(
+    corruption: LabelCorruption, ends: list[int], random: Random
+) -> None:
     table = image_table(60)
     [batch] = table.batches()
-    draws, corruption = Draws(3, "random-labels", 0), RandomLabels(0.7)
+    apply = corruption.start(table, Draws(3, corruption.name, 0))
     order = random.sample(range(60), 60)
     shuffled = batch.take(pa.array(order))
     pieces = [shuffled.slice(a, b - a) for a, b in zip([0, *ends], [*ends, 60], strict=True)]
-    corrupted = pa.Table.from_batches([corruption.apply(piece, table.description, draws) for piece in pieces])
-    whole = pa.Table.from_batches([corruption.apply(batch, table.description, draws)])
+    corrupted = pa.Table.from_batches([apply(piece) for piece in pieces])
+    whole = pa.Table.from_batches([apply(batch)])
     assert corrupted.equals(whole.take(pa.array(order)))
 
 
@@ -58,15 +80,29 @@ def test_a_corrupted_shard_is_a_shard_of_the_corrupted_whole(
     assert read(joined).equals(whole)
 
 
-def test_a_filtered_table_is_corrupted_as_the_whole_was() -> None:
+@pytest.mark.parametrize("corruption", KINDS)
+@settings(max_examples=20)
+@given(shards=st.integers(1, 70))
+def test_the_parts_of_shard_are_the_whole(corruption: LabelCorruption, shards: int) -> None:
+    table = image_table(70)
+    parts = [read(Corrupted(table, corruption, 0, shard, shards)) for shard in range(shards)]
+    assert pa.concat_tables(parts).equals(read(Corrupted(table, corruption, 0)))
+
+
+@pytest.mark.parametrize("corruption", KINDS)
+def test_a_filtered_table_is_corrupted_as_the_whole_was(corruption: LabelCorruption) -> None:
     keep = LABELS == 3
-    corrupted = Corrupted(LARGE, RandomLabels(0.5), 0)
+    corrupted = Corrupted(LARGE, corruption, 0)
     assert read(corrupted, keep).equals(read(corrupted).filter(pa.array(keep)))
 
 
+@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize("kind", RATED)
 @pytest.mark.parametrize(("smaller", "larger"), [(0.2, 0.4), (0.4, 1.0), (0.01, 0.02)])
-def test_what_a_p_corrupts_a_larger_p_corrupts_to_the_same_class(smaller: float, larger: float) -> None:
-    few, many = labels_after(smaller), labels_after(larger)
+def test_what_a_p_corrupts_a_larger_p_corrupts_to_the_same_class(
+    smaller: float, larger: float, kind: Callable[..., ReplacedLabels], exact: bool
+) -> None:
+    few, many = (replaced(LARGE, kind(p, exact=exact)) for p in (smaller, larger))
     changed = few != LABELS
     assert changed.any()
     assert np.array_equal(few[changed], many[changed])
@@ -94,7 +130,7 @@ def test_drawn_classes_are_uniform_whatever_the_true_one(p: float) -> None:
 
 
 def test_every_number_of_classes_is_drawn_from_whole() -> None:
-    drawn = RandomLabels(1.0).labels(LABELS, LARGE.column("id"), 7, Draws(0, "random-labels", 0))
+    drawn = read(Corrupted(image_table(30_000, (1, 1, 1), classes=7), RandomLabels(1.0), 0))["label"].to_numpy()
     assert abs(chi_square(np.bincount(drawn, minlength=7))) < 5
     assert drawn.max() == 6
 
@@ -144,7 +180,229 @@ def test_seeds_draw_differently() -> None:
     assert abs(np.mean(labels_after(1, seed=1) == labels_after(1, seed=2)) - 0.1) < 5 * np.sqrt(0.09 / len(LABELS))
 
 
-def test_the_summary_counts_the_labels_that_changed() -> None:
+@pytest.mark.parametrize("p", [0.05, 0.3, 1.0])
+def test_flipped_labels_are_uniform_over_the_other_classes(p: float) -> None:
+    steps = (replaced(LARGE, FlipLabels(p)) - LABELS) % 10
+    changed = steps != 0
+    assert abs(changed.mean() - p) <= 5 * np.sqrt(p * (1 - p) / len(LABELS))
+    counts = np.zeros((10, 9))
+    np.add.at(counts, (LABELS[changed], steps[changed] - 1), 1)
+    for of_class in counts:
+        assert abs(chi_square(of_class)) < 5
+    assert abs(chi_square(counts.sum(0))) < 5
+
+
+def test_two_classes_flip_to_each_other() -> None:
+    table = image_table(500, classes=2)
+    assert np.array_equal(replaced(table, FlipLabels(1)), 1 - table.column("label"))
+
+
+@pytest.mark.parametrize("p", [0.05, 0.3, 1.0])
+def test_paired_labels_go_to_the_next_class_and_the_last_to_the_first(p: float) -> None:
+    steps = (replaced(LARGE, PairLabels(p)) - LABELS) % 10
+    assert set(steps) <= {0, 1}
+    rates = np.bincount(LABELS, steps) / np.bincount(LABELS)
+    assert (abs(rates - p) <= 5 * np.sqrt(p * (1 - p) / np.bincount(LABELS))).all()
+
+
+def test_named_pairs_alone_change() -> None:
+    after = replaced(LARGE, PairLabels(0.4, "class 3:5,5:class 3,0:9"))
+    moved = {(before, now) for before, now in zip(LABELS, after, strict=True) if before != now}
+    assert moved == {(3, 5), (5, 3), (0, 9)}
+    assert np.array_equal(replaced(LARGE, PairLabels(1, "3:4"))[LABELS == 3], np.full((LABELS == 3).sum(), 4))
+
+
+@pytest.mark.parametrize(
+    ("pairs", "words"),
+    [
+        ("3", "--pairs: '3' is no pair"),
+        ("", "--pairs: '' is no pair"),
+        ("3:4:5", "--pairs: '3:4:5' is no pair"),
+        ("3:4,", "--pairs: '' is no pair"),
+        ("3:10", "toy: no class '10'"),
+        ("3:", "toy: no class ''"),
+        ("clas 3:4", "toy: no class 'clas 3'"),
+        ("3:4,class 3:5", "--pairs: 'class 3:5': a second pair for this class"),
+        ("3:class 3", "--pairs: '3:class 3': a class becomes itself"),
+    ],
+)
+def test_bad_pairs_are_refused(pairs: str, words: str) -> None:
+    with pytest.raises(GencliError, match=words) as raised:
+        Corrupted(LARGE, PairLabels(0.5, pairs), 0)
+    assert "clas " not in words or raised.value.hint == "did you mean class 3?"
+
+
+@pytest.mark.parametrize("corruption", [FlipLabels(0.5), PairLabels(0.5), PermuteLabels()])
+def test_one_class_alone_is_refused(corruption: LabelCorruption) -> None:
+    with pytest.raises(GencliError, match="toy: one class"):
+        Corrupted(labelled([0, 0], 1), corruption, 0)
+
+
+@given(
+    sizes=st.lists(st.integers(0, 40), min_size=2, max_size=5).filter(any),
+    p=st.one_of(st.sampled_from([0.0, 1.0, 0.5]), st.floats(0, 1)),
+    kind=st.sampled_from([FlipLabels, PairLabels]),
+    random=st.randoms(),
+)
+def test_exact_replaces_the_same_share_of_every_class(sizes: list[int], p: float, kind: Any, random: Random) -> None:
+    labels = [label for label, size in enumerate(sizes) for _ in range(size)]
+    random.shuffle(labels)
+    table = labelled(labels, len(sizes))
+    changed = replaced(table, kind(p, exact=True)) != table.column("label")
+    counts = np.bincount(table.column("label")[changed], minlength=len(sizes))
+    assert counts.tolist() == [round(p * size) for size in sizes]
+
+
+@settings(max_examples=20)
+@given(st.lists(st.integers(0, 4), min_size=20, max_size=20), st.floats(0, 1))
+def test_exact_keeps_rows_of_one_id_together(
+    tmp_path_factory: pytest.TempPathFactory, ids: list[int], p: float
+) -> None:
+    path = tmp_path_factory.mktemp("twins") / "twins.parquet"
+    pq.write_table(read(labelled([0] * 20, 2)).set_column(0, "id", pa.array(ids)), path)
+    changed = replaced(open_table(str(path)), FlipLabels(p, exact=True)) == 1
+    assert not set(np.array(ids)[changed]) & set(np.array(ids)[~changed])
+    largest = max(ids.count(each) for each in ids)
+    assert abs(changed.sum() - round(p * 20)) <= largest / 2
+
+
+def test_exact_is_right_where_lots_are_drawn_in_parts() -> None:
+    table = image_table(150_000, (1, 1, 1), classes=4)
+    labels = table.column("label")
+    changed = replaced(table, FlipLabels(0.37, exact=True)) != labels
+    assert np.bincount(labels[changed]).tolist() == [round(0.37 * int(n)) for n in np.bincount(labels)]
+
+
+def test_exact_refuses_labels_that_are_no_classes() -> None:
+    for label in (-1, 3):
+        with pytest.raises(GencliError, match=f"toy: row 1: label {label} is not one of the 3 classes"):
+            Corrupted(labelled([0, label, 2], 3), FlipLabels(0.5, exact=True), 0)
+
+
+def test_permuted_classes_are_renamed_one_to_one_and_train_and_test_share_it() -> None:
+    orders = []
+    for split in ("train", "test"):
+        table = image_table(500, (1, 1, 1), classes=10, split=split)
+        pairs = set(zip(table.column("label").tolist(), replaced(table, PermuteLabels()).tolist(), strict=True))
+        assert len(pairs) == len({now for _, now in pairs}) == 10
+        orders.append(pairs)
+    assert orders[0] == orders[1]
+    assert {now for _, now in orders[0]} == set(range(10))
+
+
+def test_permutations_of_the_classes_are_uniform_over_seeds() -> None:
+    table = labelled([0, 1, 2], 3)
+    drawn = [tuple(replaced(table, PermuteLabels(), seed)) for seed in range(1200)]
+    counts = np.array([drawn.count(order) for order in set(drawn)])
+    assert len(counts) == 6
+    assert abs(chi_square(counts)) < 5
+
+
+def test_permuting_twice_is_no_way_back(tmp_path: Path) -> None:
+    for seed in range(5):
+        once = save_corrupted(LARGE, PermuteLabels(), tmp_path / f"{seed}.parquet", seed)
+        order = dict(zip(LABELS, once.column("label"), strict=True))
+        twice = replaced(once, PermuteLabels(), seed)
+        assert not np.array_equal(twice, LABELS)
+        assert not np.array_equal(twice, [order[label] for label in once.column("label")])
+
+
+def test_the_first_original_stays_through_different_kinds(tmp_path: Path) -> None:
+    table: ImageTable = LARGE
+    chain = [RandomLabels(0.5), PermuteLabels(), ShuffledPixels(), FlipLabels(0.3, exact=True), PairLabels(0.9, "1:2")]
+    for place, corruption in enumerate(chain):
+        table = save_corrupted(table, corruption, tmp_path / f"{place}.parquet")
+        assert np.array_equal(table.column("label_true"), LABELS)
+    assert table.schema.names == ["id", "image", "label", "label_true"]
+    assert np.mean(table.column("label") == LABELS) < 0.5
+
+
+@pytest.mark.parametrize("kind", [FlipLabels, PairLabels])
+def test_the_same_kind_again_draws_other_rows(kind: Callable[..., ReplacedLabels], tmp_path: Path) -> None:
+    first = save_corrupted(LARGE, kind(0.5), tmp_path / "first.parquet")
+    second = replaced(first, kind(0.5))
+    chosen = [first.column("label") != LABELS, second != first.column("label")]
+    assert abs((chosen[0] & chosen[1]).mean() - 0.25) < 5 * np.sqrt(0.25 * 0.75 / len(LABELS))
+
+
+def test_kinds_and_seeds_choose_rows_by_themselves() -> None:
+    chosen = [replaced(LARGE, kind(0.5), seed) != LABELS for kind in (FlipLabels, PairLabels) for seed in (0, 1)]
+    for one, other in combinations(chosen, 2):
+        assert abs((one & other).mean() - 0.25) < 5 * np.sqrt(0.25 * 0.75 / len(LABELS))
+
+
+def test_the_report_counts_the_labels_that_changed() -> None:
     corrupted = Corrupted(LARGE, RandomLabels(0.5), 0)
-    changed = np.count_nonzero(read(corrupted)["label"].to_numpy() != LABELS)
-    assert corrupted.summary() == f"{changed:,} of 30,000 labels changed"
+    changed = read(corrupted)["label"].to_numpy() != LABELS
+    words, rates = corrupted.report()
+    assert words == f"{changed.sum():,} of 30,000 labels changed"
+    assert rates is not None
+    assert rates["class"].to_pylist() == [*LARGE.description.classes, "all"]
+    assert rates["rows"].to_pylist() == [*np.bincount(LABELS).tolist(), 30_000]
+    assert rates["asked"].to_pylist() == pytest.approx([0.45] * 11)
+    of_classes = [changed[label == LABELS].mean() for label in range(10)]
+    assert rates["realized"].to_pylist() == pytest.approx([*of_classes, changed.mean()])
+
+
+@pytest.mark.parametrize(
+    ("corruption", "asked", "realized"),
+    [
+        (FlipLabels(0.5, exact=True), [0.5, 0.5, 0.5, 0.5], [0.5, 0.5, None, 0.5]),
+        (PairLabels(1, "1:2"), [0, 1, 0, 1 / 3], [0, 1, None, 1 / 3]),
+    ],
+)
+def test_the_report_names_what_was_asked_and_leaves_classes_without_rows_out(
+    corruption: LabelCorruption, asked: list[float], realized: list[float | None]
+) -> None:
+    corrupted = Corrupted(labelled([0, 0, 0, 0, 1, 1], 3), corruption, 0)
+    read(corrupted)
+    _, rates = corrupted.report()
+    assert rates is not None
+    assert rates["asked"].to_pylist() == pytest.approx(asked)
+    assert rates["realized"].to_pylist() == realized
+
+
+def test_a_permutation_s_report_is_what_it_does() -> None:
+    corrupted = Corrupted(LARGE, PermuteLabels(), 0)
+    changed = np.bincount(LABELS, read(corrupted)["label"].to_numpy() != LABELS)
+    _, rates = corrupted.report()
+    assert rates is not None
+    assert rates["asked"].to_pylist() == rates["realized"].to_pylist()
+    assert rates["realized"].to_pylist()[:-1] == (changed > 0).tolist()
+
+
+def test_at_the_shell(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    done = shell(
+        """
+        set -e
+        gencli data digits -o digits.parquet
+        gencli corrupt flip-labels -p 0.4 --exact digits.parquet -o whole.parquet
+        mkdir parts
+        for k in 0 1 2; do
+          gencli corrupt flip-labels -p 0.4 --exact digits.parquet --shard $k/3 -q -o parts/$k.parquet
+        done
+        """
+    ).worked()
+    lines = [line.split() for line in done.err.splitlines()]
+    assert lines[0] == ["flip-labels:", "574", "of", "1,437", "labels", "changed"]
+    assert lines[4] == ["0", "143", "0.4000", "0.3986"]
+    assert lines[-1] == ["all", "1,437", "0.4000", "0.3994"]
+    assert read(open_table(str(tmp_path / "parts"))).equals(read(open_table(str(tmp_path / "whole.parquet"))))
+
+
+def test_bad_options_are_refused(tmp_path: Path) -> None:
+    save(image_table(), tmp_path / "toy.parquet")
+    cases = {
+        "flip-labels -p 1.1": "-p",
+        "flip-labels -p nan": "-p",
+        "pair-labels -p -0.1": "-p",
+        "pair-labels -p 0.5 --pairs 1": "--pairs: '1' is no pair",
+        "pair-labels -p 0.5 --pairs 1:3": "toy.parquet: no class '3'",
+        "permute-labels --exact": "--exact",
+    }
+    for command, end in zip(
+        cases, many(tmp_path, [["corrupt", *case.split(), "toy.parquet", "-o", "out"] for case in cases]), strict=True
+    ):
+        end.refused(cases[command])
+    assert not (tmp_path / "out").exists()

@@ -1,16 +1,20 @@
-"""Shuffled pixels: one permutation for a seed and a size of image, and nothing lost."""
+"""Pixels: permuted alike or each image by itself, and nothing lost; or drawn with the table's mean and variance."""
 
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.stats import kstest
 
 from gencli.corruptions import Corrupted
-from gencli.corruptions.pixels import ShuffledPixels
+from gencli.corruptions.pixels import GaussianPixels, RandomPixels, ShuffledPixels
+from gencli.sources import open_table
 from gencli.tables import Batches, Description, MemoryTable
-from tests.helpers import image_table, images, read, save, save_corrupted
+from tests.helpers import chi_square, image_table, images, read, save, save_corrupted
+from tests.pipelines.shell import Shell
 
 CHANNELS: list[Literal["together", "apart"]] = ["together", "apart"]
 
@@ -77,3 +81,104 @@ def test_other_seeds_and_a_second_time_give_other_permutations(tmp_path: Path) -
     assert not np.array_equal(twice, once[once])
     assert sorted(twice) == list(range(60))
     assert not np.array_equal(order_of(Corrupted(places(), ShuffledPixels(), 1))[0], once)
+
+
+@pytest.mark.parametrize("channels", CHANNELS)
+def test_every_image_has_a_permutation_of_its_own(channels: Literal["together", "apart"]) -> None:
+    train = order_of(Corrupted(places(40), RandomPixels(channels), 0))
+    test = order_of(Corrupted(places(40, "test"), RandomPixels(channels), 0))
+    assert np.array_equal(np.sort(train), np.sort(order_of(places(40))))
+    assert len(np.unique(np.concatenate([train, test]), axis=0)) == 80
+    moved = (train.reshape(40, 20, 3) // 3 == train.reshape(40, 20, 3)[..., :1] // 3).all()
+    assert moved == (channels == "together")
+
+
+def test_random_permutations_are_uniform() -> None:
+    drawn = order_of(Corrupted(places(6000, shape=(3, 1, 1)), RandomPixels(), 0))
+    _, counts = np.unique(drawn, axis=0, return_counts=True)
+    assert len(counts) == 6
+    assert abs(chi_square(counts)) < 5
+
+
+@pytest.mark.parametrize("kind", [RandomPixels, GaussianPixels])
+def test_another_time_and_another_seed_draw_afresh(kind: Any, tmp_path: Path) -> None:
+    table = image_table(20, (6, 5, 3))
+    first = save_corrupted(table, kind(), tmp_path / "first.parquet")
+    assert np.array_equal(images(first), images(Corrupted(table, kind(), 0)))
+    assert not np.array_equal(images(first), images(Corrupted(table, kind(), 1)))
+    twice = images(Corrupted(first, kind(), 0))
+    if kind is RandomPixels:
+        inverse = np.argsort(order_of(Corrupted(places(20, shape=(6, 5, 1)), kind(), 0)))
+        assert not np.array_equal(twice.reshape(20, 30, 3)[np.arange(20)[:, None], inverse], images(first))
+    assert not np.array_equal(twice, images(first))
+
+
+def colorful(
+    rows: int, shape: tuple[int, int, int] = (8, 8, 3), dtype: str = "uint8", split: str = "train"
+) -> MemoryTable:
+    """Images whose channels differ in mean and deviation, far from black and white."""
+    random = np.random.default_rng(0)
+    pixels = random.integers([90, 120, 100][: shape[2]], [110, 180, 140][: shape[2]], (rows, *shape)).astype(dtype)
+    description = Description("toy", split, ("a",), shape, dtype)
+    return MemoryTable("colorful", description, pixels, np.zeros(rows, np.int64))
+
+
+@pytest.mark.parametrize("statistics", ["scalar", "channel"])
+def test_gaussian_pixels_have_the_table_s_moments(statistics: str) -> None:
+    table = colorful(2000, dtype="float32")
+    axes = None if statistics == "scalar" else (0, 1, 2)
+    mean, deviation = (f(images(table), axis=axes, dtype=np.float64) for f in (np.mean, np.std))
+    drawn = images(Corrupted(table, GaussianPixels(statistics), 0)).astype(np.float64)
+    count = drawn.size if statistics == "scalar" else drawn.size / 3
+    assert (abs(drawn.mean(axes) - mean) < 5 * deviation / np.sqrt(count)).all()
+    assert (abs(drawn.std(axes) - deviation) < 5 * deviation / np.sqrt(2 * count)).all()
+    assert kstest(((drawn - mean) / deviation)[:50].ravel(), "norm").pvalue > 1e-5
+    assert kstest(((drawn - mean) / deviation)[:, 3, 3, 1], "norm").pvalue > 1e-5
+
+
+def test_gaussian_pixels_are_rounded_and_clipped_to_gray_levels() -> None:
+    table = image_table(200, (5, 4, 1))
+    exact = images(table).astype(np.float64)
+    table32 = MemoryTable(
+        "toy",
+        Description("toy", "train", ("a",), (5, 4, 1), "float32"),
+        exact.astype(np.float32),
+        np.zeros(200, np.int64),
+    )
+    drawn, wanted = (images(Corrupted(each, GaussianPixels(), 0)) for each in (table, table32))
+    assert np.array_equal(drawn, np.rint(np.clip(wanted, 0, 255)))
+    assert drawn.min() == 0
+    assert drawn.max() == 255
+
+
+def test_test_images_can_be_drawn_as_train_images_were(tmp_path: Path) -> None:
+    save(colorful(500), tmp_path / "train.parquet")
+    test = image_table(2000, (8, 8, 3), split="test")
+    drawn = images(Corrupted(test, GaussianPixels(str(tmp_path / "train.parquet")), 0)).astype(float)
+    mean, deviation = (f(images(colorful(500)), axis=(0, 1, 2), dtype=float) for f in (np.mean, np.std))
+    assert (abs(drawn.mean((0, 1, 2)) - mean) < 0.05).all()
+    assert (abs(drawn.std((0, 1, 2)) - np.sqrt(deviation**2 + 1 / 12)) < 0.05).all()
+
+
+def test_statistics_of_another_table_are_recorded_by_hash_and_name(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    shell(
+        """
+        set -e
+        mkdir sub; gencli data digits --limit 200 -o sub/train.parquet
+        gencli data digits --split test | gencli corrupt gaussian-pixels --statistics sub/train.parquet -o test.parquet
+        """
+    ).worked()
+    made = open_table(str(tmp_path / "test.parquet")).made
+    assert made is not None
+    assert made["arguments"]["statistics"] == "train.parquet"
+    assert made["inputs"][1]["sha256"] == sha256((tmp_path / "sub/train.parquet").read_bytes()).hexdigest()
+    lines = shell("gencli report --provenance test.parquet").worked().text.splitlines()
+    assert [line.split("  #")[0] for line in lines] == [
+        "gencli data digits --split test --seed 0", "  gencli data digits --split train --seed 0 --limit 200",
+        "gencli corrupt gaussian-pixels --statistics train.parquet --seed 0",
+    ]  # fmt: skip
+    shell("gencli data synthetic noise --rows 5 | gencli corrupt gaussian-pixels --statistics test.parquet").refused(
+        "1 channels, where standard input has 3"
+    )
+    shell("gencli corrupt gaussian-pixels test.parquet --statistics nowhere").refused("nowhere: no such file")

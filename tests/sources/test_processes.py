@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from gencli.errors import GencliError
+from gencli.processors import cores
 from gencli.sources.pixels import BadImage, encode
-from gencli.sources.processes import cores, in_processes
+from gencli.sources.processes import in_processes
 from tests.pipelines.shell import Shell
 
 RANDOM = np.random.default_rng(0)

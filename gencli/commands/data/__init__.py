@@ -15,6 +15,7 @@ _PURPOSES = {name: source.purpose for name, source in downloads.SOURCES.items()}
     "folder": "Images in a folder a class, in any format of Pillow's.",
     "parquet": "Parquet that others made, such as public hubs publish.",
     "repeat": "An image table several times over, for tests of scale.",
+    "show": "What a table holds, by class, and a sheet of its images.",
     "synthetic": "Images made to order, whose truth is known.",
 }
 

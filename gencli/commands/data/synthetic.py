@@ -19,7 +19,7 @@ def synthetic(kind: Synthetic, seed: Seed = 0, output: Output = None) -> None:
     from gencli.sources.synthetic import SyntheticTable
 
     made = asdict(kind) | {"seed": seed}
-    used = ["numpy", "pyarrow", *kind.packages]
+    used = ["numpy", "pyarrow"]
     table = SyntheticTable(kind, seed)
     write_images(table, output, lambda: provenance.step(f"data synthetic {kind.name}", made, packages=used))
 

@@ -1,0 +1,69 @@
+"""`gencli data show`: what an image table holds, and how it looks."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from gencli.options import Data, Format, Output, command, single
+
+app = single()
+
+
+@command(app, "show")
+def show(
+    data: Data = None,
+    *,
+    sheet: Annotated[
+        str | None, typer.Option(metavar="FILE.png", help="Draw the first images of each class, a row a class.")
+    ] = None,
+    columns: Annotated[
+        int | None, typer.Option(min=1, max=100, metavar="N", help="Images a class on the sheet; default: 10.")
+    ] = None,
+    format: Format = None,
+    output: Output = None,
+) -> None:
+    """What a table holds, by class, and a sheet of its images.
+
+    Reads an image table; writes a result table, a row a class: label, name, rows, share, pixel_mean, pixel_deviation
+    (over all channels), and on corrupted data corrupted (rows whose label is not the true one). As text it also says
+    what the data set is, its pixels a channel, and how the file was made. On the sheet a red frame marks images
+    whose label is not the true one.
+
+    \b
+    Example:
+      gencli data digits | gencli corrupt random-labels -p 0.2 -o noisy.parquet
+      gencli data show noisy.parquet --format table --sheet noisy.png
+    """
+    from contextlib import ExitStack
+    from pathlib import Path
+
+    from gencli import console, outputs, provenance, stream, tables
+    from gencli.errors import GencliError
+    from gencli.facts import measure
+    from gencli.reporting.sheet import Sheet
+    from gencli.sources import open_table
+
+    if sheet is not None and Path(sheet).suffix.lower() != ".png":
+        raise GencliError(f"--sheet: {sheet}: not a .png file", "a sheet is a PNG picture")
+    if sheet is None and columns is not None:
+        raise GencliError("--columns: there is no sheet", "--sheet FILE.png draws one")
+    stream.require_writable(output, sheet)
+    table = open_table(data)
+    drawn = Sheet(columns or 10) if sheet else None
+
+    def step(**arguments: int) -> provenance.Step:
+        used = ["numpy", "pyarrow", *(["PIL"] if arguments else [])]
+        return provenance.step("data show", arguments, tables.sources(table, "data"), used)
+
+    with ExitStack() as files:
+        write = files.enter_context(outputs.open_result(output, format, table.inputs))
+        picture = files.enter_context(stream.Output(sheet, table.inputs, binary=True)) if sheet else None
+        with console.progress("rows", table.rows) as advance:
+            facts = measure(table, drawn and drawn.see, advance)
+        if drawn and picture:
+            picture.write(drawn.png(facts, provenance.encode(step(columns=columns or 10)).decode()))
+        text = (format or outputs.result_format(output)) == "table"
+        below = "".join(f"{line}\n" for line in provenance.lines(table.made)) if text else ""
+        write(facts.table(), step, facts.summary(), below, bars="rows")

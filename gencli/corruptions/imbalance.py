@@ -1,0 +1,203 @@
+"""Corruptions that leave rows out and all else as it is: imbalanced classes, samples, folds."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from math import ceil, inf
+from typing import Annotated
+
+import numpy as np
+import pyarrow as pa
+import typer
+from numpy.typing import NDArray
+
+from gencli import tables
+from gencli.corruptions.base import Apply, Corruption, Moved, parse_part
+from gencli.errors import GencliError
+from gencli.randomness import Draws
+from gencli.sources.selection import class_numbers
+from gencli.tables import ImageTable
+
+
+@dataclass(frozen=True)
+class Subset(Corruption):
+    """Keeps the rows with the smallest lots, so that a smaller subset is part of a larger one."""
+
+    family = "imbalance"
+
+    @abstractmethod
+    def kept(self, table: ImageTable, draws: Draws) -> NDArray[np.bool_]: ...
+
+    def start(self, table: ImageTable, draws: Draws) -> Apply:
+        return lambda batch: batch
+
+    def report(self, table: ImageTable, draws: Draws, moved: Moved) -> tuple[str, pa.Table]:
+        labels, names = _labels(table), table.description.classes
+        before, after = (np.bincount(each, minlength=len(names)) for each in (labels, labels[self.kept(table, draws)]))
+        columns = {"class": list(names), "rows": before, "kept": after}
+        return f"{after.sum():,} of {before.sum():,} rows", pa.table(columns)
+
+
+@dataclass(frozen=True)
+class Imbalance(Subset):
+    """Keeps of some classes fewer rows than of others."""
+
+    ratio: Annotated[float, typer.Option(help="Rows of the largest class to those of the smallest, 100 or 0.01 alike.")]
+
+    def __post_init__(self) -> None:
+        if not 0 < self.ratio < inf:
+            raise GencliError(f"--ratio: {self.ratio:g} is no ratio", "give a positive number, such as 100 or 0.01")
+
+    @property
+    def factor(self) -> float:
+        """The ratio as a number of at most 1."""
+        return min(self.ratio, 1 / self.ratio)
+
+    @abstractmethod
+    def sizes(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """[classes] how many rows a class is to keep, where the classes have `rows` [classes]."""
+
+    def kept(self, table: ImageTable, draws: Draws) -> NDArray[np.bool_]:
+        labels, lots = _labels(table), draws.uniforms(table.column("id"))
+        classes = len(table.description.classes)
+        if classes == 1:
+            raise GencliError(f"{table.title}: one class", f"{self.name} needs two or more")
+        order = np.lexsort((lots, labels))
+        sizes = self.sizes(np.bincount(labels, minlength=classes))
+        return _mask(order[_ranks(labels[order]) < sizes[labels[order]]], table.rows)
+
+    def report(self, table: ImageTable, draws: Draws, moved: Moved) -> tuple[str, pa.Table]:
+        words, rows = super().report(table, draws, moved)
+        asked = self.sizes(rows["rows"].to_numpy())
+        if (asked != rows["kept"].to_numpy()).any():
+            rows = rows.add_column(2, "asked", pa.array(asked))
+        return f"{words}, ratio {max(self.ratio, 1 / self.ratio):g} ({self.factor:g})", rows
+
+
+@dataclass(frozen=True)
+class LongTail(Imbalance):
+    """Keep fewer and fewer rows from the first class to the last.
+
+    Class i of C keeps int(m r^(i/(C-1))) rows, i being its number from 0, m the rows of the largest class and
+    r = 1/ratio; one that has fewer keeps them all. Which rows is drawn, and those that a larger ratio keeps are part
+    of those that a smaller one keeps. Classes without rows count, and stay classes. The counts are those of the whole
+    table; also with --shard. Reads and writes an image table.
+
+    Source: Cui, Jia, Lin, Song, Belongie 2019, arXiv:1901.05555.
+
+    \b
+    Example:
+      gencli data digits | gencli corrupt long-tail --ratio 100 -o tail.parquet
+    """
+
+    name = "long-tail"
+
+    def sizes(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        largest, last = int(rows.max()), len(rows) - 1
+        return np.array([int(largest * self.factor ** (number / last)) for number in range(len(rows))])
+
+
+@dataclass(frozen=True)
+class StepImbalance(Imbalance):
+    """Keep few rows of the last classes, all of the others.
+
+    Of C classes the last ones, fraction C of them to the nearest number (a half counts down, as in Cao et al.), keep
+    int(m / ratio) rows each, m being the rows of the largest class; one that has fewer keeps them all. Which rows is
+    drawn, and those that a larger ratio keeps are part of those that a smaller one keeps. Classes without rows count,
+    and stay classes. The counts are those of the whole table; also with --shard. Reads and writes an image table.
+
+    Source: Buda, Maki, Mazurowski 2018, arXiv:1710.05381; Cao, Wei, Gaidon, Arechiga, Ma 2019, arXiv:1906.07413.
+
+    \b
+    Example:
+      gencli data digits | gencli corrupt step-imbalance --ratio 10 -o step.parquet
+    """
+
+    name = "step-imbalance"
+    fraction: Annotated[float, typer.Option(help="Share of the classes that keep few rows.")] = 0.5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.fraction < 1:
+            raise GencliError(f"--fraction: {self.fraction:g} is not between 0 and 1", "0.5 takes half of the classes")
+
+    def sizes(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        few = ceil(round(self.fraction * len(rows) - 0.5, 9))  # 10 times 0.55 is a little over 5.5
+        if not 0 < few < len(rows):
+            raise GencliError(f"--fraction: {self.fraction:g} of {len(rows)} classes is {few}", "take one nearer 0.5")
+        return np.append(rows[:-few], np.full(few, int(rows.max() * self.factor)))
+
+
+@dataclass(frozen=True)
+class Subsample(Subset):
+    """Keep a number of rows, some classes, or a fold.
+
+    Options work together, in this order: --classes keeps these classes, --fold one of N stratified folds (--invert
+    all others), --per-class so many rows of each class, -n so many of all. Rows are drawn: a smaller number keeps part
+    of what a larger one keeps, and folds under one seed part the table, so that a fold and its inverse are a
+    validation and a training set. Each class is dealt to the folds in random order, the next class from where it
+    ended: folds differ by one row at most, in each class and in all. Fewer rows than asked for are an error. All of
+    this is of the whole table; also with --shard. Reads and writes an image table.
+
+    Source: Kohavi 1995, "A study of cross-validation and bootstrap", IJCAI (stratified folds).
+
+    \b
+    Example:
+      gencli data digits -o digits.parquet
+      gencli corrupt subsample --fold 0/5 digits.parquet -o validation.parquet
+      gencli corrupt subsample --fold 0/5 --invert digits.parquet -o train.parquet
+    """
+
+    name = "subsample"
+    n: Annotated[int | None, typer.Option("-n", "--n", min=1, metavar="N", help="Keep this many rows of all.")] = None
+    per_class: Annotated[int | None, typer.Option(min=1, metavar="N", help="Keep this many rows of each class.")] = None
+    classes: Annotated[str | None, typer.Option(metavar="A,B", help="Keep these classes (names or numbers).")] = None
+    fold: Annotated[str | None, typer.Option(metavar="K/N", help="Keep fold K of N, K from 0.")] = None
+    invert: Annotated[bool, typer.Option("--invert", help="Keep all folds but that one.")] = False
+
+    def __post_init__(self) -> None:
+        if self.invert and not self.fold:
+            raise GencliError("--invert without a fold", "give --fold K/N too")
+        if not (self.n or self.per_class or self.classes or self.fold):
+            raise GencliError("nothing says which rows to keep", "give -n, --per-class, --classes or --fold")
+        parse_part(self.fold, "--fold")
+
+    def kept(self, table: ImageTable, draws: Draws) -> NDArray[np.bool_]:
+        labels, lots = _labels(table), draws.uniforms(table.column("id"))
+        order = np.lexsort((lots, labels))
+        if self.classes:
+            order = order[np.isin(labels[order], class_numbers(self.classes, table))]
+        wanted = np.unique(labels[order])
+        part, parts = parse_part(self.fold, "--fold")
+        order = order[(np.arange(len(order)) % parts == part) != self.invert]
+        if self.per_class:
+            rows = np.bincount(labels[order], minlength=len(table.description.classes))
+            for label in wanted[rows[wanted] < self.per_class]:
+                raise GencliError(
+                    f"{table.title}: class {table.description.classes[label]!r}: {rows[label]} rows to draw "
+                    f"{self.per_class} from", "draw fewer, or leave the class out with --classes",
+                )  # fmt: skip
+            order = order[_ranks(labels[order]) < self.per_class]
+        if self.n:
+            if len(order) < self.n:
+                raise GencliError(f"{table.title}: {len(order):,} rows to draw {self.n:,} from", "draw fewer")
+            order = order[np.argsort(lots[order], kind="stable")[: self.n]]
+        return _mask(order, table.rows)
+
+
+def _labels(table: ImageTable) -> NDArray[np.int64]:
+    labels = table.column("label")
+    tables.check_labels(labels, len(table.description.classes), table.title)
+    return labels
+
+
+def _ranks(labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """For ascending labels [rows]: how many of the same stand before."""
+    return np.arange(len(labels)) - np.searchsorted(labels, labels)
+
+
+def _mask(places: NDArray[np.int64], rows: int) -> NDArray[np.bool_]:
+    mask = np.zeros(rows, bool)
+    mask[places] = True
+    return mask

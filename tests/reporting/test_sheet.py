@@ -1,0 +1,138 @@
+"""Contact sheets, read back as pictures."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image
+
+from gencli.errors import GencliError
+from gencli.facts import measure
+from gencli.reporting.sheet import MOST_CLASSES, Sheet
+from tests.test_facts import Toy
+
+RANDOM = np.random.default_rng(0)
+RED = 220, 0, 0
+
+
+def draw(toy: Toy, columns: int = 10) -> bytes:
+    sheet = Sheet(columns)
+    return sheet.png(measure(toy, sheet.see), "how it was made")
+
+
+def read(png: bytes) -> NDArray[np.uint8]:
+    return np.asarray(Image.open(io.BytesIO(png)))
+
+
+def places(page: NDArray[np.uint8], tile: NDArray[Any]) -> list[tuple[int, int]]:
+    """Where the tile [height, width, 1 or 3] stands on the page."""
+    colors = np.broadcast_to(tile, (*tile.shape[:2], 3))
+    height, width = tile.shape[:2]
+    corners = np.argwhere((page == colors[0, 0]).all(2))
+    return [(int(y), int(x)) for y, x in corners if np.array_equal(page[y : y + height, x : x + width], colors)]
+
+
+def large(image: NDArray[Any], factor: int) -> NDArray[Any]:
+    return np.kron(image, np.ones((factor, factor, 1), np.uint8))
+
+
+def pictures(rows: int, *shape: int) -> NDArray[np.uint8]:
+    return RANDOM.integers(0, 256, (rows, *shape), np.uint8)
+
+
+@settings(max_examples=15)
+@given(st.integers(1, 30), st.integers(1, 4), st.integers(1, 4), st.sampled_from([1, 3]), st.integers(0, 30))
+def test_tiles_are_the_first_images_of_their_class_and_changed_labels_have_a_red_frame(
+    rows: int, classes: int, columns: int, channels: int, end: int
+) -> None:
+    random = np.random.default_rng(rows)
+    labels, true = random.integers(0, classes, (2, rows))
+    toy = Toy(pictures(rows, 8, 8, channels), labels, true, classes, [end] if 0 < end < rows else [])
+    page = read(draw(toy, columns))
+    tops, frames = [], 0
+    for label in np.unique(labels):
+        shown = np.flatnonzero(labels == label)[:columns]
+        found = [places(page, large(toy.images[row], 8)) for row in shown]
+        assert all(len(where) == 1 for where in found)
+        tops.append({y for ((y, _),) in found})
+        lefts = [x for ((_, x),) in found]
+        assert np.diff(lefts).tolist() == [70] * (len(shown) - 1)
+        for row, ((y, x),) in zip(shown, found, strict=True):
+            ring = page[y - 2 : y + 66, x - 2 : x + 66].copy()
+            ring[2:-2, 2:-2] = ring[0, 0]
+            assert (ring == (RED if labels[row] != true[row] else 255)).all()
+            frames += labels[row] != true[row]
+        for row in np.flatnonzero(labels == label)[columns:]:
+            assert not places(page, large(toy.images[row], 8))
+    assert all(len(top) == 1 for top in tops)
+    assert np.diff([top.pop() for top in tops]).tolist() == [70] * (len(tops) - 1)
+    assert (page == RED).all(2).sum() == frames * (68**2 - 64**2)
+
+
+@pytest.mark.parametrize(("size", "factor"), [((1, 1), 64), ((28, 28), 2), ((5, 9), 7), ((33, 20), 1), ((128, 9), 1)])
+def test_small_images_are_enlarged_by_whole_factors(size: tuple[int, int], factor: int) -> None:
+    image = pictures(1, *size, 3)
+    assert len(places(read(draw(Toy(image, np.array([1])))), large(image[0], factor))) == 1
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_large_images_are_shrunk_as_pillow_does(channels: int) -> None:
+    image = pictures(1, 200, 300, channels)
+    expected = np.asarray(Image.fromarray(image[0].squeeze()).reduce(3)).reshape(67, 100, channels)
+    assert len(places(read(draw(Toy(image, np.array([0])))), expected)) == 1
+
+
+def test_floats_go_from_black_to_white_over_the_whole_table() -> None:
+    images = RANDOM.normal(-5, 2, (6, 8, 8, 3)).astype(np.float32)
+    page = read(draw(Toy(images, np.arange(6) % 2, ends=[2, 5])))
+    whole = images.astype(np.float64)
+    for image in np.rint((whole - whole.min()) / (whole.max() - whole.min()) * 255).astype(np.uint8):
+        assert len(places(page, large(image, 8))) == 1
+    assert places(read(draw(Toy(np.ones_like(images), np.zeros(6, int)))), np.zeros((64, 64, 1)))
+
+
+def test_of_other_channels_the_first_is_shown() -> None:
+    image = pictures(1, 8, 8, 2)
+    assert len(places(read(draw(Toy(image, np.array([0])))), large(image[0, ..., :1], 8))) == 1
+
+
+@pytest.mark.parametrize("ends", [[], [7, 100, 130]])
+def test_of_many_classes_the_first_hundred_with_rows_are_shown(ends: list[int]) -> None:
+    labels = RANDOM.permutation(150)
+    toy = Toy(pictures(150, 64, 2, 1), labels * 2, classes=300, ends=ends)
+    page = read(draw(toy, 1))
+    found = [places(page, image) for image in toy.images[np.argsort(labels)]]
+    assert [len(where) for where in found] == [1] * MOST_CLASSES + [0] * 50
+    tops = [y for ((y, _),) in found[:MOST_CLASSES]]
+    assert tops == sorted(tops)
+
+
+@pytest.mark.parametrize("name", ["W" * 500, "aquarium_fish", "a\nb\x1b[2J", "鱼" * 100, ""])
+def test_names_are_written_beside_their_row_and_nowhere_else(name: str) -> None:
+    image = np.zeros((2, 8, 8, 1), np.uint8)
+    page = read(draw(Toy(image, np.array([0, 1]), names=(name, "cat"), name=name, split="")))
+    ((top, left), (below, _)) = places(page, np.zeros((64, 64, 1), np.uint8))
+    margins = page[:, :10], page[:, -10:], page[:10], page[-10:], page[top:, left - 10 : left], page[top - 4 : top]
+    assert all((margin == 255).all() for margin in margins)
+    assert (page[below : below + 64, 10 : left - 10] < 128).any()
+    assert (page[top : top + 64, 10 : left - 10] < 128).any() == bool(name)
+    assert page.shape[1] < 700
+
+
+def test_a_sheet_is_the_same_bytes_every_time_and_says_how_it_was_made() -> None:
+    toy = Toy(pictures(9, 8, 8, 3), np.arange(9) % 3)
+    png = draw(toy)
+    assert png == draw(Toy(toy.images, toy.labels, ends=[4]))
+    assert Image.open(io.BytesIO(png)).info == {"Description": "how it was made"}
+
+
+def test_values_that_are_not_finite_are_refused() -> None:
+    images = np.array([0, np.inf], np.float32).reshape(2, 1, 1, 1)
+    with pytest.raises(GencliError, match=r"toy\.parquet: values that are not finite"):
+        draw(Toy(images, np.array([0, 1])))
