@@ -40,13 +40,13 @@ class NoiseCorruption(Corruption):
     Attributes:
         option: the field that says how much.
         most: what it can be at the most.
-        least: what the values of float32 images must be at the least.
+        values: between which the values of float32 images must lie.
     """
 
     family = "noise"
     option: ClassVar[str]
     most: ClassVar[float]
-    least: ClassVar[float] = -math.inf
+    values: ClassVar[tuple[float, float]] = -math.inf, math.inf
     on: Annotated[
         Literal["image", "target", "both"], typer.Option(help="What to damage; a new target is the image from before.")
     ] = field(default="image", kw_only=True)
@@ -110,7 +110,7 @@ class NoiseCorruption(Corruption):
     def _made(
         self, table: ImageTable, images: Values, batch: pa.RecordBatch, draws: Draws, stream: int | None
     ) -> Values:
-        """Images [n, height, width, channels] of the dtype asked for, damaged by the rows' draws of this stream."""
+        """The images in the dtype asked for, damaged by draws from this stream of each row."""
         dtype, ids = self.describe(table.description).dtype, tables.values(batch.column("id"))
         if stream is None and images.dtype == dtype:
             return images
@@ -122,17 +122,19 @@ class NoiseCorruption(Corruption):
             if stream is None:
                 values = part.copy()
             else:
-                lots = draws.words(rows, 2)[:, stream] * 2.0**-32
+                lots = draws.words(rows, 2)[:, stream].astype(np.float64) * 2.0**-32
                 values = self.noisy(part, high - (high - low) * lots, draws.rows(rows, stream))
             made[start : start + step] = rounded(values) if dtype == "uint8" != values.dtype else values
         return made
 
     def _check(self, table: ImageTable, images: Values, ids: NDArray[np.int64]) -> None:
-        if images.dtype != np.uint8 and not (good := images >= self.least).all():  # what is not a number neither
+        least, most = self.values
+        good = images.dtype == np.uint8 or (images >= least) & (images <= most)  # false for what is not a number
+        if not np.all(good):
             row = np.argwhere(~good)[0]
             raise GencliError(
                 f"{table.title}: id {ids[row[0]]}: a value of {images[tuple(row)]:g}",
-                f"{self.name} needs numbers{'' if math.isinf(self.least) else f' from {self.least:g} on'}",
+                f"{self.name} takes numbers from {least:g} to {most:g}, white being 255",
             )
 
     @abstractmethod
@@ -199,7 +201,7 @@ class PoissonNoise(NoiseCorruption):
     name = "poisson-noise"
     option = "peak"
     most = 1e6
-    least = 0.0
+    values = 0.0, 1e9
     peak: Annotated[str, typer.Option(metavar="L|A:B", help="Mean count at 255, above 0.")]
 
     def __post_init__(self) -> None:
@@ -273,10 +275,8 @@ class TextOverlay(NoiseCorruption):
         made = images.copy()
         page = _Page(*images.shape[1:3])
         for image, share, generator in zip(made, strengths, streams):
-            if wanted := round(share * page.height * page.width):
-                strings, colors = page.strings(generator, wanted, image.shape[2])
-                covered = strings.any(0)
-                image[covered] = colors[strings.argmax(0)[covered]]
+            for pixels, color in page.strings(generator, round(share * page.height * page.width), image.shape[2]):
+                image[pixels] = color
         return made
 
 
@@ -293,15 +293,15 @@ class _Page:
         self._sizes = [small + (large - small) * step // steps[-1] for step in steps]
         self._stride = -(-(width + 2 * large) // 8) * 8
         line = (1 << width) - 1 << self._stride - width
-        self._visible = sum(line << self._stride * row for row in range(height))
+        self._visible = int.from_bytes(line.to_bytes(self._stride // 8, "big") * height, "big")
 
     def strings(
         self, generator: np.random.Generator, wanted: int, channels: int
-    ) -> tuple[NDArray[np.bool_], NDArray[np.uint8]]:
-        """Strings that together cover `wanted` pixels: where each shows [n, height, width], colours [n, channels]."""
-        covered, shown, colors = 0, bytearray(), []
+    ) -> Iterator[tuple[NDArray[np.bool_], list[int]]]:
+        """Strings that together cover `wanted` pixels: where each shows [height, width], and its colour."""
+        covered = 0
         while covered.bit_count() < wanted:
-            size, length, right, down, *lots = generator.random(4 + _LENGTHS[-1] + channels).tolist()
+            size, length, right, down, *lots = generator.random(4 + channels + _LENGTHS[-1]).tolist()
             size, length = self._sizes[int(size * _SIZES)], _LENGTHS[int(length * len(_LENGTHS))]
             letters = [_letter(int(lot * len(_CHARACTERS)), size, self._stride) for lot in lots[channels:][:length]]
             width, rows = sum(letter.width for letter in letters), letters[0].rows
@@ -312,10 +312,9 @@ class _Page:
                     up = (self.height - rows - y) * self._stride - x
                     covered |= (letter.bits << up if up >= 0 else letter.bits >> -up) & self._visible
                 x += letter.width
-            shown += (covered ^ before).to_bytes(self.height * self._stride // 8, "big")
-            colors.append([int(lot * 256) for lot in lots[:channels]])
-        pixels = np.unpackbits(np.frombuffer(shown, np.uint8)).reshape(-1, self.height, self._stride)
-        return pixels[..., : self.width].view(bool), np.array(colors, np.uint8)
+            new = (covered ^ before).to_bytes(self.height * self._stride // 8, "big")
+            pixels = np.unpackbits(np.frombuffer(new, np.uint8)).reshape(self.height, self._stride)
+            yield pixels[:, : self.width].view(bool), [int(lot * 256) for lot in lots[:channels]]
 
 
 class _Letter(NamedTuple):

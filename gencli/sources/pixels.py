@@ -30,7 +30,7 @@ def decode(
     size: tuple[int, ...] | None = None,
     crop: tuple[int, int] | None = None,
 ) -> NDArray[np.uint8]:
-    """[n, height, width, channels] uint8 of n image files, turned upright where they say that they lie.
+    """[n, height, width, channels] uint8 of n image files, turned upright where their EXIF data says that they are not.
 
     Args:
         shape: what each must be; None for what the first is.

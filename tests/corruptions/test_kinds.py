@@ -114,9 +114,12 @@ def example(name: str, place: int = 0) -> Corruption:
 
 
 def corrupted(name: str, place: int, table: ImageTable = TABLE, seed: int = 0) -> pa.Table:
-    """The corrupted rows, in the order of their identities."""
-    result = Corrupted(table, example(name, place), seed)
+    """The corrupted rows by their identities; they came in the table's order, once a pass."""
+    corruption = example(name, place)
+    result = Corrupted(table, corruption, seed)
     rows = read(result)
+    ids, before = rows["id"].to_numpy(), table.column("id")
+    assert np.array_equal(ids, np.tile(before[np.isin(before, ids)], len(corruption.passes())))
     assert rows.num_rows == result.rows
     return by_identity(rows)
 

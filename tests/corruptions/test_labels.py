@@ -253,17 +253,19 @@ def test_exact_replaces_the_same_share_of_every_class(sizes: list[int], p: float
     assert counts.tolist() == [round(p * size) for size in sizes]
 
 
-@settings(max_examples=20)
-@given(st.lists(st.integers(0, 4), min_size=20, max_size=20), st.floats(0, 1))
-def test_exact_keeps_rows_of_one_id_together(
-    tmp_path_factory: pytest.TempPathFactory, ids: list[int], p: float
+@settings(max_examples=50)
+@given(st.lists(st.integers(0, 4), min_size=20, max_size=20), st.integers(0, 20))
+def test_exact_keeps_rows_of_one_id_together_and_comes_as_near_as_they_allow(
+    tmp_path_factory: pytest.TempPathFactory, ids: list[int], count: int
 ) -> None:
     path = tmp_path_factory.mktemp("twins") / "twins.parquet"
     pq.write_table(read(labelled([0] * 20, 2)).set_column(0, "id", pa.array(ids)), path)
-    changed = replaced(open_table(str(path)), FlipLabels(p, exact=True)) == 1
+    changed = replaced(open_table(str(path)), FlipLabels(count / 20, exact=True)) == 1
+    by_lot = np.argsort(Draws(0, "flip-labels", 0).uniforms(np.arange(5)))
+    possible = np.cumsum([0, *np.bincount(ids, minlength=5)[by_lot]])
+    assert changed.sum() in possible
+    assert abs(changed.sum() - count) == abs(possible - count).min()
     assert not set(np.array(ids)[changed]) & set(np.array(ids)[~changed])
-    largest = max(ids.count(each) for each in ids)
-    assert abs(changed.sum() - round(p * 20)) <= largest / 2
 
 
 def test_exact_is_right_where_lots_are_drawn_in_parts() -> None:

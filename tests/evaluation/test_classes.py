@@ -70,3 +70,19 @@ def test_fractions_are_what_counting_gives(rows: list[Row]) -> None:
     clean = share([predicted == label for label, real, predicted, _ in rows if label == real])
     assert fractions(said, labels, true) == (expected["accuracy"], clean, expected["memorized"], expected["recovered"])
     assert fractions(said, labels, None) == (expected["accuracy"], None, None, None)
+
+
+@given(groups=st.lists(st.sampled_from(["fog 3", "fog 4", "snow 3"]), min_size=1, max_size=40), seed=st.integers(0, 99))
+def test_rows_go_by_groups_where_they_are_given(groups: list[str], seed: int) -> None:
+    random = np.random.default_rng(seed)
+    predicted, labels = random.integers(0, 4, (2, len(groups)))
+    losses = random.random(len(groups))
+    result = per_class(predicted, losses, labels, None, ("a", "b", "c", "d"), groups).to_pydict()
+    names = list(dict.fromkeys(groups))
+    assert result["name"] == [*names, "all"]
+    assert result["label"] == [*range(len(names)), None]
+    for name, n, accuracy, loss in zip(*(result[each] for each in ("name", "n", "accuracy", "loss")), strict=True):
+        rows = [name in (group, "all") for group in groups]
+        assert n == sum(rows)
+        assert accuracy == pytest.approx((predicted == labels)[rows].mean())
+        assert loss == pytest.approx(losses[rows].mean())

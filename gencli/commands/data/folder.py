@@ -27,12 +27,12 @@ def folder(
     """Images in a folder a class, in any format of Pillow's.
 
     Reads all files below DIR/CLASS/, in the order of their names, but those whose names start with a dot; writes an
-    image table. Images that say that they lie are turned upright. All must come out in one size: --size 64 --crop 64
-    makes squares of 64x64 of any.
+    image table. Photographs that were taken sideways, as their EXIF data says, are turned upright. All images must come
+    out in one size: --size 64 --crop 64 makes squares of any.
 
     \b
     Example:
-      gencli data export --folder digits <(gencli data digits)
+      gencli data digits | gencli data export --folder digits
       gencli data folder digits --size 16 -o large-digits.parquet
     """
     from gencli.sources.decoded import Decoding, parse_crop, parse_size
