@@ -161,7 +161,10 @@ class FileTable:
     def column(self, name: str) -> NDArray[np.int64]:
         with undamaged(self.title):
             parts = [file.read(columns=[name]).column(0) for file in self._files]
-            return np.concatenate([self._whole(part, name).cast(pa.int64()).to_numpy() for part in parts])
+            column = np.concatenate([self._whole(part, name).cast(pa.int64()).to_numpy() for part in parts])
+        if name in ("label", "label_true"):
+            check_labels(column, len(self.description.classes), self.title, name)
+        return column
 
     def batches(self, keep: NDArray[np.bool_] | None = None) -> Iterator[pa.RecordBatch]:
         start = 0

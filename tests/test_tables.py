@@ -225,6 +225,48 @@ def test_images_of_another_size_are_refused_by_row(tmp_path: Path) -> None:
         read(open_table(str(tmp_path / "bad.parquet")))
 
 
+def with_target(rows: int = 12, shape: tuple[int, int, int] = (2, 3, 1)) -> tuple[Description, pa.Table]:
+    """A table whose targets are other images."""
+    table = image_table(rows, shape)
+    schema = table.description.schema(("id", "image", "label", "target"))
+    columns = read(table)
+    return table.description, pa.Table.from_arrays([*columns, columns["image"][::-1]], schema=schema)
+
+
+def test_a_target_is_kept_as_the_image_is(tmp_path: Path) -> None:
+    description, table = with_target()
+    pq.write_table(table, tmp_path / "pairs.parquet")
+    again = open_table(str(tmp_path / "pairs.parquet"))
+    assert read(again).equals(table, check_metadata=True)
+    assert again.schema.field("target").metadata == {b"shape": b"2,3,1", b"dtype": b"uint8"}
+    [batch] = again.batches()
+    assert np.array_equal(tables.unpack(batch, description, "target"), tables.unpack(batch, description)[::-1])
+    assert read(save(again, tmp_path / "saved.parquet")).equals(table, check_metadata=True)
+
+
+def test_targets_that_other_tools_rewrote_become_fixed_again(tmp_path: Path) -> None:
+    _, table = with_target()
+    variable = table.set_column(3, "target", table["target"].cast(pa.binary()))
+    pq.write_table(variable, tmp_path / "rewritten.parquet", compression="zstd")
+    assert read(open_table(str(tmp_path / "rewritten.parquet"))).equals(table, check_metadata=True)
+
+
+def test_bad_targets_are_refused(tmp_path: Path) -> None:
+    _, table = with_target(1200)
+    values = table["target"].to_pylist()
+    for name, bad, words in (
+        ("short", pa.array([*values[:1100], b"12345", *values[1101:]]), "row 1100: a target of 5 bytes, where 2×3×1"),
+        ("missing", pa.array([*values[:1100], None, *values[1101:]], pa.binary(6)), "row 1100: no target"),
+        ("number", pa.array(range(1200)), "column `target` is int64"),
+    ):
+        pq.write_table(table.set_column(3, "target", bad), tmp_path / f"{name}.parquet")
+        with pytest.raises(GencliError, match=words):
+            read(open_table(str(tmp_path / f"{name}.parquet")))
+    pq.write_table(table.append_column("target", table["target"]), tmp_path / "twice.parquet")
+    with pytest.raises(GencliError, match="2 columns `target`"):
+        read(open_table(str(tmp_path / "twice.parquet")))
+
+
 def test_identities_are_places_under_a_hash_of_name_and_split() -> None:
     sources = [("toy", "train"), ("toy", "test"), ("digits", "train"), ("to", "ytrain"), ("", "")]
     ids = np.array([identities(name, split, 5, 8) for name, split in sources])

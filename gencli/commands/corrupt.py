@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Shard = Annotated[
     str | None,
     typer.Option(
-        metavar="K/N", help="Corrupt and write part K of N alone, K from 0; the parts in order are the whole."
+        metavar="K/N", help="Corrupt and write part K of N alone, K from 0; all parts together are the whole."
     ),
 ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -50,8 +51,11 @@ class Corruption(ABC):
 
     def arguments(self) -> dict[str, Any]:
         """The options as provenance records them, files by their names."""
-        names = {file.name: file.path.name for file in self.files if file.path}
-        return {option: names.get(str(value), value) for option, value in asdict(self).items()}
+
+        def named(value: Any) -> bool:  # a file, or a folder of shards
+            return any(value in (file.name, os.path.dirname(file.name)) for file in self.files)
+
+        return {option: os.path.basename(value) if named(value) else value for option, value in asdict(self).items()}
 
     @property
     def purpose(self) -> str:

@@ -12,7 +12,6 @@ import pyarrow as pa
 import typer
 from numpy.typing import NDArray
 
-from gencli import tables
 from gencli.corruptions.base import Apply, Corruption, Moved, parse_part
 from gencli.errors import GencliError
 from gencli.randomness import Draws
@@ -33,7 +32,7 @@ class Subset(Corruption):
         return lambda batch: batch
 
     def report(self, table: ImageTable, draws: Draws, moved: Moved) -> tuple[str, pa.Table]:
-        labels, names = _labels(table), table.description.classes
+        labels, names = table.column("label"), table.description.classes
         before, after = (np.bincount(each, minlength=len(names)) for each in (labels, labels[self.kept(table, draws)]))
         columns = {"class": list(names), "rows": before, "kept": after}
         return f"{after.sum():,} of {before.sum():,} rows", pa.table(columns)
@@ -59,7 +58,7 @@ class Imbalance(Subset):
         """[classes] how many rows a class is to keep, where the classes have `rows` [classes]."""
 
     def kept(self, table: ImageTable, draws: Draws) -> NDArray[np.bool_]:
-        labels, lots = _labels(table), draws.uniforms(table.column("id"))
+        labels, lots = table.column("label"), draws.uniforms(table.column("id"))
         classes = len(table.description.classes)
         if classes == 1:
             raise GencliError(f"{table.title}: one class", f"{self.name} needs two or more")
@@ -164,7 +163,7 @@ class Subsample(Subset):
         parse_part(self.fold, "--fold")
 
     def kept(self, table: ImageTable, draws: Draws) -> NDArray[np.bool_]:
-        labels, lots = _labels(table), draws.uniforms(table.column("id"))
+        labels, lots = table.column("label"), draws.uniforms(table.column("id"))
         order = np.lexsort((lots, labels))
         if self.classes:
             order = order[np.isin(labels[order], class_numbers(self.classes, table))]
@@ -184,12 +183,6 @@ class Subsample(Subset):
                 raise GencliError(f"{table.title}: {len(order):,} rows to draw {self.n:,} from", "draw fewer")
             order = order[np.argsort(lots[order], kind="stable")[: self.n]]
         return _mask(order, table.rows)
-
-
-def _labels(table: ImageTable) -> NDArray[np.int64]:
-    labels = table.column("label")
-    tables.check_labels(labels, len(table.description.classes), table.title)
-    return labels
 
 
 def _ranks(labels: NDArray[np.int64]) -> NDArray[np.int64]:

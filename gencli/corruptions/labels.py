@@ -25,10 +25,10 @@ from gencli.tables import ImageTable
 Probability = Annotated[float, typer.Option("-p", min=0, max=1, help="Probability that a label is replaced.")]
 Exact = Annotated[bool, typer.Option("--exact", help="Replace round(p n) of each class's n labels in the table read.")]
 
-Labels = NDArray[np.int64]
-Rule = tuple[NDArray[np.float64], Callable[[Labels, NDArray[np.float64]], Labels]]
+Integers = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Rule = tuple[Floats, Callable[[Integers, Floats], Integers]]
 
-_PART = 1 << 16  # rows whose lots are drawn at a time
 _TOLERANCE = 1e-6
 _MATRIX = "a transition matrix has a row and a column for each class, no number below 0, and rows that sum to 1"
 
@@ -49,14 +49,14 @@ class ReplacedLabels(LabelCorruption):
         It gives them for labels [n] that are replaced, by a uniform number [n] in [0, 1) for each.
         """
 
-    def asked(self, table: ImageTable, draws: Draws) -> NDArray[np.float64]:
+    def asked(self, table: ImageTable, draws: Draws) -> Floats:
         return self.rule(table)[0]
 
-    def labels(self, table: ImageTable, draws: Draws) -> Callable[[Labels, Labels], Labels]:
+    def labels(self, table: ImageTable, draws: Draws) -> Callable[[Integers, Integers], Integers]:
         rates, replace = self.rule(table)
         bars = _exact_bars(table, draws, rates) if self.exact else rates
 
-        def replaced(labels: Labels, ids: Labels) -> Labels:
+        def replaced(labels: Integers, ids: Integers) -> Integers:
             drawn = np.flatnonzero(draws.uniforms(ids) < bars[labels])
             after = labels.copy()
             after[drawn] = replace(labels[drawn], draws.words(ids[drawn], 1)[:, 0].astype(np.float64) * 2.0**-32)
@@ -88,7 +88,7 @@ class RandomLabels(ReplacedLabels):
         classes = len(table.description.classes)
         return np.full(classes, self.p), lambda labels, spots: (spots * classes).astype(np.int64)
 
-    def asked(self, table: ImageTable, draws: Draws) -> NDArray[np.float64]:
+    def asked(self, table: ImageTable, draws: Draws) -> Floats:
         return super().asked(table, draws) * (1 - 1 / len(table.description.classes))
 
 
@@ -114,7 +114,7 @@ class FlipLabels(ReplacedLabels):
     def rule(self, table: ImageTable) -> Rule:
         classes = _several(table)
 
-        def other(labels: Labels, spots: NDArray[np.float64]) -> Labels:
+        def other(labels: Integers, spots: Floats) -> Integers:
             return (labels + 1 + (spots * (classes - 1)).astype(np.int64)) % classes
 
         return np.full(classes, self.p), other
@@ -191,46 +191,54 @@ class MatrixLabels(ReplacedLabels):
         return [Input(self.matrix)]
 
     @cached_property
-    def _read(self) -> tuple[list[str], NDArray[np.float64]]:
+    def _read(self) -> tuple[list[str], Floats]:
         [source] = self.files
         return _read_parquet(source) if source.starts(b"PAR1") else _read_csv(source)
 
     def rule(self, table: ImageTable) -> Rule:
-        (header, stored), file, names = self._read, self.files[0].name, table.description.classes
-        classes = np.arange(len(names))
-        if stored.shape != (len(names), len(names)):
-            size = "×".join(map(str, stored.shape))
+        matrix = self._checked(table)
+        classes = np.arange(len(matrix))
+        edges = matrix.copy()
+        edges[classes, classes] = 0
+        np.cumsum(edges, axis=1, out=edges)
+        moving = edges[:, -1].copy()
+        edges /= np.where(moving > 0, moving, 1)[:, None]
+        edges += classes[:, None]  # a class's lie between its number and the next
+
+        def replace(labels: Integers, spots: Floats) -> Integers:
+            return np.searchsorted(edges.ravel(), labels + spots, side="right") - labels * len(classes)
+
+        return moving / (moving + matrix.diagonal()), replace
+
+    def _checked(self, table: ImageTable) -> Floats:
+        (header, matrix), file, names = self._read, self.files[0].name, table.description.classes
+        if matrix.shape != (len(names), len(names)):
+            size = "×".join(map(str, matrix.shape))
             raise GencliError(f"{file}: {size} numbers, where {table.title} has {len(names)} classes", _MATRIX)
-        if header not in ([], list(names), list(map(str, classes))):
-            place = next(place for place in classes if header[place] != names[place])
+        if header not in ([], list(names), list(map(str, range(len(names))))):
+            place = next(place for place, name in enumerate(names) if header[place] != name)
             raise GencliError(
                 f"{file}: column {place} is named {header[place]!r}, where class {place} is {names[place]!r}",
                 "name the columns as the classes, in their order, or 0, 1, 2, ...",
             )
-        for row, column in np.argwhere(~((stored >= 0) & (stored < np.inf)))[:1]:
-            raise GencliError(f"{file}: row {row}, column {column}: {stored[row, column]:g} is no probability", _MATRIX)
-        for row in np.flatnonzero(abs(stored.sum(1) - 1) > _TOLERANCE)[:1]:
-            raise GencliError(f"{file}: row {row}: it sums to {stored[row].sum():.9g}, not to 1", _MATRIX)
-        upto = stored.copy()
-        upto[classes, classes] = 0
-        np.cumsum(upto, axis=1, out=upto)
-        moving = upto[:, -1].copy()
-        upto /= np.where(moving > 0, moving, 1)[:, None]
-        edges = (upto + classes[:, None]).ravel()  # a class's lie between its number and the next
-
-        def replace(labels: Labels, spots: NDArray[np.float64]) -> Labels:
-            return np.searchsorted(edges, labels + spots, side="right") - labels * len(names)
-
-        return moving / (moving + stored.diagonal()), replace
+        wrong = np.argwhere(~((matrix >= 0) & (matrix <= 1 + _TOLERANCE)))
+        if len(wrong):
+            row, column = wrong[0]
+            raise GencliError(f"{file}: row {row}, column {column}: {matrix[row, column]:g} is no probability", _MATRIX)
+        sums = matrix.sum(1)
+        wrong = np.flatnonzero(abs(sums - 1) > _TOLERANCE)
+        if len(wrong):
+            raise GencliError(f"{file}: row {wrong[0]}: it sums to {sums[wrong[0]]:.9g}, not to 1", _MATRIX)
+        return matrix
 
 
 @dataclass(frozen=True)
 class PermuteLabels(LabelCorruption):
     """Permute the classes, alike in train and test.
 
-    Every label c becomes order[c], one permutation for the whole data set. It depends on the seed and the number of
-    classes alone: train and test under one seed share it. All permutations are equally likely, so a class may stay what
-    it is. The column label_true keeps the original. Reads and writes an image table.
+    One permutation of the classes, for the whole data set, says what each label becomes. It depends on the seed and
+    the number of classes alone: train and test under one seed share it. All permutations are equally likely, so a
+    class may become itself. The column label_true keeps the original. Reads and writes an image table.
 
     Source: Elsayed, Mahmood 2024, arXiv:2404.00781.
 
@@ -241,11 +249,11 @@ class PermuteLabels(LabelCorruption):
 
     name = "permute-labels"
 
-    def labels(self, table: ImageTable, draws: Draws) -> Callable[[Labels, Labels], Labels]:
+    def labels(self, table: ImageTable, draws: Draws) -> Callable[[Integers, Integers], Integers]:
         order = draws.permutation(_several(table))
         return lambda labels, ids: order[labels]
 
-    def asked(self, table: ImageTable, draws: Draws) -> NDArray[np.float64]:
+    def asked(self, table: ImageTable, draws: Draws) -> Floats:
         order = draws.permutation(_several(table))
         return (order != np.arange(len(order))).astype(np.float64)
 
@@ -258,14 +266,13 @@ def _several(table: ImageTable) -> int:
     return classes
 
 
-def _exact_bars(table: ImageTable, draws: Draws, rates: NDArray[np.float64]) -> NDArray[np.float64]:
+def _exact_bars(table: ImageTable, draws: Draws, rates: Floats) -> Floats:
     """[classes] numbers below which round(rate n) of the lots of a class's n rows lie.
 
     Rows of one id have one lot: where the bar would part them, they go to the side that is nearer to that number.
     """
     labels, ids = table.column("label"), table.column("id")
-    tables.check_labels(labels, len(rates), table.title)
-    lots = np.concatenate([draws.uniforms(part) for part in np.array_split(ids, len(ids) // _PART + 1)])
+    lots = draws.uniforms(ids)
     lots = lots[np.lexsort((lots, labels))]
     bars = np.ones(len(rates))
     ends = np.cumsum(np.bincount(labels, minlength=len(rates)))
@@ -277,7 +284,7 @@ def _exact_bars(table: ImageTable, draws: Draws, rates: NDArray[np.float64]) -> 
     return bars
 
 
-def _read_parquet(source: Input) -> tuple[list[str], NDArray[np.float64]]:
+def _read_parquet(source: Input) -> tuple[list[str], Floats]:
     """The columns' names and the numbers [rows, columns] of a Parquet file."""
     file = tables.open_parquet(source)
     schema, rows = file.schema_arrow, file.metadata.num_rows
@@ -291,7 +298,7 @@ def _read_parquet(source: Input) -> tuple[list[str], NDArray[np.float64]]:
     return schema.names, np.stack(columns, axis=1).astype(np.float64)
 
 
-def _read_csv(source: Input) -> tuple[list[str], NDArray[np.float64]]:
+def _read_csv(source: Input) -> tuple[list[str], Floats]:
     """The header, empty where there is none, and the numbers [rows, columns] of a CSV file."""
     source.file.seek(0)
     try:
@@ -307,7 +314,7 @@ def _read_csv(source: Input) -> tuple[list[str], NDArray[np.float64]]:
     return [], np.array([_numbers(first, len(first), f"{source.name}: line 1"), *rows])
 
 
-def _numbers(cells: list[str], count: int, where: str) -> NDArray[np.float64]:
+def _numbers(cells: list[str], count: int, where: str) -> Floats:
     if len(cells) != count:
         raise GencliError(f"{where}: {len(cells)} numbers, where the first line has {count}", _MATRIX)
     numbers = np.empty(count)

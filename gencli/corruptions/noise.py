@@ -331,8 +331,8 @@ def _letter(number: int, size: int, stride: int) -> _Letter:
 
     font, character = _font(size), _CHARACTERS[number]
     box = Image.new("1", (stride, sum(font.getmetrics())))
-    ImageDraw.Draw(box).text((0, 0), character, 1, font)
-    return _Letter(int.from_bytes(box.tobytes(), "big"), box.height, round(font.getlength(character)))
+    ImageDraw.Draw(box).text((size, 0), character, 1, font)  # some reach out to the left
+    return _Letter(int.from_bytes(box.tobytes(), "big") << size, box.height, round(font.getlength(character)))
 
 
 @cache

@@ -52,7 +52,7 @@ class ShuffledPixels(PixelCorruption):
 
 @dataclass(frozen=True)
 class RandomPixels(PixelCorruption):
-    """Permute the pixels of every image by a permutation of its own.
+    """Permute the pixels of each image by one of its own.
 
     An image's permutation depends on the seed and its row's identity: it stays the same over epochs. The paper does
     not say whether channels move together; here they do unless told otherwise. Reads and writes an image table.
@@ -82,7 +82,7 @@ class RandomPixels(PixelCorruption):
 
 @dataclass(frozen=True)
 class GaussianPixels(PixelCorruption):
-    """Draw all pixels anew, normal with the data set's mean and variance.
+    """Draw pixels with the mean and variance of the data set.
 
     Every value is drawn by itself, then rounded and clipped to 0-255 (float images are not). By default the numbers
     are those of each channel, since the paper says "matching mean and variance to the original image dataset" and

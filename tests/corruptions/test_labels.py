@@ -275,10 +275,11 @@ def test_exact_is_right_where_lots_are_drawn_in_parts() -> None:
     assert np.bincount(labels[changed]).tolist() == [round(0.37 * int(n)) for n in np.bincount(labels)]
 
 
-def test_exact_refuses_labels_that_are_no_classes() -> None:
+def test_exact_refuses_labels_that_are_no_classes(tmp_path: Path) -> None:
     for label in (-1, 3):
-        with pytest.raises(GencliError, match=f"toy: row 1: label {label} is not one of the 3 classes"):
-            Corrupted(labelled([0, label, 2], 3), FlipLabels(0.5, exact=True), 0)
+        table = save(labelled([0, label, 2], 3), tmp_path / "toy.parquet")
+        with pytest.raises(GencliError, match=f"toy.parquet: row 1: label {label} is not one of the 3 classes"):
+            Corrupted(table, FlipLabels(0.5, exact=True), 0)
 
 
 def test_permuted_classes_are_renamed_one_to_one_and_train_and_test_share_it() -> None:

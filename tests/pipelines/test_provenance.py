@@ -72,7 +72,7 @@ def test_what_is_recorded(data: Path) -> None:
     step = made["step"]
     assert made["rows"] == 300
     assert step["command"] == "corrupt random-labels"
-    assert step["arguments"] == {"p": 0.5, "seed": 0}
+    assert step["arguments"] == {"p": 0.5, "exact": False, "seed": 0, "shard": None}
     assert set(step["versions"]) == {"gencli", "numpy", "pyarrow"}
     (source,) = step["inputs"]
     assert source["role"] == "data"
