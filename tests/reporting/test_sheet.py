@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,9 @@ from PIL import Image
 from gencli.errors import GencliError
 from gencli.facts import measure
 from gencli.reporting.sheet import MOST_CLASSES, Sheet
+from gencli.sources import open_table
+from tests.helpers import images
+from tests.pipelines.shell import Shell
 from tests.test_facts import Toy
 
 RANDOM = np.random.default_rng(0)
@@ -136,3 +140,32 @@ def test_values_that_are_not_finite_are_refused() -> None:
     images = np.array([0, np.inf], np.float32).reshape(2, 1, 1, 1)
     with pytest.raises(GencliError, match=r"toy\.parquet: values that are not finite"):
         draw(Toy(images, np.array([0, 1])))
+
+
+def test_tables_are_compared_row_by_row(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    shell(
+        """
+        set -e
+        gencli data digits --limit 12 -o a.parquet
+        gencli corrupt gaussian-noise --sigma 25 --dtype float32 a.parquet -o b.parquet
+        gencli data synthetic noise --rows 3 | gencli corrupt flip-labels -p 1 -q -o c.parquet
+        gencli report --contact-sheet sheet.png a.parquet b.parquet c.parquet
+        """
+    ).worked()
+    page = read((tmp_path / "sheet.png").read_bytes())
+    tables = [open_table(str(tmp_path / f"{name}.parquet")) for name in "abc"]
+    tops, rights = [], []
+    for table, factor in zip(tables, (8, 8, 2), strict=True):
+        shown = [large(np.rint(image.clip(0, 255)).astype(np.uint8), factor) for image in images(table)[:10]]
+        corners = [place for tile in shown for place in places(page, tile)]
+        assert len(corners) == len(shown) == min(table.rows, 10)
+        assert len({y for y, _ in corners}) == 1
+        tops.append(corners[0][0])
+        rights.append(sorted(x for _, x in corners) == [x for _, x in corners])
+    assert tops == sorted(tops)
+    assert all(rights)
+    assert (page[tops[2] - 2 : tops[2], :] == RED).all(2).any()
+    assert not (page[: tops[2] - 2] == RED).all(2).any()
+    shell("gencli report --contact-sheet sheet.jpg a.parquet").refused("sheet.jpg: not a .png file")
+    shell("gencli report --contact-sheet sheet.png sheet.png").refused("sheet.png")
