@@ -38,7 +38,7 @@ def corrupt(kind: Corruption, data: Data = None, seed: Seed = 0, shard: Shard = 
     write_images(result, output, lambda: provenance.step(result.command, made, result.sources(), used))
     words, rows = result.report()
     console.message(f"{kind.name}: {words}")
-    if rows is not None:
+    if rows is not None and not console.quiet:
         console.message(render(rows, "table").rstrip("\n"))
 
 
