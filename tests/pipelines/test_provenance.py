@@ -96,3 +96,22 @@ def test_a_foreign_input_keeps_its_name_and_no_folder(sh: Shell, data: Path) -> 
     assert [(source["role"], source["name"]) for source in step["inputs"]] == [("data", "mine-test.parquet")]
     assert (step["arguments"]["name"], step["arguments"]["split"]) == ("mine", "test")
     assert str(sh.folder) not in json.dumps(step)
+
+
+def test_gaussian_pixels_with_random_labels_are_memorized_and_teach_nothing(sh: Shell) -> None:
+    """Train and test share a seed and nothing else: what was learned by heart is worth nothing on other rows."""
+    result = sh(
+        """
+        set -e
+        damage() { gencli corrupt gaussian-pixels --statistics digits.parquet -q | gencli corrupt random-labels -p 1 -q; }
+        gencli data digits -o digits.parquet
+        damage < digits.parquet > train.parquet
+        gencli data digits --split test | damage > test.parquet
+        gencli train train.parquet --arch mlp-1x512 --epochs 60 --until-train-accuracy 0.995 -q -o model.safetensors
+        gencli eval model.safetensors train.parquet --format json
+        gencli eval model.safetensors test.parquet --format json
+        """
+    ).worked()
+    train, test = (json.loads(f"{part}]")[-1] for part in result.text.split("]\n") if part)
+    assert train["accuracy"] >= 0.99
+    assert abs(test["accuracy"] - 0.1) < 5 * (0.09 / test["n"]) ** 0.5
