@@ -132,5 +132,6 @@ def _numbers(text: str | None, where: str, counts: tuple[int, ...], form: str) -
     numbers = tuple(int(word) for word in words if re.fullmatch(r"\d{1,9}", word, re.ASCII))
     shape = numbers if len(numbers) == 3 else (*(numbers * 2)[:2], 1)
     if len(numbers) != len(words) or len(numbers) not in counts or not tables.is_shape(shape):
-        raise GencliError(f"{where}: {text!r} is none that an image can have", f"write {form}")
+        what = "shape" if counts == (3,) else "size"
+        raise GencliError(f"{where}: {text!r} is no {what}", f"write {form}")
     return numbers

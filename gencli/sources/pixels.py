@@ -57,7 +57,9 @@ def decode(
             if image.shape != pixels.shape[1:]:
                 found, wanted = ("×".join(map(str, each)) for each in (image.shape, pixels.shape[1:]))
                 raise BadImage(
-                    place, f"an image of {found}, the first is {wanted}", "--size, --crop and --mode make them alike"
+                    place,
+                    f"an image of {found}, the first is {wanted}",
+                    "--size, --crop and --mode of `gencli data` make them alike",
                 )
             pixels[place] = image
     return pixels
@@ -78,7 +80,7 @@ def _decode(
             if wanted is None:
                 raise BadImage(
                     f"an image of mode {image.mode}, neither gray nor RGB of 8 bits",
-                    "--mode rgb or --mode gray converts every image",
+                    "--mode rgb or gray of `gencli data` converts every image",
                 )
             fitted = image if image.mode == wanted else image.convert(wanted)
             if size is not None or crop is not None:

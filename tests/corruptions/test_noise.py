@@ -146,24 +146,33 @@ def test_text_covers_the_fraction_and_a_letter_more_at_most_alike_everywhere(p: 
     assert abs(covered.mean(0) - share.mean()).max() < 6 * np.sqrt(p * (1 - p) / 1000)
 
 
+def test_strings_have_colors_uniform_over_all() -> None:
+    noisy = images(Corrupted(gray(-1, 600, (32, 32, 3), "float32"), TextOverlay("0.25"), 0)).astype(int)
+    colors = np.concatenate([np.unique(image[image[..., 0] >= 0], axis=0) for image in noisy])
+    for channel in range(3):
+        assert abs(chi_square(np.bincount(colors[:, channel], minlength=256))) < 5
+    assert correlation(colors[:, 0], colors[:, 1]) < 5
+
+
 def test_text_is_written_in_letters_of_the_font() -> None:
     def trimmed(mask: NDArray[np.bool_]) -> bytes:
         rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
         inner = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
         return bytes(inner.shape) + np.packbits(inner).tobytes()
 
-    letters = set()
+    sizes: dict[bytes, int] = {}
     for size in range(7, 16):
         font: Any = ImageFont.load_default(size)
         font = font.font_variant(layout_engine=ImageFont.Layout.BASIC)
         for letter in string.ascii_letters + string.digits:
             page = Image.new("1", (30, 30))
             ImageDraw.Draw(page).text((5, 5), letter, 1, font)
-            letters.add(trimmed(np.asarray(page)))
+            sizes[trimmed(np.asarray(page))] = size
     noisy = images(Corrupted(gray(-1, 400, (60, 60, 1), "float32"), TextOverlay("0.0003"), 0))[..., 0] >= 0  # one pixel
     inside = [mask for mask in noisy if mask.sum() == mask[15:-15, 15:-15].sum()]
     assert len(inside) > 20
-    assert all(trimmed(mask) in letters for mask in inside)
+    assert all(trimmed(mask) in sizes for mask in inside)
+    assert len({sizes[trimmed(mask)] for mask in inside}) > 5
     assert len({trimmed(mask) for mask in inside}) > 20
 
 

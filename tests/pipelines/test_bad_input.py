@@ -148,17 +148,17 @@ DATA: dict[str, Case] = {
     "raw pixels of a wrong type": (lambda f, name: f.raw(name, {"shape": "8,8,1", "dtype": "text"}), "holds text"),
     "an image of another size": (
         lambda f, name: f.hub(name, [_png(), _png((9, 8))]),
-        "row 1: an image of 8×9×1, row 0 is 8×8×1",
+        "row 1: an image of 8×9×1, the first is 8×8×1",
     ),
     "an image of another mode": (
         lambda f, name: f.hub(name, [_png(), _png(mode="RGB")]),
-        "row 1: an image of 8×8×3, row 0 is 8×8×1",
+        "row 1: an image of 8×8×3, the first is 8×8×1",
     ),
     "no image among images": (lambda f, name: f.hub(name, [_png(), b"no image"]), "row 1: not an image"),
     "half an image": (lambda f, name: f.hub(name, [_png(), _png()[:45]]), "row 1: not an image"),
     "no bytes": (lambda f, name: f.hub(name, [_png(), None]), "row 1: the image has no bytes"),
     "transparency": (lambda f, name: f.hub(name, [_png(mode="RGBA")]), "row 0: an image of mode RGBA"),
-    "a bomb": (lambda f, name: f.hub(name, [_png((20_000, 20_000), "1")]), "row 0: not an image: Image size"),
+    "a bomb": (lambda f, name: f.hub(name, [_png((20_000, 20_000), "1")]), "row 0: an image of more than 89,478,485 pixels"),
     "a foreign label without end": (lambda f, name: f.hub(name, [_png()], [1 << 60]), f"row 0: label {1 << 60}"),
     "a foreign negative label": (lambda f, name: f.hub(name, [_png()], [-1]), "row 0: label -1"),
     "a label without a name": (
