@@ -65,8 +65,9 @@ def _preview(table: Batches, destination: str | None, keep: NDArray[np.bool_] | 
     description = table.description
     what = f"{description.dtype} {'×'.join(map(str, description.shape))}"
     names = [description.classes[label] for label in first.column("label").to_pylist()]
-    image = first.schema.get_field_index("image")
-    rows = pa.Table.from_batches([first]).set_column(image, "image", pa.array([what] * first.num_rows))
+    rows = pa.Table.from_batches([first])
+    for name in {"image", "target"} & set(rows.column_names):
+        rows = rows.set_column(rows.schema.get_field_index(name), name, pa.array([what] * first.num_rows))
     dataset = f"{description.name} {description.split}".strip()
     shown = _text(rows.append_column("name", pa.array(names)), "", _width(destination))
     more = console.printable(f"{total:,} rows of {dataset}; write them with -o FILE, or into a pipe")

@@ -106,6 +106,8 @@ def write_folder(table: ImageTable, destination: str, keep: NDArray[np.bool_] | 
 
 
 def _require_png(table: ImageTable) -> None:
+    if "target" in table.schema.names:
+        raise GencliError(f"{table.title}: has targets, which would be lost", "other tools can read the table itself")
     shape, dtype = table.description.shape, table.description.dtype
     if dtype != "uint8" or shape[2] not in (1, 3):
         raise GencliError(

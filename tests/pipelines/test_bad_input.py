@@ -158,7 +158,10 @@ DATA: dict[str, Case] = {
     "half an image": (lambda f, name: f.hub(name, [_png(), _png()[:45]]), "row 1: not an image"),
     "no bytes": (lambda f, name: f.hub(name, [_png(), None]), "row 1: the image has no bytes"),
     "transparency": (lambda f, name: f.hub(name, [_png(mode="RGBA")]), "row 0: an image of mode RGBA"),
-    "a bomb": (lambda f, name: f.hub(name, [_png((20_000, 20_000), "1")]), "row 0: an image of more than 89,478,485 pixels"),
+    "a bomb": (
+        lambda f, name: f.hub(name, [_png((20_000, 20_000), "1")]),
+        "row 0: an image of more than 89,478,485 pixels",
+    ),
     "a foreign label without end": (lambda f, name: f.hub(name, [_png()], [1 << 60]), f"row 0: label {1 << 60}"),
     "a foreign negative label": (lambda f, name: f.hub(name, [_png()], [-1]), "row 0: label -1"),
     "a label without a name": (

@@ -103,7 +103,9 @@ def test_gaussian_pixels_with_random_labels_are_memorized_and_teach_nothing(sh: 
     result = sh(
         """
         set -e
-        damage() { gencli corrupt gaussian-pixels --statistics digits.parquet -q | gencli corrupt random-labels -p 1 -q; }
+        damage() {
+          gencli corrupt gaussian-pixels --statistics digits.parquet -q | gencli corrupt random-labels -p 1 -q
+        }
         gencli data digits -o digits.parquet
         damage < digits.parquet > train.parquet
         gencli data digits --split test | damage > test.parquet

@@ -162,6 +162,10 @@ def test_what_export_writes_must_be_said_once(tmp_path: Path) -> None:
     shell("gencli data digits --limit 3 -o digits.parquet; mkdir there").worked()
     for options in ("", "--encode png --folder x", "--folder x -o y"):
         shell(f"gencli data export digits.parquet {options}").refused("one of --encode and --folder")
+    noisy = "gencli corrupt gaussian-noise --sigma 9 --clean-target digits.parquet -o noisy.parquet"
+    assert not shell(f"{noisy} -q; gencli data export --encode png noisy.parquet 2> said; rm noisy.parquet").out
+    assert "has targets" in (tmp_path / "said").read_text()
+    (tmp_path / "said").unlink()
     shell("gencli data export --folder there digits.parquet").refused("there: is there already")
     shell("gencli data export --folder no/where digits.parquet").refused("no/where: No such file")
     assert shell.files() == {"digits.parquet", "there"}
