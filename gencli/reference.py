@@ -29,7 +29,8 @@ _FORMATS = {
     "image table": """\
 Parquet: `id` int64, the row's identity; `image` fixed-size binary, height*width*channels values of uint8 or float32,
 row-major, channels last, the shape in the field's metadata; `label` int64; once labels were corrupted `label_true`
-int64, what the label was; for image-to-image work `target`, as image. The schema key `gencli` holds the data set's name, split, class names and shape as JSON.
+int64, what the label was; for image-to-image work `target`, as image. The schema key `gencli` holds the data set's
+name, split, class names and shape as JSON.
 Tables with encoded images (struct<bytes, path> in a column `image` or `img`) and a `label` are read too.""",
     "history": """\
 Parquet, a row an epoch: `epoch`, `step`, `seconds`, `images_per_second`, `train_loss`, `train_accuracy`, `test_loss`,
