@@ -22,6 +22,7 @@ from gencli.tables import ImageTable
 Channels = Annotated[
     Literal["together", "apart"], typer.Option(help="Move a pixel's channels together, or each value by itself.")
 ]
+_BLOCK = 1 << 18  # values at a time, which stay in the cache
 Images = Callable[[NDArray[Any], NDArray[np.int64]], NDArray[Any]]
 
 
@@ -119,10 +120,15 @@ class GaussianPixels(PixelCorruption):
         )
 
         def drawn(images: NDArray[Any], ids: NDArray[np.int64]) -> NDArray[Any]:
-            values = draws.normals(ids, int(np.prod(images.shape[1:]))).reshape(images.shape)
-            values *= deviation
-            values += mean
-            return rounded(values) if images.dtype == np.uint8 else values
+            made, size = np.empty_like(images), images[0].size
+            step = max(1, _BLOCK // size)
+            for start in range(0, len(images), step):
+                part = slice(start, start + step)
+                values = draws.normals(ids[part], size).reshape(-1, *images.shape[1:])
+                values *= deviation
+                values += mean
+                made[part] = rounded(values) if made.dtype == np.uint8 else values
+            return made
 
         return drawn
 
