@@ -1,7 +1,8 @@
 """Options that several commands share, and the decorator that registers a command with them.
 
 A command's settings are a dataclass whose fields are its options (`Annotated[type, typer.Option(...)]`): a parameter
-annotated with such a class stands for all its fields.
+annotated with such a class stands for all its fields. A class's `heading` names its options' section in the help; its
+method `resolved`, given the names of the options that the user set, gives what the command gets in its place.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, get_type_hints
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 from typer.models import ParameterInfo
 
 import gencli
@@ -114,15 +115,45 @@ _COMMON: dict[str, tuple[Any, Any]] = {
 }
 
 
-def _parameter(name: str, annotation: Any, default: Any) -> inspect.Parameter:
+def _parameter(name: str, annotation: Any, default: Any, heading: str | None = None) -> inspect.Parameter:
     for info in getattr(annotation, "__metadata__", ()):
         if isinstance(info, ParameterInfo):
             info.show_envvar = False  # the rule GENCLI_COMMAND_OPTION is said once, in the main help
+            info.rich_help_panel = heading
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
 def _field_default(field: dataclasses.Field[Any]) -> Any:
     return inspect.Parameter.empty if field.default is dataclasses.MISSING else field.default
+
+
+def _source(context: typer.Context, name: str) -> str | None:
+    source = context.get_parameter_source(name)
+    return None if source is None else source.name
+
+
+def _heading(kind: type, field: str) -> str | None:
+    declared = next(each for each in kind.__mro__ if field in inspect.get_annotations(each))
+    return getattr(declared, "heading", None)
+
+
+class _Command(TyperCommand):
+    """A command whose help shows options under their headings."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        sections: dict[str, list[tuple[str, str]]] = {"Arguments": []}
+        common: list[tuple[str, str]] = []
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            heading = getattr(parameter, "rich_help_panel", None)
+            if parameter.param_type_name == "argument":
+                heading = "Arguments"
+            if record:
+                (sections.setdefault(heading, []) if heading else common).append(record)
+        for heading, records in (sections | {"Options": common}).items():
+            if records:
+                with formatter.section(heading):
+                    formatter.write_dl(records)
 
 
 def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -142,12 +173,16 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Call
                 continue
             groups[parameter.name] = kind
             of_fields = get_type_hints(kind, include_extras=True)
-            parameters += [_parameter(f.name, of_fields[f.name], _field_default(f)) for f in dataclasses.fields(kind)]
+            parameters += [
+                _parameter(f.name, of_fields[f.name], _field_default(f), _heading(kind, f.name))
+                for f in dataclasses.fields(kind)
+            ]
         parameters += [_parameter(common, *kind) for common, kind in _COMMON.items()]
 
         def run(context: typer.Context, **values: Any) -> None:
+            given = [name for name in values if _source(context, name) not in (None, "DEFAULT")]
             try:
-                call(values)
+                call(values, given)
             except MissingInput:
                 console.error(_short_help(context))
                 raise typer.Exit(2) from None
@@ -155,7 +190,7 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Call
                 error.command = context.command_path
                 raise
 
-        def call(values: dict[str, Any]) -> None:
+        def call(values: dict[str, Any], given: list[str]) -> None:
             for key, value in values.items():
                 if isinstance(value, float) and not math.isfinite(value):
                     option = f"-{key}" if len(key) == 1 else f"--{key.replace('_', '-')}"
@@ -163,7 +198,8 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Call
             for common in _COMMON:
                 del values[common]
             for group, kind in groups.items():
-                values[group] = kind(**{field.name: values.pop(field.name) for field in dataclasses.fields(kind)})
+                settings = kind(**{field.name: values.pop(field.name) for field in dataclasses.fields(kind)})
+                values[group] = settings.resolved(given) if hasattr(settings, "resolved") else settings
             function(**values)
 
         run.__doc__ = function.__doc__
@@ -171,7 +207,7 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Call
         parameters.insert(0, context)
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-        app.command(name)(run)
+        app.command(name, cls=_Command)(run)
         return function
 
     return register

@@ -108,6 +108,13 @@ def open_result(
         yield write
 
 
+def write_text(*tables: tuple[pa.Table, str]) -> None:
+    """Writes tables with their titles to standard output, for people."""
+    with Output(None) as output:
+        for rows, title in tables:
+            output.write(render(rows, "table", title, _width(None)).encode())
+
+
 def _width(destination: str | None) -> int | None:
     return shutil.get_terminal_size().columns if is_terminal(destination) else None
 

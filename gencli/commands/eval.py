@@ -34,6 +34,9 @@ def evaluate(
         str | None,
         typer.Option(metavar="COLUMN,...", help="A row a value of this column, or of several, in place of a class."),
     ] = None,
+    arch: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of a model of your own network: package.module:factory again.")
+    ] = None,
     device: Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where to compute.")] = "auto",
     format: Format = None,
     output: Output = None,
@@ -42,9 +45,9 @@ def evaluate(
 
     Reads a model and an image table; writes a result table with columns label, name, n, accuracy, loss, and on
     corrupted data corrupted (rows whose label is not the true one), memorized and recovered (fractions of those,
-    predicted as labelled and as they truly are). The last row, whose label is null, is over all classes. Of a table
-    of several corruptions (corrupt common --all), --by corruption gives a row each, and one minus the accuracy of the
-    last row is the mean corruption error.
+    predicted as labelled and as they truly are). Image-to-image networks have psnr, in dB, in place of accuracy. The
+    last row, whose label is null, is over all classes. Of a table of several corruptions (corrupt common --all), --by
+    corruption gives a row each, and one minus the accuracy of the last row is the mean corruption error.
 
     \b
     Example:
@@ -71,9 +74,9 @@ def evaluate(
     from gencli.training import devices
 
     source = Input(model)
-    loaded = models.read(source)
+    loaded = models.read(source, arch)
     table = open_table(data)
-    loaded.require(table.description, table.title)
+    loaded.require(table)
     columns = by.split(",") if by else []
     for column in columns:
         known = [name for name in table.schema.names if name not in ("image", "target")]
@@ -92,9 +95,12 @@ def evaluate(
         write = files.enter_context(open_result(output, format, read))
         write_predictions = files.enter_context(open_result(predictions, None, read)) if predictions else None
         with console.progress("rows", table.rows) as advance:
-            result = evaluate(loaded.network.to(where), table, where, predictions is not None, advance, columns)
+            loaded.network.to(where)
+            result = evaluate(loaded, table, where, predictions is not None, advance, columns)
         if write_predictions:
             write_predictions(result.table(), step)
-        measured = result.predicted, result.losses, result.labels, result.labels_true
-        rows = per_class(*measured, loaded.classes, result.groups)
-        write(rows, step, f"{loaded.arch} on {table.description.name} {table.description.split}".rstrip())
+        write(
+            per_class(result, loaded.classes),
+            step,
+            f"{loaded.arch} on {table.description.name} {table.description.split}".rstrip(),
+        )

@@ -23,6 +23,14 @@ EvalData = Annotated[
 ]
 
 
+def _list_archs(asked: bool) -> None:
+    if asked:
+        from gencli.commands import plans
+
+        plans.list_archs()
+        raise typer.Exit
+
+
 @command(app, "train")
 def train(
     settings: Settings,
@@ -31,12 +39,26 @@ def train(
     eval_data: EvalData = None,
     history: History = None,
     output: Output = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show settings, layers, operations and memory of a step; train nothing.")
+    ] = False,
+    list_archs: Annotated[
+        bool,
+        typer.Option(
+            "--list-archs",
+            callback=_list_archs,
+            is_eager=True,
+            allow_from_autoenv=False,
+            help="Show the networks and their sizes, and leave.",
+        ),
+    ] = False,
 ) -> None:
     """Fit a network by stochastic gradient descent.
 
     Reads an image table; writes a model (safetensors) and, with --history, its training history. Images are
-    divided by 255 and whitened, each by itself. A history's train figures are means over the epoch's own steps;
-    on the last row, and with --measure-train on all, they are measured after the epoch.
+    divided by 255 and whitened. A history's train figures are means over the epoch's own steps; on the last row, and
+    with --measure-train on all, they are measured after the epoch. Image-to-image networks (unet-small) and losses
+    (l1, l2, huber) fit the column target, and their histories hold PSNR in dB in place of accuracy.
 
     \b
     Example:
@@ -50,6 +72,10 @@ def train(
     from gencli.errors import GencliError
     from gencli.stream import Output, is_terminal, require_writable
 
+    if dry_run:
+        from gencli.commands import plans
+
+        return plans.dry_run(settings, data)
     if is_terminal(output):
         raise GencliError("the model would go to the terminal", "name a file with -o, or pipe it into gencli eval -")
     if data in (None, "-") and eval_data == "-":
@@ -61,48 +87,55 @@ def train(
     from gencli import console, models, provenance, tables
     from gencli.models import inputs
     from gencli.sources import open_table
-    from gencli.training import devices, loop
+    from gencli.training import devices, loop, validation
+    from gencli.training.setup import prepare
 
-    table = open_table(data)
-    shape, classes = table.description.shape, table.description.classes
     device = devices.choose(settings.device)
-    settings = replace(settings, device=device.type)
-    network = loop.initialize(settings, lambda: models.build(settings.arch, shape, len(classes))).to(device)
-    model = models.Model(settings.arch, shape, classes, network)
+    table = open_table(data)
     test_table = None if eval_data is None else open_table(eval_data)
-    if test_table is not None:
-        model.require(test_table.description, test_table.title)
+    setup = prepare(replace(settings, device=device.type), table.description, table.schema.names, table.title)
     read = [*table.inputs, *(test_table.inputs if test_table else [])]
     with ExitStack() as files:
         model_file = files.enter_context(Output(output, read, binary=True))
         history_file = files.enter_context(Output(history, read, binary=True)) if history else None
-        rows = inputs.load(table).to(device)
-        test = inputs.load(test_table).to(device) if test_table else None
-        total = settings.epochs * -(-len(rows) // settings.batch_size)
-        with console.progress("train", total) as advance:
-
-            def progress(step: int, epoch: Epoch | None) -> None:
-                if epoch is None:
-                    advance(step)
-                else:
-                    advance(step, _line(epoch), True)
-
-            epochs = loop.fit(network, rows, settings, test, progress)
-        made = asdict(settings) | {"threads": torch.get_num_threads()}  # they change the order of sums: the last bits
+        rows, held = inputs.load(table), None
+        if settings.validation_fraction:
+            rows, held = validation.split(rows, settings.validation_fraction, settings.seed)
+        rows = rows.to(device)
+        model = setup.model(rows)
+        if test_table is not None:
+            model.require(test_table)
+        run = loop.Training(
+            model,
+            rows,
+            setup.settings,
+            setup.loss,
+            held and held.to(device),
+            inputs.load(test_table).to(device) if test_table else None,
+        )
+        with console.progress("train", run.total_steps) as advance:
+            run.run(lambda step, epoch: advance(step, _line(epoch, setup.score), True) if epoch else advance(step))
+        made = asdict(setup.settings) | {"threads": torch.get_num_threads()}  # they change the order of sums
         packages = ["torch", "numpy", "pyarrow"]
         files_read = tables.sources(table, "data")
         models.write(model_file, model, made, provenance.step("train", made, files_read, packages))
         if history_file:
             files_read += tables.sources(test_table, "eval-data") if test_table else []
-            rows_of = loop.history_table(epochs, rows.labels_true is not None)
+            rows_of = loop.history_table(run.history, setup.score, rows.labels_true is not None)
             tables.write_rows(history_file, rows_of, provenance.step("train", made, files_read, packages))
+    kept = run.best if run.best and settings.early_stop else run.history[-1]
     console.message(
-        f"{settings.arch}: {model.parameters:,} parameters, {len(rows):,} images, {epochs[-1].epoch} epochs, "
-        f"train accuracy {epochs[-1].train_accuracy:.4f}"
+        f"{model.arch}: {model.parameters:,} parameters, {len(rows):,} images, {run.history[-1].epoch} epochs; "
+        f"the model is epoch {kept.epoch}'s, train {_score(kept.train_score, setup.score)}"
     )
 
 
-def _line(epoch: Epoch) -> str:
-    test = "" if epoch.test_accuracy is None else f"  test {epoch.test_accuracy:.4f}"
-    train = f"loss {epoch.train_loss:.4f}  train {epoch.train_accuracy:.4f}"
-    return f"epoch {epoch.epoch}: {train}{test}  {epoch.images_per_second:,.0f} images/s"
+def _score(value: float, kind: str) -> str:
+    return f"{value:.2f} dB" if kind == "psnr" else f"accuracy {value:.4f}"
+
+
+def _line(epoch: Epoch, kind: str) -> str:
+    digits = 2 if kind == "psnr" else 4
+    scores = {"train": epoch.train_score, "validation": epoch.validation_score, "test": epoch.test_score}
+    words = "  ".join(f"{name} {score:.{digits}f}" for name, score in scores.items() if score is not None)
+    return f"epoch {epoch.epoch}: loss {epoch.train_loss:.4f}  {words}  {epoch.images_per_second:,.0f} images/s"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import torch
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from gencli.evaluation.predictions import Evaluated
 
 Fractions = tuple[float, float | None, float | None, float | None]
 
@@ -41,52 +43,43 @@ def _mean_or_none(flags: torch.Tensor) -> float | None:
     return _mean(flags) if len(flags) else None
 
 
-def per_class(
-    predicted: NDArray[np.int64],
-    losses: NDArray[np.float64],
-    labels: NDArray[np.int64],
-    labels_true: NDArray[np.int64] | None,
-    classes: tuple[str, ...],
-    groups: Sequence[str] | None = None,
-) -> pa.Table:
-    """The result table: a row a class, by `labels`, then the overall row, whose `label` is null.
+def per_class(evaluated: Evaluated, classes: tuple[str, ...]) -> pa.Table:
+    """The result table: a row a class, by label, then the overall row, whose `label` is null.
 
-    With `groups` [n] it is a row a group instead, in the order of their first rows, `label` its number.
+    Of rows in groups it is a row a group instead, in the order of their first rows, `label` its number.
 
-    Columns: label, name, n, accuracy, loss, and with `labels_true` corrupted (rows with label ≠ label_true), memorized
-    and recovered (fractions of those, predicted as label and as label_true). A fraction of no rows is null.
+    Columns: label, name, n, accuracy (psnr of image-to-image networks, in dB), loss, and where labels_true is known
+    corrupted (rows with label ≠ label_true), memorized and recovered (fractions of those, predicted as label and as
+    label_true). A mean over no rows is null.
     """
-    if groups is None:
-        rows = labels
-    else:
-        numbers = {name: number for number, name in enumerate(dict.fromkeys(groups))}
-        classes, rows = tuple(numbers), np.array([numbers[name] for name in groups])
+    labels, predicted = evaluated.labels, evaluated.predicted
+    rows = labels
+    if evaluated.groups is not None:
+        numbers = {name: number for number, name in enumerate(dict.fromkeys(evaluated.groups))}
+        classes, rows = tuple(numbers), np.array([numbers[name] for name in evaluated.groups])
     count = len(classes)
-    columns = {
-        "label": pa.array([*range(count), None], pa.int64()),
-        "name": pa.array([*classes, "all"]),
-    }
 
     def sums(weights: NDArray[Any]) -> NDArray[np.float64]:
         each = np.bincount(rows, weights, minlength=count).astype(np.float64)
         return np.append(each, each.sum())
 
-    def share(part: NDArray[np.float64], whole: NDArray[np.float64]) -> pa.Array:
+    def share(part: NDArray[Any], whole: NDArray[np.float64]) -> pa.Array:
         with np.errstate(invalid="ignore"):
-            return pa.array(part / whole, mask=whole == 0)
+            return pa.array(sums(part) / whole, mask=whole == 0)
 
     n = sums(np.ones(len(labels)))
-    columns |= {
+    score = {"psnr": evaluated.psnr} if predicted is None else {"accuracy": predicted == labels}
+    columns = {
+        "label": pa.array([*range(count), None], pa.int64()),
+        "name": pa.array([*classes, "all"]),
         "n": pa.array(n.astype(np.int64)),
-        "accuracy": share(sums(predicted == labels), n),
-        "loss": share(sums(losses), n),
-    }
-    if labels_true is not None:
-        wrong = labels != labels_true
+    } | {name: share(values, n) for name, values in (score | {"loss": evaluated.losses}).items() if values is not None}
+    if evaluated.labels_true is not None and predicted is not None:
+        wrong = labels != evaluated.labels_true
         corrupted = sums(wrong)
         columns |= {
             "corrupted": pa.array(corrupted.astype(np.int64)),
-            "memorized": share(sums(wrong & (predicted == labels)), corrupted),
-            "recovered": share(sums(wrong & (predicted == labels_true)), corrupted),
+            "memorized": share(wrong & (predicted == labels), corrupted),
+            "recovered": share(wrong & (predicted == evaluated.labels_true), corrupted),
         }
     return pa.table(columns)

@@ -3,40 +3,83 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
 
 from gencli import provenance, tensors
-from gencli.errors import GencliError
-from gencli.models.inputs import PREPROCESSING
-from gencli.models.mlp import mlp
+from gencli.errors import GencliError, nearest
+from gencli.models import heads
+from gencli.models.alexnet import ALEXNET
+from gencli.models.base import PLAIN, Family, Options, Shape
+from gencli.models.circulant import CIRCULANT_MLP
+from gencli.models.convnet_gelu import CONVNET_GELU
+from gencli.models.convnet_vanilla import CONVNET_VANILLA
+from gencli.models.inception import INCEPTION
+from gencli.models.inputs import Preprocessing, network_input, require_target
+from gencli.models.linear import LINEAR
+from gencli.models.mlp import MLP
+from gencli.models.own import OWN
+from gencli.models.resnet18 import RESNET18
+from gencli.models.resnet32 import RESNET32
+from gencli.models.torchvision import TORCHVISION
+from gencli.models.unet import UNET
 from gencli.stream import Input, Output
-from gencli.tables import Description, is_shape
+from gencli.tables import ImageTable, is_shape
 
-Shape = tuple[int, int, int]
+FAMILIES = [
+    LINEAR, MLP, CIRCULANT_MLP,
+    ALEXNET, INCEPTION, CONVNET_VANILLA, CONVNET_GELU, RESNET18, RESNET32,
+    UNET,
+    TORCHVISION, OWN,  # their names are like each other: the first that matches
+]  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Family:
-    """Networks of one construction.
+def family(arch: str) -> Family:
+    """That of the network of this name.
 
-    Attributes:
-        example: their names' form, as users see it.
-        pattern: matches their names; its groups are the builder's first arguments.
-        build: (integers of the name, image shape, classes) → a module from preprocessed images [n, channels, height,
-            width] to logits [n, classes].
+    Raises:
+        GencliError: there is none.
     """
+    for each in FAMILIES:
+        if re.fullmatch(each.pattern, arch, re.ASCII):
+            return each
+    raise GencliError(
+        f"--arch: no network {arch!r}", nearest(arch, (name for each in FAMILIES for name in each.samples))
+    )
 
-    example: str
-    pattern: str
-    build: Callable[..., nn.Module]
 
+def build(arch: str, shape: Shape, classes: int, options: Options = PLAIN) -> nn.Module:
+    """The network of this name, from images [n, channels, height, width] float32 to logits [n, classes] or images.
 
-FAMILIES = [Family("mlp-KxW", r"mlp-([1-9]\d{0,3})x([1-9]\d{0,6})", mlp)]
+    Initialized from torch's global random numbers.
+
+    Args:
+        shape: height, width, channels of the images that it gets.
+
+    Raises:
+        GencliError: no such network, an option that it does not take, or images too small for it.
+    """
+    kind = family(arch)
+    given = {name: value for name in ("batch_norm", "dropout") if (value := getattr(options, name)) is not None}
+    for name in given.keys() - kind.options:
+        takers = ", ".join(each.example for each in FAMILIES if name in each.options)
+        raise GencliError(f"--{name.replace('_', '-')}: {arch} takes none", f"leave it out; it is for {takers}")
+    if not 0 <= given.get("dropout", 0) < 1:
+        raise GencliError(f"--dropout: {options.dropout:g} is no probability below 1", "give one from 0, such as 0.1")
+    if kind.task == "images" and options.head != "linear":
+        raise GencliError(f"--head: {arch} makes images, which need no {options.head} layer", "leave it out")
+    if min(shape[:2]) < kind.least:
+        raise GencliError(
+            f"--arch: {arch} takes images of {kind.least}×{kind.least} and more, not {shape[0]}×{shape[1]}",
+            "take larger images, or a network for small ones, such as mlp-1x512",
+        )
+    match = re.fullmatch(kind.pattern, arch, re.ASCII)
+    groups = (int(group) if group.isdecimal() else group for group in match.groups()) if match else ()
+    return heads.attach(kind.build(*groups, shape=shape, classes=classes, **given), options.head, classes, arch)
 
 
 @dataclass
@@ -45,8 +88,9 @@ class Model:
 
     Attributes:
         arch: its name.
-        shape: height, width, channels of its images.
+        shape: height, width, channels of the tables' images; the network gets `preprocessing`'s.
         classes: the classes' names, by label.
+        options: what the name leaves open.
         made: its provenance, None until it is written.
     """
 
@@ -54,6 +98,8 @@ class Model:
     shape: Shape
     classes: tuple[str, ...]
     network: nn.Module
+    options: Options = PLAIN
+    preprocessing: Preprocessing = network_input
     made: provenance.Step | None = None
 
     @property
@@ -61,14 +107,22 @@ class Model:
         """How many numbers are trained."""
         return sum(tensor.numel() for tensor in self.network.parameters() if tensor.requires_grad)
 
-    def require(self, description: Description, title: str) -> None:
-        """Refuses data of another image shape or other classes."""
+    @property
+    def task(self) -> Literal["classes", "images"]:
+        """What it makes of images."""
+        return family(self.arch).task
+
+    def require(self, table: ImageTable) -> None:
+        """Refuses data of another image shape, of other classes, or without targets that images are compared with."""
+        description, title = table.description, table.title
         if description.shape != self.shape:
             raise GencliError(
                 f"{title}: images of {_times(description.shape)}, where the model takes {_times(self.shape)}",
                 "evaluate a model on the kind of images it was trained on",
             )
-        if description.classes != self.classes:
+        if self.task == "images":
+            require_target(table.schema.names, title)
+        elif description.classes != self.classes:
             differ = (
                 number for number, (one, other) in enumerate(zip(description.classes, self.classes)) if one != other
             )
@@ -80,58 +134,86 @@ class Model:
             )
 
 
-def build(arch: str, shape: Shape, classes: int) -> nn.Module:
-    """The network of this name for images of this shape, initialized from torch's global random numbers."""
-    for family in FAMILIES:
-        if match := re.fullmatch(family.pattern, arch):
-            return family.build(*map(int, match.groups()), shape, classes)
-    known = ", ".join(family.example for family in FAMILIES)
-    raise GencliError(f"--arch: no network {arch!r}", f"known: {known}, such as mlp-1x512")
-
-
 def write(output: Output, model: Model, settings: dict[str, Any], made: provenance.Step) -> None:
     """Writes a model: parameters and buffers under their `state_dict` names, all else in the metadata."""
     facts = {
         "architecture": model.arch,
+        "options": model.options.to_json(),
         "shape": model.shape,
         "classes": model.classes,
-        "preprocessing": PREPROCESSING,
+        "preprocessing": model.preprocessing.to_json(),
         "parameters": model.parameters,
         "training": settings,
         "step": made,
     }
-    tensors.write(output, model.network.state_dict(), facts)
+    # the format takes no two names of one tensor, which a user's own network may have
+    state = {name: tensor.detach().clone() for name, tensor in model.network.state_dict().items()}
+    tensors.write(output, state, facts)
 
 
-def read(source: Input) -> Model:
+def read(source: Input, arch: str | None = None) -> Model:
     """Reads a model that `write` wrote; on the CPU, in evaluation mode.
 
+    Args:
+        arch: its name again, which a network of the user's own needs: a file's words import nothing.
+
     Raises:
-        GencliError: not such a file, or its tensors are not the architecture's.
+        GencliError: not such a file, its tensors are not the architecture's, or `arch` is another.
     """
     facts = tensors.read_metadata(source)
-    arch, made = facts.get("architecture"), facts.get("step")
+    named, made = facts.get("architecture"), facts.get("step")
     shape, classes = facts.get("shape", []), facts.get("classes", [])
-    named = isinstance(classes, list) and classes and all(isinstance(each, str) for each in classes)
-    if not (isinstance(arch, str) and is_shape(shape) and named and made):
+    if not (isinstance(named, str) and is_shape(shape) and _is_names(classes) and made):
         raise GencliError(f"{source.name}: tensors, but no model", "give a model that `gencli train` wrote")
-    if facts.get("preprocessing") != PREPROCESSING:
-        raise GencliError(f"{source.name}: its preprocessing is unknown here", "use the gencli that wrote it")
     try:
-        with torch.device("meta"):
-            network = build(arch, tuple(shape), len(classes))
+        kind = family(named)
     except GencliError:
-        raise GencliError(f"{source.name}: no network {arch!r} is known here", "use the gencli that wrote it") from None
+        raise GencliError(
+            f"{source.name}: no network {named!r} is known here", "use the gencli that wrote it"
+        ) from None
+    if kind is OWN and arch is None:
+        raise GencliError(
+            f"{source.name}: its network is {named}, code that a file does not get to run",
+            f"name it again to run it: --arch {named}",
+        )
+    if arch not in (None, named):
+        raise GencliError(f"{source.name}: its network is {named}, not {arch}", f"leave --arch out, or give {named}")
+    if kind.task == "classes" and not classes:
+        raise GencliError(f"{source.name}: {named} without names of classes", "make the model again")
+    try:
+        options, preprocessing = (
+            Options.from_json(facts.get("options")),
+            Preprocessing.from_json(facts.get("preprocessing")),
+        )
+        network, empty = _unfilled(named, preprocessing.input_shape(tuple(shape)), len(classes), options)
+    except GencliError as error:
+        raise GencliError(f"{source.name}: {error.message}", error.hint) from error
     given, expected = tensors.read(source), network.state_dict()
     for name in expected | given:
         if _kind(given.get(name)) != _kind(expected.get(name)):
             raise GencliError(
-                f"{source.name}: not the tensors of {arch}: {name} is {_kind(given.get(name))}, "
+                f"{source.name}: not the tensors of {named}: {name} is {_kind(given.get(name))}, "
                 f"not {_kind(expected.get(name))}",
                 "make the model again",
             )
-    network.load_state_dict(given, assign=True)
-    return Model(arch, tuple(shape), tuple(classes), network.eval(), made)
+    network.load_state_dict(given, assign=empty)
+    return Model(named, tuple(shape), tuple(classes), network.eval(), options, preprocessing, made)
+
+
+def _unfilled(arch: str, shape: Shape, classes: int, options: Options) -> tuple[nn.Module, bool]:
+    """The network, and whether it has shapes alone, no numbers."""
+    if family(arch) is not OWN:
+        with (
+            suppress(NotImplementedError),
+            torch.device("meta"),
+        ):  # torchvision's RegNets compute their sizes in tensors
+            return build(arch, shape, classes, options), True
+    with torch.random.fork_rng():
+        return build(arch, shape, classes, options), False
+
+
+def _is_names(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)
 
 
 def _kind(tensor: torch.Tensor | None) -> str:

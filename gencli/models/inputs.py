@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
 
 from gencli import tables
+from gencli.errors import GencliError
 from gencli.tables import Batches
 
+Shape = tuple[int, int, int]
+Whiten = Literal["image", "dataset", "none"]
+Scaling = tuple[torch.Tensor, torch.Tensor]
+
+PEAK = 255  # the value of a pixel that becomes 1
+_CHUNK, _PIXELS = 1000, 1 << 20
+
 PREPROCESSING = {"scale": 255, "whiten": "image"}
-_CHUNK = 1000
 
 
 @dataclass
@@ -22,77 +31,183 @@ class Rows:
         images: [n, height, width, channels] uint8 or float32, as in the table.
         labels: [n] int64.
         labels_true: [n] int64, what the labels were before they were corrupted; None where they were not.
+        targets: as images, of image-to-image work; None without.
+        ids: [n] int64.
     """
 
     images: torch.Tensor
     labels: torch.Tensor
-    labels_true: torch.Tensor | None
-    _whitening: tuple[torch.Tensor, torch.Tensor] = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        self._whitening = whitening(self.images)
+    labels_true: torch.Tensor | None = None
+    targets: torch.Tensor | None = None
+    ids: torch.Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def network_input(self, index: torch.Tensor) -> torch.Tensor:
-        """`network_input` of the rows `index` [m] int64."""
-        slope, offset = self._whitening
-        # index_select gathers rows several times faster than images[index]
-        images = self.images.flatten(1).index_select(0, index).view(-1, *self.images.shape[1:])
-        return _apply(images, slope.index_select(0, index), offset.index_select(0, index))
-
     def to(self, device: torch.device) -> Rows:
         """The same rows on a device."""
-        true = None if self.labels_true is None else self.labels_true.to(device)
-        return Rows(self.images.to(device), self.labels.to(device), true)
+        return Rows(*(None if tensor is None else tensor.to(device) for tensor in self._tensors()))  # type: ignore[arg-type]
+
+    def select(self, index: torch.Tensor) -> Rows:
+        """The rows `index` [m] int64."""
+        return Rows(*(None if tensor is None else tensor[index] for tensor in self._tensors()))  # type: ignore[arg-type]
+
+    def _tensors(self) -> list[torch.Tensor | None]:
+        return [self.images, self.labels, self.labels_true, self.targets, self.ids]
 
 
 def load(table: Batches) -> Rows:
     """Reads a whole image table into memory, its images as compact as they are stored."""
     description = table.description
-    images = np.empty((table.rows, *description.shape), description.dtype)
-    labels = {name: np.empty(table.rows, np.int64) for name in ("label", "label_true") if name in table.schema.names}
+    columns: dict[str, np.ndarray] = {"image": np.empty((table.rows, *description.shape), description.dtype)}
+    if "target" in table.schema.names:
+        columns["target"] = np.empty((table.rows, *description.shape), description.dtype)
+    for name in {"label", "label_true", "id"} & set(table.schema.names):
+        columns[name] = np.empty(table.rows, np.int64)
     start = 0
     for batch in table.batches():
         stop = start + batch.num_rows
-        images[start:stop] = tables.unpack(batch, description)
-        for name, values in labels.items():
-            values[start:stop] = batch.column(name).to_numpy()
+        for name, values in columns.items():
+            read = tables.unpack(batch, description, name) if values.ndim > 1 else tables.values(batch.column(name))
+            values[start:stop] = read
         start = stop
-    tensors = {name: torch.from_numpy(values) for name, values in labels.items()}
-    return Rows(torch.from_numpy(images), tensors["label"], tensors.get("label_true"))
+    order = "image", "label", "label_true", "target", "id"
+    return Rows(*(torch.from_numpy(columns[name]) if name in columns else None for name in order))  # type: ignore[arg-type]
 
 
-def network_input(images: torch.Tensor) -> torch.Tensor:
-    """Divides images by 255 and whitens each: (x − mean) / max(std, 1/√N), with N its number of values.
+@dataclass(frozen=True)
+class Preprocessing:
+    """What is done to images before a network sees them: the centre is cut out, values become value/255, whitened.
 
-    Args:
-        images: [n, height, width, channels], uint8 or float32.
-
-    Returns:
-        [n, channels, height, width] float32, channels last in memory. The standard deviation is the population's.
-
-    Zhang et al. 2017, arXiv:1611.03530, appendix A; the formula is TensorFlow's `per_image_standardization`.
+    Attributes:
+        whiten: `image`: (x − mean) / max(std, 1/√N) of the image's own N values, the standard deviation being the
+            population's (TensorFlow's `per_image_standardization`; Zhang et al. 2017, arXiv:1611.03530, appendix A);
+            `dataset`: (x − mean) / std by channel, of the training images; `none`: x.
+        crop: the side of the square that is cut out of the centre; None for the whole image.
+        mean, deviation: by channel, of pixels/255; for `dataset` alone.
     """
-    return _apply(images, *whitening(images))
+
+    whiten: Whiten = "image"
+    crop: int | None = None
+    mean: tuple[float, ...] = ()
+    deviation: tuple[float, ...] = ()
+
+    @classmethod
+    def of(cls, images: torch.Tensor, whiten: Whiten, crop: int | None) -> Preprocessing:
+        """That of training images [n, height, width, channels], whose moments it measures where it needs them."""
+        if whiten != "dataset":
+            return cls(whiten, crop)
+        pixels = cls(crop=crop).center(images).flatten(0, 2)
+        sums = torch.zeros(2, pixels.shape[1], dtype=torch.float64)
+        for part in pixels.split(_PIXELS):  # sums of uint8 are exact
+            values = part.to(torch.float64)
+            sums += torch.stack([values.sum(0), values.square().sum(0)]).cpu()
+        mean, square = sums / len(pixels) / torch.tensor([[PEAK], [PEAK**2]])
+        deviation = (square - mean.square()).clamp(min=0).sqrt()
+        return cls(whiten, crop, tuple(mean.tolist()), tuple(deviation.tolist()))
+
+    def input_shape(self, shape: Shape) -> Shape:
+        """Height, width, channels of what a network gets from images of this shape.
+
+        Raises:
+            GencliError: the images are smaller than the crop.
+        """
+        if self.crop is None:
+            return shape
+        if self.crop > min(shape[:2]):
+            raise GencliError(
+                f"--crop: no {self.crop}×{self.crop} window in images of {shape[0]}×{shape[1]}",
+                f"take {min(shape[:2])} or less",
+            )
+        return self.crop, self.crop, shape[2]
+
+    def center(self, images: torch.Tensor) -> torch.Tensor:
+        """The centre [n, crop, crop, channels] of images [n, height, width, channels]."""
+        if self.crop is None:
+            return images
+        top, left = ((side - self.crop) // 2 for side in images.shape[1:3])
+        return images[:, top : top + self.crop, left : left + self.crop].contiguous()
+
+    def scaling(self, images: torch.Tensor) -> Scaling:
+        """Slope and offset float32, computed in float64, with which images' values become slope · value + offset.
+
+        Args:
+            images: [n, height, width, channels], cropped.
+
+        Returns:
+            Both [n or 1, values or 1].
+        """
+        if self.whiten == "image":
+            parts = [_whitening(part) for part in images.flatten(1).split(_CHUNK)]
+            slopes, offsets = zip(*parts, strict=True)
+            return torch.cat(slopes), torch.cat(offsets)
+        mean, deviation = (
+            torch.tensor(each, dtype=torch.float64) for each in (self.mean or 0.0, self.deviation or 1.0)
+        )
+        slope = deviation.clamp(min=1 / PEAK).reciprocal()  # a channel of one value stays finite
+        pixels = images.shape[1:3].numel() if self.whiten == "dataset" else 1
+        both = ((slope / PEAK).float(), (-mean * slope).float())
+        slope, offset = (each.view(1, -1).repeat(1, pixels).to(images.device) for each in both)
+        return slope, offset
+
+    def __call__(self, images: torch.Tensor, scaling: Scaling | None = None) -> torch.Tensor:
+        """What a network gets.
+
+        Args:
+            images: [n, height, width, channels] uint8 or float32, cropped already where `scaling`, theirs, is given.
+
+        Returns:
+            [n, channels, height, width] float32, channels last in memory.
+        """
+        if scaling is None:
+            images = self.center(images)
+            scaling = self.scaling(images)
+        slope, offset = scaling
+        flat = torch.addcmul(offset, images.flatten(1).to(torch.float32), slope)
+        return flat.view(images.shape).permute(0, 3, 1, 2)
+
+    def to_json(self) -> dict[str, Any]:
+        """What a model file says of it."""
+        return {"scale": PEAK} | asdict(self) | {"mean": [*self.mean], "deviation": [*self.deviation]}
+
+    @classmethod
+    def from_json(cls, facts: Any) -> Preprocessing:
+        """The same again.
+
+        Raises:
+            GencliError: nothing that this version knows.
+        """
+        try:
+            moments = tuple(map(float, facts["mean"])), tuple(map(float, facts["deviation"]))
+            known = cls(facts["whiten"], facts["crop"], *moments)
+            whole = known.crop is None or isinstance(known.crop, int)
+            if facts != known.to_json() or known.whiten not in get_args(Whiten) or not whole:
+                raise ValueError
+        except (KeyError, TypeError, ValueError):
+            raise GencliError("its preprocessing is unknown here", "use the gencli that wrote it") from None
+        return known
 
 
-def whitening(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Slope and offset [n, 1] float32, computed in float64, with which `network_input` is x · slope + offset."""
-    parts = [_whitening(part) for part in images.flatten(1).split(_CHUNK)]
-    slopes, offsets = zip(*parts, strict=True)
-    return torch.cat(slopes), torch.cat(offsets)
+network_input = Preprocessing()
 
 
-def _whitening(flat: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    values = flat.to(torch.float64).div_(PREPROCESSING["scale"])
+def require_target(columns: Collection[str], title: str) -> None:
+    """Refuses a table without the images that an image-to-image network's output is compared with."""
+    if "target" not in columns:
+        raise GencliError(
+            f"{title}: no column target, which image-to-image networks are compared with",
+            "make one: gencli corrupt gaussian-noise --sigma 25 --on both, or --clean-target",
+        )
+
+
+def target_input(targets: torch.Tensor) -> torch.Tensor:
+    """Target images [n, height, width, channels] as outputs are compared with them: value/255, channels first, float32."""
+    return targets.to(torch.float32).div(PEAK).permute(0, 3, 1, 2)
+
+
+def _whitening(flat: torch.Tensor) -> Scaling:
+    values = flat.to(torch.float64).div_(PEAK)
     mean = values.mean(1, keepdim=True)
     deviation = values.sub_(mean).square_().mean(1, keepdim=True).sqrt_()  # ten times as fast as var_mean
     slope = deviation.clamp_(min=flat.shape[1] ** -0.5).reciprocal_()
-    return (slope / PREPROCESSING["scale"]).float(), (-mean * slope).float()
-
-
-def _apply(images: torch.Tensor, slope: torch.Tensor, offset: torch.Tensor) -> torch.Tensor:
-    flat = torch.addcmul(offset, images.flatten(1).to(torch.float32), slope)
-    return flat.view(images.shape).permute(0, 3, 1, 2)
+    return (slope / PEAK).float(), (-mean * slope).float()

@@ -4,28 +4,37 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-import torch
 from torch import nn
 
-
-class Pixels(nn.Module):
-    """Images [n, channels, height, width] as rows [n, height·width·channels] in the image table's order.
-
-    No copy where the images lie channels last, as preprocessing leaves them.
-    """
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return images.permute(0, 2, 3, 1).flatten(1)
+from gencli.models.base import Family, Shape
+from gencli.models.layers import Pixels, hidden
 
 
-def mlp(depth: int, width: int, shape: tuple[int, int, int], classes: int) -> nn.Module:
+def mlp(
+    depth: int, width: int, shape: Shape, classes: int, batch_norm: bool = False, dropout: float = 0.0
+) -> nn.Module:
     """Linear and ReLU `depth` times at `width` units, then Linear to the classes; biases everywhere.
 
-    Args:
-        shape: height, width, channels of the images; they come as [n, channels, height, width].
+    Batch norm comes before ReLU and takes the place of the bias; dropout comes after ReLU. The paper names no
+    initialization: it is torch's own.
 
     Zhang et al. 2017, arXiv:1611.03530, section 3 (1×512 and 3×512).
     """
     sizes = [shape[0] * shape[1] * shape[2]] + [width] * depth
-    hidden = [layer for pair in pairwise(sizes) for layer in (nn.Linear(*pair), nn.ReLU())]
-    return nn.Sequential(Pixels(), *hidden, nn.Linear(sizes[-1], classes))
+    layers = [
+        layer
+        for before, after in pairwise(sizes)
+        for layer in hidden(nn.Linear(before, after, not batch_norm), after, batch_norm, dropout)
+    ]
+    return nn.Sequential(Pixels(), *layers, nn.Linear(sizes[-1], classes))
+
+
+MLP = Family(
+    example="mlp-KxW",
+    pattern=r"mlp-([1-9]\d{0,3})x([1-9]\d{0,6})",
+    purpose="K hidden layers of W units, ReLU",
+    source="Zhang et al. 2017, arXiv:1611.03530",
+    build=mlp,
+    options=frozenset({"batch_norm", "dropout"}),
+    samples=("mlp-1x512", "mlp-3x512"),
+)

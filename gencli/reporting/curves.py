@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 # Okabe and Ito 2008: told apart with every kind of colour vision
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_DEFAULT = "train_accuracy", "test_accuracy", "train_psnr", "test_psnr"
 _STYLES = ("-", "--", ":", "-.")
 _MARKERS = "ox+*#@%=vs"
 
@@ -32,13 +33,13 @@ class Panel:
 
 
 def panels(histories: Sequence[Document], metrics: Sequence[str] | None) -> list[Panel]:
-    """One panel a metric; by default train accuracy, and test accuracy where a history has it.
+    """One panel a metric; by default train and test accuracy, or PSNR, where a history has them.
 
     Raises:
         GencliError: no history has a metric that was asked for.
     """
     known = list(dict.fromkeys(name for history in histories for name in history.rows.column_names[1:]))
-    wanted = metrics or ["train_accuracy", "test_accuracy"]
+    wanted = metrics or [name for name in _DEFAULT if name in known]
     for metric in wanted:
         if metric not in known:
             raise GencliError(f"--metric: no history has {metric!r}", nearest(metric, known))

@@ -16,8 +16,8 @@ from gencli.stream import Input
 
 Kind = Literal["history", "result", "benchmark"]
 KINDS: dict[Kind, tuple[str, ...]] = {  # by their columns
-    "history": ("epoch", "train_loss", "train_accuracy"),
-    "result": ("label", "name", "n", "accuracy", "loss"),
+    "history": ("epoch", "train_loss", "learning_rate"),
+    "result": ("label", "name", "n", "loss"),
     "benchmark": ("item", "ours", "peer", "unit", "ratio", "bar", "met"),
 }
 

@@ -12,18 +12,18 @@ from gencli.provenance import Step
 from gencli.reporting.documents import Document, corruptions, data_name
 
 _NAMED = {"arch", "epochs", "device", "threads"}  # shown otherwise, or not a setting to compare
-_KINDS = {name: pa.float64() for name in ("train_accuracy", "test_accuracy")} | {
-    name: pa.int64() for name in ("epochs", "epochs_to_fit")
-}
+_SCORES = ("train_accuracy", "validation_accuracy", "test_accuracy", "train_psnr", "validation_psnr", "test_psnr")
+_KINDS = {name: pa.float64() for name in _SCORES} | {name: pa.int64() for name in ("epochs", "epochs_to_fit")}
 
 
 def runs_table(documents: Sequence[Document], fitted_at: float) -> pa.Table:
     """One row a run and data set it was tested on.
 
     Columns: network, data (its split where that is not train), corruption, each training setting in which the runs
-    differ, train_accuracy, test_accuracy, epochs, epochs_to_fit (the first with a train accuracy of at least
-    `fitted_at`; null where none has), and `tested_on` where that differs. Accuracies come from a run's history, after
-    its last epoch, and from results: on the table it was trained on, or on another.
+    differ, train_accuracy, validation_accuracy where rows were held out, test_accuracy, the same with psnr where there
+    are image-to-image networks, epochs, epochs_to_fit (the first with a train accuracy of at least `fitted_at`; null
+    where none has), and `tested_on` where that differs. Scores come from a run's history, of the epoch whose model it
+    kept, and from results: on the table it was trained on, or on another.
     """
     runs: dict[str, list[Document]] = defaultdict(list)
     for document in documents:
@@ -31,10 +31,15 @@ def runs_table(documents: Sequence[Document], fitted_at: float) -> pa.Table:
     facts = describe([group[0] for group in runs.values()])
     figures = [_figures(group, fitted_at) for group in runs.values()]
     rows = [fact | figure for fact, several in zip(facts, figures, strict=True) for figure in several]
-    columns = {name: pa.array([row[name] for row in rows], _KINDS.get(name)) for name in rows[0]}
-    if len({row["tested_on"] for row in rows if row["tested_on"]}) < 2:
-        del columns["tested_on"]
-    return pa.table(columns)
+    several = len({row["tested_on"] for row in rows if row["tested_on"]}) > 1
+    always = () if any("test_psnr" in row for row in rows) else ("train_accuracy", "test_accuracy")
+    names = [
+        *facts[0],
+        *(name for name in _SCORES if any(row.get(name) is not None for row in rows) or name in always),
+        *("epochs", "epochs_to_fit"),
+        *(["tested_on"] if several else []),
+    ]
+    return pa.table({name: pa.array([row.get(name) for row in rows], _KINDS.get(name)) for name in names})
 
 
 def describe(documents: Sequence[Document]) -> list[dict[str, Any]]:
@@ -80,31 +85,33 @@ def chains(chains: list[list[Step]]) -> list[str]:
 
 def _figures(group: list[Document], fitted_at: float) -> list[dict[str, Any]]:
     """The figures of one run's documents, a dictionary a data set it was tested on."""
-    train = fitted = epochs = None
-    tests: dict[str, float | None] = {}
+    shared: dict[str, Any] = dict.fromkeys(("epochs", "epochs_to_fit"))
+    tests: dict[str, tuple[str, float]] = {}
     for document in group:
         columns = document.rows.to_pydict()
+        score = "psnr" if {"psnr", "train_psnr"} & columns.keys() else "accuracy"
         if document.kind == "history":
-            reached = [e for e, a in zip(columns["epoch"], columns["train_accuracy"], strict=True) if a >= fitted_at]
-            train, epochs, fitted = columns["train_accuracy"][-1], columns["epoch"][-1], min(reached, default=None)
-            last = columns.get("test_accuracy", [None])[-1]
-            if last is not None:
-                tested = next((e for e in (document.made or {}).get("inputs", []) if e["role"] == "eval-data"), None)
-                tests[data_name(tested)] = last
+            row = _kept_epoch(document, columns.get(f"validation_{score}"))
+            shared["epochs"] = columns["epoch"][-1]
+            for part in ("train", "validation"):
+                shared[f"{part}_{score}"] = columns.get(f"{part}_{score}", [None])[row]
+            if score == "accuracy":
+                accuracies = zip(columns["epoch"], columns["train_accuracy"], strict=True)
+                shared["epochs_to_fit"] = min((e for e, a in accuracies if a >= fitted_at), default=None)
+            tested = next((e for e in (document.made or {}).get("inputs", []) if e["role"] == "eval-data"), None)
+            if columns.get(f"test_{score}", [None])[row] is not None:
+                tests[data_name(tested)] = f"test_{score}", columns[f"test_{score}"][row]
         else:
-            overall = columns["accuracy"][-1]
+            overall = columns[score][-1]
             entry, trained_on = document.data, _trained_on(document.training)
             if entry and trained_on and entry["sha256"] == trained_on["sha256"]:
-                train = overall
+                shared[f"train_{score}"] = overall
             else:
-                tests[data_name(entry)] = overall
-    return [
-        {
-            "train_accuracy": train,
-            "test_accuracy": accuracy,
-            "epochs": epochs,
-            "epochs_to_fit": fitted,
-            "tested_on": name,
-        }
-        for name, accuracy in (tests or {"": None}).items()
-    ]
+                tests[data_name(entry)] = f"test_{score}", overall
+    return [shared | {column: score, "tested_on": name} for name, (column, score) in (tests or {"": ("", 0.0)}).items()]
+
+
+def _kept_epoch(document: Document, validation: list[float] | None) -> int:
+    """The place of the epoch whose model was kept: the last, or with early stopping the best of the validation."""
+    stopped = document.training is not None and document.training["arguments"].get("early_stop") is not None
+    return validation.index(max(validation)) if stopped and validation else -1

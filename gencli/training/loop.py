@@ -1,22 +1,31 @@
-"""The training loop: the data set as tensors, no loader, the whole loop on one screen."""
+"""The training loop: the data set as tensors, no loader, the whole loop on one screen.
+
+What is drawn at a step is a function of the seed and the step alone, so that a run can go on anywhere.
+"""
 
 from __future__ import annotations
 
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from contextlib import nullcontext
+from dataclasses import dataclass, fields
 
 import pyarrow as pa
 import torch
 from torch import nn
-from torch.nn import functional
+from torch.nn.modules.dropout import _DropoutNd
 
 from gencli.errors import GencliError
 from gencli.evaluation.classes import fractions
-from gencli.evaluation.predictions import predict
+from gencli.evaluation.predictions import Objective, Predictions, predict
+from gencli.losses import Loss
+from gencli.models import Model
 from gencli.models.inputs import Rows
 from gencli.randomness import derive
+from gencli.training import optimizers, schedules
+from gencli.training.averaging import Average
+from gencli.training.batches import Batches
 from gencli.training.settings import Settings
 
 
@@ -25,16 +34,18 @@ class Epoch:
     """One row of a training history.
 
     `train_*` and the three after the learning rate are means over the epoch's own steps, each row as it was visited;
-    on the last row, and on all with `measure_train`, they are measured after the epoch in evaluation mode.
+    on the last row, and on all with `measure_train`, they are measured after the epoch in evaluation mode. A score is
+    the fraction predicted right, of image-to-image networks the PSNR in dB.
 
     Attributes:
         epoch: from 1.
         step: optimizer steps so far.
         seconds: that the epoch took in all.
         images_per_second: of the training pass alone.
-        train_loss, train_accuracy: mean cross-entropy in nats; fraction right.
-        test_loss, test_accuracy: of the evaluation data after the epoch; None without it.
-        learning_rate: of the epoch.
+        train_loss, train_score: the loss is without weight decay.
+        test_loss, test_score: of the evaluation data after the epoch; None without it.
+        learning_rate: of the epoch's last step.
+        validation_loss, validation_score: of the rows held out; None without them.
         clean_accuracy: of the rows whose label was left as it was, the fraction predicted right.
         memorized, recovered: of the corrupted rows, the fractions predicted as labelled, and as they truly are.
     """
@@ -44,105 +55,194 @@ class Epoch:
     seconds: float
     images_per_second: float
     train_loss: float
-    train_accuracy: float
-    test_loss: float | None
-    test_accuracy: float | None
-    learning_rate: float
+    train_score: float
+    test_loss: float | None = None
+    test_score: float | None = None
+    learning_rate: float = 0.0
+    validation_loss: float | None = None
+    validation_score: float | None = None
     clean_accuracy: float | None = None
     memorized: float | None = None
     recovered: float | None = None
 
 
-def history_table(history: list[Epoch], corrupted: bool) -> pa.Table:
-    """The history, one row an epoch; the last three columns on corrupted data only."""
-    names = [field.name for field in fields(Epoch)]
-    kinds = [pa.int64() if name in ("epoch", "step") else pa.float64() for name in names]
-    kept = [(name, kind) for name, kind in zip(names, kinds, strict=True)][: None if corrupted else -3]
-    return pa.Table.from_pylist([asdict(epoch) for epoch in history], pa.schema(kept))
+def history_table(history: list[Epoch], score: str, corrupted: bool) -> pa.Table:
+    """The history, one row an epoch; `score` names the scores: accuracy or psnr.
 
-
-def initialize(settings: Settings, build: Callable[[], nn.Module]) -> nn.Module:
-    """Builds a network from the seed's own stream for initialization."""
-    with torch.random.fork_rng():
-        torch.manual_seed(derive(settings.seed, "initialization"))
-        return build()
-
-
-def fit(
-    network: nn.Module,
-    rows: Rows,
-    settings: Settings,
-    test: Rows | None = None,
-    progress: Callable[[int, Epoch | None], None] = lambda step, epoch: None,
-) -> list[Epoch]:
-    """Fits a network to rows on the same device, by minibatch gradient descent on the mean cross-entropy.
-
-    Args:
-        network: changed in place; left in evaluation mode.
-        progress: called after every step with the steps done, and after every epoch with its row as well.
-
-    Raises:
-        GencliError: the loss is no longer finite.
+    The validation's columns are there where rows were held out, the last three on corrupted data.
     """
-    optimizer = torch.optim.SGD(
-        network.parameters(), settings.lr, settings.momentum, weight_decay=settings.weight_decay, fused=True
-    )
-    order = torch.Generator().manual_seed(derive(settings.seed, "order"))
-    predicted = torch.empty_like(rows.labels)
-    history: list[Epoch] = []
-    step = 0
-    for number in range(1, settings.epochs + 1):
-        start = time.perf_counter()
-        rate = settings.lr * settings.lr_decay ** (number - 1)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        network.train()
-        total_loss = torch.zeros((), device=rows.labels.device)
-        shuffled = torch.randperm(len(rows), generator=order).to(rows.labels.device)
-        for index in shuffled.split(settings.batch_size):
-            logits = network(rows.network_input(index))
-            loss = functional.cross_entropy(logits, rows.labels[index])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            total_loss += loss.detach() * len(index)
-            predicted[index] = logits.detach().argmax(1)
-            step += 1
-            progress(step, None)
-        train_loss = total_loss.item() / len(rows)
-        passed = time.perf_counter() - start
-        _require_finite(train_loss, number, step, history)
-        network.eval()
-        last = number == settings.epochs
-        if last or settings.measure_train or settings.until_train_accuracy is not None:
-            measured = predict(network, rows)
-            train_loss, predicted = measured.mean_loss, measured.predicted
-            _require_finite(train_loss, number, step, history)
-        accuracy, clean, memorized, recovered = fractions(predicted, rows.labels, rows.labels_true)
-        tested = predict(network, test) if test is not None else None
-        history.append(
-            Epoch(
-                epoch=number,
-                step=step,
-                seconds=time.perf_counter() - start,
-                images_per_second=len(rows) / passed,
-                train_loss=train_loss,
-                train_accuracy=accuracy,
-                test_loss=tested.mean_loss if tested else None,
-                test_accuracy=fractions(tested.predicted, test.labels, None)[0] if tested and test else None,
-                learning_rate=rate,
-                clean_accuracy=clean,
-                memorized=memorized,
-                recovered=recovered,
-            )
+    columns = {field.name: [getattr(epoch, field.name) for epoch in history] for field in fields(Epoch)}
+    if history[0].validation_loss is None:
+        del columns["validation_loss"], columns["validation_score"]
+    if not corrupted:
+        del columns["clean_accuracy"], columns["memorized"], columns["recovered"]
+    kinds = {"epoch": pa.int64(), "step": pa.int64()}
+    names = [name.replace("score", score) for name in columns]
+    arrays = [pa.array(values, kinds.get(name, pa.float64())) for name, values in columns.items()]
+    return pa.table(arrays, names)
+
+
+class Training:
+    """Fits a model to rows on its device by minibatch gradient descent on the mean loss.
+
+    Attributes:
+        model: changed in place.
+        history: a row an epoch so far.
+        total_steps: that the settings allow.
+        best: the epoch with the best validation score, the first of equals; None without validation rows.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        rows: Rows,
+        settings: Settings,
+        loss: Loss,
+        validation: Rows | None = None,
+        test: Rows | None = None,
+    ) -> None:
+        self.model, self._rows, self._settings, self._loss = model, rows, settings, loss
+        self._validation, self._test = validation, test
+        self._batches = Batches(rows, model, settings)
+        self._optimizer = optimizers.build(
+            settings.optimizer,
+            model.network,
+            settings.learning_rate,
+            settings.momentum,
+            settings.nesterov,
+            settings.weight_decay,
+            settings.no_decay.split(",") if settings.no_decay else (),
+            exempt=_head_bias(model) if loss.head == "sigmoid" else (),
         )
-        progress(step, history[-1])
-        if settings.until_train_accuracy is not None and accuracy >= settings.until_train_accuracy:
-            break
-    return history
+        self._schedule = schedules.parse(settings.schedule, settings.warmup)
+        self._average = None if settings.ema is None else Average(model.network, settings.ema)
+        self._drops = any(isinstance(module, _DropoutNd) for module in model.network.modules())
+        counts = loss.counts(rows.labels.cpu(), len(model.classes))
+        self._counts = None if counts is None else counts.to(rows.labels.device)
+        self._steps_per_epoch = -(-len(rows) // settings.batch_size)
+        steps = settings.epochs * self._steps_per_epoch
+        self.total_steps = min(steps, settings.max_steps or steps)
+        self.step = 0
+        self.history: list[Epoch] = []
+        self.best: Epoch | None = None
+        self._kept: dict[str, torch.Tensor] = {}
+
+    def run(self, progress: Callable[[int, Epoch | None], None] = lambda step, epoch: None) -> None:
+        """Trains to the end; leaves the model in evaluation mode.
+
+        Args:
+            progress: called after every step with the steps done, and after every epoch with its row as well.
+
+        Raises:
+            GencliError: the loss is no longer finite.
+        """
+        self._until = time.perf_counter() + 60 * (self._settings.max_time or math.inf)
+        last = False
+        with torch.random.fork_rng(enabled=self._drops):
+            while not last:
+                last = self._epoch(progress)
+                progress(self.step, self.history[-1])
+        if self._kept:
+            self.model.network.load_state_dict(self._kept)
+
+    def _epoch(self, progress: Callable[[int, Epoch | None], None]) -> bool:
+        """Trains and measures one epoch; whether it is the last."""
+        start, number, settings = time.perf_counter(), len(self.history) + 1, self._settings
+        objective = self._loss.at(self._counts, number)
+        order = self._batches.order(number)
+        self.model.network.train()
+        parts = []
+        for index in order.split(settings.batch_size):
+            parts.append(self._step(index, objective))
+            progress(self.step, None)
+            if self._halted():
+                break
+        train = Predictions.join(parts)
+        self._require_finite(train.losses)
+        visited = order[: len(train.losses)]
+        passed = time.perf_counter() - start
+        self.model.network.eval()
+        row = Epoch(number, self.step, 0.0, len(visited) / passed, 0.0, 0.0, learning_rate=self._rate)
+        with nullcontext() if self._average is None else self._average.swap():
+            for name, rows in (("validation", self._validation), ("test", self._test)):
+                if rows is not None:
+                    measured = predict(self.model, rows, objective, settings.precision)
+                    setattr(row, f"{name}_loss", measured.mean_loss)
+                    setattr(row, f"{name}_score", measured.score)
+            better = self._is_best(row)
+            last = self._halted() or self._is_patience_over(row)
+            if last or settings.measure_train or settings.until_train_accuracy is not None:
+                train = predict(self.model, self._rows, objective, settings.precision)
+                self._require_finite(train.losses, after=True)
+                visited = slice(None)
+            self._fill(row, train, visited)
+            last = last or row.train_score >= (settings.until_train_accuracy or math.inf)
+            if better if settings.early_stop is not None else last and self._average is not None:
+                self._kept = {name: value.clone() for name, value in self.model.network.state_dict().items()}
+        row.seconds = time.perf_counter() - start
+        self.history.append(row)
+        return last
+
+    def _step(self, index: torch.Tensor, objective: Objective) -> Predictions:
+        settings, network = self._settings, self.model.network
+        factor = self._schedule.factor(self.step, self._steps_per_epoch, self.total_steps)
+        self._rate = settings.learning_rate * factor
+        for group in self._optimizer.param_groups:
+            group["lr"] = group["base_lr"] * factor
+        images, wanted = self._batches.at(index, self.step)
+        if self._drops:
+            torch.manual_seed(derive(settings.seed, "dropout", self.step))
+        with torch.autocast(images.device.type, torch.bfloat16, settings.precision == "bf16"):
+            outputs = network(images)
+        outputs = outputs.float()
+        losses = objective(outputs, wanted)
+        self._optimizer.zero_grad()
+        losses.mean().backward()
+        if settings.grad_clip is not None:
+            nn.utils.clip_grad_norm_(network.parameters(), settings.grad_clip)
+        self._optimizer.step()
+        if self._average is not None:
+            self._average.update()
+        self.step += 1
+        return Predictions.of(outputs.detach(), wanted, losses.detach())
+
+    def _halted(self) -> bool:
+        return self.step == self.total_steps or time.perf_counter() >= self._until
+
+    def _is_best(self, row: Epoch) -> bool:
+        best = self.best and self.best.validation_score
+        if row.validation_score is None or (best is not None and row.validation_score <= best):
+            return False
+        self.best = row
+        return True
+
+    def _is_patience_over(self, row: Epoch) -> bool:
+        patience = self._settings.early_stop
+        return patience is not None and self.best is not None and row.epoch - self.best.epoch >= patience
+
+    def _fill(self, row: Epoch, train: Predictions, visited: torch.Tensor | slice) -> None:
+        row.train_loss, row.train_score = train.mean_loss, train.score
+        if train.predicted is not None:
+            true = self._rows.labels_true
+            labels, true = self._rows.labels[visited], None if true is None else true[visited]
+            _, row.clean_accuracy, row.memorized, row.recovered = fractions(train.predicted, labels, true)
+
+    def _require_finite(self, losses: torch.Tensor, after: bool = False) -> None:
+        """Of an epoch's steps, or of the rows `after` its last step."""
+        wrong = (~losses.isfinite()).nonzero()
+        if not len(wrong):
+            return
+        size, first, number = self._settings.batch_size, int(wrong[0]), len(self.history) + 1
+        step = self.step if after else (number - 1) * self._steps_per_epoch + first // size + 1
+        finite = losses[: first - first % size].split(size)[-1] if not after and first >= size else None
+        last = "" if finite is None else f"; that of the step before was {finite.mean().item():.4g}"
+        raise GencliError(
+            f"the loss became {losses[first].item()} {'after' if after else 'at'} step {step}, in epoch {number}{last}",
+            "lower --lr, or clip with --grad-clip",
+        )
 
 
-def _require_finite(loss: float, epoch: int, step: int, history: list[Epoch]) -> None:
-    if not math.isfinite(loss):
-        last = f"; epoch {epoch - 1} had {history[-1].train_loss:.4g}" if history else ""
-        raise GencliError(f"the loss became {loss} in epoch {epoch}, by step {step}{last}", "lower --lr")
+def _head_bias(model: Model) -> list[nn.Parameter]:
+    """The last layer's bias, which a sigmoid loss leaves out of the weight decay (Cui et al. 2019)."""
+    layers = [module for module in model.network.modules() if isinstance(module, nn.Linear)]
+    return [layers[-1].bias] if layers and layers[-1].bias is not None else []

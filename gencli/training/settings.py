@@ -2,30 +2,56 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, Literal
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, ClassVar, Literal
 
 import typer
 
+from gencli.errors import GencliError
+from gencli.losses import LossSettings
+from gencli.training import presets
+
+Precision = Literal["float32", "bf16"]
+
+_LEARNING_RATES = {"sgd": 0.05, "adamw": 0.001, "muon": 0.001}
+
 
 @dataclass(frozen=True)
-class Settings:
-    """A training run's settings; the defaults are no paper's."""
+class RunSettings:
+    """How long, from which random numbers, and where."""
 
-    arch: Annotated[str, typer.Option(metavar="NAME", help="Network: mlp-KxW is K hidden layers of W units.")]
+    heading: ClassVar[str] = "Run"
+
+    preset: Annotated[
+        Literal["zhang2017", "cui2019", "course"] | None,
+        typer.Option(help="The settings of a paper; options that are given go before.", show_default=False),
+    ] = None
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the data, at the most.")] = 30
     batch_size: Annotated[int, typer.Option(min=1, help="Images a step.")] = 128
-    lr: Annotated[float, typer.Option(min=0, help="Learning rate of the first epoch.")] = 0.05
-    lr_decay: Annotated[float, typer.Option(min=0, help="Factor on the learning rate after every epoch.")] = 1.0
-    momentum: Annotated[float, typer.Option(min=0, max=1, help="Momentum of stochastic gradient descent.")] = 0.9
-    weight_decay: Annotated[float, typer.Option(min=0, help="Coefficient of the L2 penalty on all parameters.")] = 0.0
+    max_steps: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Stop after so many steps; schedules end there.")
+    ] = None
+    max_time: Annotated[
+        float | None,
+        typer.Option(min=0, metavar="MINUTES", help="Stop after so long; how far it gets is not reproducible."),
+    ] = None
     until_train_accuracy: Annotated[
         float | None,
         typer.Option(
-            min=0,
-            max=1,
-            metavar="A",
-            help="Stop once so much of the training rows is fitted; implies --measure-train.",
+            min=0, max=1, metavar="A", help="Stop once so much of the training rows is fitted; implies --measure-train."
+        ),
+    ] = None
+    validation_fraction: Annotated[
+        float,
+        typer.Option(min=0, max=0.9, metavar="F", help="Of each class's rows, held out and measured every epoch."),
+    ] = 0.0
+    early_stop: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="EPOCHS",
+            help="Stop when so many brought no better validation accuracy; keep the best model.",
         ),
     ] = None
     measure_train: Annotated[
@@ -35,6 +61,135 @@ class Settings:
         ),
     ] = False
     seed: Annotated[
-        int, typer.Option(min=0, help="Initialization and order are functions of it, by separate streams.")
+        int, typer.Option(min=0, help="Initialization, order, augmentation and dropout are separate functions of it.")
     ] = 0
+    precision: Annotated[
+        Precision, typer.Option(help="Of the network's arithmetic; bf16 keeps the parameters in float32.")
+    ] = "float32"
     device: Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where to compute.")] = "auto"
+
+
+@dataclass(frozen=True)
+class OptimizerSettings:
+    """How the parameters follow the gradient."""
+
+    heading: ClassVar[str] = "Optimization"
+
+    optimizer: Annotated[Literal["sgd", "adamw", "muon"], typer.Option(help="Muon is for matrices and kernels.")] = (
+        "sgd"
+    )
+    lr: Annotated[
+        float | None,
+        typer.Option(min=0, help="Learning rate. Default: 0.05; adamw and muon 0.001.", show_default=False),
+    ] = None
+    schedule: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Of the learning rate: constant, exp:F (times F an epoch), step:E1,E2:F (times F after these epochs), "
+            "cosine (to 0) or one-cycle.",
+        ),
+    ] = "constant"
+    warmup: Annotated[
+        float, typer.Option(min=0, metavar="EPOCHS", help="Times a linear rise from 0 over so many epochs.")
+    ] = 0.0
+    momentum: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Default: 0.9; muon 0.95.", show_default=False)
+    ] = None
+    nesterov: Annotated[
+        bool | None, typer.Option("--nesterov/--no-nesterov", help="Nesterov's momentum.", show_default=False)
+    ] = None
+    weight_decay: Annotated[
+        float, typer.Option(min=0, help="An L2 penalty's coefficient for sgd; decoupled for adamw and muon.")
+    ] = 0.0
+    no_decay: Annotated[
+        str | None, typer.Option(metavar="norm,bias", help="Parameters without weight decay.", show_default=False)
+    ] = None
+    grad_clip: Annotated[
+        float | None, typer.Option(min=0, metavar="NORM", help="Scale longer gradients down to this norm.")
+    ] = None
+    ema: Annotated[
+        float | None,
+        typer.Option(metavar="DECAY", help="Evaluate and keep a moving average of the parameters."),
+    ] = None
+
+
+@dataclass(frozen=True)
+class ImageSettings:
+    """What is done to the images, and how often each is seen."""
+
+    heading: ClassVar[str] = "Images"
+
+    crop: Annotated[int | None, typer.Option(min=1, metavar="S", help="Cut out the central S x S pixels.")] = None
+    whiten: Annotated[
+        Literal["image", "dataset", "none"] | None,
+        typer.Option(
+            help="By the image's own mean and deviation, by the training images', or not. Default: image; of "
+            "image-to-image networks none.",
+            show_default=False,
+        ),
+    ] = None
+    augment: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME,...",
+            help="Change training images at random, in this order: crop[:PAD] (a window of --crop, or of the image with "
+            "4 pixels around it), flip, translate:N, cutout[:SIDE], rotate:DEGREES, color[:S].",
+            show_default=False,
+        ),
+    ] = None
+    resample: Annotated[
+        Literal["balanced", "sqrt"] | None,
+        typer.Option(help="Draw rows with replacement: classes equally often, or by the root of their size."),
+    ] = None
+
+
+@dataclass(frozen=True)
+class NetworkSettings:
+    """Which network."""
+
+    heading: ClassVar[str] = "Network"
+
+    arch: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="See --list-archs; or torchvision:NAME, or package.module:factory.", show_default=False
+        ),
+    ] = ""
+    batch_norm: Annotated[
+        bool | None,
+        typer.Option("--batch-norm/--no-batch-norm", help="Default: the network's own.", show_default=False),
+    ] = None
+    dropout: Annotated[
+        float | None, typer.Option(min=0, metavar="P", help="Default: the network's own.", show_default=False)
+    ] = None
+
+
+# fields of later bases come first
+@dataclass(frozen=True)
+class Settings(RunSettings, OptimizerSettings, LossSettings, ImageSettings, NetworkSettings):
+    """A training run's settings; the defaults are no paper's."""
+
+    def resolved(self, given: Collection[str] = ()) -> Settings:
+        """The same with the preset's settings in place of those not `given`, and what defaults depend on filled in.
+
+        Raises:
+            GencliError: no network, or settings that do nothing beside each other.
+        """
+        chosen: dict[str, Any] = presets.settings(self.preset, self.arch) if self.preset else {}
+        settings = replace(self, **{name: value for name, value in chosen.items() if name not in given})
+        if not settings.arch:
+            raise GencliError("--arch: no network is named", "--list-archs shows them, mlp-1x512 is one")
+        if settings.early_stop is not None and not settings.validation_fraction:
+            raise GencliError("--early-stop: there are no validation rows", "hold some out with --validation-fraction")
+        if (settings.deferred_reweighting or 0) >= settings.epochs:
+            raise GencliError(
+                f"--deferred-reweighting: no epoch follows epoch {settings.deferred_reweighting} of {settings.epochs}",
+                "give an earlier one, or more --epochs",
+            )
+        return replace(settings, lr=settings.learning_rate)
+
+    @property
+    def learning_rate(self) -> float:
+        """`lr`, or the optimizer's own."""
+        return _LEARNING_RATES[self.optimizer] if self.lr is None else self.lr

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from gencli.evaluation.classes import fractions, per_class
+from gencli.evaluation.predictions import Evaluated
 
 CLASSES = ("a", "b", "c", "never")
 ROWS = st.lists(
@@ -42,10 +43,20 @@ def columns(rows: list[Row]) -> tuple[NDArray[Any], ...]:
     return np.array(said), np.array(losses, np.float64), np.array(labels), np.array(true)
 
 
+def evaluated(
+    predicted: NDArray[Any],
+    losses: NDArray[Any],
+    labels: NDArray[Any],
+    true: NDArray[Any] | None,
+    groups: list[str] | None = None,
+) -> Evaluated:
+    return Evaluated(np.arange(len(labels)), labels, true, losses, predicted, None, None, groups)
+
+
 @given(ROWS)
 def test_the_table_is_what_counting_gives(rows: list[Row]) -> None:
     said, losses, labels, true = columns(rows)
-    table = per_class(said, losses, labels, true, CLASSES)
+    table = per_class(evaluated(said, losses, labels, true), CLASSES)
     expected = [by_hand([row for row in rows if row[0] == label], label, name) for label, name in enumerate(CLASSES)]
     expected.append(by_hand(rows, None, "all"))
     for mine, theirs in zip(table.to_pylist(), expected, strict=True):
@@ -58,7 +69,8 @@ def test_the_table_is_what_counting_gives(rows: list[Row]) -> None:
 @given(ROWS)
 def test_clean_data_has_no_columns_of_corruption(rows: list[Row]) -> None:
     said, losses, labels, true = columns(rows)
-    whole, clean = per_class(said, losses, labels, true, CLASSES), per_class(said, losses, labels, None, CLASSES)
+    whole = per_class(evaluated(said, losses, labels, true), CLASSES)
+    clean = per_class(evaluated(said, losses, labels, None), CLASSES)
     assert clean.column_names == ["label", "name", "n", "accuracy", "loss"]
     assert clean.equals(whole.select(clean.column_names))
 
@@ -77,7 +89,7 @@ def test_rows_go_by_groups_where_they_are_given(groups: list[str], seed: int) ->
     random = np.random.default_rng(seed)
     predicted, labels = random.integers(0, 4, (2, len(groups)))
     losses = random.random(len(groups))
-    result = per_class(predicted, losses, labels, None, ("a", "b", "c", "d"), groups).to_pydict()
+    result = per_class(evaluated(predicted, losses, labels, None, groups), ("a", "b", "c", "d")).to_pydict()
     names = list(dict.fromkeys(groups))
     assert result["name"] == [*names, "all"]
     assert result["label"] == [*range(len(names)), None]
@@ -86,3 +98,11 @@ def test_rows_go_by_groups_where_they_are_given(groups: list[str], seed: int) ->
         assert n == sum(rows)
         assert accuracy == pytest.approx((predicted == labels)[rows].mean())
         assert loss == pytest.approx(losses[rows].mean())
+
+
+def test_images_are_measured_by_their_psnr() -> None:
+    labels, psnr = np.array([0, 0, 2]), np.array([20.0, 30.0, 41.0])
+    result = Evaluated(np.arange(3), labels, labels, psnr / 1000, None, psnr, None, None)
+    table = per_class(result, ("a", "b", "c")).to_pydict()
+    assert list(table) == ["label", "name", "n", "psnr", "loss"]
+    assert table["psnr"] == [25, None, 41, pytest.approx(91 / 3)]

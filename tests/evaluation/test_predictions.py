@@ -4,12 +4,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from torch import nn
 
 from gencli import models
 from gencli.corruptions.labels import RandomLabels
 from gencli.evaluation.predictions import evaluate, predict
-from gencli.models.inputs import load, network_input
+from gencli.models import Model
+from gencli.models.inputs import load
 from gencli.tables import ImageTable
 from tests.helpers import image_table, save_corrupted
 
@@ -24,16 +24,18 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> ImageTable:
 
 
 @pytest.fixture(scope="module")
-def network() -> nn.Module:
+def network() -> Model:
     torch.manual_seed(0)
-    return models.build("mlp-1x8", (3, 2, 1), 3).eval()
+    return Model("mlp-1x8", (3, 2, 1), ("a", "b", "c"), models.build("mlp-1x8", (3, 2, 1), 3).eval())
 
 
-def test_predictions_follow_from_the_logits(table: ImageTable, network: nn.Module) -> None:
+def test_predictions_follow_from_the_logits(table: ImageTable, network: Model) -> None:
     rows = load(table)
     result = predict(network, rows)
-    logits = network(network_input(rows.images)).detach().double()
+    assert result.logits is not None
+    logits = network.network(network.preprocessing(rows.images)).detach().double()
     assert torch.allclose(result.logits.double(), logits, atol=1e-5)
+    assert result.predicted is not None
     assert torch.equal(result.predicted, result.logits.argmax(1))
     losses = logits.exp().sum(1).log() - logits[torch.arange(2300), rows.labels]
     assert torch.allclose(result.losses.double(), losses, atol=1e-5)
@@ -41,11 +43,14 @@ def test_predictions_follow_from_the_logits(table: ImageTable, network: nn.Modul
     assert not result.logits.requires_grad
 
 
-def test_streaming_a_table_predicts_the_same_as_all_rows_at_once(table: ImageTable, network: nn.Module) -> None:
+def test_streaming_a_table_predicts_the_same_as_all_rows_at_once(table: ImageTable, network: Model) -> None:
     heard: list[int] = []
     streamed = evaluate(network, table, CPU, True, heard.append)
     whole = predict(network, load(table))
     assert heard == [1000, 2000, 2300]
+    assert streamed.predicted is not None
+    assert whole.logits is not None
+    assert whole.predicted is not None
     assert np.array_equal(streamed.predicted, whole.predicted)
     np.testing.assert_allclose(streamed.losses, whole.losses, rtol=1e-5, atol=1e-6)
     assert streamed.losses.dtype == np.float64
@@ -56,7 +61,7 @@ def test_streaming_a_table_predicts_the_same_as_all_rows_at_once(table: ImageTab
         assert np.array_equal(column, table.column(name))
 
 
-def test_the_predictions_table_has_a_row_an_image(table: ImageTable, network: nn.Module) -> None:
+def test_the_predictions_table_has_a_row_an_image(table: ImageTable, network: Model) -> None:
     result = evaluate(network, table, CPU, True, lambda done: None)
     written = result.table()
     assert written.column_names == ["id", "label", "label_true", "prediction", "loss", "probabilities"]
@@ -69,12 +74,13 @@ def test_the_predictions_table_has_a_row_an_image(table: ImageTable, network: nn
     np.testing.assert_allclose(-np.log(chances), written["loss"], rtol=1e-4, atol=1e-5)
 
 
-def test_clean_labels_and_unasked_probabilities_have_no_column(network: nn.Module) -> None:
+def test_clean_labels_and_unasked_probabilities_have_no_column(network: Model) -> None:
     result = evaluate(network, image_table(20, (3, 2, 1)), CPU, False, lambda done: None)
     assert result.table().column_names == ["id", "label", "prediction", "loss"]
 
 
-def test_predicting_leaves_float_images_alone(network: nn.Module) -> None:
+def test_predicting_leaves_float_images_alone(network: Model) -> None:
     rows = load(image_table(20, (3, 2, 1), "float32"))
     first = predict(network, rows).logits
-    assert torch.equal(predict(network, rows).logits, first)
+    assert first is not None
+    assert torch.equal(predict(network, rows).logits, first)  # type: ignore[arg-type]

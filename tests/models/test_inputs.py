@@ -1,7 +1,9 @@
-"""Images as a network's input: whitened each by itself; a table as tensors."""
+"""Images as a network's input: cropped and whitened; a table as tensors."""
 
+import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,10 +14,12 @@ from hypothesis.extra import numpy as arrays
 
 from gencli.corruptions import Corrupted
 from gencli.corruptions.labels import RandomLabels
-from gencli.models.inputs import load, network_input
+from gencli.errors import GencliError
+from gencli.models.inputs import Preprocessing, load
 from gencli.tables import unpack
 from tests.helpers import image_table, images, read, save
 
+network_input = Preprocessing()
 SHAPES = st.tuples(st.integers(1, 4), st.integers(1, 6), st.integers(1, 6), st.integers(1, 4))
 PIXELS = arrays.arrays(np.uint8, SHAPES, elements=st.integers(0, 255))
 
@@ -67,11 +71,53 @@ def test_the_images_themselves_stay(dtype: torch.dtype) -> None:
     assert torch.equal(pixels, before)
 
 
-@given(st.lists(st.integers(0, 19)), st.sampled_from(["uint8", "float32"]))
-def test_rows_become_the_input_that_their_images_become(index: list[int], dtype: str) -> None:
-    rows = load(image_table(20, (5, 4, 3), dtype))
-    expected = network_input(rows.images)[index]
-    assert torch.equal(rows.network_input(torch.tensor(index, dtype=torch.int64)), expected)
+@given(PIXELS)
+def test_whitening_by_the_data_set_takes_out_its_moments(pixels: np.ndarray) -> None:
+    scaled = pixels.astype(np.float64) / 255
+    mean, std = scaled.mean((0, 1, 2)), scaled.std((0, 1, 2))
+    preprocessing = Preprocessing.of(torch.from_numpy(pixels), "dataset", None)
+    assert preprocessing.mean == pytest.approx(mean, abs=1e-12)
+    assert preprocessing.deviation == pytest.approx(std, abs=1e-7)
+    expected = (scaled - mean) / np.maximum(std, 1 / 255)
+    result = preprocessing(torch.from_numpy(pixels)).permute(0, 2, 3, 1)
+    np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_without_whitening_pixels_are_divided_by_255() -> None:
+    pixels = torch.from_numpy(images(image_table(20, (5, 4, 3))))
+    result = Preprocessing("none")(pixels).permute(0, 2, 3, 1)
+    np.testing.assert_allclose(result, pixels.double() / 255, rtol=1e-6)
+
+
+def test_a_crop_is_the_centre_and_what_is_outside_bears_on_nothing() -> None:
+    pixels = torch.from_numpy(images(image_table(20, (7, 6, 3))))
+    for whiten in ("image", "dataset", "none"):
+        preprocessing = Preprocessing.of(pixels, whiten, 4)
+        assert preprocessing.input_shape((7, 6, 3)) == (4, 4, 3)
+        inside = pixels[:, 1:5, 1:5]
+        expected = Preprocessing.of(inside, whiten, None)(inside)
+        assert torch.equal(preprocessing(pixels), expected)
+
+
+def test_a_crop_larger_than_the_image_is_refused() -> None:
+    with pytest.raises(GencliError, match="--crop: no 6×6 window in images of 5×9"):
+        Preprocessing(crop=6).input_shape((5, 9, 1))
+
+
+def test_preprocessing_comes_back_from_its_facts() -> None:
+    pixels = torch.from_numpy(images(image_table(20, (7, 6, 3))))
+    for whiten in ("image", "dataset", "none"):
+        preprocessing = Preprocessing.of(pixels, whiten, 4)
+        assert Preprocessing.from_json(json.loads(json.dumps(preprocessing.to_json()))) == preprocessing
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"scale": 128}, {"whiten": "pca"}, {"more": 1}, {"mean": 3}, {"crop": "x"}, {"mean": [0.5], "deviation": ["a"]}],
+)
+def test_unknown_preprocessing_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(GencliError, match="its preprocessing is unknown here"):
+        Preprocessing.from_json(Preprocessing().to_json() | change)
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
@@ -84,6 +130,8 @@ def test_a_table_is_loaded_whole(dtype: str, tmp_path: Path) -> None:
     assert np.array_equal(rows.labels, table.column("label"))
     assert rows.labels.dtype == torch.int64
     assert rows.labels_true is None
+    assert rows.ids is not None
+    assert np.array_equal(rows.ids, table.column("id"))
 
 
 def test_true_labels_are_loaded_where_known() -> None:

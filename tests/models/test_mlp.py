@@ -38,10 +38,17 @@ def test_the_weights_see_an_image_in_the_order_of_the_table() -> None:
     assert torch.allclose(network(images), expected, atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    "arch", ["mlp", "mlp-0x512", "mlp-1x0", "mlp-1x512-", "MLP-1x512", "mlp--1x5", "resnet-18", ""]
-)
+def test_batch_norm_stands_before_relu_in_place_of_the_bias_and_dropout_after() -> None:
+    network = models.build("mlp-2x7", (4, 3, 2), 5, models.Options(batch_norm=True, dropout=0.3))
+    layers = list(network.children())[1:]
+    hidden = [nn.Linear, nn.BatchNorm1d, nn.ReLU, nn.Dropout]
+    assert [type(layer) for layer in layers] == [*hidden, *hidden, nn.Linear]
+    assert [layer.bias is None for layer in layers if isinstance(layer, nn.Linear)] == [True, True, False]
+    assert {layer.p for layer in layers if isinstance(layer, nn.Dropout)} == {0.3}
+
+
+@pytest.mark.parametrize("arch", ["mlp", "mlp-0x512", "mlp-1x0", "mlp-1x512-", "MLP-1x512", "mlp--1x5", "mlp-1x²"])
 def test_other_names_are_refused(arch: str) -> None:
     with pytest.raises(GencliError, match="no network") as raised:
         models.build(arch, CIFAR, 10)
-    assert "mlp-1x512" in raised.value.hint
+    assert "mlp-" in raised.value.hint

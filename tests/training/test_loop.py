@@ -1,8 +1,8 @@
 """Training is the stochastic gradient descent that its settings say, and repeats itself bit by bit."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from itertools import chain
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,16 +11,18 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from gencli import models
 from gencli.errors import GencliError
 from gencli.evaluation.predictions import predict
-from gencli.models.inputs import Rows, load, network_input
-from gencli.training.loop import Epoch, fit, history_table, initialize
+from gencli.losses import LOSSES
+from gencli.models import Model
+from gencli.models.inputs import Preprocessing, Rows, load
+from gencli.training.loop import Epoch, Training, history_table
 from gencli.training.settings import Settings
+from gencli.training.setup import prepare
 from tests.helpers import image_table
 
 SHAPE = (3, 2, 1)
-SETTINGS = Settings("mlp-1x8", epochs=3, batch_size=8, device="cpu")
+SETTINGS = Settings(arch="mlp-1x8", epochs=3, batch_size=8, lr=0.05, device="cpu")
 TABLE = image_table(37, SHAPE)
 
 
@@ -31,17 +33,29 @@ def rows(corrupted: bool = False) -> Rows:
     return loaded
 
 
-def network(settings: Settings = SETTINGS) -> nn.Module:
-    return initialize(settings, lambda: models.build(settings.arch, SHAPE, 3))
+def model(settings: Settings = SETTINGS, data: Rows | None = None) -> Model:
+    return prepare(settings, TABLE.description, TABLE.schema.names, "toy").model(data or rows())
 
 
-def trained(settings: Settings, data: Rows | None = None) -> tuple[nn.Module, list[Epoch]]:
-    fitted = network(settings)
-    return fitted, fit(fitted, data or rows(), settings)
+def train(fitted: Model, data: Rows, settings: Settings, **more: Any) -> Training:
+    chosen = prepare(settings, TABLE.description, TABLE.schema.names, "toy")
+    run = Training(fitted, data, chosen.settings, chosen.loss, **more)
+    run.run()
+    return run
 
 
-def weights(module: nn.Module) -> NDArray[np.float32]:
-    return torch.cat([tensor.detach().flatten() for tensor in module.parameters()]).numpy()
+def trained(settings: Settings, data: Rows | None = None, **more: Any) -> tuple[Model, list[Epoch]]:
+    data = data or rows()
+    fitted = model(settings, data)
+    return fitted, train(fitted, data, settings, **more).history
+
+
+def weights(fitted: Model) -> NDArray[np.float32]:
+    return torch.cat([tensor.detach().flatten() for tensor in fitted.network.parameters()]).numpy()
+
+
+def accuracy(fitted: Model, data: Rows) -> float:
+    return predict(fitted, data).score
 
 
 class Watched(nn.Module):
@@ -58,24 +72,22 @@ class Watched(nn.Module):
         return self.linear(images.flatten(1))
 
 
-def visits(settings: Settings, build: Callable[[], nn.Module] = nn.Identity) -> list[list[int]]:
-    """The batches of 37 rows that training goes through, after a network of `build` was initialized."""
-    initialize(settings, build)
+def visits(settings: Settings) -> list[list[int]]:
+    """The batches of 37 rows that training goes through."""
     watched = Watched(37)
-    fit(
-        watched, Rows(torch.eye(37).mul(255).to(torch.uint8).view(37, 1, 37, 1), torch.zeros(37).long(), None), settings
-    )
+    data = Rows(torch.eye(37).mul(255).to(torch.uint8).view(37, 1, 37, 1), torch.arange(37) % 3)
+    train(Model("mlp-1x8", (1, 37, 1), ("a", "b", "c"), watched), data, settings)
     return watched.batches
 
 
 def test_training_is_gradient_descent_with_momentum_and_weight_decay() -> None:
     # all rows in every step, by hand in float64; a step an epoch, so that the learning rate decays at every step
-    settings = replace(SETTINGS, epochs=6, batch_size=37, lr=0.1, lr_decay=0.7, momentum=0.8, weight_decay=0.05)
-    fitted = network(settings)
-    w1, b1, w2, b2 = values = [tensor.detach().double().numpy() for tensor in fitted.parameters()]
+    settings = replace(SETTINGS, epochs=6, batch_size=37, lr=0.1, schedule="exp:0.7", momentum=0.8, weight_decay=0.05)
+    fitted = model(settings)
+    w1, b1, w2, b2 = values = [tensor.detach().double().numpy() for tensor in fitted.network.parameters()]
     values = [value.copy() for value in (w1, b1, w2, b2)]
     velocities = [np.zeros_like(value) for value in values]
-    x = network_input(rows().images).flatten(1).double().numpy()
+    x = Preprocessing()(rows().images).flatten(1).double().numpy()
     target = np.eye(3)[rows().labels]
     losses = []
     for epoch in range(6):
@@ -90,14 +102,14 @@ def test_training_is_gradient_descent_with_momentum_and_weight_decay() -> None:
         for place, gradient in enumerate(gradients):
             velocities[place] = 0.8 * velocities[place] + gradient + 0.05 * values[place]
             values[place] = values[place] - 0.1 * 0.7**epoch * velocities[place]
-    history = fit(fitted, rows(), settings)
-    for tensor, value in zip(fitted.parameters(), values, strict=True):
+    history = train(fitted, rows(), settings).history
+    for tensor, value in zip(fitted.network.parameters(), values, strict=True):
         np.testing.assert_allclose(tensor.detach(), value, rtol=1e-5, atol=1e-6)
     assert [epoch.train_loss for epoch in history[:-1]] == pytest.approx(losses[:-1], rel=1e-5)
 
 
 def test_the_learning_rate_decays_after_every_epoch() -> None:
-    _, history = trained(replace(SETTINGS, lr=0.4, lr_decay=0.5))
+    _, history = trained(replace(SETTINGS, lr=0.4, schedule="exp:0.5"))
     assert [epoch.learning_rate for epoch in history] == pytest.approx([0.4, 0.2, 0.1])
 
 
@@ -112,7 +124,7 @@ def test_every_row_is_visited_once_an_epoch_in_an_order_of_its_own() -> None:
 def test_the_order_follows_the_seed_alone() -> None:
     order = visits(SETTINGS)
     torch.rand(7)
-    assert visits(SETTINGS, lambda: models.build("mlp-3x64", SHAPE, 3)) == order
+    assert visits(replace(SETTINGS, lr=0.1, weight_decay=0.1)) == order
     assert list(chain(*visits(replace(SETTINGS, batch_size=5)))) == list(chain(*order))
     assert visits(replace(SETTINGS, seed=1)) != order
 
@@ -125,9 +137,8 @@ def test_the_epoch_loss_counts_every_row_alike() -> None:
     # a network that stands still: the mean over steps, the last of 5 rows, is the mean over rows
     fitted, history = trained(replace(SETTINGS, lr=0))
     measured = predict(fitted, rows())
-    accuracy = (measured.predicted == rows().labels).double().mean().item()
     assert [epoch.train_loss for epoch in history] == pytest.approx([measured.losses.mean().item()] * 3, rel=1e-6)
-    assert [epoch.train_accuracy for epoch in history] == pytest.approx([accuracy] * 3)
+    assert [epoch.train_score for epoch in history] == pytest.approx([measured.score] * 3)
 
 
 def test_a_seed_gives_the_same_weights_bit_by_bit() -> None:
@@ -137,16 +148,16 @@ def test_a_seed_gives_the_same_weights_bit_by_bit() -> None:
 
 
 def test_initialization_depends_on_the_seed_and_the_network_alone() -> None:
-    first = weights(network())
+    first = weights(model())
     torch.rand(7)
-    other = replace(SETTINGS, epochs=9, batch_size=3, lr=1, lr_decay=0.5, momentum=0, weight_decay=1)
-    assert np.array_equal(weights(network(other)), first)
-    assert not np.isin(weights(network(replace(SETTINGS, seed=1))), first).any()
+    other = replace(SETTINGS, epochs=9, batch_size=3, lr=1, schedule="cosine", momentum=0, weight_decay=1)
+    assert np.array_equal(weights(model(other)), first)
+    assert not np.isin(weights(model(replace(SETTINGS, seed=1))), first).any()
 
 
 def test_the_global_random_numbers_are_left_alone() -> None:
     before = torch.get_rng_state()
-    trained(SETTINGS)
+    trained(replace(SETTINGS, dropout=0.5))
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -163,7 +174,7 @@ COLUMNS = [
 
 
 def test_a_history_of_clean_data_has_no_columns_of_memorization() -> None:
-    table = history_table(trained(SETTINGS)[1], corrupted=False)
+    table = history_table(trained(SETTINGS)[1], "accuracy", corrupted=False)
     assert table.column_names == COLUMNS[:-3]
     assert [field.type for field in table.schema] == [pa.int64()] * 2 + [pa.float64()] * 7
     assert {name for name in table.column_names if table[name].null_count} == {"test_loss", "test_accuracy"}
@@ -172,11 +183,13 @@ def test_a_history_of_clean_data_has_no_columns_of_memorization() -> None:
 def test_a_history_of_corrupted_data_says_what_was_memorized() -> None:
     data = rows(corrupted=True)
     fitted, history = trained(SETTINGS, data)
-    table = history_table(history, corrupted=True)
+    table = history_table(history, "accuracy", corrupted=True)
     assert table.column_names == COLUMNS
     assert {name for name in COLUMNS if table[name].null_count} == {"test_loss", "test_accuracy"}
-    predicted, labels, true = predict(fitted, data).predicted.numpy(), data.labels.numpy(), data.labels_true
+    answers, labels, true = predict(fitted, data).predicted, data.labels.numpy(), data.labels_true
     assert true is not None
+    assert answers is not None
+    predicted = answers.numpy()
     wrong = labels != true.numpy()
     last = history[-1]
     assert last.clean_accuracy == pytest.approx(np.mean((predicted == labels)[~wrong]))
@@ -189,21 +202,20 @@ def test_corrupted_data_whose_labels_are_all_true_has_no_memorized_fraction() ->
     data.labels_true = data.labels.clone()
     last = trained(SETTINGS, data)[1][-1]
     assert (last.memorized, last.recovered) == (None, None)
-    assert last.clean_accuracy == last.train_accuracy
+    assert last.clean_accuracy == last.train_score
 
 
 def test_test_rows_are_measured_after_every_epoch_and_change_nothing() -> None:
     test = load(image_table(20, SHAPE, split="test"))
     test.labels = test.labels.roll(1)
-    fitted = network()
-    history = fit(fitted, rows(), SETTINGS, test)
+    fitted, history = trained(SETTINGS, test=test)
     alone, without = trained(SETTINGS)
     assert np.array_equal(weights(fitted), weights(alone))
     assert [epoch.train_loss for epoch in history] == [epoch.train_loss for epoch in without]
     assert None not in [epoch.test_loss for epoch in history]
     measured = predict(fitted, test)
     assert history[-1].test_loss == pytest.approx(measured.losses.mean().item(), rel=1e-6)
-    assert history[-1].test_accuracy == pytest.approx((measured.predicted == test.labels).double().mean().item())
+    assert history[-1].test_score == measured.score
 
 
 class Distracted(nn.Module):
@@ -232,38 +244,104 @@ def test_the_last_row_is_measured_and_all_where_asked_or_needed(settings: Settin
     with torch.no_grad():
         distracted.linear.bias.copy_(torch.tensor([0.0, 100, 0]))  # it thinks class 1, whatever it sees
     data = rows()
-    history = fit(distracted, data, replace(settings, lr=1e-9))
+    history = train(Model("mlp-1x8", SHAPE, ("a", "b", "c"), distracted), data, replace(settings, lr=1e-9)).history
     shares = np.bincount(data.labels.numpy(), minlength=3) / 37
     assert shares[0] != shares[1]
-    assert [epoch.train_accuracy for epoch in history] == pytest.approx([shares[int(after)] for after in measured])
+    assert [epoch.train_score for epoch in history] == pytest.approx([shares[int(after)] for after in measured])
     assert not distracted.training
 
 
 def test_training_stops_at_the_first_epoch_that_reaches_the_accuracy() -> None:
     settings = replace(SETTINGS, arch="mlp-1x64", epochs=400, lr=0.1, until_train_accuracy=0.9)
     fitted, history = trained(settings)
-    accuracies = [epoch.train_accuracy for epoch in history]
+    accuracies = [epoch.train_score for epoch in history]
     assert 1 < len(history) < 400
     assert accuracies[-1] >= 0.9 > max(accuracies[:-1])
-    assert accuracies[-1] == (predict(fitted, rows()).predicted == rows().labels).double().mean().item()
+    assert accuracies[-1] == accuracy(fitted, rows())
     longer = trained(replace(settings, until_train_accuracy=1.0))[1]
-    assert [epoch.train_accuracy for epoch in longer][: len(accuracies)] == accuracies
+    assert [epoch.train_score for epoch in longer][: len(accuracies)] == accuracies
 
 
-def test_a_diverging_loss_is_an_error_that_names_the_epoch() -> None:
-    with pytest.raises(GencliError, match=r"the loss became nan in epoch 2, by step 10; epoch 1 had 1"):
-        trained(replace(SETTINGS, epochs=5, lr=0.1, lr_decay=1e30))
-    with pytest.raises(GencliError, match=r"the loss became (nan|inf) in epoch 1"):
+def test_a_diverging_loss_is_an_error_that_names_the_step() -> None:
+    with pytest.raises(GencliError, match=r"became (nan|inf) at step [2-5], in epoch 1; that of the step before was 1"):
         trained(replace(SETTINGS, lr=1e30))
+    with pytest.raises(GencliError, match=r"became (nan|inf) at step 16, in epoch 4"):
+        trained(replace(SETTINGS, lr=20, momentum=0.99, epochs=30, weight_decay=1))
 
 
 def test_a_loss_that_diverges_in_the_last_step_is_an_error() -> None:
-    with pytest.raises(GencliError, match="the loss became nan in epoch 1"):
+    with pytest.raises(GencliError, match=r"became (nan|inf) after step 1, in epoch 1"):
         trained(replace(SETTINGS, epochs=1, batch_size=37, lr=1e36))
 
 
 def test_progress_hears_of_every_step_and_every_epoch() -> None:
     heard: list[tuple[int, Epoch | None]] = []
-    history = fit(network(), rows(), SETTINGS, None, lambda step, epoch: heard.append((step, epoch)))
-    assert [step for step, epoch in heard if epoch is None] == list(range(1, 16))
-    assert [epoch for _, epoch in heard if epoch is not None] == history
+    chosen = prepare(SETTINGS, TABLE.description, TABLE.schema.names, "toy")
+    run = Training(model(), rows(), chosen.settings, chosen.loss)
+    run.run(lambda step, epoch: heard.append((step, epoch)))
+    assert [step for step, epoch in heard if epoch is None] == list(range(1, 16)) == list(range(1, run.total_steps + 1))
+    assert [epoch for _, epoch in heard if epoch is not None] == run.history
+
+
+def test_a_run_ends_after_so_many_steps_in_the_middle_of_an_epoch() -> None:
+    fitted, history = trained(replace(SETTINGS, max_steps=7))
+    assert [epoch.step for epoch in history] == [5, 7]
+    assert history[-1].train_score == accuracy(fitted, rows())
+
+
+def test_a_run_ends_after_so_long() -> None:
+    _, history = trained(replace(SETTINGS, epochs=10_000_000, max_time=0.5 / 60))
+    assert 0.4 <= sum(epoch.seconds for epoch in history) < 5
+
+
+def test_early_stopping_keeps_the_epoch_with_the_best_validation() -> None:
+    settings = replace(SETTINGS, epochs=200, lr=0.2, validation_fraction=0.2, early_stop=6)
+    held = load(image_table(30, SHAPE, split="validation"))
+    data = rows()
+    fitted = model(settings, data)
+    run = train(fitted, data, settings, validation=held)
+    scores = [epoch.validation_score for epoch in run.history]
+    best = int(np.argmax(np.array(scores)))
+    assert len(scores) == best + 7 < 200
+    assert run.best is run.history[best]
+    assert accuracy(fitted, held) == scores[best] != scores[-1]
+
+
+def test_the_average_of_the_weights_is_what_is_measured_and_kept() -> None:
+    settings = replace(SETTINGS, lr=1.0, ema=0.9)
+    fitted, history = trained(settings)
+    plain, _ = trained(replace(settings, ema=None))
+    assert not np.allclose(weights(fitted), weights(plain))
+    assert history[-1].train_loss == pytest.approx(predict(fitted, rows()).mean_loss, rel=1e-6)
+
+
+def test_dropout_follows_the_seed_and_the_step_alone() -> None:
+    settings = replace(SETTINGS, dropout=0.5)
+    first = weights(trained(settings)[0])
+    torch.rand(9)
+    assert weights(trained(settings)[0]).tobytes() == first.tobytes()
+    assert not np.allclose(weights(trained(replace(settings, dropout=0.0))[0]), first)
+
+
+def test_rows_that_are_resampled_are_measured_as_they_were_visited() -> None:
+    data = rows(corrupted=True)
+    fitted, history = trained(replace(SETTINGS, lr=0, resample="balanced"), data)
+    whole = predict(fitted, data).score
+    assert history[-1].train_score == whole
+    assert len({epoch.train_score for epoch in history} | {whole}) > 1
+    assert history[0].clean_accuracy is not None
+
+
+def test_bfloat16_keeps_the_parameters_in_float32() -> None:
+    fitted, history = trained(replace(SETTINGS, precision="bf16"))
+    exact, reference = trained(SETTINGS)
+    assert weights(fitted).dtype == np.float32
+    assert not np.array_equal(weights(fitted), weights(exact))
+    assert history[-1].train_loss == pytest.approx(reference[-1].train_loss, rel=0.05)
+
+
+@pytest.mark.parametrize("name", [name for name, loss in LOSSES.items() if loss.task == "classes"])
+def test_every_loss_of_classes_trains(name: str) -> None:
+    fitted, history = trained(replace(SETTINGS, epochs=30, loss=name, lr=0.1))
+    assert history[-1].train_loss < history[0].train_loss
+    assert np.isfinite(weights(fitted)).all()

@@ -1,0 +1,50 @@
+"""The losses: a table of kinds, and the choice of one by its options. torch is loaded when one is computed."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+from gencli.errors import GencliError, nearest
+from gencli.losses.base import Loss, option
+from gencli.losses.classes import (
+    LDAM,
+    BalancedSoftmax,
+    ClassBalancedCrossEntropy,
+    ClassBalancedFocal,
+    ClassBalancedSigmoid,
+    CrossEntropy,
+    Focal,
+    LogitAdjusted,
+)
+from gencli.losses.images import L1, L2, Huber
+from gencli.losses.rows import resample_weights
+from gencli.losses.settings import LossSettings
+
+__all__ = ["LOSSES", "Loss", "LossSettings", "choose", "resample_weights"]
+
+LOSSES: dict[str, type[Loss]] = {
+    loss.name: loss
+    for loss in (
+        CrossEntropy, Focal, ClassBalancedCrossEntropy, ClassBalancedFocal, ClassBalancedSigmoid,
+        BalancedSoftmax, LDAM, LogitAdjusted,
+        L1, L2, Huber,
+    )
+}  # fmt: skip
+
+
+def choose(settings: LossSettings) -> Loss:
+    """The loss that the settings name, ce where they name none, with the options that they give.
+
+    Raises:
+        GencliError: no such loss, an option that it does not take, or one out of range.
+    """
+    loss = "ce" if settings.loss is None else settings.loss
+    if loss not in LOSSES:
+        raise GencliError(f"--loss: no loss {loss!r}", nearest(loss, LOSSES))
+    values = {field.name: getattr(settings, field.name) for field in fields(LossSettings) if field.name != "loss"}
+    given = {name: value for name, value in values.items() if value is not None}
+    for name in given:
+        takers = [taker for taker, kind in LOSSES.items() if name in (field.name for field in fields(kind))]
+        if loss not in takers:
+            raise GencliError(f"{option(name)}: {loss} takes none", f"losses that do: {', '.join(takers)}")
+    return LOSSES[loss](**given)

@@ -1,0 +1,112 @@
+"""What a loss is: a frozen dataclass whose fields are its options and whose docstring has its formula and source."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from gencli.errors import GencliError
+from gencli.losses.rows import class_counts
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    RowLoss = Callable[[Tensor, Tensor], Tensor]
+
+Task = Literal["classes", "images"]
+Head = Literal["linear", "sigmoid", "cosine"]
+
+_RANGES: dict[str, tuple[Callable[[float], bool], str]] = {
+    "gamma": (lambda value: 0 <= value < math.inf, "0 or more"),
+    "beta": (lambda value: 0 <= value < 1, "from 0, which weighs all classes alike, to below 1"),
+    "label_smoothing": (lambda value: 0 <= value < 1, "from 0 to below 1"),
+    "deferred_reweighting": (lambda value: value >= 0, "0 or more"),
+    "tau": (lambda value: 0 <= value < math.inf, "0 or more"),
+    "delta": (lambda value: 0 < value < math.inf, "above 0"),
+}
+
+
+def option(field: str) -> str:
+    """A field as the option that sets it."""
+    return f"--{field.replace('_', '-')}"
+
+
+@dataclass(frozen=True)
+class Loss(ABC):
+    """What training minimizes, row by row.
+
+    Attributes:
+        name: the loss's, the field's own.
+        task: whether it compares outputs [n, classes] with labels [n] int64, or images with target images.
+
+    Raises:
+        GencliError: an option is out of range.
+    """
+
+    name: ClassVar[str]
+    task: ClassVar[Task] = "classes"
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            allowed, words = _RANGES.get(field.name, (lambda value: True, ""))
+            if value is not None and not allowed(value):
+                raise GencliError(f"{option(field.name)}: {value} is out of range", f"give a number {words}")
+
+    @property
+    def head(self) -> Head:
+        """The last layer that the network needs.
+
+        `sigmoid`: a bias that starts at -log(classes - 1); `cosine`: features and weights of length 1, times 30.
+        """
+        return "linear"
+
+    def counts(self, labels: Tensor, classes: int) -> Tensor | None:
+        """What `at` takes: [classes] int64 the rows of each class of all training labels [n] int64, on the CPU.
+
+        None where images are compared.
+
+        Raises:
+            GencliError: a label is outside the classes, or there are too few classes to learn from.
+        """
+        if classes < 2:
+            raise GencliError(
+                f"--loss: {self.name} tells classes apart, and the training rows have one", "train on two or more"
+            )
+        return class_counts(labels, classes)
+
+    @abstractmethod
+    def at(self, counts: Tensor | None, epoch: int) -> RowLoss:
+        """The function of an epoch, from 1: (outputs, targets) -> [n] float32, each row's loss, in nats for classes.
+
+        A step's loss is its mean over the batch. It is computed in float32 whatever precision the outputs have
+        (float64 stays), and never waits for the device.
+
+        Args:
+            counts: what `counts` gave, on the device of the outputs.
+        """
+
+
+class CountedLoss(Loss):
+    """A loss that depends on how many rows the classes have; a class may have none, not all but one."""
+
+    def counts(self, labels: Tensor, classes: int) -> Tensor | None:
+        counts = super().counts(labels, classes)
+        if counts is not None and (counts > 0).sum() < 2:
+            raise GencliError(
+                f"--loss: {self.name} balances classes, and all training rows are of one",
+                "train on rows of two classes or more",
+            )
+        return counts
+
+    def at(self, counts: Tensor | None, epoch: int) -> RowLoss:
+        if counts is None:
+            raise TypeError(f"{self.name} depends on the rows of the classes")
+        return self.balanced(counts, epoch)
+
+    @abstractmethod
+    def balanced(self, counts: Tensor, epoch: int) -> RowLoss:
+        """`at`, with counts [classes] int64."""

@@ -1,0 +1,51 @@
+"""The options of a loss, as `gencli train` takes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
+
+import typer
+
+FocalForm = Literal["sigmoid", "softmax"]
+
+
+@dataclass(frozen=True)
+class LossSettings:
+    """Which loss, and its options; None stands for the loss's own default."""
+
+    heading: ClassVar[str] = "Loss"
+
+    loss: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="ce (the default), focal, cb-ce, cb-focal, cb-sigmoid, balanced-softmax, ldam or logit-adjusted; of "
+            "images l2 (the default), l1 or huber.",
+            show_default=False,
+        ),
+    ] = None
+    gamma: Annotated[
+        float | None, typer.Option(help="Focusing of focal, cb-focal. Default: 2.", show_default=False)
+    ] = None
+    beta: Annotated[
+        float | None,
+        typer.Option(help="Of the class weights of cb-*: 0 for none, to below 1. Default: 0.9999.", show_default=False),
+    ] = None
+    focal_form: Annotated[
+        FocalForm | None,
+        typer.Option(help="Classes apart, or against each other. Default: sigmoid.", show_default=False),
+    ] = None
+    label_smoothing: Annotated[
+        float | None, typer.Option(help="Share of ce's target spread over the classes. Default: 0.", show_default=False)
+    ] = None
+    deferred_reweighting: Annotated[
+        int | None, typer.Option(metavar="EPOCH", help="Weigh ldam's classes after this epoch.", show_default=False)
+    ] = None
+    tau: Annotated[float | None, typer.Option(help="Adjustment of logit-adjusted. Default: 1.", show_default=False)] = (
+        None
+    )
+    delta: Annotated[
+        float | None,
+        typer.Option(help="Where huber turns linear, of pixels/255. Default: 0.1.", show_default=False),
+    ] = None

@@ -1,0 +1,80 @@
+"""What a network is here: a family, which the table in `gencli.models` lists, and options."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
+
+from torch import nn
+
+from gencli.errors import GencliError
+
+Shape = tuple[int, int, int]
+Head = Literal["linear", "sigmoid", "cosine"]
+
+
+@dataclass(frozen=True)
+class Family:
+    """Networks of one construction.
+
+    Attributes:
+        example: their names' form, as users see it.
+        pattern: matches their names; its groups are the builder's first arguments, as integers where they are digits.
+        purpose: one line.
+        source: whose they are.
+        build: (groups, shape of the images that it gets, classes, options) → a module from images [n, channels, height,
+            width] float32 to logits [n, classes], or to images of the same shape where `task` is `images`. It is
+            initialized from torch's global random numbers.
+        options: which of `batch_norm` and `dropout` the builder takes; its defaults are the family's own.
+        samples: names that lists show and completion offers.
+        least: the least height and width.
+    """
+
+    example: str
+    pattern: str
+    purpose: str
+    source: str
+    build: Callable[..., nn.Module]
+    options: frozenset[str] = frozenset()
+    samples: tuple[str, ...] = ()
+    task: Literal["classes", "images"] = "classes"
+    least: int = 1
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a network's name leaves open; None is the family's own default.
+
+    Attributes:
+        batch_norm: with or without.
+        dropout: the probability with which a unit is dropped in training.
+        head: the last layer, see `gencli.models.heads`.
+    """
+
+    batch_norm: bool | None = None
+    dropout: float | None = None
+    head: Head = "linear"
+
+    def to_json(self) -> dict[str, Any]:
+        """What a model file says of it."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, facts: Any) -> Options:
+        """The same again.
+
+        Raises:
+            GencliError: nothing that this version knows.
+        """
+        try:
+            known = cls(**facts)
+            typed = isinstance(known.batch_norm, bool | None) and isinstance(known.dropout, float | None)
+            if not typed or known.head not in get_args(Head):
+                raise TypeError
+        except TypeError:
+            raise GencliError("its network's options are unknown here", "use the gencli that wrote it") from None
+        return known
+
+
+PLAIN = Options()

@@ -1,0 +1,66 @@
+"""The last layer of a classifier: as built, with a prior in its bias, or normalized."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from gencli.errors import GencliError
+from gencli.models.base import Head
+
+
+class Cosine(nn.Module):
+    """scale · ⟨x, w_c⟩ / (‖x‖ ‖w_c‖) for each class c: rows [n, features] to logits [n, classes], no bias.
+
+    Weights start uniform on [−1, 1], their rows brought to length 1.
+
+    Cao, Wei, Gaidon, Arechiga, Ma 2019, arXiv:1906.07413 (LDAM), and the authors' code, whose scale is 30.
+    """
+
+    scale = 30.0
+
+    def __init__(self, features: int, classes: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(functional.normalize(torch.empty(classes, features).uniform_(-1, 1)))
+
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        return functional.linear(functional.normalize(rows), functional.normalize(self.weight)) * self.scale
+
+
+def last_layer(network: nn.Module, classes: int) -> tuple[str, nn.Linear] | None:
+    """The last dense layer that has `classes` outputs, in the order of the network's modules, and its name."""
+    dense = [(name, layer) for name, layer in network.named_modules() if isinstance(layer, nn.Linear)]
+    return next((each for each in reversed(dense) if each[1].out_features == classes), None)
+
+
+def attach(network: nn.Module, head: Head, classes: int, arch: str) -> nn.Module:
+    """The network with its last layer changed.
+
+    Args:
+        head: `linear`: as it is; `sigmoid`: the bias starts at −log(classes − 1), so that a sigmoid starts about
+            1 / classes (Cui et al. 2019, arXiv:1901.05555); `cosine`: a `Cosine` in its place.
+
+    Raises:
+        GencliError: there is no such layer.
+    """
+    if head == "linear":
+        return network
+    found = last_layer(network, classes)
+    if found is None:
+        raise GencliError(f"--head: {arch} has no dense layer of {classes} outputs for {head}", "take another network")
+    name, layer = found
+    if head == "sigmoid":
+        if layer.bias is None or classes < 2:
+            lacking = "its last layer has no bias" if classes > 1 else "one class has no other"
+            raise GencliError(f"--head: {arch}: {lacking}, which sigmoid needs", "take another network or loss")
+        nn.init.constant_(layer.bias, -math.log(classes - 1))
+        return network
+    with torch.device(layer.weight.device):
+        cosine = Cosine(layer.in_features, classes)
+    if name == "":
+        return cosine
+    network.set_submodule(name, cosine)
+    return network

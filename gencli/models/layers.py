@@ -1,0 +1,100 @@
+"""What several networks are put together from."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+
+class Pixels(nn.Module):
+    """Images [n, channels, height, width] as rows [n, height·width·channels] in the image table's order.
+
+    No copy where the images lie channels last, as preprocessing leaves them.
+    """
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images.permute(0, 2, 3, 1).flatten(1)
+
+
+class GlobalMean(nn.Module):
+    """The mean over height and width: [n, channels, height, width] → [n, channels]."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images.mean((2, 3))
+
+
+class SameMaxPool(nn.Module):
+    """Max-pool 3×3 at stride 2 with TensorFlow's SAME padding: ⌈height/2⌉ × ⌈width/2⌉.
+
+    SAME pads an even side by (0, 1) and an odd one by (1, 1); torch's own padding is (1, 1) for both.
+    """
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        before = images.shape[2] % 2, images.shape[3] % 2
+        return functional.max_pool2d(images, 3, 2, before, ceil_mode=True)  # the last window may stand out by one
+
+
+class SameConv(nn.Conv2d):
+    """A convolution at stride 2 with TensorFlow's SAME padding, see `SameMaxPool`: ⌈height/2⌉ × ⌈width/2⌉."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, bias: bool = True) -> None:
+        super().__init__(inputs, outputs, kernel, stride=2, bias=bias)
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        (top, bottom), (left, right) = (_same(side, self.kernel_size[0]) for side in input.shape[2:])
+        return super().forward(functional.pad(input, (left, right, top, bottom)))
+
+
+def _same(side: int, kernel: int) -> tuple[int, int]:
+    total = max((-(-side // 2) - 1) * 2 + kernel - side, 0)
+    return total // 2, total - total // 2
+
+
+def convolution(
+    inputs: int, outputs: int, kernel: int, stride: int = 1, *, batch_norm: bool = True
+) -> tuple[nn.Module, ...]:
+    """A convolution that keeps the image's size but for the stride; with batch norm, which has the shift, or a bias."""
+    layer = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=not batch_norm)
+    return (layer, nn.BatchNorm2d(outputs)) if batch_norm else (layer,)
+
+
+def dropping(rate: float) -> tuple[nn.Module, ...]:
+    """Dropout, or nothing at rate 0."""
+    return (nn.Dropout(rate),) if rate else ()
+
+
+def hidden(layer: nn.Module, units: int, batch_norm: bool, dropout: float) -> tuple[nn.Module, ...]:
+    """A layer of units [n, units], batch norm where asked for, ReLU, dropout."""
+    normalized = (nn.BatchNorm1d(units),) if batch_norm else ()
+    return layer, *normalized, nn.ReLU(), *dropping(dropout)
+
+
+class BasicBlock(nn.Module):
+    """ReLU(x's shortcut + conv 3×3, batch norm, ReLU, conv 3×3, batch norm of x).
+
+    He, Zhang, Ren, Sun 2016, arXiv:1512.03385, section 3.
+    """
+
+    def __init__(self, inputs: int, outputs: int, stride: int, shortcut: nn.Module) -> None:
+        super().__init__()
+        self.residual = nn.Sequential(
+            *convolution(inputs, outputs, 3, stride), nn.ReLU(), *convolution(outputs, outputs, 3)
+        )
+        self.shortcut = shortcut
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return functional.relu(self.residual(images) + self.shortcut(images))
+
+
+def he(network: nn.Module) -> nn.Module:
+    """Draws weights of convolutions and dense layers from N(0, 2 / inputs) and sets their biases to 0.
+
+    He, Zhang, Ren, Sun 2015, arXiv:1502.01852, section 2.2.
+    """
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            nn.init.kaiming_normal_(layer.weight)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+    return network

@@ -1,0 +1,81 @@
+"""Training rows as batches: their order, what augmentation makes of them, and what the network gets."""
+
+from __future__ import annotations
+
+import re
+
+import torch
+
+from gencli.errors import GencliError
+from gencli.losses import resample_weights
+from gencli.models import Model
+from gencli.models.inputs import Rows, target_input
+from gencli.randomness import derive
+from gencli.training import augmentation
+from gencli.training.settings import Settings
+
+_GEOMETRIC = ("crop", "flip", "translate", "rotate")
+
+
+class Batches:
+    """Batches of rows on their device.
+
+    Whatever does not change from step to step is computed once: the crop and the whitening of images that no
+    augmentation touches.
+    """
+
+    def __init__(self, rows: Rows, model: Model, settings: Settings) -> None:
+        self._rows, self._preprocessing, self._seed = rows, model.preprocessing, settings.seed
+        windows = settings.augment is not None and "crop" in re.split("[:,]", settings.augment)
+        cut = (lambda images: images) if windows else self._preprocessing.center
+        crop, shape = (settings.crop, model.shape) if windows else (None, self._preprocessing.input_shape(model.shape))
+        self._augmentations = augmentation.parse(settings.augment, crop, shape)
+        self._weights = None
+        if settings.resample is not None:
+            self._weights = resample_weights(rows.labels, len(model.classes), settings.resample).cpu()
+        self._images = cut(rows.images)
+        self._scaling = None
+        if self._preprocessing.whiten != "image" or not self._augmentations:
+            self._scaling = self._preprocessing.scaling(self._preprocessing.center(rows.images))
+        self._to_images = model.task == "images"
+        if self._to_images:
+            for name in settings.augment.split(",") if settings.augment else []:
+                if name.partition(":")[0] not in _GEOMETRIC:
+                    raise GencliError(
+                        f"--augment: {name} would change the image and not its target",
+                        "of image-to-image work only " + ", ".join(_GEOMETRIC),
+                    )
+            self._images = torch.cat([self._images, cut(rows.targets)], 3)  # type: ignore[list-item]
+        self._generator = torch.Generator()  # on the CPU: all devices draw the same
+
+    def order(self, epoch: int) -> torch.Tensor:
+        """The rows of an epoch, [n] int64: each once, or as many drawn by their weights."""
+        generator = torch.Generator().manual_seed(derive(self._seed, "order", epoch))
+        count = len(self._rows)
+        if self._weights is None:
+            order = torch.randperm(count, generator=generator)
+        else:
+            order = torch.multinomial(self._weights, count, replacement=True, generator=generator)
+        return order.to(self._rows.labels.device)
+
+    def at(self, index: torch.Tensor, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """What the network gets and what is wanted of it, for rows `index` [m] at a step.
+
+        Returns:
+            [m, channels, height, width] float32; labels [m] int64, or targets like the images.
+        """
+        # index_select gathers rows several times faster than images[index]
+        images = self._images.flatten(1).index_select(0, index).view(-1, *self._images.shape[1:])
+        if self._augmentations:
+            self._generator.manual_seed(derive(self._seed, "augmentation", step))
+            images = augmentation.apply(self._augmentations, images, self._generator)
+        wanted = self._rows.labels.index_select(0, index)
+        if self._to_images:
+            images, targets = images.chunk(2, 3)
+            wanted = target_input(targets)
+        scaling = self._scaling
+        if scaling is None:
+            scaling = self._preprocessing.scaling(images)
+        elif len(scaling[0]) > 1:
+            scaling = scaling[0].index_select(0, index), scaling[1].index_select(0, index)
+        return self._preprocessing(images, scaling), wanted

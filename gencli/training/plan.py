@@ -1,0 +1,94 @@
+"""What a run would do: its network layer by layer, the operations and the memory of its steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+import torch
+
+from gencli import models
+from gencli.models import summary
+from gencli.models.inputs import Preprocessing
+from gencli.training.setup import Setup
+
+_STATES = {"sgd": 1, "adamw": 2, "muon": 1}  # numbers that an optimizer keeps for a parameter
+_CIFAR10 = (32, 32, 3), 10
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Attributes:
+    settings: columns `setting` and `value`, all of them, resolved.
+    layers: columns `layer`, `kind`, `output` (the shape of one image's), `parameters`.
+    totals: columns `of` and `value`: parameters, steps, operations and bytes.
+    """
+
+    settings: pa.Table
+    layers: pa.Table
+    totals: pa.Table
+
+
+def plan(setup: Setup, rows: int) -> Plan:
+    """The plan of a run on so many rows; nothing is computed, and no number of the network exists in memory."""
+    settings, description = setup.settings, setup.description
+    shape = Preprocessing(crop=settings.crop).input_shape(description.shape)
+    batch = min(settings.batch_size, rows)
+    with torch.device("meta"):
+        network = setup.build(shape)
+    layers = summary.layers(network, shape)
+    parameters = sum(tensor.numel() for tensor in network.parameters() if tensor.requires_grad)
+    states = _STATES[settings.optimizer] + (settings.ema is not None)
+    steps = settings.epochs * -(-rows // settings.batch_size)
+    flops = summary.step_flops(network, shape, batch)
+    totals = {
+        "parameters": f"{parameters:,}",
+        "steps at the most": f"{min(steps, settings.max_steps or steps):,}",
+        "operations an image forward": _count(summary.flops(network, shape, 1), "FLOP"),
+        "operations a step": _count(flops, "FLOP"),
+        "operations an epoch": _count(flops * rows // batch, "FLOP"),
+        "memory of a step": _count(summary.step_memory(network, shape, batch, states), "B"),
+        "memory of the images": _count(rows * description.row_bytes * (2 if setup.score == "psnr" else 1), "B"),
+    }
+    return Plan(
+        _pairs("setting", {name: "-" if value is None else str(value) for name, value in vars(settings).items()}),
+        pa.table(
+            {
+                "layer": [layer.name for layer in layers],
+                "kind": [layer.kind for layer in layers],
+                "output": ["×".join(map(str, layer.shape[1:])) for layer in layers],
+                "parameters": [layer.parameters for layer in layers],
+            }
+        ),
+        _pairs("of", totals),
+    )
+
+
+def networks() -> pa.Table:
+    """The networks by name: parameters and operations an image, for 32×32×3 images of 10 classes, and what they are."""
+    rows = []
+    for family in models.FAMILIES:
+        for name in family.samples:
+            with torch.device("meta"):
+                network = models.build(name, *_CIFAR10)
+            rows.append(
+                {
+                    "network": name,
+                    "parameters": sum(tensor.numel() for tensor in network.parameters()),
+                    "MFLOP": summary.flops(network, _CIFAR10[0], 1) / 1e6,
+                    "what": family.purpose,
+                }
+            )
+    return pa.Table.from_pylist(rows)
+
+
+def _pairs(name: str, values: dict[str, str]) -> pa.Table:
+    return pa.table({name: list(values), "value": list(values.values())})
+
+
+def _count(number: int, unit: str) -> str:
+    """With a prefix, three digits."""
+    value, prefix = float(number), 0
+    while value >= 999.5:
+        value, prefix = value / 1000, prefix + 1
+    return f"{value:.3g} {' kMGTPE'[prefix].strip()}{unit}"

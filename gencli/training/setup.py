@@ -1,0 +1,102 @@
+"""What a run needs beside its settings: the loss, the model, and whether they fit the data."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Collection
+from dataclasses import asdict, dataclass, replace
+from typing import Literal
+
+import torch
+from torch import nn
+
+from gencli import losses, models
+from gencli.errors import GencliError
+from gencli.losses import Loss
+from gencli.models import Model, Options
+from gencli.models.inputs import Preprocessing, Rows, require_target
+from gencli.randomness import derive
+from gencli.tables import Description
+from gencli.training import optimizers
+from gencli.training.settings import Settings
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A run on data of one description.
+
+    Attributes:
+        settings: with the defaults of network, loss and optimizer filled in.
+        score: what its history measures, `accuracy` or `psnr`.
+    """
+
+    settings: Settings
+    loss: Loss
+    description: Description
+    score: Literal["accuracy", "psnr"]
+
+    @property
+    def options(self) -> Options:
+        """The network's."""
+        return Options(self.settings.batch_norm, self.settings.dropout, self.loss.head)
+
+    def build(self, shape: models.Shape) -> nn.Module:
+        """The network for images of this shape, initialized from the seed's own stream."""
+        with torch.random.fork_rng():
+            torch.manual_seed(derive(self.settings.seed, "initialization"))
+            network = models.build(self.settings.arch, shape, len(self.description.classes), self.options)
+        return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def model(self, rows: Rows) -> Model:
+        """The model to train on these rows, on their device."""
+        settings, description = self.settings, self.description
+        preprocessing = Preprocessing.of(rows.images, settings.whiten or "none", settings.crop)
+        network = self.build(preprocessing.input_shape(description.shape)).to(rows.images.device)
+        options = self.options
+        return Model(settings.arch, description.shape, description.classes, network, options, preprocessing)
+
+
+def prepare(settings: Settings, description: Description, columns: Collection[str], title: str) -> Setup:
+    """Chooses the loss and checks what can be checked before the rows are read.
+
+    Args:
+        description, columns, title: of the training table.
+
+    Raises:
+        GencliError: unknown names, or parts that do not fit each other or the table.
+    """
+    family = models.family(settings.arch)
+    images = family.task == "images"
+    settings = replace(
+        settings,
+        loss=settings.loss or ("l2" if images else "ce"),
+        whiten=settings.whiten or ("none" if images else "image"),
+    )
+    loss = losses.choose(settings)
+    build = inspect.signature(family.build).parameters
+    defaults = (
+        asdict(loss)
+        | dict(optimizers.OPTIMIZERS[settings.optimizer].options)
+        | {name: build[name].default for name in family.options}
+    )
+    unset = {name: value for name, value in defaults.items() if getattr(settings, name) is None}
+    settings = replace(settings, **unset)
+    if (loss.task == "images") != images:
+        kinds = "an image" if images else "classes", "images" if loss.task == "images" else "classes"
+        raise GencliError(
+            f"--loss: {loss.name} is for {kinds[1]}, {settings.arch} gives {kinds[0]}",
+            "for unet-small take l1, l2 or huber, for the others ce or another of the classes'",
+        )
+    refused = {
+        "whiten": settings.whiten == "image",
+        "until_train_accuracy": settings.until_train_accuracy is not None,
+        "resample": settings.resample is not None,
+    }
+    for option in [name for name, given in refused.items() if images and given]:
+        raise GencliError(
+            f"--{option.replace('_', '-')}: {settings.arch} gives an image, which keeps its scale and has no classes",
+            "leave it out" if option != "whiten" else "take --whiten none or dataset",
+        )
+    if images:
+        require_target(columns, title)
+    return Setup(settings, loss, description, "psnr" if images else "accuracy")
