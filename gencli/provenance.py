@@ -21,6 +21,7 @@ KEY = "gencli.provenance"
 
 Step = dict[str, Any]
 _POSITIONAL = ("data", "model", "file")
+_SWITCHES = ("batch_norm", "nesterov")  # options that --no-… turns off
 _DEPTH = 600  # of JSON; a step takes three levels, and Python's reader and writer end at a thousand
 
 
@@ -122,6 +123,8 @@ def command_line(made: Step) -> str:
         flag = f"-{option}" if len(option) == 1 else f"--{option.replace('_', '-')}"
         if value is True:
             words.append(flag)
+        elif value is False and option in _SWITCHES:
+            words.append(f"--no-{flag[2:]}")
         elif value is not None and value is not False:
             words += [flag, f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)]
     return shlex.join(words)

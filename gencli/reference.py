@@ -47,7 +47,6 @@ How a file was made stands in the footer key `gencli.provenance` of Parquet and 
 `gencli report --provenance` shows it."""
 _FILES = {"FILE", "PATH", "DIR", "TABLE", "DATA", "MODEL"}  # forms of values that name files
 _NUMBERS = {"int": "N", "float": "X"}
-_NETWORKS = {"mlp-KxW": ("mlp-1x512", "mlp-3x512")}  # of families whose names hold numbers
 
 
 @dataclass(frozen=True)
@@ -58,6 +57,7 @@ class Option:
         value: the form of its value; empty for flags.
         choices: the values it can take; the likely ones where it can take others.
         repeats: whether it can be given again.
+        heading: of its section in the help; empty for what all commands share.
     """
 
     names: tuple[str, ...]
@@ -66,6 +66,7 @@ class Option:
     choices: tuple[str, ...] = ()
     repeats: bool = False
     required: bool = False
+    heading: str = ""
 
     @property
     def files(self) -> bool:
@@ -137,16 +138,30 @@ def _option(parameter: Any, context: Any) -> Option:
         names=tuple(sorted([*parameter.opts, *parameter.secondary_opts], key=len)) if option else (),
         value="" if flag else parameter.metavar or form,
         help=(parameter.get_help_record(context) or ("", ""))[1],
-        choices=_networks() if "--arch" in parameter.opts else choices,
+        choices=choices or _likely(context.info_name, parameter.opts[-1]),
         repeats=bool(option and parameter.multiple),
         required=parameter.required,
+        heading=getattr(parameter, "rich_help_panel", None) or "",
     )
 
 
-def _networks() -> tuple[str, ...]:
-    from gencli.models import FAMILIES
+def _likely(command: str, option: str) -> tuple[str, ...]:
+    """Values of options that take more than a list of them."""
+    if command != "train":
+        return ()
+    if option == "--arch":
+        from gencli.models import FAMILIES
 
-    return tuple(name for family in FAMILIES for name in _NETWORKS.get(family.example, (family.example,)))
+        return tuple(name for family in FAMILIES for name in family.samples)
+    if option == "--loss":
+        from gencli.losses import LOSSES
+
+        return tuple(LOSSES)
+    if option == "--schedule":
+        from gencli.training.schedules import SCHEDULES
+
+        return tuple(kind.example for kind in SCHEDULES.values())
+    return ()
 
 
 def man(page: Page, parents: tuple[Page, ...] = ()) -> str:
@@ -164,7 +179,11 @@ def man(page: Page, parents: tuple[Page, ...] = ()) -> str:
         lines.append(".SH ARGUMENTS")
         lines += [line for each in page.arguments for line in (".TP", _italic(each.value), _explained(each))]
     lines.append(".SH OPTIONS")
-    for option in page.options:
+    heading = ""
+    for option in sorted(page.options, key=lambda each: each.heading == ""):  # what all commands share comes last
+        if option.heading != heading:
+            heading = option.heading
+            lines.append(f".SS {_roff(heading or 'Other')}")
         value = f" {_italic(option.value)}" if option.value else ""
         lines += [".TP", ", ".join(_bold(name) + value for name in option.names), _explained(option)]
     lines += [".SH ENVIRONMENT", *_environment(page), ".SH EXIT STATUS", ".nf", _roff(_STATUS).rstrip("\n"), ".fi"]

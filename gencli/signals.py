@@ -36,6 +36,32 @@ def handled() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+@contextmanager
+def deferred() -> Iterator[Callable[[], int | None]]:
+    """Within, the first signal waits for `die`, a second does not. Gives what tells the first one's number."""
+    arrived: list[int] = []
+
+    def wait(number: int, frame: FrameType | None) -> None:
+        if arrived:
+            _die(number, frame)
+        arrived.append(number)
+
+    before = {number: signal.getsignal(number) for number in _ENDING}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, wait)
+    try:
+        yield lambda: arrived[0] if arrived else None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def die(number: int) -> None:
+    """Ends the process as the signal would have."""
+    _die(number, None)
+
+
 def _die(number: int, frame: FrameType | None) -> None:
     for undo in _undo:
         undo()

@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gencli.errors import GencliError
 from gencli.options import Data, Output, command, single
-from gencli.training.settings import Settings
+from gencli.training.settings import Checkpoints, Settings
 
 if TYPE_CHECKING:
     from gencli.training.loop import Epoch
 
 app = single()
+
 
 History = Annotated[
     str | None,
@@ -34,6 +36,7 @@ def _list_archs(asked: bool) -> None:
 @command(app, "train")
 def train(
     settings: Settings,
+    checkpoints: Checkpoints,
     data: Data = None,
     *,
     eval_data: EvalData = None,
@@ -69,7 +72,6 @@ def train(
     from contextlib import ExitStack
     from dataclasses import asdict, replace
 
-    from gencli.errors import GencliError
     from gencli.stream import Output, is_terminal, require_writable
 
     if dry_run:
@@ -80,14 +82,14 @@ def train(
         raise GencliError("the model would go to the terminal", "name a file with -o, or pipe it into gencli eval -")
     if data in (None, "-") and eval_data == "-":
         raise GencliError("both tables would come from standard input", "name a file for one of them")
-    require_writable(output, history)
+    require_writable(output, history, checkpoints.checkpoint)
 
     import torch
 
     from gencli import console, models, provenance, tables
-    from gencli.models import inputs
     from gencli.sources import open_table
-    from gencli.training import devices, loop, validation
+    from gencli.training import checkpoints as saving
+    from gencli.training import devices
     from gencli.training.setup import prepare
 
     device = devices.choose(settings.device)
@@ -98,34 +100,29 @@ def train(
     with ExitStack() as files:
         model_file = files.enter_context(Output(output, read, binary=True))
         history_file = files.enter_context(Output(history, read, binary=True)) if history else None
-        rows, held = inputs.load(table), None
-        if settings.validation_fraction:
-            rows, held = validation.split(rows, settings.validation_fraction, settings.seed)
-        rows = rows.to(device)
-        model = setup.model(rows)
-        if test_table is not None:
-            model.require(test_table)
-        run = loop.Training(
-            model,
-            rows,
-            setup.settings,
-            setup.loss,
-            held and held.to(device),
-            inputs.load(test_table).to(device) if test_table else None,
-        )
-        with console.progress("train", run.total_steps) as advance:
-            run.run(lambda step, epoch: advance(step, _line(epoch, setup.score), True) if epoch else advance(step))
+        run = setup.training(table, test_table)
         made = asdict(setup.settings) | {"threads": torch.get_num_threads()}  # they change the order of sums
-        packages = ["torch", "numpy", "pyarrow"]
-        files_read = tables.sources(table, "data")
-        models.write(model_file, model, made, provenance.step("train", made, files_read, packages))
+        of_data, of_test = tables.sources(table, "data"), tables.sources(test_table, "eval-data") if test_table else []
+        of_model, of_history = (
+            provenance.step("train", made, files, ["torch", "numpy", "pyarrow"])
+            for files in (of_data, of_data + of_test)
+        )
+        saved = checkpoints.checkpoint, checkpoints.checkpoint_every, checkpoints.resume
+        with console.progress("train", run.total_steps) as advance:
+
+            def progress(step: int, epoch: Epoch | None) -> None:
+                if epoch is None:
+                    advance(step)
+                else:
+                    advance(step, _line(epoch, setup.score), True)
+
+            saving.run(run, *saved, of_history, progress)
+        models.write(model_file, run.model, made, of_model)
         if history_file:
-            files_read += tables.sources(test_table, "eval-data") if test_table else []
-            rows_of = loop.history_table(run.history, setup.score, rows.labels_true is not None)
-            tables.write_rows(history_file, rows_of, provenance.step("train", made, files_read, packages))
+            tables.write_rows(history_file, run.history_table(), of_history)
     kept = run.best if run.best and settings.early_stop else run.history[-1]
     console.message(
-        f"{model.arch}: {model.parameters:,} parameters, {len(rows):,} images, {run.history[-1].epoch} epochs; "
+        f"{run.model.arch}: {run.model.parameters:,} parameters, {run.history[-1].epoch} epochs; "
         f"the model is epoch {kept.epoch}'s, train {_score(kept.train_score, setup.score)}"
     )
 

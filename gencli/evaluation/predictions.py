@@ -47,8 +47,12 @@ class Predictions:
     @classmethod
     def join(cls, parts: Sequence[Predictions]) -> Predictions:
         """Those of all rows of the parts."""
-        columns = zip(*((part.losses, part.scores, part.predicted, part.logits) for part in parts))
-        return cls(*(None if column[0] is None else torch.cat(column) for column in columns))  # type: ignore[arg-type]
+        columns = [part.tensors() for part in parts]
+        return cls(**{name: torch.cat([column[name] for column in columns]) for name in columns[0]})
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """The columns that there are, by name."""
+        return {name: tensor for name, tensor in vars(self).items() if tensor is not None}
 
     @property
     def mean_loss(self) -> float:
@@ -95,7 +99,9 @@ def predict(model: Model, rows: Rows, objective: Objective | None = None, precis
         with torch.autocast(rows.images.device.type, torch.bfloat16, precision == "bf16"):
             outputs = model.network(model.preprocessing(rows.images[part]))
         outputs = outputs.float()
-        wanted = target_input(model.preprocessing.center(rows.targets[part])) if images else rows.labels[part]
+        wanted = rows.labels[part]
+        if images and rows.targets is not None:  # as `Model.require` saw to
+            wanted = target_input(model.preprocessing.center(rows.targets[part]))
         parts.append(Predictions.of(outputs, wanted, objective(outputs, wanted)))
         parts[-1].logits = None if images else outputs
     return Predictions.join(parts)

@@ -67,7 +67,7 @@ def build(arch: str, shape: Shape, classes: int, options: Options = PLAIN) -> nn
     given = {name: value for name in ("batch_norm", "dropout") if (value := getattr(options, name)) is not None}
     for name in given.keys() - kind.options:
         takers = ", ".join(each.example for each in FAMILIES if name in each.options)
-        raise GencliError(f"--{name.replace('_', '-')}: {arch} takes none", f"leave it out; it is for {takers}")
+        raise GencliError(f"--{name.replace('_', '-')}: {arch} has no such option", f"leave it out; it is for {takers}")
     if not 0 <= given.get("dropout", 0) < 1:
         raise GencliError(f"--dropout: {options.dropout:g} is no probability below 1", "give one from 0, such as 0.1")
     if kind.task == "images" and options.head != "linear":
@@ -181,10 +181,8 @@ def read(source: Input, arch: str | None = None) -> Model:
     if kind.task == "classes" and not classes:
         raise GencliError(f"{source.name}: {named} without names of classes", "make the model again")
     try:
-        options, preprocessing = (
-            Options.from_json(facts.get("options")),
-            Preprocessing.from_json(facts.get("preprocessing")),
-        )
+        options = Options.from_json(facts.get("options"))
+        preprocessing = Preprocessing.from_json(facts.get("preprocessing"))
         network, empty = _unfilled(named, preprocessing.input_shape(tuple(shape)), len(classes), options)
     except GencliError as error:
         raise GencliError(f"{source.name}: {error.message}", error.hint) from error
@@ -203,10 +201,8 @@ def read(source: Input, arch: str | None = None) -> Model:
 def _unfilled(arch: str, shape: Shape, classes: int, options: Options) -> tuple[nn.Module, bool]:
     """The network, and whether it has shapes alone, no numbers."""
     if family(arch) is not OWN:
-        with (
-            suppress(NotImplementedError),
-            torch.device("meta"),
-        ):  # torchvision's RegNets compute their sizes in tensors
+        # torchvision's RegNets compute their sizes with tensors
+        with suppress(NotImplementedError), torch.device("meta"):
             return build(arch, shape, classes, options), True
     with torch.random.fork_rng():
         return build(arch, shape, classes, options), False

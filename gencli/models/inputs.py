@@ -20,8 +20,6 @@ Scaling = tuple[torch.Tensor, torch.Tensor]
 PEAK = 255  # the value of a pixel that becomes 1
 _CHUNK, _PIXELS = 1000, 1 << 20
 
-PREPROCESSING = {"scale": 255, "whiten": "image"}
-
 
 @dataclass
 class Rows:

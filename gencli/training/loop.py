@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 import pyarrow as pa
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
 from gencli.errors import GencliError
@@ -66,22 +69,6 @@ class Epoch:
     recovered: float | None = None
 
 
-def history_table(history: list[Epoch], score: str, corrupted: bool) -> pa.Table:
-    """The history, one row an epoch; `score` names the scores: accuracy or psnr.
-
-    The validation's columns are there where rows were held out, the last three on corrupted data.
-    """
-    columns = {field.name: [getattr(epoch, field.name) for epoch in history] for field in fields(Epoch)}
-    if history[0].validation_loss is None:
-        del columns["validation_loss"], columns["validation_score"]
-    if not corrupted:
-        del columns["clean_accuracy"], columns["memorized"], columns["recovered"]
-    kinds = {"epoch": pa.int64(), "step": pa.int64()}
-    names = [name.replace("score", score) for name in columns]
-    arrays = [pa.array(values, kinds.get(name, pa.float64())) for name, values in columns.items()]
-    return pa.table(arrays, names)
-
-
 class Training:
     """Fits a model to rows on its device by minibatch gradient descent on the mean loss.
 
@@ -126,43 +113,101 @@ class Training:
         self.history: list[Epoch] = []
         self.best: Epoch | None = None
         self._kept: dict[str, torch.Tensor] = {}
+        self._parts: list[Predictions] = []  # of the epoch under way
+        self._finished = False
+        self._earlier = 0.0  # seconds that a run took before it was resumed
+        if len(rows) % settings.batch_size == 1 and any(
+            isinstance(each, _BatchNorm) for each in model.network.modules()
+        ):
+            raise GencliError(
+                f"--batch-size: of {len(rows):,} rows the last batch is a single one, too few for batch norm",
+                "take another size",
+            )
 
     def run(self, progress: Callable[[int, Epoch | None], None] = lambda step, epoch: None) -> None:
         """Trains to the end; leaves the model in evaluation mode.
 
         Args:
-            progress: called after every step with the steps done, and after every epoch with its row as well.
+            progress: called after every step with the steps done, and after every epoch with its row as well. It may
+                take the `state`, and an exception that it raises ends the run there.
 
         Raises:
             GencliError: the loss is no longer finite.
         """
-        self._until = time.perf_counter() + 60 * (self._settings.max_time or math.inf)
-        last = False
+        self._start = time.perf_counter() - self._earlier
         with torch.random.fork_rng(enabled=self._drops):
-            while not last:
-                last = self._epoch(progress)
+            while not self._finished:
+                self._epoch(progress)
                 progress(self.step, self.history[-1])
         if self._kept:
             self.model.network.load_state_dict(self._kept)
 
-    def _epoch(self, progress: Callable[[int, Epoch | None], None]) -> bool:
-        """Trains and measures one epoch; whether it is the last."""
+    def history_table(self) -> pa.Table:
+        """The history, one row an epoch, its scores named by what they are: accuracy or psnr.
+
+        The validation's columns are there where rows were held out, the last three on corrupted data.
+        """
+        columns = {field.name: [getattr(epoch, field.name) for epoch in self.history] for field in fields(Epoch)}
+        if self._validation is None:
+            del columns["validation_loss"], columns["validation_score"]
+        if self._rows.labels_true is None or self.model.task == "images":
+            del columns["clean_accuracy"], columns["memorized"], columns["recovered"]
+        score = "psnr" if self.model.task == "images" else "accuracy"
+        kinds = {"epoch": pa.int64(), "step": pa.int64()}
+        arrays = [pa.array(values, kinds.get(name, pa.float64())) for name, values in columns.items()]
+        return pa.table(arrays, [name.replace("score", score) for name in columns])
+
+    def state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+        """All that a run of the same settings and data needs to go on from here: tensors, and what JSON can hold."""
+        tensors = {
+            "network": self.model.network.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "average": {} if self._average is None else self._average.state_dict(),
+            "kept": self._kept,
+            "epoch": Predictions.join(self._parts).tensors() if self._parts else {},
+        }
+        facts = {
+            "step": self.step,
+            "history": [asdict(epoch) for epoch in self.history],
+            "best": None if self.best is None else self.best.epoch,
+            "finished": self._finished,
+            "seconds": time.perf_counter() - self._start,
+        }
+        return {f"{part}/{name}": value for part, named in tensors.items() for name, value in named.items()}, facts
+
+    def load_state(self, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, Any]) -> None:
+        """Takes the state that a run of the same settings and data had."""
+        parts: dict[str, dict[str, torch.Tensor]] = defaultdict(dict)
+        for key, value in tensors.items():
+            part, _, name = key.partition("/")
+            parts[part][name] = value.to(self._rows.labels.device)
+        self.model.network.load_state_dict(parts["network"])
+        self._optimizer.load_state_dict(parts["optimizer"])
+        if self._average is not None:
+            self._average.load_state_dict(parts["average"])
+        self._kept, self._parts = parts["kept"], [Predictions(**parts["epoch"])] if parts["epoch"] else []
+        self.step, self._finished, self._earlier = facts["step"], facts["finished"], facts["seconds"]
+        self.history = [Epoch(**row) for row in facts["history"]]
+        self.best = None if facts["best"] is None else self.history[facts["best"] - 1]
+
+    def _epoch(self, progress: Callable[[int, Epoch | None], None]) -> None:
         start, number, settings = time.perf_counter(), len(self.history) + 1, self._settings
         objective = self._loss.at(self._counts, number)
         order = self._batches.order(number)
         self.model.network.train()
-        parts = []
-        for index in order.split(settings.batch_size):
-            parts.append(self._step(index, objective))
-            progress(self.step, None)
-            if self._halted():
+        before = self.step - (self.history[-1].step if self.history else 0)  # where a resumed run goes on
+        for index in order.split(settings.batch_size)[before:]:
+            if self._parts and self._halted():
                 break
-        train = Predictions.join(parts)
+            self._parts.append(self._step(index, objective))
+            progress(self.step, None)
+        passed = time.perf_counter() - start
+        train = Predictions.join(self._parts)
         self._require_finite(train.losses)
         visited = order[: len(train.losses)]
-        passed = time.perf_counter() - start
         self.model.network.eval()
-        row = Epoch(number, self.step, 0.0, len(visited) / passed, 0.0, 0.0, learning_rate=self._rate)
+        speed = len(visited[before * settings.batch_size :]) / passed
+        row = Epoch(number, self.step, 0.0, speed, 0.0, 0.0, learning_rate=self._rate(self.step - 1))
         with nullcontext() if self._average is None else self._average.swap():
             for name, rows in (("validation", self._validation), ("test", self._test)):
                 if rows is not None:
@@ -181,14 +226,12 @@ class Training:
                 self._kept = {name: value.clone() for name, value in self.model.network.state_dict().items()}
         row.seconds = time.perf_counter() - start
         self.history.append(row)
-        return last
+        self._parts, self._finished = [], last
 
     def _step(self, index: torch.Tensor, objective: Objective) -> Predictions:
         settings, network = self._settings, self.model.network
-        factor = self._schedule.factor(self.step, self._steps_per_epoch, self.total_steps)
-        self._rate = settings.learning_rate * factor
         for group in self._optimizer.param_groups:
-            group["lr"] = group["base_lr"] * factor
+            group["lr"] = self._rate(self.step)
         images, wanted = self._batches.at(index, self.step)
         if self._drops:
             torch.manual_seed(derive(settings.seed, "dropout", self.step))
@@ -206,8 +249,13 @@ class Training:
         self.step += 1
         return Predictions.of(outputs.detach(), wanted, losses.detach())
 
+    def _rate(self, step: int) -> float:
+        factor = self._schedule.factor(step, self._steps_per_epoch, self.total_steps)
+        return self._settings.learning_rate * factor
+
     def _halted(self) -> bool:
-        return self.step == self.total_steps or time.perf_counter() >= self._until
+        seconds = 60 * (self._settings.max_time or math.inf)
+        return self.step == self.total_steps or time.perf_counter() - self._start >= seconds
 
     def _is_best(self, row: Epoch) -> bool:
         best = self.best and self.best.validation_score

@@ -133,8 +133,8 @@ class ImageSettings:
         str | None,
         typer.Option(
             metavar="NAME,...",
-            help="Change training images at random, in this order: crop[:PAD] (a window of --crop, or of the image with "
-            "4 pixels around it), flip, translate:N, cutout[:SIDE], rotate:DEGREES, color[:S].",
+            help="Change training images at random, in this order: crop[:PAD] (a window of --crop, or of the image "
+            "and 4 pixels around it), flip, translate:N, cutout[:SIDE], rotate:DEGREES, color[:S].",
             show_default=False,
         ),
     ] = None
@@ -171,7 +171,7 @@ class Settings(RunSettings, OptimizerSettings, LossSettings, ImageSettings, Netw
     """A training run's settings; the defaults are no paper's."""
 
     def resolved(self, given: Collection[str] = ()) -> Settings:
-        """The same with the preset's settings in place of those not `given`, and what defaults depend on filled in.
+        """The same with the preset's settings in place of those not `given`, which it does not name any more.
 
         Raises:
             GencliError: no network, or settings that do nothing beside each other.
@@ -187,9 +187,36 @@ class Settings(RunSettings, OptimizerSettings, LossSettings, ImageSettings, Netw
                 f"--deferred-reweighting: no epoch follows epoch {settings.deferred_reweighting} of {settings.epochs}",
                 "give an earlier one, or more --epochs",
             )
-        return replace(settings, lr=settings.learning_rate)
+        return replace(settings, lr=settings.learning_rate, preset=None)
 
     @property
     def learning_rate(self) -> float:
         """`lr`, or the optimizer's own."""
         return _LEARNING_RATES[self.optimizer] if self.lr is None else self.lr
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """What is saved on the way; it has no bearing on the result."""
+
+    heading: ClassVar[str] = "Interruption"
+
+    checkpoint: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Save the whole state of the run there, also when it is stopped.")
+    ] = None
+    checkpoint_every: Annotated[
+        str, typer.Option(metavar="TIME", help="How often: epochs, steps or a time, as 1ep, 500, 5min.")
+    ] = "1ep"
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the checkpoint if it is there; the result is the same.")
+    ] = False
+
+    def resolved(self, given: Collection[str]) -> Checkpoints:
+        """Itself.
+
+        Raises:
+            GencliError: no file for the others to be about.
+        """
+        for name in {"checkpoint_every", "resume"} & set(given) if self.checkpoint is None else ():
+            raise GencliError(f"--{name.replace('_', '-')}: there is no checkpoint", "name its file with --checkpoint")
+        return self

@@ -13,12 +13,14 @@ from torch import nn
 from gencli import losses, models
 from gencli.errors import GencliError
 from gencli.losses import Loss
-from gencli.models import Model, Options
+from gencli.models import Model, Options, inputs
 from gencli.models.inputs import Preprocessing, Rows, require_target
 from gencli.randomness import derive
-from gencli.tables import Description
+from gencli.tables import Description, ImageTable
 from gencli.training import optimizers
+from gencli.training.loop import Training
 from gencli.training.settings import Settings
+from gencli.training.validation import split
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,22 @@ class Setup:
             network = models.build(self.settings.arch, shape, len(self.description.classes), self.options)
         return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
+    def training(self, table: ImageTable, test_table: ImageTable | None = None) -> Training:
+        """The run on a table's rows, which are loaded onto the settings' device, before its first step."""
+        settings, device = self.settings, torch.device(self.settings.device)
+        rows, validation = inputs.load(table), None
+        if settings.validation_fraction:
+            rows, validation = split(rows, settings.validation_fraction, settings.seed)
+        rows = rows.to(device)
+        model = self.model(rows)
+        if test_table is not None:
+            model.require(test_table)
+        test = None if test_table is None else inputs.load(test_table).to(device)
+        held = None if validation is None else validation.to(device)
+        return Training(model, rows, settings, self.loss, held, test)
+
     def model(self, rows: Rows) -> Model:
-        """The model to train on these rows, on their device."""
+        """The model to train on these rows, on their device, initialized."""
         settings, description = self.settings, self.description
         preprocessing = Preprocessing.of(rows.images, settings.whiten or "none", settings.crop)
         network = self.build(preprocessing.input_shape(description.shape)).to(rows.images.device)

@@ -137,7 +137,7 @@ OPTIONS = {"batch_norm": None, "dropout": None, "head": "linear"}
         ({"options": OPTIONS | {"dropout": 2.0}}, "model: --dropout"),
         ({"architecture": "resnet32"}, "not the tensors of resnet32"),
         ({"architecture": "convnet-gelu"}, "convnet-gelu takes images of 16×16 and more"),
-        ({"architecture": "linear", "options": OPTIONS | {"dropout": 0.5}}, "linear takes none"),
+        ({"architecture": "linear", "options": OPTIONS | {"dropout": 0.5}}, "linear has no such option"),
         ({"classes": []}, "without names of classes"),
         ({"preprocessing": {}}, "model: its preprocessing"),
         ({"preprocessing": Preprocessing(crop=4).to_json()}, "model: --crop"),

@@ -16,7 +16,7 @@ from gencli.evaluation.predictions import predict
 from gencli.losses import LOSSES
 from gencli.models import Model
 from gencli.models.inputs import Preprocessing, Rows, load
-from gencli.training.loop import Epoch, Training, history_table
+from gencli.training.loop import Epoch, Training
 from gencli.training.settings import Settings
 from gencli.training.setup import prepare
 from tests.helpers import image_table
@@ -174,7 +174,7 @@ COLUMNS = [
 
 
 def test_a_history_of_clean_data_has_no_columns_of_memorization() -> None:
-    table = history_table(trained(SETTINGS)[1], "accuracy", corrupted=False)
+    table = train(model(), rows(), SETTINGS).history_table()
     assert table.column_names == COLUMNS[:-3]
     assert [field.type for field in table.schema] == [pa.int64()] * 2 + [pa.float64()] * 7
     assert {name for name in table.column_names if table[name].null_count} == {"test_loss", "test_accuracy"}
@@ -182,8 +182,9 @@ def test_a_history_of_clean_data_has_no_columns_of_memorization() -> None:
 
 def test_a_history_of_corrupted_data_says_what_was_memorized() -> None:
     data = rows(corrupted=True)
-    fitted, history = trained(SETTINGS, data)
-    table = history_table(history, "accuracy", corrupted=True)
+    fitted = model(SETTINGS, data)
+    run = train(fitted, data, SETTINGS)
+    table, history = run.history_table(), run.history
     assert table.column_names == COLUMNS
     assert {name for name in COLUMNS if table[name].null_count} == {"test_loss", "test_accuracy"}
     answers, labels, true = predict(fitted, data).predicted, data.labels.numpy(), data.labels_true

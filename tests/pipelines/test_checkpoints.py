@@ -1,0 +1,125 @@
+"""A run that is stopped anywhere and resumed gives the same bytes as one that was not."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.pipelines.shell import Shell, finish, wait_for
+
+TRAIN = (
+    "train digits.parquet --arch convnet-vanilla --epochs 6 --dropout 0.2 --augment crop,flip --ema 0.99 --threads 1 "
+    "--optimizer adamw --schedule cosine --validation-fraction 0.1 --early-stop 4 --eval-data digits.parquet -q "
+)
+# torch is loaded once: each run is a fork of a process that has it
+FORKS = """
+    import os, signal, sys, time
+    import torch
+    from gencli import models
+    from gencli.app import main
+    from gencli.training import checkpoints, setup
+
+    def run(arguments, seconds):
+        child = os.fork()
+        if child == 0:
+            os._exit(main(arguments.split()))
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if (ended := os.waitpid(child, os.WNOHANG))[0]:
+                return os.waitstatus_to_exitcode(ended[1])
+            time.sleep(0.002)
+        os.kill(child, signal.SIGKILL)
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+    for line in sys.stdin:
+        seconds, _, arguments = line.strip().partition(" ")
+        print(run(arguments, float(seconds)), flush=True)
+"""
+
+
+def history(path: Path) -> list[dict[str, object]]:
+    rows = pq.read_table(path).to_pylist()
+    return [
+        {name: value for name, value in row.items() if name not in ("seconds", "images_per_second")} for row in rows
+    ]
+
+
+def test_twenty_kills_at_random_moments_change_no_byte(sh: Shell) -> None:
+    sh("cp $D/digits.parquet .").worked()
+    forks = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(FORKS)],
+        cwd=sh.folder, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    assert forks.stdin is not None
+    assert forks.stdout is not None
+
+    def run(seconds: float, words: str) -> int:
+        print(seconds, TRAIN + words, file=forks.stdin, flush=True)
+        return int(forks.stdout.readline())  # type: ignore[union-attr]
+
+    start = time.monotonic()
+    assert run(600, "-o whole --history whole.parquet") == 0
+    whole = time.monotonic() - start
+    moments, kills, status = random.Random(0), 0, -signal.SIGKILL
+    while kills < 20 or status != 0:
+        seconds = moments.uniform(0, whole / 4) if kills < 20 else 600
+        status = run(seconds, "-o cut --history cut.parquet --checkpoint saved --checkpoint-every 3 --resume")
+        kills += status != 0
+        if status == 0 and kills < 20:
+            (sh.folder / "saved").unlink()
+    forks.stdin.close()
+    assert forks.wait() == 0
+    assert (sh.folder / "cut").read_bytes() == (sh.folder / "whole").read_bytes()
+    assert history(sh.folder / "cut.parquet") == history(sh.folder / "whole.parquet")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_the_run_and_ends_it(sh: Shell, number: signal.Signals) -> None:
+    command = "gencli train $D/digits.parquet --arch mlp-1x16 --epochs 30 --checkpoint saved --resume -o out"
+    assert sh(command.replace("saved", "other").replace("-o out", "-o whole")).status == 0
+    process = sh.start(f"exec {command} --checkpoint-every 1")
+    wait_for(sh.folder, "saved", process)
+    process.send_signal(number)
+    done = finish(process)
+    assert done.status == 128 + number
+    assert "--resume goes on from there" in done.err
+    assert sh.files() == {"saved", "other", "whole"}
+    resumed = sh(command)
+    assert resumed.status == 0
+    assert "saved: resumed after step" in resumed.err
+    assert (sh.folder / "out").read_bytes() == (sh.folder / "whole").read_bytes()
+
+
+def test_a_checkpoint_of_another_run_is_refused_and_stays(sh: Shell) -> None:
+    command = "gencli train $D/digits.parquet --arch mlp-1x16 --epochs 2 --checkpoint saved --resume -o out"
+    assert "saved: not there, starting anew" in sh(command).err
+    kept = (sh.folder / "saved").read_bytes()
+    refused = sh(f"{command} --lr 0.1 --epochs 3")
+    assert refused.status == 2
+    assert "saved: a checkpoint of another run: --lr was 0.05, is 0.1; --epochs was 2, is 3" in refused.err
+    other = sh(f"gencli corrupt random-labels -p 0.5 -q $D/digits.parquet | {command.replace('$D/digits.parquet', '')}")
+    assert "the data were others" in other.err
+    model = sh("gencli train $D/digits.parquet --arch mlp-1x16 --epochs 2 --checkpoint out --resume -o new")
+    assert "out: tensors, but no checkpoint" in model.err
+    (sh.folder / "saved").write_bytes(kept[:-100])
+    assert "saved: cut short" in sh(command).err
+    (sh.folder / "saved").write_bytes(kept)
+    assert "resumed after step" in sh(command).err
+
+
+def test_options_of_a_checkpoint_need_one(sh: Shell) -> None:
+    for words in ("--resume", "--checkpoint-every 5min"):
+        done = sh(f"gencli train $D/digits.parquet --arch mlp-1x16 {words} -o out")
+        assert done.status == 2
+        assert f"{words.split()[0]}: there is no checkpoint" in done.err
+    wrong = sh("gencli train $D/digits.parquet --arch mlp-1x16 --checkpoint saved --checkpoint-every soon -o out")
+    assert "--checkpoint-every: 'soon'" in wrong.err
+    assert sh.files() == set()
