@@ -16,7 +16,7 @@ from gencli.stream import Input
 
 Kind = Literal["history", "result", "benchmark"]
 KINDS: dict[Kind, tuple[str, ...]] = {  # by their columns
-    "history": ("epoch", "train_loss", "learning_rate"),
+    "history": ("epoch", "train_loss"),
     "result": ("label", "name", "n", "loss"),
     "benchmark": ("item", "ours", "peer", "unit", "ratio", "bar", "met"),
 }

@@ -13,6 +13,7 @@ from gencli.reporting.documents import Document, corruptions, data_name
 
 _NAMED = {"arch", "epochs", "device", "threads"}  # shown otherwise, or not a setting to compare
 _SCORES = ("train_accuracy", "validation_accuracy", "test_accuracy", "train_psnr", "validation_psnr", "test_psnr")
+_TRAINED = [name for name in _SCORES if not name.startswith("test")]
 _KINDS = {name: pa.float64() for name in _SCORES} | {name: pa.int64() for name in ("epochs", "epochs_to_fit")}
 
 
@@ -93,14 +94,14 @@ def _figures(group: list[Document], fitted_at: float) -> list[dict[str, Any]]:
         if document.kind == "history":
             row = _kept_epoch(document, columns.get(f"validation_{score}"))
             shared["epochs"] = columns["epoch"][-1]
-            for part in ("train", "validation"):
-                shared[f"{part}_{score}"] = columns.get(f"{part}_{score}", [None])[row]
+            shared |= {name: values[row] for name, values in columns.items() if name in _TRAINED}
             if score == "accuracy":
                 accuracies = zip(columns["epoch"], columns["train_accuracy"], strict=True)
                 shared["epochs_to_fit"] = min((e for e, a in accuracies if a >= fitted_at), default=None)
             tested = next((e for e in (document.made or {}).get("inputs", []) if e["role"] == "eval-data"), None)
-            if columns.get(f"test_{score}", [None])[row] is not None:
-                tests[data_name(tested)] = f"test_{score}", columns[f"test_{score}"][row]
+            test = columns.get(f"test_{score}")
+            if test and test[row] is not None:
+                tests[data_name(tested)] = f"test_{score}", test[row]
         else:
             overall = columns[score][-1]
             entry, trained_on = document.data, _trained_on(document.training)

@@ -68,6 +68,29 @@ def test_a_history_is_a_row_with_its_last_accuracies_and_the_epoch_it_fitted(tmp
     assert runs.runs_table([read], 1.0)["epochs_to_fit"].to_pylist() == [None]
 
 
+def test_a_run_that_stopped_early_is_the_epoch_that_it_kept(tmp_path: Path) -> None:
+    rows = pa.table(
+        {
+            "epoch": [1, 2, 3], "train_loss": [1.0] * 3, "train_accuracy": [0.5, 0.6, 0.7],
+            "validation_accuracy": [0.3, 0.5, 0.4], "test_accuracy": [0.31, 0.51, 0.41],
+        }
+    )  # fmt: skip
+    (row,) = runs.runs_table([write(tmp_path / "h", rows, training(early_stop=1))], 0.99).to_pylist()
+    assert (row["train_accuracy"], row["validation_accuracy"], row["test_accuracy"]) == (0.6, 0.5, 0.51)
+    (row,) = runs.runs_table([write(tmp_path / "h", rows, training())], 0.99).to_pylist()
+    assert (row["train_accuracy"], row["validation_accuracy"], row["test_accuracy"]) == (0.7, 0.4, 0.41)
+
+
+def test_image_to_image_runs_show_their_psnr(tmp_path: Path) -> None:
+    rows = pa.table({"epoch": [1, 2], "train_loss": [1.0] * 2, "train_psnr": [20.0, 30.0], "test_psnr": [21.0, 29.0]})
+    (row,) = runs.runs_table([write(tmp_path / "h", rows, training())], 0.99).to_pylist()
+    assert (row["train_psnr"], row["test_psnr"]) == (30, 29)
+    assert "train_accuracy" not in row
+    assert [panel.metric for panel in curves.panels([write(tmp_path / "h", rows, training())], None)] == list(
+        rows.column_names[2:]
+    )
+
+
 def test_results_of_a_run_join_its_history(tmp_path: Path):
     step = training(0.5)
     read = [
