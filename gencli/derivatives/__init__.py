@@ -1,0 +1,1 @@
+"""Derivatives: by rules, by torch and by differences, checked against each other."""
