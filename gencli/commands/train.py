@@ -69,6 +69,7 @@ def train(
         gencli train --arch mlp-1x512 --epochs 200 --until-train-accuracy 1 \\
           --history history.parquet -o model.safetensors
     """
+    import os
     from contextlib import ExitStack
     from dataclasses import asdict, replace
 
@@ -89,19 +90,25 @@ def train(
     from gencli import console, models, provenance, tables
     from gencli.sources import open_table
     from gencli.training import checkpoints as saving
-    from gencli.training import devices
+    from gencli.training import devices, distributed
     from gencli.training.setup import prepare
 
     device = devices.choose(settings.device)
-    table = open_table(data)
-    test_table = None if eval_data is None else open_table(eval_data)
-    setup = prepare(replace(settings, device=device.type), table.description, table.schema.names, table.title)
-    read = [*table.inputs, *(test_table.inputs if test_table else [])]
     with ExitStack() as files:
-        model_file = files.enter_context(Output(output, read, binary=True))
-        history_file = files.enter_context(Output(history, read, binary=True)) if history else None
-        run = setup.training(table, test_table)
+        group = files.enter_context(distributed.joined(device))
+        if group.size > 1 and (data in (None, "-") or eval_data == "-"):
+            raise GencliError(f"standard input: {group.size} processes cannot share it", "name the tables' files")
+        table = open_table(data)
+        test_table = None if eval_data is None else open_table(eval_data)
+        setup = prepare(replace(settings, device=device.type), table.description, table.schema.names, table.title)
+        read = [*table.inputs, *(test_table.inputs if test_table else [])]
+        first = group.rank == 0
+        console.quiet |= not first
+        model_file = files.enter_context(Output(output if first else os.devnull, read, binary=True))
+        history_file = files.enter_context(Output(history, read, binary=True)) if history and first else None
+        run = setup.training(table, test_table, group)
         made = asdict(setup.settings) | {"threads": torch.get_num_threads()}  # they change the order of sums
+        made |= {"processes": group.size} if group.size > 1 else {}
         of_data, of_test = tables.sources(table, "data"), tables.sources(test_table, "eval-data") if test_table else []
         of_model, of_history = (
             provenance.step("train", made, files, ["torch", "numpy", "pyarrow"])

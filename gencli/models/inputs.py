@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from gencli import tables
 from gencli.errors import GencliError
-from gencli.tables import Batches
+from gencli.tables import ImageTable
 
 Shape = tuple[int, int, int]
 Whiten = Literal["image", "dataset", "none"]
 Scaling = tuple[torch.Tensor, torch.Tensor]
 
 PEAK = 255  # the value of a pixel that becomes 1
+_BY_ROW = ("labels", "labels_true", "ids", "place")
 _CHUNK, _PIXELS = 1000, 1 << 20
 
 
@@ -31,6 +33,8 @@ class Rows:
         labels_true: [n] int64, what the labels were before they were corrupted; None where they were not.
         targets: as images, of image-to-image work; None without.
         ids: [n] int64.
+        place: [n] int64, the place of each row's image in `images` and `targets`, −1 for rows whose image another
+            process holds; None where they are all here, in order.
     """
 
     images: torch.Tensor
@@ -38,39 +42,57 @@ class Rows:
     labels_true: torch.Tensor | None = None
     targets: torch.Tensor | None = None
     ids: torch.Tensor | None = None
+    place: torch.Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def to(self, device: torch.device) -> Rows:
         """The same rows on a device."""
-        return Rows(*(None if tensor is None else tensor.to(device) for tensor in self._tensors()))  # type: ignore[arg-type]
+        moved = {name: tensor.to(device) for name, tensor in vars(self).items() if tensor is not None}
+        return replace(self, **moved)
 
     def select(self, index: torch.Tensor) -> Rows:
         """The rows `index` [m] int64."""
-        return Rows(*(None if tensor is None else tensor[index] for tensor in self._tensors()))  # type: ignore[arg-type]
+        chosen = {name: tensor[index] for name, tensor in vars(self).items() if name in _BY_ROW and tensor is not None}
+        images, place = index, None
+        if self.place is not None:
+            here = chosen["place"] >= 0
+            images = chosen["place"][here]
+            place = torch.where(here, here.cumsum(0) - 1, -1)
+        targets = None if self.targets is None else self.targets[images]
+        return replace(self, **chosen | {"images": self.images[images], "targets": targets, "place": place})
 
-    def _tensors(self) -> list[torch.Tensor | None]:
-        return [self.images, self.labels, self.labels_true, self.targets, self.ids]
+    def held(self) -> tuple[Rows, torch.Tensor]:
+        """The rows whose images are here, and their numbers [m] int64."""
+        if self.place is None:
+            return self, torch.arange(len(self), device=self.labels.device)
+        numbers = (self.place >= 0).nonzero().squeeze(1)
+        return replace(self.select(numbers), place=None), numbers
 
 
-def load(table: Batches) -> Rows:
-    """Reads a whole image table into memory, its images as compact as they are stored."""
-    description = table.description
-    columns: dict[str, np.ndarray] = {"image": np.empty((table.rows, *description.shape), description.dtype)}
-    if "target" in table.schema.names:
-        columns["target"] = np.empty((table.rows, *description.shape), description.dtype)
-    for name in {"label", "label_true", "id"} & set(table.schema.names):
-        columns[name] = np.empty(table.rows, np.int64)
+def load(table: ImageTable, keep: NDArray[np.bool_] | None = None) -> Rows:
+    """Reads a whole image table into memory, its images as compact as they are stored.
+
+    Args:
+        keep: the mask [rows] of the images that are read; None for all.
+    """
+    description, names = table.description, table.schema.names
+    count = table.rows if keep is None else int(keep.sum())
+    pictures = {
+        name: np.empty((count, *description.shape), description.dtype) for name in ("image", "target") if name in names
+    }
     start = 0
-    for batch in table.batches():
+    for batch in table.batches(keep):
         stop = start + batch.num_rows
-        for name, values in columns.items():
-            read = tables.unpack(batch, description, name) if values.ndim > 1 else tables.values(batch.column(name))
-            values[start:stop] = read
+        for name, values in pictures.items():
+            values[start:stop] = tables.unpack(batch, description, name)
         start = stop
-    order = "image", "label", "label_true", "target", "id"
-    return Rows(*(torch.from_numpy(columns[name]) if name in columns else None for name in order))  # type: ignore[arg-type]
+    columns = {name: table.column(name).copy() for name in ("label", "label_true", "id") if name in names}
+    tensors = {name: torch.from_numpy(values) for name, values in (pictures | columns).items()}
+    place = None if keep is None else torch.from_numpy(np.where(keep, keep.cumsum() - 1, -1))
+    names = "image", "label", "label_true", "target", "id"
+    return Rows(*(tensors.get(name) for name in names), place)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -199,7 +221,7 @@ def require_target(columns: Collection[str], title: str) -> None:
 
 
 def target_input(targets: torch.Tensor) -> torch.Tensor:
-    """Target images [n, height, width, channels] as outputs are compared with them: value/255, channels first, float32."""
+    """Targets [n, height, width, channels] as outputs are compared with them: value/255, channels first, float32."""
     return targets.to(torch.float32).div(PEAK).permute(0, 3, 1, 2)
 
 

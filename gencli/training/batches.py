@@ -58,17 +58,27 @@ class Batches:
             order = torch.multinomial(self._weights, count, replacement=True, generator=generator)
         return order.to(self._rows.labels.device)
 
-    def at(self, index: torch.Tensor, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def at(self, index: torch.Tensor, step: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
         """What the network gets and what is wanted of it, for rows `index` [m] at a step.
 
         Returns:
-            [m, channels, height, width] float32; labels [m] int64, or targets like the images.
+            [k, channels, height, width] float32; labels [k] int64, or targets like the images; and the mask [m] of the
+            k rows whose images are here, None for all.
         """
-        # index_select gathers rows several times faster than images[index]
-        images = self._images.flatten(1).index_select(0, index).view(-1, *self._images.shape[1:])
+        here = None
+        if self._rows.place is None:
+            images = self._gather(index)
+        else:
+            place = self._rows.place[index]
+            here = place >= 0
+            mine = self._gather(place[here])
+            images = mine.new_zeros(len(index), *mine.shape[1:])  # all of them, so that augmentation draws the same
+            images[here] = mine
         if self._augmentations:
             self._generator.manual_seed(derive(self._seed, "augmentation", step))
             images = augmentation.apply(self._augmentations, images, self._generator)
+        if here is not None:
+            images, index = images[here], index[here]
         wanted = self._rows.labels.index_select(0, index)
         if self._to_images:
             images, targets = images.chunk(2, 3)
@@ -77,5 +87,10 @@ class Batches:
         if scaling is None:
             scaling = self._preprocessing.scaling(images)
         elif len(scaling[0]) > 1:
-            scaling = scaling[0].index_select(0, index), scaling[1].index_select(0, index)
-        return self._preprocessing(images, scaling), wanted
+            place = index if self._rows.place is None else self._rows.place[index]
+            scaling = scaling[0].index_select(0, place), scaling[1].index_select(0, place)
+        return self._preprocessing(images, scaling), wanted, here
+
+    def _gather(self, place: torch.Tensor) -> torch.Tensor:
+        # index_select gathers rows several times faster than images[place]
+        return self._images.flatten(1).index_select(0, place).view(-1, *self._images.shape[1:])

@@ -58,6 +58,8 @@ class Cadence:
 def write(path: str, training: Training, made: Step) -> None:
     """Writes a run's state; `made` is the step that the finished model would name."""
     content, facts = training.state()
+    if training.group.rank > 0:
+        return
     with Output(path, binary=True) as output:
         tensors.write(output, content, {"checkpoint": _FORMAT, "state": facts, "step": made})
 
@@ -89,10 +91,10 @@ def run(
 
         def saved(step: int, epoch: Epoch | None) -> None:
             progress(step, epoch)
-            number = arrived()
-            if number is not None or cadence.due(step, epoch):
+            number, due = training.group.most(arrived() or 0, cadence.due(step, epoch))
+            if number or due:
                 write(path, training, made)
-            if number is not None:
+            if number:
                 console.message(f"{path}: stopped after step {step:,}; --resume goes on from there")
                 signals.die(number)
 

@@ -10,7 +10,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import pyarrow as pa
@@ -29,6 +29,7 @@ from gencli.randomness import derive
 from gencli.training import optimizers, schedules
 from gencli.training.averaging import Average
 from gencli.training.batches import Batches
+from gencli.training.distributed import Group
 from gencli.training.settings import Settings
 
 
@@ -87,7 +88,9 @@ class Training:
         loss: Loss,
         validation: Rows | None = None,
         test: Rows | None = None,
+        group: Group | None = None,
     ) -> None:
+        self.group = group or Group()
         self.model, self._rows, self._settings, self._loss = model, rows, settings, loss
         self._validation, self._test = validation, test
         self._batches = Batches(rows, model, settings)
@@ -158,13 +161,19 @@ class Training:
         return pa.table(arrays, [name.replace("score", score) for name in columns])
 
     def state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-        """All that a run of the same settings and data needs to go on from here: tensors, and what JSON can hold."""
+        """All that a run of the same settings and data needs to go on from here: tensors, and what JSON can hold.
+
+        Of several processes all take it, at the same step; the first one's is whole.
+        """
+        parts = Predictions.join(self._parts) if self._parts else None
+        if parts is not None:
+            self._add_up(parts)
         tensors = {
             "network": self.model.network.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             "average": {} if self._average is None else self._average.state_dict(),
             "kept": self._kept,
-            "epoch": Predictions.join(self._parts).tensors() if self._parts else {},
+            "epoch": {} if parts is None else parts.tensors(),
         }
         facts = {
             "step": self.step,
@@ -185,6 +194,8 @@ class Training:
         self._optimizer.load_state_dict(parts["optimizer"])
         if self._average is not None:
             self._average.load_state_dict(parts["average"])
+        if self.group.rank > 0:  # the first process brings what all have seen in the epoch
+            parts["epoch"] = {name: torch.zeros_like(column) for name, column in parts["epoch"].items()}
         self._kept, self._parts = parts["kept"], [Predictions(**parts["epoch"])] if parts["epoch"] else []
         self.step, self._finished, self._earlier = facts["step"], facts["finished"], facts["seconds"]
         self.history = [Epoch(**row) for row in facts["history"]]
@@ -203,6 +214,8 @@ class Training:
             progress(self.step, None)
         passed = time.perf_counter() - start
         train = Predictions.join(self._parts)
+        self._add_up(train)
+        self.group.share(list(self.model.network.buffers()))  # batch norm's are of each process's own rows
         self._require_finite(train.losses)
         visited = order[: len(train.losses)]
         self.model.network.eval()
@@ -211,13 +224,13 @@ class Training:
         with nullcontext() if self._average is None else self._average.swap():
             for name, rows in (("validation", self._validation), ("test", self._test)):
                 if rows is not None:
-                    measured = predict(self.model, rows, objective, settings.precision)
+                    measured = self._measure(rows, objective)
                     setattr(row, f"{name}_loss", measured.mean_loss)
                     setattr(row, f"{name}_score", measured.score)
             better = self._is_best(row)
             last = self._halted() or self._is_patience_over(row)
             if last or settings.measure_train or settings.until_train_accuracy is not None:
-                train = predict(self.model, self._rows, objective, settings.precision)
+                train = self._measure(self._rows, objective)
                 self._require_finite(train.losses, after=True)
                 visited = slice(None)
             self._fill(row, train, visited)
@@ -232,22 +245,39 @@ class Training:
         settings, network = self._settings, self.model.network
         for group in self._optimizer.param_groups:
             group["lr"] = self._rate(self.step)
-        images, wanted = self._batches.at(index, self.step)
+        images, wanted, here = self._batches.at(index, self.step)
         if self._drops:
-            torch.manual_seed(derive(settings.seed, "dropout", self.step))
+            torch.manual_seed(derive(settings.seed, "dropout", self.step, self.group.rank))
+        self._optimizer.zero_grad()
         with torch.autocast(images.device.type, torch.bfloat16, settings.precision == "bf16"):
             outputs = network(images)
         outputs = outputs.float()
         losses = objective(outputs, wanted)
-        self._optimizer.zero_grad()
-        losses.mean().backward()
+        (losses.sum() / len(index)).backward()
+        self.group.add([tensor.grad for tensor in network.parameters() if tensor.grad is not None])
         if settings.grad_clip is not None:
             nn.utils.clip_grad_norm_(network.parameters(), settings.grad_clip)
         self._optimizer.step()
         if self._average is not None:
             self._average.update()
         self.step += 1
-        return Predictions.of(outputs.detach(), wanted, losses.detach())
+        return _spread(Predictions.of(outputs.detach(), wanted, losses.detach()), here)
+
+    def _measure(self, rows: Rows, objective: Objective) -> Predictions:
+        """Of all rows, each by the process that holds it."""
+        held, numbers = rows.held()
+        measured = replace(predict(self.model, held, objective, self._settings.precision), logits=None)
+        if rows.place is not None:
+            here = torch.zeros(len(rows), dtype=torch.bool, device=rows.labels.device)
+            here[numbers] = True
+            measured = _spread(measured, here)
+            self._add_up(measured)
+        return measured
+
+    def _add_up(self, predictions: Predictions) -> None:
+        """Puts those of all processes together, each of which has zeros for the others' rows."""
+        for column in predictions.tensors().values() if self.group.size > 1 else ():
+            self.group.add([column])
 
     def _rate(self, step: int) -> float:
         factor = self._schedule.factor(step, self._steps_per_epoch, self.total_steps)
@@ -283,11 +313,25 @@ class Training:
         size, first, number = self._settings.batch_size, int(wrong[0]), len(self.history) + 1
         step = self.step if after else (number - 1) * self._steps_per_epoch + first // size + 1
         finite = losses[: first - first % size].split(size)[-1] if not after and first >= size else None
-        last = "" if finite is None else f"; that of the step before was {finite.mean().item():.4g}"
+        last = "" if finite is None else f"; that of the step before was {finite.double().mean().item():.4g}"
         raise GencliError(
             f"the loss became {losses[first].item()} {'after' if after else 'at'} step {step}, in epoch {number}{last}",
             "lower --lr, or clip with --grad-clip",
         )
+
+
+def _spread(predictions: Predictions, here: torch.Tensor | None) -> Predictions:
+    """Predictions of the rows `here` [n], a mask, as those of all n, with zeros for the others; bool becomes uint8."""
+    if here is None:
+        return predictions
+
+    def spread(column: torch.Tensor) -> torch.Tensor:
+        kind = torch.uint8 if column.dtype == torch.bool else column.dtype
+        whole = torch.zeros(len(here), dtype=kind, device=column.device)
+        whole[here] = column.to(kind)
+        return whole
+
+    return Predictions(**{name: spread(column) for name, column in predictions.tensors().items()})
 
 
 def _head_bias(model: Model) -> list[nn.Parameter]:

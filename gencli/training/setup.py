@@ -18,6 +18,7 @@ from gencli.models.inputs import Preprocessing, Rows, require_target
 from gencli.randomness import derive
 from gencli.tables import Description, ImageTable
 from gencli.training import optimizers
+from gencli.training.distributed import Group
 from gencli.training.loop import Training
 from gencli.training.settings import Settings
 from gencli.training.validation import split
@@ -49,19 +50,19 @@ class Setup:
             network = models.build(self.settings.arch, shape, len(self.description.classes), self.options)
         return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def training(self, table: ImageTable, test_table: ImageTable | None = None) -> Training:
-        """The run on a table's rows, which are loaded onto the settings' device, before its first step."""
+    def training(self, table: ImageTable, test_table: ImageTable | None, group: Group) -> Training:
+        """The run on a table's rows, before its first step; this process loads its part of them onto the device."""
         settings, device = self.settings, torch.device(self.settings.device)
-        rows, validation = inputs.load(table), None
+        rows, validation = inputs.load(table, group.part(table)), None
         if settings.validation_fraction:
             rows, validation = split(rows, settings.validation_fraction, settings.seed)
         rows = rows.to(device)
         model = self.model(rows)
         if test_table is not None:
             model.require(test_table)
-        test = None if test_table is None else inputs.load(test_table).to(device)
+        test = None if test_table is None else inputs.load(test_table, group.part(test_table)).to(device)
         held = None if validation is None else validation.to(device)
-        return Training(model, rows, settings, self.loss, held, test)
+        return Training(model, rows, settings, self.loss, held, test, group)
 
     def model(self, rows: Rows) -> Model:
         """The model to train on these rows, on their device, initialized."""

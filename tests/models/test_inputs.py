@@ -12,12 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from gencli.corruptions import Corrupted
 from gencli.corruptions.labels import RandomLabels
 from gencli.errors import GencliError
 from gencli.models.inputs import Preprocessing, load
 from gencli.tables import unpack
-from tests.helpers import image_table, images, read, save
+from tests.helpers import image_table, images, save, save_corrupted
 
 network_input = Preprocessing()
 SHAPES = st.tuples(st.integers(1, 4), st.integers(1, 6), st.integers(1, 6), st.integers(1, 4))
@@ -134,10 +133,25 @@ def test_a_table_is_loaded_whole(dtype: str, tmp_path: Path) -> None:
     assert np.array_equal(rows.ids, table.column("id"))
 
 
-def test_true_labels_are_loaded_where_known() -> None:
-    table = Corrupted(image_table(50), RandomLabels(1), 0)
-    rows, plain = load(table), read(table)
+def test_true_labels_are_loaded_where_known(tmp_path: Path) -> None:
+    table = save_corrupted(image_table(50), RandomLabels(1), tmp_path / "toy.parquet")
+    rows = load(table)
     assert rows.labels_true is not None
-    assert rows.labels.tolist() == plain["label"].to_pylist()
-    assert rows.labels_true.tolist() == plain["label_true"].to_pylist()
+    assert rows.labels.tolist() == table.column("label").tolist()
+    assert rows.labels_true.tolist() == table.column("label_true").tolist()
     assert rows.labels.tolist() != rows.labels_true.tolist()
+
+
+@given(st.lists(st.booleans(), min_size=20, max_size=20), st.lists(st.integers(0, 19), min_size=1))
+def test_a_part_of_the_images_is_loaded_with_all_labels(keep: list[bool], index: list[int]) -> None:
+    table = image_table(20, (5, 4, 3))
+    whole, part = load(table), load(table, np.array(keep))
+    assert len(part) == 20
+    assert torch.equal(part.labels, whole.labels)
+    chosen = part.select(torch.tensor(index))
+    assert torch.equal(chosen.labels, whole.labels[index])
+    held, numbers = chosen.held()
+    assert numbers.tolist() == [place for place, row in enumerate(index) if keep[row]]
+    assert torch.equal(held.images, whole.images[index][numbers])
+    assert torch.equal(held.labels, whole.labels[index][numbers])
+    assert held.place is None
