@@ -1,0 +1,71 @@
+"""Several processes under torchrun train the network that one process trains."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.pipelines.shell import PATIENCE, Done, Shell
+
+RUN = "torchrun --standalone --nproc-per-node 2 --log-dir logs -m gencli train"
+TRAIN = "rows.parquet --arch mlp-1x32 --batch-size 64 --augment crop:1 --threads 1"
+
+
+@pytest.fixture
+def rows(sh: Shell) -> Shell:
+    """Two row groups in rows.parquet."""
+    sh("gencli data repeat $D/digits.parquet --times 4 -q -o rows.parquet").worked()
+    return sh
+
+
+def tensors(path: Path) -> torch.Tensor:
+    return torch.cat([tensor.flatten() for tensor in load_file(path).values()])
+
+
+def test_two_processes_take_the_steps_of_one(rows: Shell) -> None:
+    rest = f"{TRAIN} --epochs 1 --validation-fraction 0.1 --eval-data rows.parquet"
+    rows(f"gencli train {rest} -o one --history one.parquet").worked()
+    done = rows(f"{RUN} {rest} -o two --history two.parquet --checkpoint saved --checkpoint-every 20").worked()
+    assert done.err.count("epoch 1:") == 1
+    one, two = tensors(rows.folder / "one"), tensors(rows.folder / "two")
+    assert (one - two).abs().max() < 1e-5 * one.abs().max()
+    shown = rows("gencli report one.parquet two.parquet --format json").worked().text
+    assert shown.count('"train_accuracy"') == 2
+    again = rows(f"{RUN} {rest} -o again --checkpoint saved --resume").worked()
+    assert "resumed after step" in again.err
+    assert torch.equal(tensors(rows.folder / "again"), two)
+
+
+def refused(done: Done, words: str) -> None:
+    assert done.status != 0
+    assert words in done.err
+    assert "Traceback (most recent call last):\n  File" not in done.err.partition("gencli train")[0]
+
+
+def test_what_processes_cannot_share_is_refused(rows: Shell) -> None:
+    refused(rows(f"{RUN} --arch mlp-1x8 -o out < rows.parquet"), "standard input: 2 processes cannot share it")
+    few = rows(f"{RUN} $D/digits.parquet --arch mlp-1x8 -o out")
+    refused(few, "2 processes for 1 row groups")
+    assert not (rows.folder / "out").exists()
+
+
+def test_a_process_that_dies_ends_the_run_and_resumes(rows: Shell) -> None:
+    command = f"{RUN} {TRAIN} --epochs 100000 -q -o out --checkpoint saved --checkpoint-every 50"
+    process = rows.start(f"exec {command}")
+    end = time.monotonic() + PATIENCE
+    while not (rows.folder / "saved").exists() and time.monotonic() < end:
+        time.sleep(0.1)
+    workers = subprocess.run(["pgrep", "-P", str(process.pid)], check=True, capture_output=True, text=True)
+    os.kill(int(workers.stdout.split()[-1]), signal.SIGKILL)
+    _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode != 0
+    assert "the others do not answer" in err.decode() or "SIGKILL" in err.decode()
+    assert not (rows.folder / "out").exists()
+    assert (rows.folder / "saved").exists()
