@@ -40,6 +40,8 @@ _PURPOSES = {
     "corrupt": "Damage a data set in exact, repeatable ways.",
     "train": "Fit a network by stochastic gradient descent.",
     "eval": "Accuracy and loss per class, learned or memorized.",
+    "check": "A theorem against a computation: exit status 1 where it fails.",
+    "jacobian": "Jacobians by numeric, forward and reverse mode, side by side.",
     "report": "Tables and learning curves of histories and results.",
 }
 

@@ -38,6 +38,9 @@ Parquet, a row an epoch: `epoch`, `step`, `seconds`, `images_per_second`, `train
     "result": """\
 Parquet or text, a row a class and one over all, whose label is null: `label`, `name`, `n`, `accuracy`, `loss`; on
 corrupted data `corrupted`, `memorized`, `recovered`.""",
+    "table of claims": """\
+Parquet or text, a row an instance and quantity: `claim`, `instance`, `quantity`, `left`, `relation`, `right`, `slack`,
+`holds`.""",
     "model": """\
 safetensors: parameters and buffers by name; the metadata key `gencli` holds architecture, image shape, class names,
 preprocessing and training settings as JSON.""",

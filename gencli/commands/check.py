@@ -1,0 +1,103 @@
+"""`gencli check`: theorems as commands. A claim is a class of `gencli.theory`, its fields the options."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gencli.options import Format, KindGroup, Output, Seed, Version, group
+
+if TYPE_CHECKING:
+    from gencli.theory import All
+    from gencli.theory.base import Claim
+
+_FIGURES = {".png": "png", ".svg": "svg", ".pdf": "pdf"}
+
+Break = Annotated[
+    bool,
+    typer.Option("--break", allow_from_autoenv=False, help="With a wrong ingredient: the check must come out false."),
+]
+
+
+def check(
+    kind: Claim | All, seed: Seed = 0, broken: Break = False, format: Format = None, output: Output = None
+) -> None:
+    """Checks a claim."""
+    from contextlib import ExitStack
+    from pathlib import Path
+
+    from gencli import console, outputs, provenance, stream, tables, theory
+    from gencli.errors import GencliError
+
+    plot = getattr(kind, "plot", None)
+    figure = None if plot is None else _FIGURES.get(Path(plot).suffix.lower())
+    if plot is not None and figure is None:
+        raise GencliError(f"--plot: {plot}: not a .png, .svg or .pdf file", "the ending says which to draw")
+    stream.require_writable(output, plot)
+    table = kind.table()
+    inputs = table.inputs if table else []
+
+    def step() -> provenance.Step:
+        made = theory.arguments(kind) | {"seed": seed, "break": broken}
+        used = theory.packages(kind) + (["matplotlib"] if plot else [])
+        return provenance.step(f"check {kind.name}", made, tables.sources(table, "data") if table else [], used)
+
+    with ExitStack() as files:
+        write = files.enter_context(outputs.open_result(output, format, inputs))
+        picture = files.enter_context(stream.Output(plot, inputs, binary=True)) if plot else None
+        with console.progress("claims", len(kind.claims())) as advance:
+            checked = theory.check(kind, table, seed, broken, advance)
+        if picture and figure:
+            from gencli.theory import drawing
+
+            picture.write(drawing.image(checked.panels, figure, provenance.encode(step()).decode()))
+        form = format or outputs.result_format(output)
+        rows = theory.worded(checked.rows) if form == "md" else checked.rows
+        for page, title in theory.pages(kind, checked) if form == "table" else [(rows, "")]:
+            write(page, step, title)
+    console.message(checked.verdict(broken))
+    if checked.false.num_rows:
+        raise typer.Exit(1)
+
+
+class Claims(KindGroup):
+    """The claims as commands, and all of them together."""
+
+    def kinds(self) -> Mapping[str, type]:
+        from gencli.theory import KINDS
+
+        return KINDS
+
+    def run(self) -> Callable[..., None]:
+        return check
+
+
+def _list(value: bool) -> None:
+    if value:
+        from gencli.theory import CLAIMS, statement
+
+        for name, claim in CLAIMS.items():
+            print(f"{name:24}{statement(claim)}")
+        raise typer.Exit
+
+
+app = group("A theorem against a computation: exit status 1 where it fails.", cls=Claims)
+
+
+@app.callback()
+def options(
+    claims: Annotated[
+        bool,
+        typer.Option(
+            "--list",
+            callback=_list,
+            is_eager=True,
+            allow_from_autoenv=False,
+            help="Name the claims with what they say, and leave.",
+        ),
+    ] = False,
+    version: Version = False,
+) -> None:
+    pass

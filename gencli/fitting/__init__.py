@@ -1,0 +1,8 @@
+"""Learners in closed form: a table of kinds; their numerics take arrays and give arrays."""
+
+from __future__ import annotations
+
+from gencli.fitting.base import Learner
+from gencli.fitting.kinds import FiniteSample, Kernel, LeastSquares
+
+KINDS: dict[str, type[Learner]] = {kind.name: kind for kind in (FiniteSample, Kernel, LeastSquares)}

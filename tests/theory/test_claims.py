@@ -1,0 +1,219 @@
+"""Every claim holds, fails when it is broken, and computes what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.linalg import circulant as circulant_matrix
+
+from gencli.errors import GencliError
+from gencli.theory import CLAIMS, All, check, pages
+from gencli.theory.base import Claim, Drawn, OnData, Panel
+from gencli.theory.circulant import _commutator, _norm, _projected
+from gencli.theory.median_mean import _SIZES, MedianMean
+from gencli.theory.sgd_rate import _LOSSES, _examples, _Problem, _worst_case
+from gencli.theory.sgd_regret import _sides
+from gencli.theory.weight_decay_convexity import WeightDecayConvexity
+from tests.helpers import image_table
+
+# what makes a claim quick, and is still enough of it
+SMALL: Mapping[str, Mapping[str, Any]] = {
+    "hessian-size": {"layers": "6-5-4", "examples": 4},
+    "sgd-rate": {"steps": 256, "runs": 50},
+    "median-mean": {"runs": 300},
+    "finite-sample": {"points": 2000, "dimension": 40},
+    "weight-decay-convexity": {"arch": "mlp-1x3", "examples": 50},
+    "noise-targets": {"instances": 2},
+}
+KINDS = {name: claim(**SMALL.get(name, {})) for name, claim in CLAIMS.items()}
+COLUMNS = ["claim", "instance", "quantity", "left", "relation", "right", "slack", "holds"]
+on_claims = pytest.mark.parametrize("name", list(CLAIMS))
+
+
+def rows(claim: Claim, seed: int = 0, broken: bool = False) -> pa.Table:
+    return check(claim, claim.table(), seed, broken).rows
+
+
+@on_claims
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_claim_holds(name: str, seed: int):
+    table = rows(KINDS[name], seed)
+    assert table.column_names == COLUMNS
+    assert table.num_rows > 0
+    assert set(table["claim"].to_pylist()) == {name}
+    assert all(table["holds"].to_pylist()), [row for row in table.to_pylist() if not row["holds"]]
+
+
+@on_claims
+def test_a_claim_holds_in_float32(name: str):
+    assert all(rows(replace(KINDS[name], dtype="float32"))["holds"].to_pylist())
+
+
+@on_claims
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_broken_claim_is_false_in_every_instance(name: str, seed: int):
+    table = rows(KINDS[name], seed, broken=True)
+    of_instances = {row["instance"].split(":")[0] for row in table.to_pylist() if not row["holds"]}
+    assert {str(number) for number in range(KINDS[name].instances)} <= of_instances
+
+
+@on_claims
+def test_a_claim_is_a_function_of_the_seed(name: str):
+    claim = KINDS[name]
+    assert rows(claim, 3).equals(rows(claim, 3))
+    assert not rows(claim, 3).equals(rows(claim, 4))
+
+
+@on_claims
+def test_more_instances_begin_with_the_same_ones(name: str):
+    def first(table: pa.Table) -> list[dict[str, Any]]:
+        return [row for row in table.to_pylist() if row["instance"].startswith("0")]
+
+    one, two = (rows(replace(KINDS[name], instances=count)) for count in (1, 2))
+    assert first(one) == first(two)
+    assert len(two) > len(one)
+
+
+def test_statements_are_sentences_of_one_line():
+    for name, claim in CLAIMS.items():
+        first = (claim.__doc__ or "").split("\n")[0]
+        assert first.endswith("."), name
+        assert len(first) <= 67, name
+        assert "--break" in (claim.__doc__ or ""), name
+
+
+@on_claims
+def test_pictures_have_points(name: str):
+    claim = KINDS[name]
+    panels = check(claim, claim.table()).panels
+    assert bool(panels) == isinstance(claim, Drawn)
+    for panel in panels:
+        assert isinstance(panel, Panel)
+        for series in panel.series:
+            assert series.x.shape == series.y.shape != (0,), panel.title
+            assert np.isfinite(series.x).all(), panel.title
+            assert np.isfinite(series.y).all(), panel.title
+
+
+def test_all_takes_its_options_to_every_claim():
+    claims = All(instances=2, dtype="float32").claims()
+    assert [claim.name for claim in claims] == list(CLAIMS)
+    assert {(claim.instances, claim.dtype) for claim in claims} == {(2, "float32")}
+    assert All().claims() == [claim() for claim in CLAIMS.values()]
+    assert {field.name for field in fields(OnData)} == {field.name for field in fields(All)}
+
+
+def test_pages_say_what_is_false_and_what_each_claim_says():
+    true, false = check(KINDS["prox-step"], None), check(KINDS["prox-step"], None, broken=True)
+    ((page, title),) = pages(KINDS["prox-step"], false)
+    assert title.startswith("prox-step: The proximal step")
+    assert page["holds"].to_pylist() == ["no"] * 6
+    ((page, _),) = pages(All(), true)
+    assert page.to_pylist() == [
+        {"claim": "prox-step", "rows": 6, "false": 0, "statement": title.removeprefix("prox-step: ")}
+    ]
+    (page, _), (first, _) = pages(All(), false)
+    assert page["false"].to_pylist() == [6]
+    assert first["instance"].to_pylist() == false.rows["instance"].to_pylist()[:1]
+    assert true.verdict(False) == "6 rows, all hold"
+    assert true.verdict(True) == "6 rows, all hold; broken on purpose, yet it holds: prox-step"
+    assert false.verdict(True) == "6 of 6 rows do not hold: prox-step; broken on purpose"
+
+
+VECTORS = st.lists(st.lists(st.integers(-9, 9), min_size=2, max_size=2), min_size=1, max_size=6)
+
+
+@given(VECTORS, st.tuples(st.integers(-9, 9), st.integers(-9, 9)), st.fractions(Fraction(1, 100), 10))
+def test_the_slack_of_the_regret_bound_is_what_the_theorem_says(
+    v: list[list[int]], target: tuple[int, int], rate: Fraction
+):
+    """In exact arithmetic; and the bound of the check is that of the theorem."""
+    w = [[Fraction(0)] * 2]
+    for step in v:
+        w.append([at - rate * move for at, move in zip(w[-1], step, strict=True)])
+    regret = sum((a - b) * c for at, step in zip(w, v) for a, b, c in zip(at, target, step, strict=True))
+    bound = sum(b * b for b in target) / (2 * rate) + rate / 2 * sum(c * c for step in v for c in step)
+    assert bound - regret == sum((a - b) ** 2 for a, b in zip(w[-1], target, strict=True)) / (2 * rate)
+    path, given, best = (np.array(each, np.float64) for each in (w[:-1], v, target))
+    left, right = _sides(path, given, best, float(rate), broken=False)
+    assert left == pytest.approx(float(regret), rel=1e-9, abs=1e-9)
+    assert right == pytest.approx(float(bound), rel=1e-9, abs=1e-9)
+
+
+@pytest.mark.parametrize("count", [1, 7, 100])
+def test_the_worst_case_meets_the_bound_exactly(count: int):
+    assert _worst_case(count, "float64") == pytest.approx(count**-0.5, rel=1e-12)
+
+
+@pytest.mark.parametrize("loss", list(_LOSSES))
+def test_the_comparator_of_the_rate_is_a_minimizer(loss: str):
+    """So that the gap is never negative: no other w, near or far, is better."""
+    random = np.random.default_rng(0)
+    x, b, best = _examples(loss, random, "float64")
+    problem = _Problem(_LOSSES[loss], x, b, best)
+    for scale in (1e-3, 0.1, 1, 10):
+        others = best + scale * random.standard_normal((2000, len(best)))
+        values = _LOSSES[loss].value(others @ x.T - b).mean(1)
+        assert values.min() >= problem.least - 1e-9
+
+
+@given(st.integers(3, 9), st.integers(0, 100))
+def test_the_projection_is_the_nearest_circulant_matrix(n: int, seed: int):
+    random = np.random.default_rng(seed)
+    matrix, shift = random.standard_normal((n, n)), np.roll(np.eye(n), 1, 0)
+    near = _projected(matrix)
+    np.testing.assert_allclose(near, circulant_matrix(near[:, 0]), atol=1e-14)
+    inner = [((matrix - near) * circulant_matrix(unit)).sum() for unit in np.eye(n)]
+    np.testing.assert_allclose(inner, 0, atol=1e-12)  # what is left is orthogonal to all circulant matrices
+    assert _commutator(matrix) == pytest.approx(_norm(matrix @ shift - shift @ matrix), rel=1e-12)
+
+
+def test_the_exact_variances_are_those_of_order_statistics():
+    table = {
+        (row["instance"], row["quantity"]): row["right"] for row in rows(MedianMean(instances=1, runs=100)).to_pylist()
+    }
+    random = np.random.default_rng(1)
+    samples = random.standard_exponential((400_000, _SIZES[0]))
+    assert table["0: n=17", "variance of the median"] == pytest.approx(np.median(samples, 1).var(), rel=0.02)
+    assert table["0: n=17", "variance of the mean"] == pytest.approx(samples.mean(1).var(), rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "words"),
+    [
+        ("min-norm", {"examples": 20, "dimension": 20}, "--examples 20: not fewer than the --dimension 20"),
+        ("min-norm", {"examples": 10_000, "dimension": 1_000_000}, "--examples 10000"),
+        ("circulant", {"size": 100_000}, "--size 100000"),
+        ("hessian-size", {"layers": "1000-1000-1000"}, "--layers 1000-1000-1000"),
+        ("hessian-size", {"layers": "3"}, "--layers: '3' are no layers"),
+        ("hvp-limit", {"layers": "99999-99999-2"}, "--layers 99999-99999-2"),
+        ("finite-sample", {"points": 10_000_000, "dimension": 10_000_000}, "--points 10000000, --dimension 10000000"),
+        ("sgd-regret", {"steps": 10_000_000, "dimension": 500}, "--steps 10000000"),
+        ("median-mean", {"runs": 1_000_000}, "--runs 1000000"),
+        ("noise-targets", {"examples": 10_000_000, "hidden": 1000}, "--examples 10000000, --hidden 1000"),
+    ],
+)
+def test_sizes_that_no_machine_holds_are_refused(
+    name: str, options: Mapping[str, Any], words: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("os.sysconf", lambda name: 1 << 15)  # a gibibyte
+    with pytest.raises(GencliError) as refused:
+        CLAIMS[name](**options)
+    assert refused.value.message.startswith(words)
+    assert refused.value.hint
+
+
+def test_a_hessian_that_does_not_fit_is_refused_before_it_is_computed():
+    table = image_table(4, (40, 40, 3))
+    with pytest.raises(GencliError, match=r"--arch mlp-3x512: the Hessian of 2,\d{3},\d{3} parameters"):
+        check(WeightDecayConvexity(arch="mlp-3x512"), table)
+    with pytest.raises(GencliError, match="--arch"):
+        check(WeightDecayConvexity(arch="mpl-3x512"), table)
