@@ -39,6 +39,7 @@ _PURPOSES = {
     "data": "Bring data in as an image table.",
     "corrupt": "Damage a data set in exact, repeatable ways.",
     "train": "Fit a network by stochastic gradient descent.",
+    "fit": "Learners in closed form: kernels, least squares.",
     "eval": "Accuracy and loss per class, learned or memorized.",
     "check": "A theorem against a computation: exit status 1 where it fails.",
     "jacobian": "Jacobians by numeric, forward and reverse mode, side by side.",

@@ -1,106 +1,147 @@
-"""`gencli eval`: how good a model is, for which class, memorized or learned."""
+"""`gencli eval`: how good a model is, for which class, memorized or learned; and what its weights say."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from gencli.evaluation.settings import Requests
 from gencli.options import Format, Output, command, single
 
-app = single()
+if TYPE_CHECKING:
+    from torch import nn
 
-ModelFile = Annotated[
-    str, typer.Argument(metavar="MODEL", help="Model (safetensors), or - for standard input.", show_default=False)
-]
-DataFile = Annotated[
-    str | None,
-    typer.Argument(
-        metavar="DATA", help="Image table: a file, a folder of shards, or - for standard input.", show_default=False
-    ),
-]
+    from gencli.models import Model
+
+app = single()
 
 
 @command(app, "eval")
 def evaluate(
-    model: ModelFile,
-    data: DataFile = None,
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="Model (safetensors), or - for standard input.", show_default=False)
+    ],
+    data: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="DATA...", help="Image tables: files, folders of shards, or - for standard input.",
+            show_default=False,
+        ),
+    ] = None,
     *,
-    predictions: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="Write each row's prediction: Parquet, or CSV or JSON by the ending."),
-    ] = None,
-    by: Annotated[
-        str | None,
-        typer.Option(metavar="COLUMN,...", help="A row a value of this column, or of several, in place of a class."),
-    ] = None,
+    requests: Requests,
     arch: Annotated[
         str | None, typer.Option(metavar="NAME", help="Of a model of your own network: package.module:factory again.")
     ] = None,
     device: Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where to compute.")] = "auto",
     format: Format = None,
     output: Output = None,
-) -> None:
+) -> None:  # fmt: skip
     """Accuracy and loss per class, learned or memorized.
 
-    Reads a model and an image table; writes a result table with columns label, name, n, accuracy, loss, and on
-    corrupted data corrupted (rows whose label is not the true one), memorized and recovered (fractions of those,
-    predicted as labelled and as they truly are). Image-to-image networks have psnr, in dB, in place of accuracy. The
-    last row, whose label is null, is over all classes. Of a table of several corruptions (corrupt common --all), --by
-    corruption gives a row each, and one minus the accuracy of the last row is the mean corruption error.
+    Reads models and image tables; writes one result table, before it the columns model and data where there are
+    several: label, name, n, accuracy; precision, recall, f1 (of several classes the means over those with rows); loss;
+    calibration_error (15 bins; Guo et al. 2017, arXiv:1706.04599); margin (mean logit of the label less the largest
+    other); on corrupted data corrupted (rows whose label is not the true one), memorized, recovered (fractions of
+    those, predicted as labelled and as they truly are). The last row of a model and table, whose label is null, is
+    over all classes; a class without rows has n 0 and nothing else. Image-to-image networks have psnr (dB), ssim (Wang
+    et al. 2004; images of 11x11 and more) and loss.
+
+    Tables with columns corruption and severity (gencli corrupt common --all) have a row for each; corruption_error is
+    1 - accuracy, in the last row the mean over kinds of their means over severities, not divided by another network's
+    (Hendrycks, Dietterich 2019, arXiv:1903.12261), the 4 extra kinds left out. --intervals: the 2.5th and 97.5th
+    percentile of 1,000 resamples of the rows.
+
+    --measures writes rows measure, layer, value, source instead, and takes one model with one table or none. A layer
+    is dense, convolutional, circulant or batch norm; A is its matrix, a convolution's at the layer's input size. For
+    the whole, layers count as a chain of maps between which nothing stretches; a value that has no meaning is null.
+
+    \b
+    parameters                    W
+    frobenius_norm                of the weight; frobenius_norm_product
+    spectral_norm                 s, of A; spectral_norm_product
+                                  (cf. Sedghi, Gupta, Long 2019)
+    spectral_complexity           R = prod s * (sum (|A'|_2,1 / s)^2/3)^3/2
+                                  (Bartlett, Foster, Telgarsky 2017)
+    path_norm                     sqrt of sum over paths of prod w^2, biases
+                                  being inputs (Neyshabur et al. 2015)
+    distance_from_initialization  |w - w0|, w0 rebuilt from the seed
+                                  (Nagarajan, Kolter 2019)
+    vc_dimension_bound            W L log2 W for L layers, without its constant
+                                  (Bartlett, Harvey, Liaw, Mehrabian 2019)
+    With a table of n rows, which should be the training data:
+    vc_gap_bound                  sqrt(8/n (ln growth(2n) + ln 80)); above 1,
+                                  as it is, vacuous (Vapnik, Chervonenkis 1971)
+    margin                        m, the tenth percentile of the margins
+                                  (Jiang et al. 2020)
+    margin_normalized_complexity  R |X| / (m n) (Bartlett et al. 2017)
+    sharpness                     mean of L(w + 0.1 d) - L(w) over 10 Gaussian
+                                  d with the filters' norms (Li et al. 2018)
 
     \b
     Example:
       gencli data digits --split test -o test.parquet
       gencli data digits | gencli train --arch mlp-1x512 --epochs 10 |
-        gencli eval - test.parquet
+        gencli eval - test.parquet --top 3 --confusion confusion.csv
     """
     from contextlib import ExitStack
 
-    from gencli.errors import GencliError, nearest
     from gencli.stream import Input, require_writable
 
-    if model == "-" and data in (None, "-"):
-        raise GencliError("both the model and the data would come from standard input", "name a file for one of them")
-    require_writable(output, predictions)
+    places = requests.places(model, data)
+    require_writable(output, requests.predictions, requests.confusion)
 
     import torch
 
     from gencli import console, models, provenance, tables
-    from gencli.evaluation.classes import per_class
-    from gencli.evaluation.predictions import evaluate
+    from gencli.evaluation import runs
     from gencli.outputs import open_result
     from gencli.sources import open_table
     from gencli.training import devices
 
-    source = Input(model)
-    loaded = models.read(source, arch)
-    table = open_table(data)
-    loaded.require(table)
-    columns = by.split(",") if by else []
-    for column in columns:
-        known = [name for name in table.schema.names if name not in ("image", "target")]
-        if column not in known:
-            raise GencliError(f"{table.title}: no column {column!r} to group by", nearest(column, known))
+    sources = [Input(place) for place in places[0]]
+    loaded = [models.read(source, arch) for source in sources]
+    read_tables = [open_table(place) for place in places[1]]
+    plan = runs.plan(requests, loaded, read_tables, *places)
     where = devices.choose(device)
-    read = [source, *table.inputs]
+    initial = _initial(loaded[0], sources[0].name) if requests.measures else None
+    read = [*sources, *(file for table in read_tables for file in table.inputs)]
 
     def step() -> provenance.Step:
-        of_model = provenance.source("model", source.sha256, loaded.made, source.path)
-        inputs = [of_model, *tables.sources(table, "data")]
-        computed = {"by": by, "device": where.type, "threads": torch.get_num_threads()}
-        return provenance.step("eval", computed, inputs, ["torch", "numpy", "pyarrow"])
+        inputs = [provenance.source("model", s.sha256, m.made, s.path) for s, m in zip(sources, loaded)]
+        inputs += [source for table in read_tables for source in tables.sources(table, "data")]
+        computed = plan.arguments() | {"device": where.type, "threads": torch.get_num_threads()}
+        used = ["torch", "numpy", "pyarrow", *(["scipy"] if requests.measures else [])]
+        return provenance.step("eval", computed, inputs, used)
 
     with ExitStack() as files:
-        write = files.enter_context(open_result(output, format, read))
-        write_predictions = files.enter_context(open_result(predictions, None, read)) if predictions else None
-        with console.progress("rows", table.rows) as advance:
-            loaded.network.to(where)
-            result = evaluate(loaded, table, where, predictions is not None, advance, columns)
-        if write_predictions:
-            write_predictions(result.table(), step)
-        write(
-            per_class(result, loaded.classes),
-            step,
-            f"{loaded.arch} on {table.description.name} {table.description.split}".rstrip(),
-        )
+        writers = [files.enter_context(open_result(output, format, read))]
+        for place in (requests.predictions, requests.confusion):
+            writers += [files.enter_context(open_result(place, None, read))] if place else []
+        with console.progress(*plan.work) as advance:
+            results = plan.measure(initial, where, advance) if requests.measures else plan.evaluate(where, advance)
+        for note in plan.notes:
+            console.message(note)
+        for write, rows, title in zip(writers, results, (plan.title, "", "")):
+            write(rows, step, title)
+
+
+def _initial(model: Model, title: str) -> nn.Module | None:
+    """The network as it was before training; None where it was not trained."""
+    from dataclasses import fields
+
+    from gencli.errors import GencliError
+    from gencli.tables import Description
+    from gencli.training.settings import Settings
+    from gencli.training.setup import prepare
+
+    made = model.made or {}
+    if made.get("command") != "train":
+        return None
+    try:
+        settings = Settings(**{field.name: made["arguments"][field.name] for field in fields(Settings)})
+        setup = prepare(settings, Description("", "", model.classes, model.shape), ("target",), title)
+        return setup.build(model.preprocessing.input_shape(model.shape))
+    except (GencliError, KeyError, TypeError, ValueError, RuntimeError):
+        raise GencliError(f"{title}: its training settings are unknown here", "use the gencli that wrote it") from None

@@ -1,7 +1,8 @@
-"""Accuracy, loss and memorization, overall and per class."""
+"""How good predictions are, overall, per class and per group of rows; and the confusion matrix."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,10 +10,18 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
+from gencli.evaluation.intervals import bootstrap
+
 if TYPE_CHECKING:
     from gencli.evaluation.predictions import Evaluated
 
 Fractions = tuple[float, float | None, float | None, float | None]
+Integers = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+GROUPED = ("corruption", "severity")  # tables that have these columns are grouped by them
+_BINS = 15
+_EXTRA = {"speckle-noise", "gaussian-blur", "spatter", "saturate"}  # left out of the mean corruption error
 
 
 def fractions(predicted: torch.Tensor, labels: torch.Tensor, labels_true: torch.Tensor | None) -> Fractions:
@@ -43,43 +52,155 @@ def _mean_or_none(flags: torch.Tensor) -> float | None:
     return _mean(flags) if len(flags) else None
 
 
-def per_class(evaluated: Evaluated, classes: tuple[str, ...]) -> pa.Table:
+def per_class(
+    evaluated: Evaluated, classes: tuple[str, ...], top: Sequence[int] = (), resampled: int | None = None
+) -> pa.Table:
     """The result table: a row a class, by label, then the overall row, whose `label` is null.
 
-    Of rows in groups it is a row a group instead, in the order of their first rows, `label` its number.
+    Of rows in groups it is a row a group instead, in the order of their first rows, `label` its number. Where there
+    are no rows all but the counts is null.
 
-    Columns: label, name, n, accuracy (psnr of image-to-image networks, in dB), loss, and where labels_true is known
-    corrupted (rows with label ≠ label_true), memorized and recovered (fractions of those, predicted as label and as
-    label_true). A mean over no rows is null.
+    Columns: label, name, n, accuracy; accuracy_low and accuracy_high, if `resampled`; top_K for each K of `top`, the
+    fraction with the label among the K largest logits; precision, recall and f1 (see `class_scores`), in rows of
+    several classes their means over the classes that have rows there; loss, the mean; calibration_error (see
+    `calibration_errors`) and margin (mean, see `logits`); where labels_true is known corrupted (rows with
+    label ≠ label_true), memorized and recovered (fractions of those, predicted as label and as label_true); and
+    corruption_error where grouped by corruption (see `corruption_errors`). Of image-to-image networks: label, name, n,
+    psnr in dB, ssim, loss.
+
+    Args:
+        resampled: the seed of bootstrap intervals (see `intervals`).
     """
-    labels, predicted = evaluated.labels, evaluated.predicted
-    rows = labels
+    labels, rows, names = evaluated.labels, evaluated.labels, list(classes)
+    numbers: dict[tuple[Any, ...], int] = {}
     if evaluated.groups is not None:
-        numbers = {name: number for number, name in enumerate(dict.fromkeys(evaluated.groups))}
-        classes, rows = tuple(numbers), np.array([numbers[name] for name in evaluated.groups])
-    count = len(classes)
+        numbers = {group: number for number, group in enumerate(dict.fromkeys(evaluated.groups))}
+        names = [" ".join(map(str, group)) for group in numbers]
+        rows = np.array([numbers[group] for group in evaluated.groups])
+    count = len(names)
 
-    def sums(weights: NDArray[Any]) -> NDArray[np.float64]:
+    def sums(weights: NDArray[Any]) -> Floats:
         each = np.bincount(rows, weights, minlength=count).astype(np.float64)
         return np.append(each, each.sum())
 
-    def share(part: NDArray[Any], whole: NDArray[np.float64]) -> pa.Array:
+    def share(part: NDArray[Any], whole: Floats) -> pa.Array:
         with np.errstate(invalid="ignore"):
-            return pa.array(sums(part) / whole, mask=whole == 0)
+            return _known(sums(part) / whole, whole)
 
     n = sums(np.ones(len(labels)))
-    score = {"psnr": evaluated.psnr} if predicted is None else {"accuracy": predicted == labels}
     columns = {
         "label": pa.array([*range(count), None], pa.int64()),
-        "name": pa.array([*classes, "all"]),
+        "name": pa.array([*names, "all"]),
         "n": pa.array(n.astype(np.int64)),
-    } | {name: share(values, n) for name, values in (score | {"loss": evaluated.losses}).items() if values is not None}
-    if evaluated.labels_true is not None and predicted is not None:
+    }
+    if evaluated.predicted is None:
+        means = {"psnr": evaluated.psnr, "ssim": evaluated.ssim, "loss": evaluated.losses}
+        return pa.table(columns | {name: share(values, n) for name, values in means.items() if values is not None})
+    right = evaluated.predicted == labels
+    columns["accuracy"] = share(right, n)
+    if resampled is not None:
+        low, high = bootstrap(rows, right, count, resampled)
+        columns |= {"accuracy_low": _known(low, n), "accuracy_high": _known(high, n)}
+    if evaluated.ranks is not None:
+        columns |= {f"top_{k}": share(evaluated.ranks < k, n) for k in top}
+    overall = class_scores(labels, evaluated.predicted, np.zeros_like(labels), 1, len(classes))
+    for name, whole in overall.items():
+        if evaluated.groups is None:
+            each = whole[0]
+        else:
+            each = np.nanmean(class_scores(labels, evaluated.predicted, rows, count, len(classes))[name], 1)
+        columns[name] = _known(np.append(each, np.nanmean(whole)), n)
+    columns["loss"] = pa.nulls(count + 1, pa.float64()) if evaluated.losses is None else share(evaluated.losses, n)
+    if evaluated.confidences is not None:
+        columns["calibration_error"] = _known(calibration_errors(evaluated.confidences, right, rows, count), n)
+    if evaluated.margins is not None and len(classes) > 1:
+        columns["margin"] = share(evaluated.margins, n)
+    if evaluated.labels_true is not None:
         wrong = labels != evaluated.labels_true
         corrupted = sums(wrong)
         columns |= {
             "corrupted": pa.array(corrupted.astype(np.int64)),
-            "memorized": share(wrong & (predicted == labels), corrupted),
-            "recovered": share(wrong & (predicted == evaluated.labels_true), corrupted),
+            "memorized": share(wrong & right, corrupted),
+            "recovered": share(wrong & (evaluated.predicted == evaluated.labels_true), corrupted),
         }
+    if evaluated.groups is not None and "corruption" in evaluated.by:
+        place, accuracies = evaluated.by.index("corruption"), sums(right)[:-1] / n[:-1]
+        columns["corruption_error"] = pa.array(corruption_errors([str(g[place]) for g in numbers], 1 - accuracies))
     return pa.table(columns)
+
+
+def _known(values: Floats, n: Floats) -> pa.Array:
+    return pa.array(values, mask=n == 0)
+
+
+def class_scores(labels: Integers, predicted: Integers, rows: Integers, count: int, classes: int) -> dict[str, Floats]:
+    """Precision, recall and F1 of each class in each group of rows: [count, classes], NaN where a class has no rows.
+
+    Precision is the fraction of the rows predicted as the class that are labelled so, 0 where none is predicted;
+    recall that of the rows labelled so that are predicted; F1 their harmonic mean, 0 where both are.
+
+    Args:
+        labels, predicted: [n].
+        rows: [n], each row's group, 0 … count − 1.
+    """
+
+    def cells(values: Integers, weights: NDArray[Any] | None = None) -> Floats:
+        found = np.bincount(rows * classes + values, weights, minlength=count * classes)
+        return found.reshape(count, classes).astype(np.float64)
+
+    n, said, both = cells(labels), cells(predicted), cells(labels, labels == predicted)
+    n[n == 0] = np.nan
+    return {"precision": both / np.maximum(said, 1) + 0 * n, "recall": both / n, "f1": 2 * both / (n + said)}
+
+
+def calibration_errors(confidences: Floats, right: NDArray[np.bool_], rows: Integers, count: int) -> Floats:
+    """[count + 1] the expected calibration error of each group of rows, the overall one last; NaN without rows.
+
+    Σ over bins of |bin| / n · |accuracy − mean confidence| with 15 bins of the confidence, ((m − 1) / 15, m / 15].
+    Guo, Pleiss, Sun, Weinberger 2017, arXiv:1706.04599, equation 3.
+
+    Args:
+        confidences, right, rows: [n], a row's largest probability, whether it is predicted as labelled, its group.
+    """
+    bins = np.clip(np.ceil(np.nan_to_num(confidences) * _BINS), 1, _BINS).astype(np.int64) - 1
+    off = np.bincount(rows * _BINS + bins, right - confidences, minlength=count * _BINS).reshape(count, _BINS)
+    n = np.bincount(rows, minlength=count)
+    with np.errstate(invalid="ignore"):
+        return np.append(np.abs(off).sum(1) / n, np.abs(off.sum(0)).sum() / n.sum())
+
+
+def corruption_errors(kinds: Sequence[str], errors: Floats) -> Floats:
+    """[groups + 1] the groups' errors, 1 − accuracy, and last the mean corruption error.
+
+    That is the mean over kinds of corruption of the mean over their groups, the severities, without dividing by
+    another network's errors. The four extra kinds (speckle-noise, gaussian-blur, spatter, saturate) are left out of it
+    if there are others.
+
+    Hendrycks, Dietterich 2019, arXiv:1903.12261, section 4, where errors are divided by AlexNet's for ImageNet-C.
+
+    Args:
+        kinds, errors: [groups].
+    """
+    names = [kind.replace("_", "-") for kind in kinds]
+    counted = [kind for kind in dict.fromkeys(names) if kind not in _EXTRA] or list(dict.fromkeys(names))
+    means = [np.mean([error for name, error in zip(names, errors) if name == kind]) for kind in counted]
+    return np.append(errors, np.float64(np.mean(means)))
+
+
+def confusion(labels: Integers, predicted: Integers, classes: tuple[str, ...]) -> pa.Table:
+    """How many rows of each class are predicted as each: a row a label, with columns label, name, and one a class.
+
+    The columns' names are the classes', or where two have one name, or one of them is label or name, their labels.
+    """
+    count = len(classes)
+    cells = np.bincount(labels * count + predicted, minlength=count**2).reshape(count, count)
+    distinct = len({"label", "name", *classes}) == count + 2
+    headings = classes if distinct else map(str, range(count))
+    columns = {"label": pa.array(range(count), pa.int64()), "name": pa.array(classes)}
+    return pa.table(columns | {heading: pa.array(column) for heading, column in zip(headings, cells.T)})
+
+
+def labelled(rows: pa.Table, names: dict[str, str]) -> pa.Table:
+    """The table with leading columns that say of all its rows what they are of."""
+    lead = {name: pa.array([value] * rows.num_rows, pa.string()) for name, value in names.items()}
+    return pa.table(lead | dict(zip(rows.column_names, rows.columns)))

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from gencli import tables
+from gencli.evaluation import logits as rows_of
+from gencli.evaluation.similarity import WINDOW, psnr, squared_error, ssim
 from gencli.models import Model
 from gencli.models.inputs import Rows, target_input
 from gencli.tables import ImageTable
@@ -29,12 +31,14 @@ class Predictions:
     scores: [n], whether a row's label is predicted (bool), or its PSNR in dB (float32).
     predicted: [n] int64, the class of the largest logit, the first of equals; None of image-to-image networks.
     logits: [n, classes] float32, where they are kept.
+    ssim: [n] float64 (see `similarity.ssim`), where it is asked for.
     """
 
     losses: torch.Tensor
     scores: torch.Tensor
     predicted: torch.Tensor | None = None
     logits: torch.Tensor | None = None
+    ssim: torch.Tensor | None = None
 
     @classmethod
     def of(cls, outputs: torch.Tensor, wanted: torch.Tensor, losses: torch.Tensor) -> Predictions:
@@ -70,26 +74,16 @@ def cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     return functional.cross_entropy(logits, labels, reduction="none")
 
 
-def squared_error(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """[n] mean squared difference of images [n, channels, height, width]."""
-    return (outputs - targets).square().mean((1, 2, 3))
-
-
-def psnr(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """[n] peak signal-to-noise ratio in dB, 10 log10(1 / mean squared error), of images whose peak is 1.
-
-    Outputs are clipped to [0, 1] before, as what is shown would be.
-    """
-    return -10 * squared_error(outputs.clamp(0, 1), targets).log10()
-
-
 @torch.no_grad()
-def predict(model: Model, rows: Rows, objective: Objective | None = None, precision: str = "float32") -> Predictions:
+def predict(
+    model: Model, rows: Rows, objective: Objective | None = None, precision: str = "float32", similarity: bool = False
+) -> Predictions:
     """Runs a network in evaluation mode over rows on its device; the result stays there.
 
     Args:
         objective: of `losses`; cross-entropy, or for image-to-image networks the squared error, where None.
         precision: `bf16` for autocast.
+        similarity: whether to compute the SSIM, of image-to-image networks.
     """
     images = model.task == "images"
     objective = objective or (squared_error if images else cross_entropy)
@@ -104,6 +98,7 @@ def predict(model: Model, rows: Rows, objective: Objective | None = None, precis
             wanted = target_input(model.preprocessing.center(rows.targets[part]))
         parts.append(Predictions.of(outputs, wanted, objective(outputs, wanted)))
         parts[-1].logits = None if images else outputs
+        parts[-1].ssim = ssim(outputs, wanted) if similarity else None
     return Predictions.join(parts)
 
 
@@ -112,31 +107,44 @@ class Evaluated:
     """A whole table's predictions.
 
     Attributes:
-        ids, labels, labels_true: [n] int64, as in the table; labels_true None where it has none.
-        losses: [n] float64, cross-entropy in nats, or the squared error of image-to-image networks.
-        predicted: [n] int64; None of image-to-image networks.
-        psnr: [n] float64 in dB; of image-to-image networks alone.
-        probabilities: [n, classes] float32; None where not asked for.
-        groups: [n] what the columns to group by say, in words; None without such columns.
+        ids, labels: [n] int64, as in the table.
+        losses: [n] float64, cross-entropy in nats, or the squared error of image-to-image networks; None of scores
+            that are no logits.
+        labels_true: [n] int64, as in the table; None where it has none.
+        predicted, confidences, margins, ranks: [n] int64, float64, float64, int64, see `Predictions` and `logits`;
+            None of image-to-image networks.
+        psnr, ssim: [n] float64, in dB and at most 1; of image-to-image networks alone, and SSIM of images that have
+            room for its windows.
+        probabilities: [n, classes] float32; None where not asked for, or not known.
+        by: the columns to group by.
+        groups: [n] what they say; None without such columns.
     """
 
     ids: NDArray[np.int64]
     labels: NDArray[np.int64]
-    labels_true: NDArray[np.int64] | None
-    losses: NDArray[np.float64]
-    predicted: NDArray[np.int64] | None
-    psnr: NDArray[np.float64] | None
-    probabilities: NDArray[np.float32] | None
-    groups: list[str] | None
+    losses: NDArray[np.float64] | None = None
+    labels_true: NDArray[np.int64] | None = None
+    predicted: NDArray[np.int64] | None = None
+    confidences: NDArray[np.float64] | None = None
+    margins: NDArray[np.float64] | None = None
+    ranks: NDArray[np.int64] | None = None
+    psnr: NDArray[np.float64] | None = None
+    ssim: NDArray[np.float64] | None = None
+    probabilities: NDArray[np.float32] | None = None
+    by: tuple[str, ...] = ()
+    groups: list[tuple[Any, ...]] | None = None
 
     def table(self) -> pa.Table:
-        """One row an image: id, label, label_true where known, prediction or psnr, loss, probabilities."""
+        """One row an image: id, label, label_true where known, prediction or psnr and ssim, loss, probabilities."""
         columns = {
             "id": self.ids, "label": self.labels, "label_true": self.labels_true, "prediction": self.predicted,
-            "psnr": self.psnr, "loss": self.losses,
+            "psnr": self.psnr, "ssim": self.ssim, "loss": self.losses,
         }  # fmt: skip
         arrays = {name: pa.array(values) for name, values in columns.items() if values is not None}
-        if self.probabilities is not None:
+        if self.losses is None:
+            nothing = {"loss": pa.float64(), "probabilities": pa.list_(pa.float32())}
+            arrays |= {name: pa.nulls(len(self.ids), kind) for name, kind in nothing.items()}
+        elif self.probabilities is not None:
             arrays["probabilities"] = pa.array(list(self.probabilities), pa.list_(pa.float32()))
         return pa.table(arrays)
 
@@ -154,36 +162,38 @@ def evaluate(
     Args:
         by: columns that name a row's group together.
     """
-    known = [name for name in ("id", "label", "label_true") if name in table.schema.names]
+    fields = {"id": "ids", "label": "labels", "label_true": "labels_true"}
+    known = {name: field for name, field in fields.items() if name in table.schema.names}
     images = ["image", "target"] if model.task == "images" else ["image"]
+    similarity = model.task == "images" and min(model.preprocessing.input_shape(model.shape)[:2]) >= WINDOW
     parts: dict[str, list[NDArray[Any]]] = {}
-    groups: list[str] = []
+    groups: list[tuple[Any, ...]] = []
     done = 0
     for batch in table.batches():
-        columns: dict[str, NDArray[Any]] = {name: tables.values(batch.column(name)) for name in known}
-        groups += [" ".join(map(str, row)) for row in zip(*(batch.column(name).to_pylist() for name in by))]
+        columns: dict[str, NDArray[Any]] = {to: tables.values(batch.column(name)) for name, to in known.items()}
+        groups += zip(*(batch.column(name).to_pylist() for name in by))
         pixels = {name: torch.from_numpy(tables.unpack(batch, table.description, name)).to(device) for name in images}
-        labels = torch.tensor(columns["label"]).to(device)
-        result = predict(model, Rows(pixels["image"], labels, targets=pixels.get("target")))
-        columns["losses"] = result.losses.double().cpu().numpy()
-        if result.predicted is None:
-            columns["psnr"] = result.scores.double().cpu().numpy()
-        else:
-            columns["predicted"] = result.predicted.cpu().numpy()
-        if probabilities and result.logits is not None:
-            columns["probabilities"] = result.logits.softmax(1).cpu().numpy()
+        labels = torch.tensor(columns["labels"]).to(device)
+        rows = Rows(pixels["image"], labels, targets=pixels.get("target"))
+        figures = _figures(predict(model, rows, similarity=similarity), labels, probabilities)
+        for name, values in figures.items():
+            if model.logits or name in ("predicted", "ranks"):
+                columns[name] = values.cpu().numpy()
         for name, values in columns.items():
             parts.setdefault(name, []).append(values)
         done += batch.num_rows
         progress(done)
-    whole = {name: np.concatenate(values) for name, values in parts.items()}
-    return Evaluated(
-        whole["id"],
-        whole["label"],
-        whole.get("label_true"),
-        whole["losses"],
-        whole.get("predicted"),
-        whole.get("psnr"),
-        whole.get("probabilities"),
-        groups if by else None,
-    )
+    whole: dict[str, Any] = {name: np.concatenate(values) for name, values in parts.items()}
+    return Evaluated(**whole, by=tuple(by), groups=groups if by else None)
+
+
+def _figures(result: Predictions, labels: torch.Tensor, probabilities: bool) -> dict[str, torch.Tensor]:
+    figures = {"losses": result.losses.double()}
+    if result.predicted is None or result.logits is None:
+        figures["psnr"] = result.scores.double()
+        return figures if result.ssim is None else figures | {"ssim": result.ssim}
+    figures["predicted"] = result.predicted
+    figures["confidences"] = rows_of.confidences(result.logits).double()
+    figures["margins"] = rows_of.margins(result.logits, labels).double()
+    figures["ranks"] = rows_of.ranks(result.logits, labels)
+    return figures | ({"probabilities": result.logits.softmax(1)} if probabilities else {})

@@ -12,7 +12,7 @@ from torch import nn
 
 from gencli import provenance, tensors
 from gencli.errors import GencliError, nearest
-from gencli.models import heads
+from gencli.models import heads, learners
 from gencli.models.alexnet import ALEXNET
 from gencli.models.base import PLAIN, Family, Options, Shape
 from gencli.models.circulant import CIRCULANT_MLP
@@ -20,6 +20,7 @@ from gencli.models.convnet_gelu import CONVNET_GELU
 from gencli.models.convnet_vanilla import CONVNET_VANILLA
 from gencli.models.inception import INCEPTION
 from gencli.models.inputs import Preprocessing, network_input, require_target
+from gencli.models.learners import LEARNERS, Learner
 from gencli.models.linear import LINEAR
 from gencli.models.mlp import MLP
 from gencli.models.own import OWN
@@ -110,7 +111,12 @@ class Model:
     @property
     def task(self) -> Literal["classes", "images"]:
         """What it makes of images."""
-        return family(self.arch).task
+        return family(self.arch).task if self.logits else "classes"
+
+    @property
+    def logits(self) -> bool:
+        """Whether its outputs are logits or images; those of a learner in closed form are scores without a loss."""
+        return not isinstance(self.network, Learner)
 
     def require(self, table: ImageTable) -> None:
         """Refuses data of another image shape, of other classes, or without targets that images are compared with."""
@@ -138,7 +144,7 @@ def write(output: Output, model: Model, settings: dict[str, Any], made: provenan
     """Writes a model: parameters and buffers under their `state_dict` names, all else in the metadata."""
     facts = {
         "architecture": model.arch,
-        "options": model.options.to_json(),
+        "options": model.network.facts if isinstance(model.network, Learner) else model.options.to_json(),
         "shape": model.shape,
         "classes": model.classes,
         "preprocessing": model.preprocessing.to_json(),
@@ -166,7 +172,7 @@ def read(source: Input, arch: str | None = None) -> Model:
     if not (isinstance(named, str) and is_shape(shape) and _is_names(classes) and made):
         raise GencliError(f"{source.name}: tensors, but no model", "give a model that `gencli train` wrote")
     try:
-        kind = family(named)
+        kind = None if named in LEARNERS else family(named)
     except GencliError:
         raise GencliError(
             f"{source.name}: no network {named!r} is known here", "use the gencli that wrote it"
@@ -178,12 +184,17 @@ def read(source: Input, arch: str | None = None) -> Model:
         )
     if arch not in (None, named):
         raise GencliError(f"{source.name}: its network is {named}, not {arch}", f"leave --arch out, or give {named}")
-    if kind.task == "classes" and not classes:
+    if not classes and (kind is None or kind.task == "classes"):
         raise GencliError(f"{source.name}: {named} without names of classes", "make the model again")
     try:
-        options = Options.from_json(facts.get("options"))
         preprocessing = Preprocessing.from_json(facts.get("preprocessing"))
-        network, empty = _unfilled(named, preprocessing.input_shape(tuple(shape)), len(classes), options)
+        input_shape = preprocessing.input_shape(tuple(shape))
+        if kind is None:
+            options, empty = PLAIN, True
+            network = learners.build(named, input_shape, len(classes), facts.get("options"))
+        else:
+            options = Options.from_json(facts.get("options"))
+            network, empty = _unfilled(named, input_shape, len(classes), options)
     except GencliError as error:
         raise GencliError(f"{source.name}: {error.message}", error.hint) from error
     given, expected = tensors.read(source), network.state_dict()

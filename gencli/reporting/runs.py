@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from gencli.errors import GencliError
 from gencli.provenance import Step
 from gencli.reporting.documents import Document, corruptions, data_name
 
@@ -28,6 +29,11 @@ def runs_table(documents: Sequence[Document], fitted_at: float) -> pa.Table:
     """
     runs: dict[str, list[Document]] = defaultdict(list)
     for document in documents:
+        if several := {"model", "data"} & set(document.rows.column_names):
+            raise GencliError(
+                f"{document.title}: results of several in the column {min(several)}, not of one run",
+                "show it with --table classes, or evaluate one at a time",
+            )
         runs[document.run].append(document)
     facts = describe([group[0] for group in runs.values()])
     figures = [_figures(group, fitted_at) for group in runs.values()]

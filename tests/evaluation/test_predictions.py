@@ -52,6 +52,7 @@ def test_streaming_a_table_predicts_the_same_as_all_rows_at_once(table: ImageTab
     assert whole.logits is not None
     assert whole.predicted is not None
     assert np.array_equal(streamed.predicted, whole.predicted)
+    assert streamed.losses is not None
     np.testing.assert_allclose(streamed.losses, whole.losses, rtol=1e-5, atol=1e-6)
     assert streamed.losses.dtype == np.float64
     assert streamed.probabilities is not None

@@ -1,0 +1,75 @@
+"""`gencli fit`: learners in closed form. A kind is a class of `gencli.fitting`, its fields the options."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from gencli.errors import GencliError
+from gencli.options import Data, KindGroup, Output, group
+
+if TYPE_CHECKING:
+    from gencli.fitting.base import Learner
+
+
+def fit(kind: Learner, data: Data = None, output: Output = None) -> None:
+    """Fits a learner."""
+    from gencli import stream
+
+    if stream.is_terminal(output):
+        raise GencliError("the model would go to the terminal", "name a file with -o, or pipe it into gencli eval -")
+    stream.require_writable(output)
+
+    import torch
+
+    from gencli import console, models, provenance, tables
+    from gencli.models import inputs, learners
+    from gencli.sources import open_table
+
+    table = open_table(data)
+    description = table.description
+    kind.require(table.rows, description)
+    with stream.Output(output, table.inputs, binary=True) as file:
+        rows = inputs.load(table)
+        with console.progress("percent", 100) as advance:
+            fitted = kind.fit(rows, len(description.classes), table.title, _progress(advance))
+        network = learners.build(kind.name, description.shape, len(description.classes), fitted.facts)
+        network.load_state_dict(fitted.tensors, assign=True)
+        model = models.Model(
+            kind.name, description.shape, description.classes, network, preprocessing=learners.PLAIN_PIXELS
+        )
+        made = kind.arguments() | {"threads": torch.get_num_threads()}  # they change the order of sums
+        step = provenance.step(f"fit {kind.name}", made, tables.sources(table, "data"), kind.packages)
+        models.write(file, model, made | fitted.found, step)
+    console.message(
+        f"{fitted.found.get('chosen', kind.name)}: {fitted.found['rows']:,} rows, {model.parameters:,} parameters; "
+        f"train accuracy {fitted.found['train_accuracy']:.4f}, "
+        f"relative residual {fitted.found['relative_residual']:.1e}"
+    )
+
+
+def _progress(advance: Callable[..., None]) -> Callable[..., None]:
+    """What takes the part that is done, and a line to show; it says how long the rest takes at this pace."""
+    start = time.monotonic()
+
+    def progress(done: float, line: str = "") -> None:
+        left = (time.monotonic() - start) * (1 - done) / max(done, 1e-9)
+        advance(round(100 * done), line or f"done, about {left / 60:.1f} min left", bool(line))
+
+    return progress
+
+
+class Kinds(KindGroup):
+    """The learners as commands."""
+
+    def kinds(self) -> Mapping[str, type]:
+        from gencli.fitting import KINDS
+
+        return KINDS
+
+    def run(self) -> Callable[..., None]:
+        return fit
+
+
+app = group("Learners in closed form: kernels, least squares.", cls=Kinds)

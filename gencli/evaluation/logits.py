@@ -1,0 +1,39 @@
+"""What logits say of each row beside the prediction: margin, confidence and rank of its label."""
+
+from __future__ import annotations
+
+import torch
+
+
+def margins(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """[n] the logit of the label less the largest other one: below 0 where another class is predicted.
+
+    Bartlett, Foster, Telgarsky 2017, arXiv:1706.08498, section 1.1. Infinite where there is one class.
+
+    Args:
+        logits: [n, classes] floating.
+        labels: [n] int64.
+    """
+    column = labels[:, None]
+    return (logits.gather(1, column) - logits.scatter(1, column, -torch.inf).amax(1, keepdim=True)).squeeze(1)
+
+
+def confidences(logits: torch.Tensor) -> torch.Tensor:
+    """[n] the probability of the predicted class, the largest of the softmax of logits [n, classes]."""
+    return (logits - logits.amax(1, keepdim=True)).exp_().sum(1).reciprocal_()
+
+
+def ranks(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """[n] int64, how many classes go before the label: those of larger logits, and of equal ones the first.
+
+    So rank 0 is the prediction, and the label is among the top k where its rank is below k. A label whose logit is
+    not a number is behind all.
+
+    Args:
+        logits: [n, classes] floating.
+        labels: [n] int64.
+    """
+    column = labels[:, None]
+    own = logits.gather(1, column)
+    before = torch.arange(logits.shape[1], device=logits.device) < column
+    return torch.where(before, ~(logits < own), ~(logits <= own)).sum(1)

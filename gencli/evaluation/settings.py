@@ -1,0 +1,88 @@
+"""What `gencli eval` measures beyond the rows of its table; each field is an option."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+import typer
+
+from gencli.errors import GencliError
+
+DIRECTIONS = 10  # in which sharpness is measured
+
+
+@dataclass(frozen=True)
+class Requests:
+    """What is asked for."""
+
+    heading: ClassVar[str] = "Measurements"
+
+    more_models: Annotated[
+        list[str] | None, typer.Option("--model", metavar="FILE", help="One more model; repeatable.")
+    ] = None
+    by: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN,...", help="A row a value of this column, or of several, in place of a class."),
+    ] = None
+    top: Annotated[
+        list[int] | None,
+        typer.Option(min=1, metavar="K", help="Add top_K: the label is among the K largest; repeatable."),
+    ] = None
+    intervals: Annotated[
+        bool, typer.Option("--intervals", help="Add accuracy_low and accuracy_high: 95 % bootstrap intervals.")
+    ] = False
+    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap, and of --measures' random directions.")] = 0
+    predictions: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Write each row's prediction: Parquet, or CSV or JSON by the ending."),
+    ] = None
+    confusion: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Write the confusion matrix likewise: a row a class, a column a prediction."),
+    ] = None
+    measures: Annotated[
+        bool, typer.Option("--measures", help="Instead: what the literature computes from weights, see above.")
+    ] = False
+
+    def resolved(self, given: Collection[str]) -> Requests:
+        """Itself.
+
+        Raises:
+            GencliError: options that do nothing beside each other.
+        """
+        refused = {"by", "top", "intervals", "predictions", "confusion"} & set(given) if self.measures else set()
+        for name in sorted(refused):
+            raise GencliError(f"--{name} and --measures do not go together", "leave one out")
+        if "seed" in given and not (self.intervals or self.measures):
+            raise GencliError("--seed: nothing is drawn", "it is for --intervals and --measures")
+        return self
+
+    @property
+    def drawn(self) -> int | None:
+        """The seed, where something is drawn."""
+        return self.seed if self.intervals or self.measures else None
+
+    def places(self, model: str, data: list[str] | None) -> tuple[list[str], list[str]]:
+        """Where the models and the image tables are.
+
+        Raises:
+            GencliError: several are standard input, or there are several where one is measured.
+        """
+        models, tables = [model, *(self.more_models or [])], data or ([] if self.measures else ["-"])
+        if [*models, *tables].count("-") > 1:
+            raise GencliError("several inputs would come from standard input", "name files for all but one")
+        if self.measures and (len(models) > 1 or len(tables) > 1):
+            raise GencliError(
+                f"--measures: {len(models)} models, {len(tables)} tables", "take one model, with one table or none"
+            )
+        return models, tables
+
+    def require_classes(self, why: str, data: bool) -> None:
+        """Refuses what makes no sense of images, or has them as data; `why` says what makes images."""
+        asked = {"top": self.top, "intervals": self.intervals, "confusion": self.confusion}
+        for name in [name for name, value in asked.items() if value]:
+            raise GencliError(f"{why}, which --{name} says nothing of", "leave it out")
+        if self.measures and data:
+            raise GencliError(f"{why}, and measures on data are of classes", "leave the table out")

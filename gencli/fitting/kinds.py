@@ -1,0 +1,209 @@
+"""The learners as commands: their options, what they refuse before work, and what they say in their help."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from math import inf
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from gencli.errors import GencliError, nearest
+from gencli.fitting.base import Fitted, Learner, Progress, require_memory
+from gencli.options import Seed
+
+if TYPE_CHECKING:
+    from gencli.models.inputs import Rows
+    from gencli.tables import Description
+
+_FEWER = "take fewer rows: gencli corrupt subsample"
+
+
+@dataclass(frozen=True)
+class FiniteSample(Learner):
+    """The two-layer ReLU net of 2n + d weights that fits any n labels.
+
+    \b
+    c(x) = sum over j of w_j max(<a, x> - b_j, 0),
+    a in R^d random, b and w in R^n; the class is the number nearest to c(x).
+
+    In the order of <a, x_i> each b_j is the projection before, so that w are differences of slopes: no system is
+    solved. Images are pixels/255, arithmetic is float64. Equal images with one label count once; with two labels they
+    are refused, since no function fits both. Reads an image table; writes a model (safetensors) for gencli eval, which
+    has no loss and no probabilities.
+
+    Source: Zhang, Bengio, Hardt, Recht, Vinyals 2017, arXiv:1611.03530, theorem 1.
+
+    \b
+    Example:
+      gencli data digits | gencli corrupt random-labels -p 1 -o random.parquet
+      gencli fit finite-sample random.parquet | gencli eval - random.parquet
+    """
+
+    name = "finite-sample"
+    seed: Seed = 0
+
+    def require(self, rows: int, description: Description) -> None:
+        d = _values(description)
+        require_memory(rows * (2 * description.row_bytes + 4 * d + 100), rows, _FEWER)
+
+    def fit(self, rows: Rows, classes: int, title: str, progress: Progress) -> Fitted:
+        import numpy as np
+        import torch
+
+        from gencli.fitting import finite_sample
+        from gencli.fitting.rows import distinct, require_finite
+        from gencli.models.learners import pixels
+
+        require_finite(rows, title)
+        rows = distinct(rows, title, "no function gives both: leave one of them out")
+        points, labels = pixels(rows.images).numpy(), rows.labels.numpy()
+        network = finite_sample.fit(points, labels, self.seed)
+        values = finite_sample.predict(network, points)
+        predicted = np.rint(values).clip(0, classes - 1)
+        found = {
+            "rows": len(labels),
+            "relative_residual": float(np.linalg.norm(values - labels) / (np.linalg.norm(labels) or 1)),
+            "train_accuracy": float((predicted == labels).mean()),
+        }
+        tensors = {name: torch.from_numpy(part) for name, part in network._asdict().items()}
+        return Fitted(tensors, {"rows": len(labels)}, found)
+
+
+@dataclass(frozen=True)
+class Kernel(Learner):
+    """Kernel interpolation or ridge regression on pixels.
+
+    \b
+    f_c(x) = sum over i of alpha_ic k(x, x_i),  (K + ridge I) alpha = Y,
+    k(x, x') = exp(-SCALE |x - x'|^2), gaussian:SCALE, or <x, x'>, linear,
+    of pixels/255 without preprocessing; Y one-hot labels. -1 and 1 in place
+    of 0 and 1 predict the same classes; the largest f_c is predicted.
+
+    Without --ridge f is the interpolant of least norm. Equal images with one label count once then; with two labels
+    they are refused, and so is a K without full rank. K is one matrix of 4 n^2 bytes, or 8 n^2 with --dtype float64,
+    factored in place by Cholesky's method; alpha is refined until the residual |(K + ridge I) alpha - Y| / |Y|, in
+    float64, falls no more; above 0.001 it is an error. Several kernels (--kernel again, or commas) are tried on
+    --validation-fraction of each class's rows, held out by --seed; the most accurate is then fitted to all rows.
+    Trials cost the cube of the rows that they are fitted to: 0.8 leaves a fifth of the rows. Reads an image table;
+    writes a model (safetensors), the training images in it, for gencli eval, which has no loss and no probabilities.
+
+    Source: Zhang, Bengio, Hardt, Recht, Vinyals 2017, arXiv:1611.03530, section 5.
+
+    \b
+    Example:
+      gencli data digits --split test -o test.parquet
+      gencli data digits | gencli fit kernel --kernel gaussian:0.02 |
+        gencli eval - test.parquet
+    """
+
+    name = "kernel"
+    packages = ("torch", "numpy", "scipy", "pyarrow")
+    kernel: Annotated[list[str], typer.Option("--kernel", metavar="NAME", help="gaussian:SCALE or linear.")]
+    ridge: Annotated[float, typer.Option(min=0, help="Added to K's diagonal.")] = 0.0
+    validation_fraction: Annotated[
+        float, typer.Option(min=0, max=0.9, metavar="F", help="Of each class's rows, held out to choose a kernel.")
+    ] = 0.0
+    seed: Annotated[int, typer.Option(min=0, help="The rows held out are a function of it.")] = 0
+    dtype: Annotated[Literal["float32", "float64"], typer.Option(help="Of K, of its factor and of predictions.")] = (
+        "float32"
+    )
+
+    def __post_init__(self) -> None:
+        if len(self.specs) > 1 and not self.validation_fraction:
+            raise GencliError(
+                f"--kernel: {len(self.specs)} kernels and no rows to choose by", "give --validation-fraction 0.2"
+            )
+
+    @property
+    def specs(self) -> list[tuple[str, float | None]]:
+        """The kernels' names and scales."""
+        return [_parse(word) for words in self.kernel for word in words.split(",")]
+
+    def arguments(self) -> dict[str, Any]:
+        return super().arguments() | {"kernel": ",".join(self.kernel)}
+
+    def require(self, rows: int, description: Description) -> None:
+        from gencli.fitting import cholesky
+
+        size = 4 if self.dtype == "float32" else 8
+        need = cholesky.memory(rows, size) + rows * (2 * description.row_bytes + (4 + size) * _values(description))
+        require_memory(need, rows, _FEWER)
+
+    def fit(self, rows: Rows, classes: int, title: str, progress: Progress) -> Fitted:
+        from gencli.fitting import kernel
+        from gencli.fitting.rows import require_finite
+
+        require_finite(rows, title)
+        return kernel.choose(rows, classes, title, self.specs, self, progress)
+
+
+@dataclass(frozen=True)
+class LeastSquares(Learner):
+    """Linear least squares on pixels, of least norm.
+
+    \b
+    |X W + b - Y|^2 + ridge |W|^2 is least, X pixels/255, Y one-hot labels;
+    of several such W it is the one of least norm, and b is not penalized.
+    The class is that of the largest score x W + b.
+
+    In float64, by QR decompositions of blocks of rows and the singular values of their triangle: pixels that never
+    change and images that are there twice do no harm. Reads an image table; writes a model (safetensors) for gencli
+    eval, which has no loss and no probabilities.
+
+    Source: Hastie, Tibshirani, Friedman 2009, The Elements of Statistical Learning, sections 3.4.1 and 4.2.
+
+    \b
+    Example:
+      gencli data digits --split test -o test.parquet
+      gencli data digits | gencli fit least-squares --ridge 1 |
+        gencli eval - test.parquet
+    """
+
+    name = "least-squares"
+    ridge: Annotated[float, typer.Option(min=0, help="The penalty's coefficient.")] = 0.0
+
+    def require(self, rows: int, description: Description) -> None:
+        from gencli.fitting import least_squares
+
+        d = _values(description)
+        need = least_squares.memory(rows, d, len(description.classes)) + rows * (description.row_bytes + 4 * d)
+        require_memory(need, rows, f"{_FEWER}, or images of fewer pixels")
+
+    def fit(self, rows: Rows, classes: int, title: str, progress: Progress) -> Fitted:
+        import numpy as np
+        import torch
+
+        from gencli.fitting import least_squares
+        from gencli.fitting.rows import one_hot, require_finite
+        from gencli.models.learners import pixels
+
+        require_finite(rows, title)
+        points, targets = pixels(rows.images).numpy(), one_hot(rows, classes)
+        w, b = least_squares.fit(points, targets, self.ridge, progress)
+        scores = points @ w.astype(np.float32) + b
+        found = {
+            "rows": len(rows),
+            "relative_residual": float(np.linalg.norm(scores - targets) / np.linalg.norm(targets)),
+            "train_accuracy": float((scores.argmax(1) == rows.labels.numpy()).mean()),
+        }
+        return Fitted({"weight": torch.from_numpy(w.T), "bias": torch.from_numpy(b)}, {}, found)
+
+
+def _values(description: Description) -> int:
+    height, width, channels = description.shape
+    return height * width * channels
+
+
+def _parse(word: str) -> tuple[str, float | None]:
+    name, colon, number = word.partition(":")
+    if name not in ("gaussian", "linear"):
+        raise GencliError(f"--kernel: no kernel {name!r}", nearest(name, ["gaussian", "linear"]))
+    if name == "linear" and not colon:
+        return name, None
+    plain = re.fullmatch(r"\d*\.?\d+(e[+-]?\d+)?|\d+\.", number, re.ASCII)
+    if name == "linear" or not plain or not 0 < float(number) < inf:
+        right = "linear, without a number" if name == "linear" else "a positive scale, such as gaussian:0.02"
+        raise GencliError(f"--kernel: {word!r} is no kernel", f"give {right}")
+    return name, float(number)

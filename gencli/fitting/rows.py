@@ -1,0 +1,44 @@
+"""The rows of a table as equations: pixels, targets, and what is done about images that are there twice."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gencli.errors import GencliError
+from gencli.models.inputs import Rows
+
+
+def require_finite(rows: Rows, title: str) -> None:
+    """Refuses images with a pixel that is no number."""
+    wrong = (~rows.images.flatten(1).isfinite().all(1)).nonzero()
+    if len(wrong):
+        raise GencliError(f"{title}: row {wrong[0].item()}: a pixel is not finite", "leave such rows out")
+
+
+def distinct(rows: Rows, title: str, hint: str) -> Rows:
+    """The rows without those whose image stands before, in order.
+
+    Raises:
+        GencliError: such an image has two labels.
+    """
+    flat = np.ascontiguousarray(rows.images.flatten(1).numpy())
+    keys = flat.view(np.dtype((np.void, flat.strides[0]))).ravel()
+    _, first, group = np.unique(keys, return_index=True, return_inverse=True)
+    labels = rows.labels.numpy()
+    twice = np.flatnonzero(labels != labels[first[group]])
+    if len(twice):
+        one, other = first[group[twice[0]]], twice[0]
+        ids = np.arange(len(rows)) if rows.ids is None else rows.ids.numpy()
+        raise GencliError(
+            f"{title}: rows {one} and {other} (ids {ids[one]} and {ids[other]}) are one image with two labels, "
+            f"{labels[one]} and {labels[other]}; such rows: {len(twice):,}",
+            hint,
+        )
+    return rows if len(first) == len(rows) else rows.select(torch.from_numpy(np.sort(first)))
+
+
+def one_hot(rows: Rows, classes: int) -> NDArray[np.float32]:
+    """[n, classes] 1 at the label, 0 elsewhere."""
+    return np.eye(classes, dtype=np.float32)[rows.labels.numpy()]

@@ -1,0 +1,109 @@
+"""`gencli eval` at the shell: several models and tables, its files, its measures, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.pipelines.shell import Shell, many
+
+EVAL = "gencli eval $D/model.safetensors"
+
+
+def test_several_models_and_tables_share_one_table(sh: Shell) -> None:
+    done = sh(
+        f"""
+        set -e
+        gencli train $D/digits.parquet --arch linear --epochs 1 -q -o other.safetensors
+        cat $D/test.parquet | {EVAL} $D/corrupted.parquet - --model other.safetensors --top 3 --intervals \\
+            --confusion confusion.csv --predictions rows.parquet -o all.json
+        gencli eval other.safetensors $D/test.parquet --top 3 --intervals --format json
+        """
+    ).worked()
+    rows, alone = json.loads((sh.folder / "all.json").read_text()), json.loads(done.text)
+    pairs = [(m, d) for m in ("model.safetensors", "other.safetensors") for d in ("corrupted.parquet", "-")]
+    assert [(row["model"], row["data"]) for row in rows] == [pair for pair in pairs for _ in range(11)]
+    assert [{key: row[key] for key in alone[0]} for row in rows[-11:]] == alone
+    assert alone[-1]["accuracy_low"] < alone[-1]["accuracy"] < alone[-1]["accuracy_high"]
+    counts = (sh.folder / "confusion.csv").read_text().splitlines()
+    assert counts[0] == "model,data,label,name,0,1,2,3,4,5,6,7,8,9"
+    assert len(counts) == 41
+    predictions = pq.read_table(sh.folder / "rows.parquet")
+    assert predictions.column_names[:4] == ["model", "data", "id", "label"]
+    assert predictions.num_rows == 800
+
+
+def test_common_corruptions_have_a_row_each(sh: Shell) -> None:
+    done = sh(
+        f"""
+        gencli corrupt common --all $D/test.parquet -q > all.parquet
+        {EVAL} all.parquet --format json; {EVAL} all.parquet --by label --format json
+        """
+    ).worked()
+    rows, by_label = (json.loads(f"{part}]") for part in done.text.split("]\n") if part)
+    assert [row["name"] for row in rows][:2] == ["gaussian-noise 1", "gaussian-noise 2"]
+    assert len(rows) == 19 * 5 + 1
+    error = sum(row["corruption_error"] for row in rows[:75]) / 75
+    assert rows[-1]["corruption_error"] == pytest.approx(error)
+    assert "corruption_error" not in by_label[0]
+
+
+def test_measures_with_and_without_data(sh: Shell) -> None:
+    done = sh(
+        f"""
+        set -e
+        {EVAL} --measures --format json
+        cat $D/model.safetensors | gencli eval - $D/corrupted.parquet --measures --format json
+        """
+    ).worked()
+    without, on = (
+        {(r["measure"], r["layer"]): r["value"] for r in json.loads(f"{p}]")} for p in done.text.split("]\n")[:2]
+    )
+    assert without.items() <= on.items()
+    assert on.keys() - without.keys() == {
+        (name, None) for name in ("vc_gap_bound", "margin", "margin_normalized_complexity", "sharpness")
+    }  # fmt: skip
+    assert 0 < without["distance_from_initialization", None] < without["frobenius_norm", "1"]
+    assert on["vc_gap_bound", None] > 1
+
+
+def test_an_image_to_image_network_has_psnr_and_ssim(sh: Shell) -> None:
+    script = """
+        set -e
+        gencli data parquet $D/large.parquet --limit 12 | gencli corrupt gaussian-noise --sigma 25 --on both -q > noisy
+        gencli train noisy --arch unet-small --epochs 1 -q -o model
+        gencli eval model noisy --format json
+        """
+    (row,) = [each for each in json.loads(sh(script).worked().text) if each["label"] is None]
+    assert list(row) == ["label", "name", "n", "psnr", "ssim", "loss"]
+    assert 0 < row["ssim"] < 1
+    small = """
+        set -e
+        gencli corrupt gaussian-noise --sigma 25 --on both -q $D/test.parquet > small
+        gencli train small --arch unet-small --epochs 1 -q -o tiny
+        gencli eval tiny small --format csv
+        """
+    done = sh(small).worked()
+    assert done.text.startswith("label,name,n,psnr,loss\n")
+    assert "no ssim, its window of 11×11 is larger than the images" in done.err
+    refused = many(sh.folder, [["eval", "tiny", "small", word, "-o", "out"] for word in ("--intervals", "--measures")])
+    refused[0].refused("tiny: unet-small makes images, which --intervals says nothing of")
+    refused[1].refused("measures on data are of classes")
+
+
+def test_what_is_refused(sh: Shell, data: str) -> None:
+    model, test = f"{data}/model.safetensors", f"{data}/test.parquet"
+    cases = {
+        "--top: 11 of 10 classes": ["eval", model, test, "--top", "11"],
+        "no column 'labl' to group by": ["eval", model, test, "--by", "labl"],
+        "--confusion and --measures": ["eval", model, "--measures", "--confusion", "c.csv"],
+        "--measures: 1 models, 2 tables": ["eval", model, test, test, "--measures"],
+        "--seed: nothing is drawn": ["eval", model, test, "--seed", "1"],
+        "standard input": ["eval", model, "-", "--model", "-"],
+        "no such file": ["eval", model, test, "--model", "missing"],
+    }
+    for words, done in zip(cases, many(sh.folder, [[*case, "-o", "out"] for case in cases.values()])):
+        done.refused(words)
+    assert not (sh.folder / "out").exists()

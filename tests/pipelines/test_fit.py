@@ -1,0 +1,123 @@
+"""`gencli fit` at the shell: models that eval reads, what they say of themselves, what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from tests.pipelines.shell import Shell, explained, many
+
+LEARNERS = ["finite-sample", "kernel --kernel gaussian:0.1", "least-squares --ridge 1"]
+
+
+def facts(model: Path) -> dict[str, Any]:
+    with safe_open(model, "pt") as file:
+        return json.loads(file.metadata()["gencli"])
+
+
+@pytest.mark.parametrize("words", LEARNERS)
+def test_a_learner_is_a_model_that_eval_reads(sh: Shell, data: Path, words: str):
+    name = words.split(maxsplit=1)[0]
+    folder = str(data)
+    done = sh(
+        f"""
+        gencli fit {words} $D/corrupted.parquet -o model.safetensors &&
+        gencli fit {words} < $D/corrupted.parquet | gencli eval - $D/corrupted.parquet -q -o piped.parquet &&
+        gencli eval model.safetensors $D/corrupted.parquet -q --predictions rows.parquet -o result.parquet
+        """,
+        D=folder,
+    ).worked()
+    said = facts(sh.folder / "model.safetensors")
+    assert said["architecture"] == name
+    assert said["step"]["command"] == f"fit {name}"
+    assert said["step"]["inputs"][0]["step"]["command"] == "corrupt random-labels"
+    assert said["training"]["relative_residual"] >= 0
+    assert said["parameters"] == {"finite-sample": 2 * 300 + 64, "kernel": 3000, "least-squares": 650}[name]
+    result, piped = (pq.read_table(sh.folder / f"{each}.parquet") for each in ("result", "piped"))
+    assert result.equals(piped)
+    assert result["loss"].null_count == len(result)
+    rows = pq.read_table(sh.folder / "rows.parquet")
+    assert rows["loss"].null_count == rows["probabilities"].null_count == 300
+    right = sum(one == other for one, other in zip(rows["label"].to_pylist(), rows["prediction"].to_pylist()))
+    overall = result.to_pylist()[-1]
+    assert overall["accuracy"] == right / 300 == pytest.approx(said["training"]["train_accuracy"])
+    assert f"train accuracy {right / 300:.4f}, relative residual" in done.err
+    if name != "least-squares":
+        assert (overall["accuracy"], overall["memorized"], overall["recovered"]) == (1, 1, 0)
+
+
+def test_the_same_command_gives_the_same_bytes(sh: Shell, data: Path):
+    sh(
+        """
+        for k in finite-sample "kernel --kernel gaussian:0.1" least-squares; do
+          for out in a b; do gencli fit $k $D/digits.parquet --threads 1 -q -o $out || exit; done
+          cmp a b || exit
+        done
+        """,
+        D=str(data),
+    ).worked()
+
+
+def test_kernels_are_tried_on_rows_held_out(sh: Shell, data: Path):
+    done = sh(
+        "gencli fit kernel --kernel gaussian:1e6 --kernel gaussian:0.1,gaussian:0.2 --validation-fraction 0.2 "
+        "$D/digits.parquet -o model.safetensors",
+        D=str(data),
+    ).worked()
+    lines = done.err.splitlines()
+    assert [line.split(":")[1] for line in lines[:3]] == ["1e+06", "0.1", "0.2"]
+    said = facts(sh.folder / "model.safetensors")
+    assert said["training"]["chosen"] in ("gaussian:0.1", "gaussian:0.2")
+    assert said["step"]["arguments"]["kernel"] == "gaussian:1e6,gaussian:0.1,gaussian:0.2"
+    assert said["options"]["rows"] == 300
+
+
+def damage(folder: Path, name: str, tensors: dict[str, torch.Tensor] | None = None, **changed: Any) -> str:
+    """The kernel model, what it says changed."""
+    said = facts(folder / "kernel.safetensors")
+    said["options"] = said["options"] | changed
+    save_file(tensors or load_file(folder / "kernel.safetensors"), folder / name, {"gencli": json.dumps(said)})
+    return name
+
+
+def test_what_cannot_be_fitted_or_read_is_refused_in_a_line(sh: Shell, data: Path):
+    digits = str(data / "digits.parquet")
+    sh(f"gencli fit kernel --kernel gaussian:0.1 {digits} -o kernel.safetensors").worked()
+    kept = load_file(sh.folder / "kernel.safetensors")
+    fit, read = ["fit", "kernel", digits, "-o", "m", "--kernel"], ["eval", "-o", "r.csv"]
+    cases = {
+        "no kernel 'gaus'": [*fit, "gaus:1"],
+        "2 kernels and no rows to choose by": [*fit, "gaussian:1,gaussian:2"],
+        "300 distinct images of 64 pixels": [*fit, "linear"],
+        "too near to singular|not positive definite": [*fit, "gaussian:1e-9"],
+        "leaves no validation rows": [*fit, "gaussian:1", "--validation-fraction", "0.0001"],
+        "inf is not a number to compute with": [*fit, "gaussian:1", "--ridge", "inf"],
+        "no network 'kernel'": ["train", digits, "--arch", "kernel", "-o", "m"],
+        "alpha is missing": [*read, damage(sh.folder, "a", {"images": kept["images"]}), digits],
+        "alpha is float64": [*read, damage(sh.folder, "b", kept | {"alpha": kept["alpha"].double()}), digits],
+        "alpha is float32 300×10, not float32 301×10": [*read, damage(sh.folder, "c", rows=301), digits],
+    }
+    wrong: list[dict[str, Any]] = [
+        {"kernel": "cubic"}, {"scale": None}, {"rows": "3"}, {"rows": 1 << 40}, {"images": "object"}, {"more": 1},
+    ]  # fmt: skip
+    for number, changed in enumerate(wrong):
+        model = damage(sh.folder, f"d{number}", None, **changed)
+        cases[f"{model}: its learner's options are unknown here"] = [*read, model, digits]
+    for words, done in zip(cases, many(sh.folder, list(cases.values())), strict=True):
+        assert done.status == 2, (words, done)
+        explained(done.err)
+        assert any(word in done.err for word in words.split("|")), done.err
+    assert not sh.files() & {"m", "r.csv"}
+
+
+def test_a_learner_is_not_shown_on_a_terminal(sh: Shell, data: Path):
+    done = sh.on_terminal("gencli fit least-squares $D/digits.parquet", D=str(data))
+    assert done.status == 2
+    explained(done.err, "the model would go to the terminal")
