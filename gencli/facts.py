@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +11,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gencli import console, tables
+from gencli.processors import in_threads
 from gencli.tables import Description, ImageTable
 
-_BLOCK = 1 << 18  # values at a time, as float64 in the processor's cache
+_BLOCK = 1 << 16  # values at a time, as float64 in the processor's cache
 
 Moments = tuple[NDArray[np.float64], NDArray[np.float64]]
 
@@ -103,6 +104,7 @@ class Facts:
         return "\n".join(lines)
 
 
+_Part = tuple[NDArray[Any], NDArray[np.int64], NDArray[np.bool_]]  # images, labels, which of these are wrong
 See = Callable[[NDArray[Any], NDArray[np.int64], NDArray[np.bool_]], None]
 
 
@@ -121,34 +123,50 @@ def measure(table: ImageTable, see: See | None = None, advance: Callable[[int], 
     rows, corrupted = np.zeros(size[0], np.int64), np.zeros(size[0], np.int64)
     shift, sums, squares = np.zeros(size), np.zeros(size, kind), np.zeros(size, kind)
     low, high, done = np.inf, -np.inf, 0
-    block = max(1, _BLOCK // int(np.prod(description.shape)))
-    for batch in table.batches():
-        images, labels = tables.unpack(batch, description), batch.column("label").to_numpy()
-        true = batch.column("label_true").to_numpy() if known else labels
-        for start in range(0, len(labels), block):
-            part = slice(start, start + block)
-            _add(images[part], labels[part], rows, shift, sums, squares)
-        np.add.at(corrupted, labels, labels != true)
+
+    def shifted() -> Iterator[_Part]:
+        for batch in table.batches():
+            images, labels = tables.unpack(batch, description), batch.column("label").to_numpy()
+            if description.dtype == "float32":
+                seen, first = np.unique(labels, return_index=True)
+                new = rows[seen] == 0
+                with np.errstate(invalid="ignore"):
+                    shift[seen[new]] = _planes(images[first[new]]).mean(2)
+            np.add.at(rows, labels, 1)
+            true = batch.column("label_true").to_numpy() if known else labels
+            yield images, labels, labels != true
+
+    for (images, labels, wrong), (total, square) in in_threads(lambda part: _sums(part, shift), shifted()):
+        with np.errstate(invalid="ignore"):
+            np.add.at(sums, labels, total.astype(kind))
+            np.add.at(squares, labels, square.astype(kind))
+        np.add.at(corrupted, labels, wrong)
         low, high = np.minimum(low, images.min()), np.maximum(high, images.max())
         if see is not None:
-            see(images, labels, labels != true)
+            see(images, labels, wrong)
         done += len(labels)
         advance(done)
     corrupted = corrupted if known else None
     return Facts(table.title, description, rows, corrupted, shift, sums, squares, float(low), float(high))
 
 
-def _add(
-    images: NDArray[Any], labels: NDArray[np.int64], rows: NDArray[np.int64],
-    shift: NDArray[np.float64], sums: NDArray[Any], squares: NDArray[Any],
-) -> None:  # fmt: skip
-    values = images.reshape(len(labels), -1, images.shape[3]).transpose(0, 2, 1).astype(np.float64, order="C")
-    with np.errstate(invalid="ignore"):  # where the images hold infinities
-        if images.dtype == np.float32:
-            seen, first = np.unique(labels, return_index=True)
-            new = rows[seen] == 0
-            shift[seen[new]] = values[first[new]].mean(2)
-            values -= shift[labels][:, :, None]
-        np.add.at(rows, labels, 1)
-        np.add.at(sums, labels, values.sum(2).astype(sums.dtype))
-        np.add.at(squares, labels, np.square(values, out=values).sum(2).astype(squares.dtype))
+def _sums(part: _Part, shift: NDArray[np.float64]) -> Moments:
+    """Of each image and channel, [n, c], the sum of what is left without its class's shift, and of its square."""
+    images, labels, _ = part
+    sums, squares = np.empty((2, len(images), images.shape[3]))
+    step = max(1, _BLOCK // images[0].size)
+    for start in range(0, len(images), step):
+        few = slice(start, start + step)
+        values = _planes(images[few])
+        with np.errstate(invalid="ignore"):  # where the images hold infinities
+            if images.dtype == np.float32:
+                values -= shift[labels[few]][:, :, None]
+            sums[few] = values.sum(2)
+            squares[few] = np.square(values, out=values).sum(2)
+    return sums, squares
+
+
+def _planes(images: NDArray[Any]) -> NDArray[np.float64]:
+    """[n, channels, pixels]"""
+    count, height, width, channels = images.shape
+    return images.reshape(count, height * width, channels).transpose(0, 2, 1).astype(np.float64, order="C")

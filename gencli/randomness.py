@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,10 +82,9 @@ class Draws:
         stream of its Philox 4×64 for good, and that of a distribution for as long as a release does not improve it.
         """
         philox = np.random.Philox(key=self._streams)
-        generator, start = np.random.Generator(philox), philox.state
-        counter = start["state"]["counter"]
-        counter[3] = stream
-        for row in ids.view(np.uint64).tolist():
+        generator, counter = np.random.Generator(philox), [0, 0, 0, stream]
+        start: Any = philox.state | {"state": {"counter": counter, "key": self._streams.tolist()}, "buffer": [0] * 4}
+        for row in ids.view(np.uint64).tolist():  # lists are set in a third of the time that arrays take
             counter[2] = row  # the stream counts in the words below
             philox.state = start
             yield generator

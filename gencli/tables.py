@@ -31,7 +31,7 @@ if "ARROW_DEFAULT_MEMORY_POOL" not in os.environ:
         pa.set_memory_pool(pa.jemalloc_memory_pool())  # keeps 20 MB less than the default, and is faster
 
 _DESCRIPTION = b"gencli"
-_GROUP_ROWS, _GROUP_BYTES = 1000, 16 << 20
+_GROUP_ROWS, _GROUP_BYTES = 1000, 3 << 20
 _IMAGES = {"image": "an image", "target": "a target"}
 _FIXED = ("id", "image", "label", "label_true", "target")
 
@@ -260,9 +260,10 @@ class TableWriter:
     def _flush(self, rows: int) -> None:
         table = pa.Table.from_batches(self._waiting, self._schema)
         group = table.slice(0, rows).combine_chunks()  # pages end where chunks end
-        self._writer.write_table(group, row_group_size=self._group)
         self._waiting_rows -= rows
         self._waiting = table.slice(rows).to_batches() if self._waiting_rows else []
+        del table  # what was copied is not to take room while it is written
+        self._writer.write_table(group, row_group_size=self._group)
 
     def close(self, made: provenance.Step) -> None:
         """Writes what waits, and the footer."""

@@ -63,11 +63,20 @@ class Corrupted:
             places = self._places if keep is None else self._places[keep[number * count :][:count]]
             mask = np.zeros(self._table.rows, bool)
             mask[places] = True
-            for before, after in in_threads(apply, self._table.batches(None if mask.all() else mask)):
+            found = self._pieces(None if mask.all() else mask)
+            made = in_threads(apply, found) if self._corruption.slow else ((batch, apply(batch)) for batch in found)
+            for before, after in made:
                 labels, now = (tables.values(batch.column("label")) for batch in (before, after))
                 self._moved.rows[:] += np.bincount(labels, minlength=classes)
                 self._moved.changed[:] += np.bincount(labels[labels != now], minlength=classes)
                 yield after
+
+    def _pieces(self, mask: NDArray[np.bool_] | None) -> Iterator[pa.RecordBatch]:
+        """The table's batches, in parts that are written as one where corrupted images are larger."""
+        step = self.description.group_rows
+        for batch in self._table.batches(mask):
+            for start in range(0, batch.num_rows, step):
+                yield batch.slice(start, step)
 
     def report(self) -> tuple[str, pa.Table | None]:
         """What was done to the rows that were read, in words and class by class."""

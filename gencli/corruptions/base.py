@@ -38,11 +38,13 @@ class Corruption(ABC):
         name: the kind's, the field's own.
         family: under which the help lists it.
         packages: those whose versions bear on the result, beyond numpy and pyarrow.
+        slow: whether a batch takes so long that threads help.
     """
 
     name: ClassVar[str]
     family: ClassVar[str]
     packages: ClassVar[tuple[str, ...]] = ()
+    slow: ClassVar[bool] = True
 
     @cached_property
     def files(self) -> Sequence[Input]:
@@ -97,6 +99,7 @@ class LabelCorruption(Corruption):
     """Changes labels; the column `label_true` keeps what they were before the first such corruption."""
 
     family = "labels"
+    slow = False
 
     @abstractmethod
     def labels(self, table: ImageTable, draws: Draws) -> Callable[[NDArray[np.int64], NDArray[np.int64]], Any]:

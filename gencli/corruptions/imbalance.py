@@ -24,6 +24,7 @@ class Subset(Corruption):
     """Keeps the rows with the smallest lots, so that a smaller subset is part of a larger one."""
 
     family = "imbalance"
+    slow = False
 
     @abstractmethod
     def kept(self, table: ImageTable, draws: Draws) -> NDArray[np.bool_]: ...

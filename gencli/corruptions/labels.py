@@ -271,8 +271,7 @@ def _exact_bars(table: ImageTable, draws: Draws, rates: Floats) -> Floats:
 
     Rows of one id have one lot: where the bar would part them, they go to the side that is nearer to that number.
     """
-    labels, ids = table.column("label"), table.column("id")
-    lots = draws.uniforms(ids)
+    labels, lots = table.column("label"), draws.uniforms(table.column("id"))
     lots = lots[np.lexsort((lots, labels))]
     bars = np.ones(len(rates))
     ends = np.cumsum(np.bincount(labels, minlength=len(rates)))

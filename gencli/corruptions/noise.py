@@ -224,7 +224,7 @@ class ImpulseNoise(NoiseCorruption):
     otherwise; 0:0.95 draws each image's own p, uniformly. What p replaces a larger p replaces too, by the same
     colour. Image and target are drawn independently. Reads and writes an image table.
 
-    Source: Lehtinen et al. 2018, arXiv:1803.04189, random-valued impulse noise, trained with 0:0.95.
+    Source: Lehtinen et al. 2018, arXiv:1803.04189, random-valued impulse noise.
 
     \b
     Example:
@@ -260,7 +260,7 @@ class TextOverlay(NoiseCorruption):
     shorter side high, but at least 7 to 14 pixels, and are not smoothed. Image and target are drawn
     independently. Reads and writes an image table.
 
-    Source: Lehtinen et al. 2018, arXiv:1803.04189, trained with 0:0.5 and tested with about 0.25. Lengths and sizes
+    Source: Lehtinen et al. 2018, arXiv:1803.04189, text removal. Lengths and sizes
     are not in the paper; the font is Pillow's.
 
     \b

@@ -72,11 +72,12 @@ class RandomPixels(PixelCorruption):
         size = _places(table, self.channels)
 
         def permuted(images: NDArray[Any], ids: NDArray[np.int64]) -> NDArray[Any]:
-            before = images.reshape(len(images), size, -1)
-            after = np.empty_like(before)
-            for place, generator in enumerate(draws.rows(ids)):
-                np.take(before[place], generator.permutation(size), axis=0, out=after[place], mode="clip")  # no buffer
-            return after.reshape(images.shape)
+            after = np.empty_like(images)
+            item = np.dtype((np.void, images[0].nbytes // size))  # what moves together
+            old, new = (each.reshape(len(images), -1).view(item) for each in (images, after))
+            for before, moved, generator in zip(old, new, draws.rows(ids)):
+                before.take(generator.permutation(size), out=moved, mode="clip")  # which needs no buffer
+            return after
 
         return permuted
 
@@ -115,8 +116,10 @@ class GaussianPixels(PixelCorruption):
         if channels != found:
             raise GencliError(f"{source.title}: {found} channels, where {table.title} has {channels}", "give another")
         facts = measure(source)
+        shape = table.description.shape
         mean, deviation = (
-            each.astype(np.float32) for each in (facts.overall if self.statistics == "scalar" else facts.by_channel)
+            np.broadcast_to(each.astype(np.float32), shape).ravel()
+            for each in (facts.overall if self.statistics == "scalar" else facts.by_channel)
         )
 
         def drawn(images: NDArray[Any], ids: NDArray[np.int64]) -> NDArray[Any]:
@@ -124,10 +127,10 @@ class GaussianPixels(PixelCorruption):
             step = max(1, _BLOCK // size)
             for start in range(0, len(images), step):
                 part = slice(start, start + step)
-                values = draws.normals(ids[part], size).reshape(-1, *images.shape[1:])
+                values = draws.normals(ids[part], size)
                 values *= deviation
                 values += mean
-                made[part] = rounded(values) if made.dtype == np.uint8 else values
+                made[part] = (rounded(values) if made.dtype == np.uint8 else values).reshape(-1, *shape)
             return made
 
         return drawn

@@ -19,7 +19,7 @@ from gencli.tables import Description, MemoryTable
 from tests.benchmarks.corrupt import make_table
 from tests.benchmarks.measure import GENCLI, THREADS, Row, in_turns, peak_megabytes, timed
 
-_IMAGES, _BATCH, _SEVERITY, _MEGABYTES = 400, 100, 3, 200
+_IMAGES, _BATCH, _SEVERITY, _MEGABYTES = 1000, 250, 3, 200
 
 
 def run(folder: Path) -> Iterator[Row]:

@@ -55,13 +55,19 @@ import numpy as np
 def draw(seed):
     generator = np.random.default_rng(seed)
     values, order = np.empty((1000, 3072), np.float32), np.tile(np.arange(1024), (1000, 1))
+    means = generator.integers(0, 256, (1000, 3072)) * (30 / 255)
     for _ in range(25):
-        generator.{}
+        {}
 with ThreadPoolExecutor(2) as pool:
     list(pool.map(draw, (0, 1)))
 """
-_NORMALS = _DRAW.format("standard_normal(out=values, dtype=np.float32)")
-_PERMUTATIONS = _DRAW.format("permuted(order, axis=1)")
+_NORMALS = _DRAW.format("generator.standard_normal(out=values, dtype=np.float32)")
+_PERMUTATIONS = _DRAW.format("generator.permuted(order, axis=1)")
+_COUNTS = _DRAW.format("generator.poisson(means)")
+_COLORS = _DRAW.format(
+    "generator.integers(0, 1 << 32, (1000, 1024), np.uint32); generator.integers(0, 256, (1000, 3072), np.uint8)"
+)
+_STRINGS = _DRAW.format("generator.random((1000, 160))")  # 9.4 strings an image, of 17 numbers
 
 
 @dataclass(frozen=True)
@@ -69,8 +75,9 @@ class _Kind:
     """A command; what its time may be of a copy's, and of that of what numpy does beside the copy, where it draws."""
 
     command: str
-    bar: float = 1.5
+    bar: float | None = 1.5
     draws: str | None = None
+    rounds: int = 7
 
 
 _KINDS = [
@@ -82,8 +89,12 @@ _KINDS = [
     _Kind("random-pixels", 1.5, _PERMUTATIONS),
     _Kind("gaussian-pixels", 1.5, _NORMALS),
     _Kind("gaussian-noise --sigma 25", 1.5, _NORMALS),
+    _Kind("impulse-noise -p 0.5", 1.5, _COLORS),
+    _Kind("poisson-noise --peak 30", 1.5, _COUNTS, 3),
+    _Kind("text-overlay -p 0.25", None, _STRINGS, 3),  # it does not draw a number a pixel
 ]
 _STREAMING = ["random-labels -p 0.5", "gaussian-pixels", "long-tail --ratio 100"]
+_PAIRS = ["gaussian-noise --sigma 25 --dtype float32", "gaussian-noise --sigma 25 --on both --dtype float32"]
 
 
 def run(folder: Path) -> Iterator[Row]:
@@ -97,13 +108,13 @@ def run(folder: Path) -> Iterator[Row]:
             partial(seconds, [*python, _START]),
             *([partial(seconds, [*python, kind.draws])] if kind.draws else []),
         ]
-        ours, copy, start, *draws = in_turns(calls, 7)
+        ours, copy, start, *draws = in_turns(calls, kind.rounds)
         peer = copy - start + sum(draws)
         what = "numpy drawing, and copy" if draws else "copy"
         yield Row(f"corrupt {kind.command} / {what}, 50,000 images, start-up taken off", ours - start, peer, kind.bar)
     make_table(large, 500_000)
-    for path, rows in ((small, 50_000), (large, 500_000)):
-        for each in _STREAMING:
+    for path, rows, commands in ((small, 50_000, [*_STREAMING, *_PAIRS]), (large, 500_000, _STREAMING)):
+        for each in commands:
             peak = peak_megabytes([GENCLI, "corrupt", *each.split(), str(path), *output])
             yield Row(f"corrupt {each}, peak memory, {rows:,} rows", peak, 200, 1.0, "MB")
     large.unlink()

@@ -204,6 +204,14 @@ def test_impulse_noise_is_salt_and_pepper_at_its_rate(severity: int, constants: 
         assert abs(share - rate / 2) < 5 * np.sqrt(rate / 2 / noisy.size)
 
 
+def test_impulse_noise_is_drawn_as_numpys_integers() -> None:
+    def slow(x: Values, share: float, stream: np.random.Generator) -> Values:
+        words = stream.integers(0, 1 << 32, x.shape, np.uint32)
+        return np.where(words >> 1 < round(share * 2**31), words & 1, x)
+
+    assert_equal_to(slow, "impulse-noise", (7, 9, 3))
+
+
 # blurs
 
 

@@ -87,6 +87,11 @@ def test_gray_levels_are_the_unclipped_values_rounded_and_clipped(kind: Kind, st
     assert np.array_equal(images(Corrupted(table, kind(strength), 0)), np.rint(np.clip(exact, 0, 255)))
 
 
+def test_images_that_grow_are_made_a_row_group_at_a_time() -> None:
+    noisy = Corrupted(image_table(600, (32, 32, 3)), GaussianNoise("25", dtype="float32"), 0)
+    assert [batch.num_rows for batch in noisy.batches()] == [256, 256, 88]
+
+
 @pytest.mark.parametrize(("peak", "level"), [(30, 255), (30, 51), (0.5, 100), (1000, 40)])
 def test_poisson_noise_keeps_the_mean_and_varies_with_the_light(peak: float, level: int) -> None:
     noise = residuals(PoissonNoise(str(peak), dtype="float32"), level, 1000)

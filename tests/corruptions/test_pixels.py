@@ -11,6 +11,7 @@ from scipy.stats import kstest
 
 from gencli.corruptions import Corrupted
 from gencli.corruptions.pixels import GaussianPixels, RandomPixels, ShuffledPixels
+from gencli.randomness import Draws
 from gencli.sources import open_table
 from gencli.tables import Batches, Description, MemoryTable
 from tests.helpers import chi_square, image_table, images, read, save, save_corrupted
@@ -91,6 +92,15 @@ def test_every_image_has_a_permutation_of_its_own(channels: Literal["together", 
     assert len(np.unique(np.concatenate([train, test]), axis=0)) == 80
     moved = (train.reshape(40, 20, 3) // 3 == train.reshape(40, 20, 3)[..., :1] // 3).all()
     assert moved == (channels == "together")
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+@pytest.mark.parametrize(("channels", "size"), [("together", 20), ("apart", 60)])
+def test_a_row_s_permutation_is_the_one_that_numpy_draws(channels: Any, size: int, dtype: str) -> None:
+    table = image_table(5, (5, 4, 3), dtype)
+    orders = [generator.permutation(size) for generator in Draws(0, "random-pixels", 0).rows(table.column("id"))]
+    before, after = (images(each).reshape(5, size, -1) for each in (table, Corrupted(table, RandomPixels(channels), 0)))
+    assert all(np.array_equal(old[order], new) for old, order, new in zip(before, orders, after, strict=True))
 
 
 def test_random_permutations_are_uniform() -> None:

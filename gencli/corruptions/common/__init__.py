@@ -124,7 +124,8 @@ class Common(PixelCorruption):
                 few = slice(start, start + step)
                 x = images[few].transpose(1, 2, 3, 0).astype(np.float32, order=recipe.order)
                 x /= 255
-                after = recipe.function(x, constants, draws.rows(ids[few])) * 255
+                after = recipe.function(x, constants, draws.rows(ids[few]))
+                after *= 255
                 made[few] = rounded(after).transpose(3, 0, 1, 2)
             return made
 

@@ -42,9 +42,12 @@ def saturate(x: Planes, constants: tuple[float, float], rows: Rows) -> Planes:
 
 def contrast(x: Planes, share: float, rows: Rows) -> Planes:
     """Brings values nearer to the mean of the image's channel."""
-    sums = np.rint(x * 255).astype(np.int64).sum((0, 1))  # whole numbers: the same in any order
+    sums = np.rint(x * 255).sum((0, 1), np.float64)  # whole numbers: the same in any order
     means = (sums / (255 * x.shape[0] * x.shape[1])).astype(np.float32)
-    return (x - means) * share + means
+    x -= means
+    x *= share
+    x += means
+    return x
 
 
 def elastic_transform(x: Planes, constants: tuple[float, float, float], rows: Rows) -> Planes:

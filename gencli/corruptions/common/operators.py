@@ -67,7 +67,9 @@ def inside(places: NDArray[Any], size: int, border: Border) -> NDArray[Any]:
 def _matrix(rows: NDArray[Any], columns: NDArray[Any], values: NDArray[Any], size: int) -> Any:
     from scipy.sparse import csr_array
 
-    return csr_array((values.astype(np.float32), (rows, columns)), shape=(size, size))
+    matrix = csr_array((values.astype(np.float32), (rows, columns)), shape=(size, size))
+    matrix.eliminate_zeros()
+    return matrix
 
 
 def filtering(size: int, kernel: NDArray[Any], border: Border) -> Any:
