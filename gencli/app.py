@@ -41,8 +41,10 @@ _PURPOSES = {
     "train": "Fit a network by stochastic gradient descent.",
     "fit": "Learners in closed form: kernels, least squares.",
     "eval": "Accuracy and loss per class, learned or memorized.",
+    "hvp": "Curvature matrices times vectors, verified.",
     "check": "A theorem against a computation: exit status 1 where it fails.",
     "jacobian": "Jacobians by numeric, forward and reverse mode, side by side.",
+    "spectrum": "Eigenvalues, trace and density of a model's curvature.",
     "report": "Tables and learning curves of histories and results.",
 }
 

@@ -1,0 +1,121 @@
+"""`gencli hvp`: curvature matrices times vectors, verified."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gencli.derivatives.choices import ProductSettings
+from gencli.derivatives.settings import OperatorSettings, OwnLossSettings
+from gencli.options import Data, Output, command, single
+
+if TYPE_CHECKING:
+    from gencli.derivatives.verification import Findings
+
+app = single()
+
+
+@command(app, "hvp")
+def hvp(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="Model (safetensors), or - for standard input.", show_default=False)
+    ],
+    matrix: OperatorSettings,
+    objective: OwnLossSettings,
+    products: ProductSettings,
+    data: Data = None,
+    *,
+    output: Output = None,
+) -> None:
+    """Curvature matrices times vectors, verified.
+
+    Reads a model, an image table and vectors; writes the products (safetensors) under the parameters' names, several
+    as 0/NAME, 1/NAME, ..., and with --dense the matrix, under the operator's name. The matrix is of the mean loss over
+    all rows, the network being in evaluation mode: its Hessian; the generalized Gauss-Newton matrix, mean of J' (d^2
+    loss / dz^2) J with J the Jacobian of the outputs z (Schraudolph 2002); the Fisher information of the softmax, its
+    expectation over the classes exact, which for ce is the same matrix (Martens 2014, arXiv:1412.1193); or the
+    empirical Fisher, the mean of g g' with g the rows' gradients (Kunstner et al. 2019, arXiv:1905.12558).
+
+    Norms, Rayleigh quotients and what verification finds go to standard error. A product is held against another route
+    of automatic differentiation, against float64, against symmetry, and in float64 against differences of gradients
+    and losses over a sweep of steps; differences that kinks spoil are reported. The exit status is 1 if a check fails.
+    A vector file has one tensor a parameter, or several vectors named as the output's.
+
+    \b
+    Example:
+      gencli data digits --limit 200 -o digits.parquet
+      gencli train digits.parquet --arch mlp-1x16 --epochs 3 -o model.safetensors
+      gencli hvp model.safetensors digits.parquet --vector gradient \\
+        --vector random:1 --dtype float64 --plot steps.svg -o products.safetensors
+    """
+    from contextlib import ExitStack
+    from dataclasses import asdict, replace
+
+    from gencli.errors import GencliError
+    from gencli.stream import Input, Output, is_terminal, require_writable
+
+    words = products.words
+    if [model, data or "-", *words].count("-") > 1:
+        raise GencliError("two inputs would come from standard input", "name files for all but one of them")
+    if is_terminal(output):
+        raise GencliError("the products would go to the terminal", "name a file with -o")
+    require_writable(output, products.plot)
+
+    import torch
+
+    from gencli import console, models, provenance, tables, tensors
+    from gencli.derivatives import spectrum, vectors, verification
+    from gencli.sources import open_table
+    from gencli.theory.base import require_memory
+    from gencli.training import devices
+
+    source = Input(model)
+    files = {word: Input(word) for word in words if not vectors.is_named(word)}
+    loaded, table = models.read(source, matrix.arch), open_table(data)
+    loaded.require(table)
+    where = devices.choose(matrix.device)
+    loss, epoch = spectrum.objective(loaded, objective)
+    operator = exact = spectrum.build(loaded, table, loss, epoch, matrix, where)
+    if products.dense:
+        require_memory(3 * operator.size**2 * operator.dtype.itemsize, f"--dense: {operator.size:,} parameters")
+    named = [pair for word in words for pair in vectors.find(operator, word, files.get(word))]
+    if not verification.wanted(operator, len(named), products):
+        exact = None
+    elif matrix.dtype != "float64":
+        exact = spectrum.build(loaded, table, loss, epoch, replace(matrix, dtype="float64"), where)
+    used = asdict(matrix) | {"loss": loss.name} | asdict(loss) | products.arguments(files)
+    used |= {"device": where.type, "threads": torch.get_num_threads()}
+    inputs = [provenance.source("model", source.sha256, loaded.made, source.path), *tables.sources(table, "data")]
+    inputs += [vectors.source(file) for file in files.values()]
+    made = provenance.step("hvp", used, inputs, ["torch", "numpy", "pyarrow"])
+    read = [source, *table.inputs, *files.values()]
+    with ExitStack() as places:
+        place = places.enter_context(Output(output, read, binary=True))
+        drawing = places.enter_context(Output(products.plot, read, binary=True)) if products.plot else None
+        with console.progress("products", verification.work(operator, named)) as advance:
+            found, findings = verification.compute_all(operator, exact, named, products, advance)
+        tensors.write(place, found, {"operator": matrix.operator, "step": made})
+        if drawing and products.plot:
+            drawing.write(_drawn(findings, products.plot[-3:], provenance.encode(made).decode()))
+    _say(findings, f"{matrix.operator} of {loss.name}: {loaded.arch}, {operator.size:,} parameters")
+
+
+def _drawn(findings: Findings, form: str, provenance: str) -> bytes:
+    from gencli.derivatives.differences import picture
+    from gencli.reporting.curves import canvas, encode
+
+    with canvas():
+        return encode(picture(findings.sweeps), form, provenance)
+
+
+def _say(findings: Findings, title: str) -> None:
+    from gencli import console, outputs
+
+    console.message(outputs.render(findings.table, "table", title).rstrip())
+    for note in findings.notes:
+        console.message(note)
+    for wrong in findings.failed:
+        console.message(console.printable(f"gencli hvp: {wrong}"))
+    if findings.failed:
+        raise typer.Exit(1)

@@ -1,0 +1,153 @@
+"""`gencli spectrum`: eigenvalues, trace and spectral density of a model's curvature."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gencli.derivatives.settings import (
+    MethodSettings,
+    OperatorSettings,
+    OwnLossSettings,
+    QuantitySettings,
+    SavingSettings,
+)
+from gencli.options import Data, Format, Output, command, single
+
+if TYPE_CHECKING:
+    from contextlib import ExitStack
+
+    from gencli.derivatives.operators import Operator
+    from gencli.derivatives.spectrum import Spectrum
+    from gencli.provenance import Step
+    from gencli.stream import Input
+
+app = single()
+
+
+@command(app, "spectrum")
+def spectrum(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="Model (safetensors), or - for standard input.", show_default=False)
+    ],
+    quantities: QuantitySettings,
+    matrix: OperatorSettings,
+    objective: OwnLossSettings,
+    method: MethodSettings,
+    saving: SavingSettings,
+    data: Data = None,
+    *,
+    format: Format = None,
+    output: Output = None,
+) -> None:
+    """Eigenvalues, trace and density of a model's curvature.
+
+    Reads a model and an image table; writes a result table, a row a number, with columns quantity (eigenvalue,
+    condition, trace), index (of eigenvalues: 1 the largest, 2 the next, -1 the smallest), value, residual (of an
+    eigenpair, the norm of A v - value v; an eigenvalue lies that near), standard_error (of the trace) and products
+    (matrix-vector products spent; all eigenvalues share theirs). The matrix is that of the mean loss over all rows, the
+    network in evaluation mode. Where eigenvalues have both signs the smallest absolute one is not found, and the row
+    says "condition at least".
+
+    Eigenvalues come in algebraic order, by the Lanczos process with full reorthogonalization; copies of one that many
+    vectors share may be missed. If some are not found within --max-products, that is said and the exit status is 1. The
+    trace is by XTrace, its standard error by the jackknife. The density's file has columns eigenvalue, density and
+    standard_error; that of --along has index, distance, loss, and quadratic, the loss that gradient and eigenvalue
+    predict.
+
+    \b
+    Example:
+      gencli data digits --limit 500 -o digits.parquet
+      gencli train digits.parquet --arch mlp-1x16 -o model.safetensors
+      gencli spectrum model.safetensors digits.parquet --top 5 --bottom 2 \\
+        --trace --density density.parquet --figure density.svg --format table
+    """
+    from contextlib import ExitStack
+
+    from gencli.errors import GencliError
+    from gencli.stream import Input, require_writable
+
+    if model == "-" and data in (None, "-"):
+        raise GencliError("both the model and the data would come from standard input", "name a file for one of them")
+    files = quantities.density, quantities.vectors, quantities.along, quantities.figure
+    require_writable(output, *files, saving.checkpoint)
+
+    import torch
+
+    from gencli import console, models, provenance, tables
+    from gencli.derivatives import spectrum as spectra
+    from gencli.outputs import open_result
+    from gencli.sources import open_table
+    from gencli.training import devices
+
+    source = Input(model)
+    loaded, table = models.read(source, matrix.arch), open_table(data)
+    loaded.require(table)
+    where = devices.choose(matrix.device)
+    loss, epoch = spectra.objective(loaded, objective)
+    operator = spectra.build(loaded, table, loss, epoch, matrix, where)
+    request = spectra.Request.of(quantities, method, operator.size)
+    found = spectra.Spectrum(operator.size, operator.dtype, request, method.seed)
+    used = spectra.arguments(request, method, matrix, loss)
+    used |= {"device": where.type, "threads": torch.get_num_threads()}
+    of_model = provenance.source("model", source.sha256, loaded.made, source.path)
+    inputs = [of_model, *tables.sources(table, "data")]
+    packages = ["torch", "numpy", "pyarrow"]
+    made = provenance.step("spectrum", used, inputs, packages)
+    packages += ["matplotlib"] if quantities.figure else []
+    made_files = provenance.step("spectrum", used | method.of_files(quantities), inputs, packages)
+    read = [source, *table.inputs]
+    with open_result(output, format, read) as write:
+        with ExitStack() as places:
+            save = _open_files(quantities, places, read)
+            with console.progress("products", found.expected) as advance:
+                checkpoint = saving.checkpoint, saving.checkpoint_every, saving.resume
+                spectra.compute(found, operator.matvec, advance, *checkpoint, made_files)
+            save(operator, found, method, made_files)
+        rows = table.rows if matrix.limit is None else min(matrix.limit, table.rows)
+        title = f"{matrix.operator} of {loss.name}: {loaded.arch}, {operator.size:,} parameters, {rows:,} rows"
+        write(found.table(), lambda: made, title)
+    if not found.converged:
+        console.message("gencli spectrum: not all eigenvalues were found; raise --max-products, or see their residuals")
+        raise typer.Exit(1)
+
+
+def _open_files(
+    asked: QuantitySettings, places: ExitStack, read: Sequence[Input]
+) -> Callable[[Operator, Spectrum, MethodSettings, Step], None]:
+    """Opens the files beside the table; gives what writes them."""
+    from gencli import console, provenance, tensors
+    from gencli.derivatives import profiles
+    from gencli.derivatives import spectrum as spectra
+    from gencli.outputs import open_result
+    from gencli.reporting import curves
+    from gencli.stream import Output
+
+    write_density = places.enter_context(open_result(asked.density, None, read)) if asked.density else None
+    write_along = places.enter_context(open_result(asked.along, None, read)) if asked.along else None
+    vectors, figure = (
+        places.enter_context(Output(file, read, binary=True)) if file else None
+        for file in (asked.vectors, asked.figure)
+    )
+
+    def save(operator: Operator, found: Spectrum, method: MethodSettings, made: Step) -> None:
+        density = along = None
+        if write_density:
+            density = profiles.density_table(found, method.density_width)
+            write_density(density, lambda: made)
+        if write_along:
+            shape = method.along_radius, method.along_points
+            with console.progress("losses", len(found.eigenvalues()) * method.along_points) as advance:
+                along = profiles.along_table(operator, found, *shape, advance)
+            write_along(along, lambda: made)
+        if vectors:
+            tensors.write(vectors, spectra.named_vectors(operator, found), {"step": made})
+        if figure and asked.figure:
+            form = asked.figure.rpartition(".")[2].lower()
+            with curves.canvas():
+                drawn = profiles.picture(density, along, found.eigenvalues())
+                figure.write(curves.encode(drawn, form, provenance.encode(made).decode()))
+
+    return save

@@ -1,0 +1,130 @@
+"""The spectral density of a symmetric operator by stochastic Lanczos quadrature.
+
+Ubaru, Chen and Saad 2017, "Fast estimation of tr(f(A)) via stochastic Lanczos quadrature", doi:10.1137/16M1104974;
+for Hessians of networks Ghorbani, Krishnan and Xiao 2019, arXiv:1901.10159.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gencli.derivatives.lanczos import Lanczos, Matvec, State
+
+_REACH = 4  # kernel widths that the curve goes beyond the outermost nodes
+
+
+@dataclass(frozen=True)
+class Density:
+    """A quadrature: the share of eigenvalues in an interval is about the mean over probes of the weights in it.
+
+    Attributes:
+        nodes, weights: a pair of [steps] float64 a probe; the weights of a probe sum to 1.
+        products: with the operator.
+    """
+
+    nodes: list[Tensor]
+    weights: list[Tensor]
+    products: int
+
+    def curve(self, points: int = 1000, width: float = 0.01) -> tuple[Tensor, Tensor, Tensor | None]:
+        """The density, each node a normal distribution.
+
+        Args:
+            points: of the curve, evenly spaced.
+            width: the distributions' standard deviation, as a share of the nodes' range.
+
+        Returns:
+            Eigenvalues [points], densities [points] which integrate to 1, and their standard errors [points] or, of
+            one probe, None; all float64.
+        """
+        every = torch.cat(self.nodes)
+        low, high = every.min(), every.max()
+        sigma = width * ((high - low) or every.abs().max() or torch.ones(()))
+        grid = torch.linspace(float(low - _REACH * sigma), float(high + _REACH * sigma), points, dtype=torch.float64)
+        curves = torch.stack([
+            torch.exp(-(((grid[:, None] - nodes) / sigma) ** 2) / 2) @ weights / (sigma * (2 * torch.pi) ** 0.5)
+            for nodes, weights in zip(self.nodes, self.weights, strict=True)
+        ])  # fmt: skip
+        error = None if len(curves) < 2 else curves.std(0) / len(curves) ** 0.5
+        return grid, curves.mean(0), error
+
+
+class Quadrature:
+    """The estimator, a product a step; see `density`."""
+
+    def __init__(self, size: int, probes: int, steps: int, dtype: torch.dtype, generator: torch.Generator) -> None:
+        self._size, self._probes, self._steps, self._dtype = size, probes, steps, dtype
+        self._generator = generator
+        self._nodes: list[Tensor] = []
+        self._weights: list[Tensor] = []
+        self._process = Lanczos(size, steps, dtype, generator)
+        self.products = 0
+
+    @property
+    def expected(self) -> int:
+        """Products in all, at the most."""
+        return self._probes * min(self._steps, self._size)
+
+    @property
+    def done(self) -> bool:
+        """Whether all probes are through."""
+        return len(self._nodes) == self._probes
+
+    def step(self, matvec: Matvec) -> None:
+        """One product."""
+        self._process.step(matvec)
+        self.products += 1
+        if self._process.full or not self._process.beta:  # then the rule is exact
+            nodes, columns = self._process.ritz()
+            self._nodes.append(nodes)
+            self._weights.append(columns[0].square())
+            self._process = Lanczos(self._size, self._steps, self._dtype, self._generator)
+
+    def result(self) -> Density:
+        """The quadrature, after the last step."""
+        return Density(self._nodes, self._weights, self.products)
+
+    def state(self) -> State:
+        """For `load`."""
+        rules = {
+            f"{name}/{probe}": tensor
+            for name, tensors in (("nodes", self._nodes), ("weights", self._weights))
+            for probe, tensor in enumerate(tensors)
+        }
+        return self._process.state() | rules | {"through": torch.tensor([len(self._nodes), self.products])}
+
+    def load(self, state: State) -> None:
+        """Takes the state of the same estimate."""
+        through, self.products = state["through"].tolist()
+        self._nodes, self._weights = (
+            [state[f"{name}/{probe}"] for probe in range(through)] for name in ("nodes", "weights")
+        )
+        self._process.load(state)
+
+
+def density(
+    matvec: Matvec,
+    size: int,
+    probes: int = 5,
+    steps: int = 50,
+    dtype: torch.dtype = torch.float32,
+    generator: torch.Generator | None = None,
+) -> Density:
+    """The spectral density of a symmetric operator.
+
+    Args:
+        matvec: the operator's product with a vector [size].
+        probes: random starts, uniform on the sphere.
+        steps: of the Lanczos process from each; the rule is exact for polynomials of degree 2 · steps − 1.
+        generator: of the starts; one of seed 0 where None.
+
+    Raises:
+        GencliError: products that are not finite.
+    """
+    estimator = Quadrature(size, probes, steps, dtype, generator or torch.Generator().manual_seed(0))
+    while not estimator.done:
+        estimator.step(matvec)
+    return estimator.result()

@@ -1,0 +1,128 @@
+"""Products of a curvature matrix with a vector from differences of gradients, over many steps: the V-curve.
+
+Over long steps the quotients are off by the derivatives they leave out, over short ones by rounding; in between lies
+the best that differences can say. Richardson 1911 extrapolates two steps to the step 0.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from gencli.derivatives.operators import Operator
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+RATIO = 2.0
+STEPS = tuple(RATIO**-k for k in range(3, 27))  # of the parameters' length
+_ROUNDING = 4  # errors of a loss, in units of the last place
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What differences along a vector v say; quotients are [size].
+
+    Attributes:
+        steps: how far the parameters were moved along v and against it, in parts of their own length.
+        central, richardson: relative errors |quotient - Hv| / |Hv| by step; the second are extrapolations from a step
+            and the one before it, NaN at the first.
+        product: the quotient or extrapolation that its neighbours contradict least.
+        error: by how much they do at the most, |.|.
+        slope, slope_error: the derivative of the loss along v, and by how much its neighbours contradict it.
+        jump, slope_jump: the least difference of the quotients ahead and behind, |.|: 0 but for rounding where there
+            is no kink.
+    """
+
+    steps: tuple[float, ...]
+    central: list[float]
+    richardson: list[float]
+    product: Tensor
+    error: float
+    slope: float
+    slope_error: float
+    jump: float
+    slope_jump: float
+
+    def best(self, errors: list[float]) -> tuple[float, float]:
+        """The step with the least of these errors, and that error."""
+        known = [(each, step) for step, each in zip(self.steps, errors) if not math.isnan(each)]
+        error, step = min(known)
+        return step, error
+
+
+class _Best:
+    """Of a sequence of estimates the one from which the two beside it differ least."""
+
+    def __init__(self) -> None:
+        self.value, self.error = torch.zeros(()), math.inf
+        self._last: Tensor | None = None
+        self._change = math.inf
+
+    def add(self, value: Tensor, floor: float = 0.0) -> None:
+        if self._last is not None:
+            change = float((value - self._last).norm())
+            if (error := max(change, self._change) + floor) <= self.error:
+                self.value, self.error = self._last, error
+            self._change = change
+        self._last = value
+
+
+def sweep(operator: Operator, v: Tensor, exact: Tensor, done: Callable[[], None] = lambda: None) -> Sweep:
+    """Differences of an operator's field along v [size], not 0, over `STEPS`; two gradients a step.
+
+    Args:
+        operator: in float64, or its rounding is all that is seen.
+        exact: the product [size] that errors are relative to.
+        done: called after each step.
+    """
+    w = operator.weights
+    unit = float((w.norm() or 1) / v.norm())
+    middle_loss, middle = operator.at(w)
+    rounding = _ROUNDING * torch.finfo(w.dtype).eps * float(middle_loss.abs())
+    best, best_slope = _Best(), _Best()
+    central, richardson = [], [math.nan]
+    jump = slope_jump = math.inf
+    last = last_slope = middle
+    for step in STEPS:
+        length = step * unit
+        (ahead_loss, ahead), (behind_loss, behind) = operator.at(w + length * v), operator.at(w - length * v)
+        quotient, slope = (ahead - behind) / (2 * length), (ahead_loss - behind_loss) / (2 * length)
+        jump = min(jump, float((ahead - 2 * middle + behind).norm()) / length)
+        slope_jump = min(slope_jump, float((ahead_loss - 2 * middle_loss + behind_loss).abs()) / length)
+        if central:
+            better = quotient + (quotient - last) / (RATIO**2 - 1)
+            best.add(better)
+            best_slope.add(slope + (slope - last_slope) / (RATIO**2 - 1), rounding / length)
+            richardson.append(relative(better, exact))
+        central.append(relative(quotient, exact))
+        last, last_slope = quotient, slope
+        done()
+    return Sweep(
+        STEPS, central, richardson, best.value, best.error, float(best_slope.value), best_slope.error, jump, slope_jump
+    )
+
+
+def picture(sweeps: Mapping[str, Sweep]) -> Figure:
+    """The V-curves: errors over steps on logarithmic scales, two curves a vector."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axis = figure.subplots()
+    for number, (name, each) in enumerate(sweeps.items()):
+        for kind, errors, style in (("central", each.central, "o-"), ("Richardson", each.richardson, "s--")):
+            axis.loglog(each.steps, errors, style, color=f"C{number}", label=f"{name}: {kind}", markersize=3)
+    axis.set(xlabel="step / length of the parameters", ylabel="|difference - Hv| / |Hv|")
+    axis.legend(frameon=False)
+    return figure
+
+
+def relative(value: Tensor, expected: Tensor) -> float:
+    """|value - expected| / |expected| in float64, 0 where both are 0."""
+    apart = float((value.double() - expected.double()).norm())
+    return apart / float(expected.double().norm()) if apart else 0.0

@@ -1,0 +1,234 @@
+"""The curvature matrices of a model's mean loss over a table, as operators on vectors of its parameters."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from gencli.derivatives.kinks import Kinks
+from gencli.derivatives.products import Batch, Method, Product, differentiable, product
+from gencli.errors import GencliError, nearest
+from gencli.losses import Loss
+from gencli.losses.classes import CrossEntropy
+from gencli.models import Model
+from gencli.models.inputs import Rows, target_input
+
+Kind = Literal["hessian", "ggn", "fisher", "empirical-fisher"]
+
+
+@dataclass(frozen=True)
+class _Formula:
+    formula: str
+    source: str
+
+
+# l_i is a row's loss, z_i what the network gives for it, J_i the Jacobian of z_i, p_i the softmax of z_i
+OPERATORS: dict[str, _Formula] = {
+    "hessian": _Formula("H = mean of d^2 l_i / dw^2", "Pearlmutter 1994, Neural Computation 6(1)"),
+    "ggn": _Formula("G = mean of J_i' (d^2 l_i / dz_i^2) J_i", "Schraudolph 2002, Neural Computation 14(7)"),
+    "fisher": _Formula("F = mean of J_i' (diag p_i - p_i p_i') J_i", "Martens 2014, arXiv:1412.1193"),
+    "empirical-fisher": _Formula("E = mean of (dl_i/dw) (dl_i/dw)'", "Kunstner, Hennig, Balles 2019, arXiv:1905.12558"),
+}
+
+
+class Operator:
+    """A curvature matrix [size, size] of the mean loss over all rows, never formed.
+
+    `hessian` is that of the mean loss; `ggn` the generalized Gauss-Newton matrix, which leaves the network's curvature
+    out; `fisher` the Fisher information of the softmax, its expectation over all classes exact, and so equal to the
+    GGN of cross-entropy; `empirical-fisher` the uncentred second moment of the rows' gradients. Formulas and sources
+    are in `OPERATORS`.
+
+    The network is a copy in evaluation mode, the model stays as it is. A batch counts by its rows, batches come in the
+    table's order. Where one batch holds all rows, double backward keeps its graph from product to product.
+
+    Args:
+        rows: on the device to compute on.
+        loss: of `losses`; classes are counted in these rows.
+        parameters: a pattern of names, as of files; the others are fixed.
+        dtype: float32 or float64, of all arithmetic.
+        batch_size: rows at a time, which bounds the memory.
+        epoch: that of the loss, where it changes in training.
+
+    Attributes:
+        size: number of parameters in play.
+        rows: number of rows.
+        shapes: theirs, by name.
+        weights: [size] their values.
+        kinks: torch's names of the operations in network and loss whose derivatives jump somewhere.
+        flops: of one row's way through the network, as torch.utils.flop_counter counts.
+
+    Raises:
+        GencliError: no parameter matches, the loss does not fit the model or has no such operator, or rows depend on
+            the other rows of their batch or on chance.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        rows: Rows,
+        loss: Loss,
+        kind: Kind = "hessian",
+        *,
+        parameters: str = "*",
+        dtype: torch.dtype = torch.float32,
+        batch_size: int = 128,
+        epoch: int = 1,
+    ) -> None:
+        if loss.task != model.task:
+            kinds = ("images", "classes") if loss.task == "images" else ("classes", "images")
+            raise GencliError(f"--loss: {loss.name} is for {kinds[0]}, {model.arch} gives {kinds[1]}", "take another")
+        if kind == "fisher" and loss != CrossEntropy():
+            raise GencliError(
+                f"--operator: fisher is that of the softmax and its cross-entropy, ce, not of {loss.name}",
+                "take ggn or empirical-fisher, or --loss ce without smoothing",
+            )
+        device = rows.images.device
+        if device.type == "mps" and dtype == torch.float64:
+            raise GencliError("--device: mps has no float64", "take --device cpu")
+        self.kind, self.dtype, self.batch_size = kind, dtype, batch_size
+        self.network = copy.deepcopy(model.network).to(device, dtype).eval()
+        trained = {name: each for name, each in self.network.named_parameters() if each.requires_grad}
+        chosen = {name: each.detach() for name, each in trained.items() if fnmatchcase(name, parameters)}
+        if not chosen:
+            raise GencliError(f"--parameters: {model.arch} has none like {parameters!r}", nearest(parameters, trained))
+        self.network.requires_grad_(False)
+        self.shapes = {name: each.shape for name, each in chosen.items()}
+        self.weights = self.flatten(chosen)
+        self.size, self.rows = len(self.weights), len(rows)
+        self._model, self._data = model, rows
+        counts = loss.counts(rows.labels.cpu(), len(model.classes))
+        self._objective = loss.at(None if counts is None else counts.to(device), epoch)
+        self._kept: Product | None = None
+        self._require_rows_apart()
+
+    def flatten(self, tensors: Mapping[str, Tensor]) -> Tensor:
+        """[size] of tensors by parameter name, in the parameters' own order."""
+        return torch.cat([tensors[name].reshape(-1) for name in self.shapes])
+
+    def unflatten(self, vector: Tensor) -> dict[str, Tensor]:
+        """By parameter name, a vector's [size] parts in the parameters' shapes."""
+        parts = vector.split([shape.numel() for shape in self.shapes.values()])
+        return {name: part.view(shape) for (name, shape), part in zip(self.shapes.items(), parts, strict=True)}
+
+    def matvec(self, v: Tensor, method: Method = "double-backward") -> Tensor:
+        """The matrix times v [size], or times each row of v [k, size]; same shape, of `dtype`.
+
+        Several vectors at once share each batch's gradient.
+        """
+        vectors = v.to(self.weights).reshape(-1, self.size)
+        total = torch.zeros_like(vectors)
+        for multiply in self._products(method):
+            for place, vector in enumerate(vectors):
+                total[place] += multiply(vector)
+        return total.view(v.shape)
+
+    def dense(self, progress: Callable[[int], None] = lambda done: None) -> Tensor:
+        """The matrix [size, size] itself, column i its product with the i-th unit vector."""
+        total = torch.zeros(self.size, self.size, dtype=self.dtype, device=self.weights.device)
+        unit = torch.zeros_like(self.weights)
+        for batch, multiply in enumerate(self._products("double-backward")):
+            for place in range(self.size):
+                unit[place] = 1
+                total[place] += multiply(unit)
+                unit[place] = 0
+                progress(batch * self.size + place + 1)
+        return total.T
+
+    def gradient(self) -> Tensor:
+        """[size], of the mean loss."""
+        with differentiable():
+            return sum((_gradient(batch.loss, self.weights)[1] for batch in self.batches()), torch.zeros(()))
+
+    def at(self, w: Tensor) -> tuple[Tensor, Tensor]:
+        """The mean loss at parameters w [size], and the vector field [size] whose Jacobian at `weights` is the matrix.
+
+        That of the Hessian is the gradient. That of J' M J is J' link(outputs(w)), J staying the one at `weights`.
+        """
+        loss, field = torch.zeros((), dtype=self.dtype, device=w.device), torch.zeros_like(w)
+        with differentiable():
+            for batch in self.batches():
+                if batch.link is None:
+                    value, part = _gradient(batch.loss, w)
+                else:
+                    with torch.no_grad():
+                        outputs = batch.outputs(w)
+                    value, pull = batch.objective(outputs), torch.func.vjp(batch.outputs, self.weights)[1]
+                    (part,) = pull(batch.link(outputs))
+                loss, field = loss + value, field + part
+        return loss.detach(), field.detach()
+
+    def batches(self) -> Iterator[Batch]:
+        """The rows' shares, in order."""
+        for start in range(0, self.rows, self.batch_size):
+            yield self._batch(slice(start, start + self.batch_size))
+
+    def _products(self, method: Method) -> Iterator[Product]:
+        keep = method == "double-backward" and self.rows <= self.batch_size
+        with differentiable():
+            if self._kept is not None and keep:
+                yield self._kept
+                return
+            for batch in self.batches():
+                multiply = product(batch, self.weights, method)
+                if keep:
+                    self._kept = multiply
+                yield multiply
+
+    def _batch(self, part: slice) -> Batch:
+        total, preprocessing, images = self.rows, self._model.preprocessing, self._data.images[part]
+        inputs, wanted = preprocessing(images).to(self.dtype), self._data.labels[part]
+        if self._model.task == "images" and self._data.targets is not None:
+            wanted = target_input(preprocessing.center(self._data.targets[part])).to(self.dtype)
+
+        def outputs(w: Tensor) -> Tensor:
+            return torch.func.functional_call(self.network, self.unflatten(w), (inputs,))
+
+        def losses(outputs: Tensor) -> Tensor:
+            return self._objective(outputs, wanted)
+
+        if self.kind == "empirical-fisher":
+            return Batch(lambda w: losses(outputs(w)), lambda each: each.sum() / total, lambda each: each / total)
+
+        def objective(outputs: Tensor) -> Tensor:
+            return losses(outputs).sum() / total
+
+        links = {"ggn": torch.func.grad(objective), "fisher": lambda logits: logits.softmax(1) / total}
+        return Batch(outputs, objective, links.get(self.kind))
+
+    def _require_rows_apart(self) -> None:
+        many, few = min(4, self.rows), min(2, self.rows)
+        at, kinks = self.weights.clone().requires_grad_(), Kinks()
+        with differentiable():
+            batch = self._batch(slice(0, many))
+            with kinks, FlopCounterMode(display=False) as counter:
+                traced = batch.outputs(at)
+                batch.objective(traced)
+            others = [self._batch(slice(0, n)).outputs(at) for n in (many, few)]
+        first, second, part = (each.detach() for each in (traced, *others))
+        self.kinks, self.flops = kinks.names, counter.get_total_flops() // many
+        if not traced.requires_grad:
+            raise GencliError(f"--parameters: no output depends on {', '.join(self.shapes)}", "take others too")
+        arch, tolerance = self._model.arch, torch.finfo(self.dtype).eps ** 0.5
+        if not torch.equal(first, second):
+            raise GencliError(f"{arch}: gives other outputs at every call", "its evaluation mode must leave chance out")
+        if not torch.allclose(first[:few], part, rtol=tolerance, atol=tolerance * float(first.abs().max())):
+            wrong = [name for name, each in self.network.named_modules() if getattr(each, "running_mean", 0) is None]
+            raise GencliError(
+                f"{arch}: a row's output depends on the rows beside it ({', '.join(wrong) or 'in evaluation mode'}), "
+                "so that its loss is no mean over rows",
+                "take batch norm with running statistics, or another norm",
+            )
+
+
+def _gradient(function: Callable[[Tensor], Tensor], w: Tensor) -> tuple[Tensor, Tensor]:
+    at = w.detach().requires_grad_()
+    value = function(at)
+    return value.detach(), torch.autograd.grad(value, at)[0]

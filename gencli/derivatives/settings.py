@@ -1,0 +1,149 @@
+"""The options of `gencli spectrum`, which need no torch to be shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Annotated, ClassVar, Literal
+
+import typer
+
+from gencli.errors import GencliError
+from gencli.losses import LossSettings
+from gencli.options import Seed
+
+
+@dataclass(frozen=True)
+class QuantitySettings:
+    """What to compute; the 10 largest eigenvalues where nothing is asked for."""
+
+    heading: ClassVar[str] = "Quantities"
+
+    top: Annotated[
+        int | None, typer.Option(min=1, metavar="K", help="Largest eigenvalues. Default: 10, if nothing is asked for.")
+    ] = None
+    bottom: Annotated[int | None, typer.Option(min=1, metavar="K", help="Smallest (most negative) eigenvalues.")] = None
+    condition: Annotated[
+        bool, typer.Option("--condition", help="Condition number, or what it exceeds where signs are mixed.")
+    ] = False
+    trace: Annotated[bool, typer.Option("--trace", help="Trace, estimated, with its standard error.")] = False
+    density: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Write the spectral density's curve: Parquet, CSV or JSON.")
+    ] = None
+    vectors: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Write the eigenvectors (safetensors), named INDEX/PARAMETER.")
+    ] = None
+    along: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Write the loss along each eigenvector: Parquet, CSV or JSON.")
+    ] = None
+    figure: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Draw density and loss to a .png, .svg or .pdf file.")
+    ] = None
+
+    def resolved(self, given: list[str]) -> QuantitySettings:
+        """Refuses files of what is not computed."""
+        pairs = self.top or self.bottom or self.condition or not (self.trace or self.density)
+        for option, file in (("--vectors", self.vectors), ("--along", self.along)):
+            if file and not pairs:
+                raise GencliError(f"{option}: no eigenvectors are computed", "ask for some: --top 3")
+        if self.figure and not (self.density or self.along):
+            raise GencliError("--figure: nothing to draw", "ask for --density FILE or --along FILE too")
+        if self.figure and not self.figure.lower().endswith((".png", ".svg", ".pdf")):
+            raise GencliError(
+                f"--figure: {self.figure}: not a .png, .svg or .pdf file", "the ending says which to draw"
+            )
+        return self
+
+
+@dataclass(frozen=True)
+class OperatorSettings:
+    """The matrix."""
+
+    heading: ClassVar[str] = "Operator"
+
+    operator: Annotated[
+        Literal["hessian", "ggn", "fisher", "empirical-fisher"],
+        typer.Option(help="Hessian of the mean loss, generalized Gauss-Newton matrix, or Fisher information."),
+    ] = "hessian"
+    parameters: Annotated[
+        str, typer.Option(metavar="GLOB", help="Parameters by name, such as '*.weight'; the others are fixed.")
+    ] = "*"
+    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="The first N rows alone.")] = None
+    batch_size: Annotated[
+        int, typer.Option(min=1, help="Rows at a time; where all fit, products cost half the time.")
+    ] = 512
+    dtype: Annotated[Literal["float32", "float64"], typer.Option(help="Precision of products and vectors.")] = "float32"
+    device: Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where to compute.")] = "auto"
+    arch: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of a model of your own network: package.module:factory again.")
+    ] = None
+
+
+@dataclass(frozen=True)
+class OwnLossSettings(LossSettings):
+    """The loss, by default the one that the model was trained with."""
+
+    heading: ClassVar[str] = "Loss"
+
+    loss: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="As of gencli train. Default: the model's own.", show_default=False),
+    ] = None
+
+
+@dataclass(frozen=True)
+class MethodSettings:
+    """How exactly, and at what cost."""
+
+    heading: ClassVar[str] = "Method"
+
+    tolerance: Annotated[
+        float | None,
+        typer.Option(min=0, help="Residual allowed, relative to the eigenvalue; default: 1e-3, in float64 1e-6."),
+    ] = None
+    max_products: Annotated[int, typer.Option(min=1, metavar="N", help="Products for eigenvalues, at the most.")] = 1000
+    basis: Annotated[
+        int | None,
+        typer.Option(min=3, metavar="N", help="Lanczos vectors in memory; default: 200, fewer beyond 2 GiB."),
+    ] = None
+    trace_products: Annotated[int, typer.Option(min=4, metavar="N", help="Products for the trace.")] = 98
+    density_probes: Annotated[int, typer.Option(min=1, metavar="N", help="Random starts of the density.")] = 5
+    density_steps: Annotated[int, typer.Option(min=1, metavar="N", help="Products from each.")] = 50
+    density_width: Annotated[float, typer.Option(help="Its smoothing, as a share of the spectrum's range.")] = 0.01
+    along_radius: Annotated[float, typer.Option(help="Distance on either side, where the model is.")] = 0.5
+    along_points: Annotated[int, typer.Option(min=2, metavar="N", help="Distances there.")] = 21
+    seed: Seed = 0
+
+    def of_files(self, quantities: QuantitySettings) -> dict[str, float]:
+        """Those that bear on the files beside the table alone, as far as there are such files."""
+        kinds = {"density": quantities.density, "along": quantities.along}
+        return {
+            field.name: getattr(self, field.name) for field in fields(self) if kinds.get(field.name.partition("_")[0])
+        }
+
+    def resolved(self, given: list[str]) -> MethodSettings:
+        """Refuses what is no size."""
+        for name in ("density_width", "along_radius", "tolerance"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise GencliError(f"--{name.replace('_', '-')}: {value:g} is out of range", "give a number above 0")
+        return self
+
+
+@dataclass(frozen=True)
+class SavingSettings:
+    """Stopping and going on."""
+
+    heading: ClassVar[str] = "Checkpoints"
+
+    checkpoint: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Save the state there, also when a signal ends the run.")
+    ] = None
+    checkpoint_every: Annotated[int, typer.Option(min=1, metavar="N", help="Products from save to save.")] = 10
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint, if it is there.")] = False
+
+    def resolved(self, given: list[str]) -> SavingSettings:
+        """Refuses options without a file."""
+        for name in ("checkpoint_every", "resume"):
+            if name in given and self.checkpoint is None:
+                raise GencliError(f"--{name.replace('_', '-')}: there is no checkpoint", "name one: --checkpoint FILE")
+        return self

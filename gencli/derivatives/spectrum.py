@@ -1,0 +1,299 @@
+"""What `gencli spectrum` finds out about an operator: eigenpairs, condition number, trace, density.
+
+The estimators are in `lanczos`, `trace` and `density`; here they take their turns, and their state is saved.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from gencli import console, signals, tensors
+from gencli.derivatives.density import Quadrature
+from gencli.derivatives.lanczos import TOLERANCES, Extremes, Matvec, Pairs
+from gencli.derivatives.operators import Operator
+from gencli.derivatives.settings import MethodSettings, OperatorSettings, QuantitySettings
+from gencli.derivatives.trace import XTrace
+from gencli.errors import GencliError
+from gencli.losses import Loss, LossSettings, choose
+from gencli.models import Model, inputs
+from gencli.provenance import Step
+from gencli.randomness import derive
+from gencli.stream import Input, Output
+from gencli.tables import ImageTable
+
+_FORMAT, _TOP = 1, 10
+_SCHEMA = pa.schema({
+    "quantity": pa.string(), "index": pa.int64(), "value": pa.float64(), "residual": pa.float64(),
+    "standard_error": pa.float64(), "products": pa.int64(),
+})  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to find out.
+
+    Attributes:
+        top, bottom: how many of the largest and smallest eigenvalues.
+        condition: the condition number, which takes one of each.
+        trace: products to spend on it, 0 for none.
+        probes, steps: of the density; no probes for none.
+        tolerance, most_products, basis: see `lanczos.leading`, basis being its `vectors`.
+    """
+
+    top: int = 0
+    bottom: int = 0
+    condition: bool = False
+    trace: int = 0
+    probes: int = 0
+    steps: int = 50
+    tolerance: float | None = None
+    most_products: int | None = None
+    basis: int | None = None
+
+    @classmethod
+    def of(cls, quantities: QuantitySettings, method: MethodSettings, size: int) -> Request:
+        """What the options ask for, of an operator of this size."""
+        asked = quantities.bottom or quantities.condition or quantities.trace
+        return cls(
+            quantities.top or (0 if asked else min(_TOP, size)),
+            quantities.bottom or 0,
+            quantities.condition,
+            method.trace_products if quantities.trace else 0,
+            method.density_probes if quantities.density else 0,
+            method.density_steps,
+            method.tolerance,
+            method.max_products,
+            method.basis,
+        )
+
+
+class Spectrum:
+    """The estimators that a request needs, each with a stream of random numbers of its own."""
+
+    def __init__(self, size: int, dtype: torch.dtype, request: Request, seed: int = 0) -> None:
+        self.request = request
+
+        def stream(purpose: str) -> torch.Generator:
+            return torch.Generator().manual_seed(derive(seed, "spectrum", purpose))
+
+        ends = max(request.top, int(request.condition)), max(request.bottom, int(request.condition))
+        self._parts: dict[str, Extremes | XTrace | Quadrature] = {}
+        self.extremes = self.trace = self.quadrature = None
+        if any(ends):
+            limits = request.tolerance, request.most_products, request.basis
+            self.extremes = self._parts["eigenvalues"] = Extremes(size, *ends, dtype, stream("eigenvalues"), *limits)
+        if request.trace:
+            self.trace = self._parts["trace"] = XTrace(size, request.trace, dtype, stream("trace"))
+        if request.probes:
+            shape = size, request.probes, request.steps
+            self.quadrature = self._parts["density"] = Quadrature(*shape, dtype, stream("density"))
+
+    @property
+    def products(self) -> int:
+        """Spent so far."""
+        return sum(part.products for part in self._parts.values())
+
+    def run(self, matvec: Matvec) -> Iterator[str]:
+        """Computes what is left, product by product; gives what each was for."""
+        for name, part in self._parts.items():
+            while not part.done:
+                part.step(matvec)
+                yield name
+
+    @property
+    def expected(self) -> int:
+        """Products for all of it; of eigenvalues a guess."""
+        return sum(part.expected for part in self._parts.values())
+
+    @property
+    def converged(self) -> bool:
+        """Whether all eigenvalues were found before the search ended at its limit."""
+        return self.extremes is None or self.extremes.converged
+
+    def eigenvalues(self) -> list[float]:
+        """All that were found."""
+        return [value for value, _, _ in self.pairs().values()]
+
+    def pairs(self) -> dict[int, tuple[float, float, Tensor]]:
+        """Eigenvalue, residual and vector [size] by index: 1, 2, … the largest, -1, -2, … the smallest."""
+        if self.extremes is None:
+            return {}
+        ends: list[tuple[int, Pairs]] = [(1, self.extremes.pairs("top")), (-1, self.extremes.pairs("bottom"))]
+        return {
+            sign * (place + 1): (value, residual, vector)
+            for sign, found in ends
+            for place, (value, residual, vector) in enumerate(
+                zip(found.values.tolist(), found.residuals.tolist(), found.vectors, strict=True)
+            )
+        }
+
+    def condition(self) -> tuple[str, float]:
+        """The largest absolute eigenvalue by the smallest, if all have one sign; otherwise a number that it exceeds.
+
+        The smallest then lies inside the spectrum, and the least ‖A x‖ of the vectors that were tried is above it.
+        """
+        if self.extremes is None:
+            raise TypeError("no eigenvalues were asked for")
+        found = self.pairs()
+        (top, top_residual, _), (bottom, bottom_residual, _) = found[1], found[-1]
+        largest = max(abs(top), abs(bottom))
+        if bottom > bottom_residual or top < -top_residual:
+            return "condition", largest / min(abs(top), abs(bottom))
+        process = self.extremes.process
+        least = max(process.least_image(), process.rounding)
+        return "condition at least", largest / least if least else math.inf
+
+    def table(self) -> pa.Table:
+        """The results, a row a number; the columns are in the help of `gencli spectrum`."""
+        rows: list[dict[str, Any]] = []
+        if self.extremes is not None:
+            spent = {"products": self.extremes.products}
+            rows += [
+                {"quantity": "eigenvalue", "index": index, "value": value, "residual": residual} | spent
+                for index, (value, residual, _) in self.pairs().items()
+            ]
+            if self.request.condition:
+                name, value = self.condition()
+                rows.append({"quantity": name, "value": value} | spent)
+        if self.trace is not None:
+            found = self.trace.result()
+            rows.append({
+                "quantity": "trace", "value": found.value, "standard_error": found.standard_error,
+                "products": found.products,
+            })  # fmt: skip
+        return pa.Table.from_pylist(rows, _SCHEMA)
+
+    def state(self) -> dict[str, Tensor]:
+        """For `load`."""
+        return {f"{part}/{name}": tensor for part, each in self._parts.items() for name, tensor in each.state().items()}
+
+    def load(self, state: dict[str, Tensor]) -> None:
+        """Takes the state of the same quantities of the same operator; others start anew."""
+        for part, each in self._parts.items():
+            own = {name.removeprefix(f"{part}/"): value for name, value in state.items() if name.startswith(f"{part}/")}
+            if own:
+                each.load(own)
+
+
+def objective(model: Model, settings: LossSettings) -> tuple[Loss, int]:
+    """The loss that the settings name, or else the model's own with their options, and the epoch that it is of.
+
+    Raises:
+        GencliError: see `losses.choose`.
+    """
+    given: dict[str, Any] = {name: value for name, value in asdict(settings).items() if value is not None}
+    made = model.made["arguments"] if model.made else {}
+    plain: dict[str, Any] = {"loss": "l2" if model.task == "images" else "ce"}
+    own = "loss" not in given and made.get("loss") is not None
+    defaults = {field.name: made.get(field.name) for field in fields(LossSettings)} if own else plain
+    return choose(LossSettings(**defaults | given)), (own and made.get("epochs")) or 1
+
+
+def build(
+    model: Model, table: ImageTable, loss: Loss, epoch: int, settings: OperatorSettings, device: torch.device
+) -> Operator:
+    """The operator on the table's rows.
+
+    Raises:
+        GencliError: there are none; see `Operator` too.
+    """
+    if not table.rows:
+        raise GencliError(f"{table.title}: no rows", "a mean needs one at least")
+    rows = inputs.load(table)
+    if settings.limit is not None:
+        rows = rows.select(torch.arange(min(settings.limit, len(rows))))
+    return Operator(
+        model, rows.to(device), loss, settings.operator,
+        parameters=settings.parameters, dtype=getattr(torch, settings.dtype), batch_size=settings.batch_size,
+        epoch=epoch,
+    )  # fmt: skip
+
+
+def arguments(request: Request, method: MethodSettings, matrix: OperatorSettings, loss: Loss) -> dict[str, Any]:
+    """What bears on the results, by option name; of a density only where there is one."""
+    used = {"top": request.top or None, "bottom": request.bottom or None, "condition": request.condition}
+    used |= {"trace": request.trace > 0, "trace_products": request.trace or None}
+    used |= asdict(matrix) | {"loss": loss.name} | asdict(loss)
+    tolerance = method.tolerance or TOLERANCES[getattr(torch, matrix.dtype)]
+    used |= {"tolerance": tolerance, "max_products": method.max_products, "basis": method.basis, "seed": method.seed}
+    return used
+
+
+def named_vectors(operator: Operator, spectrum: Spectrum) -> dict[str, Tensor]:
+    """The eigenvectors in the parameters' shapes, by index and parameter name: `1/fc.weight`."""
+    return {
+        f"{index}/{name}": tensor.contiguous()
+        for index, (_, _, vector) in spectrum.pairs().items()
+        for name, tensor in operator.unflatten(vector).items()
+    }
+
+
+def compute(
+    spectrum: Spectrum,
+    matvec: Matvec,
+    advance: console.Advance,
+    path: str | None,
+    every: int,
+    resumes: bool,
+    made: Step,
+) -> None:
+    """Runs a spectrum; with a path its state is saved there every so many products, and when a signal ends the process.
+
+    Args:
+        resumes: goes on from there, if it is there.
+        made: the step that the results will name; a checkpoint of another one is refused.
+    """
+
+    def progress(name: str) -> None:
+        advance(spectrum.products, name)
+
+    if path is None:
+        for name in spectrum.run(matvec):
+            progress(name)
+        return
+    if resumes:
+        there = _resume(path, spectrum, made)
+        console.message(
+            f"{path}: " + (f"resumed after product {spectrum.products}" if there else "not there, starting anew")
+        )
+    with signals.deferred() as arrived:
+        for name in spectrum.run(matvec):
+            progress(name)
+            number = arrived()
+            if number is not None or spectrum.products % every == 0:
+                _save(path, spectrum, made)
+            if number is not None:
+                console.message(f"{path}: stopped after product {spectrum.products}; --resume goes on from there")
+                signals.die(number)
+    _save(path, spectrum, made)
+
+
+def _save(path: str, spectrum: Spectrum, made: Step) -> None:
+    with Output(path, binary=True) as output:
+        tensors.write(output, spectrum.state(), {"spectrum": _FORMAT, "step": made})
+
+
+def _resume(path: str, spectrum: Spectrum, made: Step) -> bool:
+    if not Path(path).exists():
+        return False
+    source = Input(path)
+    facts = tensors.read_metadata(source)
+    if facts.get("spectrum") != _FORMAT or "step" not in facts:
+        raise GencliError(f"{path}: no checkpoint of a spectrum that this version knows", "name another, or remove it")
+    was = facts["step"]
+    if was != made:
+        others = [name for name, value in made["arguments"].items() if was["arguments"].get(name) != value]
+        what = ", ".join(f"--{name.replace('_', '-')}" for name in others) or "model, data or versions"
+        raise GencliError(
+            f"{path}: a checkpoint of another run: {what} differ", "run it as before, or remove the checkpoint"
+        )
+    spectrum.load(tensors.read(source))
+    return True

@@ -1,0 +1,256 @@
+"""Products of a curvature matrix with vectors, held against what does not share their code."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Literal
+
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from gencli.derivatives.choices import ProductSettings
+from gencli.derivatives.differences import STEPS, Sweep, relative, sweep
+from gencli.derivatives.operators import Operator
+from gencli.derivatives.products import METHODS, Method
+from gencli.derivatives.vectors import by_name, random
+from gencli.errors import GencliError
+from gencli.tables import first_line
+
+Route = Literal[Method, "finite-difference"]
+Verdict = Literal["holds", "fails", "kinks", "missing", ""]
+
+ROUTES: tuple[Route, ...] = (*METHODS, "finite-difference")
+TOLERANCES = {torch.float64: 1e-10, torch.float32: 1e-4}
+_DIFFERENCES = 1e-10  # allowed of differences, beside ten times what they contradict each other by
+_DOUBT = 10
+CHEAP = 1e12  # operations of a verification that need not be asked for
+_KINKED = 0.1  # part of a disagreement that a jump must have to explain it
+_GRADIENTS = 2 * len(STEPS) + 12  # that verifying a product costs about
+
+
+@dataclass
+class Findings:
+    """What is known of products.
+
+    Attributes:
+        sweeps: the V-curves, by the vector's name.
+        notes: what else is to be said, a line each.
+    """
+
+    sweeps: dict[str, Sweep] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    _rows: list[tuple[str, str, float | None, float | None, str]] = field(default_factory=list)
+
+    @property
+    def table(self) -> pa.Table:
+        """Columns vector, what, value, allowed, verdict: `holds`, `fails`, `kinks` (explains it) or `missing`."""
+        names = "vector", "what", "value", "allowed", "verdict"
+        kinds = pa.string(), pa.string(), pa.float64(), pa.float64(), pa.string()
+        columns = zip(*self._rows, strict=True) if self._rows else [()] * len(names)
+        return pa.table({name: pa.array(each, kind) for name, each, kind in zip(names, columns, kinds, strict=True)})
+
+    @property
+    def failed(self) -> list[str]:
+        """What fails, in words."""
+        return [f"{vector}: {what}: {value:.2g}, allowed {allowed:.2g}"
+                for vector, what, value, allowed, verdict in self._rows if verdict == "fails"]  # fmt: skip
+
+    def say(
+        self, vector: str, what: str, value: float | None, allowed: float | None = None, verdict: Verdict = ""
+    ) -> None:
+        """Adds a row; a value with something allowed holds or fails by it, unless a verdict is given."""
+        if value is not None and allowed is not None and not verdict:
+            verdict = "holds" if value <= allowed else "fails"
+        self._rows.append((vector, what, value, allowed, verdict))
+
+
+def cost(operator: Operator, vectors: int) -> float:
+    """Floating-point operations of verifying so many products, roughly."""
+    return 3.0 * operator.flops * operator.rows * _GRADIENTS * vectors
+
+
+def wanted(operator: Operator, vectors: int, settings: ProductSettings) -> bool:
+    """Whether so many products are to be verified: as the settings say, or else where it is cheap."""
+    if settings.verify is not None or settings.plot:
+        return settings.verify is not False
+    return cost(operator, max(vectors, 1)) < CHEAP and operator.weights.device.type != "mps"
+
+
+def multiply(operator: Operator, v: Tensor, route: Route) -> Tensor:
+    """The operator times v [size] by this route; differences take the quotient that contradicts its neighbours least.
+
+    Raises:
+        GencliError: torch lacks a derivative that the route needs.
+    """
+    if route == "finite-difference":
+        return sweep(operator, v, v).product if v.any() else torch.zeros_like(v)
+    try:
+        return operator.matvec(v, route)
+    except RuntimeError as error:
+        if "allocate" in str(error) or isinstance(error, torch.OutOfMemoryError):
+            raise
+        other = next(each for each in METHODS if each != route)
+        raise GencliError(
+            f"--method: {route} is not to be had for this network: {first_line(error)}", f"take {other}"
+        ) from error
+
+
+def compute(
+    operator: Operator,
+    exact: Operator | None,
+    vectors: Sequence[tuple[str, Tensor]],
+    routes: Sequence[Route],
+    tolerance: float,
+    done: Callable[[], None] = lambda: None,
+) -> tuple[list[Tensor], Findings]:
+    """The products [size] of named vectors by the first of the routes, and what is known of them.
+
+    Args:
+        exact: the operator in float64, to verify against; None to compare the routes alone.
+        tolerance, done: see `verify`.
+    """
+    findings, made = Findings(), []
+    for name, v in vectors:
+        products: dict[Route, Tensor] = {route: multiply(operator, v, route) for route in routes}
+        made.append(products[routes[0]])
+        describe(findings, name, v, made[-1])
+        if exact is None:
+            compare(findings, name, products, tolerance)
+        else:
+            verify(findings, name, operator, exact, v, random(operator, 0, "probe"), products, tolerance, done)
+    return made, findings
+
+
+def work(operator: Operator, vectors: Sequence[object]) -> int:
+    """How many steps `compute_all` tells of: columns by batch of the whole matrix, where there are no vectors."""
+    return len(STEPS) * len(vectors) or operator.size * -(-operator.rows // operator.batch_size)
+
+
+def compute_all(
+    operator: Operator,
+    exact: Operator | None,
+    vectors: Sequence[tuple[str, Tensor]],
+    settings: ProductSettings,
+    progress: Callable[[int], None],
+) -> tuple[dict[str, Tensor], Findings]:
+    """What `compute` gives, by the names of tensors in a file; the whole matrix where there are no vectors."""
+    tolerance = TOLERANCES[operator.dtype] if settings.tolerance is None else settings.tolerance
+    if vectors:
+        routes: Sequence[Route] = ROUTES if settings.method == "all" else (settings.method,)
+        counted = count(1)
+        made, findings = compute(operator, exact, vectors, routes, tolerance, lambda: progress(next(counted)))
+        tensors = by_name(operator, made)
+    else:
+        matrix, findings = compute_dense(operator, exact, tolerance, progress)
+        tensors = {operator.kind: matrix}
+    if exact is None:
+        operations = cost(operator, max(len(vectors), 1))
+        findings.notes.append(f"not verified, which would take {operations:.0e} operations; --verify does it")
+    elif exact.kinks:
+        findings.notes.append(f"kinks, where derivatives jump: {', '.join(exact.kinks)}")
+    return tensors, findings
+
+
+def compute_dense(
+    operator: Operator, exact: Operator | None, tolerance: float, done: Callable[[int], None]
+) -> tuple[Tensor, Findings]:
+    """The matrix [size, size] itself, held against a verified product where there is `exact`."""
+    matrix, findings, name = operator.dense(done), Findings(), "random:0"
+    findings.say("matrix", "|H|", float(matrix.norm()))
+    apart = float((matrix - matrix.T).norm())
+    findings.say("matrix", "symmetry: |H - H'| / |H|", apart / float(matrix.norm()) if apart else 0.0, tolerance)
+    if exact is not None:
+        v = random(operator, 0)
+        [product], known = compute(operator, exact, [(name, v)], METHODS[:1], tolerance)
+        known.say("matrix", "its product: relative difference", relative(matrix @ v, product), tolerance)
+        known._rows = findings._rows + known._rows
+        return matrix, known
+    return matrix, findings
+
+
+def describe(findings: Findings, name: str, v: Tensor, product: Tensor) -> None:
+    """Adds the norms of v [size] and Hv [size], and the Rayleigh quotient v'Hv / v'v."""
+    v, product = v.double(), product.double()
+    findings.say(name, "|v|", float(v.norm()))
+    findings.say(name, "|Hv|", float(product.norm()))
+    findings.say(name, "v'Hv / v'v", float(v @ product / (v @ v)) if v.any() else None)
+
+
+def compare(findings: Findings, name: str, products: dict[Route, Tensor], tolerance: float) -> None:
+    """Adds how far products by several routes are from the first; differences are `verify`'s to judge."""
+    (_, expected), *others = products.items()
+    for route, each in others:
+        judged = None if route == "finite-difference" else tolerance
+        findings.say(name, f"{route}: relative difference", relative(each, expected), judged)
+
+
+def verify(
+    findings: Findings,
+    name: str,
+    operator: Operator,
+    exact: Operator,
+    v: Tensor,
+    probe: Tensor,
+    products: dict[Route, Tensor],
+    tolerance: float,
+    done: Callable[[], None] = lambda: None,
+) -> None:
+    """Adds what an independent route, symmetry, and differences of gradients and losses say of a product.
+
+    Differences hold within 1e-10 and ten times what they contradict each other by. Where they do not, and gradients
+    ahead of the parameters and behind them differ however short the step, a kink explains it.
+
+    Args:
+        exact: the same operator in float64; may be `operator`.
+        v, probe: [size].
+        products: the operator's with v, by route; the first is judged.
+        tolerance: relative, of routes and symmetry, and of float32 against float64 where no kink lies between.
+        done: called after each step of the sweep.
+    """
+    (route, product), *_ = products.items()
+    other: Route = "reverse-over-forward" if route != "reverse-over-forward" else "double-backward"
+    known = dict(products)
+    if other not in known:
+        try:
+            known[other] = multiply(operator, v, other)
+        except GencliError:
+            findings.say(name, f"{other}: torch has none here", None, None, "missing")
+    compare(findings, name, known, math.inf if route == "finite-difference" else tolerance)
+    kinked = bool(exact.kinks)
+    reference = operator.matvec(v) if exact is operator else exact.matvec(v)
+    if exact is not operator:
+        apart = relative(product, reference)
+        excused: Verdict = "kinks" if kinked and apart > tolerance else ""
+        findings.say(name, "float64: relative difference", apart, tolerance, excused)
+    _symmetry(findings, name, operator, v, probe, tolerance)
+    if not v.any():
+        return
+    found = findings.sweeps[name] = sweep(exact, v.to(exact.dtype), reference, done)
+    length = float(reference.norm())
+    for what, errors in (("central", found.central), ("Richardson", found.richardson)):
+        step, error = found.best(errors)
+        findings.say(name, f"{what} difference at its best step, {step:.1e}", error)
+    apart = float((found.product - reference).norm())
+    allowed = _DIFFERENCES * length + _DOUBT * found.error
+    _judge(findings, name, "difference of gradients: |difference - Hv|", apart, allowed, found.jump, kinked)
+    slope = float(exact.gradient() @ v.to(exact.dtype))
+    apart = abs(found.slope - slope)
+    allowed = _DIFFERENCES * abs(slope) + _DOUBT * found.slope_error
+    _judge(findings, name, "difference of losses: |difference - g'v|", apart, allowed, found.slope_jump, kinked)
+
+
+def _judge(findings: Findings, name: str, what: str, apart: float, allowed: float, jump: float, kinked: bool) -> None:
+    excused: Verdict = "kinks" if kinked and apart > allowed and jump >= _KINKED * apart else ""
+    findings.say(name, what, apart, allowed, excused)
+
+
+def _symmetry(findings: Findings, name: str, operator: Operator, v: Tensor, probe: Tensor, tolerance: float) -> None:
+    of_v, of_probe = operator.matvec(torch.stack([v, probe]).to(operator.dtype)).double()
+    v, probe = v.double(), probe.double()
+    size = max(float(probe.norm() * of_v.norm()), float(v.norm() * of_probe.norm())) / len(v) ** 0.5
+    apart = abs(float(probe @ of_v - v @ of_probe))
+    findings.say(name, "symmetry: |u'Hv - v'Hu| / its usual size", apart / size if size else 0.0, tolerance)

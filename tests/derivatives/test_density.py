@@ -1,0 +1,70 @@
+"""The spectral density, against the eigenvalues of explicit matrices."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from gencli.derivatives.density import Quadrature, density
+
+VALUES = torch.cat([torch.linspace(-1, 1, 900) ** 3, torch.linspace(3, 8, 100)]).double()
+
+
+def matvec(v: Tensor) -> Tensor:
+    return VALUES.to(v) * v
+
+
+def test_the_curve_is_that_of_the_eigenvalues() -> None:
+    found = density(matvec, 1000, 20, 60, torch.float64)
+    grid, curve, error = found.curve(500, 0.02)
+    every = torch.cat(found.nodes)
+    sigma = 0.02 * (every.max() - every.min())
+    exact = torch.exp(-(((grid[:, None] - VALUES) / sigma) ** 2) / 2).mean(1) / (sigma * (2 * torch.pi) ** 0.5)
+    assert error is not None
+    assert torch.trapezoid(curve, grid).item() == pytest.approx(1, abs=1e-3)
+    assert torch.trapezoid((curve - exact).abs(), grid) < 0.1
+    assert ((curve - exact).abs() <= 3 * error + 0.01 * exact.max()).double().mean() > 0.95
+
+
+def test_moments_are_those_of_the_start() -> None:
+    """The rule is exact for polynomials up to twice its steps."""
+    found = density(matvec, 1000, 1, 10, torch.float64, torch.Generator().manual_seed(4))
+    start = torch.randn(1000, dtype=torch.float64, generator=torch.Generator().manual_seed(4))
+    start /= start.norm()
+    for power in range(19):
+        expected = (start.square() * VALUES**power).sum().item()
+        assert ((found.nodes[0] ** power) @ found.weights[0]).item() == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_small_space_is_seen_whole() -> None:
+    values = torch.tensor([1.0, 1.0, 2.0, 5.0]).double()
+    found = density(lambda v: values * v, 4, 3, 50, torch.float64)
+    assert found.products == 9
+    for nodes, weights in zip(found.nodes, found.weights, strict=True):
+        assert nodes.tolist() == pytest.approx([1, 2, 5])
+        assert weights.sum().item() == pytest.approx(1)
+
+
+def test_one_probe_has_no_error_and_one_eigenvalue_a_curve() -> None:
+    grid, curve, error = density(lambda v: 2 * v, 10, 1).curve(101)
+    assert error is None
+    assert grid[curve.argmax()].item() == pytest.approx(2)
+    assert torch.trapezoid(curve, grid).item() == pytest.approx(1, abs=1e-2)
+    assert density(torch.zeros_like, 10, 1).curve(101)[1].isfinite().all()
+
+
+def test_an_estimate_that_is_saved_goes_on_to_the_same_bits() -> None:
+    def estimator() -> Quadrature:
+        return Quadrature(1000, 3, 8, torch.float32, torch.Generator().manual_seed(0))
+
+    whole, cut = estimator(), estimator()
+    while not whole.done:
+        whole.step(matvec)
+        cut.step(matvec)
+        state = {name: tensor.clone() for name, tensor in cut.state().items()}
+        cut = estimator()
+        cut.load(state)
+    assert cut.done
+    for one, other in zip(whole.result().nodes, cut.result().nodes, strict=True):
+        assert torch.equal(one, other)

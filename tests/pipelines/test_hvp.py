@@ -1,0 +1,122 @@
+"""`gencli hvp` at the shell: files, the exit status, replayable bytes, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from tests.pipelines.shell import Done, Shell, explained, many
+
+REFUSED = {
+    "vector short.safetensors": (["--vector", "short.safetensors"], "is missing, where the model's is"),
+    "vector wide.safetensors": (["--vector", "wide.safetensors"], "is 1, where the model's is"),
+    "vector more.safetensors": (["--vector", "more.safetensors"], "extra is 1, where the model's is no parameter"),
+    "vector nan.safetensors": (["--vector", "nan.safetensors"], "numbers that are not finite and real"),
+    "no file": (["--vector", "missing.safetensors"], "no such file"),
+    "no number": (["--vector", "random:x"], "'random:x' is no vector"),
+    "no parameter": (["--parameters", "weights"], "none like 'weights'"),
+    "no loss": (["--loss", "cee"], "no loss 'cee'"),
+    "an image loss": (["--loss", "l2"], "l2 is for images"),
+    "dense and vector": (["--dense", "--vector", "ones"], "goes with neither"),
+    "plot unverified": (["--plot", "a.png", "--no-verify"], "draws what verification finds"),
+    "no figure": (["--plot", "a.txt"], "not a .svg, .png or .pdf"),
+    "input is output": (["--vector", "v.safetensors", "-o", "v.safetensors"], "the output is the input"),
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
+    made = tmp_path_factory.mktemp("hvp")
+    weights = {name: tensor.double() for name, tensor in load_file(data / "model.safetensors").items()}
+    first = next(iter(weights))
+    save_file(weights, made / "v.safetensors")
+    save_file({name: each for name, each in weights.items() if name != first}, made / "short.safetensors")
+    save_file(weights | {first: torch.zeros(1)}, made / "wide.safetensors")
+    save_file(weights | {"extra": torch.zeros(1)}, made / "more.safetensors")
+    save_file(weights | {first: weights[first] * torch.nan}, made / "nan.safetensors")
+    return made
+
+
+@pytest.fixture(scope="module")
+def ends(folder: Path, data: Path) -> dict[str, Done]:
+    """One process, torch loaded once: each command's name and how it ended."""
+    model = ["hvp", str(data / "model.safetensors"), str(data / "digits.parquet")]
+    two = ["--vector", "v.safetensors", "--vector", "gradient", "--dtype", "float64"]
+    commands = {
+        "two": [*two, "--plot", "two.svg", "-o", "two.safetensors"],
+        "again": [*two, "--plot", "again.svg", "-o", "again.safetensors"],
+        "one": ["--vector", "v.safetensors", "-o", "one.safetensors", "--method", "all"],
+        "twice": ["--vector", "two.safetensors", "--no-verify", "-o", "twice.safetensors"],
+        "dense": ["--parameters", "*.bias", "--dense", "--operator", "ggn", "-o", "dense.safetensors"],
+        "eigen": ["--vector", "eigen:1", "--dtype", "float64", "-q", "-o", "eigen.safetensors"],
+        "strict": ["--tolerance", "0", "-o", "strict.safetensors"],
+        **{name: (more if "-o" in more else [*more, "-o", "x.safetensors"]) for name, (more, _) in REFUSED.items()},
+    }
+    done = many(folder, [[*model, *more] for more in commands.values()])
+    return dict(zip(commands, done, strict=True))
+
+
+def test_products_have_the_parameters_names(folder: Path, data: Path, ends: dict[str, Done]) -> None:
+    for name in ("two", "again", "one", "twice", "dense", "eigen"):
+        ends[name].worked()
+    weights, one, two = (load_file(path) for path in (
+        data / "model.safetensors", folder / "one.safetensors", folder / "two.safetensors"
+    ))  # fmt: skip
+    assert {name: each.shape for name, each in one.items()} == {name: each.shape for name, each in weights.items()}
+    assert set(two) == {f"{number}/{name}" for number in (0, 1) for name in weights}
+    for name, each in one.items():
+        torch.testing.assert_close(each.double(), two[f"0/{name}"], rtol=1e-3, atol=1e-5)
+    assert set(load_file(folder / "twice.safetensors")) == set(two)
+    matrix = load_file(folder / "dense.safetensors")["ggn"]
+    assert matrix.shape == (26, 26)
+    torch.testing.assert_close(matrix, matrix.T)
+
+
+def test_the_same_command_gives_the_same_bytes(folder: Path, ends: dict[str, Done]) -> None:
+    for one, other in (("two.safetensors", "again.safetensors"), ("two.svg", "again.svg")):
+        assert (folder / one).read_bytes() == (folder / other).read_bytes()
+    with safe_open(folder / "two.safetensors", "pt") as file:
+        step = json.loads(file.metadata()["gencli"])["step"]
+    assert [entry["role"] for entry in step["inputs"]] == ["model", "data", "vector"]
+    assert step["arguments"]["vector"] == "gradient"
+
+
+def test_findings_go_to_standard_error(ends: dict[str, Done]) -> None:
+    for words in (
+        "v'Hv / v'v",
+        "symmetry",
+        "reverse-over-forward",
+        "Richardson",
+        "kinks, where derivatives jump: relu",
+    ):
+        assert words in ends["two"].err
+    assert "fails" not in ends["two"].err
+    assert "not verified" in ends["twice"].err
+    assert not ends["eigen"].err
+
+
+def test_a_disagreement_is_exit_status_1(folder: Path, ends: dict[str, Done]) -> None:
+    assert ends["strict"].status == 1, ends["strict"]
+    assert "gencli hvp: random:0: " in ends["strict"].err
+    assert (folder / "strict.safetensors").exists()
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_does_not_fit_is_refused(name: str, ends: dict[str, Done]) -> None:
+    assert ends[name].status == 2, ends[name]
+    explained(ends[name].err, REFUSED[name][1])
+
+
+def test_too_large_a_matrix_is_said_before_trying(sh: Shell) -> None:
+    sh("gencli train $D/digits.parquet --arch mlp-1x4096 --epochs 1 --max-steps 1 -q -o large.safetensors").worked()
+    done = sh("gencli hvp large.safetensors $D/digits.parquet --dense -o h.safetensors")
+    done.refused("--dense: 307,210 parameters: takes", "GiB of memory")
+
+
+def test_standard_input_is_one_thing(sh: Shell) -> None:
+    sh("gencli hvp - - -o h.safetensors < $D/model.safetensors").refused("two inputs would come from standard input")
