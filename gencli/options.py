@@ -7,6 +7,7 @@ method `resolved`, given the names of the options that the user set, gives what 
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 import inspect
@@ -116,10 +117,13 @@ _COMMON: dict[str, tuple[Any, Any]] = {
 
 
 def _parameter(name: str, annotation: Any, default: Any, heading: str | None = None) -> inspect.Parameter:
-    for info in getattr(annotation, "__metadata__", ()):
-        if isinstance(info, ParameterInfo):
-            info.show_envvar = False  # the rule GENCLI_COMMAND_OPTION is said once, in the main help
-            info.rich_help_panel = heading
+    if metadata := getattr(annotation, "__metadata__", ()):
+        own = [copy.copy(info) for info in metadata]  # several commands share them
+        for info in own:
+            if isinstance(info, ParameterInfo):
+                info.show_envvar = False  # the rule GENCLI_COMMAND_OPTION is said once, in the main help
+                info.rich_help_panel = heading
+        annotation = Annotated[annotation.__origin__, *own]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 

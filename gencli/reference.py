@@ -242,7 +242,7 @@ def _bold(text: str) -> str:
 
 
 def _italic(text: str) -> str:
-    return f"\\fI{_roff(text)}\\fR"
+    return f"\\fI{_roff(text)}\\fR".replace("|", "|\\:")  # where a long list may break
 
 
 def bash(tree: Page) -> str:
@@ -352,7 +352,8 @@ def _zsh_option(option: Option) -> Iterator[str]:
 
 
 def _zsh_value(option: Option) -> str:
-    action = f"({' '.join(option.choices)})" if option.choices else "_files" if option.files else " "
+    words = " ".join(option.choices).replace(":", "\\:")
+    action = f"({words})" if option.choices else "_files" if option.files else " "
     return f":{_zsh_text(option.value)}:{action}"
 
 

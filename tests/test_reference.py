@@ -272,7 +272,7 @@ def test_man_shows_every_page_without_warning(page: str, man_pages: Path):
 
 def test_man_says_what_must_be_given_what_can_be_and_what_is_in_the_files(man_pages: Path):
     text = shown(man_pages / "gencli-train.1")
-    assert "gencli train --arch NAME [OPTIONS] [DATA]" in text
+    assert "gencli train [OPTIONS] [DATA]" in text
     assert "--device auto|cpu|cuda|mps" in text
     assert "[default: 30; N>=1]" in text
     assert "mlp-3x512" in text
