@@ -18,7 +18,7 @@ demo: .venv/installed
 	@$(MAKE) --no-print-directory -f gencli/recipes/demo.mk OUT=build/demo
 
 test: .venv/dev
-	pytest
+	pytest -n auto --maxprocesses 4
 
 check: .venv/dev
 	ruff check .

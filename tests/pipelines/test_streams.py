@@ -105,7 +105,6 @@ def test_version_needs_no_more_than_itself(sh: Shell) -> None:
         ("gencli corrupt bogus", "gencli corrupt: No such command 'bogus'"),
         ("gencli data digits --bogus", "gencli data digits: No such option: --bogus"),
         ("gencli corrupt random-labels $D/digits.parquet", "Missing option '-p'"),
-        ("gencli train $D/digits.parquet", "Missing option '--arch'"),
     ],
 )
 def test_usage_errors_tell_how_to_get_help(sh: Shell, script: str, words: str) -> None:
