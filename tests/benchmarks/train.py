@@ -9,9 +9,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from gencli.models import build
-from gencli.models.inputs import Rows, network_input
-from gencli.training.loop import fit
+from gencli.losses import LOSSES
+from gencli.models import Model, build
+from gencli.models.inputs import Preprocessing, Rows
+from gencli.training.loop import Training
 from gencli.training.settings import Settings
 from tests.benchmarks.measure import THREADS, Row, in_turns
 
@@ -22,13 +23,16 @@ def run(folder: Path) -> Iterator[Row]:
     torch.set_num_threads(int(THREADS))
     images = torch.randint(0, 256, (_ROWS, *_SHAPE), dtype=torch.uint8)
     labels = torch.randint(0, 10, (_ROWS,))
-    rows = Rows(images, labels, None)
-    floats = torch.cat([network_input(part).contiguous() for part in images.split(1000)])
+    rows = Rows(images, labels)
+    floats = torch.cat([Preprocessing()(part).contiguous() for part in images.split(1000)])
     settings = Settings(arch="mlp-1x512", epochs=1)
+    classes = tuple("0123456789")
 
     def ours() -> float:
-        history = fit(build("mlp-1x512", _SHAPE, 10), rows, settings)
-        return _ROWS / history[0].images_per_second
+        model = Model("mlp-1x512", _SHAPE, classes, build("mlp-1x512", _SHAPE, len(classes)))
+        training = Training(model, rows, settings, LOSSES["ce"]())
+        training.run()
+        return _ROWS / training.history[0].images_per_second
 
     def bare() -> float:
         network = nn.Sequential(nn.Flatten(), nn.Linear(3072, 512), nn.ReLU(), nn.Linear(512, 10))
