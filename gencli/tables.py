@@ -170,12 +170,19 @@ class FileTable:
         start = 0
         with undamaged(self.title):
             for file in self._files:
-                for batch in file.iter_batches(self.description.group_rows):
-                    stop = start + batch.num_rows
-                    if keep is None or keep[start:stop].any():
-                        checked = self._check(batch, start)
-                        yield checked if keep is None else checked.filter(pa.array(keep[start:stop]))
-                    start = stop
+                rows = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
+                # all at once, or those row groups alone that hold kept rows
+                for groups in [list(range(len(rows)))] if keep is None else [[group] for group in range(len(rows))]:
+                    end = start + sum(rows[group] for group in groups)
+                    if keep is not None and not keep[start:end].any():
+                        start = end
+                        continue
+                    for batch in file.iter_batches(self.description.group_rows, row_groups=groups):
+                        stop = start + batch.num_rows
+                        if keep is None or keep[start:stop].any():
+                            checked = self._check(batch, start)
+                            yield checked if keep is None else checked.filter(pa.array(keep[start:stop]))
+                        start = stop
             if start != self.rows:
                 raise OSError(f"{start} rows of {self.rows}")
 

@@ -11,7 +11,7 @@ from gencli.options import Data, Output, command, single
 from gencli.training.settings import Checkpoints, Settings
 
 if TYPE_CHECKING:
-    from gencli.training.loop import Epoch
+    from gencli.training.loop import Epoch, Training
 
 app = single()
 
@@ -71,7 +71,7 @@ def train(
     """
     import os
     from contextlib import ExitStack
-    from dataclasses import asdict, replace
+    from dataclasses import asdict
 
     from gencli.stream import Output, is_terminal, require_writable
 
@@ -90,17 +90,17 @@ def train(
     from gencli import console, models, provenance, tables
     from gencli.sources import open_table
     from gencli.training import checkpoints as saving
-    from gencli.training import devices, distributed
+    from gencli.training import distributed
     from gencli.training.setup import prepare
 
-    device = devices.choose(settings.device)
+    settings = _placed(settings)
     with ExitStack() as files:
-        group = files.enter_context(distributed.joined(device))
+        group = files.enter_context(distributed.joined(torch.device(settings.device)))
         if group.size > 1 and (data in (None, "-") or eval_data == "-"):
             raise GencliError(f"standard input: {group.size} processes cannot share it", "name the tables' files")
         table = open_table(data)
         test_table = None if eval_data is None else open_table(eval_data)
-        setup = prepare(replace(settings, device=device.type), table.description, table.schema.names, table.title)
+        setup = prepare(settings, table.description, table.schema.names, table.title)
         read = [*table.inputs, *(test_table.inputs if test_table else [])]
         first = group.rank == 0
         console.quiet |= not first
@@ -127,10 +127,27 @@ def train(
         models.write(model_file, run.model, made, of_model)
         if history_file:
             tables.write_rows(history_file, run.history_table(), of_history)
-    kept = run.best if run.best and settings.early_stop else run.history[-1]
-    console.message(
+    console.message(_summary(run, run.best if settings.early_stop else None, setup.score))
+
+
+def _placed(settings: Settings) -> Settings:
+    from dataclasses import replace
+
+    from gencli import console
+    from gencli.training import devices
+
+    device = devices.choose(settings.device)
+    precision = devices.precision(settings.precision, device)
+    if precision != settings.precision:
+        console.message(f"precision {precision}, by what this {device.type} has")
+    return replace(settings, device=device.type, precision=precision)
+
+
+def _summary(run: Training, best: Epoch | None, kind: str) -> str:
+    kept = best or run.history[-1]
+    return (
         f"{run.model.arch}: {run.model.parameters:,} parameters, {run.history[-1].epoch} epochs; "
-        f"the model is epoch {kept.epoch}'s, train {_score(kept.train_score, setup.score)}"
+        f"the model is epoch {kept.epoch}'s, train {_score(kept.train_score, kind)}"
     )
 
 

@@ -13,8 +13,9 @@ from torch import nn
 from gencli import provenance, tensors
 from gencli.errors import GencliError, nearest
 from gencli.models import heads, learners
+from gencli.models.airbench import AIRBENCH
 from gencli.models.alexnet import ALEXNET
-from gencli.models.base import PLAIN, Family, Options, Shape
+from gencli.models.base import PLAIN, Family, Options, Shape, trained
 from gencli.models.circulant import CIRCULANT_MLP
 from gencli.models.convnet_gelu import CONVNET_GELU
 from gencli.models.convnet_vanilla import CONVNET_VANILLA
@@ -33,7 +34,7 @@ from gencli.tables import ImageTable, is_shape
 
 FAMILIES = [
     LINEAR, MLP, CIRCULANT_MLP,
-    ALEXNET, INCEPTION, CONVNET_VANILLA, CONVNET_GELU, RESNET18, RESNET32,
+    ALEXNET, INCEPTION, CONVNET_VANILLA, CONVNET_GELU, RESNET18, RESNET32, AIRBENCH,
     UNET,
     TORCHVISION, OWN,  # their names are like each other: the first that matches
 ]  # fmt: skip
@@ -106,7 +107,7 @@ class Model:
     @property
     def parameters(self) -> int:
         """How many numbers are trained."""
-        return sum(tensor.numel() for tensor in self.network.parameters() if tensor.requires_grad)
+        return trained(self.network)
 
     @property
     def task(self) -> Literal["classes", "images"]:

@@ -78,3 +78,8 @@ class Options:
 
 
 PLAIN = Options()
+
+
+def trained(network: nn.Module) -> int:
+    """How many numbers of a network are trained."""
+    return sum(tensor.numel() for tensor in network.parameters() if tensor.requires_grad)

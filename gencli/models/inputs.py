@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args
 
@@ -63,6 +63,14 @@ class Rows:
         targets = None if self.targets is None else self.targets[images]
         return replace(self, **chosen | {"images": self.images[images], "targets": targets, "place": place})
 
+    def parts(self) -> Iterator[Rows]:
+        """All rows, in order, as many at a time as are in memory."""
+        yield self
+
+    def order(self, generator: torch.Generator) -> torch.Tensor:
+        """An order to visit the rows in, [n] int64: each once, at random."""
+        return torch.randperm(len(self), generator=generator).to(self.labels.device)
+
     def held(self) -> tuple[Rows, torch.Tensor]:
         """The rows whose images are here, and their numbers [m] int64."""
         if self.place is None:
@@ -113,16 +121,24 @@ class Preprocessing:
     deviation: tuple[float, ...] = ()
 
     @classmethod
-    def of(cls, images: torch.Tensor, whiten: Whiten, crop: int | None) -> Preprocessing:
-        """That of training images [n, height, width, channels], whose moments it measures where it needs them."""
+    def of(
+        cls,
+        parts: Iterable[torch.Tensor],
+        whiten: Whiten,
+        crop: int | None,
+        add: Callable[[torch.Tensor], None] = lambda sums: None,
+    ) -> Preprocessing:
+        """That of training images, parts [n, height, width, channels], whose moments it measures where it needs them.
+
+        Args:
+            add: adds to sums, in place, those over images that other processes hold.
+        """
         if whiten != "dataset":
             return cls(whiten, crop)
-        pixels = cls(crop=crop).center(images).flatten(0, 2)
-        sums = torch.zeros(2, pixels.shape[1], dtype=torch.float64)
-        for part in pixels.split(_PIXELS):  # sums of uint8 are exact
-            values = part.to(torch.float64)
-            sums += torch.stack([values.sum(0), values.square().sum(0)]).cpu()
-        mean, square = sums / len(pixels) / torch.tensor([[PEAK], [PEAK**2]])
+        centered = (cls(crop=crop).center(part).flatten(0, 2) for part in parts)
+        sums = torch.stack([_sums(pixels) for part in centered for pixels in part.split(_PIXELS)]).sum(0)
+        add(sums)
+        mean, square = sums[:2].cpu() / sums[2].cpu() / torch.tensor([[PEAK], [PEAK**2]])
         deviation = (square - mean.square()).clamp(min=0).sqrt()
         return cls(whiten, crop, tuple(mean.tolist()), tuple(deviation.tolist()))
 
@@ -223,6 +239,12 @@ def require_target(columns: Collection[str], title: str) -> None:
 def target_input(targets: torch.Tensor) -> torch.Tensor:
     """Targets [n, height, width, channels] as outputs are compared with them: value/255, channels first, float32."""
     return targets.to(torch.float32).div(PEAK).permute(0, 3, 1, 2)
+
+
+def _sums(pixels: torch.Tensor) -> torch.Tensor:
+    """[3, channels] float64 of pixels [n, channels]: of their values, of the squares, and n; exact for uint8."""
+    values = pixels.to(torch.float64)
+    return torch.stack([values.sum(0), values.square().sum(0), torch.ones_like(values).sum(0)])
 
 
 def _whitening(flat: torch.Tensor) -> Scaling:

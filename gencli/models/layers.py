@@ -24,6 +24,66 @@ class GlobalMean(nn.Module):
         return images.mean((2, 3))
 
 
+class GlobalMax(nn.Module):
+    """The maximum over height and width: [n, channels, height, width] → [n, channels]."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images.amax((2, 3))
+
+
+class Scale(nn.Module):
+    """Times a constant."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        return values * self.factor
+
+    def extra_repr(self) -> str:
+        return f"{self.factor:g}"
+
+
+class Whitening(nn.Conv2d):
+    """A convolution 2×2 that whitens patches of `channels`·4 values: each principal axis, and its negative.
+
+    Its weights are the eigenvectors of the patches' second moments over √(eigenvalue + 5e-4), of training images
+    (`fit`), and are not trained; its bias is. Jordan 2024, arXiv:2404.00498, section 3.1. Until it is fitted the axes
+    are the patch's own values.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, 2 * channels * 4, 2)
+        self.weight.requires_grad_(False)
+        if self.bias is not None and self.weight.device.type != "meta":
+            nn.init.zeros_(self.bias)
+            self.fit(torch.eye(channels * 4 + 1))
+
+    @staticmethod
+    def moments(images: torch.Tensor) -> torch.Tensor:
+        """The sum of p pᵀ over the patches of images [n, channels, height, width], p their values and 1.
+
+        Returns:
+            [values + 1, values + 1] float64. That of several parts is the sum of theirs.
+        """
+        size = images.shape[1] * 4 + 1
+        total = torch.zeros(size, size, dtype=torch.float64, device=images.device)
+        for part in images.split(100):
+            patches = functional.unfold(part.contiguous(), 2).double().transpose(0, 1).flatten(1)
+            patches = torch.cat([patches, torch.ones_like(patches[:1])])
+            total += patches @ patches.T
+        return total
+
+    @torch.no_grad()
+    def fit(self, moments: torch.Tensor) -> None:
+        """Sets the weights by patches' `moments`."""
+        values, axes = torch.linalg.eigh((moments[:-1, :-1] / moments[-1, -1]).cpu())
+        signs = axes.gather(0, axes.abs().argmax(0, keepdim=True)).sign()  # which of two, eigh leaves open
+        kernels = (axes * signs / (values.clamp(min=0) + 5e-4).sqrt()).T.view(-1, *self.weight.shape[1:])
+        self.weight.copy_(torch.cat([kernels, -kernels]))
+
+
 class SameMaxPool(nn.Module):
     """Max-pool 3×3 at stride 2 with TensorFlow's SAME padding: ⌈height/2⌉ × ⌈width/2⌉.
 

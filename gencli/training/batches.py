@@ -13,6 +13,7 @@ from gencli.models.inputs import Rows, target_input
 from gencli.randomness import derive
 from gencli.training import augmentation
 from gencli.training.settings import Settings
+from gencli.training.streaming import Streamed
 
 _GEOMETRIC = ("crop", "flip", "translate", "rotate")
 
@@ -33,9 +34,9 @@ class Batches:
         self._weights = None
         if settings.resample is not None:
             self._weights = resample_weights(rows.labels, len(model.classes), settings.resample).cpu()
-        self._images = cut(rows.images)
+        self._cut, self._images = cut, cut(rows.images)
         self._scaling = None
-        if self._preprocessing.whiten != "image" or not self._augmentations:
+        if self._preprocessing.whiten != "image" or not (self._augmentations or isinstance(rows, Streamed)):
             self._scaling = self._preprocessing.scaling(self._preprocessing.center(rows.images))
         self._to_images = model.task == "images"
         if self._to_images:
@@ -51,11 +52,9 @@ class Batches:
     def order(self, epoch: int) -> torch.Tensor:
         """The rows of an epoch, [n] int64: each once, or as many drawn by their weights."""
         generator = torch.Generator().manual_seed(derive(self._seed, "order", epoch))
-        count = len(self._rows)
         if self._weights is None:
-            order = torch.randperm(count, generator=generator)
-        else:
-            order = torch.multinomial(self._weights, count, replacement=True, generator=generator)
+            return self._rows.order(generator)
+        order = torch.multinomial(self._weights, len(self._rows), replacement=True, generator=generator)
         return order.to(self._rows.labels.device)
 
     def at(self, index: torch.Tensor, step: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
@@ -92,5 +91,7 @@ class Batches:
         return self._preprocessing(images, scaling), wanted, here
 
     def _gather(self, place: torch.Tensor) -> torch.Tensor:
+        if isinstance(self._rows, Streamed):
+            return self._cut(self._rows.gather(place, self._to_images))
         # index_select gathers rows several times faster than images[place]
         return self._images.flatten(1).index_select(0, place).view(-1, *self._images.shape[1:])

@@ -1,12 +1,17 @@
-"""Where to compute."""
+"""Where to compute, and how precisely."""
 
 from __future__ import annotations
 
 import os
+import shutil
+from importlib.util import find_spec
 
 import torch
+from torch import nn
 
 from gencli.errors import GencliError
+
+_BF16 = "avx512_bf16", "amx_bf16", "bf16"  # a CPU's, x86 and ARM
 
 
 def choose(name: str) -> torch.device:
@@ -24,3 +29,40 @@ def choose(name: str) -> torch.device:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats itself with a fixed workspace
         torch.use_deterministic_algorithms(True)
     return torch.device(name)
+
+
+def precision(name: str, device: torch.device) -> str:
+    """The precision of this name, `auto` the fastest that costs no accuracy; sets tf32 up.
+
+    `auto` is bf16 where the device has instructions for it, otherwise float32: a rule, not a trial, so that a machine
+    gives the same result every time.
+
+    Raises:
+        GencliError: tf32 on a device without it.
+    """
+    cuda = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
+    known = getattr(torch.cpu, "get_capabilities", dict)() if device.type == "cpu" else {}  # since torch 2.10
+    bf16 = cuda or any(known.get(each) for each in _BF16)
+    if name == "auto":
+        name = "bf16" if bf16 else "float32"
+    if name == "tf32" and not cuda:
+        raise GencliError(f"--precision: no tf32 on this {device.type}", f"take {'bf16' if bf16 else 'float32'}")
+    if device.type == "cuda":  # where torch's convolutions take tf32 by default
+        wanted = "tf32" if name == "tf32" else "ieee"
+        torch.backends.cuda.matmul.fp32_precision = wanted
+        torch.backends.cudnn.conv.fp32_precision = wanted  # type: ignore[attr-defined]
+    return name
+
+
+def compiled(network: nn.Module, device: torch.device) -> nn.Module:
+    """The same network, its parameters included, that torch.compile translates when it is first called.
+
+    Raises:
+        GencliError: there is nothing to compile with.
+    """
+    compiler = os.environ.get("CXX", "g++")
+    if device.type == "cpu" and shutil.which(compiler) is None:
+        raise GencliError(f"--compile: no C++ compiler {compiler} here", "install it, name another in CXX, or leave it")
+    if device.type == "cuda" and find_spec("triton") is None:
+        raise GencliError("--compile: no triton here", "install it, or leave --compile out")
+    return torch.compile(network)  # type: ignore[return-value]

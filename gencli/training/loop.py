@@ -26,7 +26,7 @@ from gencli.losses import Loss
 from gencli.models import Model
 from gencli.models.inputs import Rows
 from gencli.randomness import derive
-from gencli.training import optimizers, schedules
+from gencli.training import devices, distributed, optimizers, schedules
 from gencli.training.averaging import Average
 from gencli.training.batches import Batches
 from gencli.training.distributed import Group
@@ -94,6 +94,10 @@ class Training:
         self.model, self._rows, self._settings, self._loss = model, rows, settings, loss
         self._validation, self._test = validation, test
         self._batches = Batches(rows, model, settings)
+        device = rows.labels.device
+        if settings.sync_batch_norm:
+            distributed.synchronize(model.network, self.group)
+        self._network = devices.compiled(model.network, device) if settings.compile else model.network
         self._optimizer = optimizers.build(
             settings.optimizer,
             model.network,
@@ -250,7 +254,7 @@ class Training:
             torch.manual_seed(derive(settings.seed, "dropout", self.step, self.group.rank))
         self._optimizer.zero_grad()
         with torch.autocast(images.device.type, torch.bfloat16, settings.precision == "bf16"):
-            outputs = network(images)
+            outputs = self._network(images)
         outputs = outputs.float()
         losses = objective(outputs, wanted)
         (losses.sum() / len(index)).backward()
@@ -266,8 +270,9 @@ class Training:
     def _measure(self, rows: Rows, objective: Objective) -> Predictions:
         """Of all rows, each by the process that holds it."""
         held, numbers = rows.held()
-        measured = replace(predict(self.model, held, objective, self._settings.precision), logits=None)
-        if rows.place is not None:
+        parts = (predict(self.model, part, objective, self._settings.precision) for part in held.parts())
+        measured = Predictions.join([replace(part, logits=None) for part in parts])
+        if self.group.size > 1:
             here = torch.zeros(len(rows), dtype=torch.bool, device=rows.labels.device)
             here[numbers] = True
             measured = _spread(measured, here)

@@ -37,7 +37,7 @@ def plan(setup: Setup, rows: int) -> Plan:
     with torch.device("meta"):
         network = setup.build(shape)
     layers = summary.layers(network, shape)
-    parameters = sum(tensor.numel() for tensor in network.parameters() if tensor.requires_grad)
+    parameters = models.trained(network)
     states = _STATES[settings.optimizer] + (settings.ema is not None)
     steps = settings.epochs * -(-rows // settings.batch_size)
     flops = summary.step_flops(network, shape, batch)
@@ -74,7 +74,7 @@ def networks() -> pa.Table:
             rows.append(
                 {
                     "network": name,
-                    "parameters": sum(tensor.numel() for tensor in network.parameters()),
+                    "parameters": models.trained(network),
                     "MFLOP": summary.flops(network, _CIFAR10[0], 1) / 1e6,
                     "what": family.purpose,
                 }

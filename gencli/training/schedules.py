@@ -91,6 +91,19 @@ class Steps(Curve):
 
 
 @dataclass(frozen=True)
+class Linear(Curve):
+    """A straight line from 1 to 0 over the run.
+
+    1 - t/T in step t, from 0, of T.
+    """
+
+    name = form = example = "linear"
+
+    def at(self, step: int, steps_per_epoch: int, total_steps: int) -> float:
+        return 1 - step / total_steps
+
+
+@dataclass(frozen=True)
 class Cosine(Curve):
     """Half a cosine, from 1 to 0 over the run.
 
@@ -120,7 +133,9 @@ class OneCycle(Curve):
         return _cosine(1, _END, (step - peak) / (last - peak))
 
 
-SCHEDULES: dict[str, type[Curve]] = {kind.name: kind for kind in (Constant, Exponential, Steps, Cosine, OneCycle)}
+SCHEDULES: dict[str, type[Curve]] = {
+    kind.name: kind for kind in (Constant, Exponential, Steps, Linear, Cosine, OneCycle)
+}
 
 
 @dataclass(frozen=True)

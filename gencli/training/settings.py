@@ -12,7 +12,7 @@ from gencli.errors import GencliError
 from gencli.losses import LossSettings
 from gencli.training import presets
 
-Precision = Literal["float32", "bf16"]
+Precision = Literal["auto", "float32", "tf32", "bf16"]
 
 _LEARNING_RATES = {"sgd": 0.05, "adamw": 0.001, "muon": 0.001}
 
@@ -24,7 +24,7 @@ class RunSettings:
     heading: ClassVar[str] = "Run"
 
     preset: Annotated[
-        Literal["zhang2017", "cui2019", "course"] | None,
+        Literal["zhang2017", "cui2019", "course", "fast"] | None,
         typer.Option(help="The settings of a paper; options that are given go before.", show_default=False),
     ] = None
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the data, at the most.")] = 30
@@ -64,8 +64,15 @@ class RunSettings:
         int, typer.Option(min=0, help="Initialization, order, augmentation and dropout are separate functions of it.")
     ] = 0
     precision: Annotated[
-        Precision, typer.Option(help="Of the network's arithmetic; bf16 keeps the parameters in float32.")
+        Precision,
+        typer.Option(
+            help="Of the network's arithmetic; bf16 keeps the parameters in float32, tf32 is for CUDA, auto is bf16 "
+            "where the device has it."
+        ),
     ] = "float32"
+    compile: Annotated[
+        bool, typer.Option("--compile", help="Compile the network with torch.compile, for long runs on CUDA.")
+    ] = False
     device: Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where to compute.")] = "auto"
 
 
@@ -87,7 +94,7 @@ class OptimizerSettings:
         typer.Option(
             metavar="NAME",
             help="Of the learning rate: constant, exp:F (times F an epoch), step:E1,E2:F (times F after these epochs), "
-            "cosine (to 0) or one-cycle.",
+            "linear or cosine (to 0), or one-cycle.",
         ),
     ] = "constant"
     warmup: Annotated[
@@ -138,6 +145,15 @@ class ImageSettings:
             show_default=False,
         ),
     ] = None
+    stream: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="ROWS",
+            help="Leave the images in their file, at most twice so many in memory. Rows are shuffled by row group, and "
+            "within windows of so many: those of one group stay near each other.",
+        ),
+    ] = None
     resample: Annotated[
         Literal["balanced", "sqrt"] | None,
         typer.Option(help="Draw rows with replacement: classes equally often, or by the root of their size."),
@@ -160,6 +176,9 @@ class NetworkSettings:
         bool | None,
         typer.Option("--batch-norm/--no-batch-norm", help="Default: the network's own.", show_default=False),
     ] = None
+    sync_batch_norm: Annotated[
+        bool, typer.Option("--sync-batch-norm", help="Batch norm over the rows of all of torchrun's processes.")
+    ] = False
     dropout: Annotated[
         float | None, typer.Option(min=0, metavar="P", help="Default: the network's own.", show_default=False)
     ] = None
@@ -182,6 +201,8 @@ class Settings(RunSettings, OptimizerSettings, LossSettings, ImageSettings, Netw
             raise GencliError("--arch: no network is named", "--list-archs shows them, mlp-1x512 is one")
         if settings.early_stop is not None and not settings.validation_fraction:
             raise GencliError("--early-stop: there are no validation rows", "hold some out with --validation-fraction")
+        if settings.stream is not None and settings.resample is not None:
+            raise GencliError("--resample: draws rows from all of the data, which --stream does not hold", "leave one out")
         if (settings.deferred_reweighting or 0) >= settings.epochs:
             raise GencliError(
                 f"--deferred-reweighting: no epoch follows epoch {settings.deferred_reweighting} of {settings.epochs}",

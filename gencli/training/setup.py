@@ -15,13 +15,17 @@ from gencli.errors import GencliError
 from gencli.losses import Loss
 from gencli.models import Model, Options, inputs
 from gencli.models.inputs import Preprocessing, Rows, require_target
+from gencli.models.layers import Whitening
 from gencli.randomness import derive
 from gencli.tables import Description, ImageTable
 from gencli.training import optimizers
 from gencli.training.distributed import Group
 from gencli.training.loop import Training
 from gencli.training.settings import Settings
+from gencli.training.streaming import Streamed
 from gencli.training.validation import split
+
+_WHITENED = 5000  # rows that a layer's whitening is measured on, as in airbench
 
 
 @dataclass(frozen=True)
@@ -53,22 +57,39 @@ class Setup:
     def training(self, table: ImageTable, test_table: ImageTable | None, group: Group) -> Training:
         """The run on a table's rows, before its first step; this process loads its part of them onto the device."""
         settings, device = self.settings, torch.device(self.settings.device)
-        rows, validation = inputs.load(table, group.part(table)), None
+
+        def load(table: ImageTable) -> Rows:
+            kept = group.part(table)
+            return inputs.load(table, kept) if settings.stream is None else Streamed(table, kept, settings.stream)
+
+        rows, validation = load(table), None
         if settings.validation_fraction:
             rows, validation = split(rows, settings.validation_fraction, settings.seed)
         rows = rows.to(device)
-        model = self.model(rows)
+        model = self.model(rows, group)
         if test_table is not None:
             model.require(test_table)
-        test = None if test_table is None else inputs.load(test_table, group.part(test_table)).to(device)
+        test = None if test_table is None else load(test_table).to(device)
         held = None if validation is None else validation.to(device)
         return Training(model, rows, settings, self.loss, held, test, group)
 
-    def model(self, rows: Rows) -> Model:
+    def model(self, rows: Rows, group: Group) -> Model:
         """The model to train on these rows, on their device, initialized."""
         settings, description = self.settings, self.description
-        preprocessing = Preprocessing.of(rows.images, settings.whiten or "none", settings.crop)
+
+        def add(sums: torch.Tensor) -> None:
+            group.add([sums])
+
+        held, numbers = rows.held()
+        images = (part.images for part in held.parts())
+        preprocessing = Preprocessing.of(images, settings.whiten or "none", settings.crop, add)
         network = self.build(preprocessing.input_shape(description.shape)).to(rows.images.device)
+        for layer in network.modules():
+            if isinstance(layer, Whitening):
+                first = held.select((numbers < _WHITENED).nonzero().squeeze(1))
+                moments = torch.stack([layer.moments(preprocessing(part.images)) for part in first.parts()]).sum(0)
+                add(moments)
+                layer.fit(moments)
         options = self.options
         return Model(settings.arch, description.shape, description.classes, network, options, preprocessing)
 

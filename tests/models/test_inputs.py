@@ -74,7 +74,7 @@ def test_the_images_themselves_stay(dtype: torch.dtype) -> None:
 def test_whitening_by_the_data_set_takes_out_its_moments(pixels: np.ndarray) -> None:
     scaled = pixels.astype(np.float64) / 255
     mean, std = scaled.mean((0, 1, 2)), scaled.std((0, 1, 2))
-    preprocessing = Preprocessing.of(torch.from_numpy(pixels), "dataset", None)
+    preprocessing = Preprocessing.of([torch.from_numpy(pixels)], "dataset", None)
     assert preprocessing.mean == pytest.approx(mean, abs=1e-12)
     assert preprocessing.deviation == pytest.approx(std, abs=1e-7)
     expected = (scaled - mean) / np.maximum(std, 1 / 255)
@@ -91,10 +91,10 @@ def test_without_whitening_pixels_are_divided_by_255() -> None:
 def test_a_crop_is_the_centre_and_what_is_outside_bears_on_nothing() -> None:
     pixels = torch.from_numpy(images(image_table(20, (7, 6, 3))))
     for whiten in ("image", "dataset", "none"):
-        preprocessing = Preprocessing.of(pixels, whiten, 4)
+        preprocessing = Preprocessing.of([pixels], whiten, 4)
         assert preprocessing.input_shape((7, 6, 3)) == (4, 4, 3)
         inside = pixels[:, 1:5, 1:5]
-        expected = Preprocessing.of(inside, whiten, None)(inside)
+        expected = Preprocessing.of([inside], whiten, None)(inside)
         assert torch.equal(preprocessing(pixels), expected)
 
 
@@ -106,7 +106,7 @@ def test_a_crop_larger_than_the_image_is_refused() -> None:
 def test_preprocessing_comes_back_from_its_facts() -> None:
     pixels = torch.from_numpy(images(image_table(20, (7, 6, 3))))
     for whiten in ("image", "dataset", "none"):
-        preprocessing = Preprocessing.of(pixels, whiten, 4)
+        preprocessing = Preprocessing.of([pixels], whiten, 4)
         assert Preprocessing.from_json(json.loads(json.dumps(preprocessing.to_json()))) == preprocessing
 
 

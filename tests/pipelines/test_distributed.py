@@ -43,6 +43,14 @@ def test_two_processes_take_the_steps_of_one(rows: Shell) -> None:
     assert torch.equal(tensors(rows.folder / "again"), two)
 
 
+def test_batch_norm_and_moments_of_all_processes_are_those_of_one(rows: Shell) -> None:
+    rest = f"{TRAIN} --epochs 1 --batch-norm --whiten dataset"
+    rows(f"gencli train {rest} -o one").worked()
+    rows(f"{RUN} {rest} --sync-batch-norm -o two").worked()
+    one, two = tensors(rows.folder / "one"), tensors(rows.folder / "two")
+    assert (one - two).abs().max() < 1e-5 * one.abs().max()
+
+
 def refused(done: Done, words: str) -> None:
     assert done.status != 0
     assert words in done.err
@@ -51,6 +59,8 @@ def refused(done: Done, words: str) -> None:
 
 def test_what_processes_cannot_share_is_refused(rows: Shell) -> None:
     refused(rows(f"{RUN} --arch mlp-1x8 -o out < rows.parquet"), "standard input: 2 processes cannot share it")
+    none = rows(f"{RUN} {TRAIN} --sync-batch-norm -o out")
+    refused(none, "--sync-batch-norm: the network has no batch norm")
     few = rows(f"{RUN} $D/digits.parquet --arch mlp-1x8 -o out")
     refused(few, "2 processes for 1 row groups")
     assert not (rows.folder / "out").exists()

@@ -23,7 +23,7 @@ def rows() -> Rows:
 
 
 def batches(settings: Settings, data: Rows, arch: str = "mlp-1x8") -> tuple[Batches, Preprocessing]:
-    preprocessing = Preprocessing.of(data.images, settings.whiten or "none", settings.crop)
+    preprocessing = Preprocessing.of([data.images], settings.whiten or "none", settings.crop)
     model = Model(arch, SHAPE, ("a", "b", "c"), torch.nn.Identity(), preprocessing=preprocessing)
     return Batches(data, model, settings), preprocessing
 

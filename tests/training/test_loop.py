@@ -16,6 +16,7 @@ from gencli.evaluation.predictions import predict
 from gencli.losses import LOSSES
 from gencli.models import Model
 from gencli.models.inputs import Preprocessing, Rows, load
+from gencli.training.distributed import Group
 from gencli.training.loop import Epoch, Training
 from gencli.training.settings import Settings
 from gencli.training.setup import prepare
@@ -34,7 +35,7 @@ def rows(corrupted: bool = False) -> Rows:
 
 
 def model(settings: Settings = SETTINGS, data: Rows | None = None) -> Model:
-    return prepare(settings, TABLE.description, TABLE.schema.names, "toy").model(data or rows())
+    return prepare(settings, TABLE.description, TABLE.schema.names, "toy").model(data or rows(), Group())
 
 
 def train(fitted: Model, data: Rows, settings: Settings, **more: Any) -> Training:

@@ -49,6 +49,11 @@ def test_step_multiplies_after_each_epoch() -> None:
     assert factors("step:2,5:0.01", 49) == pytest.approx(expected)
 
 
+def test_linear_is_torch_s_to_zero() -> None:
+    expected = torch_factors(lambda o: peer.LinearLR(o, 1.0, 0.0, 40), 40)
+    assert factors("linear", 40) == pytest.approx(expected)
+
+
 @pytest.mark.parametrize("total", [1, 2, 40])
 def test_cosine_goes_from_one_to_zero(total: int) -> None:
     expected = torch_factors(lambda o: peer.CosineAnnealingLR(o, total), total)
@@ -69,7 +74,7 @@ def test_a_warmup_rises_linearly_and_may_end_within_an_epoch() -> None:
 
 
 @given(
-    text=st.sampled_from(["constant", "exp:0.9", "exp:1", "exp:1e-3", "step:1:.5", "step:1,3,9:0.1", "cosine"]),
+    text=st.sampled_from(["constant", "exp:0.9", "exp:1", "exp:1e-3", "step:1:.5", "step:1,3,9:0.1", "linear", "cosine"]),
     warmup=st.floats(0, 30),
     per_epoch=st.integers(1, 50),
     total=st.integers(1, 500),
@@ -94,7 +99,7 @@ def test_every_example_is_its_form() -> None:
     ("text", "warmup", "message", "hint"),
     [
         ("cosin", 0, "--schedule: no schedule 'cosin'", "did you mean cosine?"),
-        ("", 0, "--schedule: no schedule ''", "known: constant, exp, step, cosine, one-cycle"),
+        ("", 0, "--schedule: no schedule ''", "known: constant, exp, step, linear, cosine, one-cycle"),
         ("exp", 0, "--schedule: 'exp' is not exp:F", "write exp:0.95"),
         ("exp:fast", 0, "--schedule: 'exp:fast' is not exp:F", "write exp:0.95"),
         ("exp:-1", 0, "--schedule: 'exp:-1' is not exp:F", "write exp:0.95"),
