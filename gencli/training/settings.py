@@ -202,7 +202,9 @@ class Settings(RunSettings, OptimizerSettings, LossSettings, ImageSettings, Netw
         if settings.early_stop is not None and not settings.validation_fraction:
             raise GencliError("--early-stop: there are no validation rows", "hold some out with --validation-fraction")
         if settings.stream is not None and settings.resample is not None:
-            raise GencliError("--resample: draws rows from all of the data, which --stream does not hold", "leave one out")
+            raise GencliError(
+                "--resample: draws rows from all of the data, which --stream does not hold", "leave one out"
+            )
         if (settings.deferred_reweighting or 0) >= settings.epochs:
             raise GencliError(
                 f"--deferred-reweighting: no epoch follows epoch {settings.deferred_reweighting} of {settings.epochs}",

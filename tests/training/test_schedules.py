@@ -74,7 +74,9 @@ def test_a_warmup_rises_linearly_and_may_end_within_an_epoch() -> None:
 
 
 @given(
-    text=st.sampled_from(["constant", "exp:0.9", "exp:1", "exp:1e-3", "step:1:.5", "step:1,3,9:0.1", "linear", "cosine"]),
+    text=st.sampled_from(
+        ["constant", "exp:0.9", "exp:1", "exp:1e-3", "step:1:.5", "step:1,3,9:0.1", "linear", "cosine"]
+    ),
     warmup=st.floats(0, 30),
     per_epoch=st.integers(1, 50),
     total=st.integers(1, 500),
