@@ -20,7 +20,7 @@ Scaling = tuple[torch.Tensor, torch.Tensor]
 
 PEAK = 255  # the value of a pixel that becomes 1
 _BY_ROW = ("labels", "labels_true", "ids", "place")
-_CHUNK, _PIXELS = 1000, 1 << 20
+_CHUNK, _PIXELS = 100, 1 << 20
 
 
 @dataclass
@@ -174,8 +174,9 @@ class Preprocessing:
             Both [n or 1, values or 1].
         """
         if self.whiten == "image":
-            parts = [_whitening(part) for part in images.flatten(1).split(_CHUNK)]
-            slopes, offsets = zip(*parts, strict=True)
+            flat = images.flatten(1)
+            room = flat.new_empty(min(len(flat), _CHUNK), flat.shape[1], dtype=torch.float64)
+            slopes, offsets = zip(*(_whitening(part, room[: len(part)]) for part in flat.split(_CHUNK)), strict=True)
             return torch.cat(slopes), torch.cat(offsets)
         mean, deviation = (
             torch.tensor(each, dtype=torch.float64) for each in (self.mean or 0.0, self.deviation or 1.0)
@@ -247,8 +248,9 @@ def _sums(pixels: torch.Tensor) -> torch.Tensor:
     return torch.stack([values.sum(0), values.square().sum(0), torch.ones_like(values).sum(0)])
 
 
-def _whitening(flat: torch.Tensor) -> Scaling:
-    values = flat.to(torch.float64).div_(PEAK)
+def _whitening(flat: torch.Tensor, room: torch.Tensor) -> Scaling:
+    # with an array of its own for every part the heap would grow by all of them, as glibc places them
+    values = room.copy_(flat).div_(PEAK)
     mean = values.mean(1, keepdim=True)
     deviation = values.sub_(mean).square_().mean(1, keepdim=True).sqrt_()  # ten times as fast as var_mean
     slope = deviation.clamp_(min=flat.shape[1] ** -0.5).reciprocal_()

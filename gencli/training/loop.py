@@ -123,6 +123,10 @@ class Training:
         self._parts: list[Predictions] = []  # of the epoch under way
         self._finished = False
         self._earlier = 0.0  # seconds that a run took before it was resumed
+        if settings.batch_size > len(rows):
+            raise GencliError(
+                f"--batch-size: {settings.batch_size:,}, and there are {len(rows):,} rows", f"take {len(rows)} or less"
+            )
         if len(rows) % settings.batch_size == 1 and any(
             isinstance(each, _BatchNorm) for each in model.network.modules()
         ):
