@@ -6,7 +6,7 @@ _gencli() {
   COMPREPLY=()
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case "$path $word" in
-    "gencli data" | "gencli data cifar10" | "gencli data cifar100" | "gencli data mnist" | "gencli data fashion-mnist" | "gencli data svhn" | "gencli data digits" | "gencli data export" | "gencli data folder" | "gencli data parquet" | "gencli data repeat" | "gencli data show" | "gencli data synthetic" | "gencli data synthetic gaussian-clusters" | "gencli data synthetic two-moons" | "gencli data synthetic noise" | "gencli corrupt" | "gencli corrupt random-labels" | "gencli corrupt flip-labels" | "gencli corrupt pair-labels" | "gencli corrupt matrix-labels" | "gencli corrupt permute-labels" | "gencli corrupt shuffled-pixels" | "gencli corrupt random-pixels" | "gencli corrupt gaussian-pixels" | "gencli corrupt gaussian-noise" | "gencli corrupt poisson-noise" | "gencli corrupt impulse-noise" | "gencli corrupt text-overlay" | "gencli corrupt long-tail" | "gencli corrupt step-imbalance" | "gencli corrupt subsample" | "gencli corrupt common" | "gencli train" | "gencli fit" | "gencli fit finite-sample" | "gencli fit kernel" | "gencli fit least-squares" | "gencli eval" | "gencli hvp" | "gencli check" | "gencli check prox-step" | "gencli check newton-step" | "gencli check sgd-regret" | "gencli check sgd-rate" | "gencli check sgd-nonmonotone" | "gencli check hessian-size" | "gencli check hvp-limit" | "gencli check weight-decay-convexity" | "gencli check circulant" | "gencli check median-mean" | "gencli check noise-targets" | "gencli check finite-sample" | "gencli check min-norm" | "gencli check all" | "gencli jacobian" | "gencli spectrum" | "gencli report") path+=" $word" ;;
+    "gencli data" | "gencli data cifar10" | "gencli data cifar100" | "gencli data mnist" | "gencli data fashion-mnist" | "gencli data svhn" | "gencli data digits" | "gencli data export" | "gencli data folder" | "gencli data parquet" | "gencli data repeat" | "gencli data show" | "gencli data synthetic" | "gencli data synthetic gaussian-clusters" | "gencli data synthetic two-moons" | "gencli data synthetic noise" | "gencli corrupt" | "gencli corrupt random-labels" | "gencli corrupt flip-labels" | "gencli corrupt pair-labels" | "gencli corrupt matrix-labels" | "gencli corrupt permute-labels" | "gencli corrupt shuffled-pixels" | "gencli corrupt random-pixels" | "gencli corrupt gaussian-pixels" | "gencli corrupt gaussian-noise" | "gencli corrupt poisson-noise" | "gencli corrupt impulse-noise" | "gencli corrupt text-overlay" | "gencli corrupt long-tail" | "gencli corrupt step-imbalance" | "gencli corrupt subsample" | "gencli corrupt common" | "gencli train" | "gencli fit" | "gencli fit finite-sample" | "gencli fit kernel" | "gencli fit least-squares" | "gencli eval" | "gencli hvp" | "gencli check" | "gencli check prox-step" | "gencli check newton-step" | "gencli check sgd-regret" | "gencli check sgd-rate" | "gencli check sgd-nonmonotone" | "gencli check hessian-size" | "gencli check hvp-limit" | "gencli check weight-decay-convexity" | "gencli check circulant" | "gencli check median-mean" | "gencli check noise-targets" | "gencli check finite-sample" | "gencli check min-norm" | "gencli check rademacher" | "gencli check uniform-stability" | "gencli check all" | "gencli jacobian" | "gencli spectrum" | "gencli report" | "gencli recipe") path+=" $word" ;;
     esac
   done
   if [[ $current == = ]]; then  # readline splits --option=value in three
@@ -244,11 +244,12 @@ _gencli() {
   "gencli corrupt common -o" | "gencli corrupt common --output") return ;;
   "gencli corrupt common --threads") ;;
   "gencli corrupt common --color") words=(auto always never) ;;
-  "gencli train --arch") words=(linear mlp-1x512 mlp-3x512 circulant-mlp-3x512 alexnet-small inception-small convnet-vanilla convnet-gelu resnet18 resnet32 unet-small torchvision:resnet18 torchvision:resnet50 torchvision:vgg16_bn torchvision:mobilenet_v3_small torchvision:vit_b_16) ;;
+  "gencli train --arch") words=(linear mlp-1x512 mlp-3x512 circulant-mlp-3x512 alexnet-small inception-small convnet-vanilla convnet-gelu resnet18 resnet32 airbench unet-small torchvision:resnet18 torchvision:resnet50 torchvision:vgg16_bn torchvision:mobilenet_v3_small torchvision:vit_b_16) ;;
   "gencli train --dropout") ;;
   "gencli train --crop") ;;
   "gencli train --whiten") words=(image dataset none) ;;
   "gencli train --augment") ;;
+  "gencli train --stream") ;;
   "gencli train --resample") words=(balanced sqrt) ;;
   "gencli train --loss") words=(ce focal cb-ce cb-focal cb-sigmoid balanced-softmax ldam logit-adjusted l1 l2 huber) ;;
   "gencli train --gamma") ;;
@@ -260,14 +261,14 @@ _gencli() {
   "gencli train --delta") ;;
   "gencli train --optimizer") words=(sgd adamw muon) ;;
   "gencli train --lr") ;;
-  "gencli train --schedule") words=(constant exp:0.95 step:160,180:0.01 cosine one-cycle) ;;
+  "gencli train --schedule") words=(constant exp:0.95 step:160,180:0.01 linear cosine one-cycle) ;;
   "gencli train --warmup") ;;
   "gencli train --momentum") ;;
   "gencli train --weight-decay") ;;
   "gencli train --no-decay") ;;
   "gencli train --grad-clip") ;;
   "gencli train --ema") ;;
-  "gencli train --preset") words=(zhang2017 cui2019 course) ;;
+  "gencli train --preset") words=(zhang2017 cui2019 course fast) ;;
   "gencli train --epochs") ;;
   "gencli train --batch-size") ;;
   "gencli train --max-steps") ;;
@@ -276,7 +277,7 @@ _gencli() {
   "gencli train --validation-fraction") ;;
   "gencli train --early-stop") ;;
   "gencli train --seed") ;;
-  "gencli train --precision") words=(float32 bf16) ;;
+  "gencli train --precision") words=(auto float32 tf32 bf16) ;;
   "gencli train --device") words=(auto cpu cuda mps) ;;
   "gencli train --checkpoint") return ;;
   "gencli train --checkpoint-every") ;;
@@ -313,13 +314,13 @@ _gencli() {
   "gencli eval -o" | "gencli eval --output") return ;;
   "gencli eval --threads") ;;
   "gencli eval --color") words=(auto always never) ;;
-  "gencli hvp --operator") words=(hessian ggn fisher empirical-fisher) ;;
   "gencli hvp --parameters") ;;
   "gencli hvp --limit") ;;
-  "gencli hvp --batch-size") ;;
-  "gencli hvp --dtype") words=(float32 float64) ;;
   "gencli hvp --device") words=(auto cpu cuda mps) ;;
   "gencli hvp --arch") ;;
+  "gencli hvp --operator") words=(hessian ggn fisher empirical-fisher) ;;
+  "gencli hvp --batch-size") ;;
+  "gencli hvp --dtype") words=(float32 float64) ;;
   "gencli hvp --loss") ;;
   "gencli hvp --gamma") ;;
   "gencli hvp --beta") ;;
@@ -374,7 +375,12 @@ _gencli() {
   "gencli check sgd-rate --color") words=(auto always never) ;;
   "gencli check sgd-nonmonotone --instances") ;;
   "gencli check sgd-nonmonotone --dtype") words=(float64 float32) ;;
+  "gencli check sgd-nonmonotone --data") return ;;
   "gencli check sgd-nonmonotone --plot") return ;;
+  "gencli check sgd-nonmonotone --model") return ;;
+  "gencli check sgd-nonmonotone --arch") ;;
+  "gencli check sgd-nonmonotone --rate") ;;
+  "gencli check sgd-nonmonotone --batch-size") ;;
   "gencli check sgd-nonmonotone --seed") ;;
   "gencli check sgd-nonmonotone --format") words=(table parquet csv json md) ;;
   "gencli check sgd-nonmonotone -o" | "gencli check sgd-nonmonotone --output") return ;;
@@ -461,6 +467,34 @@ _gencli() {
   "gencli check min-norm -o" | "gencli check min-norm --output") return ;;
   "gencli check min-norm --threads") ;;
   "gencli check min-norm --color") words=(auto always never) ;;
+  "gencli check rademacher --instances") ;;
+  "gencli check rademacher --dtype") words=(float64 float32) ;;
+  "gencli check rademacher --data") return ;;
+  "gencli check rademacher --plot") return ;;
+  "gencli check rademacher --arch") ;;
+  "gencli check rademacher --examples") ;;
+  "gencli check rademacher --draws") ;;
+  "gencli check rademacher --steps") ;;
+  "gencli check rademacher --bound") ;;
+  "gencli check rademacher --seed") ;;
+  "gencli check rademacher --format") words=(table parquet csv json md) ;;
+  "gencli check rademacher -o" | "gencli check rademacher --output") return ;;
+  "gencli check rademacher --threads") ;;
+  "gencli check rademacher --color") words=(auto always never) ;;
+  "gencli check uniform-stability --instances") ;;
+  "gencli check uniform-stability --dtype") words=(float64 float32) ;;
+  "gencli check uniform-stability --data") return ;;
+  "gencli check uniform-stability --plot") return ;;
+  "gencli check uniform-stability --examples") ;;
+  "gencli check uniform-stability --removals") ;;
+  "gencli check uniform-stability --decay") ;;
+  "gencli check uniform-stability --passes") ;;
+  "gencli check uniform-stability --arch") ;;
+  "gencli check uniform-stability --seed") ;;
+  "gencli check uniform-stability --format") words=(table parquet csv json md) ;;
+  "gencli check uniform-stability -o" | "gencli check uniform-stability --output") return ;;
+  "gencli check uniform-stability --threads") ;;
+  "gencli check uniform-stability --color") words=(auto always never) ;;
   "gencli check all --instances") ;;
   "gencli check all --dtype") words=(float64 float32) ;;
   "gencli check all --data") return ;;
@@ -479,6 +513,22 @@ _gencli() {
   "gencli jacobian --graph") return ;;
   "gencli jacobian --check-against") return ;;
   "gencli jacobian --check-tolerance") ;;
+  "gencli jacobian --of") words=(logits loss) ;;
+  "gencli jacobian --wrt") words=(input parameters) ;;
+  "gencli jacobian --mode") words=(auto forward reverse) ;;
+  "gencli jacobian --summary") return ;;
+  "gencli jacobian --parameters") ;;
+  "gencli jacobian --limit") ;;
+  "gencli jacobian --device") words=(auto cpu cuda mps) ;;
+  "gencli jacobian --arch") ;;
+  "gencli jacobian --loss") ;;
+  "gencli jacobian --gamma") ;;
+  "gencli jacobian --beta") ;;
+  "gencli jacobian --focal-form") words=(sigmoid softmax) ;;
+  "gencli jacobian --label-smoothing") ;;
+  "gencli jacobian --deferred-reweighting") ;;
+  "gencli jacobian --tau") ;;
+  "gencli jacobian --delta") ;;
   "gencli jacobian --tolerance") ;;
   "gencli jacobian --dtype") words=(float64 float32) ;;
   "gencli jacobian --format") words=(table parquet csv json md) ;;
@@ -491,13 +541,13 @@ _gencli() {
   "gencli spectrum --vectors") return ;;
   "gencli spectrum --along") return ;;
   "gencli spectrum --figure") return ;;
-  "gencli spectrum --operator") words=(hessian ggn fisher empirical-fisher) ;;
   "gencli spectrum --parameters") ;;
   "gencli spectrum --limit") ;;
-  "gencli spectrum --batch-size") ;;
-  "gencli spectrum --dtype") words=(float32 float64) ;;
   "gencli spectrum --device") words=(auto cpu cuda mps) ;;
   "gencli spectrum --arch") ;;
+  "gencli spectrum --operator") words=(hessian ggn fisher empirical-fisher) ;;
+  "gencli spectrum --batch-size") ;;
+  "gencli spectrum --dtype") words=(float32 float64) ;;
   "gencli spectrum --loss") ;;
   "gencli spectrum --gamma") ;;
   "gencli spectrum --beta") ;;
@@ -522,19 +572,24 @@ _gencli() {
   "gencli spectrum -o" | "gencli spectrum --output") return ;;
   "gencli spectrum --threads") ;;
   "gencli spectrum --color") words=(auto always never) ;;
-  "gencli report --table") words=(runs classes) ;;
-  "gencli report --fitted-at") ;;
+  "gencli report --table") words=(runs classes long-tail corruptions) ;;
+  "gencli report --plot") words=(curves overfit-time test-error regularizers classes confusion reliability density) ;;
   "gencli report --figure") return ;;
+  "gencli report --title") ;;
+  "gencli report --against") return ;;
+  "gencli report --fitted-at") ;;
   "gencli report --metric") ;;
   "gencli report --contact-sheet") return ;;
-  "gencli report --format") words=(table parquet csv json md) ;;
+  "gencli report --format") words=(table parquet csv json md latex html) ;;
   "gencli report -o" | "gencli report --output") return ;;
   "gencli report --threads") ;;
   "gencli report --color") words=(auto always never) ;;
+  "gencli recipe --threads") ;;
+  "gencli recipe --color") words=(auto always never) ;;
   *[\<\>]) return ;;
   *)
     case $path in
-    "gencli") once=('--version' '-h --help') again=() words=(data corrupt train fit eval hvp check jacobian spectrum report) ;;
+    "gencli") once=('--version' '-h --help') again=() words=(data corrupt train fit eval hvp check jacobian spectrum report recipe) ;;
     "gencli data") once=('--version' '-h --help') again=() words=(cifar10 cifar100 mnist fashion-mnist svhn digits export folder parquet repeat show synthetic) ;;
     "gencli data cifar10") once=('--split' '--root' '--classes' '--sample' '--seed' '--limit' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() ;;
     "gencli data cifar100") once=('--split' '--root' '--classes' '--sample' '--seed' '--limit' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() ;;
@@ -568,19 +623,19 @@ _gencli() {
     "gencli corrupt step-imbalance") once=('--ratio' '--fraction' '--seed' '--shard' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
     "gencli corrupt subsample") once=('-n --n' '--per-class' '--classes' '--fold' '--invert' '--seed' '--shard' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
     "gencli corrupt common") once=('--kind' '--severity' '--constants' '--all' '--seed' '--shard' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
-    "gencli train") once=('--arch' '--batch-norm --no-batch-norm' '--dropout' '--crop' '--whiten' '--augment' '--resample' '--loss' '--gamma' '--beta' '--focal-form' '--label-smoothing' '--deferred-reweighting' '--tau' '--delta' '--optimizer' '--lr' '--schedule' '--warmup' '--momentum' '--nesterov --no-nesterov' '--weight-decay' '--no-decay' '--grad-clip' '--ema' '--preset' '--epochs' '--batch-size' '--max-steps' '--max-time' '--until-train-accuracy' '--validation-fraction' '--early-stop' '--measure-train' '--seed' '--precision' '--device' '--checkpoint' '--checkpoint-every' '--resume' '--eval-data' '--history' '-o --output' '--dry-run' '--list-archs' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
+    "gencli train") once=('--arch' '--batch-norm --no-batch-norm' '--sync-batch-norm' '--dropout' '--crop' '--whiten' '--augment' '--stream' '--resample' '--loss' '--gamma' '--beta' '--focal-form' '--label-smoothing' '--deferred-reweighting' '--tau' '--delta' '--optimizer' '--lr' '--schedule' '--warmup' '--momentum' '--nesterov --no-nesterov' '--weight-decay' '--no-decay' '--grad-clip' '--ema' '--preset' '--epochs' '--batch-size' '--max-steps' '--max-time' '--until-train-accuracy' '--validation-fraction' '--early-stop' '--measure-train' '--seed' '--precision' '--compile' '--device' '--checkpoint' '--checkpoint-every' '--resume' '--eval-data' '--history' '-o --output' '--dry-run' '--list-archs' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
     "gencli fit") once=('--version' '-h --help') again=() words=(finite-sample kernel least-squares) ;;
     "gencli fit finite-sample") once=('--seed' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
     "gencli fit kernel") once=('--ridge' '--validation-fraction' '--seed' '--dtype' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=(--kernel) words=() files=yes ;;
     "gencli fit least-squares") once=('--ridge' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
     "gencli eval") once=('--by' '--intervals' '--seed' '--predictions' '--confusion' '--measures' '--arch' '--device' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=(--model --top) words=() files=yes ;;
-    "gencli hvp") once=('--operator' '--parameters' '--limit' '--batch-size' '--dtype' '--device' '--arch' '--loss' '--gamma' '--beta' '--focal-form' '--label-smoothing' '--deferred-reweighting' '--tau' '--delta' '--method' '--dense' '--verify --no-verify' '--tolerance' '--plot' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=(--vector) words=() files=yes ;;
-    "gencli check") once=('--list' '--version' '-h --help') again=() words=(prox-step newton-step sgd-regret sgd-rate sgd-nonmonotone hessian-size hvp-limit weight-decay-convexity circulant median-mean noise-targets finite-sample min-norm all) ;;
+    "gencli hvp") once=('--parameters' '--limit' '--device' '--arch' '--operator' '--batch-size' '--dtype' '--loss' '--gamma' '--beta' '--focal-form' '--label-smoothing' '--deferred-reweighting' '--tau' '--delta' '--method' '--dense' '--verify --no-verify' '--tolerance' '--plot' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=(--vector) words=() files=yes ;;
+    "gencli check") once=('--list' '--version' '-h --help') again=() words=(prox-step newton-step sgd-regret sgd-rate sgd-nonmonotone hessian-size hvp-limit weight-decay-convexity circulant median-mean noise-targets finite-sample min-norm rademacher uniform-stability all) ;;
     "gencli check prox-step") once=('--instances' '--dtype' '--dimension' '--penalty' '--seed' '--break' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() ;;
     "gencli check newton-step") once=('--instances' '--dtype' '--dimension' '--seed' '--break' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() ;;
     "gencli check sgd-regret") once=('--instances' '--dtype' '--dimension' '--steps' '--rate' '--seed' '--break' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() ;;
     "gencli check sgd-rate") once=('--instances' '--dtype' '--plot' '--steps' '--runs' '--seed' '--break' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() ;;
-    "gencli check sgd-nonmonotone") once=('--instances' '--dtype' '--plot' '--seed' '--break' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() ;;
+    "gencli check sgd-nonmonotone") once=('--instances' '--dtype' '--data' '--plot' '--model' '--arch' '--rate' '--batch-size' '--seed' '--break' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() ;;
     "gencli check hessian-size") once=('--instances' '--dtype' '--layers' '--examples' '--seed' '--break' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() ;;
     "gencli check hvp-limit") once=('--instances' '--dtype' '--plot' '--layers' '--examples' '--seed' '--break' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() ;;
     "gencli check weight-decay-convexity") once=('--instances' '--dtype' '--data' '--plot' '--arch' '--examples' '--steps' '--decay' '--seed' '--break' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() ;;
@@ -589,10 +644,13 @@ _gencli() {
     "gencli check noise-targets") once=('--instances' '--dtype' '--plot' '--hidden' '--examples' '--iterations' '--seed' '--break' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() ;;
     "gencli check finite-sample") once=('--instances' '--dtype' '--points' '--dimension' '--seed' '--break' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() ;;
     "gencli check min-norm") once=('--instances' '--dtype' '--plot' '--examples' '--dimension' '--passes' '--seed' '--break' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() ;;
+    "gencli check rademacher") once=('--instances' '--dtype' '--data' '--plot' '--arch' '--examples' '--draws' '--steps' '--bound' '--seed' '--break' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() ;;
+    "gencli check uniform-stability") once=('--instances' '--dtype' '--data' '--plot' '--examples' '--removals' '--decay' '--passes' '--arch' '--seed' '--break' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() ;;
     "gencli check all") once=('--instances' '--dtype' '--data' '--seed' '--break' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() ;;
-    "gencli jacobian") once=('--file' '--difference' '--step' '--hessian' '--hvp' '--trace' '--graph' '--check-against' '--check-tolerance' '--tolerance' '--dtype' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=(-f --formula --at) words=() ;;
-    "gencli spectrum") once=('--top' '--bottom' '--condition' '--trace' '--density' '--vectors' '--along' '--figure' '--operator' '--parameters' '--limit' '--batch-size' '--dtype' '--device' '--arch' '--loss' '--gamma' '--beta' '--focal-form' '--label-smoothing' '--deferred-reweighting' '--tau' '--delta' '--tolerance' '--max-products' '--basis' '--trace-products' '--density-probes' '--density-steps' '--density-width' '--along-radius' '--along-points' '--seed' '--checkpoint' '--checkpoint-every' '--resume' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
-    "gencli report") once=('--table' '--fitted-at' '--curves' '--figure' '--contact-sheet' '--provenance' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=(--metric) words=() files=yes ;;
+    "gencli jacobian") once=('--file' '--difference' '--step' '--hessian' '--hvp' '--trace' '--graph' '--check-against' '--check-tolerance' '--of' '--wrt' '--mode' '--verify' '--summary' '--parameters' '--limit' '--device' '--arch' '--loss' '--gamma' '--beta' '--focal-form' '--label-smoothing' '--deferred-reweighting' '--tau' '--delta' '--tolerance' '--dtype' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=(-f --formula --at) words=() files=yes ;;
+    "gencli spectrum") once=('--top' '--bottom' '--condition' '--trace' '--density' '--vectors' '--along' '--figure' '--parameters' '--limit' '--device' '--arch' '--operator' '--batch-size' '--dtype' '--loss' '--gamma' '--beta' '--focal-form' '--label-smoothing' '--deferred-reweighting' '--tau' '--delta' '--tolerance' '--max-products' '--basis' '--trace-products' '--density-probes' '--density-steps' '--density-width' '--along-radius' '--along-points' '--seed' '--checkpoint' '--checkpoint-every' '--resume' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
+    "gencli report") once=('--table' '--plot' '--figure' '--title' '--against' '--best-on-test' '--fitted-at' '--contact-sheet' '--provenance' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=(--metric) words=() files=yes ;;
+    "gencli recipe") once=('--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() ;;
     esac
     if [[ $current == -* ]]; then
       words=("${again[@]}")

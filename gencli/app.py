@@ -46,6 +46,7 @@ _PURPOSES = {
     "jacobian": "Jacobians by numeric, forward and reverse mode, side by side.",
     "spectrum": "Eigenvalues, trace and density of a model's curvature.",
     "report": "Tables and learning curves of histories and results.",
+    "recipe": "Makefiles that reproduce whole papers; lists them.",
 }
 
 

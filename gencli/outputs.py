@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from gencli import console, tables
 from gencli.options import TableFormat
 from gencli.provenance import Step
+from gencli.reporting.cells import cell, numeric
 from gencli.stream import Input, Output, is_terminal
 from gencli.tables import Batches, TableWriter
 
@@ -147,27 +148,54 @@ def render(
 
 
 def _cells(rows: pa.Table) -> Iterator[list[str]]:
-    return (list(map(_cell, row)) for row in zip(*(column.to_pylist() for column in rows.columns), strict=True))
+    return (list(map(cell, row)) for row in zip(*(column.to_pylist() for column in rows.columns), strict=True))
 
 
 def _markdown(rows: pa.Table) -> str:
     def line(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n"
+        return "| " + " | ".join(text.replace("|", "\\|") for text in cells) + " |\n"
 
-    rules = ["---:" if _numeric(field.type) else "---" for field in rows.schema]
+    rules = ["---:" if numeric(field) else "---" for field in rows.schema]
     return line(rows.column_names) + line(rules) + "".join(map(line, _cells(rows)))
 
 
 def _text(rows: pa.Table, title: str, width: int | None, bars: str | None = None) -> str:
+    lines = [console.printable(line) for line in title.split("\n") if line]
+    for part in [rows] if bars or width is None else _parts(rows, width):
+        lines += (line.rstrip() for line in _columns(part, width, bars).splitlines())
+    return "\n".join(lines) + "\n"
+
+
+def _parts(rows: pa.Table, width: int) -> Iterator[pa.Table]:
+    """The table in parts of columns that fit a line each, if they can; its first ones, up to `name`, are in all."""
+    widths = {
+        name: 2 + max(map(len, [*name.split("_"), *map(cell, rows[name].to_pylist())])) for name in rows.column_names
+    }
+    last = rows.column_names.index("name") + 1 if "name" in rows.column_names else 1
+    keys, others = rows.column_names[:last], rows.column_names[last:]
+    room = width - sum(widths[name] for name in keys)
+    if room < max((widths[name] for name in others), default=0):
+        yield rows
+        return
+    part: list[str] = []
+    for name in others:
+        if part and sum(widths[each] for each in [*part, name]) > room:
+            yield rows.select([*keys, *part])
+            part = []
+        part.append(name)
+    yield rows.select([*keys, *part])
+
+
+def _columns(rows: pa.Table, width: int | None, bars: str | None) -> str:
     from rich import box
     from rich.bar import Bar
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for field in rows.schema:
-        number = _numeric(field.type)
+        number, metadata = numeric(field), field.metadata or {}
         header = console.printable(field.name).replace("_", "\n" if number else " ")
-        short = width // 4 if bars and width and not number else None
+        short = width // 4 if bars and width and not number else int(metadata.get(b"width", 0)) or None
         overflow, justify = "ellipsis" if bars else "fold", "right" if number else "left"
         table.add_column(header, justify=justify, overflow=overflow, no_wrap=bool(bars), max_width=short)
     if bars:
@@ -178,23 +206,7 @@ def _text(rows: pa.Table, title: str, width: int | None, bars: str | None = None
         table.add_row(*cells, *([Bar(longest, 0, length)] if bars else []))
     page = io.StringIO()
     console.rich_console(page, width or 10_000, terminal=width is not None).print(table)
-    lines = [console.printable(line) for line in title.split("\n") if line]
-    return "\n".join([*lines, *(line.rstrip() for line in page.getvalue().splitlines())]) + "\n"
-
-
-def _numeric(kind: pa.DataType) -> bool:
-    return pa.types.is_integer(kind) or pa.types.is_floating(kind)
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        small = value != 0 and abs(value) < 1e-3
-        return f"{value:.2e}" if small or abs(value) >= 1e6 else f"{value:.4f}"
-    if isinstance(value, int):
-        return str(value) if abs(value) >= 1 << 40 else f"{value:,}"
-    return console.printable(str(value))
+    return page.getvalue()
 
 
 def _finite(value: Any) -> Any:

@@ -20,7 +20,7 @@ from gencli import console
 KEY = "gencli.provenance"
 
 Step = dict[str, Any]
-_POSITIONAL = ("data", "model", "file")
+_POSITIONAL = ("data", "model", "file")  # of all commands but check, whose inputs are options
 _SWITCHES = ("batch_norm", "nesterov")  # options that --no-… turns off
 _DEPTH = 600  # of JSON; a step takes three levels, and Python's reader and writer end at a thousand
 
@@ -118,7 +118,8 @@ def command_line(made: Step) -> str:
     words = ["gencli", *made["command"].split()]
     for entry in made["inputs"]:
         if entry["role"] != "source" and entry.get("name", "-") != "-":  # a source the command finds itself
-            words += [entry["name"]] if entry["role"] in _POSITIONAL else [f"--{entry['role']}", entry["name"]]
+            positional = entry["role"] in _POSITIONAL and not made["command"].startswith("check ")
+            words += [entry["name"]] if positional else [f"--{entry['role']}", entry["name"]]
     for option, value in made["arguments"].items():
         flag = f"-{option}" if len(option) == 1 else f"--{option.replace('_', '-')}"
         if value is True:

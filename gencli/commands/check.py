@@ -28,7 +28,7 @@ def check(
     from contextlib import ExitStack
     from pathlib import Path
 
-    from gencli import console, outputs, provenance, stream, tables, theory
+    from gencli import console, outputs, provenance, stream, tables, tensors, theory
     from gencli.errors import GencliError
 
     plot = getattr(kind, "plot", None)
@@ -36,13 +36,18 @@ def check(
     if plot is not None and figure is None:
         raise GencliError(f"--plot: {plot}: not a .png, .svg or .pdf file", "the ending says which to draw")
     stream.require_writable(output, plot)
-    table = kind.table()
-    inputs = table.inputs if table else []
+    if [getattr(kind, name, None) for name in ("data", "model")] == ["-", "-"]:
+        raise GencliError("two inputs would come from standard input", "name a file for one of them")
+    table, named = kind.table(), kind.files()
+    inputs = [*(table.inputs if table else []), *named.values()]
 
     def step() -> provenance.Step:
         made = theory.arguments(kind) | {"seed": seed, "break": broken}
         used = theory.packages(kind) + (["matplotlib"] if plot else [])
-        return provenance.step(f"check {kind.name}", made, tables.sources(table, "data") if table else [], used)
+        sources = tables.sources(table, "data") if table else []
+        for option, file in named.items():
+            sources.append(provenance.source(option, file.sha256, tensors.read_metadata(file).get("step"), file.path))
+        return provenance.step(f"check {kind.name}", made, sources, used)
 
     with ExitStack() as files:
         write = files.enter_context(outputs.open_result(output, format, inputs))

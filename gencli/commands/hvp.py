@@ -65,7 +65,7 @@ def hvp(
     import torch
 
     from gencli import console, models, provenance, tables, tensors
-    from gencli.derivatives import spectrum, vectors, verification
+    from gencli.derivatives import building, vectors, verification
     from gencli.sources import open_table
     from gencli.theory.base import require_memory
     from gencli.training import devices
@@ -75,15 +75,16 @@ def hvp(
     loaded, table = models.read(source, matrix.arch), open_table(data)
     loaded.require(table)
     where = devices.choose(matrix.device)
-    loss, epoch = spectrum.objective(loaded, objective)
-    operator = exact = spectrum.build(loaded, table, loss, epoch, matrix, where)
+    devices.precision("float32", where)
+    loss, epoch = building.objective(loaded, objective)
+    operator = exact = building.operator(loaded, table, loss, epoch, matrix, where)
     if products.dense:
         require_memory(3 * operator.size**2 * operator.dtype.itemsize, f"--dense: {operator.size:,} parameters")
     named = [pair for word in words for pair in vectors.find(operator, word, files.get(word))]
     if not verification.wanted(operator, len(named), products):
         exact = None
     elif matrix.dtype != "float64":
-        exact = spectrum.build(loaded, table, loss, epoch, replace(matrix, dtype="float64"), where)
+        exact = building.operator(loaded, table, loss, epoch, replace(matrix, dtype="float64"), where)
     used = asdict(matrix) | {"loss": loss.name} | asdict(loss) | products.arguments(files)
     used |= {"device": where.type, "threads": torch.get_num_threads()}
     inputs = [provenance.source("model", source.sha256, loaded.made, source.path), *tables.sources(table, "data")]

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from gencli.options import Output, TableFormat, command, single
+from gencli.options import Output, command, single
+from gencli.reporting.settings import Settings
 
 if TYPE_CHECKING:
-    from gencli.stream import Input
+    from gencli.reporting.groups import Table
+    from gencli.reporting.panels import Panel
+    from gencli.reporting.plan import Plan
 
 app = single()
 
-_FIGURES = {".png": "png", ".svg": "svg", ".pdf": "pdf"}
-
+ReportFormat = Literal["table", "parquet", "csv", "json", "md", "latex", "html"]
 Files = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="FILE...", help="Histories and results, or benchmarks; - for standard input.", show_default=False
+        metavar="FILE...", help="Histories, results, benchmarks; quoted patterns; - for standard input.",
+        show_default=False,
     ),
 ]  # fmt: skip
 
@@ -28,114 +32,116 @@ Files = Annotated[
 def report(
     files: Files = None,
     *,
-    table: Annotated[
-        Literal["runs", "classes"] | None,
-        typer.Option(help="A row a run, or a row a class; default: runs where a history is given."),
-    ] = None,
-    fitted_at: Annotated[
-        float, typer.Option(min=0, max=1, help="Train accuracy that counts as fitted, for epochs_to_fit.")
-    ] = 0.99,
-    curves: Annotated[bool, typer.Option("--curves", help="Draw learning curves in text, below the table.")] = False,
-    figure: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE", help="Draw learning curves, or a benchmark's ratios, to a .png, .svg or .pdf file."
-        ),
-    ] = None,
-    metric: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="COLUMN",
-            help="History column to draw, repeatable; default: train_accuracy and test_accuracy.",
-            show_default=False,
-        ),
-    ] = None,
-    contact_sheet: Annotated[
-        str | None,
-        typer.Option(metavar="FILE.png", help="Instead: draw the first images of image tables, a row a table."),
-    ] = None,
-    provenance: Annotated[
-        bool, typer.Option("--provenance", help="Instead: how each file was made, one line a step.")
-    ] = False,
+    settings: Settings,
     format: Annotated[
-        TableFormat | None, typer.Option("--format", help="Default: by the file's ending, otherwise table.")
+        ReportFormat | None,
+        typer.Option("--format", help="Default: by the file's ending (.tex and .html too), otherwise table."),
     ] = None,
     output: Output = None,
 ) -> None:
     """Tables and learning curves of histories and results.
 
-    Reads what gencli train --history and gencli eval wrote (with --provenance any gencli file); writes a table:
-    a row a run with its network, data, corruption, train and test accuracy and epochs to fit, or a row a class.
-    Settings in which the runs differ get a column each. Benchmarks that make bench wrote are shown item by item. With
-    --contact-sheet it reads image tables instead, to compare what was done to their images.
+    Reads what gencli train --history and gencli eval wrote, also as CSV and JSON, and its confusion matrices and
+    predictions, densities of gencli spectrum, and benchmarks of make bench; writes a table. Runs that differ in their
+    seeds alone are one row: means, sample standard deviations and the number of runs. Settings in which runs differ
+    get a column each. Scores are those of the epoch whose model was kept; best_epoch is chosen by validation rows.
+
+    \b
+    --table runs         a row a network, data, corruption and regularizers: train
+                         and test accuracy, their gap, epochs to fit
+    --table classes      a row a class
+    --table long-tail    a row a loss, a column a class; n in training (give that
+                         table too), means of head, middle and tail
+    --table corruptions  a row a network, a column a corruption's mean error
+    --plot curves        what train --history wrote, over epochs
+    --plot overfit-time  epochs to fit against the corruption level
+    --plot test-error    test error against the corruption level
+    --plot regularizers  test accuracy over epochs, last and best
+    --plot classes       bars of eval's classes
+    --plot confusion, reliability, density
+                         of eval --confusion, eval --predictions and
+                         spectrum --density
+
+    --format html makes one page that needs no network: every table and figure that the files support, and the pipeline
+    behind each row. --against takes a CSV: columns that are scores of the table are published values, its others say
+    which rows they are of (an empty cell: any), and lines with # before them, the source, are printed below.
+    --contact-sheet reads image tables instead, to compare what was done to their images.
 
     \b
     Example:
       gencli data digits | gencli train --arch mlp-1x512 --epochs 10 \\
         --history history.parquet -o model.safetensors
-      gencli report history.parquet --curves --figure curves.png
+      gencli report history.parquet --plot curves --title Digits
     """
+    from contextlib import ExitStack
     from pathlib import Path
 
     from gencli import outputs, stream
+    from gencli.commands import report_sources
     from gencli.errors import GencliError
     from gencli.provenance import encode, source, step
-    from gencli.reporting import benchmarks, classes, documents, runs
-    from gencli.reporting import curves as drawing
+    from gencli.reporting import against, benchmarks, curves, documents, plan
+    from gencli.stream import Input
 
-    stream.require_writable(output, figure, contact_sheet)
-    inputs = [stream.Input(name) for name in files or ["-"]]
-    if provenance:
-        text = "".join(f"{line}\n" for each in inputs for line in documents.steps(each, len(inputs) > 1))
-        with stream.Output(output, inputs) as file:
-            file.write(text.encode())
+    stream.require_writable(output, settings.figure, settings.contact_sheet)
+    names = documents.expand(files or ["-"])
+    if settings.provenance or settings.contact_sheet is not None:
+        report_sources.show([Input(name) for name in names], settings, output)
         return
-    if contact_sheet is not None:
-        _draw_tables(inputs, contact_sheet)
-        return
-    image_form = None if figure is None else _FIGURES.get(Path(figure).suffix.lower())
-    if figure is not None and image_form is None:
-        raise GencliError(f"--figure: {figure}: not a .png, .svg or .pdf file", "the ending says which to draw")
-    format = format or ("table" if output in (None, "-") else outputs.result_format(output))
-    if curves and format != "table":
-        raise GencliError("--curves: text does not go with other formats", "leave --format out, or use --figure")
-    read = [documents.read(each) for each in inputs]
-    histories, results, measured = ([each for each in read if each.kind == kind] for kind in documents.KINDS)
-    if measured and (histories or results or table):
-        raise GencliError(f"{measured[0].title}: a benchmark has neither runs nor classes", "report it by itself")
-    panels = drawing.panels(histories, metric) if histories else []
-    if (curves or (figure and not measured) or metric) and not panels:
-        raise GencliError(f"{inputs[0].name}: no history, so no curves", "give what `gencli train --history` wrote")
-    table = table or ("runs" if histories else None if measured else "classes")
-    if table == "classes" and not results:
-        raise GencliError(f"{inputs[0].name}: no result, so no classes", "give what `gencli eval` wrote")
-    if measured:
-        rows = benchmarks.benchmarks_table(measured)
-    else:
-        rows = runs.runs_table(read, fitted_at) if table == "runs" else classes.classes_table(results)
-    used = [source("file", each.sha256, document.made, each.path) for each, document in zip(inputs, read, strict=True)]
-    arguments = {"table": table, "fitted_at": fitted_at, "metric": metric and ",".join(metric)}
-    made = step("report", arguments, used, ["pyarrow", *(["matplotlib"] if figure else [])])
-    if figure is not None and image_form is not None:
-        with stream.Output(figure, inputs, binary=True) as file:
-            how = image_form, encode(made).decode()
-            file.write(benchmarks.image(measured, *how) if measured else drawing.image(panels, *how))
-    below = drawing.text(panels, shutil.get_terminal_size().columns) if curves else ""
-    with outputs.open_result(output, format, inputs) as write:
-        write(rows, lambda: made, below=below)
+    ending = {".tex": "latex", ".html": "html", ".htm": "html"}.get(Path(output or "-").suffix)
+    default = "table" if output in (None, "-") else outputs.result_format(output)
+    form: ReportFormat = format or ending or default  # pyright: ignore[reportAssignmentType]
+    settings.require_place(form)
+    documents.refuse_overwriting([*names, settings.against], [output, settings.figure])
+    published = None if settings.against is None else Input(settings.against)
+    beside = None if published is None else against.read(published)
+    read = documents.read_all(names)
+    chosen = plan.Plan(read, settings, form == "html")
+    found, panels = chosen.tables(beside), chosen.panels()
+    if form not in ("table", "html") and not found:
+        raise GencliError(f"{read[0].title}: no table, only a figure to draw", "leave --format out, or use --figure")
+    inputs = list({document.source["sha256"]: document.source for document in read}.values())
+    inputs += [] if published is None else [source("against", published.sha256, None, published.path)]
+    drawn = settings.figure is not None or form == "html"
+    made = step("report", chosen.arguments(), inputs, ["pyarrow", *(["matplotlib"] if drawn else [])])
+    with ExitStack() as places:
+        if settings.figure is not None and settings.image_form is not None:
+            place = places.enter_context(stream.Output(settings.figure, binary=True))
+            about = made["arguments"] | {"plot": chosen.plot, "title": settings.title}
+            how = settings.image_form, encode(made | {"arguments": about}).decode()
+            title, measured = settings.title or "", chosen.of("benchmark")
+            place.write(benchmarks.image(measured, *how) if measured else curves.image(panels, *how, title))
+            panels = []
+        if form in ("table", "md", "latex", "html"):
+            place = places.enter_context(stream.Output(output))
+            place.write(_text(chosen, found, panels, settings.title or "", form, output).encode())
+        else:
+            places.enter_context(outputs.open_result(output, form))(found[0].rows, lambda: made)
 
 
-def _draw_tables(inputs: list[Input], destination: str) -> None:
-    from gencli import provenance, stream, tables
-    from gencli.errors import GencliError
-    from gencli.reporting import documents, runs, sheet
-    from gencli.sources import read_table
+def _text(
+    chosen: Plan, found: Sequence[Table], panels: Sequence[Panel], title: str, form: str, output: str | None
+) -> str:
+    from gencli import outputs, stream
+    from gencli.reporting import benchmarks, curves, layout, page, terminal
 
-    if not destination.lower().endswith(".png"):
-        raise GencliError(f"--contact-sheet: {destination}: not a .png file", "a sheet is a PNG picture")
-    read = [read_table([each]) for each in inputs]
-    names = runs.chains([documents.corruptions({"step": each.made}) for each in read])
-    used = [tables.source("file", each) for each in inputs]
-    made = provenance.step("report", {}, used, ["numpy", "pyarrow", "PIL"])
-    with stream.Output(destination, inputs, binary=True) as file:
-        file.write(sheet.comparison(read, names, 10, provenance.encode(made).decode()))
+    if form == "html":
+        figures = [
+            (heading, [curves.image([panel], "svg", "", fonts=False) for panel in drawn])
+            for heading, drawn in chosen.every_panel()
+        ]
+        measured = chosen.of("benchmark")
+        figures += [("Ratios", [benchmarks.image(measured, "svg", "")])] if measured else []
+        return page.page(title or "gencli report", found, figures, chosen.documents)
+    terminal_width = shutil.get_terminal_size().columns if stream.is_terminal(output) else None
+    text = ""
+    for table in found:
+        if form == "latex":
+            text += layout.latex(table, title)
+        elif form == "md":
+            notes = "".join(f"\n{line}\n" for line in table.notes)
+            text += (f"## {title}\n\n" if title else "") + outputs.render(layout.shown(table), "md") + notes
+        else:
+            rows, common = layout.fitted(table, terminal_width or 80)
+            text += outputs.render(rows, "table", f"{title}\n{common}", terminal_width) + layout.below(table)
+    return text + terminal.text(panels, terminal_width or 80)

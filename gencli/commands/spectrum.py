@@ -71,12 +71,12 @@ def spectrum(
 
     if model == "-" and data in (None, "-"):
         raise GencliError("both the model and the data would come from standard input", "name a file for one of them")
-    files = quantities.density, quantities.vectors, quantities.along, quantities.figure
-    require_writable(output, *files, saving.checkpoint)
+    require_writable(output, *quantities.files, saving.checkpoint)
 
     import torch
 
     from gencli import console, models, provenance, tables
+    from gencli.derivatives import building
     from gencli.derivatives import spectrum as spectra
     from gencli.outputs import open_result
     from gencli.sources import open_table
@@ -86,14 +86,14 @@ def spectrum(
     loaded, table = models.read(source, matrix.arch), open_table(data)
     loaded.require(table)
     where = devices.choose(matrix.device)
-    loss, epoch = spectra.objective(loaded, objective)
-    operator = spectra.build(loaded, table, loss, epoch, matrix, where)
+    devices.precision("float32", where)
+    loss, epoch = building.objective(loaded, objective)
+    operator = building.operator(loaded, table, loss, epoch, matrix, where)
     request = spectra.Request.of(quantities, method, operator.size)
     found = spectra.Spectrum(operator.size, operator.dtype, request, method.seed)
     used = spectra.arguments(request, method, matrix, loss)
     used |= {"device": where.type, "threads": torch.get_num_threads()}
-    of_model = provenance.source("model", source.sha256, loaded.made, source.path)
-    inputs = [of_model, *tables.sources(table, "data")]
+    inputs = [provenance.source("model", source.sha256, loaded.made, source.path), *tables.sources(table, "data")]
     packages = ["torch", "numpy", "pyarrow"]
     made = provenance.step("spectrum", used, inputs, packages)
     packages += ["matplotlib"] if quantities.figure else []
@@ -103,11 +103,9 @@ def spectrum(
         with ExitStack() as places:
             save = _open_files(quantities, places, read)
             with console.progress("products", found.expected) as advance:
-                checkpoint = saving.checkpoint, saving.checkpoint_every, saving.resume
-                spectra.compute(found, operator.matvec, advance, *checkpoint, made_files)
+                spectra.compute(found, operator.matvec, advance, saving, made_files)
             save(operator, found, method, made_files)
-        rows = table.rows if matrix.limit is None else min(matrix.limit, table.rows)
-        title = f"{matrix.operator} of {loss.name}: {loaded.arch}, {operator.size:,} parameters, {rows:,} rows"
+        title = f"{matrix.operator} of {loss.name}: {loaded.arch}, {operator.size:,} parameters, {operator.rows:,} rows"
         write(found.table(), lambda: made, title)
     if not found.converged:
         console.message("gencli spectrum: not all eigenvalues were found; raise --max-products, or see their residuals")
@@ -138,16 +136,14 @@ def _open_files(
             density = profiles.density_table(found, method.density_width)
             write_density(density, lambda: made)
         if write_along:
-            shape = method.along_radius, method.along_points
             with console.progress("losses", len(found.eigenvalues()) * method.along_points) as advance:
-                along = profiles.along_table(operator, found, *shape, advance)
+                along = profiles.along_table(operator, found, method.along_radius, method.along_points, advance)
             write_along(along, lambda: made)
         if vectors:
             tensors.write(vectors, spectra.named_vectors(operator, found), {"step": made})
         if figure and asked.figure:
-            form = asked.figure.rpartition(".")[2].lower()
             with curves.canvas():
                 drawn = profiles.picture(density, along, found.eigenvalues())
-                figure.write(curves.encode(drawn, form, provenance.encode(made).decode()))
+                figure.write(curves.encode(drawn, asked.figure[-3:].lower(), provenance.encode(made).decode()))
 
     return save

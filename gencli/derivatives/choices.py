@@ -1,14 +1,18 @@
-"""The options of `gencli hvp` that are its own, which need no torch to be shown."""
+"""The options of `gencli hvp` alone, and of `gencli jacobian` for formulas; they need no torch to be shown."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import typer
 
 from gencli.errors import GencliError
+from gencli.losses.base import option
+
+TOLERANCES = {"float64": 1e-10, "float32": 1e-4}  # of exact methods that should agree
 
 
 @dataclass(frozen=True)
@@ -21,7 +25,7 @@ class ProductSettings:
         list[str] | None,
         typer.Option(
             metavar="NAME|FILE",
-            help="random:SEED, gradient, ones, eigen:K, or a file; repeatable. Default: random:0.",
+            help="random:SEED, gradient, ones, eigen:K (-1 the smallest), or a file; repeatable. Default: random:0.",
             show_default=False,
         ),
     ] = None
@@ -52,6 +56,8 @@ class ProductSettings:
         """
         if self.dense and (self.vector or self.method != "double-backward"):
             raise GencliError("--dense: goes with neither --vector nor --method", "leave one out")
+        if "" in self.words:
+            raise GencliError("--vector: an empty name", "name vectors or files between commas")
         if self.plot and self.verify is False:
             raise GencliError("--plot: draws what verification finds", "leave --no-verify out")
         if self.plot and not self.plot.endswith((".svg", ".png", ".pdf")):
@@ -61,9 +67,79 @@ class ProductSettings:
     @property
     def words(self) -> list[str]:
         """The vectors, by name or file; none of the whole matrix."""
-        return [] if self.dense else [word for words in self.vector or ["random:0"] for word in words.split(",")]
+        given = [] if self.dense else self.vector or ["random:0"]
+        return [word for words in given for word in ([words] if Path(words).exists() else words.split(","))]
 
     def arguments(self, files: Collection[str]) -> dict[str, Any]:
         """What bears on the products, the files among the vectors left out."""
         named = ",".join(word for word in self.words if word not in files)
         return {"vector": named or None, "method": None if self.dense else self.method, "dense": self.dense}
+
+
+@dataclass(frozen=True)
+class FormulaSettings:
+    """Formulas, points, and what is asked about them."""
+
+    heading: ClassVar[str] = "Formulas"
+
+    formula: Annotated[
+        list[str] | None,
+        typer.Option("-f", "--formula", metavar="FORMULA", help="Formula, repeatable; semicolons part several."),
+    ] = None
+    file: Annotated[str | None, typer.Option(metavar="FILE", help="More formulas, one a line; # begins a comment.")] = (
+        None
+    )
+    at: Annotated[
+        list[str] | None,
+        typer.Option(metavar="POINT|FILE", help="Point, as 1,2 or pi/2,0; repeatable; or a file, a point a row."),
+    ] = None
+    difference: Annotated[
+        Literal["forward", "central", "richardson"] | None,
+        typer.Option(help="Numeric method's quotient; default: forward with a number for --step, else richardson."),
+    ] = None
+    step: Annotated[str, typer.Option(metavar="X|auto", help="Its step; auto takes the best at each point.")] = "auto"
+    hessian: Annotated[bool, typer.Option("--hessian", help="Instead: the Hessian of each formula.")] = False
+    hvp: Annotated[str | None, typer.Option(metavar="VECTOR|FILE", help="Instead: the Hessians times this vector.")] = (
+        None
+    )
+    trace: Annotated[
+        Literal["forward", "reverse"] | None,
+        typer.Option(help="Show the evaluation trace: each node's value and tangents, or adjoints."),
+    ] = None
+    graph: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Draw the computation graph to a .svg, .png or .pdf file.")
+    ] = None
+    check_against: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Compare with this matrix, row by row; a row an output.")
+    ] = None
+    check_tolerance: Annotated[
+        float, typer.Option(min=0, help="Allowed there, times 1 or the derivative if that is larger.")
+    ] = 5e-4
+
+    def resolved(self, given: Collection[str]) -> FormulaSettings:
+        """Itself.
+
+        Raises:
+            GencliError: there is a model, options do not go together, or no kind of figure.
+        """
+        own = {field.name for field in fields(self)} & {*given}
+        if own and "model" in given:
+            raise GencliError(f"{option(min(own))}: is for formulas, and a model is named", "leave one of them out")
+        second = {"--hessian": self.hessian, "--hvp": self.hvp}
+        refuse_together({"--trace": self.trace, "--check-against": self.check_against})
+        refuse_together(second | {"--trace": self.trace})
+        refuse_together(second | {"--graph": self.graph})
+        if self.graph and not self.graph.endswith((".svg", ".png", ".pdf")):
+            raise GencliError(f"--graph: {self.graph}: not a .svg, .png or .pdf file", "the ending says which to draw")
+        return self
+
+
+def refuse_together(options: dict[str, Any]) -> None:
+    """Refuses more than one of these options.
+
+    Raises:
+        GencliError: two have values.
+    """
+    given = [name for name, value in options.items() if value]
+    if len(given) > 1:
+        raise GencliError(f"{given[0]} and {given[1]} do not go together", "leave one out")

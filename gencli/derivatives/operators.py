@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from functools import cached_property
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from gencli.derivatives.kinks import Kinks
@@ -19,6 +20,8 @@ from gencli.losses import Loss
 from gencli.losses.classes import CrossEntropy
 from gencli.models import Model
 from gencli.models.inputs import Rows, target_input
+
+_MEMORY = 1 << 31  # bytes of the graphs of many batches
 
 Kind = Literal["hessian", "ggn", "fisher", "empirical-fisher"]
 
@@ -47,7 +50,8 @@ class Operator:
     are in `OPERATORS`.
 
     The network is a copy in evaluation mode, the model stays as it is. A batch counts by its rows, batches come in the
-    table's order. Where one batch holds all rows, double backward keeps its graph from product to product.
+    table's order. Double backward keeps its graphs from product to product where one batch holds all rows, or those of
+    all batches take 2 GiB at most.
 
     Args:
         rows: on the device to compute on.
@@ -91,22 +95,16 @@ class Operator:
                 "take ggn or empirical-fisher, or --loss ce without smoothing",
             )
         device = rows.images.device
-        if device.type == "mps" and dtype == torch.float64:
-            raise GencliError("--device: mps has no float64", "take --device cpu")
         self.kind, self.dtype, self.batch_size = kind, dtype, batch_size
-        self.network = copy.deepcopy(model.network).to(device, dtype).eval()
-        trained = {name: each for name, each in self.network.named_parameters() if each.requires_grad}
-        chosen = {name: each.detach() for name, each in trained.items() if fnmatchcase(name, parameters)}
-        if not chosen:
-            raise GencliError(f"--parameters: {model.arch} has none like {parameters!r}", nearest(parameters, trained))
-        self.network.requires_grad_(False)
+        self.network = copied(model, device, dtype)
+        chosen = find_parameters(model, self.network, parameters)
         self.shapes = {name: each.shape for name, each in chosen.items()}
         self.weights = self.flatten(chosen)
         self.size, self.rows = len(self.weights), len(rows)
         self._model, self._data = model, rows
         counts = loss.counts(rows.labels.cpu(), len(model.classes))
         self._objective = loss.at(None if counts is None else counts.to(device), epoch)
-        self._kept: Product | None = None
+        self._kept: list[Product] = []
         self._require_rows_apart()
 
     def flatten(self, tensors: Mapping[str, Tensor]) -> Tensor:
@@ -129,6 +127,10 @@ class Operator:
             for place, vector in enumerate(vectors):
                 total[place] += multiply(vector)
         return total.view(v.shape)
+
+    def forget(self) -> None:
+        """Drops the graphs that are kept."""
+        self._kept = []
 
     def dense(self, progress: Callable[[int], None] = lambda done: None) -> Tensor:
         """The matrix [size, size] itself, column i its product with the i-th unit vector."""
@@ -171,16 +173,36 @@ class Operator:
             yield self._batch(slice(start, start + self.batch_size))
 
     def _products(self, method: Method) -> Iterator[Product]:
-        keep = method == "double-backward" and self.rows <= self.batch_size
         with differentiable():
-            if self._kept is not None and keep:
-                yield self._kept
+            if method == "double-backward" and self._kept:
+                yield from self._kept
                 return
+            kept: list[Product] = []
+            keep = method == "double-backward" and self._keeps
             for batch in self.batches():
                 multiply = product(batch, self.weights, method)
                 if keep:
-                    self._kept = multiply
+                    kept.append(multiply)
                 yield multiply
+            self._kept = kept or self._kept
+
+    @cached_property
+    def _keeps(self) -> bool:
+        if self.rows <= self.batch_size:
+            return True
+        few, many = (self._graph(n) for n in (2, 4))  # bytes; the others' by the slope
+        return -(-self.rows // self.batch_size) * (few + (many - few) * (self.batch_size - 2) // 2) <= _MEMORY
+
+    def _graph(self, rows: int) -> int:
+        storages: dict[int, int] = {}
+
+        def count(tensor: Tensor) -> Tensor:
+            storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+            product(replace(self._batch(slice(0, rows)), link=None), self.weights, "double-backward")
+        return sum(storages.values())
 
     def _batch(self, part: slice) -> Batch:
         total, preprocessing, images = self.rows, self._model.preprocessing, self._data.images[part]
@@ -216,16 +238,50 @@ class Operator:
         self.kinks, self.flops = kinks.names, counter.get_total_flops() // many
         if not traced.requires_grad:
             raise GencliError(f"--parameters: no output depends on {', '.join(self.shapes)}", "take others too")
-        arch, tolerance = self._model.arch, torch.finfo(self.dtype).eps ** 0.5
-        if not torch.equal(first, second):
-            raise GencliError(f"{arch}: gives other outputs at every call", "its evaluation mode must leave chance out")
-        if not torch.allclose(first[:few], part, rtol=tolerance, atol=tolerance * float(first.abs().max())):
-            wrong = [name for name, each in self.network.named_modules() if getattr(each, "running_mean", 0) is None]
-            raise GencliError(
-                f"{arch}: a row's output depends on the rows beside it ({', '.join(wrong) or 'in evaluation mode'}), "
-                "so that its loss is no mean over rows",
-                "take batch norm with running statistics, or another norm",
-            )
+        require_rows_apart(self._model.arch, self.network, first, second, part)
+
+
+def copied(model: Model, device: torch.device, dtype: torch.dtype) -> nn.Module:
+    """The model's network in evaluation mode; the model stays as it is.
+
+    Raises:
+        GencliError: the device has no such numbers.
+    """
+    if device.type == "mps" and dtype == torch.float64:
+        raise GencliError("--device: mps has no float64", "take --device cpu")
+    return copy.deepcopy(model.network).to(device, dtype).eval()
+
+
+def find_parameters(model: Model, network: nn.Module, pattern: str) -> dict[str, Tensor]:
+    """The copied network's trained parameters of this pattern of names; autograd follows none of them any more.
+
+    Raises:
+        GencliError: there are none.
+    """
+    trained = {name: each for name, each in network.named_parameters() if each.requires_grad}
+    chosen = {name: each.detach() for name, each in trained.items() if fnmatchcase(name, pattern)}
+    if not chosen:
+        raise GencliError(f"--parameters: {model.arch} has none like {pattern!r}", nearest(pattern, trained))
+    network.requires_grad_(False)
+    return chosen
+
+
+def require_rows_apart(arch: str, network: nn.Module, first: Tensor, second: Tensor, part: Tensor) -> None:
+    """Refuses a network that gives other outputs the second time, or with fewer rows, `part` being of the first ones.
+
+    Raises:
+        GencliError: it does.
+    """
+    if not torch.equal(first, second):
+        raise GencliError(f"{arch}: gives other outputs at every call", "its evaluation mode must leave chance out")
+    tolerance = torch.finfo(first.dtype).eps ** 0.5
+    if not torch.allclose(first[: len(part)], part, rtol=tolerance, atol=tolerance * float(first.abs().max())):
+        wrong = [name for name, each in network.named_modules() if getattr(each, "running_mean", 0) is None]
+        raise GencliError(
+            f"{arch}: a row's output depends on the rows beside it ({', '.join(wrong) or 'in evaluation mode'}), "
+            "so that its loss is no mean over rows",
+            "take batch norm with running statistics, or another norm",
+        )
 
 
 def _gradient(function: Callable[[Tensor], Tensor], w: Tensor) -> tuple[Tensor, Tensor]:

@@ -56,7 +56,7 @@ def product(batch: Batch, w: Tensor, method: Method) -> Product:
     w = w.detach()
     if method == "double-backward":
         return _double_backward(batch, w) if batch.link is None else _reverse(batch, w, batch.link)
-    _load_forward_mode()
+    load_forward_mode()
     over = _forward_over_reverse if method == "forward-over-reverse" else _reverse_over_forward
 
     def multiply(v: Tensor) -> Tensor:
@@ -67,7 +67,7 @@ def product(batch: Batch, w: Tensor, method: Method) -> Product:
 
 
 @cache
-def _load_forward_mode() -> None:
+def load_forward_mode() -> None:
     with warnings.catch_warnings():  # torch warns of its own code
         warnings.simplefilter("ignore", FutureWarning)
         with torch.autograd.forward_ad.dual_level():

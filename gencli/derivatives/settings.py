@@ -1,14 +1,16 @@
-"""The options of `gencli spectrum`, which need no torch to be shown."""
+"""The options of `gencli spectrum`, `hvp` and `jacobian` for networks; they need no torch to be shown."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, fields
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 import typer
 
 from gencli.errors import GencliError
 from gencli.losses import LossSettings
+from gencli.losses.base import option
 from gencli.options import Seed
 
 
@@ -39,12 +41,17 @@ class QuantitySettings:
         str | None, typer.Option(metavar="FILE", help="Draw density and loss to a .png, .svg or .pdf file.")
     ] = None
 
+    @property
+    def files(self) -> tuple[str | None, ...]:
+        """What is written beside the table."""
+        return self.density, self.vectors, self.along, self.figure
+
     def resolved(self, given: list[str]) -> QuantitySettings:
         """Refuses files of what is not computed."""
         pairs = self.top or self.bottom or self.condition or not (self.trace or self.density)
-        for option, file in (("--vectors", self.vectors), ("--along", self.along)):
+        for name, file in (("--vectors", self.vectors), ("--along", self.along)):
             if file and not pairs:
-                raise GencliError(f"{option}: no eigenvectors are computed", "ask for some: --top 3")
+                raise GencliError(f"{name}: no eigenvectors are computed", "ask for some: --top 3")
         if self.figure and not (self.density or self.along):
             raise GencliError("--figure: nothing to draw", "ask for --density FILE or --along FILE too")
         if self.figure and not self.figure.lower().endswith((".png", ".svg", ".pdf")):
@@ -55,7 +62,23 @@ class QuantitySettings:
 
 
 @dataclass(frozen=True)
-class OperatorSettings:
+class NetworkSettings:
+    """The network and its rows."""
+
+    heading: ClassVar[str] = "Network"
+
+    parameters: Annotated[
+        str, typer.Option(metavar="GLOB", help="Parameters by name, such as '*.weight'; the others are fixed.")
+    ] = "*"
+    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="The first N rows alone.")] = None
+    device: Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where to compute.")] = "auto"
+    arch: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of a model of your own network: package.module:factory again.")
+    ] = None
+
+
+@dataclass(frozen=True)
+class OperatorSettings(NetworkSettings):
     """The matrix."""
 
     heading: ClassVar[str] = "Operator"
@@ -64,18 +87,10 @@ class OperatorSettings:
         Literal["hessian", "ggn", "fisher", "empirical-fisher"],
         typer.Option(help="Hessian of the mean loss, generalized Gauss-Newton matrix, or Fisher information."),
     ] = "hessian"
-    parameters: Annotated[
-        str, typer.Option(metavar="GLOB", help="Parameters by name, such as '*.weight'; the others are fixed.")
-    ] = "*"
-    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="The first N rows alone.")] = None
     batch_size: Annotated[
         int, typer.Option(min=1, help="Rows at a time; where all fit, products cost half the time.")
     ] = 512
     dtype: Annotated[Literal["float32", "float64"], typer.Option(help="Precision of products and vectors.")] = "float32"
-    device: Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where to compute.")] = "auto"
-    arch: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Of a model of your own network: package.module:factory again.")
-    ] = None
 
 
 @dataclass(frozen=True)
@@ -88,6 +103,48 @@ class OwnLossSettings(LossSettings):
         str | None,
         typer.Option(metavar="NAME", help="As of gencli train. Default: the model's own.", show_default=False),
     ] = None
+
+
+class _WithModel:
+    def resolved(self, given: Collection[str]) -> Self:
+        """Refuses options without a model that they are about."""
+        own = {field.name for field in fields(self)} & {*given}  # type: ignore[arg-type]
+        if own and "model" not in given:
+            raise GencliError(f"{option(min(own))}: is for networks, and there is no model", "name MODEL and DATA")
+        return self
+
+
+@dataclass(frozen=True)
+class JacobianSettings(_WithModel):
+    """Jacobians of networks."""
+
+    heading: ClassVar[str] = "Networks"
+
+    of: Annotated[
+        Literal["logits", "loss"], typer.Option(help="What is differentiated: a row's outputs, or its loss.")
+    ] = "logits"
+    wrt: Annotated[
+        Literal["input", "parameters"], typer.Option(help="By what: the network's input, whitened, or its parameters.")
+    ] = "input"
+    mode: Annotated[
+        Literal["auto", "forward", "reverse"], typer.Option(help="A pass an input, or an output; auto: the fewer.")
+    ] = "auto"
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Hold a sample of the numbers against differences in float64.")
+    ] = False
+    summary: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Write the table there too: Parquet, CSV or JSON.")
+    ] = None
+
+
+@dataclass(frozen=True)
+class JacobianNetworkSettings(_WithModel, NetworkSettings):
+    """Which network, and rows."""
+
+
+@dataclass(frozen=True)
+class JacobianLossSettings(_WithModel, OwnLossSettings):
+    """Of --of loss."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +182,7 @@ class MethodSettings:
         for name in ("density_width", "along_radius", "tolerance"):
             value = getattr(self, name)
             if value is not None and value <= 0:
-                raise GencliError(f"--{name.replace('_', '-')}: {value:g} is out of range", "give a number above 0")
+                raise GencliError(f"{option(name)}: {value:g} is out of range", "give a number above 0")
         return self
 
 
@@ -145,5 +202,5 @@ class SavingSettings:
         """Refuses options without a file."""
         for name in ("checkpoint_every", "resume"):
             if name in given and self.checkpoint is None:
-                raise GencliError(f"--{name.replace('_', '-')}: there is no checkpoint", "name one: --checkpoint FILE")
+                raise GencliError(f"{option(name)}: there is no checkpoint", "name one: --checkpoint FILE")
         return self

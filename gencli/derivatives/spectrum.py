@@ -7,29 +7,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import pyarrow as pa
 import torch
 from torch import Tensor
 
-from gencli import console, signals, tensors
+from gencli import checkpoints, console, signals
 from gencli.derivatives.density import Quadrature
 from gencli.derivatives.lanczos import TOLERANCES, Extremes, Matvec, Pairs
 from gencli.derivatives.operators import Operator
-from gencli.derivatives.settings import MethodSettings, OperatorSettings, QuantitySettings
+from gencli.derivatives.settings import MethodSettings, OperatorSettings, QuantitySettings, SavingSettings
 from gencli.derivatives.trace import XTrace
-from gencli.errors import GencliError
-from gencli.losses import Loss, LossSettings, choose
-from gencli.models import Model, inputs
+from gencli.losses import Loss
 from gencli.provenance import Step
 from gencli.randomness import derive
-from gencli.stream import Input, Output
-from gencli.tables import ImageTable
 
-_FORMAT, _TOP = 1, 10
+_KIND, _TOP = "spectrum", 10
 _SCHEMA = pa.schema({
     "quantity": pa.string(), "index": pa.int64(), "value": pa.float64(), "residual": pa.float64(),
     "standard_error": pa.float64(), "products": pa.int64(),
@@ -183,40 +178,6 @@ class Spectrum:
                 each.load(own)
 
 
-def objective(model: Model, settings: LossSettings) -> tuple[Loss, int]:
-    """The loss that the settings name, or else the model's own with their options, and the epoch that it is of.
-
-    Raises:
-        GencliError: see `losses.choose`.
-    """
-    given: dict[str, Any] = {name: value for name, value in asdict(settings).items() if value is not None}
-    made = model.made["arguments"] if model.made else {}
-    plain: dict[str, Any] = {"loss": "l2" if model.task == "images" else "ce"}
-    own = "loss" not in given and made.get("loss") is not None
-    defaults = {field.name: made.get(field.name) for field in fields(LossSettings)} if own else plain
-    return choose(LossSettings(**defaults | given)), (own and made.get("epochs")) or 1
-
-
-def build(
-    model: Model, table: ImageTable, loss: Loss, epoch: int, settings: OperatorSettings, device: torch.device
-) -> Operator:
-    """The operator on the table's rows.
-
-    Raises:
-        GencliError: there are none; see `Operator` too.
-    """
-    if not table.rows:
-        raise GencliError(f"{table.title}: no rows", "a mean needs one at least")
-    rows = inputs.load(table)
-    if settings.limit is not None:
-        rows = rows.select(torch.arange(min(settings.limit, len(rows))))
-    return Operator(
-        model, rows.to(device), loss, settings.operator,
-        parameters=settings.parameters, dtype=getattr(torch, settings.dtype), batch_size=settings.batch_size,
-        epoch=epoch,
-    )  # fmt: skip
-
-
 def arguments(request: Request, method: MethodSettings, matrix: OperatorSettings, loss: Loss) -> dict[str, Any]:
     """What bears on the results, by option name; of a density only where there is one."""
     used = {"top": request.top or None, "bottom": request.bottom or None, "condition": request.condition}
@@ -240,17 +201,15 @@ def compute(
     spectrum: Spectrum,
     matvec: Matvec,
     advance: console.Advance,
-    path: str | None,
-    every: int,
-    resumes: bool,
+    saving: SavingSettings,
     made: Step,
 ) -> None:
-    """Runs a spectrum; with a path its state is saved there every so many products, and when a signal ends the process.
+    """Runs a spectrum; with a checkpoint its state is saved now and then, and when a signal ends the process.
 
     Args:
-        resumes: goes on from there, if it is there.
         made: the step that the results will name; a checkpoint of another one is refused.
     """
+    path = saving.checkpoint
 
     def progress(name: str) -> None:
         advance(spectrum.products, name)
@@ -259,41 +218,16 @@ def compute(
         for name in spectrum.run(matvec):
             progress(name)
         return
-    if resumes:
-        there = _resume(path, spectrum, made)
-        console.message(
-            f"{path}: " + (f"resumed after product {spectrum.products}" if there else "not there, starting anew")
-        )
+    if saving.resume and (saved := checkpoints.read(path, _KIND, made)):
+        spectrum.load(saved[0])
+        console.message(f"{path}: resumed after product {spectrum.products}")
     with signals.deferred() as arrived:
         for name in spectrum.run(matvec):
             progress(name)
             number = arrived()
-            if number is not None or spectrum.products % every == 0:
-                _save(path, spectrum, made)
+            if number is not None or spectrum.products % saving.checkpoint_every == 0:
+                checkpoints.write(path, _KIND, spectrum.state(), made)
             if number is not None:
                 console.message(f"{path}: stopped after product {spectrum.products}; --resume goes on from there")
                 signals.die(number)
-    _save(path, spectrum, made)
-
-
-def _save(path: str, spectrum: Spectrum, made: Step) -> None:
-    with Output(path, binary=True) as output:
-        tensors.write(output, spectrum.state(), {"spectrum": _FORMAT, "step": made})
-
-
-def _resume(path: str, spectrum: Spectrum, made: Step) -> bool:
-    if not Path(path).exists():
-        return False
-    source = Input(path)
-    facts = tensors.read_metadata(source)
-    if facts.get("spectrum") != _FORMAT or "step" not in facts:
-        raise GencliError(f"{path}: no checkpoint of a spectrum that this version knows", "name another, or remove it")
-    was = facts["step"]
-    if was != made:
-        others = [name for name, value in made["arguments"].items() if was["arguments"].get(name) != value]
-        what = ", ".join(f"--{name.replace('_', '-')}" for name in others) or "model, data or versions"
-        raise GencliError(
-            f"{path}: a checkpoint of another run: {what} differ", "run it as before, or remove the checkpoint"
-        )
-    spectrum.load(tensors.read(source))
-    return True
+    checkpoints.write(path, _KIND, spectrum.state(), made)

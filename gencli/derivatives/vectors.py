@@ -16,7 +16,8 @@ from gencli.provenance import Step
 from gencli.randomness import Draws
 from gencli.stream import Input
 
-_NAMED = re.compile(r"gradient|ones|random:\d{1,18}|eigen:[1-9]\d{0,3}", re.ASCII)
+_NAMED = re.compile(r"gradient|ones|random:\d{1,18}|eigen:-?[1-9]\d{0,3}", re.ASCII)
+_NUMBERED = re.compile(r"(-?\d{1,9})/(.+)", re.ASCII)
 _FORMS = {"gradient": "gradient", "ones": "ones", "random": "random:SEED", "eigen": "eigen:1"}
 
 
@@ -45,7 +46,8 @@ def random(operator: Operator, seed: int, purpose: str = "hvp") -> Tensor:
 def named(operator: Operator, name: str) -> Tensor:
     """[size] the vector of this name: `gradient`, `ones`, `random:SEED`, `eigen:K`.
 
-    `eigen:K` is the unit eigenvector of the K-th largest eigenvalue, its largest entry positive.
+    `eigen:K` is the unit eigenvector of the K-th largest eigenvalue, of the K-th smallest where K is negative; its
+    largest entry is positive.
 
     Raises:
         GencliError: the eigenvalue is not found.
@@ -60,12 +62,13 @@ def named(operator: Operator, name: str) -> Tensor:
     from gencli.derivatives.lanczos import leading
 
     place = int(number)
-    if place > operator.size:
+    if abs(place) > operator.size:
         raise GencliError(f"--vector: {name}: there are {operator.size} eigenvalues", "give a smaller number")
-    pairs = leading(operator.matvec, operator.size, place, dtype=operator.dtype)
+    end = "top" if place > 0 else "bottom"
+    pairs = leading(operator.matvec, operator.size, abs(place), end, dtype=operator.dtype)
     if not pairs.converged:
         raise GencliError(f"--vector: {name}: not found in {pairs.products} products", "take --dtype float64")
-    return pairs.vectors[place - 1].to(operator.weights)
+    return pairs.vectors[abs(place) - 1].to(operator.weights)
 
 
 def find(operator: Operator, word: str, file: Input | None) -> list[tuple[str, Tensor]]:
@@ -88,14 +91,16 @@ def source(file: Input) -> Step:
 def read(operator: Operator, file: Input) -> list[Tensor]:
     """Vectors [size] of a safetensors file: one, its tensors named as the parameters, or several, as `0/NAME`, ….
 
+    Numbers may be negative, as those of the smallest eigenvalues' vectors that `gencli spectrum` writes.
+
     Raises:
         GencliError: a tensor is missing, too many, of another shape, or holds what is no finite number.
     """
     given = tensors.read(file)
     several: dict[str, dict[str, Tensor]] = {}
     for name, tensor in given.items():
-        number, slash, rest = name.partition("/")
-        several.setdefault(number if slash and number.isdecimal() else "", {})[rest if slash else name] = tensor
+        found = _NUMBERED.fullmatch(name)
+        several.setdefault(found[1] if found else "", {})[found[2] if found else name] = tensor
     return [_vector(operator, file, each) for _, each in sorted(several.items(), key=lambda pair: int(pair[0] or 0))]
 
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
+from gencli.derivatives import choices
 from gencli.derivatives.choices import ProductSettings
 from gencli.derivatives.differences import STEPS, Sweep, relative, sweep
 from gencli.derivatives.operators import Operator
@@ -24,7 +25,7 @@ Route = Literal[Method, "finite-difference"]
 Verdict = Literal["holds", "fails", "kinks", "missing", ""]
 
 ROUTES: tuple[Route, ...] = (*METHODS, "finite-difference")
-TOLERANCES = {torch.float64: 1e-10, torch.float32: 1e-4}
+TOLERANCES: dict[torch.dtype, float] = {getattr(torch, name): each for name, each in choices.TOLERANCES.items()}
 _DIFFERENCES = 1e-10  # allowed of differences, beside ten times what they contradict each other by
 _DOUBT = 10
 CHEAP = 1e12  # operations of a verification that need not be asked for

@@ -1,4 +1,4 @@
-# The randomization test of Zhang et al. 2017 in miniature: one network and four versions of the same real digits.
+# The randomization test on real digits, in miniature.
 # make -f demo.mk OUT=folder
 
 SHELL := bash
@@ -11,7 +11,7 @@ RUNS := true half random shuffled
 .DELETE_ON_ERROR:
 
 demo: $(RUNS:%=$(OUT)/%.parquet)
-	gencli report $^ --fitted-at 1 --curves --figure $(OUT)/curves.png
+	gencli report $^ --fitted-at 1 --plot curves --figure $(OUT)/curves.png
 	gencli report --provenance $(OUT)/half.safetensors
 	gencli data digits | gencli corrupt random-labels -q -p 0.5 | gencli eval $(OUT)/half.safetensors --format table
 	@echo 'The learning curves as a picture: $(OUT)/curves.png'

@@ -1,132 +1,214 @@
-"""Learning curves: a figure of one panel a metric and one curve a run, in the terminal or in a file."""
+"""Pictures: panels of curves, bars and matrices as PNG, SVG or PDF."""
 
 from __future__ import annotations
 
 import io
 import math
+import textwrap
+import warnings
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from itertools import cycle, product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from gencli.errors import GencliError, nearest
-from gencli.reporting.documents import Document
-from gencli.reporting.runs import describe
+from gencli import console
+from gencli.reporting.panels import Bars, Lines, Matrix, Panel
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 # Okabe and Ito 2008: told apart with every kind of colour vision
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-_DEFAULT = "train_accuracy", "test_accuracy", "train_psnr", "test_psnr"
+MOST = 28  # curves that colour and line style tell apart
 _STYLES = ("-", "--", ":", "-.")
-_MARKERS = "ox+*#@%=vs"
+_HATCHES = ("", "///", "...", "xxx")
+_MARKERS = "osD^vPX"
+_ANNOTATED, _NAMED = 12, 30  # classes of a matrix whose cells, and whose axes, have words
+_BARS = 100  # names of bars in one panel
+_NAME, _LEGEND_ROOM = 60, 100  # characters of a name, and of a row of the legend
 
 
-@dataclass(frozen=True)
-class Panel:
-    """One metric's curves: (name, epochs, values) each, values None where there is none."""
+def image(panels: Sequence[Panel], form: str, provenance: str, title: str = "", fonts: bool = True) -> bytes:
+    """The panels in rows of three as PNG, SVG or PDF, the same bytes every time; their provenance in the metadata.
 
-    metric: str
-    curves: list[tuple[str, list[int], list[float | None]]]
+    Of more than `MOST` curves the first are drawn, and the legend says so.
 
-
-def panels(histories: Sequence[Document], metrics: Sequence[str] | None) -> list[Panel]:
-    """One panel a metric; by default train and test accuracy, or PSNR, where a history has them.
-
-    Raises:
-        GencliError: no history has a metric that was asked for.
+    Args:
+        fonts: whether an SVG has its words as outlines, the same everywhere, or as text.
     """
-    known = list(dict.fromkeys(name for history in histories for name in history.rows.column_names[1:]))
-    wanted = metrics or [name for name in _DEFAULT if name in known]
-    for metric in wanted:
-        if metric not in known:
-            raise GencliError(f"--metric: no history has {metric!r}", nearest(metric, known))
-    names = _names(histories)
-    made = [
-        Panel(
-            metric,
-            [
-                (name, history.rows["epoch"].to_pylist(), history.rows[metric].to_pylist())
-                for name, history in zip(names, histories, strict=True)
-                if metric in history.rows.column_names and history.rows[metric].null_count < history.rows.num_rows
-            ],
-        )
-        for metric in wanted
-    ]
-    return [panel for panel in made if panel.curves]
-
-
-def _names(histories: Sequence[Document]) -> list[str]:
-    """What tells each run apart, or its file where nothing does."""
-    facts = describe(histories)
-    varied = [name for name in facts[0] if len({str(each[name]) for each in facts}) > 1]
-    names = [
-        ", ".join(str(each[n]) if n in ("network", "data", "corruption") else f"{n}={each[n]}" for n in varied)
-        for each in facts
-    ]
-    return names if all(names) and len(set(names)) == len(names) else [history.title for history in histories]
-
-
-def _limits(panel: Panel) -> tuple[float, float] | None:
-    fraction = panel.metric.endswith("accuracy") or panel.metric in ("memorized", "recovered")
-    return (0, 1) if fraction else None
-
-
-def text(made: Sequence[Panel], width: int) -> str:
-    """The panels as characters, one below the other, without colour; each curve has a marker of its own."""
-    return "".join(_text_panel(panel, width) for panel in made)
-
-
-def _text_panel(panel: Panel, width: int) -> str:
-    import plotext
-
-    figure = plotext.figure
-    figure.clear()
-    figure.theme("colorless")
-    figure.plot_size(width, 17)
-    figure.title(panel.metric.replace("_", " "))
-    if limits := _limits(panel):
-        figure.ruler("y").lim(*limits)
-    last = max(epochs[-1] for _, epochs, _ in panel.curves)
-    ticks = sorted({round(last * part / 5) for part in range(6)})
-    figure.ruler("x").lim(0, last)
-    figure.ruler("x").ticks(ticks, [str(tick) for tick in ticks])
-    legend = []
-    for (name, epochs, values), marker in zip(panel.curves, cycle(_MARKERS)):
-        points = [(epoch, value) for epoch, value in zip(epochs, values, strict=True) if value is not None]
-        figure.draw(figure.signal(*map(list, zip(*points, strict=True)), marker=marker).lines())
-        legend.append(f"  {marker} {name}")
-    lines = [line.rstrip() for line in plotext.uncolorize(str(figure.build())).splitlines()]
-    return "\n".join([*lines, *legend, "", ""])
-
-
-def image(made: Sequence[Panel], form: str, provenance: str) -> bytes:
-    """The panels side by side as PNG, SVG or PDF, the same bytes every time; their provenance in the metadata."""
     from matplotlib.figure import Figure
 
-    with canvas():
-        figure = Figure(figsize=(4.2 * len(made) + 0.6, 3.6), layout="constrained")
-        axes = figure.subplots(1, len(made), squeeze=False)[0]
-        for axis, panel in zip(axes, made, strict=True):
-            for (name, epochs, values), (style, color) in zip(panel.curves, cycle(product(_STYLES, COLORS))):
-                points = [math.nan if value is None else value for value in values]
-                axis.plot(epochs, points, color=color, linestyle=style, label=name, linewidth=1.5)
-            axis.set_xlabel("epoch")
-            axis.set_title(panel.metric.replace("_", " "))
-            if limits := _limits(panel):
-                axis.set_ylim(limits[0] - 0.02, limits[1] + 0.02)
-            axis.margins(x=0.01)
-        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
+    across = min(3, len(panels))
+    down = math.ceil(len(panels) / across)
+    names = list(dict.fromkeys(name for panel in panels for name in series(panel)))
+    looks = {name: (place, _look(place)) for place, name in enumerate(names[:MOST])}
+    height = max(map(_height, panels))
+    words: dict[Any, Any] = {
+        "text.parse_math": False,
+        "axes.unicode_minus": False,
+        "svg.fonttype": "path" if fonts else "none",
+    }
+    with canvas(words), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph", UserWarning)  # of classes named in scripts that the font lacks
+        size = 4.2 * across + 0.6, height * down + 0.2 * math.ceil(len(looks) / _columns(names, across))
+        figure = Figure(figsize=size, layout="constrained")
+        axes = figure.subplots(down, across, squeeze=False).ravel()
+        for axis, panel in zip(axes, panels):
+            axis.set_title(_label(panel.title))
+            handles = _DRAW[type(panel)](axis, panel, looks)
+            if isinstance(panel, Lines) and handles:
+                axis.legend(handles=handles, loc="best", frameon=False, fontsize="small")
+        for axis in axes[len(panels) :]:
+            axis.remove()
+        if title:
+            figure.suptitle(_label(title))
+        if looks and (len(names) > 1 or len(panels) > 1 or isinstance(panels[0], Lines)):
+            _legend(figure, panels, names, looks, across)
         return encode(figure, form, provenance)
 
 
-def canvas() -> AbstractContextManager[None]:
+def _look(place: int) -> tuple[int, int]:
+    """Numbers of a line style (or hatch) and a colour, both other than those of the neighbours."""
+    turn, color = divmod(place, len(COLORS))
+    return (color + turn) % len(_STYLES), color
+
+
+def series(panel: Panel) -> list[str]:
+    """The names of a panel's curves, or of its bars' series."""
+    if isinstance(panel, Matrix):
+        return []
+    return [curve.name for curve in panel.curves] if isinstance(panel, Lines) else [name for name, *_ in panel.series]
+
+
+def _height(panel: Panel) -> float:
+    if isinstance(panel, Bars):
+        return max(2.4, 1 + 0.24 * min(_BARS, len(panel.names)) * min(4, max(1, len(panel.series))))
+    return 3.6 if isinstance(panel, Lines) else 4.2
+
+
+def _columns(names: Sequence[str], across: int) -> int:
+    longest = max((min(len(name), _NAME) for name in names), default=1) + 8
+    return max(1, min(len(names), _LEGEND_ROOM * across // 2 // longest))
+
+
+def _legend(figure: Figure, panels: Sequence[Panel], names: Sequence[str], looks: Any, across: int) -> None:
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    bars = {name for panel in panels if isinstance(panel, Bars) for name in series(panel)}
+    handles = [
+        Patch(facecolor=COLORS[look[1]], hatch=_HATCHES[look[0]], edgecolor="white")
+        if name in bars
+        else Line2D(
+            [], [], color=COLORS[look[1]], linestyle=_STYLES[look[0]], marker=_marker(place, panels), markersize=4
+        )
+        for name, (place, look) in looks.items()
+    ]
+    more = len(names) - len(looks)
+    heading = f"the first {len(looks):,} of {len(names):,}" if more else None
+    words = [textwrap.fill(_label(name, 3 * _NAME), _NAME) for name in looks]
+    figure.legend(
+        handles, words, loc="outside lower center", ncols=_columns(names, across),
+        frameon=False, title=heading,
+    )  # fmt: skip
+
+
+def _marker(place: int, panels: Sequence[Panel]) -> str:
+    dots = any(isinstance(panel, Lines) and panel.dots for panel in panels)
+    return _MARKERS[place % len(_MARKERS)] if dots else ""
+
+
+def _draw_lines(axis: Axes, panel: Lines, looks: Any) -> list[Any]:
+    marked = None
+    for curve in panel.curves:
+        if curve.name not in looks:
+            continue
+        place, (style, color) = looks[curve.name]
+        y, deviations = _floats(curve.y), _floats(curve.spread)
+        look: dict[str, Any] = {"color": COLORS[color], "linestyle": _STYLES[style], "linewidth": 1.5}
+        dots = panel.dots or sum(map(math.isfinite, y)) == 1
+        axis.plot(curve.x, y, marker=_MARKERS[place % len(_MARKERS)] if dots else "", markersize=4, **look)
+        if any(map(math.isfinite, deviations)):
+            low = [a - b for a, b in zip(y, deviations)]
+            high = [a + b for a, b in zip(y, deviations)]
+            if panel.dots:
+                axis.errorbar(curve.x, y, deviations, color=COLORS[color], linestyle="", capsize=3)
+            else:
+                axis.fill_between(curve.x, low, high, color=COLORS[color], alpha=0.2, linewidth=0)
+        for x, value in curve.marks:
+            (marked,) = axis.plot([x], [value], "*", color=COLORS[color], markersize=11, markeredgecolor="black")
+    axis.set_xlabel(panel.across)
+    if panel.log:
+        axis.set_yscale("log")
+    elif panel.limits:
+        axis.set_ylim(panel.limits[0] - 0.02, panel.limits[1] + 0.02)
+    axis.margins(x=0.02)
+    if marked is None:
+        return []
+    from matplotlib.lines import Line2D
+
+    return [Line2D([], [], marker="*", color="gray", linestyle="", markersize=10, label=panel.mark)]
+
+
+def _draw_bars(axis: Axes, panel: Bars, looks: Any) -> list[Any]:
+    drawn = [each for each in panel.series if each[0] in looks]
+    names = panel.names[:_BARS]
+    if len(names) < len(panel.names):
+        axis.set_title(f"{_label(panel.title)}: the first {len(names):,} of {len(panel.names):,}")
+    room = 0.8 / max(1, len(drawn))
+    for place, (name, values, deviations) in enumerate(drawn):
+        _, (style, color) = looks[name]
+        y = [row + (place + 0.5) * room - 0.4 for row in range(len(names))]
+        kept = {"color": COLORS[color], "hatch": _HATCHES[style], "edgecolor": "white"}
+        lengths = _floats(values[: len(names)])
+        axis.barh(y, lengths, 0.9 * room, **kept)
+        if any(each is not None for each in deviations):
+            axis.errorbar(lengths, y, xerr=_floats(deviations[: len(names)]), color="black", linestyle="", capsize=2)
+    axis.set_yticks(range(len(names)), [textwrap.fill(_label(name, 90), 30) for name in names])
+    axis.set_ylim(len(names) - 0.5, -0.5)
+    axis.grid(visible=False, axis="y")
+    axis.set_axisbelow(True)
+    if panel.limits:
+        axis.set_xlim(*panel.limits)
+    return []
+
+
+def _draw_matrix(axis: Axes, panel: Matrix, looks: Any) -> list[Any]:
+    count = len(panel.names)
+    shares = [[cell / max(1, sum(row)) for cell in row] for row in panel.cells]
+    axis.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
+    axis.grid(visible=False)
+    if count <= _NAMED:
+        labels = [_label(name, 16) for name in panel.names]
+        axis.set_xticks(range(count), labels, rotation=90)
+        axis.set_yticks(range(count), labels)
+    if count <= _ANNOTATED:
+        for row, (cells, parts) in enumerate(zip(panel.cells, shares)):
+            for column, (cell, part) in enumerate(zip(cells, parts)):
+                color = "white" if part > 0.5 else "black"
+                axis.text(column, row, f"{cell:,}", ha="center", va="center", color=color, fontsize=6)
+    axis.set(xlabel="predicted (shade: share of the label's rows)", ylabel="label")
+    return []
+
+
+_DRAW: dict[type, Any] = {Lines: _draw_lines, Bars: _draw_bars, Matrix: _draw_matrix}
+
+
+def _floats(values: Sequence[float | None]) -> list[float]:
+    return [math.nan if value is None else value for value in values]
+
+
+def _label(text: str, longest: int = _NAME) -> str:
+    text = console.printable(text)
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+def canvas(more: dict[Any, Any] | None = None) -> AbstractContextManager[None]:
     """Figures are made within it."""
     import matplotlib as mpl
 
-    return mpl.rc_context({"svg.hashsalt": "gencli", "font.size": 9, "axes.grid": True, "grid.alpha": 0.3})
+    plain: dict[Any, Any] = {"svg.hashsalt": "gencli", "font.size": 9, "axes.grid": True, "grid.alpha": 0.3}
+    return mpl.rc_context(plain | (more or {}))
 
 
 def encode(figure: Figure, form: str, provenance: str) -> bytes:

@@ -1,54 +1,82 @@
-"""Histories, results and benchmarks as read from their files, and what their provenance says of the run behind them."""
+"""What `report` reads, as read from files, and what its provenance says of the run behind it."""
 
 from __future__ import annotations
 
+import contextlib
+import csv
+import glob
+import io
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Literal
+import os
+import stat
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import IO, Any, Literal
 
 import pyarrow as pa
 
-from gencli import provenance, tables
+from gencli import console, provenance, tables
 from gencli.errors import GencliError
 from gencli.provenance import Step
 from gencli.stream import Input
 
-Kind = Literal["history", "result", "benchmark"]
-KINDS: dict[Kind, tuple[str, ...]] = {  # by their columns
+Kind = Literal["history", "result", "benchmark", "predictions", "images", "density", "confusion"]
+KINDS: dict[Kind, tuple[str, ...]] = {  # by their columns; the first that fits
     "history": ("epoch", "train_loss"),
     "result": ("label", "name", "n", "loss"),
     "benchmark": ("item", "ours", "peer", "unit", "ratio", "bar", "met"),
+    "predictions": ("id", "label", "prediction"),
+    "images": ("id", "image", "label"),
+    "density": ("eigenvalue", "density"),
+    "confusion": ("label", "name"),
 }
+_TEXT = {"name", "model", "data", "item", "unit", "met"}
+_NOT_SETUP = {"seed", "device", "threads"}  # what runs of one setup may differ in
 
 
 @dataclass(frozen=True)
 class Document:
-    """A training history, a result table, or a benchmark.
+    """What one file holds, or of a table of several models or data sets what it holds of one.
 
     Attributes:
-        title: its file.
-        rows: a row an epoch; a row a class and the overall row; or a row an item.
+        title: its file, and the model and data set in it.
+        rows: a row an epoch; a row a class and the overall row; a row an item, an image, an eigenvalue or a class. Of
+            an image table label, name and n, the rows of each class.
         made: its provenance; None where it was lost.
+        source: its file as an input of a step.
+        model, table: which of its provenance's models and data sets it is of; None where that is unknown.
     """
 
     kind: Kind
     title: str
     rows: pa.Table
     made: Step | None
+    source: Step
+    model: int | None = 0
+    table: int | None = 0
 
     @property
     def training(self) -> Step | None:
         """The step that trained the network behind it."""
         if self.kind == "history" or self.made is None:
             return self.made
-        return next((entry.get("step") for entry in self.made["inputs"] if entry["role"] == "model"), None)
+        return (self._input("model", self.model) or {}).get("step")
 
     @property
     def data(self) -> dict[str, Any] | None:
-        """The input that a result was measured on."""
-        inputs = [] if self.made is None else self.made["inputs"]
-        return next((entry for entry in inputs if entry["role"] == "data"), None)
+        """The input that it was measured on; an image table itself."""
+        return self.source if self.kind == "images" else self._input("data", self.table)
+
+    @property
+    def trained_on(self) -> dict[str, Any] | None:
+        """The input of its training."""
+        step = self.training
+        return None if step is None else next((each for each in step["inputs"] if each["role"] == "data"), None)
+
+    def _input(self, role: str, place: int | None) -> dict[str, Any] | None:
+        inputs = [] if self.made is None else [entry for entry in self.made["inputs"] if entry["role"] == role]
+        return None if place is None or place >= len(inputs) else inputs[place]
 
     @property
     def run(self) -> str:
@@ -56,28 +84,206 @@ class Document:
         step = self.training
         if step is None:
             return self.title
-        trained_on = [entry for entry in step["inputs"] if entry["role"] == "data"]
+        trained_on = [entry["sha256"] for entry in step["inputs"] if entry["role"] == "data"]
         return json.dumps([step["arguments"], step["versions"], trained_on], sort_keys=True)
+
+    @property
+    def setup(self) -> str:
+        """What runs share that differ in nothing but their seeds, of training and of the data; the file likewise."""
+        step = self.training
+        if step is None:
+            return self.title
+        data = [entry for entry in step["inputs"] if entry["role"] == "data"]
+        steps = [each for entry in data for each, _ in provenance.walk(entry.get("step"))]
+        foreign = [entry["sha256"] for each in [step, *steps] for entry in each["inputs"] if "step" not in entry]
+        return json.dumps([[each["command"], _setup(each)] for each in [step, *steps]] + [foreign], sort_keys=True)
+
+
+def _setup(step: Step) -> dict[str, Any]:
+    return {name: value for name, value in step["arguments"].items() if name not in _NOT_SETUP}
+
+
+def expand(names: Sequence[str]) -> list[str]:
+    """The files that names and patterns name, those of a pattern by name, each file once.
+
+    Raises:
+        GencliError: no file matches a pattern.
+    """
+    found: dict[str, str] = {}
+    for name in names:
+        pattern = name != "-" and glob.has_magic(name) and not os.path.exists(name)
+        matches = sorted(glob.glob(name, recursive=True)) if pattern else [name]
+        if not matches:
+            raise GencliError(f"{name}: no file matches", "check the pattern and the folder")
+        for match in matches:
+            found.setdefault("-" if match == "-" else os.path.realpath(match), match)
+    return list(found.values())
+
+
+def refuse_overwriting(names: Sequence[str | None], destinations: Sequence[str | None]) -> None:
+    """Refuses an output that is one of the inputs, before any is read; None is no input, and standard output.
+
+    Raises:
+        GencliError: one is.
+    """
+    read = [found for name in names if name is not None and (found := _status(name, sys.stdin))]
+    for destination in destinations:
+        written = _status(destination or "-", sys.stdout)
+        if written and any(os.path.samestat(written, found) for found in read):
+            shown = "standard output" if destination in (None, "-") else destination
+            raise GencliError(f"{shown}: the output is the input", "write to another file, then rename it")
+
+
+def _status(name: str, standard: IO[str] | None) -> os.stat_result | None:
+    """Of a regular file; of `-` the standard stream's."""
+    with contextlib.suppress(OSError, AttributeError):
+        found = os.fstat(standard.fileno()) if name == "-" else os.stat(name)  # pyright: ignore[reportOptionalMemberAccess]
+        return found if stat.S_ISREG(found.st_mode) else None
+    return None
+
+
+def read_all(names: Sequence[str]) -> list[Document]:
+    """What the files hold, in their order; one at a time is open."""
+    documents: list[Document] = []
+    shared: dict[str, Step] = {}
+    with console.progress("files", len(names)) as advance:
+        for done, name in enumerate(names, 1):
+            source = Input(name)
+            document = read(source)
+            source.file.close()
+            if document.made is not None:  # runs of one sweep share their data, and it is kept once
+                document.made["inputs"] = [
+                    shared.setdefault(json.dumps(entry, sort_keys=True), entry) for entry in document.made["inputs"]
+                ]
+            documents += _split(document)
+            advance(done)
+    return documents
 
 
 def read(source: Input) -> Document:
-    """Reads a history, a result or a benchmark.
+    """Reads a file: Parquet, or CSV or JSON, which have lost their provenance.
 
     Raises:
-        GencliError: the file is none of these, or has no rows.
+        GencliError: the file is of no kind that is known, has no rows, or text where numbers belong.
     """
-    file = tables.open_parquet(source)
-    names = set(file.schema_arrow.names)
-    for kind, columns in KINDS.items():
-        if names.issuperset(columns):
-            if file.metadata.num_rows == 0:
-                raise GencliError(f"{source.name}: a {kind} without rows", "make it again")
-            rows = file.read().replace_schema_metadata(None)  # which holds the provenance too
-            return Document(kind, source.name, rows, tables.read_provenance(file))
-    raise GencliError(
-        f"{source.name}: neither a history nor a result; its columns are {', '.join(file.schema_arrow.names)}",
-        "give what `gencli train --history` or `gencli eval` wrote",
-    )
+    if source.starts(b"PAR1"):
+        file = tables.open_parquet(source)
+        kind = _kind(source, file.schema_arrow.names, file.metadata.num_rows)
+        made = tables.read_provenance(file)
+        with tables.undamaged(source.name):
+            rows = file.read(["label"] if kind == "images" else None).replace_schema_metadata(None)
+        if kind == "images":
+            rows = _counts(source, rows, tables.read_description(file))
+    else:
+        made, rows = None, _read_text(source)
+        kind = _kind(source, rows.column_names, rows.num_rows)
+    return Document(kind, source.name, _checked(source, kind, rows), made, _entry(source, made))
+
+
+def _entry(source: Input, made: Step | None) -> Step:
+    return provenance.source("file", source.sha256, made, source.path)
+
+
+def _kind(source: Input, names: Sequence[str], rows: int) -> Kind:
+    kind: Kind | None = next((kind for kind, columns in KINDS.items() if set(columns) <= set(names)), None)
+    if kind is None:
+        shown = ", ".join(map(console.printable, names))
+        raise GencliError(
+            f"{source.name}: neither a history nor a result; its columns are {shown[:200]}",
+            "give what `gencli train --history`, `gencli eval` or `gencli spectrum --density` wrote",
+        )
+    if rows == 0:
+        raise GencliError(f"{source.name}: a {kind} without rows", "make it again")
+    return kind
+
+
+def _read_text(source: Input) -> pa.Table:
+    if source.starts(b"{", 8):  # a model, which may be large
+        source.expect("Parquet", b"PAR1", b"PAR1")
+    source.file.seek(0)
+    try:
+        text = source.file.read().decode()
+        if text.startswith("["):
+            objects = json.loads(text)
+            if all(isinstance(each, dict) for each in objects):
+                return pa.Table.from_pylist(objects)
+        elif "\0" not in text and len(next(csv.reader([text.partition("\n")[0]]), [])) > 1:
+            from pyarrow import csv as reader
+
+            options = reader.ConvertOptions(column_types=dict.fromkeys(_TEXT, pa.string()))
+            return reader.read_csv(io.BytesIO(text.encode()), convert_options=options)
+    except (ValueError, RecursionError, pa.ArrowException) as error:
+        if not isinstance(error, UnicodeDecodeError):
+            raise GencliError(f"{source.name}: {tables.first_line(error)}", "give a whole file") from None
+    source.expect("Parquet", b"PAR1", b"PAR1")
+    raise AssertionError("which does not start so")
+
+
+def _checked(source: Input, kind: Kind, rows: pa.Table) -> pa.Table:
+    if len(set(rows.column_names)) < rows.num_columns:
+        raise GencliError(f"{source.name}: two columns have one name", "make it again")
+    for place, field in enumerate(rows.schema):
+        if pa.types.is_null(field.type):
+            rows = rows.set_column(place, field.name, rows[field.name].cast(pa.float64()))
+        elif field.name == "probabilities":
+            rows = rows.set_column(place, field.name, _lists(source, rows[field.name]))
+        elif field.name in _TEXT or not pa.types.is_string(field.type):
+            continue
+        elif kind != "images":
+            raise GencliError(f"{source.name}: column `{field.name}` holds text, not numbers", "make it again")
+    for name in ("epoch", "eigenvalue"):
+        if name in KINDS[kind] and rows[name].null_count:
+            raise GencliError(f"{source.name}: a row without {name}", "make it again")
+    return rows
+
+
+def _lists(source: Input, column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
+    if not pa.types.is_string(column.type):
+        return column
+    try:
+        return pa.array([text and json.loads(text) for text in column.to_pylist()], pa.list_(pa.float64()))
+    except (ValueError, pa.ArrowException):
+        raise GencliError(f"{source.name}: column `probabilities` holds no lists of numbers", "make it again") from None
+
+
+def _counts(source: Input, rows: pa.Table, description: tables.Description | None) -> pa.Table:
+    import numpy as np
+
+    labels = rows["label"]
+    if labels.null_count or not pa.types.is_integer(labels.type):
+        raise GencliError(f"{source.name}: not every row has a label", "check it with `gencli data show`")
+    classes = description.classes if description else ()
+    tables.check_labels(labels.to_numpy(), len(classes) or 1 << 20, source.name)
+    n = np.bincount(labels.to_numpy(), minlength=len(classes))
+    names = [*classes] or [str(label) for label in range(len(n))]
+    return pa.table({"label": range(len(n)), "name": names, "n": n})
+
+
+def _split(document: Document) -> list[Document]:
+    """A document for each model and data set that a table's first columns name."""
+    rows = document.rows
+    columns = [name for name in ("model", "data") if name in rows.column_names and pa.types.is_string(rows[name].type)]
+    if document.kind not in ("result", "predictions", "confusion") or not columns:
+        return [document]
+    parts: dict[tuple[str, ...], list[int]] = {}
+    for place, names in enumerate(zip(*(rows[column].to_pylist() for column in columns))):
+        parts.setdefault(names, []).append(place)
+    entries = [] if document.made is None else document.made["inputs"]
+    places: dict[str, dict[str, int]] = {}
+    for place, column in enumerate(columns):
+        found = list(dict.fromkeys(names[place] for names in parts))
+        known = len(found) == sum(entry["role"] == column for entry in entries)  # shards of a folder are several
+        places[column] = {name: number for number, name in enumerate(found)} if known else {}
+    kept = rows.drop_columns(columns)
+    documents = []
+    for names, taken in parts.items():
+        which = {
+            field: places[column].get(name) for column, name in zip(columns, names)
+            for field in ["model" if column == "model" else "table"]
+        }  # fmt: skip
+        title = f"{document.title}: {', '.join(map(str, names))}"
+        documents.append(replace(document, title=title, rows=kept.take(taken), **which))
+    return documents
 
 
 def data_name(entry: dict[str, Any] | None) -> str:

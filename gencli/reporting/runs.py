@@ -1,124 +1,158 @@
-"""The table of runs: a row a training run, in the form of Table 1 of Zhang et al. 2017."""
+"""The table of runs: a row a setup, in the form of Table 1 of Zhang et al. 2017."""
 
 from __future__ import annotations
 
-from collections import defaultdict
+import math
 from collections.abc import Sequence
 from typing import Any
 
-import pyarrow as pa
-
-from gencli.errors import GencliError
-from gencli.provenance import Step
 from gencli.reporting.documents import Document, corruptions, data_name
+from gencli.reporting.groups import Setup, Table, arguments, assemble, grouped, setups, spread, tested_on
 
-_NAMED = {"arch", "epochs", "device", "threads"}  # shown otherwise, or not a setting to compare
-_SCORES = ("train_accuracy", "validation_accuracy", "test_accuracy", "train_psnr", "validation_psnr", "test_psnr")
-_TRAINED = [name for name in _SCORES if not name.startswith("test")]
-_KINDS = {name: pa.float64() for name in _SCORES} | {name: pa.int64() for name in ("epochs", "epochs_to_fit")}
+_MEASURED = ("train_accuracy", "validation_accuracy", "test_accuracy", "train_psnr", "validation_psnr", "test_psnr")
+_SCORES = (
+    *_MEASURED, "gap", "epochs", "epochs_to_fit", "kept_epoch", "best_epoch", "best_test_accuracy", "best_test_psnr",
+    "best_epoch_on_test", "best_test_accuracy_on_test", "best_test_psnr_on_test",
+)  # fmt: skip
+_TRAINED = [name for name in _MEASURED if not name.startswith("test")]
 
 
-def runs_table(documents: Sequence[Document], fitted_at: float) -> pa.Table:
-    """One row a run and data set it was tested on.
+def runs_table(documents: Sequence[Document], fitted_at: float, best_on_test: bool = False) -> Table:
+    """One row a setup and data set it was tested on; runs that differ in seeds alone are one row, with their means.
 
-    Columns: network, data (its split where that is not train), corruption, each training setting in which the runs
-    differ, train_accuracy, validation_accuracy where rows were held out, test_accuracy, the same with psnr where there
-    are image-to-image networks, epochs, epochs_to_fit (the first with a train accuracy of at least `fitted_at`; null
-    where none has), and `tested_on` where that differs. Scores come from a run's history, of the epoch whose model it
-    kept, and from results: on the table it was trained on, or on another.
+    Columns: network, data (its split where that is not train), corruption, each training setting in which the setups
+    differ, `tested_on` where that differs, `diverged` where a loss became NaN or infinite (at which epoch, or in how
+    many of the runs), `runs` where there are several of a setup; then scores, with sample standard deviations as
+    `NAME_std`: train_accuracy, validation_accuracy where rows were held out, test_accuracy, the same with psnr where
+    there are image-to-image networks, gap (train less test), epochs, epochs_to_fit (the first with a train accuracy of
+    at least `fitted_at`; null where a run has none), kept_epoch where a run kept another model than its last,
+    best_epoch (by validation) and best_test_accuracy (of that epoch), and with `best_on_test`, where the test chose
+    the epoch, the same ending in on_test. Scores come from a run's history, of the epoch whose model it kept, and from
+    results: on the table it was trained on, or on another.
     """
-    runs: dict[str, list[Document]] = defaultdict(list)
-    for document in documents:
-        if several := {"model", "data"} & set(document.rows.column_names):
-            raise GencliError(
-                f"{document.title}: results of several in the column {min(several)}, not of one run",
-                "show it with --table classes, or evaluate one at a time",
-            )
-        runs[document.run].append(document)
-    facts = describe([group[0] for group in runs.values()])
-    figures = [_figures(group, fitted_at) for group in runs.values()]
-    rows = [fact | figure for fact, several in zip(facts, figures, strict=True) for figure in several]
-    several = len({row["tested_on"] for row in rows if row["tested_on"]}) > 1
-    always = () if any("test_psnr" in row for row in rows) else ("train_accuracy", "test_accuracy")
-    names = [
-        *facts[0],
-        *(name for name in _SCORES if any(row.get(name) is not None for row in rows) or name in always),
-        *("epochs", "epochs_to_fit"),
-        *(["tested_on"] if several else []),
+    groups = setups(documents)
+    rows: list[dict[str, Any]] = []
+    parts: list[tuple[Setup, list[dict[str, Any]]]] = []
+    for group in groups:
+        figures = [each for run in group.runs for each in _figures(run, fitted_at, best_on_test)]
+        tested = any(each["tested_on"] for each in figures)
+        parts += [(group, several) for several in _by_test(figures, tested)]
+    for group, several in parts:
+        row = group.facts | {"tested_on": several[0]["tested_on"], "runs": len(several)}
+        row["diverged"] = _diverged([each["diverged"] for each in several])
+        for name in _SCORES:
+            values = [each.get(name) for each in several]
+            whole = name != "epochs_to_fit" or None not in values
+            row[name] = spread(values) if whole and any(value is not None for value in values) else None
+        rows.append(row)
+    settings = [name for name in groups[0].facts if name not in ("network", "data", "corruption")]
+    keys = [*groups[0].facts]
+    keys += ["tested_on"] if len({row["tested_on"] for row in rows if row["tested_on"]}) > 1 else []
+    keys += ["diverged"] if any(row["diverged"] for row in rows) else []
+    psnr = any(row["test_psnr"] or row["train_psnr"] for row in rows)
+    always = {"epochs", "epochs_to_fit"} | (set() if psnr else {"train_accuracy", "test_accuracy", "gap"})
+    scores = [name for name in _SCORES if name in always or any(row[name] is not None for row in rows)]
+    facts = tuple(
+        arguments(group.documents[0]) | group.facts | {"chain": corruptions(group.documents[0].trained_on)}
+        for group, _ in parts
+    )
+    notes = [
+        f"{name}: {len(known)} of {len(several)} runs of {row['network']}, {row['corruption']}"
+        for row, (_, several) in zip(rows, parts)
+        for name in scores
+        if name != "epochs_to_fit"
+        and 0 < len(known := [each for each in several if each.get(name) is not None]) < len(several)
     ]
-    return pa.table({name: pa.array([row.get(name) for row in rows], _KINDS.get(name)) for name in names})
+    table = assemble(rows, keys, scores, any(row["runs"] > 1 for row in rows))
+    behind = tuple(group.documents for group, _ in parts)
+    return Table("runs", table, tuple(settings), tuple(scores), behind, facts, tuple(notes))
 
 
-def describe(documents: Sequence[Document]) -> list[dict[str, Any]]:
-    """What the runs behind these documents are: network, data, corruption, and the settings in which they differ."""
-    steps = [document.training for document in documents]
-    trained_on = [_trained_on(step) for step in steps]
-    settings = [{} if step is None else step["arguments"] for step in steps]
-    names = [name for name in dict.fromkeys(n for each in settings for n in each) if name not in _NAMED]
-    varied = [name for name in names if len({str(each.get(name)) for each in settings}) > 1]
-    named = chains([corruptions(entry) for entry in trained_on])
-    return [
-        {
-            "network": each.get("arch", document.title),
-            "data": data_name(entry).removesuffix(" train"),
-            "corruption": chain,
-        }
-        | {name: each.get(name) for name in varied}
-        for document, each, entry, chain in zip(documents, settings, trained_on, named, strict=True)
-    ]
+def _by_test(figures: list[dict[str, Any]], tested: bool) -> list[list[dict[str, Any]]]:
+    """The runs' figures by the data set they were tested on; those of runs without a test go with the first."""
+    found = grouped(figures, lambda each: each["tested_on"])
+    if tested and "" in found:
+        untested = found.pop("")
+        next(iter(found.values())).extend(untested)
+    return list(found.values())
 
 
-def _trained_on(step: Step | None) -> dict[str, Any] | None:
-    return None if step is None else next((entry for entry in step["inputs"] if entry["role"] == "data"), None)
+def _diverged(epochs: list[int | None]) -> str | None:
+    known = [epoch for epoch in epochs if epoch is not None]
+    if not known:
+        return None
+    return f"epoch {known[0]}" if len(epochs) == 1 else f"{len(known)} of {len(epochs)} runs"
 
 
-def chains(chains: list[list[Step]]) -> list[str]:
-    """Each list of corruptions in words, with their numbers, and the other arguments in which the lists differ."""
-    seen: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for step in (step for chain in chains for step in chain):
-        for name, value in step["arguments"].items():
-            seen[step["command"], name].add(str(value))
-
-    def words(step: Step) -> str:
-        shown = [
-            f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
-            for name, value in step["arguments"].items()
-            if (isinstance(value, float) or len(seen[step["command"], name]) > 1)
-        ]
-        return " ".join([step["command"].removeprefix("corrupt "), *shown])
-
-    return [" + ".join(map(words, chain)) or "none" for chain in chains]
-
-
-def _figures(group: list[Document], fitted_at: float) -> list[dict[str, Any]]:
+def _figures(run: list[Document], fitted_at: float, best_on_test: bool) -> list[dict[str, Any]]:
     """The figures of one run's documents, a dictionary a data set it was tested on."""
-    shared: dict[str, Any] = dict.fromkeys(("epochs", "epochs_to_fit"))
-    tests: dict[str, tuple[str, float]] = {}
-    for document in group:
-        columns = document.rows.to_pydict()
-        score = "psnr" if {"psnr", "train_psnr"} & columns.keys() else "accuracy"
+    shared: dict[str, Any] = {"diverged": None}
+    tests: dict[str, dict[str, Any]] = {}
+    names: dict[str, str] = {}
+    for document in run:
+        score = "psnr" if {"psnr", "train_psnr"} & set(document.rows.column_names) else "accuracy"
         if document.kind == "history":
-            row = _kept_epoch(document, columns.get(f"validation_{score}"))
-            shared["epochs"] = columns["epoch"][-1]
-            shared |= {name: values[row] for name, values in columns.items() if name in _TRAINED}
-            if score == "accuracy":
-                accuracies = zip(columns["epoch"], columns["train_accuracy"], strict=True)
-                shared["epochs_to_fit"] = min((e for e, a in accuracies if a >= fitted_at), default=None)
-            tested = next((e for e in (document.made or {}).get("inputs", []) if e["role"] == "eval-data"), None)
-            test = columns.get(f"test_{score}")
-            if test and test[row] is not None:
-                tests[data_name(tested)] = f"test_{score}", test[row]
-        else:
-            overall = columns[score][-1]
-            entry, trained_on = document.data, _trained_on(document.training)
+            here, there = _of_history(document, score, fitted_at, best_on_test)
+            shared |= here
+            if there:
+                tested = next((e for e in (document.made or {}).get("inputs", []) if e["role"] == "eval-data"), None)
+                tests.setdefault(tested_on(tested), {}).update(there)
+                names |= {tested_on(tested): data_name(tested)}
+        elif document.kind == "result" and score in document.rows.column_names:
+            overall = document.rows[score][-1].as_py()
+            entry, trained_on = document.data, document.trained_on
             if entry and trained_on and entry["sha256"] == trained_on["sha256"]:
                 shared[f"train_{score}"] = overall
             else:
-                tests[data_name(entry)] = f"test_{score}", overall
-    return [shared | {column: score, "tested_on": name} for name, (column, score) in (tests or {"": ("", 0.0)}).items()]
+                tests.setdefault(tested_on(entry), {})[f"test_{score}"] = overall
+            names |= {tested_on(entry): data_name(entry)}
+    if len({names[test] for test in tests}) == len(tests):  # a run and its test may be corrupted alike
+        tests = {names[test]: scores for test, scores in tests.items()}
+    figures: list[dict[str, Any]] = [
+        shared | scores | {"tested_on": name} for name, scores in (tests or {"": {}}).items()
+    ]
+    for each in figures:
+        for score in ("accuracy", "psnr"):
+            train, test = each.get(f"train_{score}"), each.get(f"test_{score}")
+            if train is not None and test is not None:
+                each["gap"] = train - test
+    return figures
 
 
-def _kept_epoch(document: Document, validation: list[float] | None) -> int:
-    """The place of the epoch whose model was kept: the last, or with early stopping the best of the validation."""
-    stopped = document.training is not None and document.training["arguments"].get("early_stop") is not None
-    return validation.index(max(validation)) if stopped and validation else -1
+def _of_history(
+    document: Document, score: str, fitted_at: float, best_on_test: bool
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What a history says of the run, and of the test."""
+    columns = document.rows.to_pydict()
+    epochs = columns["epoch"]
+    validation, test = columns.get(f"validation_{score}"), columns.get(f"test_{score}")
+    best = best_row(validation)
+    stopped = arguments(document).get("early_stop") is not None
+    kept = best if stopped and best is not None else len(epochs) - 1
+    run = {
+        "epochs": epochs[-1],
+        "diverged": diverged_at(document),
+    } | {name: values[kept] for name, values in columns.items() if name in _TRAINED}
+    if kept != len(epochs) - 1:
+        run["kept_epoch"] = epochs[kept]
+    accuracies = zip(epochs, columns.get("train_accuracy") or [None] * len(epochs), strict=True)
+    run["epochs_to_fit"] = next((e for e, a in accuracies if a is not None and a >= fitted_at), None)
+    tested: dict[str, Any] = {}
+    if test and any(value is not None for value in test):
+        tested[f"test_{score}"] = test[kept]
+        for suffix, row in (("", best), ("_on_test", best_row(test) if best_on_test else None)):
+            if row is not None:
+                tested |= {f"best_epoch{suffix}": epochs[row], f"best_test_{score}{suffix}": test[row]}
+    return run, tested
+
+
+def diverged_at(history: Document) -> int | None:
+    """The first epoch whose training loss is NaN or infinite."""
+    pairs = zip(*(history.rows[name].to_pylist() for name in ("epoch", "train_loss")), strict=True)
+    return next((epoch for epoch, loss in pairs if loss is not None and not math.isfinite(loss)), None)
+
+
+def best_row(values: Sequence[float | None] | None) -> int | None:
+    """The place of the largest number, the first of equals; None where there is none."""
+    known = [row for row, value in enumerate(values or []) if value is not None and math.isfinite(value)]
+    return max(known, key=lambda row: (values or [])[row], default=None)  # pyright: ignore[reportArgumentType, reportCallIssue]

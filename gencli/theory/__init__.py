@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any, NamedTuple
@@ -12,6 +12,7 @@ import typer
 
 from gencli.console import Advance
 from gencli.randomness import Draws
+from gencli.stream import Input
 from gencli.tables import ImageTable
 from gencli.theory import networks
 from gencli.theory.base import Claim, Data, DType, Panel, Row, open_data
@@ -24,9 +25,11 @@ from gencli.theory.min_norm import MinNorm
 from gencli.theory.newton_step import NewtonStep
 from gencli.theory.noise_targets import NoiseTargets
 from gencli.theory.prox_step import ProxStep
+from gencli.theory.rademacher import Rademacher
 from gencli.theory.sgd_nonmonotone import SgdNonmonotone
 from gencli.theory.sgd_rate import SgdRate
 from gencli.theory.sgd_regret import SgdRegret
+from gencli.theory.uniform_stability import UniformStability
 from gencli.theory.weight_decay_convexity import WeightDecayConvexity
 
 CLAIMS: dict[str, type[Claim]] = {
@@ -37,6 +40,7 @@ CLAIMS: dict[str, type[Claim]] = {
         Circulant,
         MedianMean, NoiseTargets,
         FiniteSample, MinNorm,
+        Rademacher, UniformStability,
     )
 }  # fmt: skip
 
@@ -70,6 +74,10 @@ class All:
     def table(self) -> ImageTable:
         """The image table that claims are checked on, opened."""
         return open_data(self.data)
+
+    def files(self) -> Mapping[str, Input]:
+        """None: what claims read by their own options they read only one by one."""
+        return {}
 
 
 KINDS: dict[str, type[Claim] | type[All]] = {**CLAIMS, All.name: All}
@@ -168,7 +176,7 @@ def statement(kind: type) -> str:
 
 def arguments(kind: Claim | All) -> dict[str, Any]:
     """The options as provenance records them; files are inputs or outputs."""
-    return {option: value for option, value in asdict(kind).items() if option not in ("data", "plot")}
+    return {option: value for option, value in asdict(kind).items() if option not in ("data", "model", "plot")}
 
 
 def packages(kind: Claim | All) -> list[str]:

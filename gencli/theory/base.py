@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from gencli.errors import GencliError
 from gencli.randomness import Draws
 from gencli.sources import open_table
+from gencli.stream import Input
 from gencli.tables import ImageTable
 
 Floats = NDArray[Any]  # of a claim's dtype
@@ -119,6 +120,10 @@ class Claim(ABC):
     def table(self) -> ImageTable | None:
         """The image table that is checked on, opened; None where the claim needs none."""
         return None
+
+    def files(self) -> Mapping[str, Input]:
+        """The files that are read beside the table, by option, opened."""
+        return {}
 
     @abstractmethod
     def check(self, draws: Draws, broken: bool, table: ImageTable | None) -> Iterator[Row | Panel]:

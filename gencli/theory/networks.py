@@ -11,13 +11,18 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import numpy as np
 import typer
 
+from gencli import tables
 from gencli.errors import GencliError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from gencli.tables import ImageTable
+
 Layers = Annotated[str, typer.Option(metavar="N-N-...-N", help="Widths of the layers, the inputs first.")]
 Examples = Annotated[int, typer.Option(min=1, max=1_000_000, metavar="N", help="Examples in the loss.")]
+
+Arch = Annotated[str, typer.Option(metavar="NAME", help="Network, such as mlp-1x8.")]
 
 _ROWS = 100
 
@@ -60,6 +65,41 @@ def draw(network: nn.Module, random: np.random.Generator, dtype: str) -> nn.Modu
     for parameter in network.parameters():
         scale = 0.1 if parameter.ndim == 1 else parameter[0].numel() ** -0.5
         parameter.data = torch.from_numpy((scale * random.standard_normal(parameter.shape)).astype(dtype))
+    return network
+
+
+def read(table: ImageTable, examples: int, dtype: str) -> tuple[Tensor, Tensor]:
+    """The table's first rows: images [n, channels, height, width] of the dtype, over 255, and labels [n] int64."""
+    import torch
+
+    keep = np.arange(table.rows) < examples
+    batches = list(table.batches(None if keep.all() else keep))
+    if not batches:
+        raise GencliError(f"{table.title}: no rows", "a claim on data needs some")
+    images = np.concatenate([tables.unpack(batch, table.description) for batch in batches])
+    labels = np.concatenate([tables.values(batch.column("label")) for batch in batches])
+    if not 0 < np.abs(images).max() < np.inf:
+        raise GencliError(f"{table.title}: black images, or a pixel that is not finite", "take other rows")
+    pixels = torch.from_numpy(images.astype(dtype) / np.dtype(dtype).type(255))
+    return pixels.permute(0, 3, 1, 2), torch.from_numpy(labels.copy())
+
+
+def build(arch: str, images: Tensor, classes: int, seed: int) -> nn.Module:
+    """The network of this name for images [n, channels, height, width], of their dtype, in evaluation mode.
+
+    Raises:
+        GencliError: there is none, or one that does not classify.
+    """
+    import torch
+
+    from gencli import models
+
+    channels, height, width = images.shape[1:]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = models.build(arch, (height, width, channels), classes).to(images.dtype).eval()
+    if network(images[:1]).shape != (1, classes):
+        raise GencliError(f"--arch {arch}: gives no classes", "name a network that classifies")
     return network
 
 

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
+import typer
 from numpy.polynomial import Polynomial
 
+from gencli.errors import GencliError
 from gencli.randomness import Draws
+from gencli.stream import Input
 from gencli.tables import ImageTable
-from gencli.theory.base import Drawn, Instances, Panel, Row, Series
+from gencli.theory import networks
+from gencli.theory.base import Drawn, Instances, OnData, Panel, Row, Series, require_memory
+
+if TYPE_CHECKING:
+    from gencli.losses import Loss
+    from gencli.models import Model
 
 _TERMS = Polynomial([2, -2, 0.5]), Polynomial([0.5, 1, 0.5])  # ½(w − 2)², ½(w + 1)²
 _RATES = 1e-3, 1e3
+_ARCH, _ROWS = "mlp-1x16", 1000
 
 
 @dataclass(frozen=True)
-class SgdNonmonotone(Drawn):
+class SgdNonmonotone(Drawn, OnData):
     """A step of SGD may raise the objective, however small its size.
 
     \b
@@ -25,17 +36,40 @@ class SgdNonmonotone(Drawn):
     w_1 = -eta,  f(w_1) - f(w_0) = eta + eta^2 > 0  for every eta > 0.
 
     An instance is a step size, drawn from 0.001 to 1000, evenly in its logarithm, at which f is evaluated; that it
-    holds for all of them shows in the coefficients of f(-eta) - f(0), none of which is negative. --break steps along
-    the gradient of both terms. Reads nothing; writes a table of claims.
+    holds for all of them shows in the coefficients of f(-eta) - f(0), none of which is negative.
+
+    How often it happens: a network takes one pass of plain SGD, in evaluation mode, and the loss of all rows is
+    computed after every step. It is --model, with the loss and the preprocessing that its file says, or --arch from
+    its start, with cross-entropy on pixels that are whitened by image. --break steps along the gradient of both terms;
+    of the network along that of all rows, at a hundredth of the rate. Reads an image table, by default the built-in
+    digits, and a model; writes a table of claims.
 
     \b
     Example:
-      gencli check sgd-nonmonotone --plot rise.png --format table
+      gencli data digits | gencli train --arch mlp-1x32 --epochs 3 -o net.safetensors
+      gencli check sgd-nonmonotone --model net.safetensors --plot rise.png --format table
     """
 
     name = "sgd-nonmonotone"
     family = "steps"
+    packages = ("torch", "sklearn")
     instances: Instances = 10
+    model: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="Network to start from (safetensors).", show_default=False)
+    ] = None
+    arch: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help=f"Network to start anew. Default: {_ARCH}.", show_default=False),
+    ] = None
+    rate: Annotated[float, typer.Option(min=1e-12, max=1e6, metavar="ETA", help="Step size of the network.")] = 0.1
+    batch_size: Annotated[int, typer.Option(min=1, metavar="N", help="Rows of a step of the network.")] = 8
+
+    def files(self) -> Mapping[str, Input]:
+        return self._files
+
+    @cached_property
+    def _files(self) -> Mapping[str, Input]:
+        return {} if self.model is None else {"model": Input(self.model)}
 
     def check(self, draws: Draws, broken: bool, table: ImageTable | None) -> Iterator[Row | Panel]:
         f = _TERMS[0] + _TERMS[1]
@@ -57,8 +91,85 @@ class SgdNonmonotone(Drawn):
         steps = np.array([0, -slope])
         path = [Series("f", w, f(w)), Series("step, eta = 1", steps, f(steps), "o-")]
         yield Panel("one step along the second term", "w", "f(w)", path, ("linear", "linear"))
+        yield from self._network(draws, broken, table)
         rising = [Series("eta + eta²", eta, eta + eta**2), Series("instances", rates, np.abs(rise(rates)), "o")]
         yield Panel("rise of the objective", "eta", "f(w_1) − f(w_0)", rising)
+
+    def _network(self, draws: Draws, broken: bool, table: ImageTable | None) -> Iterator[Row | Panel]:
+        """How often the loss of all rows rises in a pass."""
+        assert table is not None
+        random = next(draws.rows(np.arange(1), stream=1))
+        model, loss, epoch = self._opened(table, int(random.integers(1 << 62)))
+        losses = np.array(list(self._pass(model, loss, epoch, table, random, broken)))
+        if not np.isfinite(losses).all():
+            raise GencliError(f"--rate {self.rate:g}: the loss is no longer finite", "take a smaller one")
+        rises = int((np.diff(losses) > 10 * self.eps * losses[:-1]).sum())
+        instance = f"{model.arch}, {loss.name}, eta={self.rate:g}"
+        yield Row(instance, f"rises of the loss in {len(losses) - 1:,} steps", rises, ">", 0)
+        path = [Series(model.arch, np.arange(len(losses)), losses)]
+        yield Panel("a pass of a network", "steps", f"{loss.name} of all rows", path, ("linear", "linear"))
+
+    def _opened(self, table: ImageTable, seed: int) -> tuple[Model, Loss, int]:
+        """The network, its loss and the epoch that this is of."""
+        import torch
+
+        from gencli import models
+        from gencli.derivatives import building
+        from gencli.losses import LossSettings
+
+        if "model" in self._files:
+            model = models.read(self._files["model"], self.arch)
+            if not model.logits:
+                raise GencliError(f"--model: {model.arch} has no loss and no gradient", "give one of gencli train")
+            model.require(table)
+        else:
+            description, arch = table.description, self.arch or _ARCH
+            height, width, channels = description.shape
+            images = torch.zeros(1, channels, height, width, dtype=getattr(torch, self.dtype))
+            network = networks.build(arch, images, len(description.classes), seed)
+            model = models.Model(arch, description.shape, description.classes, network)
+        return model, *building.objective(model, LossSettings())
+
+    def _pass(
+        self, model: Model, loss: Loss, epoch: int, table: ImageTable, random: np.random.Generator, broken: bool
+    ) -> Iterator[float]:
+        """The mean loss over all rows before the first step and after each."""
+        import torch
+
+        from gencli.models import inputs
+
+        values = int(np.prod(model.preprocessing.input_shape(model.shape)))
+        require_memory(table.rows * (values * 8 + 2 * table.description.row_bytes), f"{table.title}: its rows")
+        rows, network, dtype = inputs.load(table), model.network, getattr(torch, self.dtype)
+        if not len(rows):
+            raise GencliError(f"{table.title}: no rows", "a mean needs one at least")
+        network.to(dtype).eval()
+        images = torch.cat([model.preprocessing(part).to(dtype) for part in rows.images.split(_ROWS)])
+        wanted = rows.labels
+        if model.task == "images" and rows.targets is not None:  # as `Model.require` saw to
+            wanted = inputs.target_input(model.preprocessing.center(rows.targets)).to(dtype)
+        each_row = loss.at(loss.counts(rows.labels, len(model.classes)), epoch)
+        trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        places = torch.arange(len(rows)).split(_ROWS)
+
+        def total(some: torch.Tensor) -> torch.Tensor:
+            return each_row(network(images[some]), wanted[some]).sum()
+
+        def everything() -> float:
+            with torch.no_grad():
+                return sum(float(total(part)) for part in places) / len(rows)
+
+        yield everything()
+        for batch in torch.from_numpy(random.permutation(len(rows))).split(self.batch_size):
+            network.zero_grad()
+            used = places if broken else [batch]
+            for part in used:
+                (total(part) / sum(map(len, used))).backward()
+            with torch.no_grad():
+                for parameter in trained:
+                    if parameter.grad is not None:
+                        parameter.sub_(parameter.grad, alpha=self.rate / (100 if broken else 1))
+            yield everything()
 
 
 def _value(w: np.floating) -> np.floating:

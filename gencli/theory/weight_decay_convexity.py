@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import typer
 
-from gencli import tables
-from gencli.errors import GencliError
 from gencli.randomness import Draws
 from gencli.tables import ImageTable
 from gencli.theory import networks
 from gencli.theory.base import Drawn, Floats, Instances, OnData, Panel, Row, Series, require_memory
-from gencli.theory.networks import Examples
+from gencli.theory.networks import Arch, Examples
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,7 +45,7 @@ class WeightDecayConvexity(Drawn, OnData):
     family = "curvature"
     packages = ("torch", "sklearn")
     instances: Instances = 1
-    arch: Annotated[str, typer.Option(metavar="NAME", help="Network, such as mlp-1x8.")] = "mlp-1x8"
+    arch: Arch = "mlp-1x8"
     examples: Examples = 300
     steps: Annotated[int, typer.Option(min=0, max=1_000_000, metavar="N", help="Steps of gradient descent.")] = 50
     decay: Annotated[
@@ -58,7 +56,7 @@ class WeightDecayConvexity(Drawn, OnData):
         import torch
 
         assert table is not None
-        images, labels = self._read(table)
+        images, labels = networks.read(table, self.examples, self.dtype)
         for number, random in self.numbered(draws):
             f = self._loss(table, images, labels, int(random.integers(1 << 62)))
             w = f.w
@@ -85,17 +83,6 @@ class WeightDecayConvexity(Drawn, OnData):
             if number == 0:
                 yield _panel(before, after)
 
-    def _read(self, table: ImageTable) -> tuple[Tensor, Tensor]:
-        """[n, channels, height, width] of the dtype, over 255, and [n] int64: the table's first rows."""
-        import torch
-
-        keep = np.arange(table.rows) < self.examples
-        batches = list(table.batches(None if keep.all() else keep))
-        images = np.concatenate([tables.unpack(batch, table.description) for batch in batches])
-        labels = np.concatenate([tables.values(batch.column("label")) for batch in batches])
-        pixels = torch.from_numpy(images.astype(self.dtype) / np.dtype(self.dtype).type(255))
-        return pixels.permute(0, 3, 1, 2), torch.from_numpy(labels.copy())
-
     def _loss(self, table: ImageTable, images: Tensor, labels: Tensor, seed: int) -> networks.Loss:
         import torch
 
@@ -105,11 +92,7 @@ class WeightDecayConvexity(Drawn, OnData):
         with torch.device("meta"):
             parameters = sum(parameter.numel() for parameter in models.build(*given).parameters())
         require_memory(6 * 8 * parameters**2, f"--arch {self.arch}: the Hessian of {parameters:,} parameters")
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            network = models.build(*given).to(images.dtype).eval()
-        if network(images[:1]).shape != (1, len(table.description.classes)):
-            raise GencliError(f"--arch {self.arch}: gives no classes", "name a network that classifies")
+        network = networks.build(self.arch, images, len(table.description.classes), seed)
         return networks.loss(network, images, labels)
 
 

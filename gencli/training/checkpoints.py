@@ -1,4 +1,4 @@
-"""Checkpoints: a run's whole state in one safetensors file, written aside and renamed, and when to write it."""
+"""Checkpoints of training: a run's whole state, and when to write it."""
 
 from __future__ import annotations
 
@@ -6,17 +6,13 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-from gencli import console, signals, tensors
+from gencli import checkpoints, console, signals
 from gencli.errors import GencliError
-from gencli.losses.base import option
 from gencli.provenance import Step
-from gencli.stream import Input, Output
 from gencli.training.loop import Epoch, Training
 
-_FORMAT = 1
+_KIND = "checkpoint"
 _SECONDS = {"s": 1, "min": 60, "h": 3600}
 
 
@@ -58,10 +54,8 @@ class Cadence:
 def write(path: str, training: Training, made: Step) -> None:
     """Writes a run's state; `made` is the step that the finished model would name."""
     content, facts = training.state()
-    if training.group.rank > 0:
-        return
-    with Output(path, binary=True) as output:
-        tensors.write(output, content, {"checkpoint": _FORMAT, "state": facts, "step": made})
+    if training.group.rank == 0:
+        checkpoints.write(path, _KIND, content, made, facts)
 
 
 def run(
@@ -83,10 +77,7 @@ def run(
         return training.run(progress)
     cadence = Cadence.parse(every)
     if resumes:
-        there = resume(path, training, made)
-        console.message(
-            f"{path}: " + (f"resumed after step {training.step:,}" if there else "not there, starting anew")
-        )
+        resume(path, training, made)
     with signals.deferred() as arrived:
 
         def saved(step: int, epoch: Epoch | None) -> None:
@@ -102,39 +93,13 @@ def run(
     return write(path, training, made)
 
 
-def resume(path: str, training: Training, made: Step) -> bool:
-    """Puts a checkpoint's state into a run that is just set up; whether there was one.
+def resume(path: str, training: Training, made: Step) -> None:
+    """Puts a checkpoint's state, if there is one, into a run that is just set up.
 
     Raises:
         GencliError: no checkpoint, or one of other settings, data or versions.
     """
-    if not Path(path).exists():
-        return False
-    source = Input(path)
-    facts = tensors.read_metadata(source)
-    if facts.get("checkpoint") != _FORMAT or "step" not in facts:
-        raise GencliError(f"{path}: tensors, but no checkpoint that this version knows", "name another, or remove it")
-    if differences := _differences(facts["step"], made):
-        raise GencliError(
-            f"{path}: a checkpoint of another run: " + "; ".join(differences),
-            "run it as before, or remove the checkpoint",
-        )
-    training.load_state(tensors.read(source), facts["state"])
-    return True
-
-
-def _differences(was: Step, now: Step) -> list[str]:
-    """In words."""
-    found = [
-        f"{option(name) if part == 'arguments' else name} was {_word(was[part].get(name))}, "
-        f"is {_word(now[part].get(name))}"
-        for part in ("arguments", "versions")
-        for name in dict.fromkeys([*was[part], *now[part]])
-        if was[part].get(name) != now[part].get(name)
-    ]
-    hashes = [[(entry["role"], entry["sha256"]) for entry in step["inputs"]] for step in (was, now)]
-    return found + (["the data were others"] if hashes[0] != hashes[1] else [])
-
-
-def _word(value: Any) -> str:
-    return "not set" if value is None else str(value)
+    saved = checkpoints.read(path, _KIND, made)
+    if saved is not None:
+        training.load_state(*saved)
+        console.message(f"{path}: resumed after step {training.step:,}")

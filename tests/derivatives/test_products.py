@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
 
+from gencli.derivatives import operators
 from gencli.derivatives.operators import Kind, Operator
 from gencli.derivatives.products import METHODS, Elementary, product
 from gencli.errors import GencliError
@@ -174,6 +175,20 @@ def test_batches_of_unequal_size_make_the_mean_of_all_rows() -> None:
         assert apart(operator(kind=kind, batch_size=9).matvec(v), whole.matvec(v)) < 1e-13
         assert torch.equal(whole.matvec(v), whole.matvec(v))  # the second time from the graph that is kept
     assert apart(operator(batch_size=9).gradient(), operator(batch_size=ROWS).gradient()) < 1e-13
+
+
+@pytest.mark.parametrize("kind", ["hessian", "ggn"])
+def test_graphs_of_many_batches_are_kept_where_they_fit(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+    monkeypatch.setattr(operators, "product", lambda *of: calls.append(0) or product(*of))
+    for memory, expected in ((1 << 31, 4 + 2), (0, 8 + 2)):  # two to measure, and of four batches once or twice
+        monkeypatch.setattr(operators, "_MEMORY", memory)
+        made = operator(kind=kind)
+        v = vector(made.size)
+        calls.clear()
+        first = made.matvec(v)
+        assert torch.equal(made.matvec(v), first)
+        assert len(calls) == expected
 
 
 def test_the_full_hessian_of_a_50_50_50_10_net_is_its_products() -> None:

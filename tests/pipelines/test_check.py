@@ -7,13 +7,14 @@ import io
 import json
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
 from gencli import theory
 from gencli.app import main
-from gencli.provenance import KEY
+from gencli.provenance import KEY, command_line
 from gencli.theory import CLAIMS, statement
 from tests.pipelines.shell import Shell, explained, many
 
@@ -104,6 +105,36 @@ def test_a_claim_is_checked_on_data_from_a_file_or_a_pipe(sh: Shell, data: Path)
     assert {"torch", "sklearn"} <= set(made["versions"])
 
 
+def test_a_model_and_a_table_from_elsewhere_are_inputs_of_a_check(sh: Shell, data: Path) -> None:
+    """The table has no provenance, so that the command line names it, by its option."""
+    plain = pq.read_table(data / "digits.parquet").select(["image", "label"]).replace_schema_metadata()
+    images = [{"bytes": _png(pixels), "path": None} for pixels in plain["image"].to_pylist()]
+    pq.write_table(pa.table({"image": images, "label": plain["label"]}), sh.folder / "foreign.parquet")
+    check = ["check", "sgd-nonmonotone", "--data", "foreign.parquet", "--instances", "1", "-q"]
+    train = ["train", "foreign.parquet", "--arch", "mlp-1x8", "--loss", "focal", "--epochs", "1", "-q"]
+    rows = [*check, "--model", "net.safetensors", "-o", "rows.parquet"]
+    ends = many(sh.folder, [[*train, "-o", "net.safetensors"], rows])
+    assert [done.status for done in ends] == [0, 0], ends
+    sh(f"cat net.safetensors | gencli {' '.join(check)} --model - -o piped.parquet").worked()
+    assert (sh.folder / "rows.parquet").read_bytes() == (sh.folder / "piped.parquet").read_bytes()
+    file = pq.ParquetFile(sh.folder / "rows.parquet")
+    made = json.loads(file.metadata.metadata[KEY.encode()])["step"]
+    assert [(source["role"], source.get("step", {}).get("command")) for source in made["inputs"]] == [
+        ("data", None),
+        ("model", "train"),
+    ]
+    row = file.read().to_pylist()[-1]
+    assert row["instance"] == "mlp-1x8, focal, eta=0.1"
+    assert row["quantity"] == "rises of the loss in 38 steps"
+    assert command_line(made).startswith("gencli check sgd-nonmonotone --data foreign.parquet --instances 1 ")
+
+
+def _png(pixels: bytes) -> bytes:
+    file = io.BytesIO()
+    Image.frombytes("L", (8, 8), pixels).save(file, "png")
+    return file.getvalue()
+
+
 def _column(text: str, name: str) -> list[str]:
     return [row[name] for row in csv.DictReader(io.StringIO(text))]
 
@@ -139,6 +170,14 @@ REFUSED = {
     "weight-decay-convexity --data {data}/digits.parquet -o {data}/digits.parquet": "the output is the input",
     "weight-decay-convexity --arch mpl-1x8": "--arch: no network 'mpl-1x8'",
     "weight-decay-convexity --data {data}/large.parquet --arch mlp-1x512": "the Hessian of 1,578,506 parameters",
+    "sgd-nonmonotone --model missing.safetensors": "missing.safetensors: no such file",
+    "sgd-nonmonotone --model {data}/digits.parquet": "not safetensors",
+    "sgd-nonmonotone --model {data}/model.safetensors --arch mlp-1x8": "its network is mlp-1x16, not mlp-1x8",
+    "sgd-nonmonotone --model {data}/model.safetensors --data {data}/large.parquet": "images of 32×32×3",
+    "sgd-nonmonotone --model - --data -": "two inputs would come from standard input",
+    "rademacher --arch unet-small": "--arch unet-small: gives no classes",
+    "uniform-stability --examples 30 --removals 8": "--removals 8: more than a quarter of the 30 --examples",
+    "uniform-stability --data {data}/test.parquet --examples 95": "test.parquet has 100 rows, and 10 are held out",
     "all --data {data}/history.parquet": "no column `image`",
 }
 

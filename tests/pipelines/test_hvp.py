@@ -18,6 +18,7 @@ REFUSED = {
     "vector more.safetensors": (["--vector", "more.safetensors"], "extra is 1, where the model's is no parameter"),
     "vector nan.safetensors": (["--vector", "nan.safetensors"], "numbers that are not finite and real"),
     "no file": (["--vector", "missing.safetensors"], "no such file"),
+    "an empty name": (["--vector", "ones,"], "--vector: an empty name"),
     "no number": (["--vector", "random:x"], "'random:x' is no vector"),
     "no parameter": (["--parameters", "weights"], "none like 'weights'"),
     "no loss": (["--loss", "cee"], "no loss 'cee'"),
@@ -39,6 +40,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
     save_file(weights | {first: torch.zeros(1)}, made / "wide.safetensors")
     save_file(weights | {"extra": torch.zeros(1)}, made / "more.safetensors")
     save_file(weights | {first: weights[first] * torch.nan}, made / "nan.safetensors")
+    ends = {f"{number}/{name}": each * number for number in (1, -1) for name, each in weights.items()}
+    save_file(ends, made / "top,bottom.safetensors")
     return made
 
 
@@ -54,6 +57,7 @@ def ends(folder: Path, data: Path) -> dict[str, Done]:
         "twice": ["--vector", "two.safetensors", "--no-verify", "-o", "twice.safetensors"],
         "dense": ["--parameters", "*.bias", "--dense", "--operator", "ggn", "-o", "dense.safetensors"],
         "eigen": ["--vector", "eigen:1", "--dtype", "float64", "-q", "-o", "eigen.safetensors"],
+        "ends": ["--vector", "top,bottom.safetensors", "--vector", "ones,eigen:-1", "--no-verify", "-o", "ends"],
         "strict": ["--tolerance", "0", "-o", "strict.safetensors"],
         **{name: (more if "-o" in more else [*more, "-o", "x.safetensors"]) for name, (more, _) in REFUSED.items()},
     }
@@ -75,6 +79,15 @@ def test_products_have_the_parameters_names(folder: Path, data: Path, ends: dict
     matrix = load_file(folder / "dense.safetensors")["ggn"]
     assert matrix.shape == (26, 26)
     torch.testing.assert_close(matrix, matrix.T)
+
+
+def test_vectors_of_spectra_are_read_by_their_signed_numbers(folder: Path, ends: dict[str, Done]) -> None:
+    found = load_file(ends["ends"].worked() and folder / "ends")
+    assert {name.partition("/")[0] for name in found} == {"0", "1", "2", "3"}
+    for name, each in found.items():
+        if name.startswith("0/"):  # of vector -1
+            torch.testing.assert_close(each, -found[f"1/{name[2:]}"])
+    assert "eigen:-1" in ends["ends"].err
 
 
 def test_the_same_command_gives_the_same_bytes(folder: Path, ends: dict[str, Done]) -> None:

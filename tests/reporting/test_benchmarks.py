@@ -73,7 +73,7 @@ def test_report_draws_a_benchmark_and_shows_its_table(tmp_path: Path, capfd: pyt
     assert "memory copy,12.5,,GB/s,,,\n" in capfd.readouterr().out
 
 
-@pytest.mark.parametrize("more", [["history.parquet"], ["--table", "runs"], ["--curves"], ["--metric", "ours"]])
+@pytest.mark.parametrize("more", [["history.parquet"], ["--table", "runs"], ["--plot", "curves"], ["--metric", "ours"]])
 def test_what_is_of_histories_and_results_is_refused(
     more: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ):

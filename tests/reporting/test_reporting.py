@@ -9,7 +9,8 @@ import pytest
 
 from gencli import provenance, tables
 from gencli.errors import GencliError
-from gencli.reporting import classes, curves, documents, runs
+from gencli.reporting import classes, curves, documents, figures, runs, terminal
+from gencli.reporting.panels import Lines
 from gencli.stream import Input, Output
 
 
@@ -54,18 +55,19 @@ def result(path: Path, step: provenance.Step, sha256: str, accuracy: float, spli
 
 def test_a_history_is_a_row_with_its_last_accuracies_and_the_epoch_it_fitted(tmp_path: Path):
     read = history(tmp_path / "h.parquet", training(0.5), [0.2, 0.995, 0.97], 0.6)
-    assert runs.runs_table([read], 0.99).to_pylist() == [
+    assert runs.runs_table([read], 0.99).rows.to_pylist() == [
         {
             "network": "mlp-1x8",
             "data": "digits",
             "corruption": "random-labels p=0.5",
             "train_accuracy": 0.97,
             "test_accuracy": 0.6,
+            "gap": pytest.approx(0.37),
             "epochs": 3,
             "epochs_to_fit": 2,
         }
     ]
-    assert runs.runs_table([read], 1.0)["epochs_to_fit"].to_pylist() == [None]
+    assert runs.runs_table([read], 1.0).rows["epochs_to_fit"].to_pylist() == [None]
 
 
 def test_a_run_that_stopped_early_is_the_epoch_that_it_kept(tmp_path: Path) -> None:
@@ -75,20 +77,19 @@ def test_a_run_that_stopped_early_is_the_epoch_that_it_kept(tmp_path: Path) -> N
             "validation_accuracy": [0.3, 0.5, 0.4], "test_accuracy": [0.31, 0.51, 0.41],
         }
     )  # fmt: skip
-    (row,) = runs.runs_table([write(tmp_path / "h", rows, training(early_stop=1))], 0.99).to_pylist()
+    (row,) = runs.runs_table([write(tmp_path / "h", rows, training(early_stop=1))], 0.99).rows.to_pylist()
     assert (row["train_accuracy"], row["validation_accuracy"], row["test_accuracy"]) == (0.6, 0.5, 0.51)
-    (row,) = runs.runs_table([write(tmp_path / "h", rows, training())], 0.99).to_pylist()
+    (row,) = runs.runs_table([write(tmp_path / "h", rows, training())], 0.99).rows.to_pylist()
     assert (row["train_accuracy"], row["validation_accuracy"], row["test_accuracy"]) == (0.7, 0.4, 0.41)
 
 
 def test_image_to_image_runs_show_their_psnr(tmp_path: Path) -> None:
     rows = pa.table({"epoch": [1, 2], "train_loss": [1.0] * 2, "train_psnr": [20.0, 30.0], "test_psnr": [21.0, 29.0]})
-    (row,) = runs.runs_table([write(tmp_path / "h", rows, training())], 0.99).to_pylist()
+    (row,) = runs.runs_table([write(tmp_path / "h", rows, training())], 0.99).rows.to_pylist()
     assert (row["train_psnr"], row["test_psnr"]) == (30, 29)
     assert "train_accuracy" not in row
-    assert [panel.metric for panel in curves.panels([write(tmp_path / "h", rows, training())], None)] == list(
-        rows.column_names[2:]
-    )
+    panels = figures.curves([write(tmp_path / "h", rows, training())], figures.Options())
+    assert [panel.title for panel in panels] == ["train loss", "train psnr", "test psnr"]
 
 
 def test_results_of_a_run_join_its_history(tmp_path: Path):
@@ -98,27 +99,27 @@ def test_results_of_a_run_join_its_history(tmp_path: Path):
         result(tmp_path / "test.parquet", step, "other", 0.4),
         result(tmp_path / "train.parquet", step, "train 0.5", 0.9, "train"),
     ]
-    (row,) = runs.runs_table(read, 0.99).to_pylist()
+    (row,) = runs.runs_table(read, 0.99).rows.to_pylist()
     assert (row["train_accuracy"], row["test_accuracy"], row["epochs"]) == (0.9, 0.4, 1)
 
 
 def test_results_alone_make_rows_without_epochs(tmp_path: Path):
-    (row,) = runs.runs_table([result(tmp_path / "r.parquet", training(), "other", 0.4)], 0.99).to_pylist()
+    (row,) = runs.runs_table([result(tmp_path / "r.parquet", training(), "other", 0.4)], 0.99).rows.to_pylist()
     assert (row["corruption"], row["test_accuracy"], row["train_accuracy"], row["epochs"]) == ("none", 0.4, None, None)
 
 
 def test_settings_in_which_runs_differ_get_a_column(tmp_path: Path):
     read = [history(tmp_path / f"{lr}.parquet", training(lr=lr), [0.5]) for lr in (0.1, 0.2)]
-    table = runs.runs_table(read, 0.99)
+    table = runs.runs_table(read, 0.99).rows
     assert table["lr"].to_pylist() == [0.1, 0.2]
     assert "seed" not in table.column_names
 
 
 def test_epochs_are_those_that_were_run(tmp_path: Path):
     asked = [history(tmp_path / f"{epochs}.parquet", training(epochs=epochs), [0.5, 0.6]) for epochs in (2, 9)]
-    table = runs.runs_table(asked, 0.99)
+    table = runs.runs_table(asked, 0.99).rows
     assert table["epochs"].to_pylist() == [2, 2]
-    assert table.column_names[3:] == ["train_accuracy", "test_accuracy", "epochs", "epochs_to_fit"]
+    assert table.column_names[3:] == ["train_accuracy", "test_accuracy", "gap", "epochs", "epochs_to_fit"]
 
 
 def test_a_run_tested_on_two_tables_has_two_rows(tmp_path: Path):
@@ -127,7 +128,7 @@ def test_a_run_tested_on_two_tables_has_two_rows(tmp_path: Path):
         result(tmp_path / "a.parquet", step, "x", 0.4, "test"),
         result(tmp_path / "b.parquet", step, "y", 0.3, "validation"),
     ]
-    table = runs.runs_table(read, 0.99)
+    table = runs.runs_table(read, 0.99).rows
     assert table["tested_on"].to_pylist() == ["digits test", "digits validation"]
     assert table["test_accuracy"].to_pylist() == [0.4, 0.3]
 
@@ -135,11 +136,11 @@ def test_a_run_tested_on_two_tables_has_two_rows(tmp_path: Path):
 def test_one_result_is_shown_as_it_is_and_several_say_what_tells_them_apart(tmp_path: Path):
     one = result(tmp_path / "a.parquet", training(0.0), "x", 0.4)
     two = result(tmp_path / "b.parquet", training(1.0), "x", 0.1)
-    assert classes.classes_table([one]).column_names == ["label", "name", "n", "accuracy", "loss"]
-    both = classes.classes_table([one, two])
+    assert classes.classes_table([one]).rows.column_names == ["label", "name", "n", "accuracy", "loss"]
+    both = classes.classes_table([one, two]).rows
     assert both["corruption"].to_pylist() == ["random-labels p=0"] * 2 + ["random-labels p=1"] * 2
-    same = classes.classes_table([one, one])
-    assert same["result"].to_pylist() == [one.title] * 4
+    same = classes.classes_table([one, one]).rows
+    assert same.column_names == ["label", "name", "n", "accuracy", "loss"]
 
 
 def test_files_whose_provenance_was_lost_go_by_their_names(tmp_path: Path):
@@ -148,8 +149,8 @@ def test_files_whose_provenance_was_lost_go_by_their_names(tmp_path: Path):
     import pyarrow.parquet as pq
 
     pq.write_table(rows.replace_schema_metadata(None), path)
-    (row,) = runs.runs_table([documents.read(Input(str(path)))], 0.99).to_pylist()
-    assert (row["network"], row["train_accuracy"]) == (str(path), 0.5)
+    (row,) = runs.runs_table([documents.read(Input(str(path)))], 0.99).rows.to_pylist()
+    assert (row["network"], row["train_accuracy"]) == (path.name, 0.5)
 
 
 def test_what_is_neither_a_history_nor_a_result_is_refused(tmp_path: Path):
@@ -161,10 +162,12 @@ def test_what_is_neither_a_history_nor_a_result_is_refused(tmp_path: Path):
 
 def test_curves_are_told_apart_without_colour(tmp_path: Path):
     read = [history(tmp_path / f"{p}.parquet", training(p), [p / 2, p], 0.5) for p in (0.25, 0.75)]
-    panels = curves.panels(read, None)
-    assert [panel.metric for panel in panels] == ["train_accuracy", "test_accuracy"]
-    assert panels[0].curves[1] == ("random-labels p=0.75", [1, 2], [0.375, 0.75])
-    drawn = curves.text(panels, 80)
+    panels = figures.curves(read, figures.Options())
+    assert [panel.title for panel in panels] == ["train loss", "train accuracy", "test accuracy"]
+    assert isinstance(panels[1], Lines)
+    curve = panels[1].curves[1]
+    assert (curve.name, list(curve.x), list(curve.y)) == ("random-labels p=0.75", [1, 2], [0.375, 0.75])
+    drawn = terminal.text(panels, 80)
     assert "\x1b" not in drawn
     assert "  o random-labels p=0.25\n  x random-labels p=0.75\n" in drawn
     assert max(map(len, drawn.splitlines())) <= 80
@@ -174,14 +177,16 @@ def test_curves_are_told_apart_without_colour(tmp_path: Path):
 def test_a_metric_that_no_history_has_is_refused_with_the_nearest(tmp_path: Path):
     read = history(tmp_path / "h.parquet", training(), [0.5])
     with pytest.raises(GencliError) as caught:
-        curves.panels([read], ["train_acuracy"])
+        figures.curves([read], figures.Options(["train_acuracy"]))
     assert caught.value.hint == "did you mean train_accuracy?"
-    assert [panel.metric for panel in curves.panels([read], None)] == ["train_accuracy"]
+    made = figures.curves([read], figures.Options(["train_accuracy"]))
+    assert [panel.title for panel in made] == ["train accuracy"]
 
 
 @pytest.mark.parametrize(("form", "start"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")])
 def test_a_figure_is_the_same_bytes_every_time_and_says_how_it_was_made(tmp_path: Path, form: str, start: bytes):
-    panels = curves.panels([history(tmp_path / "h.parquet", training(), [0.2, 0.9])], None)
+    read = [history(tmp_path / "h.parquet", training(), [0.2, 0.9])]
+    panels = figures.curves(read, figures.Options(["train_accuracy"]))
     made = curves.image(panels, form, "how it was made")
     assert made.startswith(start)
     assert b"how it was made" in made
@@ -192,7 +197,7 @@ def test_a_figure_is_the_same_bytes_every_time_and_says_how_it_was_made(tmp_path
 def test_runs_as_json_are_row_objects(tmp_path: Path):
     from gencli.outputs import render
 
-    table = runs.runs_table([history(tmp_path / "h.parquet", training(), [0.5, float("nan")])], 0.99)
+    table = runs.runs_table([history(tmp_path / "h.parquet", training(), [0.5, float("nan")])], 0.99).rows
     (row,) = json.loads(render(table, "json"))
     assert row["train_accuracy"] is None
     assert row["epochs"] == 2

@@ -32,6 +32,9 @@ SMALL: Mapping[str, Mapping[str, Any]] = {
     "finite-sample": {"points": 2000, "dimension": 40},
     "weight-decay-convexity": {"arch": "mlp-1x3", "examples": 50},
     "noise-targets": {"instances": 2},
+    "sgd-nonmonotone": {"arch": "mlp-1x4", "rate": 1.0, "batch_size": 64},
+    "rademacher": {"arch": "mlp-1x8", "examples": 40, "draws": 2, "steps": 60},
+    "uniform-stability": {"arch": "mlp-1x4", "examples": 20, "removals": 3, "passes": 3},
 }
 KINDS = {name: claim(**SMALL.get(name, {})) for name, claim in CLAIMS.items()}
 COLUMNS = ["claim", "instance", "quantity", "left", "relation", "right", "slack", "holds"]

@@ -1,0 +1,94 @@
+"""The part of `gencli jacobian` that is about networks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from gencli.derivatives.choices import TOLERANCES
+from gencli.derivatives.settings import JacobianSettings, NetworkSettings, OwnLossSettings
+from gencli.options import TableFormat
+
+if TYPE_CHECKING:
+    from gencli.derivatives.entries import Check
+
+
+def run(
+    model: str,
+    data: str | None,
+    asked: JacobianSettings,
+    network: NetworkSettings,
+    objective: OwnLossSettings,
+    tolerance: float | None,
+    dtype: str | None,
+    as_tensors: bool,
+    format: TableFormat | None,
+    output: str | None,
+) -> None:
+    """Reads, computes, writes; see the help of `gencli jacobian`."""
+    from contextlib import ExitStack
+    from dataclasses import asdict
+
+    from gencli.errors import GencliError
+    from gencli.stream import Input, Output
+
+    if model == "-" and data in (None, "-"):
+        raise GencliError("both the model and the data would come from standard input", "name a file for one of them")
+
+    import torch
+
+    from gencli import console, models, outputs, provenance, tables, tensors
+    from gencli.derivatives import building, jacobians
+    from gencli.derivatives.entries import Check
+    from gencli.sources import open_table
+    from gencli.theory.base import require_memory
+    from gencli.training import devices
+
+    source = Input(model)
+    loaded, table = models.read(source, network.arch), open_table(data)
+    loaded.require(table)
+    where = devices.choose(network.device)
+    devices.precision("float32", where)
+    loss, epoch = building.row_loss(loaded, asked.of, objective)
+    rows, precision = building.load(table, network, where), dtype or building.precision(loaded)
+    kind = getattr(torch, precision)
+    function = building.row_function(loaded, rows, loss, epoch, asked, network.parameters, kind)
+    held = function.rows if as_tensors else 1
+    require_memory(3 * held * function.outputs * function.size * kind.itemsize, f"--limit: {held:,} rows")
+    check, exact = Check.plan(function) if asked.verify else None, function
+    if check and precision != "float64":
+        exact = building.row_function(loaded, rows, loss, epoch, asked, network.parameters, torch.float64)
+    used = asdict(network) | asdict(asked) | ({"loss": loss.name} | asdict(loss) if loss else {})
+    used |= {"verify": None, "summary": None, "dtype": precision, "device": where.type}
+    inputs = [provenance.source("model", source.sha256, loaded.made, source.path), *tables.sources(table, "data")]
+    used |= {"threads": torch.get_num_threads()}
+    made = provenance.step("jacobian", used, inputs, ["torch", "numpy", "pyarrow"])
+    read, mode = [source, *table.inputs], None if asked.mode == "auto" else asked.mode
+    with ExitStack() as places:
+        place = places.enter_context(Output(output, read, binary=True)) if as_tensors else None
+        write = None if as_tensors else places.enter_context(outputs.open_result(output, format, read))
+        aside = places.enter_context(outputs.open_result(asked.summary, None, read)) if asked.summary else None
+        with console.progress("rows", function.rows) as advance:
+            summary, found = jacobians.collect(function, rows, mode, as_tensors, check, console.message, advance)
+        if check:
+            with console.progress("numbers", len(check.entries)) as advance:
+                check.judge(exact, mode, TOLERANCES[precision] if tolerance is None else tolerance, advance)
+        title = f"{asked.of} by {asked.wrt}: {loaded.arch}, {function.outputs:,} x {function.size:,}"
+        for each in filter(None, (write, aside)):
+            each(summary, lambda: made, title)
+        if place:
+            tensors.write(place, found, {"of": asked.of, "wrt": asked.wrt, "step": made})
+            console.message(outputs.render(jacobians.overview(summary), "table", title).rstrip())
+    if check:
+        _say(check)
+
+
+def _say(check: Check) -> None:
+    from gencli import console
+
+    console.message(check.said)
+    for wrong in check.failed:
+        console.message(console.printable(f"gencli jacobian: {wrong}"))
+    if check.failed:
+        raise typer.Exit(1)

@@ -1,0 +1,29 @@
+"""What `gencli report` does instead of a table: provenance, and contact sheets of image tables."""
+
+from __future__ import annotations
+
+from itertools import takewhile
+
+from gencli.reporting.settings import Settings
+from gencli.stream import Input
+
+
+def show(inputs: list[Input], settings: Settings, output: str | None) -> None:
+    """Writes how files were made, or draws the first images of tables."""
+    from gencli import provenance, stream, tables
+    from gencli.reporting import documents, groups, sheet
+    from gencli.sources import read_table
+
+    if settings.provenance:
+        text = "".join(f"{line}\n" for each in inputs for line in documents.steps(each, len(inputs) > 1))
+        with stream.Output(output, inputs) as file:
+            file.write(text.encode())
+        return
+    read = [read_table([each]) for each in inputs]
+    steps = [documents.corruptions({"step": each.made}) for each in read]
+    shared = sum(1 for _ in takewhile(lambda each: all(step == each[0] for step in each), zip(*steps)))
+    names = groups.chains([each[shared:] for each in steps])
+    used = [tables.source("file", each) for each in inputs]
+    made = provenance.step("report", {}, used, ["numpy", "pyarrow", "PIL"])
+    with stream.Output(settings.contact_sheet, inputs, binary=True) as file:
+        file.write(sheet.comparison(read, names, 10, provenance.encode(made).decode()))

@@ -1,0 +1,297 @@
+"""Jacobians of a network row by row: of its outputs or its loss, by its input or by its parameters."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch.func import functional_call, jvp, vjp, vmap
+
+from gencli.derivatives.kinks import Kinks
+from gencli.derivatives.operators import copied, find_parameters, require_rows_apart
+from gencli.derivatives.products import differentiable, load_forward_mode
+from gencli.errors import GencliError
+from gencli.losses import Loss
+from gencli.models import Model
+from gencli.models.inputs import Rows, target_input
+from gencli.tables import first_line
+
+Wrt = Literal["input", "parameters"]
+Mode = Literal["forward", "reverse"]
+Point = dict[str, Tensor]
+_Compute = Callable[["RowFunction", Mode, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+
+_MEMORY = 1 << 28  # bytes of a chunk of rows and directions
+_FAILURES = (RuntimeError, TypeError, ValueError)
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """The Jacobians of consecutive rows.
+
+    Attributes:
+        start: the first row.
+        values: [rows, outputs] of the function.
+        matrices: [rows, outputs, size].
+    """
+
+    start: int
+    values: Tensor
+    matrices: Tensor
+
+
+class RowFunction:
+    """What a network, or a loss of it, makes of a row: a function of the row's input or of the parameters.
+
+    The network is a copy in evaluation mode, the model stays as it is. The input is what the network gets, after the
+    model's preprocessing.
+
+    Args:
+        rows: on the device to compute on; classes are counted in these.
+        loss: None for the network's outputs.
+        parameters: a pattern of names, as of files; the others are fixed.
+        epoch: that of the loss, where it changes in training.
+
+    Attributes:
+        shapes: of what it is differentiated by: of `input`, or of the parameters by name.
+        size, outputs: how many numbers go in and come out; these have the `shape`.
+        of_images, of_loss: whether the network makes images, and whether the function is a loss.
+        kinks: torch's names of the operations whose derivatives jump somewhere.
+
+    Raises:
+        GencliError: no parameter matches, the loss does not fit the model, or rows depend on the other rows of their
+            batch or on chance.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        rows: Rows,
+        wrt: Wrt,
+        loss: Loss | None = None,
+        *,
+        parameters: str = "*",
+        dtype: torch.dtype = torch.float32,
+        epoch: int = 1,
+    ) -> None:
+        if loss is not None and not model.logits:
+            raise GencliError(f"--of: {model.arch} gives scores without a loss", "take --of logits")
+        if loss is not None and loss.task != model.task:
+            kinds = ("images", "classes") if loss.task == "images" else ("classes", "images")
+            raise GencliError(f"--loss: {loss.name} is for {kinds[0]}, {model.arch} gives {kinds[1]}", "take another")
+        self.rows, self.wrt, self.dtype = len(rows), wrt, dtype
+        self.network = copied(model, rows.images.device, dtype)
+        self._weights = find_parameters(model, self.network, parameters) if wrt == "parameters" else {}
+        self.network.requires_grad_(False)
+        self._model, self._data, self._losses = model, rows, None
+        if loss is not None:
+            counts = loss.counts(rows.labels.cpu(), len(model.classes))
+            self._losses = loss.at(None if counts is None else counts.to(rows.images.device), epoch)
+        images, _ = self.inputs(slice(0, min(4, self.rows)))
+        with differentiable(), torch.no_grad():
+            first, second, part = (self.network(images[:n]) for n in (len(images), len(images), 2))
+        require_rows_apart(model.arch, self.network, first, second, part)
+        self.shapes = {name: each.shape for name, each in self.point(0).items()}
+        self.size = sum(shape.numel() for shape in self.shapes.values())
+        self.shape = first.shape[1:] if loss is None else torch.Size()
+        self.outputs = self.shape.numel()
+        self.of_images, self.of_loss = model.task == "images", loss is not None
+        self._kept = self._count_kept()
+
+    def inputs(self, part: slice) -> tuple[Tensor, Tensor]:
+        """What the network gets [n, channels, height, width] of these rows, and what its outputs are compared with."""
+        preprocessing, targets = self._model.preprocessing, self._data.targets
+        images = preprocessing(self._data.images[part]).to(self.dtype)
+        if self._model.task == "images" and targets is not None:
+            return images, target_input(preprocessing.center(targets[part])).to(self.dtype)
+        return images, self._data.labels[part]
+
+    def point(self, row: int) -> Point:
+        """Where a row's Jacobian is taken: tensors of `shapes`."""
+        return {"input": self.inputs(slice(row, row + 1))[0][0]} if self.wrt == "input" else self._weights
+
+    def __call__(self, point: Point, image: Tensor, target: Tensor) -> Tensor:
+        """[outputs] at a point, of a row's image, which a point of inputs replaces, and target."""
+        image, weights = (point["input"], {}) if self.wrt == "input" else (image, point)
+        made = functional_call(self.network, weights, (image[None],))
+        return (made if self._losses is None else self._losses(made, target[None])).reshape(-1)
+
+    def values(self, images: Tensor, targets: Tensor) -> Tensor:
+        """[n, outputs] at the weights, of n rows together."""
+        made = self.network(images)
+        return (made if self._losses is None else self._losses(made, targets)).reshape(len(images), -1)
+
+    @property
+    def mode(self) -> Mode:
+        """Forward mode takes a pass an input, reverse mode one an output: the one that takes fewer."""
+        return "forward" if self.size < self.outputs else "reverse"
+
+    def jacobians(
+        self,
+        mode: Mode | None = None,
+        say: Callable[[str], None] = lambda note: None,
+        rows: range | None = None,
+    ) -> Iterator[Chunk]:
+        """The rows' Jacobians in order, in chunks whose computation takes some 256 MiB beside themselves.
+
+        Rows and directions go together through torch.func.vmap; a network that it cannot do goes row by row.
+
+        Args:
+            mode: None for the cheaper one, or the other where torch lacks it.
+            say: takes what is done in another way than it should be.
+            rows: consecutive ones; None for all.
+
+        Raises:
+            GencliError: torch cannot differentiate the network in this mode.
+        """
+        modes: list[Mode] = [mode] if mode else [self.mode, "forward" if self.mode == "reverse" else "reverse"]
+        ways: list[tuple[Mode, _Compute]] = [(each, how) for each in modes for how in (_together, _row_by_row)]
+        rows, failure = rows or range(self.rows), ""
+        while rows:
+            used, compute = ways[0]
+            most, directions = self._widths(used)
+            part = rows[: most if compute is _together else 1]
+            try:
+                chunk = self._chunk(slice(part.start, part.stop), directions, used, compute)
+            except _FAILURES as error:
+                if isinstance(error, torch.OutOfMemoryError) or "allocate" in str(error):
+                    raise
+                if len(ways) == 1:
+                    hint = f"take --mode {'reverse' if mode == 'forward' else 'forward'}" if mode else "see --debug"
+                    raise GencliError(
+                        f"--mode: {used} is not to be had for {self._model.arch}: {first_line(error)}", hint
+                    ) from error
+                del ways[0]
+                failure = failure or first_line(error)
+                continue
+            if failure:
+                how = "with all directions together" if compute is _together else "row by row, which is slower"
+                say(f"in {used} mode {how}: torch.func.vmap cannot do {self._model.arch}: {failure}")
+                failure = ""
+            yield chunk
+            rows = rows[len(part) :]
+
+    def _chunk(self, part: slice, directions: int, mode: Mode, compute: _Compute) -> Chunk:
+        images, targets = self.inputs(part)
+        count = self.outputs if mode == "reverse" else self.size
+        matrices = images.new_empty(len(images), self.outputs, self.size)
+        values = images.new_empty(len(images), self.outputs)
+        with differentiable(), _quiet():
+            for start in range(0, count, directions):
+                stop = min(start + directions, count)
+                units = torch.zeros(stop - start, count, dtype=self.dtype, device=images.device)
+                units[range(stop - start), range(start, stop)] = 1
+                values, found = compute(self, mode, images, targets, units)
+                if mode == "reverse":
+                    matrices[:, start:stop] = found
+                else:
+                    matrices[:, :, start:stop] = found.mT
+        return Chunk(part.start, values.detach(), matrices)
+
+    def _widths(self, mode: Mode) -> tuple[int, int]:
+        """Rows and directions at a time."""
+        count = self.outputs if mode == "reverse" else self.size
+        one = self.dtype.itemsize * (self._kept + self.size + self.outputs)
+        directions = max(1, min(count, _MEMORY // one))
+        return max(1, _MEMORY // (one * count)), directions
+
+    def _count_kept(self) -> int:
+        """Numbers that autograd keeps of a row, the network's own left out."""
+        own = {each.untyped_storage().data_ptr() for each in (*self.network.parameters(), *self.network.buffers())}
+        kept: dict[int, int] = {}
+
+        def keep(tensor: Tensor) -> Tensor:
+            storage = tensor.untyped_storage()
+            if storage.data_ptr() not in own:
+                kept[storage.data_ptr()] = storage.nbytes()
+            return tensor
+
+        images, targets = self.inputs(slice(0, 1))
+        point = {name: each.detach().requires_grad_() for name, each in self.point(0).items()}
+        seen = Kinks()
+        with differentiable(), seen, torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            values = self(point, images[0], targets[0])
+        self.kinks = seen.names
+        if not values.requires_grad:
+            raise GencliError(
+                f"--wrt: no output of {self._model.arch} depends on {', '.join(self.shapes)}", "take others"
+            )
+        return sum(kept.values()) // self.dtype.itemsize
+
+    def split(self, vectors: Tensor) -> Point:
+        """Vectors [..., size] as tensors [..., *shape] by name."""
+        parts = vectors.split([shape.numel() for shape in self.shapes.values()], -1)
+        return {
+            name: part.reshape(*vectors.shape[:-1], *shape)
+            for (name, shape), part in zip(self.shapes.items(), parts, strict=True)
+        }
+
+    def join(self, tensors: Point) -> Tensor:
+        """[size] of one vector's tensors by name."""
+        return torch.cat([tensors[name].reshape(-1) for name in self.shapes])
+
+
+def _together(
+    function: RowFunction, mode: Mode, images: Tensor, targets: Tensor, units: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Values [n, outputs] and Jacobian times units [n, units, size], or in forward mode [n, units, outputs]."""
+    load_forward_mode()
+
+    def of_row(image: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        point = {"input": image} if function.wrt == "input" else function.point(0)
+        if mode == "reverse":
+            made: Any = vjp(lambda point: function(point, image, target), point)
+            values, pull = made
+            return values, vmap(lambda unit: function.join(pull(unit)[0]))(units)
+        values, pushed = vmap(lambda unit: _push(function, point, image, target, unit))(units)
+        return values[0], pushed
+
+    return vmap(of_row)(images, targets)
+
+
+def _row_by_row(
+    function: RowFunction, mode: Mode, images: Tensor, targets: Tensor, units: Tensor
+) -> tuple[Tensor, Tensor]:
+    """What `_together` gives, of one row, a direction at a time."""
+    load_forward_mode()
+    [image], [target] = images, targets
+    point = {"input": image} if function.wrt == "input" else function.point(0)
+    if mode == "forward":
+        made = [_push(function, point, image, target, unit) for unit in units]
+        return made[0][0][None], torch.stack([pushed for _, pushed in made])[None]
+    point = {name: each.detach().requires_grad_() for name, each in point.items()}
+    values = function(point, image, target)
+    pulled = [
+        torch.autograd.grad(values, list(point.values()), unit, retain_graph=True, materialize_grads=True)
+        for unit in units
+    ]
+    joined = [function.join(dict(zip(point, each, strict=True))) for each in pulled]
+    return values[None], torch.stack(joined)[None]
+
+
+def _push(function: RowFunction, point: Point, image: Tensor, target: Tensor, unit: Tensor) -> tuple[Tensor, Tensor]:
+    made: Any = jvp(lambda at: function(at, image, target), (point,), (function.split(unit),))
+    return made
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    with warnings.catch_warnings():  # torch tells its own developers what could be faster
+        warnings.filterwarnings("ignore", "There is a performance drop", UserWarning)
+        yield
+
+
+def singular_values(matrix: Tensor) -> Tensor:
+    """[min(outputs, size)] float64, descending, of a matrix [outputs, size]."""
+    return torch.linalg.svdvals(matrix.cpu().double())
+
+
+def rank(singular: Tensor, dtype: torch.dtype) -> int:
+    """How many singular values are no rounding errors: above 32 units in the last place of the matrix's norm."""
+    return int((singular > 32 * torch.finfo(dtype).eps * math.sqrt(float(singular.square().sum()))).sum())

@@ -1,0 +1,26 @@
+"""Makefiles that reproduce whole papers, with the figures that the papers published beside them as CSV."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gencli.errors import GencliError, nearest
+
+_FOLDER = Path(__file__).parent
+
+
+def purposes() -> dict[str, str]:
+    """One line on each recipe, by name: its Makefile's first, a comment."""
+    files = sorted(_FOLDER.glob("[!_]*.mk"))
+    return {file.stem: file.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ") for file in files}
+
+
+def path(name: str) -> Path:
+    """Where a recipe's Makefile lies.
+
+    Raises:
+        GencliError: there is no recipe of that name.
+    """
+    if name not in purposes():
+        raise GencliError(f"no recipe {name!r}", nearest(name, purposes()))
+    return _FOLDER / f"{name}.mk"

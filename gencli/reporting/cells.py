@@ -1,0 +1,29 @@
+"""The cells of a table as text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+
+from gencli import console
+
+
+def cell(value: Any) -> str:
+    """A value of a table as text of one line; nothing for None."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        small = value != 0 and abs(value) < 1e-3
+        return f"{value:.2e}" if small or abs(value) >= 1e6 else f"{value:.4f}"
+    if isinstance(value, int):
+        return str(value) if abs(value) >= 1 << 40 else f"{value:,}"
+    return console.printable(str(value))
+
+
+def numeric(field: pa.Field) -> bool:
+    """Whether a column holds numbers, as such or as text (see `layout.shown`)."""
+    kind = field.type
+    return pa.types.is_integer(kind) or pa.types.is_floating(kind) or b"number" in (field.metadata or {})

@@ -1,0 +1,224 @@
+"""Runs of several seeds as one row: what tells setups apart, means and standard deviations; and the table they make."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pyarrow as pa
+
+from gencli.provenance import Step
+from gencli.reporting.documents import Document, corruptions, data_name
+
+T = TypeVar("T")
+
+_NAMED = {"arch", "epochs", "device", "threads", "seed"}  # shown otherwise, or not a setting to compare
+PLAIN = ("network", "data", "corruption", "result", "tested_on")  # facts that need no name beside their value
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of a report.
+
+    Attributes:
+        name: as `--table` calls it.
+        rows: columns that say what a row is, then `scores`, each followed by its standard deviation `NAME_std` where
+            seeds are grouped.
+        settings: those of the first columns that are training settings.
+        scores: columns of what was measured.
+        documents: the files behind each row.
+        facts: all that is known of each row's setup, shown or not.
+        notes: lines below the table.
+        counted: whether the first row holds counts in place of scores.
+    """
+
+    name: str
+    rows: pa.Table
+    settings: tuple[str, ...] = ()
+    scores: tuple[str, ...] = ()
+    documents: tuple[tuple[Document, ...], ...] = ()
+    facts: tuple[dict[str, Any], ...] = ()
+    notes: tuple[str, ...] = ()
+    counted: bool = False
+
+    @property
+    def keys(self) -> list[str]:
+        """The columns that say what a row is."""
+        numbers = {*self.scores, *(f"{name}_std" for name in self.scores), "runs", "n"}
+        return [name for name in self.rows.column_names if name not in numbers]
+
+
+@dataclass
+class Setup:
+    """Runs that differ in their seeds alone.
+
+    Attributes:
+        facts: network, data, corruption, and the settings in which the setups differ.
+        runs: each run's documents.
+    """
+
+    facts: dict[str, Any]
+    runs: list[list[Document]] = field(default_factory=list)
+
+    @property
+    def documents(self) -> tuple[Document, ...]:
+        return tuple(document for run in self.runs for document in run)
+
+    @property
+    def last(self) -> list[Document]:
+        """The last document of each run."""
+        return [run[-1] for run in self.runs]
+
+
+def setups(documents: Iterable[Document], measured: bool = False) -> list[Setup]:
+    """The setups of documents, in the order of their first ones, and their runs likewise.
+
+    Args:
+        measured: whether what they were measured on makes a difference, the fact `tested_on`.
+    """
+    found: dict[Any, dict[str, list[Document]]] = defaultdict(lambda: defaultdict(list))
+    for document in documents:
+        found[document.setup, tested_on(document.data) if measured else ""][document.run].append(document)
+    groups = [list(runs.values()) for runs in found.values()]
+    facts = describe([runs[0][0] for runs in groups])
+    if measured:
+        facts = [fact | {"tested_on": tested} for fact, (_, tested) in zip(facts, found, strict=True)]
+    return [Setup(fact, runs) for fact, runs in zip(facts, groups, strict=True)]
+
+
+def tested_on(entry: dict[str, Any] | None) -> str:
+    """An input in words, with its corruptions."""
+    (chain,) = chains([corruptions(entry)], {"seed"})
+    return data_name(entry) + ("" if chain == "none" else f" {chain}")
+
+
+def describe(documents: Sequence[Document]) -> list[dict[str, Any]]:
+    """What the runs behind these documents are: network, data, corruption, and the settings in which they differ.
+
+    An option of losses makes no difference by that some losses have not got it.
+    """
+    from gencli.losses import LOSSES
+
+    own = {option.name for loss in LOSSES.values() for option in fields(loss)}
+    settings = [arguments(document) for document in documents]
+    names = [name for name in dict.fromkeys(n for each in settings for n in each) if name not in _NAMED]
+    varied = [name for name in names if len(_known(settings, name, name in own)) > 1]
+    chained = chains([corruptions(document.trained_on) for document in documents], {"seed"})
+    return [
+        {
+            "network": each.get("arch", title),
+            "data": data_name(document.trained_on).removesuffix(" train"),
+            "corruption": chain,
+        }
+        | {name: each.get(name) for name in varied}
+        for document, each, chain, title in zip(documents, settings, chained, titles(documents), strict=True)
+    ]
+
+
+def _known(settings: Sequence[dict[str, Any]], name: str, own: bool) -> set[str]:
+    return {str(each[name]) for each in settings if name in each and not (own and each[name] is None)}
+
+
+def arguments(document: Document) -> dict[str, Any]:
+    """The settings of the training behind a document."""
+    return {} if document.training is None else document.training["arguments"]
+
+
+def titles(documents: Sequence[Document]) -> list[str]:
+    """The documents' files, without their folders where that tells them apart."""
+    whole = [document.title for document in documents]
+    short = [Path(title).name for title in whole]
+    return short if len(set(short)) == len(set(whole)) else whole
+
+
+def names(groups: Sequence[Setup]) -> list[str]:
+    """What tells setups apart in words, or the first of their files where nothing does; and how many runs they are."""
+    told = [
+        ", ".join(value if name in PLAIN else f"{name}={value}" for name, value in each.items() if value)
+        for each in apart(groups)
+    ]
+    return [f"{name} (n={len(group.runs)})" if len(group.runs) > 1 else name for name, group in zip(told, groups)]
+
+
+def apart(groups: Sequence[Setup]) -> list[dict[str, str]]:
+    """The facts that tell setups apart, as they are printed; a file's name as `result` where they do not."""
+    facts = [group.facts for group in groups]
+    varied = [name for name in facts[0] if len({str(each[name]) for each in facts}) > 1] if facts else []
+    told = [{name: word(each[name]) for name in varied} for each in facts]
+    if varied and len({tuple(each.values()) for each in told}) == len(told):
+        return told
+    return [{"result": title} for title in titles([group.documents[0] for group in groups])]
+
+
+def word(value: object) -> str:
+    """A setting as text: numbers as short as they can be, nothing for None."""
+    return f"{value:g}" if isinstance(value, float) else "" if value is None else str(value)
+
+
+def chains(chains: Sequence[Sequence[Step]], hidden: Iterable[str] = ()) -> list[str]:
+    """Each list of corruptions in words, with their numbers, and the other arguments in which the lists differ."""
+    seen: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for step in (step for chain in chains for step in chain):
+        for name, value in step["arguments"].items():
+            if name not in hidden:
+                seen[step["command"], name].add(str(value))
+
+    def words(step: Step) -> str:
+        shown = [
+            f"{value}" if name == "kind" else f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
+            for name, value in step["arguments"].items()
+            if name == "kind" or isinstance(value, float) or len(seen[step["command"], name]) > 1
+        ]
+        return " ".join([step["command"].removeprefix("corrupt "), *shown])
+
+    return [" + ".join(map(words, chain)) or "none" for chain in chains]
+
+
+def spread(values: Iterable[float | None]) -> tuple[float | None, float | None]:
+    """Mean and sample standard deviation of the values that there are; NaN where one is; None of too few."""
+    known = [value for value in values if value is not None]
+    if not known or not all(map(math.isfinite, known)):
+        return (math.nan if known else None), None
+    if len(known) == 1:
+        return known[0], None
+    return statistics.fmean(known), statistics.stdev(known)
+
+
+def grouped(items: Iterable[T], key: Callable[[T], Any]) -> dict[Any, list[T]]:
+    """The items by key, in the order of the keys' first ones."""
+    found: dict[Any, list[T]] = defaultdict(list)
+    for item in items:
+        found[key(item)].append(item)
+    return dict(found)
+
+
+def assemble(rows: Sequence[dict[str, Any]], keys: Sequence[str], scores: Sequence[str], counted: bool) -> pa.Table:
+    """A table of rows whose scores are `spread`s, or None: keys, `runs` where `counted`, scores, deviations."""
+    columns: dict[str, pa.Array] = {name: _column([row.get(name) for row in rows]) for name in keys}
+    if counted:
+        columns["runs"] = pa.array([row.get("runs") for row in rows], pa.int64())
+    for name in scores:
+        pairs = [row.get(name) or (None, None) for row in rows]
+        whole = name.removesuffix("_on_test").endswith(("epoch", "epochs", "epochs_to_fit"))
+        exact = whole and all(mean is None or float(mean).is_integer() for mean, _ in pairs)
+        columns[name] = pa.array([mean for mean, _ in pairs], pa.int64() if exact else pa.float64())
+        if any(deviation is not None for _, deviation in pairs):
+            columns[f"{name}_std"] = pa.array([deviation for _, deviation in pairs], pa.float64())
+    return pa.table(columns)
+
+
+def _column(values: list[Any]) -> pa.Array:
+    """Values of a provenance, which may be any; as text where they have no common type."""
+    found = {type(value) for value in values if value is not None}
+    kinds = [(str, pa.string()), (bool, pa.bool_()), (int, pa.int64())]
+    kind = next((kind for known, kind in kinds if found == {known}), None)
+    if kind is None and found and found <= {int, float}:
+        kind = pa.float64()
+    if kind is not None and all(not isinstance(value, int) or abs(value) < 1 << 63 for value in values):
+        return pa.array(values, kind)
+    return pa.array([None if value is None else str(value) for value in values], pa.string())

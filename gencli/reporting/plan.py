@@ -1,0 +1,176 @@
+"""Which tables and figures files support, and which of them are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from gencli.errors import GencliError, nearest
+from gencli.reporting import against, benchmarks, classes, runs
+from gencli.reporting.documents import Document, Kind
+from gencli.reporting.figures import FIGURES, Options, draw
+from gencli.reporting.groups import Table
+from gencli.reporting.panels import Panel
+from gencli.reporting.settings import Settings
+
+_WORDS: dict[Kind, str] = {
+    "history": "give what `gencli train --history` wrote",
+    "result": "give what `gencli eval` wrote",
+    "confusion": "give what `gencli eval --confusion` wrote",
+    "predictions": "give what `gencli eval --predictions` wrote",
+    "density": "give what `gencli spectrum --density` wrote",
+}
+_DEFAULT_PLOTS: dict[Kind, str] = {
+    "history": "curves", "result": "classes", "confusion": "confusion", "predictions": "reliability",
+    "density": "density",
+}  # fmt: skip
+
+
+class Plan:
+    """What is made of documents under settings, all of it checked before anything is drawn.
+
+    Attributes:
+        documents: all of them.
+        every: whether every table and figure that they support is wanted.
+
+    Raises:
+        GencliError: the documents do not go together, or lack what is asked for.
+    """
+
+    def __init__(self, documents: Sequence[Document], settings: Settings, every: bool) -> None:
+        self.documents, self._settings, self.every = documents, settings, every
+        kinds: set[Kind] = {document.kind for document in documents}
+        measured = self.of("benchmark")
+        if measured and (kinds != {"benchmark"} or settings.table or settings.plot or settings.metric):
+            raise GencliError(f"{measured[0].title}: a benchmark has neither runs nor classes", "report it by itself")
+        self._options = Options(tuple(settings.metric or ()), settings.fitted_at, settings.best_on_test)
+        if kinds == {"images"}:
+            raise GencliError(
+                f"{documents[0].title}: images, nothing measured", "it goes beside results; or --contact-sheet"
+            )
+        self.plot = settings.plot or (self._default_plot() if settings.figure is not None and not measured else None)
+        if not kinds & {"history", "result", "benchmark"} and not self.plot and not every:
+            self.plot = self._default_plot()
+        self.table = self._table(kinds)
+        self._check_options()
+
+    def of(self, *kinds: Kind) -> list[Document]:
+        """The documents of some kinds."""
+        return [document for document in self.documents if document.kind in kinds]
+
+    def _default_plot(self) -> str:
+        return next(plot for kind, plot in _DEFAULT_PLOTS.items() if self.of(kind))
+
+    def _table(self, kinds: set[Kind]) -> str | None:
+        if "benchmark" in kinds:
+            return "benchmark"
+        wanted = self._settings.table or ("runs" if "history" in kinds else "classes" if "result" in kinds else None)
+        if wanted in ("classes", "long-tail", "corruptions"):
+            self._require("result", "so no classes")
+        if wanted == "runs" and not kinds & {"history", "result"}:
+            self._require("history", "so no runs")
+        return wanted
+
+    def _require(self, kind: Kind, why: str) -> None:
+        if not self.of(kind):
+            raise GencliError(f"{self.documents[0].title}: no {kind}, {why}", _WORDS[kind])
+
+    def _check_options(self) -> None:
+        settings = self._settings
+        if self.plot is not None and not self.of(*FIGURES[self.plot].needs):
+            self._require(FIGURES[self.plot].needs[0], f"so no {self.plot}")
+        if settings.metric and not (self.every or self.plot in ("curves", "classes") or self.table == "long-tail"):
+            raise GencliError("--metric: nothing here is of a column", "add --plot curves, or --table long-tail")
+        if settings.metric and self.every:
+            known = [name for each in self.of("history", "result") for name in each.rows.column_names]
+            for metric in settings.metric:
+                if metric not in known:
+                    raise GencliError(f"--metric: no file has {metric!r}", nearest(metric, dict.fromkeys(known)))
+        if settings.against is not None and self.table in (None, "benchmark"):
+            raise GencliError("--against: no table to compare", "give histories or results")
+        if settings.best_on_test and not self.of("history"):
+            raise GencliError("--best-on-test: no history, so no epochs", _WORDS["history"])
+        if settings.best_on_test and not (self.every or self.table == "runs" or self.plot == "regularizers"):
+            raise GencliError("--best-on-test: no epochs are shown", "add --table runs, or --plot regularizers")
+
+    def tables(self, published: against.Published | None) -> list[Table]:
+        """The table asked for, or every table that there can be; with published figures beside their scores."""
+        names = self._supported() if self.every else [self.table] if self.table else []
+        made = [self._make(name) for name in names]
+        if published is None:
+            return made
+        if not self.every:
+            return [against.compare(table, published) for table in made]
+        fitting = [name for name, table in zip(names, made) if set(published.columns) & set(table.scores)]
+        if not fitting:
+            against.compare(made[0], published)  # which says what is wrong
+        chosen = self.table if self.table in fitting else fitting[0]
+        return [against.compare(table, published) if name == chosen else table for name, table in zip(names, made)]
+
+    def _supported(self) -> Sequence[str]:
+        if self.of("benchmark"):
+            return ["benchmark"]
+        results = self.of("result")
+        ungrouped = [each for each in results if "corruption_error" not in each.rows.column_names]
+        names: list[str] = [self._settings.table] if self._settings.table else []  # comes first
+        names += ["runs"] if self.of("history", "result") else []
+        names += ["classes"] if results else []
+        tail = self.of("images") or any(map(classes.is_tailed, ungrouped))
+        names += ["long-tail"] if ungrouped and tail else []
+        names += ["corruptions"] if len(ungrouped) < len(results) else []
+        return list(dict.fromkeys(names))
+
+    def _make(self, name: str) -> Table:
+        results = self.of("result")
+        if name == "benchmark":
+            rows = benchmarks.benchmarks_table(self.of("benchmark"))
+            return Table(name, rows, scores=("ours", "peer", "ratio", "bar"))
+        if name == "runs":
+            return runs.runs_table(self.of("history", "result"), self._settings.fitted_at, self._settings.best_on_test)
+        if name == "classes":
+            return classes.classes_table(results)
+        if name == "corruptions":
+            return classes.corruptions_table(results)
+        metric = next((each for each in self._options.metric if self._has("result", each)), None)
+        if metric is None and self._options.metric and not self.every:
+            metric = self._options.metric[0]  # to be refused
+        ungrouped = [each for each in results if "corruption_error" not in each.rows.column_names]
+        return classes.long_tail_table(ungrouped or results, self.of("images"), metric or "accuracy")
+
+    def _has(self, kind: Kind, metric: str) -> bool:
+        return any(metric in document.rows.column_names for document in self.of(kind))
+
+    def panels(self) -> list[Panel]:
+        """Those of the plot asked for; none without one.
+
+        Raises:
+            GencliError: no file has what it shows.
+        """
+        if self.plot is None:
+            return []
+        found = draw(self.plot, self.documents, self._options)
+        if not found:
+            figure = FIGURES[self.plot]
+            raise GencliError(f"{self.of(*figure.needs)[0].title}: {figure.lacks}", f"{self.plot} has nothing to draw")
+        return found
+
+    def every_panel(self) -> list[tuple[str, list[Panel]]]:
+        """Heading and panels of every figure that the files support."""
+        found: list[tuple[str, list[Panel]]] = []
+        for name, figure in FIGURES.items():
+            kind = figure.needs[0]
+            metrics = tuple(each for each in self._options.metric if self._has(kind, each))
+            drawn = draw(name, self.documents, replace(self._options, metric=metrics))
+            found += [(figure.title, drawn)] if drawn else []
+        return found
+
+    def arguments(self) -> dict[str, Any]:
+        """What bears on the tables."""
+        settings = self._settings
+        return {
+            "table": self.table if self.table != "benchmark" else None,
+            "fitted_at": settings.fitted_at,
+            "metric": settings.metric and ",".join(settings.metric),
+            "best_on_test": settings.best_on_test,
+        }

@@ -1,0 +1,100 @@
+"""What `gencli report` is asked for; each field is an option."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import typer
+
+from gencli.errors import GencliError
+
+Plot = Literal["curves", "overfit-time", "test-error", "regularizers", "classes", "confusion", "reliability", "density"]
+_ENDINGS = {".png": "png", ".svg": "svg", ".pdf": "pdf"}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The table, the figure, and what is in them."""
+
+    table: Annotated[
+        Literal["runs", "classes", "long-tail", "corruptions"] | None,
+        typer.Option(help="What a row is, see above; default: runs where a history is given, otherwise classes."),
+    ] = None
+    plot: Annotated[
+        Plot | None,
+        typer.Option(help="Draw it: as text below the table, or into --figure. Default there: what the files are of."),
+    ] = None
+    figure: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Draw a figure, or a benchmark's ratios, to a .png, .svg or .pdf file."),
+    ] = None
+    title: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Of the table as text, the figure, and the page.")
+    ] = None
+    against: Annotated[
+        str | None,
+        typer.Option(metavar="FILE.csv", help="Published figures: show them and the differences; see above."),
+    ] = None
+    best_on_test: Annotated[
+        bool, typer.Option("--best-on-test", help="Add the best epoch by the test set, named so; it is optimistic.")
+    ] = False
+    fitted_at: Annotated[
+        float, typer.Option(min=0, max=1, help="Train accuracy that counts as fitted, for epochs_to_fit.")
+    ] = 0.99
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="Column for curves, classes (repeatable) and the long-tail table; default: those of accuracy.",
+            show_default=False,
+        ),
+    ] = None
+    contact_sheet: Annotated[
+        str | None,
+        typer.Option(metavar="FILE.png", help="Instead: draw the first images of image tables, a row a table."),
+    ] = None
+    provenance: Annotated[
+        bool, typer.Option("--provenance", help="Instead: how each file was made, one line a step.")
+    ] = False
+
+    def resolved(self, given: Collection[str]) -> Settings:
+        """Itself.
+
+        Raises:
+            GencliError: options that do nothing beside each other, or a figure of an unknown ending.
+        """
+        instead = "provenance" if self.provenance else "contact_sheet" if self.contact_sheet is not None else None
+        others = {*self.__dataclass_fields__, "format"} | ({"output"} if instead == "contact_sheet" else set())
+        for name in sorted(set(given) & others - {instead}) if instead else ():
+            raise GencliError(f"--{_dashed(name)} and --{_dashed(str(instead))} do not go together", "leave one out")
+        if self.contact_sheet is not None and not self.contact_sheet.lower().endswith(".png"):
+            raise GencliError(f"--contact-sheet: {self.contact_sheet}: not a .png file", "a sheet is a PNG picture")
+        if self.figure is not None and self.image_form is None:
+            raise GencliError(
+                f"--figure: {self.figure}: not a .png, .svg or .pdf file", "the ending says which to draw"
+            )
+        return self
+
+    def require_place(self, form: str) -> None:
+        """Refuses a plot or a title that a format has no place for.
+
+        Raises:
+            GencliError: there is one.
+        """
+        if self.plot and self.figure is None and form == "html":
+            raise GencliError("--plot: the page has every figure", "leave it out, or use --figure")
+        if self.plot and self.figure is None and form != "table":
+            raise GencliError("--plot: text does not go with other formats", "leave --format out, or use --figure")
+        if self.title is not None and self.figure is None and form in ("parquet", "csv", "json"):
+            raise GencliError(f"--title: {form} has no place for it", "leave it out")
+
+    @property
+    def image_form(self) -> str | None:
+        """Of the figure: png, svg or pdf."""
+        return None if self.figure is None else _ENDINGS.get(f".{self.figure.rpartition('.')[2].lower()}")
+
+
+def _dashed(name: str) -> str:
+    return name.replace("_", "-")

@@ -1,0 +1,247 @@
+"""Recipes are listed, say what is wrong with their variables, run at every scale, and go on where they were."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gencli import console, recipes
+from gencli.app import command_tree, main
+from tests.pipelines.shell import Shell, environment
+
+PAPERS = sorted(set(recipes.purposes()) - {"demo"})
+COMPARED = {"course": 3, "noise2noise": 2, "zhang2017": 12}  # scores of the smallest scale that have a published one
+
+
+def start(folder: Path, name: str, *words: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+    """Starts make in a process group of its own; messages and output come together."""
+    command = ["make", "-f", str(recipes.path(name)), *words]
+    return subprocess.Popen(
+        command, cwd=folder, env=environment({"OMP_NUM_THREADS": "1"} | dict(env or {})), stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+    )  # fmt: skip
+
+
+def make(folder: Path, name: str, *words: str, status: int = 0, env: Mapping[str, str] | None = None) -> str:
+    process = start(folder, name, *words, env=env)
+    said = process.communicate()[0]
+    assert process.returncode == status, said
+    return said
+
+
+@pytest.fixture
+def cifar10(tmp_path: Path) -> str:
+    """A folder that looks like CIFAR-10 to make."""
+    folder = tmp_path / "cifar10"
+    folder.mkdir()
+    for name in ("train-00000-of-00002", "train-00001-of-00002", "test-00000-of-00001"):
+        (folder / f"{name}.parquet").touch()
+    return f"DATA={folder}"
+
+
+@pytest.fixture
+def pretender(tmp_path: Path) -> dict[str, str]:
+    """An environment whose gencli makes empty files, and writes down what it was told and its threads."""
+    bin = tmp_path / "bin"
+    bin.mkdir()
+    script = """
+    echo "$OMP_NUM_THREADS $*" >> "$CALLS"
+    [ -p /dev/stdin ] && cat > /dev/null
+    while [ $# -gt 0 ]; do
+      case $1 in -o|--history|--density|--figure) echo 1,1,1,1,1,1 > "$2"; shift;; esac
+      shift
+    done
+    """
+    (bin / "gencli").write_text(f"#!/bin/bash{script}")
+    (bin / "gencli").chmod(0o755)
+    (tmp_path / "calls").touch()
+    return {"PATH": f"{bin}:{os.environ['PATH']}", "CALLS": str(tmp_path / "calls")}
+
+
+def calls(pretender: dict[str, str], command: str = "") -> list[str]:
+    """What the pretender was told since the last time, its threads before it; of one command."""
+    lines = Path(pretender["CALLS"]).read_text().splitlines()
+    said = [line for line in lines if line.split()[1] == (command or line.split()[1])]
+    Path(pretender["CALLS"]).write_text("")
+    return said
+
+
+def test_all_are_listed_with_a_line_each(tmp_path: Path):
+    lines = Shell(tmp_path)("gencli recipe").worked().text.splitlines()
+    assert [line.split()[0] for line in lines] == ["course", "cui2019", "curvature", "demo", "noise2noise", "zhang2017"]
+    assert all(re.fullmatch(r"\S+ +[A-Z].{10,66}\.", line) for line in lines)
+
+
+def test_a_name_gives_its_path_and_a_wrong_one_the_nearest(tmp_path: Path):
+    sh = Shell(tmp_path)
+    assert sh("gencli recipe zhang2017").worked().text == f"{recipes.path('zhang2017')}\n"
+    sh("gencli recipe zhang2016").refused("zhang2016", "zhang2017")
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_a_recipe_says_what_it_makes(name: str, tmp_path: Path):
+    said = make(tmp_path, name, "help")
+    for word in ("SCALE=full", "SCALE=cpu", "SCALE=smoke", "DATA=", "OUT=", "report.html", f"gencli recipe {name}"):
+        assert word in said
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["SCALE=huge"], "SCALE=huge: choose full, cpu or smoke"),
+        (["SCALE=cpu", "DATA=nowhere"], "DATA=nowhere: no train*.parquet there"),
+        (["DATA=somewhere"], "leave DATA out"),
+        (["OUT=two words"], "OUT=two words: make cannot work in folders with blanks"),
+        (["OUT=a:b"], "make cannot work in folders with :"),
+    ],
+)
+def test_what_cannot_be_is_one_clear_line(words: list[str], said: str, tmp_path: Path):
+    lines = make(tmp_path, "zhang2017", *words, status=2).splitlines()
+    assert len(lines) == 1
+    assert said in lines[0]
+    assert not list(tmp_path.iterdir())
+
+
+def commands(plan: str) -> Iterator[list[str]]:
+    """The gencli command lines that make would run, as words."""
+    for line in plan.replace("\\\n", " ").splitlines():
+        for part in re.split(r" \| |; | 2> >\(", re.sub(r"\$\(cat \S+\)", "0.9", line)):
+            if part.strip().startswith("gencli "):
+                yield shlex.split(part)[1:]
+
+
+def parse(words: list[str]) -> Any:
+    """A command line's context; one that is wrong raises."""
+    node: Any = command_tree()
+    context = node.make_context("gencli", [], resilient_parsing=True)
+    while hasattr(node, "list_commands"):
+        node, words = node.get_command(context, words[0]), words[1:]
+        context = node.make_context(node.name, list(words), parent=context, resilient_parsing=hasattr(node, "commands"))
+    return context
+
+
+@pytest.mark.parametrize("scale", ["full", "cpu"])
+@pytest.mark.parametrize("name", PAPERS)
+def test_every_command_of_the_larger_scales_is_right(
+    name: str,
+    scale: str,
+    tmp_path: Path,
+    cifar10: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+):
+    monkeypatch.setattr(console, "quiet", False)
+    planned = list(commands(make(tmp_path, name, "-n", "-j2", "OUT=out", f"SCALE={scale}", cifar10)))
+    assert [words for words in planned if words[0] == "report"]
+    runs = set()
+    for words in planned:
+        context = parse(words)
+        if words[0] == "train":
+            places = {context.params[each] for each in ("data", "eval_data", "history", "output", "checkpoint")}
+            dropped = {"--eval-data", "--history", "-o", "--checkpoint", "--checkpoint-every", "--resume", "1min"}
+            runs.add(tuple(word for word in words if word not in places | dropped))
+    for words in runs:
+        assert main([*words, "--dry-run"]) == 0, capfd.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_paper_has_all_cells_of_its_table(tmp_path: Path, cifar10: str):
+    plan = list(commands(make(tmp_path, "zhang2017", "-n", "table1", "SCALE=full", "OUT=out", cifar10)))
+    assert len([words for words in plan if words[0] == "train"]) == 19
+    published = recipes.path("zhang2017").with_suffix(".csv").read_text().splitlines()
+    assert len([line for line in published if line.startswith((",inception", ",alexnet", ",mlp"))]) == 19
+
+
+def test_a_part_is_compared_with_its_own_published_rows(tmp_path: Path, cifar10: str, pretender: dict[str, str]):
+    parts = {"table1": 19, "mlp": 6, "alexnet": 5, "inception": 8, "kernel": 1}
+    make(tmp_path, "zhang2017", *parts, "SCALE=full", "OUT=out", cifar10, env=pretender)
+    for part, count in parts.items():
+        source, header, *rows = (tmp_path / "out" / f"{part}.csv").read_text().splitlines()
+        assert source.startswith("# Zhang")
+        assert len(rows) == count
+        assert {row.count(",") for row in rows} == {header.count(",")}
+        assert ("kernel" in header) == (part == "kernel")
+
+
+@pytest.mark.parametrize(("jobs", "threads"), [([], 8), (["-j2"], 4), (["-j3"], 2), (["-j", "16"], 1), (["-j"], 1)])
+def test_jobs_share_the_cores(jobs: list[str], threads: int, tmp_path: Path, pretender: dict[str, str]):
+    (tmp_path / "bin" / "nproc").write_text("#!/bin/sh\necho 8\n")
+    (tmp_path / "bin" / "nproc").chmod(0o755)
+    make(tmp_path, "course", "derivatives", "OUT=out", *jobs, env=pretender)
+    assert {call.split()[0] for call in calls(pretender)} == {str(threads)}
+
+
+def test_a_target_builds_its_part_and_the_rest_is_added(tmp_path: Path, cifar10: str, pretender: dict[str, str]):
+    at = ["SCALE=cpu", "OUT=out", cifar10]
+    make(tmp_path, "cui2019", "ratio-100", *at, env=pretender)
+    assert len(calls(pretender, "train")) == 14
+    make(tmp_path, "cui2019", "ratio-100", "ratio-10", *at, env=pretender)
+    (corrupted, _, _) = calls(pretender, "corrupt")
+    assert "long-tail --ratio 10 " in corrupted
+    make(tmp_path, "cui2019", "ratio-100", "ratio-10", *at, env=pretender)
+    assert not calls(pretender)
+
+
+def test_beta_is_the_one_of_the_best_balanced_accuracy(tmp_path: Path, pretender: dict[str, str]):
+    make(tmp_path, "cui2019", "ratio-10", "OUT=out", env=pretender)
+    for beta, recall in (("0", 0.5), ("0.99", 0.625)):
+        (tmp_path / f"out/tuning/10_cb-focal_{beta}.csv").write_text(f"label,n\n,,9,0.9,0.9,{recall},0.1\n")
+    calls(pretender)
+    make(tmp_path, "cui2019", "ratio-10", "OUT=out", env=pretender)
+    (final,) = calls(pretender, "train")
+    assert "--loss cb-focal --beta 0.99 " in final
+
+
+def test_other_settings_in_the_same_folder_are_refused(tmp_path: Path, pretender: dict[str, str]):
+    make(tmp_path, "course", "derivatives", "OUT=out", env=pretender)
+    said = make(tmp_path, "course", "derivatives", "OUT=out", "OPTIONS=--seed 1", status=2, env=pretender)
+    assert "out holds what was made with SCALE=smoke" in said
+    make(tmp_path, "course", "derivatives", "OUT=other", "OPTIONS=--seed 1", env=pretender)
+    make(tmp_path, "course", "derivatives", "OUT=other", "OPTIONS=--seed 1", env=pretender)
+
+
+def test_an_interrupted_run_goes_on_where_it_was(tmp_path: Path):
+    goal = "out/runs/mlp-1x512_none_true.parquet"
+    words = [goal, "OUT=out", "OPTIONS=--epochs 300"]
+    process = start(tmp_path, "zhang2017", *words)
+    assert process.stdout
+    for line in process.stdout:
+        if "mlp-1x512_none_true: epoch 3:" in line:
+            break
+    os.killpg(process.pid, signal.SIGINT)
+    assert "stopped after step" in process.communicate()[0]
+    assert process.returncode != 0
+    assert not (tmp_path / goal).exists()
+    said = make(tmp_path, "zhang2017", *words)
+    assert "resumed after step" in said
+    assert "epoch 1:" not in said
+    assert (tmp_path / goal).exists()
+    assert not list(tmp_path.rglob("*.checkpoint"))
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_the_smallest_scale_runs_and_a_second_time_has_nothing_to_do(name: str, tmp_path: Path):
+    said = make(tmp_path, name, "-j2", "OUT=out")
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "SCALE=smoke" in page
+    assert "<svg" in page
+    assert "published" in page
+    assert not list(tmp_path.rglob("*.checkpoint")), said
+    if name in COMPARED:
+        published = recipes.path(name).with_suffix(".csv")
+        files = "out/runs/*.parquet" + (" out/kernel/*.parquet" if name == "zhang2017" else "")
+        shown = Shell(tmp_path)(f"gencli report {files} --against {published} --format json").worked()
+        differences = [row[key] for row in json.loads(shown.text) for key in row if key.endswith("_difference")]
+        assert len([each for each in differences if each is not None]) >= COMPARED[name]
+    made = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    assert "Nothing to be done" in make(tmp_path, name, "OUT=out")
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == made

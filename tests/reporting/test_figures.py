@@ -1,0 +1,192 @@
+"""What figures show, and how they are drawn as text and as pictures."""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from gencli import provenance
+from gencli.errors import GencliError
+from gencli.reporting import curves, figures, terminal
+from gencli.reporting.figures import Options, draw
+from gencli.reporting.panels import Bars, Curve, Lines, Matrix, Panel
+from tests.reporting.made import history, measured, read, result, training
+
+HOSTILE = "<b>&amp;\x1b[2J\n$x_1$ _\\%|'\""
+numbers = st.one_of(st.none(), st.floats(allow_nan=True, allow_infinity=True, width=32))
+texts = st.text(max_size=12)
+
+
+@st.composite
+def panels(made: Any) -> Panel:
+    x = sorted(made(st.lists(st.integers(0, 300), min_size=1, max_size=6, unique=True)))
+    values = st.lists(numbers, min_size=len(x), max_size=len(x))
+    if made(st.booleans()):
+        drawn = [Curve(made(texts), x, made(values)) for _ in range(made(st.integers(1, 12)))]
+        return Lines(made(texts), "epoch", drawn, log=made(st.booleans()), dots=made(st.booleans()))
+    return Bars(made(texts), [made(texts) for _ in x], [(made(texts), made(values), ()) for _ in range(3)])
+
+
+@given(panels(), st.integers(60, 120))
+@settings(max_examples=40, deadline=None)
+def test_any_panel_is_text_within_the_width(panel: Panel, width: int) -> None:
+    drawn = terminal.text([panel], width)
+    assert all(len(line) <= width for line in drawn.splitlines() if line.isascii())
+    assert all(character.isprintable() for character in drawn.replace("\n", ""))
+
+
+def line(made: list[Panel]) -> Lines:
+    (panel,) = made
+    assert isinstance(panel, Lines)
+    return panel
+
+
+def level(path: Path, p: float | None, accuracies: list[float], **arguments: Any):
+    return history(path, training(p, **arguments), train_accuracy=accuracies, test_accuracy=accuracies)
+
+
+def test_overfit_time_is_relative_to_true_labels(tmp_path: Path) -> None:
+    runs = [level(tmp_path / "t", None, [0.5, 1.0])]
+    runs += [level(tmp_path / f"h{s}", 0.5, [0.5] * (2 + 2 * s) + [1.0], seed=s) for s in (0, 1)]
+    runs += [level(tmp_path / "n", 1.0, [0.5] * 9)]
+    (curve,) = line(draw("overfit-time", runs, Options())).curves
+    assert (curve.name, curve.x, curve.y) == ("random-labels", [0, 0.5], [1.0, 2.0])
+    assert curve.spread[1] == pytest.approx(2**0.5 / 2)
+    (curve,) = line(draw("test-error", runs, Options())).curves
+    assert (curve.x, curve.y) == ([0, 0.5, 1], [0, 0, 0.5])
+    assert not draw("test-error", runs[:1], Options())
+
+
+def test_setups_that_differ_otherwise_are_curves_of_their_own(tmp_path: Path) -> None:
+    runs = [level(tmp_path / f"{p}{lr}", p, [lr], lr=lr) for p in (None, 1.0) for lr in (0.1, 0.2)]
+    drawn = line(draw("test-error", runs, Options())).curves
+    assert [(curve.name, curve.x) for curve in drawn] == [
+        ("lr=0.1, random-labels", [0, 1]), ("lr=0.2, random-labels", [0, 1]),
+    ]  # fmt: skip
+
+
+def test_seeds_are_one_curve_with_its_deviation_and_gaps_stay_gaps(tmp_path: Path) -> None:
+    runs = [
+        history(tmp_path / "a", training(seed=0), test_accuracy=[0.4, 0.5]),
+        history(tmp_path / "b", training(seed=1), test_accuracy=[0.6]),
+        history(tmp_path / "c", training(lr=1.0), train_loss=[1.0, float("nan"), 1.0]),
+    ]
+    made = figures.curves(runs, Options(["test_accuracy", "train_loss"]))
+    accuracy, loss = (panel for panel in made if isinstance(panel, Lines))
+    (curve,) = accuracy.curves
+    assert (curve.name, curve.y, curve.spread) == ("lr=0.1 (n=2)", [0.5, 0.5], [pytest.approx(0.1 * 2**0.5), None])
+    assert loss.curves[1].name == "lr=1 (diverged)"
+    assert [math.isnan(value or 0) for value in loss.curves[1].y] == [False, True, False]
+
+
+def test_the_marked_epoch_is_by_validation_unless_the_test_is_named(tmp_path: Path) -> None:
+    run = history(
+        tmp_path / "h", training(), validation_accuracy=[0.3, 0.6, 0.5], test_accuracy=[0.9, 0.5, 0.4]
+    )  # fmt: skip
+    for best_on_test, mark, point in ((False, "best on validation", (2, 0.5)), (True, "best on test", (1, 0.9))):
+        lines, bars = draw("regularizers", [run], Options(best_on_test=best_on_test))
+        assert isinstance(lines, Lines)
+        assert isinstance(bars, Bars)
+        assert (lines.mark, list(lines.curves[0].marks)) == (mark, [point])
+        assert [(name, list(values)) for name, values, _ in bars.series] == [("last epoch", [0.4]), (mark, [point[1]])]
+        assert f"{mark}: epoch {point[0]}" in terminal.text([lines], 80)
+    unchosen = history(tmp_path / "u", training(), test_accuracy=[0.9, 0.5])
+    lines, bars = draw("regularizers", [unchosen], Options())
+    assert isinstance(bars, Bars)
+    assert [name for name, *_ in bars.series] == ["last epoch"]
+
+
+def test_reliability_is_that_of_an_independent_computation(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    logits = random.normal(size=(500, 4))
+    probabilities = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    rows = {
+        "id": range(500), "label": random.integers(0, 4, 500), "prediction": probabilities.argmax(1),
+        "loss": np.zeros(500), "probabilities": probabilities.tolist(),
+    }  # fmt: skip
+    document = read(tmp_path / "p", rows, measured(training(), "x"))
+    curve, perfect = line(draw("reliability", [document], Options())).curves
+    expected = 0.0
+    for m in range(15):
+        inside = (probabilities.max(1) > m / 15) & (probabilities.max(1) <= (m + 1) / 15)
+        if inside.any():
+            right = (rows["label"] == rows["prediction"])[inside].mean()
+            confidence = probabilities.max(1)[inside].mean()
+            expected += inside.mean() * abs(right - confidence)
+            assert min(abs(x - confidence) + abs((y or 0) - right) for x, y in zip(curve.x, curve.y)) < 1e-12
+    assert f"calibration error {expected:.4f}" in curve.name
+    assert (perfect.x, perfect.y) == ((0, 1), (0, 1))
+
+
+def matrix(path: Path, cells: list[list[int]], seed: int = 0):
+    names = [chr(97 + place) for place in range(len(cells))]
+    columns = {name: [row[place] for row in cells] for place, name in enumerate(names)}
+    return read(path, {"label": range(len(cells)), "name": names} | columns, measured(training(seed=seed), "x"))
+
+
+def test_confusion_adds_seeds_and_refuses_what_is_not_square(tmp_path: Path) -> None:
+    both = [matrix(tmp_path / "a", [[8, 2], [1, 9]]), matrix(tmp_path / "b", [[7, 3], [0, 10]], seed=1)]
+    (panel,) = draw("confusion", both, Options())
+    assert isinstance(panel, Matrix)
+    assert panel.cells == [[15, 5], [1, 19]]
+    assert "0 a 75.0 25.0\n1 b  5.0 95.0" in terminal.text([panel], 80)
+    bad = read(tmp_path / "c", {"label": [0, 1], "name": ["a", "b"], "a": [1, 2]}, provenance.step("eval", {}))
+    with pytest.raises(GencliError, match="a confusion matrix of 2 by 1"):
+        draw("confusion", [bad], Options())
+
+
+@pytest.mark.parametrize("count", [2, 20, 100])
+def test_a_matrix_of_any_size_fits(count: int) -> None:
+    panel = Matrix("m", [f"class {place}" for place in range(count)], np.eye(count, dtype=int).tolist())
+    drawn = terminal.text([panel], 80).splitlines()
+    assert max(map(len, drawn)) <= 80
+    assert sum("@" in line or "100.0" in line for line in drawn[2:]) >= min(count, 50)
+
+
+def test_classes_are_bars_and_what_is_missing_is_a_gap(tmp_path: Path) -> None:
+    three = result(tmp_path / "a", training(lr=0.1), [0.5, 0.6, 0.7])
+    two = result(tmp_path / "b", training(lr=0.2), [0.1, 0.0])
+    (panel,) = draw("classes", [three, two], Options())
+    assert isinstance(panel, Bars)
+    assert panel.names == ["a", "b", "c", "all"]
+    assert [values[:3] for _, values, _ in panel.series] == [[0.5, 0.6, 0.7], [0.1, 0.0, None]]
+    drawn = terminal.text([panel], 80)
+    assert re.search(r"0\.7000 █+\n +-\n", drawn)
+
+
+def test_density_leaves_out_zeros(tmp_path: Path) -> None:
+    rows = {"eigenvalue": [0.0, 1.0, 2.0], "density": [1.0, 0.0, 0.1], "standard_error": pa.nulls(3, pa.float64())}
+    document = read(tmp_path / "d", rows, provenance.step("spectrum", {}))
+    assert list(line(draw("density", [document], Options())).curves[0].y) == [1.0, None, 0.1]
+
+
+@pytest.mark.parametrize("form", ["png", "svg", "pdf"])
+def test_hostile_names_are_drawn_and_bytes_repeat(form: str) -> None:
+    made: list[Panel] = [
+        Lines(HOSTILE, "epoch", [Curve(HOSTILE, [1, 2], [0.1, None], (), [(1, 0.1)]), Curve("_鱼", [1], [math.nan])]),
+        Bars(HOSTILE, [HOSTILE, "b"], [(HOSTILE, [0.5, None], [0.1, None])]),
+        Matrix(HOSTILE, [HOSTILE, "b"], [[1, 0], [0, 0]]),
+    ]
+    assert curves.image(made, form, "how", HOSTILE) == curves.image(made, form, "how", HOSTILE)
+
+
+def test_of_very_many_curves_the_first_are_drawn_and_it_is_said() -> None:
+    made: list[Panel] = [Lines("m", "epoch", [Curve(f"run {n}", [1, 2], [0.1, n]) for n in range(10_000)])]
+    assert "the first 10 of 10,000" in terminal.text(made, 80)
+    drawn = curves.image(made, "svg", "", fonts=False).decode()
+    assert "the first 28 of 10,000" in drawn
+    assert "run 27" in drawn
+    assert "run 28" not in drawn
+    bars: list[Panel] = [Bars("m", [f"run {n}" for n in range(10_000)], [("s", [0.5] * 10_000, ())])]
+    assert "the first 100 of 10,000" in curves.image(bars, "svg", "", fonts=False).decode()
+    assert Image.open(io.BytesIO(curves.image(made, "png", ""))).width < 2000

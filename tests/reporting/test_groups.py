@@ -1,0 +1,141 @@
+"""Seeds, best epochs, divergence, and the files that a command line names."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from pathlib import Path
+
+import pyarrow.csv as arrow_csv
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gencli import app
+from gencli.errors import GencliError
+from gencli.reporting import documents, groups, runs
+from tests.reporting.made import history, result, training
+
+
+@given(st.lists(st.one_of(st.none(), st.floats(-1e6, 1e6)), max_size=6))
+def test_spread_is_mean_and_sample_deviation_of_what_is_known(values: list[float | None]) -> None:
+    known = [value for value in values if value is not None]
+    mean, deviation = groups.spread(values)
+    assert (mean is None) == (not known)
+    assert (deviation is None) == (len(known) < 2)
+    if mean is not None:
+        assert math.isclose(mean, sum(known) / len(known), rel_tol=1e-9, abs_tol=1e-6)
+    if deviation is not None:
+        assert math.isclose(deviation, statistics.variance(known) ** 0.5, rel_tol=1e-9, abs_tol=1e-9)
+
+
+def test_runs_that_differ_in_seeds_alone_are_one_row(tmp_path: Path) -> None:
+    seeds = [
+        history(tmp_path / f"{seed}.parquet", training(0.5, seed=seed), test_accuracy=[0.4 + seed / 10])
+        for seed in range(3)
+    ]
+    other = history(tmp_path / "o.parquet", training(0.5, lr=1.0), test_accuracy=[0.1])
+    one, two = runs.runs_table([*seeds, other], 0.99).rows.to_pylist()
+    assert one["runs"] == 3
+    assert one["test_accuracy"] == pytest.approx(0.5)
+    assert one["test_accuracy_std"] == pytest.approx(0.1)
+    assert (two["runs"], two["test_accuracy"], two["test_accuracy_std"]) == (1, 0.1, None)
+    assert "seed" not in one
+
+
+def test_a_score_that_not_every_run_has_says_of_how_many_it_is(tmp_path: Path) -> None:
+    first = history(tmp_path / "a.parquet", training(seed=0), test_accuracy=[0.4])
+    second = history(tmp_path / "b.parquet", training(seed=1))
+    table = runs.runs_table([first, second], 0.99)
+    assert table.rows["test_accuracy"].to_pylist() == [0.4]
+    assert "test_accuracy: 1 of 2 runs of mlp-1x8, none" in table.notes
+
+
+def test_one_run_that_never_fits_leaves_no_mean_time_to_fit(tmp_path: Path) -> None:
+    fast = history(tmp_path / "a.parquet", training(seed=0), train_accuracy=[0.5, 1.0])
+    never = history(tmp_path / "b.parquet", training(seed=1), train_accuracy=[0.5, 0.6])
+    assert runs.runs_table([fast, never], 0.99).rows["epochs_to_fit"].to_pylist() == [None]
+    assert runs.runs_table([fast], 0.99).rows["epochs_to_fit"].to_pylist() == [2]
+
+
+def test_the_best_epoch_is_by_validation_and_by_the_test_only_where_it_says_so(tmp_path: Path) -> None:
+    read = history(
+        tmp_path / "h.parquet", training(),
+        validation_accuracy=[0.3, 0.6, 0.5], test_accuracy=[0.9, 0.5, 0.4],
+    )  # fmt: skip
+    (row,) = runs.runs_table([read], 0.99).rows.to_pylist()
+    assert (row["test_accuracy"], row["best_epoch"], row["best_test_accuracy"]) == (0.4, 2, 0.5)
+    assert not [name for name in row if name.endswith("on_test")]
+    (row,) = runs.runs_table([read], 0.99, best_on_test=True).rows.to_pylist()
+    assert (row["best_epoch_on_test"], row["best_test_accuracy_on_test"]) == (1, 0.9)
+    plain = history(tmp_path / "p.parquet", training(), test_accuracy=[0.9, 0.5])
+    (row,) = runs.runs_table([plain], 0.99).rows.to_pylist()
+    assert not [name for name in row if name.startswith("best")]
+
+
+def test_a_loss_that_is_no_number_is_shown_as_diverged(tmp_path: Path) -> None:
+    bad = history(tmp_path / "a.parquet", training(seed=0), train_loss=[1.0, float("nan"), 2.0])
+    good = history(tmp_path / "b.parquet", training(seed=1))
+    assert runs.runs_table([bad], 0.99).rows["diverged"].to_pylist() == ["epoch 2"]
+    assert runs.runs_table([bad, good], 0.99).rows["diverged"].to_pylist() == ["1 of 2 runs"]
+    assert "diverged" not in runs.runs_table([good], 0.99).rows.column_names
+
+
+def test_results_on_two_tables_are_not_taken_for_seeds(tmp_path: Path) -> None:
+    read = [result(tmp_path / "a", training(), [0.5], "x"), result(tmp_path / "b", training(), [0.7], "train None")]
+    (row,) = runs.runs_table(read, 0.99).rows.to_pylist()
+    assert (row["train_accuracy"], row["test_accuracy"], row["gap"]) == (0.7, 0.5, pytest.approx(0.2))
+
+
+def test_csv_and_json_of_a_table_read_as_the_table(tmp_path: Path) -> None:
+    whole = result(tmp_path / "r.parquet", training(), [0.25, 0.5], names=["1", "2"])
+    arrow_csv.write_csv(whole.rows, tmp_path / "r.csv")
+    assert app.main(["report", str(tmp_path / "r.parquet"), "-o", str(tmp_path / "r.json")]) == 0
+    for name in ("r.csv", "r.json"):
+        (again,) = documents.read_all([str(tmp_path / name)])
+        assert again.made is None
+        assert again.rows.to_pylist() == whole.rows.to_pylist()
+
+
+def test_patterns_are_expanded_and_each_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("b.csv", "a.csv", "[x].csv"):
+        Path(name).write_text("")
+    assert documents.expand(["?.csv", "a.csv", "./b.csv", "[x].csv", "-", "none.csv"]) == [
+        "a.csv", "b.csv", "[x].csv", "-", "none.csv",
+    ]  # fmt: skip
+    with pytest.raises(GencliError, match=r"\*\.tsv: no file matches"):
+        documents.expand(["*.tsv"])
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a,b\n1,2\n", "neither a history nor a result; its columns are a, b"),
+        ("epoch,train_loss\n", "a history without rows"),
+        ("epoch,train_loss\n1,low\n", "column `train_loss` holds text"),
+        ("epoch,train_loss\n,1\n", "a row without epoch"),
+        ("epoch,train_loss\n1\n", "Expected 2 columns, got 1"),
+        ('[{"epoch": 1', "delimiter"),
+        ("epoch,train_loss,train_loss\n1,1,1\n", "two columns have one name"),
+        ("id,label,prediction,probabilities\n1,1,1,nothing\n", "holds no lists of numbers"),
+        ("plain text\n", "not Parquet"),
+        ("", "empty"),
+    ],
+)
+def test_bad_text_is_refused(text: str, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text(text)
+    with pytest.raises(GencliError) as caught:
+        documents.read_all([str(path)])
+    assert words in caught.value.message
+    assert caught.value.hint
+
+
+def test_an_output_that_is_an_input_is_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "h.parquet"
+    history(path, training())
+    before = path.read_bytes()
+    assert app.main(["report", str(path), "-o", str(path)]) == 2
+    assert "the output is the input" in capfd.readouterr().err
+    assert path.read_bytes() == before
