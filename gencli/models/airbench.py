@@ -9,7 +9,7 @@ from gencli.models.base import Family, Shape
 from gencli.models.layers import GlobalMax, Scale, Whitening
 
 _WIDTHS = 64, 256, 256
-_SCALE = 1 / 9  # of the logits
+_SCALE = 1 / 9  # of the features, and so of the logits
 
 
 def airbench(shape: Shape, classes: int) -> nn.Module:
@@ -29,7 +29,7 @@ def airbench(shape: Shape, classes: int) -> nn.Module:
         layers += [_convolution(inputs, outputs), nn.MaxPool2d(2), _norm(outputs), nn.GELU()]
         layers += [_convolution(outputs, outputs), _norm(outputs), nn.GELU()]
         inputs = outputs
-    return nn.Sequential(*layers, GlobalMax(), nn.Linear(inputs, classes, bias=False), Scale(_SCALE))
+    return nn.Sequential(*layers, GlobalMax(), Scale(_SCALE), nn.Linear(inputs, classes, bias=False))
 
 
 def _convolution(inputs: int, outputs: int) -> nn.Conv2d:

@@ -40,8 +40,9 @@ def attach(network: nn.Module, head: Head, classes: int, arch: str) -> nn.Module
     """The network with its last layer changed.
 
     Args:
-        head: `linear`: as it is; `sigmoid`: the bias starts at −log(classes − 1), so that a sigmoid starts about
-            1 / classes (Cui et al. 2019, arXiv:1901.05555); `cosine`: a `Cosine` in its place.
+        head: `linear`: as it is; `sigmoid`: the bias, which it gets if it has none, starts at −log(classes − 1), so
+            that a sigmoid starts about 1 / classes (Cui et al. 2019, arXiv:1901.05555); `cosine`: a `Cosine` in its
+            place.
 
     Raises:
         GencliError: there is no such layer.
@@ -53,10 +54,9 @@ def attach(network: nn.Module, head: Head, classes: int, arch: str) -> nn.Module
         raise GencliError(f"--head: {arch} has no dense layer of {classes} outputs for {head}", "take another network")
     name, layer = found
     if head == "sigmoid":
-        if layer.bias is None or classes < 2:
-            lacking = "its last layer has no bias" if classes > 1 else "one class has no other"
-            raise GencliError(f"--head: {arch}: {lacking}, which sigmoid needs", "take another network or loss")
-        nn.init.constant_(layer.bias, -math.log(classes - 1))
+        if classes < 2:
+            raise GencliError(f"--head: {arch}: one class has no other, which sigmoid needs", "take another loss")
+        layer.bias = nn.Parameter(torch.full_like(layer.weight[:, 0], -math.log(classes - 1)))
         return network
     with torch.device(layer.weight.device):
         cosine = Cosine(layer.in_features, classes)

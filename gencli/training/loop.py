@@ -19,6 +19,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
+from gencli import console
 from gencli.errors import GencliError
 from gencli.evaluation.classes import fractions
 from gencli.evaluation.predictions import Objective, Predictions, predict
@@ -124,8 +125,8 @@ class Training:
         self._finished = False
         self._earlier = 0.0  # seconds that a run took before it was resumed
         if settings.batch_size > len(rows):
-            raise GencliError(
-                f"--batch-size: {settings.batch_size:,}, and there are {len(rows):,} rows", f"take {len(rows)} or less"
+            console.message(
+                f"--batch-size {settings.batch_size:,}: there are {len(rows):,} rows; a step takes them all"
             )
         if len(rows) % settings.batch_size == 1 and any(
             isinstance(each, _BatchNorm) for each in model.network.modules()

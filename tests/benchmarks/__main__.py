@@ -14,7 +14,19 @@ from gencli import provenance
 from gencli.outputs import open_result, render
 from tests.benchmarks.measure import Row
 
-ALL = ("floors", "startup", "completion", "corrupt", "common", "decode", "train", "hvp", "spectrum", "kernel")
+ALL = (
+    "floors",
+    "startup",
+    "completion",
+    "corrupt",
+    "common",
+    "decode",
+    "train",
+    "evaluate",
+    "hvp",
+    "spectrum",
+    "kernel",
+)
 _NUMBERS = ("ours", "peer", "ratio", "bar")
 _COLUMNS = ("item", "ours", "peer", "unit", "ratio", "bar", "met")
 _SCHEMA = pa.schema([(name, pa.float64() if name in _NUMBERS else pa.string()) for name in _COLUMNS])

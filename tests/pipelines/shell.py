@@ -57,8 +57,19 @@ def explained(messages: str, *words: str) -> None:
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Ours without what steers gencli, Python's output, colour or the terminal's size."""
-    unset = "NO_COLOR", "FORCE_COLOR", "PYTHONUNBUFFERED", "COLUMNS", "LINES", "OMP_NUM_THREADS", "TMPDIR"
+    """Ours without what steers gencli, make, Python's output, colour or the terminal's size."""
+    unset = [
+        "NO_COLOR",
+        "FORCE_COLOR",
+        "PYTHONUNBUFFERED",
+        "COLUMNS",
+        "LINES",
+        "OMP_NUM_THREADS",
+        "TMPDIR",
+        "MAKEFLAGS",
+        "MAKELEVEL",
+        "MFLAGS",
+    ]
     clean = {name: value for name, value in os.environ.items() if not name.startswith("GENCLI_") and name not in unset}
     return clean | {"PATH": f"{BIN}:{os.environ['PATH']}", "TERM": "xterm"} | dict(extra or {})
 

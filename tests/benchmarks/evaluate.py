@@ -1,0 +1,43 @@
+"""Evaluation of a table, with all that it measures, against a bare forward pass over whitened tensors in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from gencli.evaluation.classes import per_class
+from gencli.evaluation.predictions import evaluate
+from gencli.models import Model, build
+from gencli.models.inputs import load
+from gencli.tables import Description, MemoryTable
+from tests.benchmarks.measure import THREADS, Row, in_turns, timed
+
+_SHAPE, _CLASSES, _BATCH = (32, 32, 3), tuple("0123456789"), 250
+
+
+@torch.no_grad()
+def _bare(model: Model, images: torch.Tensor) -> None:
+    for part in images.split(_BATCH):
+        model.network(part).argmax(1)
+
+
+def run(folder: Path) -> Iterator[Row]:
+    torch.set_num_threads(int(THREADS))
+    random = np.random.default_rng(0)
+    description = Description("bench", "test", _CLASSES, _SHAPE)
+    for arch, rows in (("mlp-1x512", 50_000), ("alexnet-small", 5000), ("resnet18", 1000)):
+        pixels = random.integers(0, 256, (rows, *_SHAPE), np.uint8)
+        table = MemoryTable("bench", description, pixels, random.integers(0, 10, rows))
+        network = build(arch, _SHAPE, len(_CLASSES)).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+        model = Model(arch, _SHAPE, _CLASSES, network)
+        images = torch.cat([model.preprocessing(part) for part in load(table).images.split(_BATCH)])
+
+        def ours(model: Model = model, table: MemoryTable = table) -> None:
+            per_class(evaluate(model, table, torch.device("cpu"), False, lambda done: None), _CLASSES)
+
+        times = in_turns([timed(ours), timed(partial(_bare, model, images))], 4)
+        yield Row(f"eval {arch}, {rows:,} images, {THREADS} threads / bare forward pass", *times, bar=1.15)
