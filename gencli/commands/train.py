@@ -90,10 +90,10 @@ def train(
     from gencli import console, models, provenance, tables
     from gencli.sources import open_table
     from gencli.training import checkpoints as saving
-    from gencli.training import distributed
+    from gencli.training import devices, distributed
     from gencli.training.setup import prepare
 
-    settings = _placed(settings)
+    settings = devices.placed(settings)
     with ExitStack() as files:
         group = files.enter_context(distributed.joined(torch.device(settings.device)))
         if group.size > 1 and (data in (None, "-") or eval_data == "-"):
@@ -128,19 +128,6 @@ def train(
         if history_file:
             tables.write_rows(history_file, run.history_table(), of_history)
     console.message(_summary(run, run.best if settings.early_stop else None, setup.score))
-
-
-def _placed(settings: Settings) -> Settings:
-    from dataclasses import replace
-
-    from gencli import console
-    from gencli.training import devices
-
-    device = devices.choose(settings.device)
-    precision = devices.precision(settings.precision, device)
-    if precision != settings.precision:
-        console.message(f"precision {precision}, by what this {device.type} has")
-    return replace(settings, device=device.type, precision=precision)
 
 
 def _summary(run: Training, best: Epoch | None, kind: str) -> str:

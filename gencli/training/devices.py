@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 from importlib.util import find_spec
 
 import torch
 from torch import nn
 
+from gencli import console
 from gencli.errors import GencliError
+from gencli.training.settings import Precision, Settings
 
 _BF16 = "avx512_bf16", "amx_bf16", "bf16"  # a CPU's, x86 and ARM
 
@@ -31,7 +34,7 @@ def choose(name: str) -> torch.device:
     return torch.device(name)
 
 
-def precision(name: str, device: torch.device) -> str:
+def precision(name: Precision, device: torch.device) -> Precision:
     """The precision of this name, `auto` the fastest that costs no accuracy; sets tf32 up.
 
     `auto` is bf16 where the device has instructions for it, otherwise float32: a rule, not a trial, so that a machine
@@ -52,6 +55,19 @@ def precision(name: str, device: torch.device) -> str:
         torch.backends.cuda.matmul.fp32_precision = wanted
         torch.backends.cudnn.conv.fp32_precision = wanted  # type: ignore[attr-defined]
     return name
+
+
+def placed(settings: Settings) -> Settings:
+    """The settings with the device and the precision that they come to here; says which precision was picked.
+
+    Raises:
+        GencliError: see `choose` and `precision`.
+    """
+    device = choose(settings.device)
+    found = precision(settings.precision, device)
+    if found != settings.precision:
+        console.message(f"precision {found}, by what this {device.type} has")
+    return replace(settings, device=device.type, precision=found)
 
 
 def compiled(network: nn.Module, device: torch.device) -> nn.Module:
