@@ -41,7 +41,8 @@ def main(names: list[str], path: Path) -> None:
             with tempfile.TemporaryDirectory() as folder:
                 for row in import_module(f"tests.benchmarks.{name}").run(Path(folder)):
                     rows.append(row)
-                    print(f"{row.item}: {row.ours:.4g} {row.unit}", file=sys.stderr, flush=True)
+                    ratio = "" if row.ratio is None else f", ratio {row.ratio:.4g}"
+                    print(f"{row.item}: {row.ours:.4g} {row.unit}{ratio}", file=sys.stderr, flush=True)
         table = pa.table({name: [getattr(row, name) for row in rows] for name in _COLUMNS}, _SCHEMA)
         write(table, lambda: provenance.step("bench", {"names": ",".join(names)}, (), _MADE_WITH))
     print(render(table, "table"))

@@ -29,7 +29,7 @@ def run(folder: Path) -> Iterator[Row]:
     torch.set_num_threads(int(THREADS))
     random = np.random.default_rng(0)
     description = Description("bench", "test", _CLASSES, _SHAPE)
-    for arch, rows in (("mlp-1x512", 50_000), ("alexnet-small", 5000), ("resnet18", 1000)):
+    for arch, rows in (("mlp-1x512", 50_000), ("alexnet-small", 2500), ("resnet18", 250)):
         pixels = random.integers(0, 256, (rows, *_SHAPE), np.uint8)
         table = MemoryTable("bench", description, pixels, random.integers(0, 10, rows))
         network = build(arch, _SHAPE, len(_CLASSES)).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
