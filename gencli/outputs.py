@@ -168,6 +168,9 @@ def _text(rows: pa.Table, title: str, width: int | None, bars: str | None = None
 
 def _parts(rows: pa.Table, width: int) -> Iterator[pa.Table]:
     """The table in parts of columns that fit a line each, if they can; its first ones, up to `name`, are in all."""
+    if any(b"width" in (field.metadata or {}) for field in rows.schema):  # made to fit already
+        yield rows
+        return
     widths = {
         name: 2 + max(map(len, [*name.split("_"), *map(cell, rows[name].to_pylist())])) for name in rows.column_names
     }
