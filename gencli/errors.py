@@ -28,3 +28,8 @@ def nearest(word: str, known: Iterable[str]) -> str:
     names = list(known)
     close = difflib.get_close_matches(word, names, n=1)
     return f"did you mean {close[0]}?" if close else "known: " + ", ".join(names)
+
+
+def first_line(error: BaseException) -> str:
+    """Of an error's text."""
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gencli import console, tables
+from gencli import arrow, console
 from gencli.processors import in_threads
 from gencli.tables import Description, ImageTable
 
@@ -126,7 +126,7 @@ def measure(table: ImageTable, see: See | None = None, advance: Callable[[int], 
 
     def shifted() -> Iterator[_Part]:
         for batch in table.batches():
-            images, labels = tables.unpack(batch, description), batch.column("label").to_numpy()
+            images, labels = arrow.unpack(batch, description), arrow.values(batch.column("label"))
             if description.dtype == "float32":
                 seen, first = np.unique(labels, return_index=True)
                 new = rows[seen] == 0

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 Given = TypeVar("Given")
@@ -18,13 +20,24 @@ def cores() -> int:
     return int(asked) if asked.isdecimal() and int(asked) else len(os.sched_getaffinity(0))
 
 
+@contextmanager
+def _quick_turns() -> Iterator[None]:
+    """Threads that return from numpy wait 0.2 ms at most for one that runs Python, not 5 ms: a quarter of the time."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(2e-4)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
+
+
 def in_threads(function: Callable[[Given], Made], items: Iterable[Given]) -> Iterator[tuple[Given, Made]]:
     """Each item and what the function makes of it, in order, as many at a time as there are cores."""
-    with ThreadPoolExecutor(cores()) as pool:
+    with _quick_turns(), ThreadPoolExecutor(cores()) as pool:
         waiting: deque[tuple[Given, Future[Made]]] = deque()
         for item in items:
             waiting.append((item, pool.submit(function, item)))
-            if len(waiting) > cores():
+            if len(waiting) > cores() + 1:
                 given, made = waiting.popleft()
                 yield given, made.result()
         for given, made in waiting:

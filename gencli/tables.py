@@ -23,7 +23,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from gencli import provenance
-from gencli.errors import GencliError
+from gencli.arrow import integers, pack, select, values
+from gencli.errors import GencliError, first_line
 from gencli.stream import Input, Output
 
 if "ARROW_DEFAULT_MEMORY_POOL" not in os.environ:
@@ -163,7 +164,8 @@ class FileTable:
             parts = [self._whole(file.read(columns=[name]).column(0), name) for file in self._files]
             # casting loads pyarrow.compute, 90 ms
             wide = [part if part.type == pa.int64() else part.cast(pa.int64()) for part in parts]
-            column = np.concatenate([part.to_numpy() for part in wide])
+            chunks = [chunk for part in wide for chunk in part.chunks if len(chunk)]
+            column = np.concatenate([np.empty(0, np.int64), *map(values, chunks)])
         if name in ("label", "label_true"):
             check_labels(column, len(self.description.classes), self.title, name)
         return column
@@ -183,7 +185,7 @@ class FileTable:
                         stop = start + batch.num_rows
                         if keep is None or keep[start:stop].any():
                             checked = self._check(batch, start)
-                            yield checked if keep is None else checked.filter(pa.array(keep[start:stop]))
+                            yield checked if keep is None else select(checked, keep[start:stop])
                         start = stop
             if start != self.rows:
                 raise OSError(f"{start} rows of {self.rows}")
@@ -204,7 +206,7 @@ class FileTable:
                     fixed = field.name in _IMAGES
                     column = self._fixed(column, field.name, start) if fixed else column.cast(field.type)
             if field.name in ("label", "label_true"):
-                check_labels(column.to_numpy(), len(self.description.classes), self.title, field.name, start)
+                check_labels(values(column), len(self.description.classes), self.title, field.name, start)
             columns.append(column)
         return pa.RecordBatch.from_arrays(columns, schema=self.schema)
 
@@ -236,10 +238,10 @@ class MemoryTable:
         self._rows = pa.RecordBatch.from_arrays(arrays, schema=self.schema)
 
     def column(self, name: str) -> NDArray[np.int64]:
-        return self._rows.column(name).to_numpy()
+        return values(self._rows.column(name))
 
     def batches(self, keep: NDArray[np.bool_] | None = None) -> Iterator[pa.RecordBatch]:
-        yield self._rows if keep is None else self._rows.filter(pa.array(keep))
+        yield self._rows if keep is None else select(self._rows, keep)
 
 
 class TableWriter:
@@ -394,31 +396,6 @@ def _utf8(name: str) -> bytes:
         raise GencliError(f"{shown!r}: no name of a data set: not UTF-8", "name and split it otherwise") from None
 
 
-def integers(values: NDArray[np.int64]) -> pa.Array:
-    """[n] int64 as an Arrow array, without a copy and without what `pa.array` loads for masked arrays (20 ms)."""
-    return pa.Array.from_buffers(pa.int64(), len(values), [None, pa.py_buffer(np.ascontiguousarray(values))])
-
-
-def values(column: pa.Array) -> NDArray[np.int64]:
-    """[n] int64 of an Arrow array without missing values, sharing its memory."""
-    return np.frombuffer(column.buffers()[1], np.int64)[column.offset :][: len(column)]
-
-
-def pack(images: NDArray[Any]) -> pa.Array:
-    """[n, height, width, channels] as n fixed-size binary values, without a copy where it is contiguous."""
-    flat = np.ascontiguousarray(images)
-    size = flat[0].nbytes
-    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(size), len(flat), [None, pa.py_buffer(flat)])
-
-
-def unpack(batch: pa.RecordBatch, description: Description, column: str = "image") -> NDArray[Any]:
-    """The batch's images, [n, height, width, channels] of the description's dtype; they share the batch's memory."""
-    packed = batch.column(column)
-    values = np.frombuffer(packed.buffers()[1], description.dtype)
-    size = int(np.prod(description.shape))
-    return values[packed.offset * size :][: len(packed) * size].reshape(-1, *description.shape)
-
-
 def write_rows(output: Output, table: pa.Table, made: provenance.Step) -> None:
     """Writes a small table (results, histories) with its provenance."""
     writer = pq.ParquetWriter(output, table.schema, compression="none", write_page_checksum=True)
@@ -429,8 +406,3 @@ def write_rows(output: Output, table: pa.Table, made: provenance.Step) -> None:
 
 def _shape(description: Description) -> str:
     return "×".join(map(str, description.shape))
-
-
-def first_line(error: BaseException) -> str:
-    """Of an error's text."""
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

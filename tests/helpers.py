@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gencli import provenance, tables
+from gencli import arrow, provenance, tables
 from gencli.corruptions import Corrupted
 from gencli.corruptions.base import Corruption
 from gencli.outputs import write_images
@@ -63,7 +63,7 @@ def read(table: Batches, keep: NDArray[np.bool_] | None = None) -> pa.Table:
 
 def images(table: Batches, keep: NDArray[np.bool_] | None = None) -> NDArray[Any]:
     """All images."""
-    return np.concatenate([tables.unpack(batch, table.description) for batch in table.batches(keep)])
+    return np.concatenate([arrow.unpack(batch, table.description) for batch in table.batches(keep)])
 
 
 def chi_square(counts: NDArray[Any]) -> float:

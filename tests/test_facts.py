@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from gencli.arrow import integers
 from gencli.facts import Facts, measure
-from gencli.tables import Description, MemoryTable, integers
+from gencli.tables import Description, MemoryTable
 
 RANDOM = np.random.default_rng(0)
 

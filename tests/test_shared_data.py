@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from gencli import tables
+from gencli import arrow, tables
 from gencli.sources import open_table
 from gencli.tables import identities
 from tests.helpers import images
@@ -43,7 +43,7 @@ def test_a_file_holds_its_data_set(
     assert np.array_equal(table.column("id"), identities(name, split, 0, rows))
     places = [0, 1, 2, 998, 999]
     decoded = [Image.open(io.BytesIO(plain[column][place].as_py()["bytes"])) for place in places]
-    first = tables.unpack(next(table.batches()), table.description)
+    first = arrow.unpack(next(table.batches()), table.description)
     assert np.array_equal(first[places], np.array([np.array(image) for image in decoded]).reshape(-1, *shape))
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gencli import provenance, tables
+from gencli import arrow, provenance, tables
 from gencli.errors import GencliError
 from gencli.sources import open_table
 from gencli.stream import Input, Output
@@ -240,7 +240,7 @@ def test_a_target_is_kept_as_the_image_is(tmp_path: Path) -> None:
     assert read(again).equals(table, check_metadata=True)
     assert again.schema.field("target").metadata == {b"shape": b"2,3,1", b"dtype": b"uint8"}
     [batch] = again.batches()
-    assert np.array_equal(tables.unpack(batch, description, "target"), tables.unpack(batch, description)[::-1])
+    assert np.array_equal(arrow.unpack(batch, description, "target"), arrow.unpack(batch, description)[::-1])
     assert read(save(again, tmp_path / "saved.parquet")).equals(table, check_metadata=True)
 
 
@@ -282,25 +282,25 @@ def test_identities_are_places_under_a_hash_of_name_and_split() -> None:
 def test_packing_and_unpacking_copy_nothing() -> None:
     table = image_table(8)
     pixels = np.zeros((8, 2, 2, 1), np.uint8)
-    packed = tables.pack(pixels)
+    packed = arrow.pack(pixels)
     batch = pa.RecordBatch.from_arrays([packed], ["image"])
-    assert np.shares_memory(tables.unpack(batch, table.description), pixels)
+    assert np.shares_memory(arrow.unpack(batch, table.description), pixels)
 
 
 @given(start=st.integers(0, 9), length=st.integers(1, 10), dtype=st.sampled_from(["uint8", "float32"]))
 def test_slices_unpack_to_their_rows(start: int, length: int, dtype: str) -> None:
     table = image_table(10, (2, 3, 2), dtype)
     [batch] = table.batches()
-    rows = tables.unpack(batch, table.description)[start : start + length]
+    rows = arrow.unpack(batch, table.description)[start : start + length]
     assert rows.dtype == dtype
-    assert np.array_equal(tables.unpack(batch.slice(start, length), table.description), rows)
+    assert np.array_equal(arrow.unpack(batch.slice(start, length), table.description), rows)
 
 
 def test_images_are_packed_whatever_their_strides() -> None:
     description = image_table(4, (3, 2, 1)).description
     pixels = np.arange(24, dtype=np.uint8).reshape(4, 2, 3, 1).transpose(0, 2, 1, 3)
-    batch = pa.RecordBatch.from_arrays([tables.pack(pixels)], ["image"])
-    assert np.array_equal(tables.unpack(batch, description), pixels)
+    batch = pa.RecordBatch.from_arrays([arrow.pack(pixels)], ["image"])
+    assert np.array_equal(arrow.unpack(batch, description), pixels)
 
 
 def test_small_tables_hold_their_provenance_and_the_rows(tmp_path: Path) -> None:

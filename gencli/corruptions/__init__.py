@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gencli import provenance, tables
+from gencli import arrow, provenance, tables
 from gencli.corruptions.base import Corruption, Moved
 from gencli.corruptions.common import Common
 from gencli.corruptions.imbalance import LongTail, StepImbalance, Subsample
@@ -66,7 +66,7 @@ class Corrupted:
             found = self._pieces(None if mask.all() else mask)
             made = in_threads(apply, found) if self._corruption.slow else ((batch, apply(batch)) for batch in found)
             for before, after in made:
-                labels, now = (tables.values(batch.column("label")) for batch in (before, after))
+                labels, now = (arrow.values(batch.column("label")) for batch in (before, after))
                 self._moved.rows[:] += np.bincount(labels, minlength=classes)
                 self._moved.changed[:] += np.bincount(labels[labels != now], minlength=classes)
                 yield after

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gencli import tables
+from gencli import arrow
 from gencli.errors import GencliError
 from gencli.randomness import Draws
 from gencli.stream import Input
@@ -121,7 +121,7 @@ class LabelCorruption(Corruption):
         def apply(batch: pa.RecordBatch) -> pa.RecordBatch:
             before = batch.column("label")
             columns = {"label_true": before} | dict(zip(batch.schema.names, batch.columns, strict=True))
-            columns["label"] = tables.integers(corrupt(tables.values(before), tables.values(batch.column("id"))))
+            columns["label"] = arrow.integers(corrupt(arrow.values(before), arrow.values(batch.column("id"))))
             schema = self.schema(batch.schema, table.description)
             return pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
 
@@ -149,9 +149,9 @@ class PixelCorruption(Corruption):
         corrupt = self.images(table, draws)
 
         def apply(batch: pa.RecordBatch) -> pa.RecordBatch:
-            images = corrupt(tables.unpack(batch, table.description), tables.values(batch.column("id")))
+            images = corrupt(arrow.unpack(batch, table.description), arrow.values(batch.column("id")))
             place = batch.schema.get_field_index("image")
-            return batch.set_column(place, batch.schema.field("image"), tables.pack(images))
+            return batch.set_column(place, batch.schema.field("image"), arrow.pack(images))
 
         return apply
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from gencli import tables
 from gencli.corruptions.base import LabelCorruption
-from gencli.errors import GencliError
+from gencli.errors import GencliError, first_line
 from gencli.randomness import Draws
 from gencli.sources.selection import class_numbers
 from gencli.stream import Input
@@ -307,7 +307,7 @@ def _read_csv(source: Input) -> tuple[list[str], Floats]:
             first = next(cells, [])
             rows = [_numbers(each, len(first), f"{source.name}: line {lines.line_num}") for each in cells]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise GencliError(f"{source.name}: neither Parquet nor CSV: {tables.first_line(error)}", _MATRIX) from None
+        raise GencliError(f"{source.name}: neither Parquet nor CSV: {first_line(error)}", _MATRIX) from None
     if len(rows) == len(first):
         return first, np.array(rows)
     return [], np.array([_numbers(first, len(first), f"{source.name}: line 1"), *rows])

@@ -15,7 +15,7 @@ import pyarrow as pa
 import typer
 from numpy.typing import NDArray
 
-from gencli import tables
+from gencli import arrow
 from gencli.corruptions.base import Apply, Corruption, Moved, rounded
 from gencli.errors import GencliError
 from gencli.randomness import Draws
@@ -24,7 +24,7 @@ from gencli.tables import Description, ImageTable
 if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont
 
-_BLOCK = 1 << 18  # values at a time, which stay in the cache
+_BLOCK = 1 << 19  # values at a time, which stay in the cache
 _CHARACTERS = string.ascii_letters + string.digits
 _SIZES, _SMALLEST = 8, 7  # of letters, in pixels: what is still legible
 _LENGTHS = range(5, 11)
@@ -100,9 +100,9 @@ class NoiseCorruption(Corruption):
             columns = dict(zip(batch.schema.names, batch.columns, strict=True))
             for stream, name in enumerate(("image", "target")):
                 if name in schema.names:
-                    images = tables.unpack(batch, table.description, name if name in batch.schema.names else "image")
+                    images = arrow.unpack(batch, table.description, name if name in batch.schema.names else "image")
                     damaged = self.on in (name, "both")
-                    columns[name] = tables.pack(self._made(table, images, batch, draws, stream if damaged else None))
+                    columns[name] = arrow.pack(self._made(table, images, batch, draws, stream if damaged else None))
             return pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
 
         return apply
@@ -111,7 +111,7 @@ class NoiseCorruption(Corruption):
         self, table: ImageTable, images: Values, batch: pa.RecordBatch, draws: Draws, stream: int | None
     ) -> Values:
         """The images in the dtype asked for, damaged by draws from this stream of each row."""
-        dtype, ids = self.describe(table.description).dtype, tables.values(batch.column("id"))
+        dtype, ids = self.describe(table.description).dtype, arrow.values(batch.column("id"))
         if stream is None and images.dtype == dtype:
             return images
         low, high = self.strength
@@ -240,7 +240,9 @@ class ImpulseNoise(NoiseCorruption):
         channels = images.shape[3]
         pixels = images[0].size // channels
         count = -(-pixels * (4 + channels) // 8)
-        drawn = np.stack([generator.bit_generator.random_raw(count) for generator in streams])
+        drawn = np.empty((len(images), count), np.uint64)
+        for row, generator in zip(drawn, streams):
+            row[:] = generator.bit_generator.random_raw(count)
         drawn = drawn.astype("<u8", copy=False).view(np.uint8)
         lots = drawn[:, : 4 * pixels].view("<u4")
         colors = drawn[:, 4 * pixels : (4 + channels) * pixels].reshape(images.shape)

@@ -22,7 +22,7 @@ from gencli.tables import ImageTable
 Channels = Annotated[
     Literal["together", "apart"], typer.Option(help="Move a pixel's channels together, or each value by itself.")
 ]
-_BLOCK = 1 << 18  # values at a time, which stay in the cache
+_BLOCK = 1 << 19  # values at a time, which stay in the cache
 Images = Callable[[NDArray[Any], NDArray[np.int64]], NDArray[Any]]
 
 
@@ -70,13 +70,20 @@ class RandomPixels(PixelCorruption):
 
     def images(self, table: ImageTable, draws: Draws) -> Images:
         size = _places(table, self.channels)
+        places = np.arange(size)
 
         def permuted(images: NDArray[Any], ids: NDArray[np.int64]) -> NDArray[Any]:
             after = np.empty_like(images)
             item = np.dtype((np.void, images[0].nbytes // size))  # what moves together
             old, new = (each.reshape(len(images), -1).view(item) for each in (images, after))
-            for before, moved, generator in zip(old, new, draws.rows(ids)):
-                before.take(generator.permutation(size), out=moved, mode="clip")  # which needs no buffer
+            step = max(1, _BLOCK // size)
+            for start in range(0, len(images), step):
+                part = slice(start, start + step)
+                orders = np.empty((len(ids[part]), size), np.int64)
+                for order, generator in zip(orders, draws.rows(ids[part])):
+                    generator.permuted(places, out=order)
+                orders += size * np.arange(len(orders))[:, None]
+                np.take(old[part].ravel(), orders, out=new[part], mode="clip")  # which needs no buffer
             return after
 
         return permuted

@@ -16,11 +16,10 @@ from torch.func import functional_call, jvp, vjp, vmap
 from gencli.derivatives.kinks import Kinks
 from gencli.derivatives.operators import copied, find_parameters, require_rows_apart
 from gencli.derivatives.products import differentiable, load_forward_mode
-from gencli.errors import GencliError
+from gencli.errors import GencliError, first_line
 from gencli.losses import Loss
 from gencli.models import Model
 from gencli.models.inputs import Rows, target_input
-from gencli.tables import first_line
 
 Wrt = Literal["input", "parameters"]
 Mode = Literal["forward", "reverse"]

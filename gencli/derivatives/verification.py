@@ -18,8 +18,7 @@ from gencli.derivatives.differences import STEPS, Sweep, relative, sweep
 from gencli.derivatives.operators import Operator
 from gencli.derivatives.products import METHODS, Method
 from gencli.derivatives.vectors import by_name, random
-from gencli.errors import GencliError
-from gencli.tables import first_line
+from gencli.errors import GencliError, first_line
 
 Route = Literal[Method, "finite-difference"]
 Verdict = Literal["holds", "fails", "kinks", "missing", ""]

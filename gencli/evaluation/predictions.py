@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from gencli import tables
+from gencli import arrow
 from gencli.evaluation import logits as rows_of
 from gencli.evaluation.similarity import WINDOW, psnr, squared_error, ssim
 from gencli.models import Model
@@ -170,9 +170,9 @@ def evaluate(
     groups: list[tuple[Any, ...]] = []
     done = 0
     for batch in table.batches():
-        columns: dict[str, NDArray[Any]] = {to: tables.values(batch.column(name)) for name, to in known.items()}
+        columns: dict[str, NDArray[Any]] = {to: arrow.values(batch.column(name)) for name, to in known.items()}
         groups += zip(*(batch.column(name).to_pylist() for name in by))
-        pixels = {name: torch.from_numpy(tables.unpack(batch, table.description, name)).to(device) for name in images}
+        pixels = {name: torch.from_numpy(arrow.unpack(batch, table.description, name)).to(device) for name in images}
         labels = torch.tensor(columns["labels"]).to(device)
         rows = Rows(pixels["image"], labels, targets=pixels.get("target"))
         figures = _figures(predict(model, rows, similarity=similarity), labels, probabilities)

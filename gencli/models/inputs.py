@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gencli import tables
+from gencli import arrow
 from gencli.errors import GencliError
 from gencli.tables import ImageTable
 
@@ -94,7 +94,7 @@ def load(table: ImageTable, keep: NDArray[np.bool_] | None = None) -> Rows:
     for batch in table.batches(keep):
         stop = start + batch.num_rows
         for name, values in pictures.items():
-            values[start:stop] = tables.unpack(batch, description, name)
+            values[start:stop] = arrow.unpack(batch, description, name)
         start = stop
     columns = {name: table.column(name).copy() for name in ("label", "label_true", "id") if name in names}
     tensors = {name: torch.from_numpy(values) for name, values in (pictures | columns).items()}

@@ -9,9 +9,8 @@ import sys
 import torch
 from torch import nn
 
-from gencli.errors import GencliError, nearest
+from gencli.errors import GencliError, first_line, nearest
 from gencli.models.base import Family, Shape
-from gencli.tables import first_line
 
 _CALL = "it is called as factory((height, width, channels), classes); --debug shows where it failed"
 

@@ -17,7 +17,7 @@ from typing import IO, Any, Literal
 import pyarrow as pa
 
 from gencli import console, provenance, tables
-from gencli.errors import GencliError
+from gencli.errors import GencliError, first_line
 from gencli.provenance import Step
 from gencli.stream import Input
 
@@ -214,7 +214,7 @@ def _read_text(source: Input) -> pa.Table:
             return reader.read_csv(io.BytesIO(text.encode()), convert_options=options)
     except (ValueError, RecursionError, pa.ArrowException) as error:
         if not isinstance(error, UnicodeDecodeError):
-            raise GencliError(f"{source.name}: {tables.first_line(error)}", "give a whole file") from None
+            raise GencliError(f"{source.name}: {first_line(error)}", "give a whole file") from None
     source.expect("Parquet", b"PAR1", b"PAR1")
     raise AssertionError("which does not start so")
 

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gencli import console
+from gencli.arrow import unpack, values
 from gencli.errors import GencliError
 from gencli.facts import Facts
-from gencli.tables import ImageTable, unpack, values
+from gencli.tables import ImageTable
 
 if TYPE_CHECKING:
     from PIL.Image import Image

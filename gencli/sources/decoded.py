@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gencli import provenance, tables
+from gencli import arrow, provenance, tables
 from gencli.errors import GencliError
 from gencli.sources import pixels
 from gencli.sources.pixels import BadImage
@@ -88,8 +88,8 @@ class DecodedTable(ABC):
             if images is None:
                 return
             places = waiting.popleft()
-            columns = {name: tables.integers(column[places]) for name, column in self._columns.items()}
-            columns["image"] = tables.pack(images)
+            columns = {name: arrow.integers(column[places]) for name, column in self._columns.items()}
+            columns["image"] = arrow.pack(images)
             yield pa.RecordBatch.from_arrays([columns[name] for name in self.schema.names], schema=self.schema)
 
     @contextmanager

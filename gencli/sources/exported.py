@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gencli import signals, tables
+from gencli import arrow, signals
 from gencli.errors import GencliError
 from gencli.sources.processes import in_processes
 from gencli.tables import ImageTable
@@ -64,7 +64,7 @@ def encoded(table: ImageTable, keep: NDArray[np.bool_] | None = None) -> Iterato
     def parts() -> Iterator[NDArray[np.uint8]]:
         for batch in table.batches(keep):
             waiting.append(batch)
-            yield tables.unpack(batch, table.description)
+            yield arrow.unpack(batch, table.description)
 
     for files in in_processes("encode", parts()):
         yield waiting.popleft(), files

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gencli import tables
+from gencli import arrow
 from gencli.errors import GencliError
 from gencli.stream import Input
 from gencli.tables import Description, ImageTable
@@ -44,4 +44,4 @@ class Repeated:
         for copy in range(self._times):
             for batch in self._table.batches(None if keep is None else keep[copy * rows :][:rows]):
                 ids = batch.column(place).to_numpy() + copy * self._stride
-                yield batch.set_column(place, field, tables.integers(ids))
+                yield batch.set_column(place, field, arrow.integers(ids))

@@ -16,7 +16,7 @@ import pyarrow as pa
 import typer
 from numpy.typing import NDArray
 
-from gencli import tables
+from gencli import arrow, tables
 from gencli.errors import GencliError
 from gencli.randomness import Draws
 from gencli.sources.decoded import parse_shape
@@ -203,7 +203,7 @@ class SyntheticTable:
             if len(ids):
                 labels = self._labels(ids)
                 images = self._kind.images(labels, ids, self._draws)
-                columns = [tables.integers(ids), tables.pack(images), tables.integers(labels)]
+                columns = [arrow.integers(ids), arrow.pack(images), arrow.integers(labels)]
                 yield pa.RecordBatch.from_arrays(columns, schema=self.schema)
 
 

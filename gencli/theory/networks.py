@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import numpy as np
 import typer
 
-from gencli import tables
+from gencli import arrow
 from gencli.errors import GencliError
 
 if TYPE_CHECKING:
@@ -76,8 +76,8 @@ def read(table: ImageTable, examples: int, dtype: str) -> tuple[Tensor, Tensor]:
     batches = list(table.batches(None if keep.all() else keep))
     if not batches:
         raise GencliError(f"{table.title}: no rows", "a claim on data needs some")
-    images = np.concatenate([tables.unpack(batch, table.description) for batch in batches])
-    labels = np.concatenate([tables.values(batch.column("label")) for batch in batches])
+    images = np.concatenate([arrow.unpack(batch, table.description) for batch in batches])
+    labels = np.concatenate([arrow.values(batch.column("label")) for batch in batches])
     if not 0 < np.abs(images).max() < np.inf:
         raise GencliError(f"{table.title}: black images, or a pixel that is not finite", "take other rows")
     pixels = torch.from_numpy(images.astype(dtype) / np.dtype(dtype).type(255))

@@ -25,7 +25,11 @@ class RunSettings:
 
     preset: Annotated[
         Literal["zhang2017", "cui2019", "course", "fast"] | None,
-        typer.Option(help="The settings of a paper; options that are given go before.", show_default=False),
+        typer.Option(
+            help="The settings of a paper, before which given options go; another optimizer keeps its own "
+            "--lr and --momentum.",
+            show_default=False,
+        ),
     ] = None
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the data, at the most.")] = 30
     batch_size: Annotated[int, typer.Option(min=1, help="Images a step.")] = 128
@@ -196,6 +200,8 @@ class Settings(RunSettings, OptimizerSettings, LossSettings, ImageSettings, Netw
             GencliError: no network, or settings that do nothing beside each other.
         """
         chosen: dict[str, Any] = presets.settings(self.preset, self.arch) if self.preset else {}
+        if "optimizer" in given and self.optimizer != chosen.get("optimizer"):
+            chosen = {name: value for name, value in chosen.items() if name not in ("lr", "momentum", "nesterov")}
         settings = replace(self, **{name: value for name, value in chosen.items() if name not in given})
         if not settings.arch:
             raise GencliError("--arch: no network is named", "--list-archs shows them, mlp-1x512 is one")

@@ -10,7 +10,7 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from gencli import tables
+from gencli import arrow
 from gencli.models.inputs import Rows
 from gencli.tables import ImageTable
 
@@ -119,4 +119,4 @@ class Streamed(Rows):
         return torch.from_numpy(np.flatnonzero(here)), torch.cat(parts)
 
     def _pixels(self, batch: pa.RecordBatch, name: str) -> torch.Tensor:
-        return torch.tensor(tables.unpack(batch, self._table.description, name), device=self.images.device)
+        return torch.tensor(arrow.unpack(batch, self._table.description, name), device=self.images.device)

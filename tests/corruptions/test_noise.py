@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from scipy.stats import kstest
 
-from gencli import tables
+from gencli import arrow
 from gencli.corruptions import Corrupted
 from gencli.corruptions.noise import GaussianNoise, ImpulseNoise, NoiseCorruption, PoissonNoise, TextOverlay
 from gencli.errors import GencliError
@@ -40,7 +40,7 @@ def made(name: str, **options: Any) -> NoiseCorruption:
 
 
 def targets(table: Batches) -> NDArray[Any]:
-    return np.concatenate([tables.unpack(batch, table.description, "target") for batch in table.batches()])
+    return np.concatenate([arrow.unpack(batch, table.description, "target") for batch in table.batches()])
 
 
 def gray(level: float, rows: int, shape: tuple[int, int, int] = (8, 8, 3), dtype: str = "uint8") -> MemoryTable:

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from gencli.arrow import unpack
 from gencli.corruptions.labels import RandomLabels
 from gencli.errors import GencliError
 from gencli.models.inputs import Preprocessing, load
-from gencli.tables import unpack
 from tests.helpers import image_table, images, save, save_corrupted
 
 network_input = Preprocessing()

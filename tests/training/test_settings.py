@@ -1,0 +1,34 @@
+"""Presets: a paper's settings, before which given options go."""
+
+from __future__ import annotations
+
+import pytest
+
+from gencli.training.settings import Settings
+
+
+def resolved(*given: str, **options: object) -> Settings:
+    return Settings(**options).resolved({*options, *given})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("arch", "lr"), [("inception-small", 0.1), ("alexnet-small", 0.01), ("mlp-1x512", 0.01)])
+def test_the_learning_rate_of_zhang2017_is_its_networks(arch: str, lr: float) -> None:
+    settings = resolved(preset="zhang2017", arch=arch)
+    assert (settings.lr, settings.momentum, settings.schedule, settings.crop) == (lr, 0.9, "exp:0.95", 28)
+    assert settings.whiten == "image" and not settings.weight_decay and not settings.augment
+
+
+def test_given_options_go_before_a_presets() -> None:
+    settings = resolved(preset="cui2019", lr=0.5, epochs=3)
+    assert (settings.lr, settings.epochs, settings.arch, settings.weight_decay) == (0.5, 3, "resnet32", 2e-4)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_another_optimizer_keeps_its_own_learning_rate_and_momentum(optimizer: str) -> None:
+    own, preset = resolved(arch="convnet-gelu", optimizer=optimizer), resolved(preset="course", optimizer=optimizer)
+    assert (preset.lr, preset.momentum, preset.nesterov) == (own.lr, own.momentum, own.nesterov)
+    assert preset.weight_decay == 5e-4
+
+
+def test_the_presets_own_optimizer_may_be_named() -> None:
+    assert resolved(preset="course", optimizer="sgd") == resolved(preset="course")
