@@ -15,7 +15,7 @@ def resolved(*given: str, **options: object) -> Settings:
 def test_the_learning_rate_of_zhang2017_is_its_networks(arch: str, lr: float) -> None:
     settings = resolved(preset="zhang2017", arch=arch)
     assert (settings.lr, settings.momentum, settings.schedule, settings.crop) == (lr, 0.9, "exp:0.95", 28)
-    assert settings.whiten == "image" and not settings.weight_decay and not settings.augment
+    assert (settings.whiten, settings.weight_decay, settings.augment) == ("image", 0, resolved(arch=arch).augment)
 
 
 def test_given_options_go_before_a_presets() -> None:
