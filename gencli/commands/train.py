@@ -93,7 +93,7 @@ def train(
     from gencli.training import devices, distributed
     from gencli.training.setup import prepare
 
-    settings = devices.placed(settings)
+    asked, settings = settings.precision, devices.placed(settings)
     with ExitStack() as files:
         group = files.enter_context(distributed.joined(torch.device(settings.device)))
         if group.size > 1 and (data in (None, "-") or eval_data == "-"):
@@ -104,6 +104,8 @@ def train(
         read = [*table.inputs, *(test_table.inputs if test_table else [])]
         first = group.rank == 0
         console.quiet |= not first
+        if settings.precision != asked:
+            console.message(f"precision {settings.precision}, by what this {settings.device} has")
         model_file = files.enter_context(Output(output if first else os.devnull, read, binary=True))
         history_file = files.enter_context(Output(history, read, binary=True)) if history and first else None
         run = setup.training(table, test_table, group)
@@ -127,11 +129,10 @@ def train(
         models.write(model_file, run.model, made, of_model)
         if history_file:
             tables.write_rows(history_file, run.history_table(), of_history)
-    console.message(_summary(run, run.best if settings.early_stop else None, setup.score))
+    console.message(_summary(run, run.best if settings.early_stop and run.best else run.history[-1], setup.score))
 
 
-def _summary(run: Training, best: Epoch | None, kind: str) -> str:
-    kept = best or run.history[-1]
+def _summary(run: Training, kept: Epoch, kind: str) -> str:
     return (
         f"{run.model.arch}: {run.model.parameters:,} parameters, {run.history[-1].epoch} epochs; "
         f"the model is epoch {kept.epoch}'s, train {_score(kept.train_score, kind)}"

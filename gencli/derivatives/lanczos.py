@@ -144,7 +144,8 @@ class Pairs:
     Attributes:
         values: [k] float64.
         vectors: [k, size], of length 1, their largest entry positive.
-        residuals: [k] float64, ‖A v − λ v‖ as the process knows it; an eigenvalue lies that near.
+        residuals: [k] float64, ‖A v − λ v‖ as the process knows it, its rounding at the least; an eigenvalue lies
+            that near.
         products: with the operator, for all that was found together.
         converged: whether every residual is within the tolerance.
     """
@@ -248,7 +249,7 @@ class Extremes:
         if len(vectors):
             signs = vectors.gather(1, vectors.abs().argmax(1, keepdim=True)).sign()
             vectors = vectors * signs / vectors.norm(dim=1, keepdim=True)
-        residuals = self.process.beta * columns[-1].abs()
+        residuals = (self.process.beta * columns[-1].abs()).clamp(min=self.process.rounding)
         return Pairs(values, vectors, residuals, self.products, self.converged)
 
     def state(self) -> State:

@@ -10,7 +10,6 @@ from importlib.util import find_spec
 import torch
 from torch import nn
 
-from gencli import console
 from gencli.errors import GencliError
 from gencli.training.settings import Precision, Settings
 
@@ -58,16 +57,13 @@ def precision(name: Precision, device: torch.device) -> Precision:
 
 
 def placed(settings: Settings) -> Settings:
-    """The settings with the device and the precision that they come to here; says which precision was picked.
+    """The settings with the device and the precision that they come to here.
 
     Raises:
         GencliError: see `choose` and `precision`.
     """
     device = choose(settings.device)
-    found = precision(settings.precision, device)
-    if found != settings.precision:
-        console.message(f"precision {found}, by what this {device.type} has")
-    return replace(settings, device=device.type, precision=found)
+    return replace(settings, device=device.type, precision=precision(settings.precision, device))
 
 
 def compiled(network: nn.Module, device: torch.device) -> nn.Module:
