@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -14,7 +14,8 @@ app = single()
 @command(app, "recipe")
 def recipe(
     name: Annotated[
-        str | None, typer.Argument(metavar="NAME", help="Print where this one lies.", show_default=False)
+        Literal["course", "cui2019", "curvature", "demo", "noise2noise", "zhang2017"] | None,
+        typer.Argument(metavar="NAME", help="Print where this one lies.", show_default=False),
     ] = None,
 ) -> None:
     """Makefiles that reproduce whole papers; lists them.

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gencli.errors import GencliError, nearest
-
 _FOLDER = Path(__file__).parent
 
 
@@ -16,11 +14,5 @@ def purposes() -> dict[str, str]:
 
 
 def path(name: str) -> Path:
-    """Where a recipe's Makefile lies.
-
-    Raises:
-        GencliError: there is no recipe of that name.
-    """
-    if name not in purposes():
-        raise GencliError(f"no recipe {name!r}", nearest(name, purposes()))
+    """Where a recipe's Makefile lies."""
     return _FOLDER / f"{name}.mk"

@@ -84,7 +84,7 @@ def test_all_are_listed_with_a_line_each(tmp_path: Path):
 def test_a_name_gives_its_path_and_a_wrong_one_the_nearest(tmp_path: Path):
     sh = Shell(tmp_path)
     assert sh("gencli recipe zhang2017").worked().text == f"{recipes.path('zhang2017')}\n"
-    sh("gencli recipe zhang2016").refused("zhang2016", "zhang2017")
+    sh("gencli recipe zhang2016").refused("zhang2016", *recipes.purposes())
 
 
 @pytest.mark.parametrize("name", PAPERS)
