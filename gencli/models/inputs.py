@@ -20,7 +20,7 @@ Scaling = tuple[torch.Tensor, torch.Tensor]
 
 PEAK = 255  # the value of a pixel that becomes 1
 _BY_ROW = ("labels", "labels_true", "ids", "place")
-_CHUNK, _PIXELS = 100, 1 << 20
+_CHUNK, _PIXELS = 256, 1 << 20
 
 
 @dataclass
@@ -175,9 +175,16 @@ class Preprocessing:
         """
         if self.whiten == "image":
             flat = images.flatten(1)
-            room = flat.new_empty(min(len(flat), _CHUNK), flat.shape[1], dtype=torch.float64)
-            slopes, offsets = zip(*(_whitening(part, room[: len(part)]) for part in flat.split(_CHUNK)), strict=True)
-            return torch.cat(slopes), torch.cat(offsets)
+            exact = flat.dtype == torch.uint8
+            # with an array of its own for every part the heap would grow by all of them, as glibc places them
+            room = flat.new_empty(
+                min(len(flat), _CHUNK), flat.shape[1], dtype=torch.float32 if exact else torch.float64
+            )
+            moments = _exact_moments if exact else _moments
+            parts = (moments(room[: len(part)].copy_(part)) for part in flat.split(_CHUNK))
+            mean, variance = (torch.cat(each) / scale for each, scale in zip(zip(*parts), (PEAK, PEAK**2)))
+            slope = variance.sqrt().clamp(min=flat.shape[1] ** -0.5).reciprocal()
+            return (slope / PEAK).float(), (-mean * slope).float()
         mean, deviation = (
             torch.tensor(each, dtype=torch.float64) for each in (self.mean or 0.0, self.deviation or 1.0)
         )
@@ -200,7 +207,7 @@ class Preprocessing:
             images = self.center(images)
             scaling = self.scaling(images)
         slope, offset = scaling
-        flat = torch.addcmul(offset, images.flatten(1).to(torch.float32), slope)
+        flat = images.flatten(1).to(torch.float32, copy=True).mul_(slope).add_(offset)  # one array, not two
         return flat.view(images.shape).permute(0, 3, 1, 2)
 
     def to_json(self) -> dict[str, Any]:
@@ -248,10 +255,16 @@ def _sums(pixels: torch.Tensor) -> torch.Tensor:
     return torch.stack([values.sum(0), values.square().sum(0), torch.ones_like(values).sum(0)])
 
 
-def _whitening(flat: torch.Tensor, room: torch.Tensor) -> Scaling:
-    # with an array of its own for every part the heap would grow by all of them, as glibc places them
-    values = room.copy_(flat).div_(PEAK)
+def _moments(values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and variance [n, 1] float64 of each row of values [n, N] float64, which are spoilt."""
     mean = values.mean(1, keepdim=True)
-    deviation = values.sub_(mean).square_().mean(1, keepdim=True).sqrt_()  # ten times as fast as var_mean
-    slope = deviation.clamp_(min=flat.shape[1] ** -0.5).reciprocal_()
-    return (slope / PEAK).float(), (-mean * slope).float()
+    return mean, values.sub_(mean).square_().mean(1, keepdim=True)  # ten times as fast as var_mean
+
+
+def _exact_moments(values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The same of whole numbers 0 … 255 as float32, by sums of them and of their squares without an error."""
+    size = values.shape[1]
+    block = next(each for each in range(256, 0, -1) if size % each == 0)  # float32 adds 256 squares exactly
+    blocks = values.view(-1, size // block, block)
+    total, square = (each.sum(2).double().sum(1, keepdim=True) for each in (blocks, blocks.square()))
+    return total / size, (square * size - total * total) / size**2
