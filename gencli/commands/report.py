@@ -127,7 +127,7 @@ def _text(
 
     if form == "html":
         figures = [
-            (heading, [curves.image([panel], "svg", "", fonts=False) for panel in drawn])
+            (heading, [curves.image([panel], "svg", "", fonts=False, beside=drawn) for panel in drawn])
             for heading, drawn in chosen.every_panel()
         ]
         measured = chosen.of("benchmark")

@@ -28,20 +28,29 @@ _BARS = 100  # names of bars in one panel
 _NAME, _LEGEND_ROOM = 60, 100  # characters of a name, and of a row of the legend
 
 
-def image(panels: Sequence[Panel], form: str, provenance: str, title: str = "", fonts: bool = True) -> bytes:
+def image(
+    panels: Sequence[Panel],
+    form: str,
+    provenance: str,
+    title: str = "",
+    fonts: bool = True,
+    beside: Sequence[Panel] = (),
+) -> bytes:
     """The panels in rows of three as PNG, SVG or PDF, the same bytes every time; their provenance in the metadata.
 
     Of more than `MOST` curves the first are drawn, and the legend says so.
 
     Args:
         fonts: whether an SVG has its words as outlines, the same everywhere, or as text.
+        beside: panels among which these are shown, where curves of one name look alike.
     """
     from matplotlib.figure import Figure
 
     across = min(3, len(panels))
     down = math.ceil(len(panels) / across)
-    names = list(dict.fromkeys(name for panel in panels for name in series(panel)))
-    looks = {name: (place, _look(place)) for place, name in enumerate(names[:MOST])}
+    names, shared = (list(dict.fromkeys(n for panel in shown for n in series(panel))) for shown in (panels, beside))
+    order = shared if len(names) <= len(shared) <= MOST else names
+    looks = {name: (place, _look(place)) for place, name in enumerate(order) if name in names[:MOST]}
     height = max(map(_height, panels))
     words: dict[Any, Any] = {
         "text.parse_math": False,

@@ -180,6 +180,18 @@ def test_hostile_names_are_drawn_and_bytes_repeat(form: str) -> None:
     assert curves.image(made, form, "how", HOSTILE) == curves.image(made, form, "how", HOSTILE)
 
 
+def test_a_panel_by_itself_keeps_the_looks_of_its_figure() -> None:
+    first, second = Curve("first", [1, 2], [0.1, 0.2]), Curve("second", [1, 2], [0.3, 0.4])
+    both, alone = Lines("both", "epoch", [first, second]), Lines("alone", "epoch", [second])
+
+    def colors(*beside: Panel) -> set[str]:
+        return set(re.findall("#[0-9a-f]{6}", curves.image([alone], "svg", "", beside=beside).decode()))
+
+    assert curves.COLORS[1].lower() in colors(both, alone)
+    assert curves.COLORS[0].lower() not in colors(both, alone)
+    assert curves.COLORS[0].lower() in colors()
+
+
 def test_of_very_many_curves_the_first_are_drawn_and_it_is_said() -> None:
     made: list[Panel] = [Lines("m", "epoch", [Curve(f"run {n}", [1, 2], [0.1, n]) for n in range(10_000)])]
     assert "the first 10 of 10,000" in terminal.text(made, 80)
