@@ -149,6 +149,7 @@ def _draw_lines(axis: Axes, panel: Lines, looks: Any) -> list[Any]:
     axis.set_xlabel(panel.across)
     if panel.log:
         axis.set_yscale("log")
+        axis.yaxis.set_major_formatter(lambda value, place: f"{value:g}")  # its own is a formula
     elif panel.limits:
         axis.set_ylim(panel.limits[0] - 0.02, panel.limits[1] + 0.02)
     axis.margins(x=0.02)

@@ -180,6 +180,13 @@ def test_hostile_names_are_drawn_and_bytes_repeat(form: str) -> None:
     assert curves.image(made, form, "how", HOSTILE) == curves.image(made, form, "how", HOSTILE)
 
 
+def test_a_logarithmic_axis_has_numbers() -> None:
+    panel = Lines("density", "eigenvalue", [Curve("one", [1, 2], [1e-5, 10.0])], log=True)
+    drawn = curves.image([panel], "svg", "", fonts=False).decode()
+    assert ">0.001<" in drawn
+    assert "math" not in drawn
+
+
 def test_a_panel_by_itself_keeps_the_looks_of_its_figure() -> None:
     first, second = Curve("first", [1, 2], [0.1, 0.2]), Curve("second", [1, 2], [0.3, 0.4])
     both, alone = Lines("both", "epoch", [first, second]), Lines("alone", "epoch", [second])
