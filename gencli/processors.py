@@ -22,7 +22,10 @@ def cores() -> int:
 
 @contextmanager
 def _quick_turns() -> Iterator[None]:
-    """Threads that return from numpy wait 0.2 ms at most for one that runs Python, not 5 ms: a quarter of the time."""
+    """Threads that return from numpy wait 0.2 ms at most for one that runs Python, not 5 ms.
+
+    Such waiting took up to a quarter of all time.
+    """
     before = sys.getswitchinterval()
     sys.setswitchinterval(2e-4)
     try:
