@@ -22,6 +22,7 @@ ALL = (
     "common",
     "decode",
     "train",
+    "circulant",
     "evaluate",
     "hvp",
     "spectrum",
