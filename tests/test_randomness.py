@@ -1,14 +1,15 @@
 """Draws depend on seed, purpose and row identity, and on nothing else; streams are independent."""
 
+from collections.abc import Callable
 from random import Random
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import kstest, norm
 
-from gencli.randomness import Draws, derive, philox4x32
+from gencli.randomness import Draws, Rows, derive, philox4x32
 from tests.helpers import chi_square
 
 IDS = st.lists(st.integers(0, 2**63 - 1), min_size=1, max_size=20)
@@ -38,9 +39,13 @@ def test_draws_never_change_between_releases() -> None:
         [2176985571, 743080219, 2361017369, 2395019562, 3185464862],
     ]
     assert BASE.normals(np.array([0, 7 << 32 | 5]), 2).tolist() == [
-        [-0.2589883506298065, 0.27704745531082153],
-        [0.9610333442687988, -1.0207823514938354],
+        [-0.14136597514152527, -0.9826544523239136],
+        [1.055846095085144, -0.5069175958633423],
     ]
+    rows = BASE.rows(np.array([0, 7 << 32 | 5]), 1)
+    assert rows.bits(1).tolist() == [[10100864546508027669], [14768970903161534219]]
+    assert rows.permutations(8).tolist() == [[4, 0, 6, 2, 7, 3, 1, 5], [6, 0, 4, 7, 2, 1, 3, 5]]
+    assert [generator.integers(1000) for generator in rows] == [572, 85]
     assert BASE.permutation(8).tolist() == [6, 3, 5, 1, 4, 7, 2, 0]
     assert derive(0, "order") == 6614782067203725704
 
@@ -63,10 +68,31 @@ def test_asking_for_more_words_keeps_the_first(ids: list[int], count: int) -> No
     assert np.array_equal(BASE.words(np.array(ids), 9)[:, :count], BASE.words(np.array(ids), count))
 
 
-@given(IDS, st.integers(1, 9), st.randoms())
-def test_normals_follow_the_rows_in_any_order_and_keep_the_first(ids: list[int], count: int, random: Random) -> None:
-    order = np.array(random.sample(range(len(ids)), len(ids)))
-    assert np.array_equal(BASE.normals(np.array(ids)[order], count), BASE.normals(np.array(ids), 9)[order, :count])
+NUMBERS: dict[str, Callable[[Rows, int], np.ndarray]] = {
+    "normals": Rows.normals, "bits": Rows.bits, "permutations": Rows.permutations
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("count", [1, 9, 3000, 40_000])
+@pytest.mark.parametrize("kind", NUMBERS)
+@given(data=st.data())
+@settings(max_examples=20)
+def test_rows_that_are_drawn_together_draw_what_they_draw_alone(kind: str, count: int, data: st.DataObject) -> None:
+    near = st.integers(0, 40) if count > 9 else st.integers(0, 10_000)
+    ids = np.array(data.draw(st.lists(near.map(lambda place: place | 5 << 32), min_size=1, max_size=30)))
+    ids = np.concatenate([ids, np.arange(data.draw(st.integers(0, 20)))])
+    together = NUMBERS[kind](BASE.rows(ids, 1), count)
+    assert together.shape == (len(ids), count)
+    for row in data.draw(st.sets(st.integers(0, len(ids) - 1), max_size=5)):
+        assert np.array_equal(together[row], NUMBERS[kind](BASE.rows(ids[row : row + 1], 1), count)[0])
+
+
+def test_permutations_of_rows_are_uniform() -> None:
+    drawn = BASE.rows(ROWS).permutations(4)
+    assert np.array_equal(np.sort(drawn, axis=1), np.tile(np.arange(4), (len(ROWS), 1)))
+    _, counts = np.unique(drawn @ [64, 16, 4, 1], return_counts=True)
+    assert len(counts) == 24
+    assert abs(chi_square(counts)) < 5
 
 
 OTHERS = {
@@ -78,13 +104,17 @@ OTHERS = {
     "third word": BASE.words(ROWS, 3)[:, 2] / 2**32,
     "fifth word": BASE.words(ROWS, 5)[:, 4] / 2**32,
     "normal": norm.cdf(BASE.normals(ROWS, 5)[:, 0]),
+    "other stream": norm.cdf(BASE.rows(ROWS, 1).normals(5)[:, 0]),
+    "other block": norm.cdf(BASE.normals(ROWS ^ 1 << 15, 5)[:, 0]),
+    "bits": BASE.rows(ROWS).bits(2)[:, 1] / 2.0**64,
+    "generator": [generator.random() for generator in BASE.rows(ROWS)],
     "fifth normal": norm.cdf(BASE.normals(ROWS, 5)[:, 4]),
 }
 
 
 @pytest.mark.parametrize("other", OTHERS)
 def test_streams_are_independent(other: str) -> None:
-    mine, theirs = BASE.uniforms(ROWS), OTHERS[other]
+    mine, theirs = BASE.uniforms(ROWS), np.asarray(OTHERS[other])
     assert abs(np.corrcoef(mine, theirs)[0, 1]) < 5 / np.sqrt(len(ROWS))
     cells = (mine * 16).astype(int) * 16 + (theirs * 16).astype(int)
     assert abs(chi_square(np.bincount(cells, minlength=256))) < 5

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from gencli import arrow
 from gencli.corruptions.base import Apply, Corruption, Moved, rounded
 from gencli.errors import GencliError
-from gencli.randomness import Draws
+from gencli.randomness import Draws, Rows
 from gencli.tables import Description, ImageTable
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ _SIZES, _SMALLEST = 8, 7  # of letters, in pixels: what is still legible
 _LENGTHS = range(5, 11)
 
 Values = NDArray[Any]
-Streams = Iterator[np.random.Generator]
 
 
 @dataclass(frozen=True)
@@ -138,12 +137,12 @@ class NoiseCorruption(Corruption):
             )
 
     @abstractmethod
-    def noisy(self, images: Values, strengths: NDArray[np.float64], streams: Streams) -> Values:
+    def noisy(self, images: Values, strengths: NDArray[np.float64], rows: Rows) -> Values:
         """New images [n, height, width, channels] in place of these, of gray levels 0 … 255, unclipped.
 
         Args:
             strengths: [n] how much.
-            streams: for each image where its random numbers are from.
+            rows: for each image where its random numbers are from.
         """
 
     def report(self, table: ImageTable, draws: Draws, moved: Moved) -> tuple[str, pa.Table | None]:
@@ -173,10 +172,8 @@ class GaussianNoise(NoiseCorruption):
     most = 1e6
     sigma: Annotated[str, typer.Option(metavar="S|A:B", help="Standard deviation, in gray levels of 255.")]
 
-    def noisy(self, images: Values, strengths: NDArray[np.float64], streams: Streams) -> Values:
-        values = np.empty(images.shape, np.float32)
-        for row, generator in zip(values, streams):
-            generator.standard_normal(out=row, dtype=np.float32)
+    def noisy(self, images: Values, strengths: NDArray[np.float64], rows: Rows) -> Values:
+        values = rows.normals(images[0].size).reshape(images.shape)
         values *= strengths.astype(np.float32)[:, None, None, None]
         values += images
         return values
@@ -209,9 +206,9 @@ class PoissonNoise(NoiseCorruption):
         if self.strength[1] < 1e-3:
             raise GencliError(f"--peak: {self.peak!r}: too few photons", "write a number from 0.001 on, or 0:50")
 
-    def noisy(self, images: Values, strengths: NDArray[np.float64], streams: Streams) -> Values:
+    def noisy(self, images: Values, strengths: NDArray[np.float64], rows: Rows) -> Values:
         values = np.empty(images.shape, np.float32)
-        for row, image, peak, generator in zip(values, images, strengths, streams):
+        for row, image, peak, generator in zip(values, images, strengths, rows):
             np.multiply(generator.poisson(image * (peak / 255)), 255 / peak, out=row, casting="same_kind")
         return values
 
@@ -236,14 +233,11 @@ class ImpulseNoise(NoiseCorruption):
     most = 1.0
     p: Annotated[str, typer.Option("-p", metavar="P|A:B", help="Probability that a pixel is replaced.")]
 
-    def noisy(self, images: Values, strengths: NDArray[np.float64], streams: Streams) -> Values:
+    def noisy(self, images: Values, strengths: NDArray[np.float64], rows: Rows) -> Values:
         channels = images.shape[3]
         pixels = images[0].size // channels
         count = -(-pixels * (4 + channels) // 8)
-        drawn = np.empty((len(images), count), np.uint64)
-        for row, generator in zip(drawn, streams):
-            row[:] = generator.bit_generator.random_raw(count)
-        drawn = drawn.astype("<u8", copy=False).view(np.uint8)
+        drawn = rows.bits(count).astype("<u8", copy=False).view(np.uint8)
         lots = drawn[:, : 4 * pixels].view("<u4")
         colors = drawn[:, 4 * pixels : (4 + channels) * pixels].reshape(images.shape)
         replaced = np.repeat((lots < strengths[:, None] * 2.0**32).ravel(), channels).reshape(images.shape)
@@ -276,10 +270,10 @@ class TextOverlay(NoiseCorruption):
     most = 1.0
     p: Annotated[str, typer.Option("-p", metavar="P|A:B", help="Fraction of the pixels to cover.")]
 
-    def noisy(self, images: Values, strengths: NDArray[np.float64], streams: Streams) -> Values:
+    def noisy(self, images: Values, strengths: NDArray[np.float64], rows: Rows) -> Values:
         made = images.copy()
         page = _Page(*images.shape[1:3])
-        for image, share, generator in zip(made, strengths, streams):
+        for image, share, generator in zip(made, strengths, rows):
             for pixels, color in page.strings(generator, round(share * page.height * page.width), image.shape[2]):
                 image[pixels] = color
         return made

@@ -70,7 +70,6 @@ class RandomPixels(PixelCorruption):
 
     def images(self, table: ImageTable, draws: Draws) -> Images:
         size = _places(table, self.channels)
-        places = np.arange(size)
 
         def permuted(images: NDArray[Any], ids: NDArray[np.int64]) -> NDArray[Any]:
             after = np.empty_like(images)
@@ -79,9 +78,7 @@ class RandomPixels(PixelCorruption):
             step = max(1, _BLOCK // size)
             for start in range(0, len(images), step):
                 part = slice(start, start + step)
-                orders = np.empty((len(ids[part]), size), np.int64)
-                for order, generator in zip(orders, draws.rows(ids[part])):
-                    generator.permuted(places, out=order)
+                orders = draws.rows(ids[part]).permutations(size)
                 orders += size * np.arange(len(orders))[:, None]
                 np.take(old[part].ravel(), orders, out=new[part], mode="clip")  # which needs no buffer
             return after

@@ -98,7 +98,7 @@ class SgdNonmonotone(Drawn, OnData):
     def _network(self, draws: Draws, broken: bool, table: ImageTable | None) -> Iterator[Row | Panel]:
         """How often the loss of all rows rises in a pass."""
         assert table is not None
-        random = next(draws.rows(np.arange(1), stream=1))
+        random = next(iter(draws.rows(np.arange(1), stream=1)))
         model, loss, epoch = self._opened(table, int(random.integers(1 << 62)))
         losses = np.array(list(self._pass(model, loss, epoch, table, random, broken)))
         if not np.isfinite(losses).all():

@@ -44,7 +44,7 @@ def test_the_norm_bound_is_the_theorems():
 
 
 def test_a_family_that_fits_all_signs_reaches_the_trivial_bound_and_broken_bounds_are_too_small():
-    claim = Rademacher(examples=10, arch="mlp-1x64", draws=1, steps=200)
+    claim = Rademacher(examples=10, arch="mlp-1x64", draws=1, steps=400)
     rows = check(claim, digits("train")).rows.to_pylist()
     found = {(row["instance"].split(",")[0], row["quantity"]): row for row in rows}
     assert found["0: mlp-1x64", "estimate, trivial bound"]["left"] == pytest.approx(1, abs=1e-3)

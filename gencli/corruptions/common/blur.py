@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from gencli.corruptions.common.operators import (
     Planes,
     Recipe,
-    Rows,
     drawn,
     filtering,
     gaussian,
@@ -20,6 +19,7 @@ from gencli.corruptions.common.operators import (
     streaked,
     zooming,
 )
+from gencli.randomness import Rows
 
 
 def gaussian_blur(x: Planes, sigma: float, rows: Rows) -> Planes:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from gencli.corruptions.common.operators import Planes, Recipe, Rows, drawn, sampled, smooth
+from gencli.corruptions.common.operators import Planes, Recipe, drawn, sampled, smooth
+from gencli.randomness import Rows
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage

@@ -7,13 +7,12 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from gencli.corruptions.common.operators import Planes, Recipe, Rows
+from gencli.corruptions.common.operators import Planes, Recipe
+from gencli.randomness import Rows
 
 
 def _normals(x: Planes, sigma: float, rows: Rows) -> Planes:
-    noise: Planes = np.empty((x.shape[3], *x.shape[:3]), np.float32)
-    for row, generator in zip(noise, rows):
-        generator.standard_normal(out=row, dtype=np.float32)
+    noise = rows.normals(x[..., 0].size).reshape(-1, *x.shape[:3])
     noise *= sigma
     return np.moveaxis(noise, 0, -1)
 
@@ -21,8 +20,7 @@ def _normals(x: Planes, sigma: float, rows: Rows) -> Planes:
 def _words(x: Planes, rows: Rows) -> NDArray[np.uint32]:
     """As many as values, uniform on 0 … 2³²−1: what `integers` draws, in a third of the time."""
     size = x[..., 0].size
-    drawn = np.stack([generator.bit_generator.random_raw(-(-size // 2)) for generator in rows])
-    words = drawn.astype("<u8", copy=False).view("<u4")[:, :size]
+    words = rows.bits(-(-size // 2)).astype("<u8", copy=False).view("<u4")[:, :size]
     return np.moveaxis(words.reshape(-1, *x.shape[:3]), 0, -1)
 
 

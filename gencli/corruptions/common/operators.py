@@ -6,15 +6,16 @@ image's values alike whatever images stand beside it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gencli.randomness import Rows
+
 Planes = NDArray[Any]
-Rows = Iterator[np.random.Generator]
 Border = Literal["nearest", "mirror", "reflect"]  # scipy.ndimage's names
 _NOTHING = 2.0**-24  # a weight below it changes no gray level
 _FAR = 1 << 20

@@ -14,7 +14,6 @@ from gencli.corruptions.common.operators import (
     Border,
     Planes,
     Recipe,
-    Rows,
     color,
     drawn,
     filtering,
@@ -25,6 +24,7 @@ from gencli.corruptions.common.operators import (
     streaked,
     zooming,
 )
+from gencli.randomness import Rows
 
 _NEEDLES = 3
 _FAR = 20
