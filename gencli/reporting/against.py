@@ -59,7 +59,8 @@ def compare(table: Table, published: Published) -> Table:
 
     Columns of the CSV that are scores of the table are published values. Its other columns are keys: a row of the table
     is compared with the first published row that agrees in all keys that are not empty, printed as text or as the same
-    number. Published rows without a counterpart come last, with gaps, as have ours.
+    number; a key that is empty throughout is left out. Published rows without a counterpart come last, with gaps, as
+    have ours.
 
     Raises:
         GencliError: no column is a score, one is neither that nor a setting, or a published value is no number or
@@ -75,6 +76,7 @@ def compare(table: Table, published: Published) -> Table:
             raise GencliError(
                 f"{published.title}: the table has no column {key!r}", nearest(key, [*known, *table.scores])
             )
+    keys = [key for key in keys if any(row[key] for row in published.rows)]
     values = [{name: _number(published, row, name) for name in scores} for row in published.rows]
     ours = table.rows.to_pylist()
     added = [key for key in keys if key not in table.keys]

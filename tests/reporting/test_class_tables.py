@@ -103,8 +103,8 @@ def test_published_figures_stand_beside_ours_with_the_difference(tmp_path: Path)
     read = [history(tmp_path / str(p), training(p, weight_decay=0.1), test_accuracy=[0.5]) for p in (0.0, 1.0)]
     theirs = published(
         tmp_path / "p.csv",
-        "# Zhang et al. 2017\nnetwork,corruption,weight_decay,test_accuracy\n"
-        "mlp-1x8,random-labels p=1,0.10,0.4\nmlp-1x8,,,0.7\ninception,,0.1,0.9\n",
+        "# Zhang et al. 2017\nnetwork,corruption,weight_decay,loss,test_accuracy\n"
+        "mlp-1x8,random-labels p=1,0.10,,0.4\nmlp-1x8,,,,0.7\ninception,,0.1,,0.9\n",
     )
     table = against.compare(runs.runs_table(read, 0.99), theirs)
     zero, one, missing = table.rows.to_pylist()
@@ -112,6 +112,7 @@ def test_published_figures_stand_beside_ours_with_the_difference(tmp_path: Path)
     assert zero["test_accuracy_difference"] == pytest.approx(-0.2)
     assert one["published_test_accuracy"] == 0.4
     assert one["weight_decay"] == "0.1"
+    assert "loss" not in one  # says nothing
     assert (missing["network"], missing["published_test_accuracy"]) == ("inception", 0.9)
     assert (missing["test_accuracy"], missing["test_accuracy_difference"]) == (None, None)
     assert table.notes == ("published: Zhang et al. 2017",)
