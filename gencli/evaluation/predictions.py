@@ -87,19 +87,27 @@ def predict(
     """
     images = model.task == "images"
     objective = objective or (squared_error if images else cross_entropy)
-    parts = []
+    parts: list[Predictions] = []
+    logits: list[torch.Tensor] = []
     for start in range(0, len(rows), _BATCH):
         part = slice(start, start + _BATCH)
         with torch.autocast(rows.images.device.type, torch.bfloat16, precision == "bf16"):
             outputs = model.network(model.preprocessing(rows.images[part]))
         outputs = outputs.float()
+        if not images:
+            logits.append(outputs)  # what is made of them is made of all at once: a call takes as long as for a batch
+            continue
         wanted = rows.labels[part]
-        if images and rows.targets is not None:  # as `Model.require` saw to
+        if rows.targets is not None:  # as `Model.require` saw to
             wanted = target_input(model.preprocessing.center(rows.targets[part]))
         parts.append(Predictions.of(outputs, wanted, objective(outputs, wanted)))
-        parts[-1].logits = None if images else outputs
         parts[-1].ssim = ssim(outputs, wanted) if similarity else None
-    return Predictions.join(parts)
+    if images:
+        return Predictions.join(parts)
+    whole = torch.cat(logits)
+    found = Predictions.of(whole, rows.labels, objective(whole, rows.labels))
+    found.logits = whole
+    return found
 
 
 @dataclass
