@@ -19,7 +19,7 @@ from gencli.derivatives.operators import Operator
 from gencli.derivatives.trace import trace
 from gencli.losses.classes import CrossEntropy
 from gencli.models import Model
-from gencli.models.inputs import Preprocessing, Rows, load
+from gencli.models.inputs import Rows, load
 from gencli.sources import open_table
 from tests.benchmarks.hvp import peer
 from tests.benchmarks.measure import THREADS, Row, in_turns, timed
@@ -63,7 +63,7 @@ def _trained(rows: Rows) -> Model:
         nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
         nn.Conv2d(8, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(784, 10),
     )  # fmt: skip
-    model = Model("mlp-1x9", (28, 28, 1), _CLASSES, network, Preprocessing("none"))
+    model = Model("mlp-1x9", (28, 28, 1), _CLASSES, network)
     images, optimizer = model.preprocessing(rows.images), torch.optim.Adam(network.parameters())
     for _ in range(60):
         for part in torch.randperm(_ROWS).split(50):
