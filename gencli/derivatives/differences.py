@@ -35,8 +35,8 @@ class Sweep:
         product: the quotient or extrapolation that its neighbours contradict least.
         error: by how much they do at the most, |.|.
         slope, slope_error: the derivative of the loss along v, and by how much its neighbours contradict it.
-        jump, slope_jump: the least difference of the quotients ahead and behind, |.|: 0 but for rounding where there
-            is no kink.
+        jump, slope_jump: the least difference of the quotients ahead and behind, |.|, and of the slopes there and that
+            between: 0 but for rounding where there is no kink.
     """
 
     steps: tuple[float, ...]
@@ -93,8 +93,10 @@ def sweep(operator: Operator, v: Tensor, exact: Tensor, done: Callable[[], None]
         length = step * unit
         (ahead_loss, ahead), (behind_loss, behind) = operator.at(w + length * v), operator.at(w - length * v)
         quotient, slope = (ahead - behind) / (2 * length), (ahead_loss - behind_loss) / (2 * length)
-        jump = min(jump, float((ahead - 2 * middle + behind).norm()) / length)
-        slope_jump = min(slope_jump, float((ahead_loss - 2 * middle_loss + behind_loss).abs()) / length)
+        bend, loss_bend = ahead - 2 * middle + behind, ahead_loss - 2 * middle_loss + behind_loss
+        jump = min(jump, float(bend.norm()) / length)
+        # where many units are at a kink their bends may cancel in the loss, but not in its derivative
+        slope_jump = min(slope_jump, max(float(loss_bend.abs()) / length, float((bend @ v).abs())))
         if central:
             better = quotient + (quotient - last) / (RATIO**2 - 1)
             best.add(better)

@@ -58,8 +58,9 @@ def test_float32_holds_against_float64() -> None:
 class AtAKink(nn.Module):
     """Half of its units are at exactly 0 for every row."""
 
-    def __init__(self) -> None:
+    def __init__(self, seed: int) -> None:
         super().__init__()
+        torch.manual_seed(seed)
         self.into, self.out = nn.Linear(36, 6), nn.Linear(6, 3)
         with torch.no_grad():
             self.into.weight[:3] = 0
@@ -69,7 +70,8 @@ class AtAKink(nn.Module):
         return self.out(self.into(images.flatten(1)).relu())
 
 
-@pytest.mark.parametrize("network", ["mlp-1x5", "alexnet-small", AtAKink()])
+# with seed 0 the bends of the units nearly cancel in the loss
+@pytest.mark.parametrize("network", ["mlp-1x5", "alexnet-small", AtAKink(0), AtAKink(1)])
 def test_kinks_are_reported_and_do_not_fail(network: nn.Module | str) -> None:
     found = findings(network)
     assert not found.failed
