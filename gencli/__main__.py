@@ -1,8 +1,12 @@
 """The program: `gencli`, `python -m gencli`, and what torchrun starts."""
 
+import atexit
+import os
 import signal
 import sys
+from contextlib import suppress
 from importlib.machinery import ModuleSpec
+from typing import NoReturn
 
 if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     # until `main` there is nothing to clean up: an interrupt among the imports ends the process, without a traceback
@@ -27,5 +31,19 @@ sys.meta_path.insert(0, _NoPandas)  # type: ignore[arg-type]
 
 from gencli.app import main  # noqa: E402
 
+
+def run() -> NoReturn:
+    """Runs the command line and ends the process, without Python's own end.
+
+    That takes 0.1 s after pyarrow and 0.5 s after torch, and threads of theirs that still run can abort it.
+    """
+    status = main()
+    atexit._run_exitfuncs()  # pyright: ignore[reportAttributeAccessIssue]  # libraries' temporary files and processes
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, OSError, ValueError):  # closed; `main` has seen to what is lost
+            stream.flush()
+    os._exit(status)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    run()
