@@ -4,9 +4,7 @@ import atexit
 import os
 import signal
 import sys
-from contextlib import suppress
 from importlib.machinery import ModuleSpec
-from typing import NoReturn
 
 if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     # until `main` there is nothing to clean up: an interrupt among the imports ends the process, without a traceback
@@ -29,10 +27,12 @@ class _NoPandas:
 
 sys.meta_path.insert(0, _NoPandas)  # type: ignore[arg-type]
 
+from contextlib import suppress  # noqa: E402
+
 from gencli.app import main  # noqa: E402
 
 
-def run() -> NoReturn:
+def run() -> None:
     """Runs the command line and ends the process, without Python's own end.
 
     That takes 0.1 s after pyarrow and 0.5 s after torch, and threads of theirs that still run can abort it.

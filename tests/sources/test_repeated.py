@@ -98,4 +98,4 @@ def test_memory_does_not_grow_with_the_copies(tmp_path: Path) -> None:
         return found
 
     peak(1)  # imports
-    assert peak(100) < 1.2 * peak(10)
+    assert peak(100) < peak(10) + 50_000  # other threads allocate a little
