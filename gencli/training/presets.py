@@ -24,11 +24,11 @@ _COURSE = {
 }  # fmt: skip
 
 # after airbench94_muon (Jordan 2024), github.com/KellerJordan/cifar10-airbench, which keeps its filters' norms where
-# here weight decay does; batches of half its size, which a processor's cache holds better
+# here weight decay does; batches of a quarter of its size learn more in an epoch (half a point of accuracy in seven)
 _FAST = {
     "arch": "airbench", "augment": "flip,translate:2", "whiten": "dataset", "optimizer": "muon", "momentum": 0.6,
-    "lr": 0.03, "schedule": "linear", "weight_decay": 0.7, "no_decay": "norm,bias", "label_smoothing": 0.2,
-    "batch_size": 1000, "epochs": 8, "precision": "auto",
+    "lr": 0.021, "schedule": "linear", "weight_decay": 0.5, "no_decay": "norm,bias", "label_smoothing": 0.2,
+    "batch_size": 500, "epochs": 8, "precision": "auto",
 }  # fmt: skip
 
 _PRESETS: dict[str, dict[str, Any]] = {
