@@ -14,8 +14,8 @@ import inspect
 import math
 import os
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal, get_type_hints
+from collections.abc import Callable, Collection, Mapping
+from typing import Annotated, Any, Literal, Self, get_type_hints
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -42,6 +42,23 @@ Format = Annotated[
     TableFormat | None,
     typer.Option("--format", help="Default: by the file's ending; a table on a terminal, parquet elsewhere."),
 ]
+
+
+class Saving:
+    """Settings of a file `checkpoint`, that their other options are about."""
+
+    checkpoint: str | None
+
+    def resolved(self, given: Collection[str]) -> Self:
+        """Itself.
+
+        Raises:
+            GencliError: another is given without the file.
+        """
+        for name in sorted({"checkpoint_every", "resume"} & set(given)) if self.checkpoint is None else ():
+            option = name.replace("_", "-")
+            raise GencliError(f"--{option}: there is no checkpoint", "name its file with --checkpoint")
+        return self
 
 
 def _show_version(value: bool) -> None:

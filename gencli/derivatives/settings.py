@@ -11,7 +11,7 @@ import typer
 from gencli.errors import GencliError
 from gencli.losses import LossSettings
 from gencli.losses.base import option
-from gencli.options import Seed
+from gencli.options import Saving, Seed
 
 
 @dataclass(frozen=True)
@@ -187,7 +187,7 @@ class MethodSettings:
 
 
 @dataclass(frozen=True)
-class SavingSettings:
+class SavingSettings(Saving):
     """Stopping and going on."""
 
     heading: ClassVar[str] = "Checkpoints"
@@ -197,10 +197,3 @@ class SavingSettings:
     ] = None
     checkpoint_every: Annotated[int, typer.Option(min=1, metavar="N", help="Products from save to save.")] = 10
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint, if it is there.")] = False
-
-    def resolved(self, given: list[str]) -> SavingSettings:
-        """Refuses options without a file."""
-        for name in ("checkpoint_every", "resume"):
-            if name in given and self.checkpoint is None:
-                raise GencliError(f"{option(name)}: there is no checkpoint", "name one: --checkpoint FILE")
-        return self

@@ -10,6 +10,7 @@ import typer
 
 from gencli.errors import GencliError
 from gencli.losses import LossSettings
+from gencli.options import Saving
 from gencli.training import presets
 
 Precision = Literal["auto", "float32", "tf32", "bf16"]
@@ -225,7 +226,7 @@ class Settings(RunSettings, OptimizerSettings, LossSettings, ImageSettings, Netw
 
 
 @dataclass(frozen=True)
-class Checkpoints:
+class Checkpoints(Saving):
     """What is saved on the way; it has no bearing on the result."""
 
     heading: ClassVar[str] = "Interruption"
@@ -239,13 +240,3 @@ class Checkpoints:
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the checkpoint if it is there; the result is the same.")
     ] = False
-
-    def resolved(self, given: Collection[str]) -> Checkpoints:
-        """Itself.
-
-        Raises:
-            GencliError: no file for the others to be about.
-        """
-        for name in {"checkpoint_every", "resume"} & set(given) if self.checkpoint is None else ():
-            raise GencliError(f"--{name.replace('_', '-')}: there is no checkpoint", "name its file with --checkpoint")
-        return self
