@@ -1,7 +1,6 @@
-"""What all tests share: hypothesis without deadlines, two cores, the real data sets. Helpers are in `helpers`."""
+"""What all tests share: hypothesis without deadlines, threads, the real data sets. Helpers are in `helpers`."""
 
 import os
-import sys
 import warnings
 from pathlib import Path
 
@@ -11,17 +10,15 @@ from hypothesis import settings
 # a loaded machine is no failure
 settings.register_profile("gencli", deadline=None)
 settings.load_profile("gencli")
+# pytest's processes share the cores: threads that wait for a core wait busily, and take it from those waited for
+_WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+os.environ["OMP_NUM_THREADS"] = str(max(1, len(os.sched_getaffinity(0)) // _WORKERS))
 
 
 def pytest_configure(config: pytest.Config) -> None:
     # a command leaves its input open until the process ends; a failed test's are closed after the last test
     config.addinivalue_line("filterwarnings", "ignore:unclosed file:ResourceWarning")
     warnings.filterwarnings("ignore", "unclosed file", ResourceWarning)
-
-
-def pytest_collection_finish() -> None:
-    if torch := sys.modules.get("torch"):
-        torch.set_num_threads(2)
 
 
 @pytest.fixture(scope="session")

@@ -64,7 +64,6 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
         "PYTHONUNBUFFERED",
         "COLUMNS",
         "LINES",
-        "OMP_NUM_THREADS",
         "TMPDIR",
         "MAKEFLAGS",
         "MAKELEVEL",

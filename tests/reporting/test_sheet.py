@@ -38,7 +38,11 @@ def places(page: NDArray[np.uint8], tile: NDArray[Any]) -> list[tuple[int, int]]
     """Where the tile [height, width, 1 or 3] stands on the page."""
     colors = np.broadcast_to(tile, (*tile.shape[:2], 3))
     height, width = tile.shape[:2]
-    corners = np.argwhere((page == colors[0, 0]).all(2))
+    corners = np.argwhere((page[: len(page) - height + 1, : page.shape[1] - width + 1] == colors[0, 0]).all(2))
+    for y, x in np.ndindex(height, width):  # most go at the first few pixels
+        if len(corners) <= 1:
+            break
+        corners = corners[(page[corners[:, 0] + y, corners[:, 1] + x] == colors[y, x]).all(1)]
     return [(int(y), int(x)) for y, x in corners if np.array_equal(page[y : y + height, x : x + width], colors)]
 
 

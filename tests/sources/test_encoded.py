@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
@@ -147,6 +147,7 @@ def test_rows_keep_their_order_and_place_over_batches_and_files(large: Any) -> N
         assert np.array_equal(label, labels)
 
 
+@settings(max_examples=25)  # each starts processes
 @given(places=st.sets(st.integers(0, 1299), min_size=1))
 def test_a_mask_keeps_its_rows(large: Any, places: set[int]) -> None:
     table, pixels, labels = large
