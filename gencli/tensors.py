@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import torch
 
 KEY = "gencli"
+WITHOUT_FLOAT64 = {"mps"}  # devices
 _LONGEST_HEADER = 100_000_000  # the format's own limit
 
 
@@ -27,6 +28,11 @@ def write(output: Output, tensors: dict[str, torch.Tensor], metadata: dict[str, 
     text = json.dumps(metadata, ensure_ascii=False, separators=(",", ":"))
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     output.write(safetensors.torch.save(plain, {KEY: text}))
+
+
+def double(tensor: torch.Tensor) -> torch.Tensor:
+    """In float64; on the CPU where the device has none."""
+    return (tensor.cpu() if tensor.device.type in WITHOUT_FLOAT64 else tensor).double()
 
 
 def read_metadata(source: Input) -> dict[str, Any]:

@@ -104,7 +104,8 @@ def evaluate(
     loaded = [models.read(source, arch) for source in sources]
     read_tables = [open_table(place) for place in places[1]]
     plan = runs.plan(requests, loaded, read_tables, *places)
-    where = devices.choose(device)
+    exact = any(tensor.dtype == torch.float64 for model in loaded for tensor in model.network.state_dict().values())
+    where = devices.choose(device, exact)
     initial = _initial(loaded[0], sources[0].name) if requests.measures else None
     read = [*sources, *(file for table in read_tables for file in table.inputs)]
 

@@ -74,7 +74,7 @@ def hvp(
     files = {word: Input(word) for word in words if not vectors.is_named(word)}
     loaded, table = models.read(source, matrix.arch), open_table(data)
     loaded.require(table)
-    where = devices.choose(matrix.device)
+    where = devices.choose(matrix.device, matrix.dtype == "float64")
     devices.precision("float32", where)
     loss, epoch = building.objective(loaded, objective)
     operator = exact = building.operator(loaded, table, loss, epoch, matrix, where)

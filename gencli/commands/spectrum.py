@@ -85,7 +85,7 @@ def spectrum(
     source = Input(model)
     loaded, table = models.read(source, matrix.arch), open_table(data)
     loaded.require(table)
-    where = devices.choose(matrix.device)
+    where = devices.choose(matrix.device, matrix.dtype == "float64")
     devices.precision("float32", where)
     loss, epoch = building.objective(loaded, objective)
     operator = building.operator(loaded, table, loss, epoch, matrix, where)

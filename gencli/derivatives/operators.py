@@ -20,6 +20,7 @@ from gencli.losses import Loss
 from gencli.losses.classes import CrossEntropy
 from gencli.models import Model
 from gencli.models.inputs import Rows, target_input
+from gencli.tensors import WITHOUT_FLOAT64
 
 _MEMORY = 1 << 31  # bytes of the graphs of many batches
 
@@ -247,8 +248,8 @@ def copied(model: Model, device: torch.device, dtype: torch.dtype) -> nn.Module:
     Raises:
         GencliError: the device has no such numbers.
     """
-    if device.type == "mps" and dtype == torch.float64:
-        raise GencliError("--device: mps has no float64", "take --device cpu")
+    if dtype == torch.float64 and device.type in WITHOUT_FLOAT64:
+        raise GencliError(f"--device: {device.type} has no float64", "take --device cpu")
     return copy.deepcopy(model.network).to(device, dtype).eval()
 
 

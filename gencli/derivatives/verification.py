@@ -19,6 +19,7 @@ from gencli.derivatives.operators import Operator
 from gencli.derivatives.products import METHODS, Method
 from gencli.derivatives.vectors import by_name, random
 from gencli.errors import GencliError, first_line
+from gencli.tensors import WITHOUT_FLOAT64
 
 Route = Literal[Method, "finite-difference"]
 Verdict = Literal["holds", "fails", "kinks", "missing", ""]
@@ -77,7 +78,7 @@ def wanted(operator: Operator, vectors: int, settings: ProductSettings) -> bool:
     """Whether so many products are to be verified: as the settings say, or else where it is cheap."""
     if settings.verify is not None or settings.plot:
         return settings.verify is not False
-    return cost(operator, max(vectors, 1)) < CHEAP and operator.weights.device.type != "mps"
+    return cost(operator, max(vectors, 1)) < CHEAP and operator.weights.device.type not in WITHOUT_FLOAT64
 
 
 def multiply(operator: Operator, v: Tensor, route: Route) -> Tensor:

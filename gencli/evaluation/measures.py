@@ -17,6 +17,7 @@ from gencli.evaluation.predictions import predict
 from gencli.evaluation.settings import DIRECTIONS
 from gencli.models import Model, Shape
 from gencli.models.inputs import Rows
+from gencli.tensors import double
 
 SOURCES = {
     "parameters": "",
@@ -145,7 +146,7 @@ def distance(network: nn.Module, initial: nn.Module) -> float:
     """‖w − w₀‖₂ over all trained parameters."""
     before = dict(initial.named_parameters())
     squares = [
-        (parameter.detach().double().cpu() - before[name].detach().double().cpu()).square().sum()
+        (parameter.detach().cpu().double() - before[name].detach().cpu().double()).square().sum()
         for name, parameter in network.named_parameters()
         if parameter.requires_grad
     ]
@@ -181,10 +182,10 @@ def of_data(model: Model, rows: Rows, complexity: float | None, bound: float | N
     logits = predict(model, rows).logits
     if logits is None:
         raise TypeError("margins are of networks that tell classes apart")
-    found = margins(logits, rows.labels).double().cpu()
+    found = margins(logits, rows.labels).cpu().double()
     gamma = found.sort().values[int(_MARGIN_QUANTILE * len(found))].item()
     inputs = (model.preprocessing(part) for part in rows.images.split(_STEP))
-    norm = math.sqrt(sum(part.double().square().sum().item() for part in inputs))
+    norm = math.sqrt(sum(double(part).square().sum().item() for part in inputs))
     yield Figure("vc_gap_bound", None if bound is None else vc_gap(bound, len(rows)))
     yield Figure("margin", gamma)
     normalized = None if complexity is None or gamma <= 0 else complexity * norm / (gamma * len(rows))

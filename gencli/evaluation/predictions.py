@@ -18,6 +18,7 @@ from gencli.evaluation.similarity import WINDOW, psnr, squared_error, ssim
 from gencli.models import Model
 from gencli.models.inputs import Rows, target_input
 from gencli.tables import ImageTable
+from gencli.tensors import double
 
 Objective = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # (outputs, labels or targets) → [n] losses
 
@@ -61,12 +62,12 @@ class Predictions:
     @property
     def mean_loss(self) -> float:
         """Mean of the losses, added in float64."""
-        return self.losses.double().mean().item()
+        return double(self.losses).mean().item()
 
     @property
     def score(self) -> float:
         """Mean of the scores: accuracy, or PSNR in dB."""
-        return self.scores.double().mean().item()
+        return double(self.scores).mean().item()
 
 
 def cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -196,12 +197,12 @@ def evaluate(
 
 
 def _figures(result: Predictions, labels: torch.Tensor, probabilities: bool) -> dict[str, torch.Tensor]:
-    figures = {"losses": result.losses.double()}
+    figures = {"losses": double(result.losses)}
     if result.predicted is None or result.logits is None:
-        figures["psnr"] = result.scores.double()
+        figures["psnr"] = double(result.scores)
         return figures if result.ssim is None else figures | {"ssim": result.ssim}
     figures["predicted"] = result.predicted
-    figures["confidences"] = rows_of.confidences(result.logits).double()
-    figures["margins"] = rows_of.margins(result.logits, labels).double()
+    figures["confidences"] = double(rows_of.confidences(result.logits))
+    figures["margins"] = double(rows_of.margins(result.logits, labels))
     figures["ranks"] = rows_of.ranks(result.logits, labels)
     return figures | ({"probabilities": result.logits.softmax(1)} if probabilities else {})

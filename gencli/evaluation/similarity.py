@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
+from gencli.tensors import double
+
 WINDOW = 11
 _SIGMA, _C1, _C2 = 1.5, 0.01**2, 0.03**2
 
@@ -32,7 +34,7 @@ def ssim(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     Args:
         outputs, targets: [n, channels, height, width], height and width at least 11.
     """
-    x, y = outputs.clamp(0, 1).double(), targets.double()
+    x, y = double(outputs.clamp(0, 1)), double(targets)
     offsets = torch.arange(WINDOW, device=x.device, dtype=x.dtype) - WINDOW // 2
     weights = (-offsets.square() / (2 * _SIGMA**2)).exp()
     weights /= weights.sum()

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from gencli import arrow
 from gencli.errors import GencliError
 from gencli.tables import ImageTable
+from gencli.tensors import double
 
 Shape = tuple[int, int, int]
 Whiten = Literal["image", "dataset", "none"]
@@ -177,14 +178,13 @@ class Preprocessing:
             flat = images.flatten(1)
             exact = flat.dtype == torch.uint8
             # with an array of its own for every part the heap would grow by all of them, as glibc places them
-            room = flat.new_empty(
-                min(len(flat), _CHUNK), flat.shape[1], dtype=torch.float32 if exact else torch.float64
-            )
+            room = torch.empty_like(flat[:_CHUNK], dtype=torch.float32)
+            room = room if exact else double(room)
             moments = _exact_moments if exact else _moments
             parts = (moments(room[: len(part)].copy_(part)) for part in flat.split(_CHUNK))
             mean, variance = (torch.cat(each) / scale for each, scale in zip(zip(*parts), (PEAK, PEAK**2)))
             slope = variance.sqrt().clamp(min=flat.shape[1] ** -0.5).reciprocal()
-            return (slope / PEAK).float(), (-mean * slope).float()
+            return (slope / PEAK).float().to(images.device), (-mean * slope).float().to(images.device)
         mean, deviation = (
             torch.tensor(each, dtype=torch.float64) for each in (self.mean or 0.0, self.deviation or 1.0)
         )
@@ -251,7 +251,7 @@ def target_input(targets: torch.Tensor) -> torch.Tensor:
 
 def _sums(pixels: torch.Tensor) -> torch.Tensor:
     """[3, channels] float64 of pixels [n, channels]: of their values, of the squares, and n; exact for uint8."""
-    values = pixels.to(torch.float64)
+    values = double(pixels)
     return torch.stack([values.sum(0), values.square().sum(0), torch.ones_like(values).sum(0)])
 
 
@@ -266,5 +266,5 @@ def _exact_moments(values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     size = values.shape[1]
     block = next(each for each in range(256, 0, -1) if size % each == 0)  # float32 adds 256 squares exactly
     blocks = values.view(-1, size // block, block)
-    total, square = (each.sum(2).double().sum(1, keepdim=True) for each in (blocks, blocks.square()))
+    total, square = (double(each.sum(2)).sum(1, keepdim=True) for each in (blocks, blocks.square()))
     return total / size, (square * size - total * total) / size**2

@@ -6,6 +6,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from gencli.tensors import double
+
 
 class Pixels(nn.Module):
     """Images [n, channels, height, width] as rows [n, height·width·channels] in the image table's order.
@@ -68,9 +70,9 @@ class Whitening(nn.Conv2d):
             [values + 1, values + 1] float64. That of several parts is the sum of theirs.
         """
         size = images.shape[1] * 4 + 1
-        total = torch.zeros(size, size, dtype=torch.float64, device=images.device)
+        total = double(torch.zeros(size, size, device=images.device))
         for part in images.split(100):
-            patches = functional.unfold(part.contiguous(), 2).double().transpose(0, 1).flatten(1)
+            patches = double(functional.unfold(part.contiguous(), 2)).transpose(0, 1).flatten(1)
             patches = torch.cat([patches, torch.ones_like(patches[:1])])
             total += patches @ patches.T
         return total

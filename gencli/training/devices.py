@@ -13,21 +13,27 @@ import torch
 from torch import nn
 
 from gencli.errors import GencliError
+from gencli.tensors import WITHOUT_FLOAT64
 from gencli.training.settings import Precision, Settings
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of malloc.h
 _BF16 = "avx512_bf16", "amx_bf16", "bf16"  # a CPU's, x86 and ARM
 
 
-def choose(name: str) -> torch.device:
+def choose(name: str, float64: bool = False) -> torch.device:
     """The device of this name, `auto` the fastest there is; set up to give the same result every time.
 
+    Args:
+        float64: whether it is to compute in that.
+
     Raises:
-        GencliError: this machine has no such device.
+        GencliError: this machine has no such device, or the device no such numbers.
     """
     present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
-        name = next(kind for kind, there in present.items() if there)
+        name = next(kind for kind, there in present.items() if there and not (float64 and kind in WITHOUT_FLOAT64))
+    if float64 and name in WITHOUT_FLOAT64:
+        raise GencliError(f"--device: {name} has no float64", "take --device cpu")
     if not present[name]:
         raise GencliError(f"--device: no {name} here", f"there is {', '.join(k for k, t in present.items() if t)}")
     if name == "cpu":

@@ -27,6 +27,7 @@ from gencli.losses import Loss
 from gencli.models import Model
 from gencli.models.inputs import Rows
 from gencli.randomness import derive
+from gencli.tensors import double
 from gencli.training import devices, distributed, optimizers, schedules
 from gencli.training.averaging import Average
 from gencli.training.batches import Batches
@@ -323,7 +324,7 @@ class Training:
         size, first, number = self._settings.batch_size, int(wrong[0]), len(self.history) + 1
         step = self.step if after else (number - 1) * self._steps_per_epoch + first // size + 1
         finite = losses[: first - first % size].split(size)[-1] if not after and first >= size else None
-        last = "" if finite is None else f"; that of the step before was {finite.double().mean().item():.4g}"
+        last = "" if finite is None else f"; that of the step before was {double(finite).mean().item():.4g}"
         raise GencliError(
             f"the loss became {losses[first].item()} {'after' if after else 'at'} step {step}, in epoch {number}{last}",
             "lower --lr, or clip with --grad-clip",
