@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 from numpy.typing import NDArray
+from torch import nn
 from torch.nn import functional
 
 from gencli import arrow
@@ -22,7 +23,7 @@ from gencli.tensors import double
 
 Objective = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # (outputs, labels or targets) → [n] losses
 
-_BATCH = 250
+_BATCH, _DENSE_BATCH = 250, 1000
 
 
 @dataclass
@@ -75,6 +76,12 @@ def cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     return functional.cross_entropy(logits, labels, reduction="none")
 
 
+def batch_size(network: nn.Module) -> int:
+    """Rows at a time: of dense layers larger products are faster, of others the outputs would take memory."""
+    dense = all(isinstance(each, nn.Linear) for each in network.modules() if [*each.parameters(recurse=False)])
+    return _DENSE_BATCH if dense else _BATCH
+
+
 @torch.no_grad()
 def predict(
     model: Model, rows: Rows, objective: Objective | None = None, precision: str = "float32", similarity: bool = False
@@ -90,8 +97,9 @@ def predict(
     objective = objective or (squared_error if images else cross_entropy)
     parts: list[Predictions] = []
     logits: list[torch.Tensor] = []
-    for start in range(0, len(rows), _BATCH):
-        part = slice(start, start + _BATCH)
+    size = batch_size(model.network)
+    for start in range(0, len(rows), size):
+        part = slice(start, start + size)
         with torch.autocast(rows.images.device.type, torch.bfloat16, precision == "bf16"):
             outputs = model.network(model.preprocessing(rows.images[part]))
         outputs = outputs.float()

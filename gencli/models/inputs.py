@@ -262,9 +262,10 @@ def _moments(values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _exact_moments(values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The same of whole numbers 0 … 255 as float32, by sums of them and of their squares without an error."""
+    """The same of whole numbers 0 … 255 as float32, spoilt too: sums of them and of their squares have no error."""
     size = values.shape[1]
     block = next(each for each in range(256, 0, -1) if size % each == 0)  # float32 adds 256 squares exactly
     blocks = values.view(-1, size // block, block)
-    total, square = (double(each.sum(2)).sum(1, keepdim=True) for each in (blocks, blocks.square()))
+    total = double(blocks.sum(2)).sum(1, keepdim=True)
+    square = double(blocks.square_().sum(2)).sum(1, keepdim=True)  # in place, a third faster
     return total / size, (square * size - total * total) / size**2

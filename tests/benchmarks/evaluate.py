@@ -10,23 +10,25 @@ import numpy as np
 import torch
 
 from gencli.evaluation.classes import per_class
-from gencli.evaluation.predictions import evaluate
+from gencli.evaluation.predictions import batch_size, evaluate
 from gencli.models import Model, build
 from gencli.models.inputs import load
 from gencli.tables import Description, MemoryTable
+from gencli.training import devices
 from tests.benchmarks.measure import THREADS, Row, in_turns, timed
 
-_SHAPE, _CLASSES, _BATCH = (32, 32, 3), tuple("0123456789"), 250
+_SHAPE, _CLASSES = (32, 32, 3), tuple("0123456789")
 
 
 @torch.no_grad()
 def _bare(model: Model, images: torch.Tensor) -> None:
-    for part in images.split(_BATCH):
+    for part in images.split(batch_size(model.network)):
         model.network(part).argmax(1)
 
 
 def run(folder: Path) -> Iterator[Row]:
     torch.set_num_threads(int(THREADS))
+    cpu = devices.choose("cpu")  # as the command does
     random = np.random.default_rng(0)
     description = Description("bench", "test", _CLASSES, _SHAPE)
     for arch, rows in (("mlp-1x512", 50_000), ("alexnet-small", 2500), ("resnet18", 250)):
@@ -34,10 +36,10 @@ def run(folder: Path) -> Iterator[Row]:
         table = MemoryTable("bench", description, pixels, random.integers(0, 10, rows))
         network = build(arch, _SHAPE, len(_CLASSES)).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         model = Model(arch, _SHAPE, _CLASSES, network)
-        images = torch.cat([model.preprocessing(part) for part in load(table).images.split(_BATCH)])
+        images = torch.cat([model.preprocessing(part) for part in load(table).images.split(250)])
 
         def ours(model: Model = model, table: MemoryTable = table) -> None:
-            per_class(evaluate(model, table, torch.device("cpu"), False, lambda done: None), _CLASSES)
+            per_class(evaluate(model, table, cpu, False, lambda done: None), _CLASSES)
 
         times = in_turns([timed(ours), timed(partial(_bare, model, images))], 4)
         yield Row(f"eval {arch}, {rows:,} images, {THREADS} threads / bare forward pass", *times, bar=1.15)
