@@ -12,7 +12,8 @@ import pytest
 
 from gencli.app import command_tree
 from gencli.models import FAMILIES
-from gencli.reference import Option, Page, bash, files, fish, read_tree, zsh
+from gencli.reference import Option, Page, files, read_tree
+from gencli.shells import bash, fish, zsh
 
 ROOT = Path(__file__).parent.parent
 
