@@ -18,6 +18,7 @@ from gencli.derivatives.products import METHODS
 from gencli.losses.classes import CrossEntropy
 from gencli.models import Model, build
 from gencli.models.inputs import Rows
+from gencli.training import devices
 from tests.benchmarks.measure import Row, in_turns, timed
 
 _SHAPE, _CLASSES, _BATCHES = (32, 32, 3), tuple("0123456789"), 4
@@ -29,6 +30,7 @@ Products = tuple[Callable[[], object], Callable[[], object]]  # from scratch, an
 
 
 def run(folder: Path) -> Iterator[Row]:
+    devices.choose("cpu")  # as the command does
     threads = torch.get_num_threads()
     for arch in _CASES:
         for count in (1, 2):

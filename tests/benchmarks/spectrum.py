@@ -21,6 +21,7 @@ from gencli.losses.classes import CrossEntropy
 from gencli.models import Model
 from gencli.models.inputs import Rows, load
 from gencli.sources import open_table
+from gencli.training import devices
 from tests.benchmarks.hvp import peer
 from tests.benchmarks.measure import THREADS, Row, in_turns, timed
 
@@ -31,6 +32,7 @@ _CLASSES = tuple("0123456789")
 
 def run(folder: Path) -> Iterator[Row]:
     torch.set_num_threads(int(THREADS))
+    devices.choose("cpu")  # as the command does
     mnist = Path(os.environ.get("GENCLI_TEST_DATA", ".")) / "mnist-train.parquet"
     if not mnist.exists():
         print(f"spectrum: no {mnist}; set GENCLI_TEST_DATA to its folder", file=sys.stderr)
