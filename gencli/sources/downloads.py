@@ -16,7 +16,7 @@ import os
 import shutil
 import tarfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
@@ -109,15 +109,20 @@ class _Store:
             _unpack(archive)
 
     def _fetch(self, archive: _Archive, hint: str) -> None:
-        failures = []
-        for url in archive.urls:
-            try:
-                with _create(archive.path) as output:
-                    self._download(url, archive, output)
-                return
-            except (OSError, HTTPException) as error:
-                failures.append(f"from {urlsplit(url).hostname}: {_reason(error)}")
-        raise GencliError(f"{archive.path.name}: cannot be downloaded {'; '.join(failures)}", hint)
+        failures, made = [], [folder for folder in archive.path.parents if not folder.exists()]
+        try:
+            for url in archive.urls:
+                try:
+                    with _create(archive.path) as output:
+                        self._download(url, archive, output)
+                    return
+                except (OSError, HTTPException) as error:
+                    failures.append(f"from {urlsplit(url).hostname}: {_reason(error)}")
+            raise GencliError(f"{archive.path.name}: cannot be downloaded {'; '.join(failures)}", hint)
+        finally:
+            with suppress(OSError):  # the file is in them
+                for folder in made:
+                    folder.rmdir()
 
     def _download(self, url: str, archive: _Archive, output: Output) -> None:
         digest, done = hashlib.md5(usedforsecurity=False), 0
