@@ -22,6 +22,8 @@ from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
+from gencli.derivatives.layers import FastTwice
+
 Method = Literal["double-backward", "forward-over-reverse", "reverse-over-forward"]
 Product = Callable[[Tensor], Tensor]
 
@@ -88,7 +90,8 @@ def differentiable() -> Iterator[None]:
 
 def _double_backward(batch: Batch, w: Tensor) -> Product:
     w = w.clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(batch.loss(w), w, create_graph=True)
+    with FastTwice():
+        (gradient,) = torch.autograd.grad(batch.loss(w), w, create_graph=True)
 
     def multiply(v: Tensor) -> Tensor:
         if not gradient.requires_grad:  # the loss is linear
@@ -100,9 +103,12 @@ def _double_backward(batch: Batch, w: Tensor) -> Product:
 
 def _reverse(batch: Batch, w: Tensor, link: Callable[[Tensor], Tensor]) -> Product:
     w = w.clone().requires_grad_()
-    outputs = batch.outputs(w)
-    dual = torch.zeros_like(outputs, requires_grad=True)
-    (pulled,) = torch.autograd.grad(outputs, w, dual, create_graph=True)  # J' dual, whose derivative over dual is J'
+    with FastTwice():
+        outputs = batch.outputs(w)
+        dual = torch.zeros_like(outputs, requires_grad=True)
+        (pulled,) = torch.autograd.grad(
+            outputs, w, dual, create_graph=True
+        )  # J' dual, whose derivative over dual is J'
     middle: Any = vjp(link, outputs.detach())[1]
 
     def multiply(v: Tensor) -> Tensor:
