@@ -163,7 +163,7 @@ def _convolution(
     input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
     groups: int = 1,
 ) -> Any:  # fmt: skip
-    if isinstance(padding, str) or input.ndim != weight.ndim:
+    if isinstance(padding, str) or input.ndim != weight.ndim or weight.is_complex():
         return None
     each = [_sides(value, weight) for value in (stride, padding, dilation)]
     return _Bilinear.apply(_Convolution, input, weight, bias, (*each, False, _sides(0, weight), groups))
@@ -173,7 +173,7 @@ def _transposed(
     input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0,
     output_padding: Any = 0, groups: int = 1, dilation: Any = 1,
 ) -> Any:  # fmt: skip
-    if input.ndim != weight.ndim:
+    if input.ndim != weight.ndim or weight.is_complex():
         return None
     each = [_sides(value, weight) for value in (stride, padding, dilation)]
     return _Bilinear.apply(_Convolution, input, weight, bias, (*each, True, _sides(output_padding, weight), groups))

@@ -12,6 +12,18 @@ from torch.profiler import ProfilerActivity, profile
 
 from gencli.derivatives.layers import FastTwice
 
+
+class Complex(nn.Module):
+    """The real part of a convolution of complex numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(6, 4, 3, 3, 2, dtype=torch.float64))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return torch.conv2d(images + 0j, torch.view_as_complex(self.weight)).real
+
+
 LAYERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "plain": (lambda: nn.Conv2d(4, 6, 3), (2, 4, 7, 8)),
     "no bias, strided, padded": (lambda: nn.Conv2d(4, 6, (3, 2), (2, 1), (1, 2), bias=False), (2, 4, 7, 8)),
@@ -20,6 +32,7 @@ LAYERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "padding same": (lambda: nn.Conv2d(4, 6, 3, padding="same"), (2, 4, 5, 5)),
     "mirrored": (lambda: nn.Conv2d(4, 6, 3, padding=1, padding_mode="reflect"), (2, 4, 5, 5)),
     "one image": (lambda: nn.Conv2d(4, 6, 3), (4, 7, 8)),
+    "complex": (Complex, (2, 4, 7, 8)),
     "lines": (lambda: nn.Conv1d(4, 6, 3, 2), (2, 4, 9)),
     "volumes": (lambda: nn.Conv3d(2, 3, 2, padding=1), (2, 2, 4, 3, 4)),
     "transposed": (lambda: nn.ConvTranspose2d(4, 6, 3, 2, 1, 1, groups=2), (2, 4, 4, 5)),
