@@ -46,9 +46,9 @@ LAYERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     ),
     "batch norm, training": (lambda: nn.BatchNorm2d(4), (3, 4, 5, 5)),
     "batch norm without moments": (lambda: nn.BatchNorm2d(4, track_running_stats=False).eval(), (3, 4, 5, 5)),
-    "relu": (lambda: nn.Sequential(nn.Conv2d(4, 4, 1), nn.ReLU()), (3, 4, 5, 5)),
+    "relu": (lambda: nn.Sequential(nn.Conv2d(4, 4, 1), nn.ReLU(), nn.Conv2d(4, 4, 1)), (3, 4, 5, 5)),
     "relu in place": (lambda: nn.Sequential(nn.Conv2d(4, 4, 1), nn.ReLU(inplace=True)), (3, 4, 5, 5)),
-    "max-pool": (lambda: nn.Sequential(nn.Conv2d(4, 4, 1), nn.MaxPool2d(2)), (3, 4, 5, 6)),
+    "max-pool": (lambda: nn.Sequential(nn.Conv2d(4, 4, 1), nn.MaxPool2d(2), nn.Conv2d(4, 4, 1)), (3, 4, 5, 6)),
     "overlapping max-pool": (
         lambda: nn.Sequential(nn.Conv2d(4, 4, 1), nn.MaxPool2d(3, 2, (0, 1), ceil_mode=True)),
         (3, 4, 8, 7),
@@ -114,7 +114,7 @@ def test_a_kept_graph_has_no_kernel_as_large_as_the_image() -> None:
     """What makes torch's slow."""
 
     def largest(mode: Any) -> int:
-        layer = nn.Conv2d(2, 3, 3, padding=1)
+        layer = nn.Sequential(nn.Conv2d(2, 3, 3, padding=1), nn.Conv2d(3, 3, 3, padding=1))
         wanted = [*layer.parameters()]
         with mode:
             first = torch.autograd.grad(layer(torch.randn(4, 2, 9, 9)).sin().sum(), wanted, create_graph=True)
