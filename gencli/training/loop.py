@@ -34,6 +34,8 @@ from gencli.training.batches import Batches
 from gencli.training.distributed import Group
 from gencli.training.settings import Settings
 
+_PARTS = 64  # steps whose predictions are kept apart: small tensors that stay keep large ones from being reused
+
 
 @dataclass
 class Epoch:
@@ -221,6 +223,8 @@ class Training:
             if self._parts and self._halted():
                 break
             self._parts.append(self._step(index, objective))
+            if len(self._parts) == _PARTS:
+                self._parts = [Predictions.join(self._parts)]
             progress(self.step, None)
         passed = time.perf_counter() - start
         train = Predictions.join(self._parts)
