@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gencli import console, tables
+from gencli import console, parquet
 from gencli.options import TableFormat
 from gencli.provenance import Step
 from gencli.reporting.cells import cell, numeric
@@ -102,7 +102,7 @@ def open_result(
             rows: pa.Table, step: Callable[[], Step], title: str = "", below: str = "", bars: str | None = None
         ) -> None:
             if form == "parquet":
-                tables.write_rows(output, rows, step())
+                parquet.write_rows(output, rows, step())
             else:
                 output.write((render(rows, form, title, _width(destination), bars) + below).encode())
 

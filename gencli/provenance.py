@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -65,13 +66,18 @@ def parse(text: str | bytes) -> dict[str, Any]:
         ValueError: not JSON, no object, or nested too deep.
     """
     try:
-        facts = json.loads(text)
+        facts = json.loads(text, object_pairs_hook=_interned)
         if not isinstance(facts, dict) or _depth(facts) > _DEPTH:
             raise ValueError("not an object, or nested too deep")
         json.dumps(facts, ensure_ascii=False).encode()  # lone surrogates
     except RecursionError:
         raise ValueError("nested too deep") from None
     return facts
+
+
+def _interned(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Their dictionary; thousands of files say much the same, and each text of it is kept once."""
+    return {sys.intern(name): sys.intern(value) if isinstance(value, str) else value for name, value in pairs}
 
 
 def _depth(value: Any) -> int:

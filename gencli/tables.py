@@ -1,4 +1,4 @@
-"""The image table: its schema, rows in, rows out; and small result tables as Parquet.
+"""The image table: its schema, rows in, rows out.
 
 Columns `id` int64, `image` fixed-size binary (height·width·channels values, row-major, channels last), `label` int64,
 `label_true` int64 once labels were corrupted, `target` as `image` where an image is to be made of it. What the data set
@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -22,14 +20,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from gencli import provenance
+from gencli import parquet, provenance
 from gencli.arrow import integers, pack, select, values
 from gencli.errors import GencliError, first_line
 from gencli.stream import Input, Output
-
-if "ARROW_DEFAULT_MEMORY_POOL" not in os.environ:
-    with suppress(NotImplementedError):  # not built into every pyarrow
-        pa.set_memory_pool(pa.jemalloc_memory_pool())  # keeps 20 MB less than the default, and is faster
 
 _DESCRIPTION = b"gencli"
 _GROUP_ROWS, _GROUP_BYTES = 1000, 3 << 20
@@ -122,7 +116,8 @@ def sources(table: ImageTable, role: str) -> list[provenance.Step]:
 def source(role: str, file: Input, made: bool = True) -> provenance.Step:
     """A file as an input of a step, with its provenance where it is Parquet that gencli made."""
     known = made and file.starts(b"PAR1")
-    return provenance.source(role, file.sha256, read_provenance(open_parquet(file)) if known else None, file.path)
+    step = parquet.read_provenance(parquet.open_file(file)) if known else None
+    return provenance.source(role, file.sha256, step, file.path)
 
 
 class FileTable:
@@ -132,10 +127,10 @@ class FileTable:
         self.title = inputs[0].name if len(inputs) == 1 else f"{inputs[0].name} and {len(inputs) - 1} more"
         self.description = description
         self.rows = sum(file.metadata.num_rows for file in files)
-        self.made = read_provenance(files[0])
+        self.made = parquet.read_provenance(files[0])
         self.inputs, self._files = inputs, files
         for source, file in zip(inputs, files):
-            if _commands(read_provenance(file)) != _commands(self.made):
+            if _commands(parquet.read_provenance(file)) != _commands(self.made):
                 raise GencliError(f"{source.name}: made otherwise than {inputs[0].name}", "a folder is one data set")
         stored = files[0].schema_arrow
         self._check_columns(stored)
@@ -160,7 +155,7 @@ class FileTable:
                 )
 
     def column(self, name: str) -> NDArray[np.int64]:
-        with undamaged(self.title):
+        with parquet.undamaged(self.title):
             parts = [self._whole(file.read(columns=[name]).column(0), name) for file in self._files]
             # casting loads pyarrow.compute, 90 ms
             wide = [part if part.type == pa.int64() else part.cast(pa.int64()) for part in parts]
@@ -172,7 +167,7 @@ class FileTable:
 
     def batches(self, keep: NDArray[np.bool_] | None = None) -> Iterator[pa.RecordBatch]:
         start = 0
-        with undamaged(self.title):
+        with parquet.undamaged(self.title):
             for file in self._files:
                 rows = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
                 # all at once, or those row groups alone that hold kept rows
@@ -294,49 +289,22 @@ class TableWriter:
             self._writer.close()
 
 
-def open_parquet(source: Input) -> pq.ParquetFile:
-    """Opens one Parquet file.
-
-    Raises:
-        GencliError: not Parquet, cut short, damaged, or not the rows that its provenance promises.
-    """
-    source.expect("Parquet", b"PAR1", b"PAR1")
-    with undamaged(source.name):
-        file = pq.ParquetFile(source.file, pre_buffer=False, page_checksum_verification=True)
-        rows = file.metadata.num_rows
-        if rows != sum(file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)):
-            raise OSError("its row groups do not hold its rows")
-    try:
-        promised = _footer(file).get("rows", rows)
-        read_description(file)
-    except ValueError as error:
-        raise GencliError(f"{source.name}: damaged metadata: {first_line(error)}", "make the file again") from None
-    if promised != rows:
-        raise GencliError(
-            f"{source.name}: {rows} rows, where its provenance promises {promised}", "make the file again"
-        )
-    return file
-
-
-@contextmanager
-def undamaged(name: str) -> Iterator[None]:
-    """Reading within: whatever the Parquet reader raises, the file of this name is damaged."""
-    try:
-        yield
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise GencliError(f"{name}: damaged Parquet: {first_line(error)}", "make the file again") from None
-
-
-def read_description(file: pq.ParquetFile) -> Description | None:
+def read_description(file: pq.ParquetFile, title: str) -> Description | None:
     """What a table says of its data set; None where it says nothing.
 
     Raises:
-        ValueError: it says something else; not after `open_parquet`.
+        GencliError: it says something else.
     """
     text = (file.schema_arrow.metadata or {}).get(_DESCRIPTION)
     if text is None:
         return None
-    facts = provenance.parse(text)
+    try:
+        return _description(provenance.parse(text))
+    except ValueError as error:
+        raise GencliError(f"{title}: damaged metadata: {first_line(error)}", "make the file again") from None
+
+
+def _description(facts: dict[str, Any]) -> Description:
     name, split, classes, shape, dtype = (facts.get(key) for key in ("name", "split", "classes", "shape", "dtype"))
     if not (isinstance(name, str) and isinstance(split, str) and isinstance(classes, list) and isinstance(shape, list)):
         raise ValueError("its description has the wrong form")
@@ -355,15 +323,6 @@ def is_shape(value: Any) -> bool:
 
 def _commands(made: provenance.Step | None) -> list[str]:
     return [step["command"] for step, depth in provenance.walk(made) if depth == 0]
-
-
-def read_provenance(file: pq.ParquetFile) -> provenance.Step | None:
-    """How the file was made; None for files from elsewhere."""
-    return _footer(file).get("step")
-
-
-def _footer(file: pq.ParquetFile) -> dict[str, Any]:
-    return provenance.decode((file.metadata.metadata or {}).get(provenance.KEY.encode(), b"{}"))
 
 
 def _is_bytes(kind: pa.DataType) -> bool:
@@ -394,14 +353,6 @@ def _utf8(name: str) -> bytes:
     except UnicodeEncodeError:
         shown = name.replace("\0", " ").strip()
         raise GencliError(f"{shown!r}: no name of a data set: not UTF-8", "name and split it otherwise") from None
-
-
-def write_rows(output: Output, table: pa.Table, made: provenance.Step) -> None:
-    """Writes a small table (results, histories) with its provenance."""
-    writer = pq.ParquetWriter(output, table.schema, compression="none", write_page_checksum=True)
-    writer.write_table(table)
-    writer.add_key_value_metadata({provenance.KEY: provenance.encode(made, rows=table.num_rows)})
-    writer.close()
 
 
 def _shape(description: Description) -> str:

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gencli import arrow, provenance, tables
+from gencli import arrow, parquet, provenance
 from gencli.errors import GencliError
 from gencli.sources import open_table
 from gencli.stream import Input, Output
-from gencli.tables import Description, MemoryTable, TableWriter, identities, open_parquet
+from gencli.tables import Description, MemoryTable, TableWriter, identities
 from tests.helpers import image_table, images, read, save, save_in_pieces
 
 
@@ -307,10 +307,10 @@ def test_small_tables_hold_their_provenance_and_the_rows(tmp_path: Path) -> None
     rows = pa.table({"label": [0, 1, None], "accuracy": [0.5, None, 0.25]})
     made = provenance.step("eval", {})
     with Output(str(tmp_path / "result.parquet")) as output:
-        tables.write_rows(output, rows, made)
-    file = open_parquet(Input(str(tmp_path / "result.parquet")))
+        parquet.write_rows(output, rows, made)
+    file = parquet.open_file(Input(str(tmp_path / "result.parquet")))
     assert file.read().equals(rows)
-    assert tables.read_provenance(file) == made
+    assert parquet.read_provenance(file) == made
     assert json.loads(file.metadata.metadata[b"gencli.provenance"])["rows"] == 3
 
 

@@ -87,7 +87,7 @@ def train(
 
     import torch
 
-    from gencli import console, models, provenance, tables
+    from gencli import console, models, parquet, provenance, tables
     from gencli.sources import open_table
     from gencli.training import checkpoints as saving
     from gencli.training import devices, distributed
@@ -128,7 +128,7 @@ def train(
             saving.run(run, *saved, of_history, progress)
         models.write(model_file, run.model, made, of_model)
         if history_file:
-            tables.write_rows(history_file, run.history_table(), of_history)
+            parquet.write_rows(history_file, run.history_table(), of_history)
     console.message(_summary(run, run.best if settings.early_stop and run.best else run.history[-1], setup.score))
 
 

@@ -10,11 +10,10 @@ from functools import cached_property
 from typing import Annotated
 
 import numpy as np
-import pyarrow as pa
 import typer
 from numpy.typing import NDArray
 
-from gencli import tables
+from gencli import parquet
 from gencli.corruptions.base import LabelCorruption
 from gencli.errors import GencliError, first_line
 from gencli.randomness import Draws
@@ -193,7 +192,7 @@ class MatrixLabels(ReplacedLabels):
     @cached_property
     def _read(self) -> tuple[list[str], Floats]:
         [source] = self.files
-        return _read_parquet(source) if source.starts(b"PAR1") else _read_csv(source)
+        return parquet.read_numbers(source, _MATRIX) if source.starts(b"PAR1") else _read_csv(source)
 
     def rule(self, table: ImageTable) -> Rule:
         matrix = self._checked(table)
@@ -281,20 +280,6 @@ def _exact_bars(table: ImageTable, draws: Draws, rates: Floats) -> Floats:
             first, last = np.searchsorted(own, own[count]), np.searchsorted(own, own[count], side="right")
             bars[label] = own[count] if count - first <= last - count else np.nextafter(own[count], 1)
     return bars
-
-
-def _read_parquet(source: Input) -> tuple[list[str], Floats]:
-    """The columns' names and the numbers [rows, columns] of a Parquet file."""
-    file = tables.open_parquet(source)
-    schema, rows = file.schema_arrow, file.metadata.num_rows
-    for field in schema:
-        if not (pa.types.is_integer(field.type) or pa.types.is_floating(field.type)):
-            raise GencliError(f"{source.name}: column `{field.name}` is {field.type}, not numbers", _MATRIX)
-    if rows != len(schema):
-        raise GencliError(f"{source.name}: {rows} rows of {len(schema)} numbers", _MATRIX)
-    with tables.undamaged(source.name):
-        columns = [column.to_numpy() for column in file.read().columns]
-    return schema.names, np.stack(columns, axis=1).astype(np.float64)
 
 
 def _read_csv(source: Input) -> tuple[list[str], Floats]:

@@ -140,7 +140,9 @@ def read_answer(source: Input, rows: int, columns: int) -> Floats:
 def _read(source: Input) -> tuple[list[str], Floats]:
     """The columns' names, where there are any, and the numbers [rows, columns] of a file."""
     if source.starts(b"PAR1"):
-        names, matrix = _read_parquet(source)
+        from gencli import parquet
+
+        names, matrix = parquet.read_numbers(source, "leave it out")
     elif source.starts(b"{", 8):
         names, matrix = [], _read_tensor(source)
     else:
@@ -156,20 +158,6 @@ def _finite(matrix: Floats, title: str) -> Floats:
         row, column = wrong[0]
         raise GencliError(f"{title}: row {row}, column {column}: {matrix[row, column]}", "only finite numbers will do")
     return matrix
-
-
-def _read_parquet(source: Input) -> tuple[list[str], Floats]:
-    import pyarrow as pa
-
-    from gencli import tables
-
-    file = tables.open_parquet(source)
-    for field in file.schema_arrow:
-        if not (pa.types.is_integer(field.type) or pa.types.is_floating(field.type)):
-            raise GencliError(f"{source.name}: column `{field.name}` is {field.type}, not numbers", "leave it out")
-    with tables.undamaged(source.name):
-        columns = [column.to_numpy() for column in file.read().columns]
-    return file.schema_arrow.names, np.array(columns, np.float64).T
 
 
 def _read_tensor(source: Input) -> Floats:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import glob
+import hashlib
 import io
 import json
 import os
@@ -16,7 +17,7 @@ from typing import IO, Any, Literal
 
 import pyarrow as pa
 
-from gencli import console, provenance, tables
+from gencli import console, parquet, provenance, tables
 from gencli.errors import GencliError, first_line
 from gencli.provenance import Step
 from gencli.stream import Input
@@ -35,14 +36,40 @@ _TEXT = {"name", "model", "data", "item", "unit", "met"}
 _NOT_SETUP = {"seed", "device", "threads"}  # what runs of one setup may differ in
 
 
+_SHORT = 1 << 16  # bytes of a table
+_TABLES = 100  # that a block keeps apart
+
+
+class _Block:
+    """Tables of one schema, one below the other: a short one by itself takes ten times the memory of its numbers."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self._tables, self._rows = [table], table.num_rows
+
+    def append(self, table: pa.Table) -> slice:
+        """Takes a table, and says where it stands."""
+        self._tables.append(table)
+        self._rows += table.num_rows
+        if len(self._tables) > _TABLES:
+            self._join()
+        return slice(self._rows - table.num_rows, self._rows)
+
+    def _join(self) -> None:
+        self._tables = [pa.concat_tables(self._tables).combine_chunks()]
+
+    def __getitem__(self, place: slice) -> pa.Table:
+        if len(self._tables) > 1:
+            self._join()
+        return self._tables[0][place]
+
+
 @dataclass(frozen=True)
 class Document:
     """What one file holds, or of a table of several models or data sets what it holds of one.
 
     Attributes:
         title: its file, and the model and data set in it.
-        rows: a row an epoch; a row a class and the overall row; a row an item, an image, an eigenvalue or a class. Of
-            an image table label, name and n, the rows of each class.
+        block, place: its rows, among those of other files.
         made: its provenance; None where it was lost.
         source: its file as an input of a step.
         model, table: which of its provenance's models and data sets it is of; None where that is unknown.
@@ -50,11 +77,20 @@ class Document:
 
     kind: Kind
     title: str
-    rows: pa.Table
+    block: _Block
+    place: slice
     made: Step | None
     source: Step
     model: int | None = 0
     table: int | None = 0
+
+    @property
+    def rows(self) -> pa.Table:
+        """A row an epoch; a row a class and the overall row; a row an item, an image, an eigenvalue or a class.
+
+        Of an image table label, name and n, the rows of each class.
+        """
+        return self.block[self.place]
 
     @property
     def training(self) -> Step | None:
@@ -85,7 +121,7 @@ class Document:
         if step is None:
             return self.title
         trained_on = [entry["sha256"] for entry in step["inputs"] if entry["role"] == "data"]
-        return json.dumps([step["arguments"], step["versions"], trained_on], sort_keys=True)
+        return _digest([step["arguments"], step["versions"], trained_on])
 
     @property
     def setup(self) -> str:
@@ -96,7 +132,11 @@ class Document:
         data = [entry for entry in step["inputs"] if entry["role"] == "data"]
         steps = [each for entry in data for each, _ in provenance.walk(entry.get("step"))]
         foreign = [entry["sha256"] for each in [step, *steps] for entry in each["inputs"] if "step" not in entry]
-        return json.dumps([[each["command"], _setup(each)] for each in [step, *steps]] + [foreign], sort_keys=True)
+        return _digest([[each["command"], _setup(each)] for each in [step, *steps]] + [foreign])
+
+
+def _digest(facts: list[Any]) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 def _setup(step: Step) -> dict[str, Any]:
@@ -146,6 +186,7 @@ def read_all(names: Sequence[str]) -> list[Document]:
     """What the files hold, in their order; one at a time is open."""
     documents: list[Document] = []
     shared: dict[str, Step] = {}
+    blocks: dict[pa.Schema, _Block] = {}
     with console.progress("files", len(names)) as advance:
         for done, name in enumerate(names, 1):
             source = Input(name)
@@ -155,9 +196,18 @@ def read_all(names: Sequence[str]) -> list[Document]:
                 document.made["inputs"] = [
                     shared.setdefault(json.dumps(entry, sort_keys=True), entry) for entry in document.made["inputs"]
                 ]
-            documents += _split(document)
+            documents += [_joined(part, blocks) for part in _split(document)]
             advance(done)
     return documents
+
+
+def _joined(document: Document, blocks: dict[pa.Schema, _Block]) -> Document:
+    """The document with its rows, where they are few, in the block of their schema."""
+    rows = document.rows
+    if rows.nbytes > _SHORT:
+        return document
+    block = blocks.setdefault(rows.schema, _Block(rows.slice(0, 0)))
+    return replace(document, block=block, place=block.append(rows))
 
 
 def read(source: Input) -> Document:
@@ -167,17 +217,18 @@ def read(source: Input) -> Document:
         GencliError: the file is of no kind that is known, has no rows, or text where numbers belong.
     """
     if source.starts(b"PAR1"):
-        file = tables.open_parquet(source)
+        file = parquet.open_file(source)
         kind = _kind(source, file.schema_arrow.names, file.metadata.num_rows)
-        made = tables.read_provenance(file)
-        with tables.undamaged(source.name):
+        made = parquet.read_provenance(file)
+        with parquet.undamaged(source.name):
             rows = file.read(["label"] if kind == "images" else None).replace_schema_metadata(None)
         if kind == "images":
-            rows = _counts(source, rows, tables.read_description(file))
+            rows = _counts(source, rows, tables.read_description(file, source.name))
     else:
         made, rows = None, _read_text(source)
         kind = _kind(source, rows.column_names, rows.num_rows)
-    return Document(kind, source.name, _checked(source, kind, rows), made, _entry(source, made))
+    checked = _checked(source, kind, rows)
+    return Document(kind, source.name, _Block(checked), slice(len(checked)), made, _entry(source, made))
 
 
 def _entry(source: Input, made: Step | None) -> Step:
@@ -282,7 +333,9 @@ def _split(document: Document) -> list[Document]:
             for field in ["model" if column == "model" else "table"]
         }  # fmt: skip
         title = f"{document.title}: {', '.join(map(str, names))}"
-        documents.append(replace(document, title=title, rows=kept.take(taken), **which))
+        documents.append(
+            replace(document, title=title, block=_Block(kept.take(taken)), place=slice(len(taken)), **which)
+        )
     return documents
 
 
@@ -313,7 +366,7 @@ def steps(file: Input, several: bool) -> Iterator[str]:
     from gencli.tensors import read_metadata
 
     model = file.starts(b"{", 8)
-    made = read_metadata(file).get("step") if model else tables.read_provenance(tables.open_parquet(file))
+    made = read_metadata(file).get("step") if model else parquet.read_provenance(parquet.open_file(file))
     if made is None:
         raise GencliError(f"{file.name}: no provenance", "only files that gencli wrote say how they were made")
     if several:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from gencli import stream, tables
+from gencli import parquet, stream, tables
 from gencli.errors import GencliError
 from gencli.sources.encoded import Foreign, encoded_table
 from gencli.tables import FileTable, ImageTable
@@ -21,15 +21,15 @@ def read_table(inputs: list[stream.Input], foreign: Foreign | None = None) -> Im
     Raises:
         GencliError: not Parquet, cut short, no image or label column, no rows, or facts that contradict each other.
     """
-    files = [tables.open_parquet(source) for source in inputs]
+    files = [parquet.open_file(source) for source in inputs]
     for source, file in zip(inputs, files, strict=True):
         if file.metadata.num_rows == 0:
             raise GencliError(f"{source.name}: no rows", "an image table needs at least one")
-    schema, description = files[0].schema_arrow, tables.read_description(files[0])
+    schema, description = files[0].schema_arrow, tables.read_description(files[0], inputs[0].name)
     for source, file in zip(inputs, files, strict=True):
         if not file.schema_arrow.equals(schema):
             raise GencliError(f"{source.name}: other columns than {inputs[0].name}", "a folder is one data set")
-        if tables.read_description(file) != description:
+        if tables.read_description(file, source.name) != description:
             raise GencliError(f"{source.name}: another data set than {inputs[0].name}", "a folder is one data set")
     foreign = foreign or Foreign()
     encoded = "image" in schema.names and pa.types.is_struct(schema.field("image").type)

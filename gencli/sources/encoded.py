@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from gencli import tables
+from gencli import parquet, tables
 from gencli.errors import GencliError
 from gencli.sources.decoded import DecodedTable, Decoding, Places, identify, parse_shape
 from gencli.stream import Input
@@ -96,7 +96,7 @@ def _raw_table(inputs: list[Input], files: list[pq.ParquetFile], column: str, fo
 
 
 def _integers(files: list[pq.ParquetFile], title: str, name: str) -> NDArray[np.int64]:
-    with tables.undamaged(title):
+    with parquet.undamaged(title):
         column = pa.chunked_array([chunk for file in files for chunk in file.read(columns=[name]).column(0).chunks])
         if column.null_count:
             raise GencliError(f"{title}: {column.null_count} rows without `{name}`", "leave such rows out first")
@@ -122,7 +122,11 @@ class EncodedTable(DecodedTable):
 
     def __init__(self, inputs: list[Input], files: list[pq.ParquetFile], column: str, foreign: Foreign) -> None:
         self._files, self._column = files, column
-        schema, title, described = files[0].schema_arrow, inputs[0].name, tables.read_description(files[0])
+        schema, title, described = (
+            files[0].schema_arrow,
+            inputs[0].name,
+            tables.read_description(files[0], inputs[0].name),
+        )
         name, split, label = foreign.name or "", foreign.split or "", foreign.label
         columns = {"label": _integers(files, title, label)}
         if described is None:
@@ -135,7 +139,7 @@ class EncodedTable(DecodedTable):
                 columns["label_true"] = _integers(files, title, "label_true")
             for each in columns.keys() - {"id"}:
                 tables.check_labels(columns[each], len(classes), title, each)
-        made = tables.read_provenance(files[0])
+        made = parquet.read_provenance(files[0])
         super().__init__(inputs, made, columns, name, split, classes, foreign.decoding)
 
     def image_name(self, place: int) -> str:
@@ -143,7 +147,7 @@ class EncodedTable(DecodedTable):
 
     def values(self, count: int, keep: NDArray[np.bool_] | None = None) -> Iterator[tuple[list[bytes | None], Places]]:
         start = 0
-        with tables.undamaged(self.title):
+        with parquet.undamaged(self.title):
             for file in self._files:
                 for batch in file.iter_batches(count, columns=[self._column]):
                     places = np.arange(start, start + batch.num_rows)

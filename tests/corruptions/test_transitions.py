@@ -178,7 +178,7 @@ BAD = {
     ),
     "binary": (b"\xff\xfe\x00", "neither Parquet nor CSV"),
     "endless": (b"1" * 200_000, "neither Parquet nor CSV"),
-    "tall": (pa.table({name: [1.0] for name in NAMES}), "1 rows of 4 numbers"),
+    "tall": (pa.table({name: [1.0] for name in NAMES}), "1×4 numbers, where"),
     "texts": (pa.table({name: ["1"] * 4 for name in NAMES}), "column `class 0` is string, not numbers"),
     "flags": (pa.table({name: [True] * 4 for name in NAMES}), "column `class 0` is bool, not numbers"),
     "null": (pa.table({name: [1, None, 0, 0] for name in NAMES}), "row 1, column 0: nan is no probability"),

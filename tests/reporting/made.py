@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from gencli import provenance, tables
+from gencli import parquet, provenance
 from gencli.reporting.documents import Document, read_all
 from gencli.stream import Output
 
@@ -39,7 +39,7 @@ def measured(step: provenance.Step, sha256: str, split: str = "test") -> provena
 
 def save(path: Path, rows: Rows | pa.Table, made: provenance.Step) -> Path:
     with Output(str(path)) as output:
-        tables.write_rows(output, rows if isinstance(rows, pa.Table) else pa.table(rows), made)
+        parquet.write_rows(output, rows if isinstance(rows, pa.Table) else pa.table(rows), made)
     return path
 
 

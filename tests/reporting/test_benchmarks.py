@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from gencli import app, provenance, tables
+from gencli import app, parquet, provenance
 from gencli.errors import GencliError
 from gencli.reporting import benchmarks, documents
 from gencli.stream import Input, Output
@@ -24,7 +24,7 @@ ROWS = [
 
 def write(path: Path, rows: list[dict[str, object]]) -> Path:
     with Output(str(path)) as output:
-        tables.write_rows(output, pa.Table.from_pylist(rows, SCHEMA), provenance.step("bench", {}))
+        parquet.write_rows(output, pa.Table.from_pylist(rows, SCHEMA), provenance.step("bench", {}))
     return path
 
 
@@ -81,7 +81,7 @@ def test_what_is_of_histories_and_results_is_refused(
     write(Path("bench.parquet"), ROWS)
     rows = pa.table({"epoch": [1], "train_loss": [1.0], "train_accuracy": [0.5]})
     with Output("history.parquet") as output:
-        tables.write_rows(output, rows, provenance.step("train", {}))
+        parquet.write_rows(output, rows, provenance.step("train", {}))
     assert app.main(["report", "bench.parquet", *more]) == 2
     wrong, advice = capfd.readouterr().err.splitlines()
     assert "bench.parquet: " in wrong

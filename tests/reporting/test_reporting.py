@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from gencli import provenance, tables
+from gencli import parquet, provenance
 from gencli.errors import GencliError
 from gencli.reporting import classes, curves, documents, figures, runs, terminal
 from gencli.reporting.panels import Lines
@@ -28,7 +28,7 @@ def training(p: float | None = None, **arguments: Any) -> provenance.Step:
 
 def write(path: Path, rows: pa.Table, made: provenance.Step) -> documents.Document:
     with Output(str(path)) as output:
-        tables.write_rows(output, rows, made)
+        parquet.write_rows(output, rows, made)
     return documents.read(Input(str(path)))
 
 

@@ -32,10 +32,11 @@ from torchvision import datasets
 
 from gencli.app import main
 from gencli.commands.data.downloads import SOURCES
+from gencli.parquet import read_provenance
 from gencli.provenance import command_line
 from gencli.reference import read_tree
 from gencli.sources import open_table
-from gencli.tables import ImageTable, read_description, read_provenance
+from gencli.tables import ImageTable, read_description
 from tests.helpers import images
 from tests.pipelines.shell import environment, explained, finish, wait_for
 from tests.test_docs import example
@@ -304,7 +305,7 @@ def test_the_example_runs_and_the_provenance_names_the_files(
     (page,) = [page for page in read_tree().walk() if page.name == f"gencli-data-{name}"]
     assert main(shlex.split(example(page) or "")[1:]) == 0
     with pq.ParquetFile("test.parquet") as file:
-        made, description = read_provenance(file), read_description(file)
+        made, description = read_provenance(file), read_description(file, name)
     assert made is not None
     assert description is not None
     assert made["command"] == f"data {name}"

@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+
+from gencli.reporting.documents import read_all
+from tests.reporting.made import measured, save, training
+
+
+def test_each_of_many_files_keeps_its_rows(tmp_path: Path) -> None:
+    tables = []
+    for number in range(250):
+        count = 10_000 if number == 100 else number % 4 + 1
+        columns = {"epoch": range(count), "train_loss": [number + place / count for place in range(count)]}
+        columns |= {} if number % 3 else {"test_loss": [float(number)] * count}
+        tables.append(pa.table({name: list(values) for name, values in columns.items()}))
+    files = [save(tmp_path / f"{place}.parquet", table, training(seed=place)) for place, table in enumerate(tables)]
+    documents = read_all(list(map(str, files)))
+    assert [document.rows for document in documents] == tables
+    assert [document.made and document.made["arguments"]["seed"] for document in documents] == list(range(250))
+
+
+def test_a_table_of_several_models_is_a_document_each(tmp_path: Path) -> None:
+    rows = {"model": ["a", "b", "a", "b"], "label": [0, 0, None, None], "name": ["x", "x", "all", "all"]}
+    whole = pa.table(rows | {"n": [1, 2, 1, 2], "loss": [0.1, 0.2, 0.3, 0.4]})
+    documents = read_all([str(save(tmp_path / "both.parquet", whole, measured(training(), "test")))])
+    assert [document.title.rpartition(": ")[2] for document in documents] == ["a", "b"]
+    assert [document.rows["loss"].to_pylist() for document in documents] == [[0.1, 0.3], [0.2, 0.4]]
