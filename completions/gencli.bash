@@ -302,7 +302,6 @@ _gencli() {
   "gencli fit least-squares -o" | "gencli fit least-squares --output") return ;;
   "gencli fit least-squares --threads") ;;
   "gencli fit least-squares --color") words=(auto always never) ;;
-  "gencli eval --model") return ;;
   "gencli eval --by") ;;
   "gencli eval --top") ;;
   "gencli eval --seed") ;;
@@ -628,7 +627,7 @@ _gencli() {
     "gencli fit finite-sample") once=('--seed' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
     "gencli fit kernel") once=('--ridge' '--validation-fraction' '--seed' '--dtype' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=(--kernel) words=() files=yes ;;
     "gencli fit least-squares") once=('--ridge' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
-    "gencli eval") once=('--by' '--intervals' '--seed' '--predictions' '--confusion' '--measures' '--arch' '--device' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=(--model --top) words=() files=yes ;;
+    "gencli eval") once=('--by' '--intervals' '--seed' '--predictions' '--confusion' '--measures' '--arch' '--device' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=(--top) words=() files=yes ;;
     "gencli hvp") once=('--parameters' '--limit' '--device' '--arch' '--operator' '--batch-size' '--dtype' '--loss' '--gamma' '--beta' '--focal-form' '--label-smoothing' '--deferred-reweighting' '--tau' '--delta' '--method' '--dense' '--verify --no-verify' '--tolerance' '--plot' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=(--vector) words=() files=yes ;;
     "gencli check") once=('--list' '--version' '-h --help') again=() words=(prox-step newton-step sgd-regret sgd-rate sgd-nonmonotone hessian-size hvp-limit weight-decay-convexity circulant median-mean noise-targets finite-sample min-norm rademacher uniform-stability all) ;;
     "gencli check prox-step") once=('--instances' '--dtype' '--dimension' '--penalty' '--seed' '--break' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() ;;

@@ -532,7 +532,6 @@ complete -c gencli -n __gencli_read -n 'test "$__gencli_path" = "gencli fit leas
 complete -c gencli -n __gencli_read -n 'test "$__gencli_path" = "gencli fit least-squares"' -n 'not string match -qr " (--version)(?![^ ])" "$__gencli_words"' -l version -d 'Print the version and leave.'
 complete -c gencli -n __gencli_read -n 'test "$__gencli_path" = "gencli fit least-squares"' -n 'not string match -qr " (-h|--help)(?![^ ])" "$__gencli_words"' -s h -l help -d 'Show this message and exit.'
 complete -c gencli -n __gencli_read -n 'test "$__gencli_path" = "gencli fit least-squares"' -F
-complete -c gencli -n __gencli_read -n 'test "$__gencli_path" = "gencli eval"' -l model -r -F -d 'One more model; repeatable.'
 complete -c gencli -n __gencli_read -n 'test "$__gencli_path" = "gencli eval"' -n 'not string match -qr " (--by)[ =]" "$__gencli_words"' -l by -x -d 'A row a value of this column, or of several, in place of a class.'
 complete -c gencli -n __gencli_read -n 'test "$__gencli_path" = "gencli eval"' -l top -x -d 'Add top_K: the label is among the K largest; repeatable.  [x>=1]'
 complete -c gencli -n __gencli_read -n 'test "$__gencli_path" = "gencli eval"' -n 'not string match -qr " (--intervals)(?![^ ])" "$__gencli_words"' -l intervals -d 'Add accuracy_low and accuracy_high: 95 % bootstrap intervals.'

@@ -25,7 +25,8 @@ def evaluate(
     data: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="DATA...", help="Image tables: files, folders of shards, or - for standard input.",
+            metavar="[DATA|MODEL]...",
+            help="Image tables: files, folders of shards, or - for standard input; more models among them.",
             show_default=False,
         ),
     ] = None,
@@ -89,7 +90,7 @@ def evaluate(
 
     from gencli.stream import Input, require_writable
 
-    places = requests.places(model, data)
+    places = requests.places(model, data or [])
     require_writable(output, requests.predictions, requests.confusion)
 
     import torch

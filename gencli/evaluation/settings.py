@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
@@ -19,9 +22,6 @@ class Requests:
 
     heading: ClassVar[str] = "Measurements"
 
-    more_models: Annotated[
-        list[str] | None, typer.Option("--model", metavar="FILE", help="One more model; repeatable.")
-    ] = None
     by: Annotated[
         str | None,
         typer.Option(metavar="COLUMN,...", help="A row a value of this column, or of several, in place of a class."),
@@ -64,13 +64,15 @@ class Requests:
         """The seed, where something is drawn."""
         return self.seed if self.intervals or self.measures else None
 
-    def places(self, model: str, data: list[str] | None) -> tuple[list[str], list[str]]:
-        """Where the models and the image tables are.
+    def places(self, model: str, more: list[str]) -> tuple[list[str], list[str]]:
+        """Where the models and the image tables are: of what follows the first, safetensors are models too.
 
         Raises:
             GencliError: several are standard input, or there are several where one is measured.
         """
-        models, tables = [model, *(self.more_models or [])], data or ([] if self.measures else ["-"])
+        models, tables = [model, *filter(_is_model, more)], [place for place in more if not _is_model(place)]
+        if not tables and not self.measures:
+            tables = ["-"]
         if [*models, *tables].count("-") > 1:
             raise GencliError("several inputs would come from standard input", "name files for all but one")
         if self.measures and (len(models) > 1 or len(tables) > 1):
@@ -86,3 +88,11 @@ class Requests:
             raise GencliError(f"{why}, which --{name} says nothing of", "leave it out")
         if self.measures and data:
             raise GencliError(f"{why}, and measures on data are of classes", "leave the table out")
+
+
+def _is_model(place: str) -> bool:
+    with suppress(OSError):
+        if stat.S_ISREG(os.stat(place).st_mode):  # what a pipe holds can be read once
+            with open(place, "rb") as file:
+                return file.read(9)[8:] == b"{"
+    return False

@@ -17,7 +17,7 @@ def test_several_models_and_tables_share_one_table(sh: Shell) -> None:
         f"""
         set -e
         gencli train $D/digits.parquet --arch linear --epochs 1 -q -o other.safetensors
-        cat $D/test.parquet | {EVAL} $D/corrupted.parquet - --model other.safetensors --top 3 --intervals \\
+        cat $D/test.parquet | {EVAL} other.safetensors $D/corrupted.parquet - --top 3 --intervals \\
             --confusion confusion.csv --predictions rows.parquet -o all.json
         gencli eval other.safetensors $D/test.parquet --top 3 --intervals --format json
         """
@@ -99,10 +99,10 @@ def test_what_is_refused(sh: Shell, data: str) -> None:
         "--top: 11 of 10 classes": ["eval", model, test, "--top", "11"],
         "no column 'labl' to group by": ["eval", model, test, "--by", "labl"],
         "--confusion and --measures": ["eval", model, "--measures", "--confusion", "c.csv"],
-        "--measures: 1 models, 2 tables": ["eval", model, test, test, "--measures"],
+        "--measures: 2 models, 1 tables": ["eval", model, test, model, "--measures"],
         "--seed: nothing is drawn": ["eval", model, test, "--seed", "1"],
-        "standard input": ["eval", model, "-", "--model", "-"],
-        "no such file": ["eval", model, test, "--model", "missing"],
+        "standard input": ["eval", "-", "-"],
+        "no such file": ["eval", model, test, "missing"],
     }
     for words, done in zip(cases, many(sh.folder, [[*case, "-o", "out"] for case in cases.values()])):
         done.refused(words)
