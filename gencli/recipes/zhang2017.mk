@@ -112,7 +112,7 @@ $(OUT)/report.html:
 # what is published of these rows, without the columns that they lack
 $(OUT)/%.html: KEEP = s/^kernel,//p; s/^,\($*\)/\1/p
 $(OUT)/table1.html: KEEP = s/^kernel,//p; s/^,//p
-$(OUT)/kernel.html: KEEP = s/^\([kg][^,]*\),.*,\([^,]*\),[^,]*,\([^,]*\)$$/\1,\2,\3/p
+$(OUT)/kernel.html: KEEP = s/^[kg][^,]*,\([^,]*\),.*,\([^,]*\),[^,]*,\([^,]*\)$$/\1,\2,\3/p
 $(OUT)/%.html:
 	@sed -n '/^#/p; $(KEEP)' $(PUBLISHED) > $(@:html=csv)
 	$(REPORT) --against $(@:html=csv) --format html -o $@

@@ -29,6 +29,7 @@ def classes_table(documents: Sequence[Document]) -> Table:
     ]
     measured = list(dict.fromkeys(name for each in documents for name in each.rows.column_names))
     scores = [name for name in measured if name not in ("label", "name", "n", "corrupted")]
+    scores = [name for name in scores if any(_has(each, name) for each in documents)]
     rows: list[Row] = []
     behind: list[tuple[Document, ...]] = []
     for names, group in zip(told, groups):
@@ -99,6 +100,11 @@ def long_tail_table(documents: Sequence[Document], training: Sequence[Document],
     facts = tuple(({},) if n else ()) + tuple(_facts(group.documents) for group in groups)
     table = assemble(rows, keys, scores, several)
     return Table("long-tail", table, _settings(keys), scores, tuple(behind), facts, tuple(notes), counted=bool(n))
+
+
+def _has(document: Document, score: str) -> bool:
+    rows = document.rows
+    return score in rows.column_names and rows[score].null_count < len(rows)
 
 
 def corruptions_table(documents: Sequence[Document]) -> Table:

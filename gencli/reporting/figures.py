@@ -20,6 +20,7 @@ _DEFAULT = (
     "train_loss", "train_accuracy", "test_accuracy", "clean_accuracy", "memorized", "recovered", "train_psnr",
     "test_psnr",
 )  # fmt: skip
+_REGULARIZERS = {"augment", "weight_decay", "dropout", "batch_norm", "label_smoothing", "ema", "early_stop"}
 
 
 @dataclass(frozen=True)
@@ -163,6 +164,12 @@ def regularizers(documents: Sequence[Document], options: Options) -> list[Panel]
         Lines("test accuracy", "epoch", drawn, (0, 1), mark=mark),
         Bars("test accuracy", [curve.name for curve in drawn], bars, (0, 1)),
     ]
+
+
+def regularized(histories: Sequence[Document]) -> bool:
+    """Whether setups differ in a regularizer, or an epoch can be told that is the best on validation."""
+    validated = any("validation_accuracy" in each.rows.column_names for each in histories)
+    return validated or any(_REGULARIZERS & group.facts.keys() for group in setups(histories))
 
 
 def _best(document: Document, chosen: str) -> tuple[float, float] | None:

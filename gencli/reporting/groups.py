@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -111,13 +111,19 @@ def describe(documents: Sequence[Document]) -> list[dict[str, Any]]:
     chained = chains([corruptions(document.trained_on) for document in documents], {"seed"})
     return [
         {
-            "network": each.get("arch", title),
+            "network": _network(document) or title,
             "data": data_name(document.trained_on).removesuffix(" train"),
             "corruption": chain,
         }
         | {name: each.get(name) for name in varied}
         for document, each, chain, title in zip(documents, settings, chained, titles(documents), strict=True)
     ]
+
+
+def _network(document: Document) -> str:
+    """Its architecture; of a learner in closed form how it was fitted, nothing where that is unknown."""
+    step = document.training
+    return "" if step is None else step["arguments"].get("arch") or step["command"].removeprefix("fit ")
 
 
 def _known(settings: Sequence[dict[str, Any]], name: str, own: bool) -> set[str]:
@@ -137,10 +143,20 @@ def titles(documents: Sequence[Document]) -> list[str]:
 
 
 def names(groups: Sequence[Setup]) -> list[str]:
-    """What tells setups apart in words, or the first of their files where nothing does; and how many runs they are."""
+    """What tells setups apart in words, or the first of their files where nothing does; and how many runs they are.
+
+    Of a setting that is one for all setups of a network nothing is said, as the network is.
+    """
+    facts = apart(groups)
+    seen = {(each.get("network"), name, value) for each in facts for name, value in each.items()}
+    values = Counter((network, name) for network, name, _ in seen)
     told = [
-        ", ".join(value if name in PLAIN else f"{name}={value}" for name, value in each.items() if value)
-        for each in apart(groups)
+        ", ".join(
+            value if name in PLAIN else f"{name}={value}"
+            for name, value in each.items()
+            if value and (name in PLAIN or values[each.get("network"), name] > 1)
+        )
+        for each in facts
     ]
     return [f"{name} (n={len(group.runs)})" if len(group.runs) > 1 else name for name, group in zip(told, groups)]
 

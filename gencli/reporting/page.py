@@ -21,10 +21,10 @@ _STYLE = """
   body { background: #111; color: #eee }
   figure svg { filter: invert(1) hue-rotate(180deg) }
 }
-body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 72rem; padding: 1rem; overflow-wrap: anywhere }
+body { font: 16px/1.5 system-ui, sans-serif; margin: 0; padding: 1rem; overflow-wrap: anywhere }
 h1 { font-size: 1.5rem } h2 { font-size: 1.2rem; margin-top: 2rem }
 a { color: var(--link) }
-.scroll { overflow-x: auto }
+.scroll { overflow-x: auto } p, details { max-width: 72rem }
 table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; overflow-wrap: normal }
 th, td { padding: .25rem .6rem; border-bottom: 1px solid var(--line); text-align: left; white-space: nowrap }
 th.number, td.number { text-align: right }
@@ -32,8 +32,8 @@ th button { all: unset; cursor: pointer; font-weight: bold; white-space: normal 
 th button:focus-visible { outline: 2px solid var(--link) }
 th[aria-sort=ascending] button::after { content: " \\2191" }
 th[aria-sort=descending] button::after { content: " \\2193" }
-.figures { display: flex; flex-wrap: wrap; gap: 1rem } figure { margin: 0; flex: 1 1 20rem; max-width: 100% }
-figure svg { width: 100%; height: auto; max-width: 40rem }
+.figures { display: flex; flex-wrap: wrap; gap: 1rem } figure { margin: 0; flex: 0 1 28rem; max-width: 100% }
+figure svg { width: 100%; height: auto }
 details { border-bottom: 1px solid var(--line); padding: .3rem 0 } summary { cursor: pointer }
 pre { background: var(--soft); padding: .6rem; overflow-x: auto; font-size: .8rem }
 """

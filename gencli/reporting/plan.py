@@ -9,7 +9,7 @@ from typing import Any
 from gencli.errors import GencliError, nearest
 from gencli.reporting import against, benchmarks, classes, runs
 from gencli.reporting.documents import Document, Kind
-from gencli.reporting.figures import FIGURES, Options, draw
+from gencli.reporting.figures import FIGURES, Options, draw, regularized
 from gencli.reporting.groups import Table
 from gencli.reporting.panels import Panel
 from gencli.reporting.settings import Settings
@@ -159,6 +159,8 @@ class Plan:
         """Heading and panels of every figure that the files support."""
         found: list[tuple[str, list[Panel]]] = []
         for name, figure in FIGURES.items():
+            if name == "regularizers" and not regularized(self.of("history")):
+                continue  # the learning curves show as much
             kind = figure.needs[0]
             metrics = tuple(each for each in self._options.metric if self._has(kind, each))
             drawn = draw(name, self.documents, replace(self._options, metric=metrics))

@@ -39,6 +39,13 @@ def test_classes_of_several_seeds_are_means_with_the_number_of_runs(tmp_path: Pa
     assert row["accuracy_std"] == pytest.approx(0.1 / 2**0.5)
 
 
+def test_a_score_that_no_result_has_is_no_column(tmp_path: Path) -> None:
+    nothing = pa.array([None, None], pa.float64())
+    table = classes.classes_table([result(tmp_path / "a.parquet", training(), [0.5], margin=nothing)])
+    assert "margin" not in table.rows.column_names
+    assert "accuracy" in table.rows.column_names
+
+
 def test_a_long_tail_has_a_row_a_loss_and_the_means_of_head_middle_and_tail(tmp_path: Path) -> None:
     n = [50, 5, 40, 30, 3, 1]  # head: a, c; middle: d, b; tail: e, f
     seen = result(tmp_path / "seen", training(loss="ce"), [1.0] * 6, "train None", n=n)

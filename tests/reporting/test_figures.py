@@ -20,6 +20,8 @@ from gencli.errors import GencliError
 from gencli.reporting import curves, figures, terminal
 from gencli.reporting.figures import Options, draw
 from gencli.reporting.panels import Bars, Curve, Lines, Matrix, Panel
+from gencli.reporting.plan import Plan
+from gencli.reporting.settings import Settings
 from tests.reporting.made import history, measured, read, result, training
 
 HOSTILE = "<b>&amp;\x1b[2J\n$x_1$ _\\%|'\""
@@ -104,6 +106,17 @@ def test_the_marked_epoch_is_by_validation_unless_the_test_is_named(tmp_path: Pa
     lines, bars = draw("regularizers", [unchosen], Options())
     assert isinstance(bars, Bars)
     assert [name for name, *_ in bars.series] == ["last epoch"]
+
+
+def test_all_that_can_be_drawn_has_regularizers_where_one_varies(tmp_path: Path) -> None:
+    def headings(*settings: dict[str, float]) -> list[str]:
+        runs = [
+            history(tmp_path / f"{n}", training(**each), test_accuracy=[0.5, 0.6]) for n, each in enumerate(settings)
+        ]
+        return [title for title, _ in Plan(runs, Settings(), True).every_panel()]
+
+    assert headings({"lr": 0.1}, {"lr": 0.2}) == ["Learning curves"]
+    assert headings({"weight_decay": 0.0}, {"weight_decay": 0.1})[1:] == ["Regularizers and early stopping"]
 
 
 def test_reliability_is_that_of_an_independent_computation(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gencli import app
+from gencli import app, provenance
 from gencli.errors import GencliError
 from gencli.reporting import documents, groups, runs
 from tests.reporting.made import history, result, training
@@ -41,6 +41,20 @@ def test_runs_that_differ_in_seeds_alone_are_one_row(tmp_path: Path) -> None:
     assert one["test_accuracy_std"] == pytest.approx(0.1)
     assert (two["runs"], two["test_accuracy"], two["test_accuracy_std"]) == (1, 0.1, None)
     assert "seed" not in one
+
+
+def test_names_leave_out_what_is_one_for_all_setups_of_a_network(tmp_path: Path) -> None:
+    settings = [{"lr": 0.1}, {"lr": 0.1, "loss": "focal"}, {"lr": 0.2, "arch": "linear"}]
+    made = [history(tmp_path / f"{place}.parquet", training(**each)) for place, each in enumerate(settings)]
+    assert groups.names(groups.setups(made)) == ["mlp-1x8, loss=ce", "mlp-1x8, loss=focal", "linear"]
+
+
+def test_a_learner_in_closed_form_is_called_by_how_it_was_fitted(tmp_path: Path) -> None:
+    fits = [
+        result(tmp_path / f"{name}.parquet", provenance.step(f"fit {name}", {"seed": 0}), [0.5])
+        for name in ("kernel", "least-squares")
+    ]
+    assert runs.runs_table(fits, 0.99).rows["network"].to_pylist() == ["kernel", "least-squares"]
 
 
 def test_a_score_that_not_every_run_has_says_of_how_many_it_is(tmp_path: Path) -> None:
