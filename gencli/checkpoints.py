@@ -32,7 +32,10 @@ def read(path: str, kind: str, made: Step) -> tuple[dict[str, Tensor], Any] | No
         console.message(f"{path}: not there, starting anew")
         return None
     source = Input(path)
-    facts = tensors.read_metadata(source)
+    try:
+        facts = tensors.read_metadata(source)
+    except GencliError as wrong:
+        raise GencliError(wrong.message, "name another checkpoint, or remove it") from None
     if facts.get(kind) != _FORMAT or "step" not in facts:
         raise GencliError(f"{path}: tensors, but no checkpoint that this version knows", "name another, or remove it")
     if differences := _differences(facts["step"], made):

@@ -28,9 +28,14 @@ def message(text: str) -> None:
 
 
 def error(text: str) -> None:
-    """A line on standard error in any case."""
-    if sys.stderr is not None:
-        print(text, file=sys.stderr, flush=True)
+    """A line on standard error in any case; where it cannot be written (a full disk) the result counts for more."""
+    try:
+        if sys.stderr is not None:
+            print(text, file=sys.stderr, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError:
+        pass
 
 
 def printable(text: str) -> str:

@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from itertools import zip_longest
+from itertools import takewhile, zip_longest
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -30,6 +30,7 @@ _ENDINGS: dict[str, TableFormat] = {
 }  # fmt: skip
 _PREVIEW_ROWS = 10
 _BAR_WIDTH = 32
+_LEAST = 14  # characters that a column of words is wrapped to
 
 
 def write_images(
@@ -124,7 +125,7 @@ def result_format(destination: str | None) -> TableFormat:
     """The format a destination asks for by itself."""
     if is_terminal(destination):
         return "table"
-    return _ENDINGS.get(Path(destination or "-").suffix, "parquet")
+    return _ENDINGS.get(Path(destination or "-").suffix.lower(), "parquet")
 
 
 def render(
@@ -167,19 +168,25 @@ def _text(rows: pa.Table, title: str, width: int | None, bars: str | None = None
 
 
 def _parts(rows: pa.Table, width: int) -> Iterator[pa.Table]:
-    """The table in parts of columns that fit a line each, if they can; its first ones, up to `name`, are in all."""
-    if any(b"width" in (field.metadata or {}) for field in rows.schema):  # made to fit already
-        yield rows
-        return
-    widths = {
-        name: 2 + max(map(len, [*name.split("_"), *map(cell, rows[name].to_pylist())])) for name in rows.column_names
-    }
-    last = rows.column_names.index("name") + 1 if "name" in rows.column_names else 1
-    keys, others = rows.column_names[:last], rows.column_names[last:]
+    """The table in parts of columns that fit a line each, if they can; what its rows are of is in all of them.
+
+    That is in the columns up to `name`, or else the first ones that hold words; the widest of them are wrapped.
+    """
+    names = rows.column_names
+    widths = {name: _column_width(rows, name) for name in names}
+    last = names.index("name") + 1 if "name" in names else max(1, sum(1 for _ in takewhile(_is_words, rows.schema)))
+    keys, others = names[:last], names[last:]
+    widest = max((widths[name] for name in others), default=0)
+    over = sum(widths.values()) - width if not others else sum(widths[name] for name in keys) + widest - width
+    for name in sorted(keys, key=lambda name: -widths[name]):
+        taken = max(_LEAST, widths[name] - over)
+        if over > 0 and taken < widths[name]:
+            over -= widths[name] - taken
+            widths[name] = taken
+            place, field = rows.schema.get_field_index(name), rows.schema.field(name)
+            metadata = {**(field.metadata or {}), b"width": str(taken - 2).encode()}
+            rows = rows.cast(rows.schema.set(place, field.with_metadata(metadata)))
     room = width - sum(widths[name] for name in keys)
-    if room < max((widths[name] for name in others), default=0):
-        yield rows
-        return
     part: list[str] = []
     for name in others:
         if part and sum(widths[each] for each in [*part, name]) > room:
@@ -187,6 +194,17 @@ def _parts(rows: pa.Table, width: int) -> Iterator[pa.Table]:
             part = []
         part.append(name)
     yield rows.select([*keys, *part])
+
+
+def _is_words(field: pa.Field) -> bool:
+    return not numeric(field)
+
+
+def _column_width(rows: pa.Table, name: str) -> int:
+    field = rows.schema.field(name)
+    heading = name.split("_") if numeric(field) else [name]
+    whole = max(map(len, [*heading, *map(cell, rows[name].to_pylist())]))
+    return 2 + min(whole, int((field.metadata or {}).get(b"width", whole)))
 
 
 def _columns(rows: pa.Table, width: int | None, bars: str | None) -> str:

@@ -128,7 +128,11 @@ def command_line(made: Step) -> str:
             words += [entry["name"]] if positional else [f"--{entry['role']}", entry["name"]]
     for option, value in made["arguments"].items():
         flag = f"-{option}" if len(option) == 1 else f"--{option.replace('_', '-')}"
-        if value is True:
+        if option == "processes":
+            words[:1] = ["torchrun", "--nproc-per-node", str(value), "-m", "gencli"]
+        elif isinstance(value, list):
+            words += [word for each in value for word in (flag, str(each))]
+        elif value is True:
             words.append(flag)
         elif value is False and option in _SWITCHES:
             words.append(f"--no-{flag[2:]}")

@@ -36,6 +36,8 @@ class Input:
     """
 
     def __init__(self, argument: str | None) -> None:
+        if argument == "":
+            raise GencliError("a file without a name", "name it; - is standard input")
         self.path = None if argument in (None, "-") else Path(str(argument))
         self.name = "standard input" if self.path is None else str(argument)
         raw = _open_standard_input() if self.path is None else _open_path(self.path)
@@ -102,7 +104,19 @@ def open_inputs(argument: str | None) -> list[Input]:
     shards = sorted(Path(str(argument)).glob("*.parquet"))
     if not shards:
         raise GencliError(f"{argument}: a folder without *.parquet files", "name a file, or the folder that holds them")
+    _allow_files(len(shards))
     return [Input(str(shard)) for shard in shards]
+
+
+def _allow_files(count: int) -> None:
+    """Raises what the shell allows, often 1,024 open files, where so many more are to be open."""
+    with contextlib.suppress(ImportError, ValueError, OSError):
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if soft < count + 100:
+            wanted = count + 100 if hard == resource.RLIM_INFINITY else min(count + 100, hard)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _upstream(source: Input, did: str) -> str:
@@ -193,6 +207,7 @@ class Output(io.RawIOBase):
             self._fd = os.dup(sys.stdout.fileno())
         else:
             self._fd = self._open(self.path)
+        os.set_blocking(self._fd, True)  # a pipe that another process made non-blocking would seem full
         _writing.append(self)
         self._refuse_collisions(inputs)
 
@@ -297,10 +312,10 @@ def is_terminal(destination: str | None) -> bool:
     return False
 
 
-def require_writable(*destinations: str | None) -> None:
-    """Refuses places that cannot be written, before anything is read."""
+def require_writable(*destinations: str | None, inputs: Iterable[Input] = ()) -> None:
+    """Refuses places that cannot be written, or are what is read or written already; before any work is done."""
     for destination in destinations:
         place = str(destination)
         special = os.path.exists(place) and not os.path.isfile(place) and not os.path.isdir(place)
         if destination in (None, "-") or not special:  # whoever reads a named pipe would take the opening for the end
-            Output(destination).abort()
+            Output(destination, inputs).abort()

@@ -107,6 +107,7 @@ def evaluate(
     plan = runs.plan(requests, loaded, read_tables, *places)
     exact = any(tensor.dtype == torch.float64 for model in loaded for tensor in model.network.state_dict().values())
     where = devices.choose(device, exact)
+    devices.precision("float32", where)
     initial = _initial(loaded[0], sources[0].name) if requests.measures else None
     read = [*sources, *(file for table in read_tables for file in table.inputs)]
 
@@ -131,19 +132,19 @@ def evaluate(
 
 def _initial(model: Model, title: str) -> nn.Module | None:
     """The network as it was before training; None where it was not trained."""
-    from dataclasses import fields
+    import torch
 
+    from gencli import models
     from gencli.errors import GencliError
-    from gencli.tables import Description
-    from gencli.training.settings import Settings
-    from gencli.training.setup import prepare
+    from gencli.randomness import derive
 
     made = model.made or {}
     if made.get("command") != "train":
         return None
-    try:
-        settings = Settings(**{field.name: made["arguments"][field.name] for field in fields(Settings)})
-        setup = prepare(settings, Description("", "", model.classes, model.shape), ("target",), title)
-        return setup.build(model.preprocessing.input_shape(model.shape))
-    except (GencliError, KeyError, TypeError, ValueError, RuntimeError):
-        raise GencliError(f"{title}: its training settings are unknown here", "use the gencli that wrote it") from None
+    seed = made["arguments"].get("seed")
+    if not isinstance(seed, int):
+        raise GencliError(f"{title}: its seed is unknown here", "use the gencli that wrote it")
+    with torch.random.fork_rng([]):
+        torch.manual_seed(derive(seed, "initialization"))
+        shape = model.preprocessing.input_shape(model.shape)
+        return models.build(model.arch, shape, len(model.classes), model.options)

@@ -71,7 +71,7 @@ def hvp(
     from gencli.training import devices
 
     source = Input(model)
-    files = {word: Input(word) for word in words if not vectors.is_named(word)}
+    files = {word: vectors.open_file(word) for word in words if not vectors.is_named(word)}
     loaded, table = models.read(source, matrix.arch), open_table(data)
     loaded.require(table)
     where = devices.choose(matrix.device, matrix.dtype == "float64")
@@ -98,7 +98,7 @@ def hvp(
             found, findings = verification.compute_all(operator, exact, named, products, advance)
         tensors.write(place, found, {"operator": matrix.operator, "step": made})
         if drawing and products.plot:
-            drawing.write(_drawn(findings, products.plot[-3:], provenance.encode(made).decode()))
+            drawing.write(_drawn(findings, products.plot[-3:].lower(), provenance.encode(made).decode()))
     _say(findings, f"{matrix.operator} of {loss.name}: {loaded.arch}, {operator.size:,} parameters")
 
 

@@ -72,6 +72,7 @@ def jacobian(
       gencli jacobian model.safetensors digits.parquet --verify \\
         --summary norms.csv -o jacobians.safetensors
     """
+    from gencli.errors import GencliError
     from gencli.stream import require_writable
 
     as_tensors = format is None and (output or "").endswith(".safetensors")
@@ -79,6 +80,8 @@ def jacobian(
         require_writable(output, formulas.graph)
         _of_formulas(formulas, tolerance, dtype or "float64", as_tensors, format, output)
     else:
+        if tolerance is not None and not networks.verify:
+            raise GencliError("--tolerance: nothing is compared", "add --verify")
         require_writable(output, networks.summary)
         jacobian_network.run(model, data, networks, network, objective, tolerance, dtype, as_tensors, format, output)
 
@@ -114,7 +117,7 @@ def _of_formulas(
             drawing = files.enter_context(stream.Output(graph, read, binary=True))
             with curves.canvas():
                 figure = reports.picture(found, trace or "reverse")
-                drawing.write(curves.encode(figure, graph[-3:], provenance.encode(made).decode()))
+                drawing.write(curves.encode(figure, graph[-3:].lower(), provenance.encode(made).decode()))
         if as_tensors:
             place = files.enter_context(stream.Output(output, read, binary=True))
             tensors.write(place, found.tensors(), found.facts() | {"step": made})

@@ -18,7 +18,9 @@ app = single()
 
 History = Annotated[
     str | None,
-    typer.Option("--history", metavar="FILE", help="Write the training history (Parquet), one row an epoch."),
+    typer.Option(
+        "--history", metavar="FILE", help="Write the training history, one row an epoch: Parquet, CSV or JSON."
+    ),
 ]
 EvalData = Annotated[
     str | None, typer.Option(metavar="TABLE", help="Measure these rows after every epoch; never trained on.")
@@ -87,7 +89,8 @@ def train(
 
     import torch
 
-    from gencli import console, models, parquet, provenance, tables
+    from gencli import console, models, provenance, tables
+    from gencli.outputs import open_result
     from gencli.sources import open_table
     from gencli.training import checkpoints as saving
     from gencli.training import devices, distributed
@@ -107,16 +110,15 @@ def train(
         if settings.precision != asked:
             console.message(f"precision {settings.precision}, by what this {settings.device} has")
         model_file = files.enter_context(Output(output if first else os.devnull, read, binary=True))
-        history_file = files.enter_context(Output(history, read, binary=True)) if history and first else None
+        write_history = files.enter_context(open_result(history, None, read)) if history and first else None
         run = setup.training(table, test_table, group)
-        made = asdict(setup.settings) | {"threads": torch.get_num_threads()}  # they change the order of sums
-        made |= {"processes": group.size} if group.size > 1 else {}
+        threads = torch.get_num_threads()  # they change the order of sums
+        made = asdict(setup.settings) | {"threads": threads} | ({"processes": group.size} if group.size > 1 else {})
         of_data, of_test = tables.sources(table, "data"), tables.sources(test_table, "eval-data") if test_table else []
         of_model, of_history = (
             provenance.step("train", made, files, ["torch", "numpy", "pyarrow"])
             for files in (of_data, of_data + of_test)
         )
-        saved = checkpoints.checkpoint, checkpoints.checkpoint_every, checkpoints.resume
         with console.progress("train", run.total_steps) as advance:
 
             def progress(step: int, epoch: Epoch | None) -> None:
@@ -125,10 +127,10 @@ def train(
                 else:
                     advance(step, _line(epoch, setup.score), True)
 
-            saving.run(run, *saved, of_history, progress)
+            saving.run(run, checkpoints, read, of_history, progress)
         models.write(model_file, run.model, made, of_model)
-        if history_file:
-            parquet.write_rows(history_file, run.history_table(), of_history)
+        if write_history:
+            write_history(run.history_table(), lambda: of_history)
     console.message(_summary(run, run.best if settings.early_stop and run.best else run.history[-1], setup.score))
 
 

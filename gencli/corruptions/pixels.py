@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +13,7 @@ import typer
 from numpy.typing import NDArray
 
 from gencli.corruptions.base import PixelCorruption, rounded
-from gencli.errors import GencliError
+from gencli.errors import GencliError, nearest
 from gencli.facts import measure
 from gencli.randomness import Draws
 from gencli.sources import read_table
@@ -22,6 +23,7 @@ from gencli.tables import ImageTable
 Channels = Annotated[
     Literal["together", "apart"], typer.Option(help="Move a pixel's channels together, or each value by itself.")
 ]
+_STATISTICS = "scalar", "channel"
 _BLOCK = 1 << 19  # values at a time, which stay in the cache
 Images = Callable[[NDArray[Any], NDArray[np.int64]], NDArray[Any]]
 
@@ -112,7 +114,11 @@ class GaussianPixels(PixelCorruption):
 
     @cached_property
     def files(self) -> Sequence[Input]:
-        return [] if self.statistics in ("scalar", "channel") else open_inputs(self.statistics)
+        if self.statistics in _STATISTICS:
+            return []
+        if self.statistics != "-" and not os.path.exists(self.statistics):
+            raise GencliError(f"--statistics: no file {self.statistics!r}", nearest(self.statistics, _STATISTICS))
+        return open_inputs(self.statistics)
 
     def images(self, table: ImageTable, draws: Draws) -> Images:
         source = read_table(list(self.files)) if self.files else table

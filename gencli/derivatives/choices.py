@@ -58,9 +58,11 @@ class ProductSettings:
             raise GencliError("--dense: goes with neither --vector nor --method", "leave one out")
         if "" in self.words:
             raise GencliError("--vector: an empty name", "name vectors or files between commas")
+        if "tolerance" in given and self.verify is False and not self.dense and self.method != "all":
+            raise GencliError("--tolerance: nothing is compared", "leave --no-verify out")
         if self.plot and self.verify is False:
             raise GencliError("--plot: draws what verification finds", "leave --no-verify out")
-        if self.plot and not self.plot.endswith((".svg", ".png", ".pdf")):
+        if self.plot and not self.plot.lower().endswith((".svg", ".png", ".pdf")):
             raise GencliError(f"--plot: {self.plot}: not a .svg, .png or .pdf file", "the ending says which to draw")
         return self
 
@@ -125,11 +127,13 @@ class FormulaSettings:
         own = {field.name for field in fields(self)} & {*given}
         if own and "model" in given:
             raise GencliError(f"{option(min(own))}: is for formulas, and a model is named", "leave one of them out")
+        if "check_tolerance" in given and self.check_against is None:
+            raise GencliError("--check-tolerance: nothing is compared", "name a matrix with --check-against")
         second = {"--hessian": self.hessian, "--hvp": self.hvp}
         refuse_together({"--trace": self.trace, "--check-against": self.check_against})
         refuse_together(second | {"--trace": self.trace})
         refuse_together(second | {"--graph": self.graph})
-        if self.graph and not self.graph.endswith((".svg", ".png", ".pdf")):
+        if self.graph and not self.graph.lower().endswith((".svg", ".png", ".pdf")):
             raise GencliError(f"--graph: {self.graph}: not a .svg, .png or .pdf file", "the ending says which to draw")
         return self
 

@@ -87,9 +87,7 @@ class Operator:
         batch_size: int = 128,
         epoch: int = 1,
     ) -> None:
-        if loss.task != model.task:
-            kinds = ("images", "classes") if loss.task == "images" else ("classes", "images")
-            raise GencliError(f"--loss: {loss.name} is for {kinds[0]}, {model.arch} gives {kinds[1]}", "take another")
+        require_loss(model, loss)
         if kind == "fisher" and loss != CrossEntropy():
             raise GencliError(
                 f"--operator: fisher is that of the softmax and its cross-entropy, ce, not of {loss.name}",
@@ -240,6 +238,19 @@ class Operator:
         if not traced.requires_grad:
             raise GencliError(f"--parameters: no output depends on {', '.join(self.shapes)}", "take others too")
         require_rows_apart(self._model.arch, self.network, first, second, part)
+
+
+def require_loss(model: Model, loss: Loss) -> None:
+    """Refuses a model whose outputs have no such loss.
+
+    Raises:
+        GencliError: they are scores of a learner in closed form, or images where classes are wanted, or the like.
+    """
+    if not model.logits:
+        raise GencliError(f"{model.arch} gives scores, which have no loss", "give a network of gencli train")
+    if loss.task != model.task:
+        kinds = ("images", "classes") if loss.task == "images" else ("classes", "images")
+        raise GencliError(f"--loss: {loss.name} is for {kinds[0]}, {model.arch} gives {kinds[1]}", "take another")
 
 
 def copied(model: Model, device: torch.device, dtype: torch.dtype) -> nn.Module:

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.func import functional_call, jvp, vjp, vmap
 
 from gencli.derivatives.kinks import Kinks
-from gencli.derivatives.operators import copied, find_parameters, require_rows_apart
+from gencli.derivatives.operators import copied, find_parameters, require_loss, require_rows_apart
 from gencli.derivatives.products import differentiable, load_forward_mode
 from gencli.errors import GencliError, first_line
 from gencli.losses import Loss
@@ -79,11 +79,8 @@ class RowFunction:
         dtype: torch.dtype = torch.float32,
         epoch: int = 1,
     ) -> None:
-        if loss is not None and not model.logits:
-            raise GencliError(f"--of: {model.arch} gives scores without a loss", "take --of logits")
-        if loss is not None and loss.task != model.task:
-            kinds = ("images", "classes") if loss.task == "images" else ("classes", "images")
-            raise GencliError(f"--loss: {loss.name} is for {kinds[0]}, {model.arch} gives {kinds[1]}", "take another")
+        if loss is not None:
+            require_loss(model, loss)
         self.rows, self.wrt, self.dtype = len(rows), wrt, dtype
         self.network = copied(model, rows.images.device, dtype)
         self._weights = find_parameters(model, self.network, parameters) if wrt == "parameters" else {}

@@ -49,9 +49,13 @@ class QuantitySettings:
     def resolved(self, given: list[str]) -> QuantitySettings:
         """Refuses files of what is not computed."""
         pairs = self.top or self.bottom or self.condition or not (self.trace or self.density)
-        for name, file in (("--vectors", self.vectors), ("--along", self.along)):
-            if file and not pairs:
-                raise GencliError(f"{name}: no eigenvectors are computed", "ask for some: --top 3")
+        for name in sorted(
+            {"vectors", "along", "tolerance", "max_products", "basis"} & set(given) if not pairs else ()
+        ):
+            raise GencliError(f"{option(name)}: no eigenvalues are computed", "ask for some: --top 3")
+        for kind, asked in (("trace", self.trace), ("density", self.density), ("along", self.along)):
+            for name in sorted(name for name in given if name.startswith(f"{kind}_") and not asked):
+                raise GencliError(f"{option(name)}: no {kind} is computed", f"ask for it with --{kind}")
         if self.figure and not (self.density or self.along):
             raise GencliError("--figure: nothing to draw", "ask for --density FILE or --along FILE too")
         if self.figure and not self.figure.lower().endswith((".png", ".svg", ".pdf")):

@@ -105,7 +105,8 @@ class XTrace:
         (self._second if second else self._first)[number] = image
         self.products += 1
         if self.products == self.probes:
-            basis, self._triangle = torch.linalg.qr(self._first.T)
+            basis, triangle = torch.linalg.qr(self._first.T)
+            self._triangle = triangle.contiguous()  # as a checkpoint brings it: sums are in one order
             self._first = basis.T.contiguous()
 
     def result(self) -> Trace:

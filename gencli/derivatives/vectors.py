@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -69,6 +70,17 @@ def named(operator: Operator, name: str) -> Tensor:
     if not pairs.converged:
         raise GencliError(f"--vector: {name}: not found in {pairs.products} products", "take --dtype float64")
     return pairs.vectors[abs(place) - 1].to(operator.weights)
+
+
+def open_file(word: str) -> Input:
+    """The file of this name.
+
+    Raises:
+        GencliError: there is none, nor is it the name of a vector.
+    """
+    if word != "-" and not Path(word).exists():
+        raise GencliError(f"--vector: no file {word!r}", nearest(word, _FORMS.values()))
+    return Input(word)
 
 
 def find(operator: Operator, word: str, file: Input | None) -> list[tuple[str, Tensor]]:

@@ -66,7 +66,7 @@ class Affine:
 
     def spectral_norm(self) -> float:
         """The largest singular value of that matrix."""
-        if self.normalizes:
+        if self.normalizes or not self.weight.any():
             return self.weight.abs().max().item()
         if isinstance(self.module, Circulant):  # Gray 2006, chapter 3: its eigenvalues are the transform
             return torch.fft.fft(self.weight).abs().max().item()

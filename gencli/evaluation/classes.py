@@ -57,8 +57,9 @@ def per_class(
 ) -> pa.Table:
     """The result table: a row a class, by label, then the overall row, whose `label` is null.
 
-    Of rows in groups it is a row a group instead, in the order of their first rows, `label` its number. Where there
-    are no rows all but the counts is null.
+    Of rows in groups it is a row a group instead, of corruptions in the order of their first rows, `label` the value
+    that they share, or its number where that is no integer or there are several. Where there are no rows all but the
+    counts is null.
 
     Columns: label, name, n, accuracy; accuracy_low and accuracy_high, if `resampled`; top_K for each K of `top`, the
     fraction with the label among the K largest logits; precision, recall and f1 (see `class_scores`), in rows of
@@ -74,10 +75,15 @@ def per_class(
     labels, rows, names = evaluated.labels, evaluated.labels, list(classes)
     numbers: dict[tuple[Any, ...], int] = {}
     if evaluated.groups is not None:
-        numbers = {group: number for number, group in enumerate(dict.fromkeys(evaluated.groups))}
+        order = list(dict.fromkeys(evaluated.groups))
+        if "corruption" not in evaluated.by:
+            order.sort(key=lambda group: [(value is None, value) for value in group])
+        numbers = {group: number for number, group in enumerate(order)}
         names = [" ".join(map(str, group)) for group in numbers]
         rows = np.array([numbers[group] for group in evaluated.groups])
     count = len(names)
+    whole = all(len(group) == 1 and isinstance(group[0], int) for group in numbers)
+    values = [group[0] for group in numbers] if whole else []
 
     def sums(weights: NDArray[Any]) -> Floats:
         each = np.bincount(rows, weights, minlength=count).astype(np.float64)
@@ -89,7 +95,7 @@ def per_class(
 
     n = sums(np.ones(len(labels)))
     columns = {
-        "label": pa.array([*range(count), None], pa.int64()),
+        "label": pa.array([*(values or range(count)), None], pa.int64()),
         "name": pa.array([*names, "all"]),
         "n": pa.array(n.astype(np.int64)),
     }

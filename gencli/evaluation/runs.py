@@ -60,8 +60,13 @@ class Plan:
         """What was asked for that bears on the result."""
         asked = self.requests
         by = ",".join(dict.fromkeys(name for each in self.by for name in each)) or None
-        top = ",".join(map(str, asked.top)) if asked.top else None
-        return {"by": by, "top": top, "intervals": asked.intervals, "measures": asked.measures, "seed": asked.drawn}
+        return {
+            "by": by,
+            "top": asked.top or None,
+            "intervals": asked.intervals,
+            "measures": asked.measures,
+            "seed": asked.drawn,
+        }
 
     def evaluate(self, device: torch.device, progress: Callable[[int], None]) -> list[pa.Table]:
         """The results (see `per_class`), then where asked for the predictions, then the confusion matrices."""
@@ -122,6 +127,8 @@ def plan(
     for model, place in zip(models, model_places):
         if model.task == "images":
             requests.require_classes(f"{place}: {model.arch} makes images", bool(tables))
+        elif requests.measures and tables and not model.logits:
+            raise GencliError(f"{place}: {model.arch} gives scores, no logits to measure", "leave the table out")
         elif requests.top and max(requests.top) > len(model.classes):
             raise GencliError(
                 f"--top: {max(requests.top)} of {len(model.classes)} classes", f"take {len(model.classes)} or less"
@@ -140,6 +147,8 @@ def _names(places: Sequence[str]) -> Sequence[str]:
 
 def _grouping(by: str | None, table: ImageTable) -> list[str]:
     known = [name for name in table.schema.names if name not in ("image", "target")]
+    if by == "label":
+        return []
     if by is None:
         return [name for name in GROUPED if name in known]
     columns = by.split(",")

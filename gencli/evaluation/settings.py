@@ -24,7 +24,10 @@ class Requests:
 
     by: Annotated[
         str | None,
-        typer.Option(metavar="COLUMN,...", help="A row a value of this column, or of several, in place of a class."),
+        typer.Option(
+            metavar="COLUMN,...",
+            help="A row a value of this column, or of several, in place of a class; label is the value, or its number.",
+        ),
     ] = None
     top: Annotated[
         list[int] | None,

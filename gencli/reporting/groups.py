@@ -113,7 +113,7 @@ def describe(documents: Sequence[Document]) -> list[dict[str, Any]]:
         {
             "network": _network(document) or title,
             "data": data_name(document.trained_on).removesuffix(" train"),
-            "corruption": chain,
+            "corruption": "" if document.training is None else chain,
         }
         | {name: each.get(name) for name in varied}
         for document, each, chain, title in zip(documents, settings, chained, titles(documents), strict=True)

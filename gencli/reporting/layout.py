@@ -101,7 +101,8 @@ def _joined(rows: pa.Table, settings: Sequence[str], counted: bool) -> pa.Table:
 def _turned(rows: pa.Table, scores: Sequence[str]) -> pa.Table:
     """A row a score; the columns' headings are wrapped to what the numbers take, or to `_ROOM`."""
     keys = [name for name in rows.column_names if name not in scores and name != "runs"]
-    heads = [" ".join(filter(None, words)) for words in zip(*(rows[key].to_pylist() for key in keys), strict=True)]
+    told = zip(*(rows[key].to_pylist() for key in keys), strict=True) if keys else [()] * rows.num_rows
+    heads = [" ".join(filter(None, words)) or "value" for words in told]
     if "runs" in rows.column_names:
         heads = [f"{head} (n={n})" if n else head for head, n in zip(heads, rows["runs"].to_pylist())]
     heads = [head if heads.count(head) == 1 else f"{head} {place}" for place, head in enumerate(heads, 1)]

@@ -67,14 +67,15 @@ class Plan:
             return "benchmark"
         wanted = self._settings.table or ("runs" if "history" in kinds else "classes" if "result" in kinds else None)
         if wanted in ("classes", "long-tail", "corruptions"):
-            self._require("result", "so no classes")
+            self._require("result", f"so no {wanted}")
         if wanted == "runs" and not kinds & {"history", "result"}:
             self._require("history", "so no runs")
         return wanted
 
     def _require(self, kind: Kind, why: str) -> None:
         if not self.of(kind):
-            raise GencliError(f"{self.documents[0].title}: no {kind}, {why}", _WORDS[kind])
+            word = "confusion matrix" if kind == "confusion" else kind
+            raise GencliError(f"{self.documents[0].title}: no {word}, {why}", _WORDS[kind])
 
     def _check_options(self) -> None:
         settings = self._settings

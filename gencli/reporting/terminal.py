@@ -85,10 +85,12 @@ def _bars(panel: Bars, width: int) -> list[str]:
     names = [console.printable(name) for name in panel.names]
     room = min(_NAME, max(map(cell_len, names), default=0))
     known = [value for _, values, _ in drawn for value in values if value is not None and math.isfinite(value)]
-    longest = panel.limits[1] if panel.limits else max(map(abs, known), default=1) or 1
+    low, high = min([0, *known]), panel.limits[1] if panel.limits else max([0, *known])
+    longest = high - low or 1
     numbers = [[_number(*each) for each in zip(values, _padded(values, spread))] for _, values, spread in drawn]
     digits = max((len(number) for each in numbers for number in each), default=0)
-    bar = max(8, width - room - digits - 3)
+    bar = max(8, width - room - digits - 3 - (low < 0))
+    left = round(bar * -low / longest)  # of the line at 0, where there are numbers below
     lines = []
     for row, name in enumerate(names):
         for place, ((_, values, _), number, fill) in enumerate(zip(drawn, numbers, cycle(_FILLS))):
@@ -97,7 +99,9 @@ def _bars(panel: Bars, width: int) -> list[str]:
             if place == 0 and cell_len(name) > room:
                 lines += textwrap.wrap(name, width)
             head = set_cell_size(name if place == 0 and cell_len(name) <= room else "", room)
-            lines.append(f"{head} {number[row]:>{digits}} {fill * min(bar, size)}".rstrip())
+            below, above = ("", fill * min(bar, size)) if value is None or value >= 0 else (fill * size, "")
+            drawn_bar = f"{below:>{left}}│{above}" if low < 0 else above
+            lines.append(f"{head} {number[row]:>{digits}} {drawn_bar}".rstrip())
         lines += [""] if len(drawn) > 1 else []
     if len(panel.series) > 1:
         for (name, *_), fill in zip(drawn, cycle(_FILLS)):
@@ -127,11 +131,11 @@ def _matrix(panel: Matrix, width: int) -> list[str]:
     room = min(16, max(map(cell_len, numbered), default=0))
     heads = [set_cell_size(name, room) for name in numbered]
     sums = [max(1, sum(row)) for row in panel.cells]
-    if room + 5 * count <= width:
+    if room + 6 * count <= width:
         lines = ["down: label; across: predicted; percent of the label's rows"]
-        lines.append(" " * room + "".join(f"{place:>5}" for place in range(count)))
+        lines.append(" " * room + "".join(f"{place:>6}" for place in range(count)))
         for head, row, total in zip(heads, panel.cells, sums):
-            parts = "".join(f"{100 * each / total:>5.1f}" if each else f"{'.':>5}" for each in row)
+            parts = "".join(f"{100 * each / total:>6.1f}" if each else f"{'.':>6}" for each in row)
             lines.append(head + parts)
         return lines
     step = math.ceil(count / max(1, width - room - 1))

@@ -8,14 +8,29 @@ import torch
 
 from gencli.errors import GencliError
 from gencli.losses import resample_weights
-from gencli.models import Model
-from gencli.models.inputs import Rows, target_input
+from gencli.models import Model, Shape
+from gencli.models.inputs import Preprocessing, Rows, target_input
 from gencli.randomness import derive
 from gencli.training import augmentation
 from gencli.training.settings import Settings
 from gencli.training.streaming import Streamed
 
 _GEOMETRIC = ("crop", "flip", "translate", "rotate")
+
+
+def augmentations(settings: Settings, shape: Shape) -> list[augmentation.Augmentation]:
+    """Those of the settings, for images of this shape.
+
+    Raises:
+        GencliError: an unknown name, or a number that does not fit.
+    """
+    windows = _has_windows(settings)
+    crop, shape = (settings.crop, shape) if windows else (None, Preprocessing(crop=settings.crop).input_shape(shape))
+    return augmentation.parse(settings.augment, crop, shape)
+
+
+def _has_windows(settings: Settings) -> bool:
+    return settings.augment is not None and "crop" in re.split("[:,]", settings.augment)
 
 
 class Batches:
@@ -27,13 +42,11 @@ class Batches:
 
     def __init__(self, rows: Rows, model: Model, settings: Settings) -> None:
         self._rows, self._preprocessing, self._seed = rows, model.preprocessing, settings.seed
-        windows = settings.augment is not None and "crop" in re.split("[:,]", settings.augment)
-        cut = (lambda images: images) if windows else self._preprocessing.center
-        crop, shape = (settings.crop, model.shape) if windows else (None, self._preprocessing.input_shape(model.shape))
-        self._augmentations = augmentation.parse(settings.augment, crop, shape)
+        cut = (lambda images: images) if _has_windows(settings) else self._preprocessing.center
+        self._augmentations = augmentations(settings, model.shape)
         self._weights = None
         if settings.resample is not None:
-            self._weights = resample_weights(rows.labels, len(model.classes), settings.resample).cpu()
+            self._weights = resample_weights(rows.labels.cpu(), len(model.classes), settings.resample)
         self._cut, self._images = cut, cut(rows.images)
         self._scaling = None
         if self._preprocessing.whiten != "image" or not (self._augmentations or isinstance(rows, Streamed)):

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from gencli import checkpoints, console, signals
-from gencli.errors import GencliError
 from gencli.provenance import Step
+from gencli.stream import Input, require_writable
 from gencli.training.loop import Epoch, Training
+from gencli.training.settings import Checkpoints, parse_cadence
 
 _KIND = "checkpoint"
 _SECONDS = {"s": 1, "min": 60, "h": 3600}
@@ -31,10 +31,7 @@ class Cadence:
         Raises:
             GencliError: something else.
         """
-        match = re.fullmatch(r"(\d{1,9})(ep|s|min|h|)", text, re.ASCII)
-        if match is None or int(match[1]) == 0:
-            raise GencliError(f"--checkpoint-every: {text!r}", "give epochs, steps or a time: 1ep, 500, 5min")
-        number, unit = int(match[1]), match[2]
+        number, unit = parse_cadence(text)
         if unit in _SECONDS:
             return cls("seconds", number * _SECONDS[unit], time.monotonic())
         return cls({"ep": "epochs", "": "steps"}[unit], number)
@@ -60,23 +57,25 @@ def write(path: str, training: Training, made: Step) -> None:
 
 def run(
     training: Training,
-    path: str | None,
-    every: str,
-    resumes: bool,
+    saving: Checkpoints,
+    inputs: Sequence[Input],
     made: Step,
     progress: Callable[[int, Epoch | None], None],
 ) -> None:
-    """Runs a training; with a path it is saved there as often as `every` says, and when a signal ends the process.
+    """Runs a training; with a checkpoint it is saved now and then, and when a signal ends the process.
 
     Args:
-        resumes: goes on from the checkpoint if it is there.
+        inputs: what is read, which no checkpoint may replace.
         made: the step that the result will name; a checkpoint of another one is refused.
         progress: see `Training.run`.
     """
+    path = saving.checkpoint
     if path is None:
         return training.run(progress)
-    cadence = Cadence.parse(every)
-    if resumes:
+    if training.group.rank == 0:
+        require_writable(path, inputs=inputs)
+    cadence = Cadence.parse(saving.checkpoint_every)
+    if saving.resume:
         resume(path, training, made)
     with signals.deferred() as arrived:
 

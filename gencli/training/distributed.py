@@ -137,10 +137,11 @@ def joined(device: torch.device) -> Iterator[Group]:
     try:
         if device.type == "cuda":
             torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
+        # what is said on the CPU stays there
+        dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
         yield Group(rank, size)
     except (dist.DistError, RuntimeError, ValueError) as error:
-        if isinstance(error, RuntimeError) and not _is_lost(error):
+        if not _is_lost(error):
             raise
         line = str(error).splitlines()[0]
         raise GencliError(
@@ -152,8 +153,8 @@ def joined(device: torch.device) -> Iterator[Group]:
             dist.destroy_process_group()
 
 
-def _is_lost(error: RuntimeError) -> bool:
+def _is_lost(error: Exception) -> bool:
     words = str(error)
     return isinstance(error, dist.DistError) or any(
-        word in words for word in ("gloo", "Connection", "connection", "NCCL", "Timed out", "timed out")
+        word in words for word in ("rendezvous", "gloo", "Connection", "connection", "NCCL", "Timed out", "timed out")
     )

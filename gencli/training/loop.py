@@ -16,8 +16,6 @@ from typing import Any
 import pyarrow as pa
 import torch
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.dropout import _DropoutNd
 
 from gencli import console
 from gencli.errors import GencliError
@@ -25,6 +23,7 @@ from gencli.evaluation.classes import fractions
 from gencli.evaluation.predictions import Objective, Predictions, predict
 from gencli.losses import Loss
 from gencli.models import Model
+from gencli.models.heads import last_layer
 from gencli.models.inputs import Rows
 from gencli.randomness import derive
 from gencli.tensors import double
@@ -74,6 +73,11 @@ class Epoch:
     recovered: float | None = None
 
 
+def no_decay(settings: Settings) -> list[str]:
+    """The words of the setting."""
+    return settings.no_decay.split(",") if settings.no_decay else []
+
+
 class Training:
     """Fits a model to rows on its device by minibatch gradient descent on the mean loss.
 
@@ -109,12 +113,11 @@ class Training:
             settings.momentum,
             settings.nesterov,
             settings.weight_decay,
-            settings.no_decay.split(",") if settings.no_decay else (),
+            no_decay(settings),
             exempt=_head_bias(model) if loss.head == "sigmoid" else (),
         )
         self._schedule = schedules.parse(settings.schedule, settings.warmup)
         self._average = None if settings.ema is None else Average(model.network, settings.ema)
-        self._drops = any(isinstance(module, _DropoutNd) for module in model.network.modules())
         counts = loss.counts(rows.labels.cpu(), len(model.classes))
         self._counts = None if counts is None else counts.to(rows.labels.device)
         self._steps_per_epoch = -(-len(rows) // settings.batch_size)
@@ -132,7 +135,7 @@ class Training:
                 f"--batch-size {settings.batch_size:,}: there are {len(rows):,} rows; a step takes them all"
             )
         if len(rows) % settings.batch_size == 1 and any(
-            isinstance(each, _BatchNorm) for each in model.network.modules()
+            isinstance(each, nn.BatchNorm1d) for each in model.network.modules()
         ):
             raise GencliError(
                 f"--batch-size: of {len(rows):,} rows the last batch is a single one, too few for batch norm",
@@ -150,7 +153,8 @@ class Training:
             GencliError: the loss is no longer finite.
         """
         self._start = time.perf_counter() - self._earlier
-        with torch.random.fork_rng(enabled=self._drops):
+        device = self._rows.labels.device
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
             while not self._finished:
                 self._epoch(progress)
                 progress(self.step, self.history[-1])
@@ -236,6 +240,7 @@ class Training:
         speed = len(visited[before * settings.batch_size :]) / passed
         row = Epoch(number, self.step, 0.0, speed, 0.0, 0.0, learning_rate=self._rate(self.step - 1))
         with nullcontext() if self._average is None else self._average.swap():
+            self.group.share(list(self.model.network.buffers()))  # the average's
             for name, rows in (("validation", self._validation), ("test", self._test)):
                 if rows is not None:
                     measured = self._measure(rows, objective)
@@ -248,7 +253,8 @@ class Training:
                 self._require_finite(train.losses, after=True)
                 visited = slice(None)
             self._fill(row, train, visited)
-            last = last or row.train_score >= (settings.until_train_accuracy or math.inf)
+            enough = math.inf if settings.until_train_accuracy is None else settings.until_train_accuracy
+            last = last or row.train_score >= enough
             if better if settings.early_stop is not None else last and self._average is not None:
                 self._kept = {name: value.clone() for name, value in self.model.network.state_dict().items()}
         row.seconds = time.perf_counter() - start
@@ -260,11 +266,10 @@ class Training:
         for group in self._optimizer.param_groups:
             group["lr"] = self._rate(self.step)
         images, wanted, here = self._batches.at(index, self.step)
-        if self._drops:
-            torch.manual_seed(derive(settings.seed, "dropout", self.step, self.group.rank))
+        torch.manual_seed(derive(settings.seed, "dropout", self.step, self.group.rank))
         self._optimizer.zero_grad()
         with torch.autocast(images.device.type, torch.bfloat16, settings.precision == "bf16"):
-            outputs = self._network(images)
+            outputs = self._outputs(images)
         outputs = outputs.float()
         losses = objective(outputs, wanted)
         (losses.sum() / len(index)).backward()
@@ -276,6 +281,17 @@ class Training:
             self._average.update()
         self.step += 1
         return _spread(Predictions.of(outputs.detach(), wanted, losses.detach()), here)
+
+    def _outputs(self, images: torch.Tensor) -> torch.Tensor:
+        try:
+            return self._network(images)
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                raise
+            raise GencliError(
+                f"--batch-size: at step {self.step + 1} {len(images)} row is here, too few for batch norm",
+                "take another size, or --sync-batch-norm",
+            ) from None
 
     def _measure(self, rows: Rows, objective: Objective) -> Predictions:
         """Of all rows, each by the process that holds it."""
@@ -299,8 +315,11 @@ class Training:
         return self._settings.learning_rate * factor
 
     def _halted(self) -> bool:
-        seconds = 60 * (self._settings.max_time or math.inf)
-        return self.step == self.total_steps or time.perf_counter() - self._start >= seconds
+        limit = self._settings.max_time
+        if limit is None or self.step == self.total_steps:
+            return self.step == self.total_steps
+        (over,) = self.group.most(time.perf_counter() - self._start >= 60 * limit)  # clocks differ
+        return bool(over)
 
     def _is_best(self, row: Epoch) -> bool:
         best = self.best and self.best.validation_score
@@ -351,5 +370,5 @@ def _spread(predictions: Predictions, here: torch.Tensor | None) -> Predictions:
 
 def _head_bias(model: Model) -> list[nn.Parameter]:
     """The last layer's bias, which a sigmoid loss leaves out of the weight decay (Cui et al. 2019)."""
-    layers = [module for module in model.network.modules() if isinstance(module, nn.Linear)]
-    return [layers[-1].bias] if layers and layers[-1].bias is not None else []
+    found = last_layer(model.network, len(model.classes))
+    return [] if found is None or found[1].bias is None else [found[1].bias]

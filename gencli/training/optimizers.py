@@ -150,6 +150,27 @@ class Optimizer:
             part.state.update(state)
 
 
+def options(name: str, momentum: float | None, nesterov: bool | None, no_decay: Collection[str]) -> dict[str, Any]:
+    """The optimizer's options, its own where they are None.
+
+    Raises:
+        GencliError: unknown names, an option that it does not take, a number out of range.
+    """
+    if name not in OPTIMIZERS:
+        raise GencliError(f"--optimizer: no optimizer {name!r}", nearest(name, OPTIMIZERS))
+    chosen = dict(OPTIMIZERS[name].options)
+    for option, value in (("momentum", momentum), ("nesterov", nesterov)):
+        if value is not None and option not in chosen:
+            takers = [other for other, kind in OPTIMIZERS.items() if option in kind.options]
+            raise GencliError(f"--{option}: {name} takes none", f"leave it out, or take {' or '.join(takers)}")
+        chosen |= {} if value is None else {option: value}
+    _require(name, chosen)
+    for word in no_decay:
+        if word not in NO_DECAY:
+            raise GencliError(f"--no-decay: no parameters {word!r}", nearest(word, NO_DECAY))
+    return chosen
+
+
 def build(
     name: str,
     network: nn.Module,
@@ -173,20 +194,9 @@ def build(
         exempt: parameters that do not decay in any case.
 
     Raises:
-        GencliError: unknown names, an option that it does not take, a number out of range, no hidden weight for muon.
+        GencliError: see `options`; no hidden weight for muon.
     """
-    if name not in OPTIMIZERS:
-        raise GencliError(f"--optimizer: no optimizer {name!r}", nearest(name, OPTIMIZERS))
-    options = dict(OPTIMIZERS[name].options)
-    for option, value in (("momentum", momentum), ("nesterov", nesterov)):
-        if value is not None and option not in options:
-            takers = [other for other, kind in OPTIMIZERS.items() if option in kind.options]
-            raise GencliError(f"--{option}: {name} takes none", f"leave it out, or take {' or '.join(takers)}")
-        options |= {} if value is None else {option: value}
-    _require(name, options)
-    for word in no_decay:
-        if word not in NO_DECAY:
-            raise GencliError(f"--no-decay: no parameters {word!r}", nearest(word, NO_DECAY))
+    chosen = options(name, momentum, nesterov, no_decay)
     trained = {name: parameter for name, parameter in network.named_parameters() if parameter.requires_grad}
     still = _undecayed(network, no_decay) | set(exempt)
     decay = weight_decay or 0.0
@@ -196,13 +206,13 @@ def build(
         return [{"params": part, "weight_decay": rate, "base_lr": lr} for rate, part in halves if part]
 
     if name == "sgd":
-        return Optimizer([torch.optim.SGD(groups(trained.values()), lr, **options, fused=True)], network)
+        return Optimizer([torch.optim.SGD(groups(trained.values()), lr, **chosen, fused=True)], network)
     hidden: list[nn.Parameter] = []
     if name == "muon":
         hidden = [p for name, p in trained.items() if p.ndim > 1 and "weight" in name.rpartition(".")[2]][:-1]
         if not hidden:
             raise GencliError("--optimizer: muon finds no weights but the output layer's", "take adamw or sgd")
-    parts: list[torch.optim.Optimizer] = [Muon(groups(hidden), lr, **options)] if hidden else []
+    parts: list[torch.optim.Optimizer] = [Muon(groups(hidden), lr, **chosen)] if hidden else []
     taken = set(hidden)
     others = [parameter for parameter in trained.values() if parameter not in taken]
     return Optimizer([*parts, torch.optim.AdamW(groups(others), lr, fused=True)], network)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import typer
 
@@ -225,6 +226,18 @@ class Settings(RunSettings, OptimizerSettings, LossSettings, ImageSettings, Netw
         return _LEARNING_RATES[self.optimizer] if self.lr is None else self.lr
 
 
+def parse_cadence(text: str) -> tuple[int, str]:
+    """Number and unit of `1ep`, `500` (steps) or `5min` (also s and h).
+
+    Raises:
+        GencliError: it is something else.
+    """
+    match = re.fullmatch(r"(\d{1,9})(ep|s|min|h|)", text, re.ASCII)
+    if match is None or int(match[1]) == 0:
+        raise GencliError(f"--checkpoint-every: {text!r}", "give epochs, steps or a time: 1ep, 500, 5min")
+    return int(match[1]), match[2]
+
+
 @dataclass(frozen=True)
 class Checkpoints(Saving):
     """What is saved on the way; it has no bearing on the result."""
@@ -240,3 +253,7 @@ class Checkpoints(Saving):
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the checkpoint if it is there; the result is the same.")
     ] = False
+
+    def resolved(self, given: Collection[str]) -> Self:
+        parse_cadence(self.checkpoint_every)
+        return super().resolved(given)

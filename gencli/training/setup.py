@@ -18,9 +18,11 @@ from gencli.models.inputs import Preprocessing, Rows, require_target
 from gencli.models.layers import Whitening
 from gencli.randomness import derive
 from gencli.tables import Description, ImageTable
-from gencli.training import optimizers
+from gencli.tensors import double
+from gencli.training import optimizers, schedules
+from gencli.training.batches import augmentations
 from gencli.training.distributed import Group
-from gencli.training.loop import Training
+from gencli.training.loop import Training, no_decay
 from gencli.training.settings import Settings
 from gencli.training.streaming import Streamed
 from gencli.training.validation import split
@@ -87,7 +89,10 @@ class Setup:
         for layer in network.modules():
             if isinstance(layer, Whitening):
                 first = held.select((numbers < _WHITENED).nonzero().squeeze(1))
-                moments = torch.stack([layer.moments(preprocessing(part.images)) for part in first.parts()]).sum(0)
+                size = layer.in_channels * 4 + 1
+                moments = double(torch.zeros(size, size, device=rows.images.device))
+                for part in first.parts():  # of several processes some have none
+                    moments += layer.moments(preprocessing(part.images))
                 add(moments)
                 layer.fit(moments)
         options = self.options
@@ -137,4 +142,7 @@ def prepare(settings: Settings, description: Description, columns: Collection[st
         )
     if images:
         require_target(columns, title)
+    augmentations(settings, description.shape)
+    schedules.parse(settings.schedule, settings.warmup)
+    optimizers.options(settings.optimizer, settings.momentum, settings.nesterov, no_decay(settings))
     return Setup(settings, loss, description, "psnr" if images else "accuracy")

@@ -80,8 +80,9 @@ class Streamed(Rows):
                 start = stop
 
     def order(self, generator: torch.Generator) -> torch.Tensor:
-        groups = self._numbers // self._table.description.group_rows
-        sizes = groups.bincount()
+        size = self._table.description.group_rows
+        groups = self._numbers // size
+        sizes = groups.bincount(minlength=-(-self._table.rows // size))
         shuffled = torch.randperm(len(sizes), generator=generator)
         ends = sizes[shuffled].cumsum(0)
         self._window_of = torch.empty_like(shuffled)
@@ -109,7 +110,9 @@ class Streamed(Rows):
     def _read(self, window: int, targets: bool) -> tuple[torch.Tensor, torch.Tensor]:
         """The table's rows that a window holds here, [m] int64 ascending, and their images, and targets as channels."""
         groups = torch.arange(self._table.rows) // self._table.description.group_rows
-        here = self._kept & (self._window_of[groups] == window).numpy()
+        mine = torch.zeros(self._table.rows, dtype=torch.bool)
+        mine[self._numbers] = True  # without those held out
+        here = self._kept & (mine & (self._window_of[groups] == window)).numpy()
         names = ["image", "target"][: 1 + targets]
         parts = [
             torch.cat([self._pixels(batch, name) for name in names], 3)

@@ -566,9 +566,9 @@ def test_what_was_done_is_said() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, "which corruption"),
-        ({"kind": "fog"}, "which corruption"),
-        ({"severity": 3}, "which corruption"),
+        ({}, "no --kind and no --severity"),
+        ({"kind": "fog"}, "which corruption? no --severity"),
+        ({"severity": 3}, "which corruption? no --kind"),
         ({"all": True, "kind": "fog"}, "--all"),
         ({"all": True, "severity": 3}, "--all"),
     ],

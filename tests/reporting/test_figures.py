@@ -152,7 +152,7 @@ def test_confusion_adds_seeds_and_refuses_what_is_not_square(tmp_path: Path) -> 
     (panel,) = draw("confusion", both, Options())
     assert isinstance(panel, Matrix)
     assert panel.cells == [[15, 5], [1, 19]]
-    assert "0 a 75.0 25.0\n1 b  5.0 95.0" in terminal.text([panel], 80)
+    assert "0 a  75.0  25.0\n1 b   5.0  95.0" in terminal.text([panel], 80)
     bad = read(tmp_path / "c", {"label": [0, 1], "name": ["a", "b"], "a": [1, 2]}, provenance.step("eval", {}))
     with pytest.raises(GencliError, match="a confusion matrix of 2 by 1"):
         draw("confusion", [bad], Options())

@@ -123,7 +123,7 @@ def test_a_plot_stands_below_the_table_or_in_the_figure(folder: Path, capfd: pyt
     [
         (["--plot", "curves", "--format", "csv"], "--plot: text does not go with other formats"),
         (["--plot", "curves", "--format", "html"], "--plot: the page has every figure"),
-        (["--plot", "confusion"], "no confusion, so no confusion"),
+        (["--plot", "confusion"], "no confusion matrix, so no confusion"),
         (["--plot", "overfit-time"], "no setup that fitted"),
         (["--title", "x", "--format", "json"], "--title: json has no place"),
         (["--table", "classes"], "no result, so no classes"),

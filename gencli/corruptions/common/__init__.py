@@ -83,7 +83,8 @@ class Common(PixelCorruption):
         if self.all and not (self.kind is self.severity is None):
             raise GencliError("--all goes with neither --kind nor --severity", "leave out one or the others")
         if not self.all and (self.kind is None or self.severity is None):
-            raise GencliError("which corruption?", "give --kind and --severity, or --all")
+            lacking = [name for name in ("kind", "severity") if getattr(self, name) is None]
+            raise GencliError(f"which corruption? no --{' and no --'.join(lacking)}", "give both, or --all")
 
     @property
     def purpose(self) -> str:
