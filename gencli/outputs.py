@@ -170,22 +170,27 @@ def _text(rows: pa.Table, title: str, width: int | None, bars: str | None = None
 def _parts(rows: pa.Table, width: int) -> Iterator[pa.Table]:
     """The table in parts of columns that fit a line each, if they can; what its rows are of is in all of them.
 
-    That is in the columns up to `name`, or else the first ones that hold words; the widest of them are wrapped.
+    That is in the columns up to `name`, or else the first ones that hold words; the widest of them are wrapped, and
+    other words to half a line.
     """
     names = rows.column_names
     widths = {name: _column_width(rows, name) for name in names}
+    if sum(widths.values()) <= width:
+        yield rows
+        return
     last = names.index("name") + 1 if "name" in names else max(1, sum(1 for _ in takewhile(_is_words, rows.schema)))
     keys, others = names[:last], names[last:]
-    widest = max((widths[name] for name in others), default=0)
-    over = sum(widths.values()) - width if not others else sum(widths[name] for name in keys) + widest - width
+    taken = {name: min(widths[name], width // 2) for name in others if _is_words(rows.schema.field(name))}
+    over = sum(widths[name] for name in keys) - width
+    over += max([taken.get(name, widths[name]) for name in others], default=0)
     for name in sorted(keys, key=lambda name: -widths[name]):
-        taken = max(_LEAST, widths[name] - over)
-        if over > 0 and taken < widths[name]:
-            over -= widths[name] - taken
-            widths[name] = taken
-            place, field = rows.schema.get_field_index(name), rows.schema.field(name)
-            metadata = {**(field.metadata or {}), b"width": str(taken - 2).encode()}
-            rows = rows.cast(rows.schema.set(place, field.with_metadata(metadata)))
+        taken[name] = max(min(_LEAST, widths[name]), widths[name] - max(over, 0))
+        over -= widths[name] - taken[name]
+    for name in [name for name in taken if taken[name] < widths[name]]:
+        widths[name] = taken[name]
+        place, field = rows.schema.get_field_index(name), rows.schema.field(name)
+        metadata = {**(field.metadata or {}), b"width": str(taken[name] - 2).encode()}
+        rows = rows.cast(rows.schema.set(place, field.with_metadata(metadata)))
     room = width - sum(widths[name] for name in keys)
     part: list[str] = []
     for name in others:

@@ -45,7 +45,7 @@ def read_metadata(source: Input) -> dict[str, Any]:
     if source.size == 0:
         source.expect("safetensors", b"{")
     if source.starts(b"PAR1"):
-        raise GencliError(f"{source.name}: a table, where a model is needed", hint)
+        raise GencliError(f"{source.name}: a table, not safetensors", hint)
     source.file.seek(0)
     length = int.from_bytes(source.file.read(8), "little")
     try:

@@ -86,3 +86,10 @@ def test_a_command_line_says_what_was_asked() -> None:
 def test_a_command_line_gives_the_same_result_again() -> None:
     line = provenance.command_line(provenance.step("train", {"batch_size": 16, "lr": 0.0123456789}))
     assert shlex.split(line) == ["gencli", "train", "--batch-size", "16", "--lr", "0.0123456789"]
+
+
+def test_lines_can_be_typed() -> None:
+    made = provenance.step("eval", {"top": [1, 3]})
+    assert provenance.command_line(made) == "gencli eval --top 1 --top 3"
+    made = provenance.step("train", {"arch": "linear", "processes": 2})
+    assert provenance.command_line(made) == "torchrun --nproc-per-node 2 -m gencli train --arch linear"

@@ -30,8 +30,6 @@ def select(
         keep &= np.isin(table.column("label"), class_numbers(classes, table))
     if sample is not None:
         places = np.flatnonzero(keep)
-        if sample > len(places):
-            raise GencliError(f"{table.title}: --sample: {sample:,} of {len(places):,} rows", "take fewer, or all")
         lots = Draws(seed, "sample").uniforms(table.column("id")[places])
         keep[:] = False
         keep[places[np.argsort(lots, kind="stable")[:sample]]] = True
@@ -46,7 +44,7 @@ def class_numbers(text: str, table: ImageTable) -> list[int]:
     """The labels of classes given by name or number, separated by commas; names with commas stand in quotes."""
     names = table.description.classes
     numbers = []
-    for word in next(csv.reader([text]), [""]):
+    for word in next(csv.reader([text])) or [""]:
         if word in names:
             numbers.append(names.index(word))
         elif word.isdecimal() and int(word) < len(names):

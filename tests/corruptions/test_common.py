@@ -567,8 +567,8 @@ def test_what_was_done_is_said() -> None:
     ("options", "message"),
     [
         ({}, "no --kind and no --severity"),
-        ({"kind": "fog"}, "which corruption? no --severity"),
-        ({"severity": 3}, "which corruption? no --kind"),
+        ({"kind": "fog"}, "corruption. no --severity"),
+        ({"severity": 3}, "corruption. no --kind"),
         ({"all": True, "kind": "fog"}, "--all"),
         ({"all": True, "severity": 3}, "--all"),
     ],

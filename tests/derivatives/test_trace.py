@@ -85,7 +85,7 @@ def test_an_estimate_that_is_saved_goes_on_to_the_same_bits() -> None:
     while not whole.done:
         whole.step(lambda v: values * v)
         cut.step(lambda v: values * v)
-        state = {name: tensor.clone() for name, tensor in cut.state().items()}
+        state = {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in cut.state().items()}
         cut = estimator()
         cut.load(state)
     assert cut.done

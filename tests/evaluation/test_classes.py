@@ -142,3 +142,12 @@ def test_the_confusion_matrix_counts_pairs() -> None:
     }  # fmt: skip
     for names in (("a", "a", "c"), ("label", "a", "c")):
         assert confusion(labels, predicted, names).column_names == ["label", "name", "0", "1", "2"]
+
+
+def test_groups_are_in_the_order_of_their_values_and_called_by_them() -> None:
+    predicted, labels, losses = np.array([0, 1, 1, 0]), np.array([0, 0, 1, 1]), np.zeros(4)
+    for groups, order, numbers in (([7, 2, 7, 5], [2, 5, 7], [2, 5, 7]), ([7, None, 7, 5], [5, 7, None], [0, 1, 2])):
+        whole = Evaluated(np.arange(4), labels, losses, predicted, groups=[(each,) for each in groups], by=("fold",))
+        table = per_class(whole, ("a", "b")).to_pydict()
+        assert table["name"] == [*map(str, order), "all"]
+        assert table["label"] == [*numbers, None]

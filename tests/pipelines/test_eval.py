@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 
 import pyarrow.parquet as pq
 import pytest
@@ -107,3 +108,20 @@ def test_what_is_refused(sh: Shell, data: str) -> None:
     for words, done in zip(cases, many(sh.folder, [[*case, "-o", "out"] for case in cases.values()])):
         done.refused(words)
     assert not (sh.folder / "out").exists()
+
+
+def test_a_file_chooses_no_code_to_run(sh: Shell) -> None:
+    (sh.folder / "side.py").write_text("raise SystemExit('imported')")
+    script = """
+        import json
+        from safetensors import safe_open
+        from safetensors.torch import load_file, save_file
+        import os
+        path = os.environ["D"] + "/model.safetensors"
+        facts = json.loads(safe_open(path, "pt").metadata()["gencli"])
+        facts["step"]["arguments"]["arch"] = "side:factory"
+        save_file(load_file(path), "evil", {"gencli": json.dumps(facts)})
+    """
+    sh(f"python - <<'END'\n{textwrap.dedent(script)}\nEND").worked()
+    done = sh("PYTHONPATH=. gencli eval evil --measures --format csv")
+    assert "imported" not in done.err

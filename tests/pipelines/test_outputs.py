@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -155,3 +156,36 @@ def test_a_full_disk(sh: Shell, small_disk: Path) -> None:
     assert (small_disk / "out").read_text() == "old"
     sh(f"cat $D/large.parquet | TMPDIR=$PWD/disk {CORRUPT}").refused("spooled", "No space left on device")
     assert os.listdir(small_disk) == ["out"]
+
+
+def test_a_checkpoint_replaces_no_input_and_no_output(sh: Shell) -> None:
+    sh("cp $D/digits.parquet in.parquet; cp $D/model.safetensors model").worked()
+    train = "gencli train in.parquet --arch linear --epochs 1 -q"
+    sh(f"{train} --checkpoint in.parquet -o out").refused("in.parquet: the output is the input")
+    sh(f"{train} --checkpoint out -o out").refused("out: two outputs")
+    spectrum = "gencli spectrum model $D/digits.parquet --top 1 -o out"
+    sh(f"{spectrum} --checkpoint model").refused("model: the output is the input")
+    sh("cmp in.parquet $D/digits.parquet && cmp model $D/model.safetensors && test ! -e out").worked()
+
+
+def test_messages_that_cannot_be_written_cost_no_result(sh: Shell) -> None:
+    sh("gencli train $D/digits.parquet --arch linear --epochs 1 -o model 2>/dev/full && test -s model").worked()
+    assert sh("gencli eval missing $D/digits.parquet 2>/dev/full").status == 2
+
+
+def test_a_pipe_that_does_not_block_gets_all(sh: Shell) -> None:
+    script = """
+        import os, subprocess, sys
+        reading, writing = os.pipe()
+        os.set_blocking(writing, False)
+        child = subprocess.Popen(["gencli", "data", "digits"], stdout=writing)
+        os.close(writing)
+        print(len(os.fdopen(reading, "rb").read()), child.wait())
+    """
+    whole = int(sh("gencli data digits | wc -c").worked().text)
+    assert sh(f"python - <<'END'\n{textwrap.dedent(script)}\nEND").worked().text.split() == [str(whole), "0"]
+
+
+def test_more_shards_than_open_files_are_one_table(sh: Shell) -> None:
+    sh("mkdir many; for n in $(seq 150); do cp $D/test.parquet many/$n.parquet; done").worked()
+    sh("ulimit -Sn 100; gencli data show many --format csv").worked()

@@ -177,6 +177,14 @@ def test_classes_are_bars_and_what_is_missing_is_a_gap(tmp_path: Path) -> None:
     assert re.search(r"0\.7000 █+\n +-\n", drawn)
 
 
+def test_bars_below_zero_lie_left_of_a_line() -> None:
+    drawn = terminal.text([Bars("m", ["a", "b", "c"], [("s", [-0.5, 0.25, None], ())])], 40).splitlines()
+    line = drawn[1].index("│")
+    assert drawn[1][line - 1] == "█"
+    assert drawn[2][line : line + 2] == "│█"
+    assert drawn[1].count("█") == pytest.approx(2 * drawn[2].count("█"), abs=1)
+
+
 def test_density_leaves_out_zeros(tmp_path: Path) -> None:
     rows = {"eigenvalue": [0.0, 1.0, 2.0], "density": [1.0, 0.0, 0.1], "standard_error": pa.nulls(3, pa.float64())}
     document = read(tmp_path / "d", rows, provenance.step("spectrum", {}))

@@ -153,3 +153,9 @@ def test_an_output_that_is_an_input_is_refused(tmp_path: Path, capfd: pytest.Cap
     assert app.main(["report", str(path), "-o", str(path)]) == 2
     assert "the output is the input" in capfd.readouterr().err
     assert path.read_bytes() == before
+
+
+def test_of_a_result_without_provenance_no_corruption_is_claimed(tmp_path: Path) -> None:
+    (tmp_path / "r.csv").write_text("label,name,n,accuracy,loss\n0,a,1,0.5,1\n,all,1,0.5,1\n")
+    (document,) = documents.read_all([str(tmp_path / "r.csv")])
+    assert runs.runs_table([document], 0.99).rows["corruption"].to_pylist() == [""]

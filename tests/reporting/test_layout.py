@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gencli import app, outputs
-from gencli.reporting import layout, runs
+from gencli.reporting import classes, layout, runs
 from gencli.reporting.groups import Table
-from tests.reporting.made import history, result, training
+from tests.reporting.made import history, measured, read, result, training
 
 HOSTILE = 'a&b_<script>$x\\{}%#^~\x1b[2J\n|"'
 
@@ -153,3 +153,23 @@ def test_files_without_a_table_are_drawn(tmp_path: Path, capfd: pytest.CaptureFi
     assert "75.0" in capfd.readouterr().out
     assert app.main(["report", str(tmp_path / "c.csv"), "--format", "csv"]) == 2
     assert "no table, only a figure" in capfd.readouterr().err
+
+
+def test_corruptions_of_one_setup_are_turned_too(tmp_path: Path) -> None:
+    kinds = [f"kind-{number}" for number in range(15)]
+    rows = {
+        "label": pa.array([*range(15), None]), "name": [*(f"{kind} 1" for kind in kinds), "all"], "n": [1] * 16,
+        "accuracy": [0.5] * 16, "loss": [1.0] * 16, "corruption_error": [0.5] * 16,
+    }  # fmt: skip
+    document = read(tmp_path / "r", rows, measured(training(), "test"))
+    assert "kind-7  0.5000" in " ".join(lines(classes.corruptions_table([document])))
+
+
+def test_a_table_in_parts_says_in_each_what_its_rows_are_of() -> None:
+    rows = pa.table(
+        {"instance": ["0"] * 2, "claim": ["x" * 50, "y"], "left": [1.0, 2.0], "right": [3.0, 4.0], "note": ["a b"] * 2}
+    )
+    parts = outputs.render(rows, "table", "", 60).split("\n\n")
+    assert len(parts) > 1
+    assert all(len(line) <= 60 for part in parts for line in part.splitlines())
+    assert all("claim" in part and "xxx" in part for part in parts)

@@ -348,3 +348,41 @@ def test_every_loss_of_classes_trains(name: str) -> None:
     fitted, history = trained(replace(SETTINGS, epochs=30, loss=name, lr=0.1))
     assert history[-1].train_loss < history[0].train_loss
     assert np.isfinite(weights(fitted)).all()
+
+
+class Dropping(nn.Module):
+    """Draws at random without a layer of dropout."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dense = nn.Linear(TABLE.description.row_bytes, len(TABLE.description.classes))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.dense(nn.functional.dropout(images.flatten(1), 0.5, self.training))
+
+
+def test_whatever_a_network_draws_is_a_function_of_the_seed() -> None:
+    def fitted(seed: int) -> NDArray[np.float32]:
+        torch.manual_seed(1)
+        own = replace(model(), network=Dropping())
+        torch.manual_seed(seed)  # of no concern
+        train(own, rows(), SETTINGS)
+        return weights(own)
+
+    assert np.array_equal(fitted(2), fitted(3))
+
+
+@pytest.mark.parametrize("limits", [{"max_time": 0.0}, {"until_train_accuracy": 0.0}])
+def test_a_limit_of_zero_is_reached_at_once(limits: dict[str, float]) -> None:
+    _, history = trained(replace(SETTINGS, epochs=10, **limits))  # type: ignore[arg-type]
+    assert len(history) == 1
+
+
+def test_a_single_row_is_too_few_for_batch_norm_of_dense_layers_alone() -> None:
+    settings = replace(SETTINGS, batch_norm=True, batch_size=36)
+    with pytest.raises(GencliError, match="too few for batch norm"):
+        trained(settings)
+    convolutional = replace(settings, arch="resnet32", epochs=1)
+    table = image_table(37, (8, 8, 3))
+    setup = prepare(convolutional, table.description, table.schema.names, "toy")
+    setup.training(table, None, Group()).run()

@@ -61,6 +61,14 @@ def test_two_windows_are_in_memory_at_most(table: ImageTable) -> None:
         assert held <= 2 * WINDOW
 
 
+def test_rows_that_are_held_out_are_not_read_and_may_be_whole_groups(table: ImageTable) -> None:
+    rows = Streamed(table, None, WINDOW).select(torch.arange(0, 2000, 5))  # none of the last four groups
+    for index in order(rows).split(100):
+        images = rows.gather(index if rows.place is None else rows.place[index], False)
+        assert torch.equal(images, load(table).images[rows.place[index]])  # type: ignore[index]
+        assert sum(len(images) for _, images in rows._loaded.values()) <= len(rows)
+
+
 def test_parts_are_all_rows_in_order_also_of_a_selection(table: ImageTable) -> None:
     whole = load(table)
     train, held = split(Streamed(table, None, WINDOW), 0.2, 0)
