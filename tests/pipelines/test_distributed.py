@@ -49,7 +49,7 @@ def test_batch_norm_and_moments_of_all_processes_are_those_of_one(rows: Shell) -
     rows(f"{RUN} {rest} --sync-batch-norm -o two").worked()
     one, two = tensors(rows.folder / "one"), tensors(rows.folder / "two")
     assert (one - two).abs().max() < 1e-5 * one.abs().max()
-    rows(f"{RUN} {rest} --batch-size 16 --epochs 1000000 --max-time 0.02 -o stopped").worked()  # clocks differ
+    rows(f"{RUN} {TRAIN} --epochs 1000000 --max-time 0.02 -o stopped").worked()  # clocks differ
 
 
 def refused(done: Done, words: str) -> None:

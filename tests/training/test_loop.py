@@ -382,7 +382,7 @@ def test_a_single_row_is_too_few_for_batch_norm_of_dense_layers_alone() -> None:
     settings = replace(SETTINGS, batch_norm=True, batch_size=36)
     with pytest.raises(GencliError, match="too few for batch norm"):
         trained(settings)
-    convolutional = replace(settings, arch="resnet32", epochs=1)
+    convolutional = replace(settings, arch="resnet32", batch_norm=None, epochs=1)
     table = image_table(37, (8, 8, 3))
     setup = prepare(convolutional, table.description, table.schema.names, "toy")
     setup.training(table, None, Group()).run()
