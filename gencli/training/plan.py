@@ -32,6 +32,8 @@ class Plan:
 def plan(setup: Setup, rows: int) -> Plan:
     """The plan of a run on so many rows; nothing is computed, and no number of the network exists in memory."""
     settings, description = setup.settings, setup.description
+    held = rows if settings.stream is None else min(rows, 2 * max(settings.stream, description.group_rows))
+    rows -= round(settings.validation_fraction * rows)
     shape = Preprocessing(crop=settings.crop).input_shape(description.shape)
     batch = min(settings.batch_size, rows)
     with torch.device("meta"):
@@ -48,7 +50,7 @@ def plan(setup: Setup, rows: int) -> Plan:
         "operations a step": _count(flops, "FLOP"),
         "operations an epoch": _count(flops * rows // batch, "FLOP"),
         "memory of a step": _count(summary.step_memory(network, shape, batch, states), "B"),
-        "memory of the images": _count(rows * description.row_bytes * (2 if setup.score == "psnr" else 1), "B"),
+        "memory of the images": _count(held * description.row_bytes * (2 if setup.score == "psnr" else 1), "B"),
     }
     return Plan(
         _pairs("setting", {name: "-" if value is None else str(value) for name, value in vars(settings).items()}),

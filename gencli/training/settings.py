@@ -157,7 +157,7 @@ class ImageSettings:
             min=1,
             metavar="ROWS",
             help="Leave the images in their file, at most twice so many in memory. Rows are shuffled by row group, and "
-            "within windows of so many: those of one group stay near each other.",
+            "within windows of so many, or of one group: those of one group stay near each other.",
         ),
     ] = None
     resample: Annotated[
