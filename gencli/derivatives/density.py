@@ -103,28 +103,3 @@ class Quadrature:
             [state[f"{name}/{probe}"] for probe in range(through)] for name in ("nodes", "weights")
         )
         self._process.load(state)
-
-
-def density(
-    matvec: Matvec,
-    size: int,
-    probes: int = 5,
-    steps: int = 50,
-    dtype: torch.dtype = torch.float32,
-    generator: torch.Generator | None = None,
-) -> Density:
-    """The spectral density of a symmetric operator.
-
-    Args:
-        matvec: the operator's product with a vector [size].
-        probes: random starts, uniform on the sphere.
-        steps: of the Lanczos process from each; the rule is exact for polynomials of degree 2 · steps − 1.
-        generator: of the starts; one of seed 0 where None.
-
-    Raises:
-        GencliError: products that are not finite.
-    """
-    estimator = Quadrature(size, probes, steps, dtype, generator or torch.Generator().manual_seed(0))
-    while not estimator.done:
-        estimator.step(matvec)
-    return estimator.result()

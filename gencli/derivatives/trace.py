@@ -152,27 +152,3 @@ def _lacked(triangle: Tensor, eps: float) -> Tensor:
 
 def _normalized(columns: Tensor) -> Tensor:
     return torch.nn.functional.normalize(columns, dim=0)
-
-
-def trace(
-    matvec: Matvec,
-    size: int,
-    products: int = 98,
-    dtype: torch.dtype = torch.float32,
-    generator: torch.Generator | None = None,
-) -> Trace:
-    """An estimate of the trace of a symmetric operator, and its standard error.
-
-    Args:
-        matvec: the operator's product with a vector [size].
-        products: how many to spend, 4 or more; half of them are with random vectors. From twice the size on the
-            trace is exact.
-        generator: of the probes, uniform on the sphere; one of seed 0 where None.
-
-    Raises:
-        GencliError: too few products, or ones that are not finite.
-    """
-    estimator = XTrace(size, products, dtype, generator or torch.Generator().manual_seed(0))
-    while not estimator.done:
-        estimator.step(matvec)
-    return estimator.result()

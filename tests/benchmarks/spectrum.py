@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from gencli.derivatives.lanczos import leading
 from gencli.derivatives.operators import Operator
-from gencli.derivatives.trace import trace
+from gencli.derivatives.trace import Trace, XTrace
 from gencli.losses.classes import CrossEntropy
 from gencli.models import Model
 from gencli.models.inputs import Rows, load
@@ -98,10 +98,17 @@ def _against(model: Model, rows: Rows, expected: Tensor) -> Callable[[], object]
     return call
 
 
+def _trace(operator: Operator, products: int, seed: int) -> Trace:
+    estimator = XTrace(operator.size, products, torch.float32, torch.Generator().manual_seed(seed))
+    while not estimator.done:
+        estimator.step(operator.matvec)
+    return estimator.result()
+
+
 def _traces(operator: Operator) -> Iterator[Row]:
-    exact, errors, missed = trace(operator.matvec, operator.size, _REFERENCE).value, [], 0
+    exact, errors, missed = _trace(operator, _REFERENCE, 0).value, [], 0
     for seed in range(_SEEDS):
-        found = trace(operator.matvec, operator.size, _TRACE, generator=torch.Generator().manual_seed(seed + 1))
+        found = _trace(operator, _TRACE, seed + 1)
         errors.append(abs(found.value / exact - 1))
         missed += abs(found.value - exact) > 2 * found.standard_error
     yield Row(f"spectrum, trace, median error at {_TRACE} products", 100 * statistics.median(errors), 0.3, 1, "%")

@@ -6,9 +6,20 @@ import pytest
 import torch
 from torch import Tensor
 
-from gencli.derivatives.density import Quadrature, density
+from gencli.derivatives.density import Density, Quadrature
+from gencli.derivatives.lanczos import Matvec
 
 VALUES = torch.cat([torch.linspace(-1, 1, 900) ** 3, torch.linspace(3, 8, 100)]).double()
+
+
+def density(
+    matvec: Matvec, size: int, probes: int = 5, steps: int = 50, dtype: torch.dtype = torch.float32,
+    generator: torch.Generator | None = None,
+) -> Density:  # fmt: skip
+    estimator = Quadrature(size, probes, steps, dtype, generator or torch.Generator().manual_seed(0))
+    while not estimator.done:
+        estimator.step(matvec)
+    return estimator.result()
 
 
 def matvec(v: Tensor) -> Tensor:

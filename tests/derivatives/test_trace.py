@@ -9,7 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gencli.derivatives.trace import XTrace, trace
+from gencli.derivatives.lanczos import Matvec
+from gencli.derivatives.trace import Trace, XTrace
 from gencli.errors import GencliError
 
 SIZE = 300
@@ -21,6 +22,16 @@ SPECTRA = {
     "both signs": torch.where(NUMBERS % 3 == 0, -1, 1) / NUMBERS,
     "outliers": torch.where(NUMBERS <= 10, 20 / NUMBERS, 1e-3).double(),
 }
+
+
+def trace(
+    matvec: Matvec, size: int, products: int = 98, dtype: torch.dtype = torch.float32,
+    generator: torch.Generator | None = None,
+) -> Trace:  # fmt: skip
+    estimator = XTrace(size, products, dtype, generator or torch.Generator().manual_seed(0))
+    while not estimator.done:
+        estimator.step(matvec)
+    return estimator.result()
 
 
 @pytest.fixture(autouse=True)
