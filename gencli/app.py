@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from gencli import console, signals
-from gencli.errors import GencliError
+from gencli.errors import GencliError, first_line
 
 if TYPE_CHECKING:
     import typer
@@ -95,6 +95,8 @@ def _run(arguments: list[str]) -> int:
     except Exception as wrong:
         if isinstance(wrong, MemoryError) or "can't allocate memory" in str(wrong):  # torch's is a RuntimeError
             _explain("gencli", f"out of memory: {wrong}".rstrip(": "), "take fewer rows, or a smaller network or batch")
+        elif "deterministic implementation" in str(wrong):  # torch's, of operations on a GPU
+            _explain("gencli", first_line(wrong), "take --device cpu, or another network")
         else:
             _explain("gencli", f"unexpected {type(wrong).__name__}: {wrong}", "--debug shows where; please report it")
     return 2

@@ -117,7 +117,7 @@ class GaussianPixels(PixelCorruption):
         if self.statistics in _STATISTICS:
             return []
         if self.statistics != "-" and not os.path.exists(self.statistics):
-            raise GencliError(f"--statistics: no file {self.statistics!r}", nearest(self.statistics, _STATISTICS))
+            raise GencliError(f"--statistics: {self.statistics}: no such file", nearest(self.statistics, _STATISTICS))
         return open_inputs(self.statistics)
 
     def images(self, table: ImageTable, draws: Draws) -> Images:

@@ -247,7 +247,7 @@ def require_loss(model: Model, loss: Loss) -> None:
         GencliError: they are scores of a learner in closed form, or images where classes are wanted, or the like.
     """
     if not model.logits:
-        raise GencliError(f"{model.arch} gives scores, which have no loss", "give a network of gencli train")
+        raise GencliError(f"{model.arch} gives scores without a loss", "take a network that `gencli train` wrote")
     if loss.task != model.task:
         kinds = ("images", "classes") if loss.task == "images" else ("classes", "images")
         raise GencliError(f"--loss: {loss.name} is for {kinds[0]}, {model.arch} gives {kinds[1]}", "take another")

@@ -52,7 +52,8 @@ class QuantitySettings:
         for name in sorted(
             {"vectors", "along", "tolerance", "max_products", "basis"} & set(given) if not pairs else ()
         ):
-            raise GencliError(f"{option(name)}: no eigenvalues are computed", "ask for some: --top 3")
+            what = "eigenvectors" if name in ("vectors", "along") else "eigenvalues"
+            raise GencliError(f"{option(name)}: no {what} are computed", "ask for some: --top 3")
         for kind, asked in (("trace", self.trace), ("density", self.density), ("along", self.along)):
             for name in sorted(name for name in given if name.startswith(f"{kind}_") and not asked):
                 raise GencliError(f"{option(name)}: no {kind} is computed", f"ask for it with --{kind}")

@@ -79,7 +79,7 @@ def open_file(word: str) -> Input:
         GencliError: there is none, nor is it the name of a vector.
     """
     if word != "-" and not Path(word).exists():
-        raise GencliError(f"--vector: no file {word!r}", nearest(word, _FORMS.values()))
+        raise GencliError(f"--vector: {word}: no such file", nearest(word, _FORMS.values()))
     return Input(word)
 
 

@@ -73,6 +73,7 @@ def ends(folder: Path, data: Path) -> dict[str, Done]:
         "forward": ["jacobian", *own, "--mode", "forward", "-o", "forward.safetensors"],
         "learner": ["jacobian", *learned, "--verify", "-o", "learner.safetensors"],
         "a learner's loss": ["jacobian", *learned, "--of", "loss", "-o", "x.safetensors"],
+        "a learner's curvature": ["hvp", *learned[:2], "--loss", "ce", "-o", "x.safetensors"],
         "no model": ["jacobian", "-f", "x", "--at", "1", "--wrt", "input", "-o", "x.json"],
         **{name: ["jacobian", *given, *more, "-o", "x.safetensors"] for name, (more, _) in REFUSED.items()},
     }
@@ -140,7 +141,8 @@ def test_learners_have_jacobians_in_their_own_precision(folder: Path, ends: dict
     assert found.dtype == torch.float64
     weight = load_file(folder / "learned.safetensors")["weight"]
     assert torch.allclose(found.flatten(2), weight.expand(5, -1, -1), rtol=1e-12)
-    explained(ends["a learner's loss"].err, "gives scores without a loss")
+    for name in ("a learner's loss", "a learner's curvature"):
+        explained(ends[name].err, "gives scores without a loss")
 
 
 @pytest.mark.parametrize("name", [*REFUSED, "no model"])
