@@ -18,9 +18,7 @@ app = single()
 
 History = Annotated[
     str | None,
-    typer.Option(
-        "--history", metavar="FILE", help="Write the training history, one row an epoch: Parquet, CSV or JSON."
-    ),
+    typer.Option("--history", metavar="FILE", help="Write the history, one row an epoch: Parquet, CSV or JSON."),
 ]
 EvalData = Annotated[
     str | None, typer.Option(metavar="TABLE", help="Measure these rows after every epoch; never trained on.")

@@ -6,7 +6,7 @@ The estimators are in `lanczos`, `trace` and `density`; here they take their tur
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ from gencli.derivatives.trace import XTrace
 from gencli.losses import Loss
 from gencli.provenance import Step
 from gencli.randomness import derive
+from gencli.stream import Input, require_writable
 
 _KIND, _TOP = "spectrum", 10
 _SCHEMA = pa.schema({
@@ -202,11 +203,13 @@ def compute(
     matvec: Matvec,
     advance: console.Advance,
     saving: SavingSettings,
+    inputs: Sequence[Input],
     made: Step,
 ) -> None:
     """Runs a spectrum; with a checkpoint its state is saved now and then, and when a signal ends the process.
 
     Args:
+        inputs: what is read, which no checkpoint may replace.
         made: the step that the results will name; a checkpoint of another one is refused.
     """
     path = saving.checkpoint
@@ -218,6 +221,7 @@ def compute(
         for name in spectrum.run(matvec):
             progress(name)
         return
+    require_writable(path, inputs=inputs)
     if saving.resume and (saved := checkpoints.read(path, _KIND, made)):
         spectrum.load(saved[0])
         console.message(f"{path}: resumed after product {spectrum.products}")

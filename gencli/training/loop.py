@@ -118,6 +118,8 @@ class Training:
         )
         self._schedule = schedules.parse(settings.schedule, settings.warmup)
         self._average = None if settings.ema is None else Average(model.network, settings.ema)
+        # torch.manual_seed is for all devices, and takes 0.1 ms
+        self._reseed = torch.default_generator.manual_seed if device.type == "cpu" else torch.manual_seed
         counts = loss.counts(rows.labels.cpu(), len(model.classes))
         self._counts = None if counts is None else counts.to(rows.labels.device)
         self._steps_per_epoch = -(-len(rows) // settings.batch_size)
@@ -266,7 +268,7 @@ class Training:
         for group in self._optimizer.param_groups:
             group["lr"] = self._rate(self.step)
         images, wanted, here = self._batches.at(index, self.step)
-        torch.manual_seed(derive(settings.seed, "dropout", self.step, self.group.rank))
+        self._reseed(derive(settings.seed, "dropout", self.step, self.group.rank))
         self._optimizer.zero_grad()
         with torch.autocast(images.device.type, torch.bfloat16, settings.precision == "bf16"):
             outputs = self._outputs(images)
