@@ -32,7 +32,7 @@ th button { all: unset; cursor: pointer; font-weight: bold; white-space: normal 
 th button:focus-visible { outline: 2px solid var(--link) }
 th[aria-sort=ascending] button::after { content: " \\2191" }
 th[aria-sort=descending] button::after { content: " \\2193" }
-.figures { display: flex; flex-wrap: wrap; gap: 1rem } figure { margin: 0; flex: 0 1 28rem; max-width: 100% }
+.figures { display: flex; flex-wrap: wrap; gap: 1rem } figure { margin: 0; flex: 0 1 26rem; max-width: 100% }
 figure svg { width: 100%; height: auto }
 details { border-bottom: 1px solid var(--line); padding: .3rem 0 } summary { cursor: pointer }
 pre { background: var(--soft); padding: .6rem; overflow-x: auto; font-size: .8rem }
