@@ -21,7 +21,7 @@ Scaling = tuple[torch.Tensor, torch.Tensor]
 
 PEAK = 255  # the value of a pixel that becomes 1
 _BY_ROW = ("labels", "labels_true", "ids", "place")
-_CHUNK, _PIXELS = 256, 1 << 20
+_VALUES, _PIXELS = 1 << 22, 1 << 20  # as many are measured at a time
 
 
 @dataclass
@@ -177,11 +177,12 @@ class Preprocessing:
         if self.whiten == "image":
             flat = images.flatten(1)
             exact = flat.dtype == torch.uint8
+            count = max(1, _VALUES // flat.shape[1])
             # with an array of its own for every part the heap would grow by all of them, as glibc places them
-            room = torch.empty_like(flat[:_CHUNK], dtype=torch.float32)
+            room = torch.empty_like(flat[:count], dtype=torch.float32)
             room = room if exact else double(room)
             moments = _exact_moments if exact else _moments
-            parts = (moments(room[: len(part)].copy_(part)) for part in flat.split(_CHUNK))
+            parts = (moments(room[: len(part)].copy_(part)) for part in flat.split(count))
             mean, variance = (torch.cat(each) / scale for each, scale in zip(zip(*parts), (PEAK, PEAK**2)))
             slope = variance.sqrt().clamp(min=flat.shape[1] ** -0.5).reciprocal()
             return (slope / PEAK).float().to(images.device), (-mean * slope).float().to(images.device)
