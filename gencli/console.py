@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
@@ -66,14 +66,21 @@ class Advance(Protocol):
 
 
 @contextmanager
-def progress(what: str, total: int) -> Iterator[Advance]:
-    """Progress on standard error: on a terminal a bar once the work takes long, otherwise a line every ten seconds."""
+def progress(what: str, total: int | Callable[[], int]) -> Iterator[Advance]:
+    """Progress on standard error: on a terminal a bar once the work takes long, otherwise a line every ten seconds.
+
+    Args:
+        total: all that is to do, or what guesses it anew as the work goes on.
+    """
     bar: Any = None
     task: Any = None
     start = last = time.monotonic()
 
     shown = ""
     terminal = sys.stderr is not None and sys.stderr.isatty()
+
+    def whole() -> int:
+        return total() if callable(total) else total
 
     def advance(done: int, note: str = "", line: bool = False) -> None:
         nonlocal bar, task, last, shown
@@ -83,7 +90,7 @@ def progress(what: str, total: int) -> Iterator[Advance]:
         if not terminal:
             if line or now - last >= _LINE_EVERY:
                 last = now
-                message(note if line else f"{what}: {done:,} of {total:,} {note}".rstrip())
+                message(note if line else f"{what}: {done:,} of {whole():,} {note}".rstrip())
             return
         shown = note or shown
         if bar is None and now - start > _BAR_AFTER:
@@ -94,9 +101,9 @@ def progress(what: str, total: int) -> Iterator[Advance]:
             bar = Progress(*columns, TimeRemainingColumn(), console=to, transient=True)
             bar.start()
             signals.before_dying(lambda: os.write(2, b"\x1b[?25h\n"))  # the bar hides the cursor
-            task = bar.add_task(what, total=total, note=shown)
+            task = bar.add_task(what, total=whole(), note=shown)
         if bar is not None:
-            bar.update(task, completed=done, note=shown)
+            bar.update(task, completed=done, total=whole(), note=shown)
 
     try:
         yield advance

@@ -102,7 +102,7 @@ def spectrum(
     with open_result(output, format, read) as write:
         with ExitStack() as places:
             save = _open_files(quantities, places, read)
-            with console.progress("products", found.expected) as advance:
+            with console.progress("products", lambda: found.expected) as advance:
                 spectra.compute(found, operator.matvec, advance, saving, read, made_files)
             save(operator, found, method, made_files)
         title = f"{matrix.operator} of {loss.name}: {loaded.arch}, {operator.size:,} parameters, {operator.rows:,} rows"

@@ -106,8 +106,9 @@ class Spectrum:
 
     @property
     def expected(self) -> int:
-        """Products for all of it; of eigenvalues a guess."""
-        return sum(part.expected for part in self._parts.values())
+        """Products for all of it; of eigenvalues a guess, until they are found."""
+        parts = self._parts.values()
+        return sum(part.products if part.done else max(part.expected, part.products + 1) for part in parts)
 
     @property
     def converged(self) -> bool:
