@@ -6,6 +6,7 @@ What the bytes mean lives in `tables` and `tensors`.
 from __future__ import annotations
 
 import contextlib
+import fnmatch
 import hashlib
 import io
 import os
@@ -14,7 +15,7 @@ import stat
 import sys
 import tempfile
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -33,7 +34,10 @@ class Input:
         path: None for standard input.
         file: positioned at 0; a pipe was spooled into a temporary file first.
         size: bytes.
+        folder: that was given for all of its files, this one among them; None where the file was named.
     """
+
+    folder: str | None = None
 
     def __init__(self, argument: str | None) -> None:
         if argument == "":
@@ -97,15 +101,43 @@ class Input:
         return os.path.samestat(os.fstat(self.file.fileno()), status)
 
 
-def open_inputs(argument: str | None) -> list[Input]:
-    """The input that a command's argument names: a file, standard input, or a folder of Parquet shards by name."""
+def open_inputs(argument: str | None, pattern: str | None = None) -> list[Input]:
+    """The input that a command's argument names: a file, standard input, or a folder's Parquet files by name.
+
+    Of a folder that has none itself those in its folders are taken. Names that start with a dot are left out.
+
+    Args:
+        pattern: that the files' names, or their paths in the folder, match, as the shell's do.
+    """
     if argument in (None, "-") or not os.path.isdir(str(argument)):
         return [Input(argument)]
-    shards = sorted(Path(str(argument)).glob("*.parquet"))
+    folder = str(argument)
+    shards = next(filter(None, _shards(folder, pattern)), [])
     if not shards:
-        raise GencliError(f"{argument}: a folder without *.parquet files", "name a file, or the folder that holds them")
+        what = "*.parquet files" if pattern is None else f"*.parquet files that match {pattern!r}"
+        raise GencliError(f"{argument}: a folder without {what}", "name a file, or the folder that holds them")
     _allow_files(len(shards))
-    return [Input(str(shard)) for shard in shards]
+    inputs = [Input(path) for path in shards]
+    for each in inputs if pattern is None else ():
+        each.folder = folder
+    return inputs
+
+
+def _shards(folder: str, pattern: str | None) -> Iterator[list[str]]:
+    """The Parquet files in the folder, then those in its folders too."""
+    found: list[str] = []
+    for top, folders, files in os.walk(folder):
+        folders[:] = [each for each in folders if not each.startswith(".")]
+        names = (name for name in fnmatch.filter(files, "*.parquet") if not name.startswith("."))
+        paths = [os.path.normpath(os.path.join(top, name)) for name in names]
+        found += [path for path in paths if pattern is None or _matches(os.path.relpath(path, folder), pattern)]
+        if top == folder:
+            yield sorted(found)
+    yield sorted(found)
+
+
+def _matches(path: str, pattern: str) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for name in (path, os.path.basename(path)))
 
 
 def _allow_files(count: int) -> None:

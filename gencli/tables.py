@@ -129,9 +129,6 @@ class FileTable:
         self.rows = sum(file.metadata.num_rows for file in files)
         self.made = parquet.read_provenance(files[0])
         self.inputs, self._files = inputs, files
-        for source, file in zip(inputs, files):
-            if _commands(parquet.read_provenance(file)) != _commands(self.made):
-                raise GencliError(f"{source.name}: made otherwise than {inputs[0].name}", "a folder is one data set")
         stored = files[0].schema_arrow
         self._check_columns(stored)
         fixed = description.schema(_FIXED)
@@ -319,10 +316,6 @@ def is_shape(value: Any) -> bool:
     """Whether it is a height, a width and a number of channels, of an image that fits in 2³¹ bytes."""
     numbers = isinstance(value, list | tuple) and len(value) == 3 and all(type(each) is int for each in value)
     return numbers and min(value) > 0 and math.prod(value) * 4 < 1 << 31
-
-
-def _commands(made: provenance.Step | None) -> list[str]:
-    return [step["command"] for step, depth in provenance.walk(made) if depth == 0]
 
 
 def _is_bytes(kind: pa.DataType) -> bool:

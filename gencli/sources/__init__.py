@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import pyarrow as pa
+from dataclasses import replace
 
-from gencli import parquet, stream, tables
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from gencli import parquet, stream
 from gencli.errors import GencliError
+from gencli.sources import sets
 from gencli.sources.encoded import Foreign, encoded_table
-from gencli.tables import FileTable, ImageTable
+from gencli.tables import Description, FileTable, ImageTable
 
 
 def open_table(argument: str | None, foreign: Foreign | None = None) -> ImageTable:
@@ -19,24 +23,33 @@ def read_table(inputs: list[stream.Input], foreign: Foreign | None = None) -> Im
     """The image table in these files: gencli's own, or one made elsewhere, read as `foreign` says.
 
     Raises:
-        GencliError: not Parquet, cut short, no image or label column, no rows, or facts that contradict each other.
+        GencliError: not Parquet, cut short, no image or label column, no rows, two rows of one id, files that are no
+            data set, or facts that contradict each other.
     """
-    files = [parquet.open_file(source) for source in inputs]
-    for source, file in zip(inputs, files, strict=True):
-        if file.metadata.num_rows == 0:
-            raise GencliError(f"{source.name}: no rows", "an image table needs at least one")
-    schema, description = files[0].schema_arrow, tables.read_description(files[0], inputs[0].name)
-    for source, file in zip(inputs, files, strict=True):
-        if not file.schema_arrow.equals(schema):
-            raise GencliError(f"{source.name}: other columns than {inputs[0].name}", "a folder is one data set")
-        if tables.read_description(file, source.name) != description:
-            raise GencliError(f"{source.name}: another data set than {inputs[0].name}", "a folder is one data set")
     foreign = foreign or Foreign()
+    parts, split = sets.of_one_split([sets.Part(each, parquet.open_file(each)) for each in inputs], foreign.split)
+    foreign = replace(foreign, split=split)
+    if len(parts) > 1 or parts[0].source.folder:
+        sets.require_one_set(parts, foreign.label)
+    filled = [part for part in sets.in_order(parts) if part.rows]
+    if not filled:
+        raise GencliError(f"{parts[0].name}: no rows", "an image table needs at least one")
+    inputs, files = [part.source for part in filled], [part.file for part in filled]
+    table = _open(inputs, files, filled[0].description, foreign)
+    sets.require_own_ids(table, files)
+    return table
+
+
+def _open(
+    inputs: list[stream.Input], files: list[pq.ParquetFile], description: Description | None, foreign: Foreign
+) -> ImageTable:
+    schema = files[0].schema_arrow
     encoded = "image" in schema.names and pa.types.is_struct(schema.field("image").type)
     if description is not None and foreign != (Foreign(decoding=foreign.decoding) if encoded else Foreign()):
+        more = "" if encoded else ", --mode, --size, --crop"
         raise GencliError(
             f"{inputs[0].name}: a table of gencli's, which says itself what it holds",
-            f"leave --name, --split, --label{', --shape' if encoded else ', --shape, --mode, --size, --crop'} out",
+            f"leave --name, --split, --label, --class-names, --shape{more} out",
         )
     if description is not None and not encoded and "image" in schema.names:
         return FileTable(inputs, files, description)

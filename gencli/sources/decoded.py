@@ -23,6 +23,7 @@ from gencli.stream import Input
 from gencli.tables import Description
 
 Places = NDArray[np.int64]
+SPLITS = ("train", "test", "validation", "val")
 
 
 @dataclass(frozen=True)
@@ -104,8 +105,8 @@ class DecodedTable(ABC):
 
 def identify(stem: str) -> tuple[str, str]:
     """The data set's name and split that a file's name tells: `cifar10-train` is of `cifar10`, its split `train`."""
-    stem = re.sub(r"-\d{5}-of-\d{5}$", "", stem)  # shards as hubs name them
-    known = re.fullmatch(r"(?:(.+)[-_.])?(train|test|validation|val)", stem)
+    stem = re.sub(r"-\d{5}-of-\d{5}(-[0-9a-f]{16})?$", "", stem)  # shards as hubs name them
+    known = re.fullmatch(rf"(?:(.+)[-_.])?({'|'.join(SPLITS)})", stem)
     return (known[1] or stem, known[2]) if known else (stem, "")
 
 

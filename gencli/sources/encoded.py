@@ -5,7 +5,6 @@ Encoded images are a column `image` or `img` of `struct<bytes, path>`; class nam
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
@@ -16,11 +15,10 @@ from numpy.typing import NDArray
 
 from gencli import parquet, tables
 from gencli.errors import GencliError
+from gencli.sources.classes import classes_of, hub_names
 from gencli.sources.decoded import DecodedTable, Decoding, Places, identify, parse_shape
 from gencli.stream import Input
 from gencli.tables import Description, FileTable, ImageTable
-
-_MOST_CLASSES = 1_000_000  # without names: a stray label must not fill the memory with numbers
 
 
 @dataclass(frozen=True)
@@ -32,6 +30,7 @@ class Foreign:
             `cifar10`, split `train`), for standard input from its content's hash.
         label: the label column.
         shape: height, width, channels of raw pixels that have no description.
+        classes: the classes' names, where the metadata has none.
         decoding: of encoded images.
     """
 
@@ -39,6 +38,7 @@ class Foreign:
     split: str | None = None
     label: str = "label"
     shape: tuple[int, int, int] | None = None
+    classes: tuple[str, ...] | None = None
     decoding: Decoding = field(default_factory=Decoding)
 
 
@@ -91,7 +91,8 @@ def _raw_table(inputs: list[Input], files: list[pq.ParquetFile], column: str, fo
         raise GencliError(f"{title}: column `{column}` holds {dtype}", "images are uint8 or float32")
     if column != "image" or foreign.label != "label" or "id" not in schema.names:
         raise GencliError(f"{title}: raw pixels need columns id, image, label", "rename them, or keep the ids")
-    classes = _classes(schema, title, "label", _integers(files, title, "label"))
+    labels = {name: _integers(files, title, name) for name in ("label", "label_true") if name in schema.names}
+    classes = classes_of(hub_names(schema, "label"), foreign.classes, labels, title)
     return FileTable(inputs, files, Description(foreign.name or "", foreign.split or "", classes, shape, dtype))
 
 
@@ -101,20 +102,6 @@ def _integers(files: list[pq.ParquetFile], title: str, name: str) -> NDArray[np.
         if column.null_count:
             raise GencliError(f"{title}: {column.null_count} rows without `{name}`", "leave such rows out first")
         return column.cast(pa.int64()).to_numpy()
-
-
-def _classes(schema: pa.Schema, title: str, label: str, labels: NDArray[np.int64]) -> tuple[str, ...]:
-    """The class names of the `huggingface` metadata, or the numbers up to the largest label."""
-    try:
-        names = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"][label]["names"]
-    except (KeyError, TypeError, ValueError, RecursionError):
-        names = None
-    if isinstance(names, list) and names and all(isinstance(each, str) for each in names):
-        classes = tuple(each.encode(errors="replace").decode() for each in names)
-    else:
-        classes = tuple(map(str, range(max(1, min(int(labels.max()) + 1, _MOST_CLASSES)))))
-    tables.check_labels(labels, len(classes), title, label)
-    return classes
 
 
 class EncodedTable(DecodedTable):
@@ -131,7 +118,7 @@ class EncodedTable(DecodedTable):
         columns = {"label": _integers(files, title, label)}
         if described is None:
             columns["id"] = tables.identities(name, split, 0, len(columns["label"]))
-            classes = _classes(schema, title, label, columns["label"])
+            classes = classes_of(hub_names(schema, label), foreign.classes, {label: columns["label"]}, title)
         else:
             name, split, classes = described.name, described.split, described.classes
             columns["id"] = _integers(files, title, "id")

@@ -259,7 +259,10 @@ def test_exact_keeps_rows_of_one_id_together_and_comes_as_near_as_they_allow(
     tmp_path_factory: pytest.TempPathFactory, ids: list[int], count: int
 ) -> None:
     path = tmp_path_factory.mktemp("twins") / "twins.parquet"
-    pq.write_table(read(labelled([0] * 20, 2)).set_column(0, "id", pa.array(ids)), path)
+    rows = read(labelled([0] * 20, 2)).set_column(0, "id", pa.array(ids))
+    for name, values in (("corruption", ["fog"] * 20), ("severity", range(20))):  # versions of one row
+        rows = rows.append_column(name, pa.array(values))
+    pq.write_table(rows, path)
     changed = replaced(open_table(str(path)), FlipLabels(count / 20, exact=True)) == 1
     by_lot = np.argsort(Draws(0, "flip-labels", 0).uniforms(np.arange(5)))
     possible = np.cumsum([0, *np.bincount(ids, minlength=5)[by_lot]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -22,8 +23,18 @@ def parquet(
     name: Annotated[
         str | None, typer.Option(help="Data set's name; default: the file's, without -train or -test.")
     ] = None,
-    split: Annotated[str | None, typer.Option(help="Default: train or test, where the file's name ends so.")] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(help="Take these files where names tell several; else: call it so. Default: by the file's name."),
+    ] = None,
+    files: Annotated[
+        str | None, typer.Option(metavar="GLOB", help="Of a folder take the files whose names match, quoted.")
+    ] = None,
     label: Annotated[str, typer.Option(metavar="COLUMN", help="Column of the labels.")] = "label",
+    class_names: Annotated[
+        str | None,
+        typer.Option(metavar="N|A,B|FILE", help="Number or names of the classes, where the metadata has none."),
+    ] = None,
     mode: Mode = None,
     size: Size = None,
     crop: Crop = None,
@@ -36,21 +47,29 @@ def parquet(
     """Parquet that others made, such as public hubs publish.
 
     Reads columns image or img (encoded images, struct<bytes, path>) and label, and class names from the
-    huggingface metadata; writes an image table. A row's identity is its place in the files and a hash of the
-    data set's name and split: name the splits differently, and they draw differently.
+    huggingface metadata, or as --class-names says (a file holds one a line); writes an image table. A row's identity
+    is its place in the files and a hash of the data set's name and split: name the splits differently, and they draw
+    differently. A folder is one data set: of several splits in it --split takes one.
 
     \b
     Example:
       gencli data parquet cifar10-train.parquet --sample 5000 -o train.parquet
+      gencli data parquet cifar10/ --split test -o test.parquet
     """
+    from gencli.errors import GencliError
     from gencli.sources import Foreign, read_table
+    from gencli.sources.classes import parse_names, written
     from gencli.sources.decoded import Decoding, parse_crop, parse_shape, parse_size
     from gencli.stream import open_inputs, require_writable
 
     require_writable(output)
-    inputs = [source for path in paths or ["-"] for source in open_inputs(path)]
+    if files is not None and not any(map(os.path.isdir, paths or [])):
+        raise GencliError("--files: there is no folder", "it chooses among the files of one")
+    inputs = [source for path in paths or ["-"] for source in open_inputs(path, files)]
+    names = parse_names(class_names)
     decoding = Decoding(mode, parse_size(size), parse_crop(crop))
-    table = read_table(inputs, Foreign(name, split, label, parse_shape(shape), decoding))
+    table = read_table(inputs, Foreign(name, split, label, parse_shape(shape), names, decoding))
     known = {"name": table.description.name, "split": table.description.split}
     arguments = known | {"label": label, "mode": mode, "size": size, "crop": crop, "shape": shape}
+    arguments |= {"class_names": written(names)} if names else {}
     write(table, "data parquet", arguments, selection, output, ["PIL"])

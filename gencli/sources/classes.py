@@ -1,0 +1,96 @@
+"""The classes of tables made elsewhere: names from metadata or from the user, or as many as the labels say."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from gencli import tables
+from gencli.errors import GencliError, first_line
+
+_MOST = 1_000_000  # without names: a stray label must not fill the memory with numbers
+_FORM = "write how many there are, their names in order as a,b,c, or a file of names, one a line"
+
+
+def parse_names(text: str | None) -> tuple[str, ...] | None:
+    """`--class-names`: `10` is 0 to 9, `cat,dog` two names, and a file holds a name a line.
+
+    Raises:
+        GencliError: none of these, or two of one name.
+    """
+    if text is None:
+        return None
+    if text.isdecimal() and text.isascii():
+        if not 1 <= int(text) <= _MOST:
+            raise GencliError(f"--class-names: {text} classes", _FORM)
+        return tuple(map(str, range(int(text))))
+    if os.path.exists(text):
+        try:
+            with open(text, encoding="utf-8-sig") as file:
+                names = file.read().splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise GencliError(f"--class-names: {text}: no text file: {first_line(error)}", _FORM) from None
+    else:
+        names = next(csv.reader([text]), [])
+    if not names or not all(names) or any("\0" in name for name in names):
+        raise GencliError(f"--class-names: {text}: a class without a name", _FORM)
+    require_distinct(names, f"--class-names: {text}", "give each class a name of its own")
+    return tuple(names)
+
+
+def written(names: tuple[str, ...]) -> str:
+    """What `parse_names` reads as these names, whatever files there are."""
+    if names == tuple(map(str, range(len(names)))):
+        return str(len(names))
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(names)
+    return line.getvalue()
+
+
+def hub_names(schema: pa.Schema, label: str) -> tuple[str, ...] | None:
+    """The class names of a label column that the `huggingface` metadata holds."""
+    try:
+        names = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"][label]["names"]
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return None
+    if not (isinstance(names, list) and names and all(isinstance(each, str) for each in names)):
+        return None
+    return tuple(each.encode(errors="replace").decode() for each in names)
+
+
+def classes_of(
+    known: Sequence[str] | None, given: Sequence[str] | None, labels: dict[str, NDArray[np.int64]], title: str
+) -> tuple[str, ...]:
+    """The classes' names: those that metadata holds or that the user gives, or numbers up to the largest label.
+
+    Args:
+        labels: the columns of labels by name, [rows] each.
+
+    Raises:
+        GencliError: both name them, two classes have one name, or a label is none of them.
+    """
+    if given is not None and known is not None:
+        raise GencliError(f"{title}: its metadata names {len(known)} classes itself", "leave --class-names out")
+    largest = max(int(column.max(initial=0)) for column in labels.values())
+    names = tuple(given or known or map(str, range(min(largest + 1, _MOST))))
+    require_distinct(names, title, "its metadata is to name each class otherwise")
+    for name, column in labels.items():
+        tables.check_labels(column, len(names), title, name)
+    return names
+
+
+def require_distinct(names: Sequence[str], title: str, hint: str) -> None:
+    """Refuses two classes of one name, where names are to tell classes apart."""
+    count = Counter(names)
+    for name in names:
+        if count[name] > 1:
+            places = [str(place) for place, each in enumerate(names) if each == name]
+            raise GencliError(f"{title}: classes {' and '.join(places)} are both called {name!r}", hint)
