@@ -63,7 +63,8 @@ def _ahead(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 
 def _preview(table: Batches, destination: str | None, keep: NDArray[np.bool_] | None, total: int) -> None:
     """An image table on a terminal: its first rows, with the class names, and what it is."""
-    first = next(table.batches(keep)).slice(0, _PREVIEW_ROWS)
+    none = pa.RecordBatch.from_pylist([], table.schema)  # a part of a table of fewer rows than parts
+    first = next(table.batches(keep), none).slice(0, _PREVIEW_ROWS)
     description = table.description
     what = f"{description.dtype} {'×'.join(map(str, description.shape))}"
     names = [description.classes[label] for label in first.column("label").to_pylist()]

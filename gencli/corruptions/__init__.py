@@ -52,8 +52,8 @@ class Corrupted:
         places = np.arange(table.rows) if kept is None else np.flatnonzero(kept)
         self._places = places[len(places) * shard // shards : len(places) * (shard + 1) // shards]
         self.rows = len(self._places) * len(self._passes)
-        if self.rows == 0:
-            raise GencliError(f"{table.title}: no row is left", "keep more, or give fewer parts to --shard")
+        if len(places) == 0:
+            raise GencliError(f"{table.title}: no row is left", "keep more")
 
     def batches(self, keep: NDArray[np.bool_] | None = None) -> Iterator[pa.RecordBatch]:
         classes = len(self.description.classes)

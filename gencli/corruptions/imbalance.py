@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from fractions import Fraction
 from math import ceil, inf
 from typing import Annotated
 
@@ -13,6 +14,7 @@ import typer
 from numpy.typing import NDArray
 
 from gencli.corruptions.base import Apply, Corruption, Moved, parse_part
+from gencli.counts import typed
 from gencli.errors import GencliError
 from gencli.randomness import Draws
 from gencli.sources.selection import class_numbers
@@ -50,9 +52,10 @@ class Imbalance(Subset):
             raise GencliError(f"--ratio: {self.ratio:g} is no ratio", "give a positive number, such as 100 or 0.01")
 
     @property
-    def factor(self) -> float:
+    def factor(self) -> Fraction:
         """The ratio as a number of at most 1."""
-        return min(self.ratio, 1 / self.ratio)
+        ratio = typed(self.ratio)
+        return min(ratio, 1 / ratio)
 
     @abstractmethod
     def sizes(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -72,7 +75,7 @@ class Imbalance(Subset):
         asked = self.sizes(rows["rows"].to_numpy())
         if (asked != rows["kept"].to_numpy()).any():
             rows = rows.add_column(2, "asked", pa.array(asked))
-        return f"{words}, ratio {max(self.ratio, 1 / self.ratio):g} ({self.factor:g})", rows
+        return f"{words}, ratio {max(self.ratio, 1 / self.ratio):g} ({float(self.factor):g})", rows
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,7 @@ class LongTail(Imbalance):
 
     def sizes(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         largest, last = int(rows.max()), len(rows) - 1
-        return np.array([int(largest * self.factor ** (number / last)) for number in range(len(rows))])
+        return np.array([_part_of(largest, self.factor, number, last) for number in range(len(rows))])
 
 
 @dataclass(frozen=True)
@@ -123,10 +126,10 @@ class StepImbalance(Imbalance):
             raise GencliError(f"--fraction: {self.fraction:g} is not between 0 and 1", "0.5 takes half of the classes")
 
     def sizes(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        few = ceil(round(self.fraction * len(rows) - 0.5, 9))  # 10 times 0.55 is a little over 5.5
+        few = ceil(typed(self.fraction) * len(rows) - Fraction(1, 2))
         if not 0 < few < len(rows):
             raise GencliError(f"--fraction: {self.fraction:g} of {len(rows)} classes is {few}", "take one nearer 0.5")
-        return np.append(rows[:-few], np.full(few, int(rows.max() * self.factor)))
+        return np.append(rows[:-few], np.full(few, int(int(rows.max()) * self.factor)))
 
 
 @dataclass(frozen=True)
@@ -184,6 +187,15 @@ class Subsample(Subset):
                 raise GencliError(f"{table.title}: {len(order):,} rows to draw {self.n:,} from", "draw fewer")
             order = order[np.argsort(lots[order], kind="stable")[: self.n]]
         return _mask(order, table.rows)
+
+
+def _part_of(largest: int, factor: Fraction, number: int, last: int) -> int:
+    """int(largest · factor^(number/last)), exactly: the largest k with k^last ≤ largest^last · factor^number."""
+    near = largest * float(factor) ** (number / last)
+    if abs(near - round(near)) > 1e-9 * max(near, 1):
+        return int(near)
+    top, bottom = factor.numerator**number, factor.denominator**number
+    return round(near) - (round(near) ** last * bottom > largest**last * top)
 
 
 def _ranks(labels: NDArray[np.int64]) -> NDArray[np.int64]:

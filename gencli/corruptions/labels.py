@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from gencli import parquet
 from gencli.corruptions.base import LabelCorruption
+from gencli.counts import share
 from gencli.errors import GencliError, first_line
 from gencli.randomness import Draws
 from gencli.sources.selection import class_numbers
@@ -207,7 +208,7 @@ class MatrixLabels(ReplacedLabels):
         def replace(labels: Integers, spots: Floats) -> Integers:
             return np.searchsorted(edges.ravel(), labels + spots, side="right") - labels * len(classes)
 
-        return moving / (moving + matrix.diagonal()), replace
+        return np.round(moving / (moving + matrix.diagonal()), 12), replace  # the decimals that 0.1 + 0.2 stands for
 
     def _checked(self, table: ImageTable) -> Floats:
         (header, matrix), file, names = self._read, self.files[0].name, table.description.classes
@@ -275,7 +276,7 @@ def _exact_bars(table: ImageTable, draws: Draws, rates: Floats) -> Floats:
     bars = np.ones(len(rates))
     ends = np.cumsum(np.bincount(labels, minlength=len(rates)))
     for label, own in enumerate(np.split(lots, ends[:-1])):
-        count = round(float(rates[label]) * len(own))
+        count = share(rates[label], len(own))
         if count < len(own):
             first, last = np.searchsorted(own, own[count]), np.searchsorted(own, own[count], side="right")
             bars[label] = own[count] if count - first <= last - count else np.nextafter(own[count], 1)

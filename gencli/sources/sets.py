@@ -230,8 +230,8 @@ def _twice(parts: Sequence[Part]) -> Iterator[str]:
 
 
 def _columns(parts: Sequence[Part], label: str) -> Iterator[str]:
-    first = parts[0]
     for part in parts[1:]:
+        first = parts[0]
         schema, other = part.file.schema_arrow, first.file.schema_arrow
         if not schema.equals(other):
             yield f"{part.name}: other columns than {first.name}"

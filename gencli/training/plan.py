@@ -8,6 +8,7 @@ import pyarrow as pa
 import torch
 
 from gencli import models
+from gencli.counts import share
 from gencli.models import summary
 from gencli.models.inputs import Preprocessing
 from gencli.training.setup import Setup
@@ -33,7 +34,7 @@ def plan(setup: Setup, rows: int) -> Plan:
     """The plan of a run on so many rows; nothing is computed, and no number of the network exists in memory."""
     settings, description = setup.settings, setup.description
     held = rows if settings.stream is None else min(rows, 2 * max(settings.stream, description.group_rows))
-    rows -= round(settings.validation_fraction * rows)
+    rows -= share(settings.validation_fraction, rows)
     shape = Preprocessing(crop=settings.crop).input_shape(description.shape)
     batch = min(settings.batch_size, rows)
     with torch.device("meta"):

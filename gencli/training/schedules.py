@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar, Self
 
+from gencli.counts import share
 from gencli.errors import GencliError, nearest
 
 _NUMBER = r"(\d{0,9}\.?\d{1,18}(?:e-?\d{1,3})?)"
@@ -155,7 +156,7 @@ class Schedule:
         The curve counts from the first step of the run, not from the end of the warm-up. Goyal et al. 2017,
         arXiv:1706.02677, section 2.2.
         """
-        warm = round(self.warmup * steps_per_epoch)
+        warm = share(self.warmup, steps_per_epoch)
         ramp = min(1.0, (step + 1) / warm) if warm else 1.0
         return ramp * self.curve.at(step, steps_per_epoch, total_steps)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from gencli.counts import share
 from gencli.errors import GencliError
 from gencli.models.inputs import Rows
 from gencli.randomness import Draws
@@ -22,9 +23,9 @@ def split(rows: Rows, fraction: float, seed: int) -> tuple[Rows, Rows]:
     ids = np.arange(len(rows)) if rows.ids is None else rows.ids.numpy()
     places = np.lexsort([Draws(seed, "validation").uniforms(ids), labels])
     starts = np.searchsorted(labels[places], labels[places])  # where the class of each starts
-    counts = np.bincount(labels)[labels[places]]
+    parts = np.array([share(fraction, count) for count in np.bincount(labels).tolist()])
     held = np.zeros(len(rows), bool)
-    held[places] = np.arange(len(rows)) - starts < np.rint(fraction * counts)
+    held[places] = np.arange(len(rows)) - starts < parts[labels[places]]
     if held.all() or not held.any():
         which = "training" if held.all() else "validation"
         raise GencliError(

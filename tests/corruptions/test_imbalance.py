@@ -2,6 +2,7 @@
 
 import math
 import shlex
+from decimal import Decimal, localcontext
 from itertools import combinations
 from pathlib import Path
 from random import Random
@@ -63,18 +64,36 @@ def test_a_ratio_and_its_inverse_keep_the_same_rows() -> None:
         assert kept(EQUAL, kind(1)).all()
 
 
-@given(SIZES, RATIOS)
+def exactly(rows: int, ratio: float, number: int, last: int) -> int:
+    """int(rows · r^(number/last)) of 60 digits."""
+    with localcontext(prec=60):
+        typed = Decimal(repr(ratio))
+        return int(rows * min(typed, 1 / typed) ** (Decimal(number) / last) + Decimal(10) ** -40)
+
+
+@given(SIZES, RATIOS | st.sampled_from([4.0, 8.0, 9.0, 10.0, 16.0, 27.0, 49.0, 0.001, 0.7, 0.07]))
 def test_a_long_tail_has_the_formula_s_counts(sizes: list[int], ratio: float) -> None:
-    factor = ratio if ratio < 1 else 1 / ratio
-    formula = [int(max(sizes) * (factor ** (number / (len(sizes) - 1.0)))) for number in range(len(sizes))]
+    formula = [exactly(max(sizes), ratio, number, len(sizes) - 1) for number in range(len(sizes))]
     assert counts(table_of(sizes), LongTail(ratio)) == [min(pair) for pair in zip(formula, sizes)]
 
 
 @given(SIZES, RATIOS)
 def test_a_step_cuts_the_last_half_of_the_classes(sizes: list[int], ratio: float) -> None:
-    few, small = len(sizes) // 2, int(max(sizes) * (ratio if ratio < 1 else 1 / ratio))
+    few, small = len(sizes) // 2, exactly(max(sizes), ratio, 1, 1)
     expected = sizes[: len(sizes) - few] + [min(size, small) for size in sizes[len(sizes) - few :]]
     assert counts(table_of(sizes), StepImbalance(ratio)) == expected
+
+
+@pytest.mark.parametrize("rows", range(1, 200))
+def test_one_of_n_rows_is_one_row(rows: int) -> None:
+    sizes = np.array([rows, rows])
+    assert StepImbalance(rows).sizes(sizes).tolist() == LongTail(rows).sizes(sizes).tolist() == [rows, 1]
+
+
+def test_roots_are_exact() -> None:
+    assert LongTail(1000).sizes(np.full(4, 5000)).tolist() == [5000, 500, 50, 5]
+    assert LongTail(0.343).sizes(np.full(4, 1000)).tolist() == [1000, 700, 490, 343]
+    assert LongTail(2**20).sizes(np.full(21, 2**20)).tolist() == [2**power for power in range(20, -1, -1)]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Labels: which rows change, to what, and that nothing but seed, kind, identity and repetition decides it."""
 
 from collections.abc import Callable
+from fractions import Fraction
 from itertools import combinations
 from pathlib import Path
 from random import Random
@@ -250,7 +251,7 @@ def test_exact_replaces_the_same_share_of_every_class(sizes: list[int], p: float
     table = labelled(labels, len(sizes))
     changed = replaced(table, kind(p, exact=True)) != table.column("label")
     counts = np.bincount(table.column("label")[changed], minlength=len(sizes))
-    assert counts.tolist() == [round(p * size) for size in sizes]
+    assert counts.tolist() == [round(Fraction(repr(p)) * size) for size in sizes]
 
 
 @settings(max_examples=50)
@@ -271,11 +272,16 @@ def test_exact_keeps_rows_of_one_id_together_and_comes_as_near_as_they_allow(
     assert not set(np.array(ids)[changed]) & set(np.array(ids)[~changed])
 
 
+@pytest.mark.parametrize(("p", "rows", "count"), [(0.07, 150, 10), (0.14, 75, 10), (0.035, 300, 10), (0.5, 3, 2)])
+def test_exact_goes_by_the_decimal_that_was_typed(p: float, rows: int, count: int) -> None:
+    assert replaced(labelled([0] * rows, 2), FlipLabels(p, exact=True)).sum() == count
+
+
 def test_exact_is_right_where_lots_are_drawn_in_parts() -> None:
     table = image_table(150_000, (1, 1, 1), classes=4)
     labels = table.column("label")
     changed = replaced(table, FlipLabels(0.37, exact=True)) != labels
-    assert np.bincount(labels[changed]).tolist() == [round(0.37 * int(n)) for n in np.bincount(labels)]
+    assert np.bincount(labels[changed]).tolist() == [round(37 * int(n) / 100) for n in np.bincount(labels)]
 
 
 def test_exact_refuses_labels_that_are_no_classes(tmp_path: Path) -> None:

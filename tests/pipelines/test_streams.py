@@ -66,7 +66,9 @@ def test_a_folder_of_shards_is_one_data_set(sh: Shell, data: Path) -> None:
 def test_shards_of_another_data_set_are_refused(sh: Shell, data: Path) -> None:
     shards = _shards(sh.folder / "shards", data / "digits.parquet")
     (shards / "z.parquet").write_bytes((data / "test.parquet").read_bytes())
-    sh(f"{CORRUPT} shards").refused("shards: files of several splits; train: shards/shard-0.parquet", "; test: shards/z.parquet")
+    sh(f"{CORRUPT} shards").refused(
+        "shards: files of several splits; train: shards/shard-0.parquet", "; test: shards/z.parquet"
+    )
     (shards / "z.parquet").write_bytes((data / "corrupted.parquet").read_bytes())
     sh(f"{CORRUPT} shards").refused("shards/z.parquet: other columns than shards/shard-0.parquet")
 

@@ -1,5 +1,7 @@
 """Rows held out: so many of each class, told by seed and id alone."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import torch
@@ -20,12 +22,17 @@ def rows(labels: list[int], ids: list[int] | None = None) -> Rows:
 @given(st.lists(st.integers(0, 3), min_size=8, max_size=60), st.floats(0.2, 0.8), st.integers(0, 9))
 def test_each_class_gives_its_share(labels: list[int], fraction: float, seed: int) -> None:
     data = rows(labels)
-    wanted = sum(np.rint(fraction * labels.count(label)) for label in range(4))
+    parts = [round(Fraction(repr(fraction)) * labels.count(label)) for label in range(4)]
+    wanted = sum(parts)
     assume(0 < wanted < len(labels))  # otherwise it is refused
     kept, held = split(data, fraction, seed)
     assert sorted([*kept.ids.tolist(), *held.ids.tolist()]) == list(range(len(labels)))  # type: ignore[union-attr]
     for label in range(4):
-        assert (held.labels == label).sum() == np.rint(fraction * labels.count(label))
+        assert (held.labels == label).sum() == parts[label]
+
+
+def test_the_fraction_is_the_decimal_that_was_typed() -> None:
+    assert len(split(rows([0] * 150), 0.07, 0)[1]) == 10  # 10.5; as floating-point numbers a little more
 
 
 def test_the_order_of_the_rows_does_not_matter() -> None:

@@ -1,0 +1,18 @@
+"""Counts of rows, classes and steps that are fractions of others, by the decimal numbers that were typed.
+
+As floating-point numbers 49 · (1/49) is less than 1, and 0.07 · 150 more than 10.5.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+
+def typed(number: float) -> Fraction:
+    """The number that was typed, exactly: the shortest decimal that is read as this one."""
+    return Fraction(repr(float(number)))
+
+
+def share(fraction: float, count: int) -> int:
+    """fraction · count, to the nearest whole number, a half to the even one."""
+    return round(typed(fraction) * count)
