@@ -129,7 +129,7 @@ class Model:
             )
         if self.task == "images":
             require_target(table.schema.names, title)
-        elif description.classes != self.classes:
+        elif description.classes != self.classes and not self._counts(description.classes):
             differ = (
                 number for number, (one, other) in enumerate(zip(description.classes, self.classes)) if one != other
             )
@@ -137,8 +137,12 @@ class Model:
             raise GencliError(
                 f"{title}: {len(description.classes)} classes ({_some(description.classes, start)}), "
                 f"where the model has {len(self.classes)} ({_some(self.classes, start)})",
-                "evaluate a model on the classes it was trained on",
+                "evaluate a model on the classes it was trained on; gencli data parquet --class-names names them",
             )
+
+    def _counts(self, classes: tuple[str, ...]) -> bool:
+        """Whether they are the numbers of the first classes, as of a table without names that lacks the last ones."""
+        return classes == tuple(map(str, range(len(classes)))) == self.classes[: len(classes)]
 
 
 def write(output: Output, model: Model, settings: dict[str, Any], made: provenance.Step) -> None:

@@ -77,11 +77,11 @@ def classes_of(
     Raises:
         GencliError: both name them, two classes have one name, or a label is none of them.
     """
-    if given is not None and known is not None:
+    if given is not None and known is not None and len({*known}) == len(known):
         raise GencliError(f"{title}: its metadata names {len(known)} classes itself", "leave --class-names out")
     largest = max(int(column.max(initial=0)) for column in labels.values())
     names = tuple(given or known or map(str, range(min(largest + 1, _MOST))))
-    require_distinct(names, title, "its metadata is to name each class otherwise")
+    require_distinct(names, title, "name them otherwise with --class-names of gencli data parquet")
     for name, column in labels.items():
         tables.check_labels(column, len(names), title, name)
     return names

@@ -17,8 +17,11 @@ from numpy.typing import NDArray
 
 from gencli import arrow, signals
 from gencli.errors import GencliError
+from gencli.sources.classes import require_distinct
 from gencli.sources.processes import in_processes
 from gencli.tables import ImageTable
+
+_ITSELF = "other tools can read the table itself"
 
 
 class Exported:
@@ -31,6 +34,11 @@ class Exported:
         self._table = table
         self.rows, self.inputs, self.description = table.rows, table.inputs, table.description
         _require_png(table)
+        require_distinct(
+            self.description.classes,
+            table.title,
+            "hubs know classes by their names; other tools can read the table itself",
+        )
         encoded = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
         # nullable, though no value is missing: datasets ignores the description of a column that is declared otherwise
         schema = pa.schema(
@@ -78,6 +86,7 @@ def write_folder(table: ImageTable, destination: str, keep: NDArray[np.bool_] | 
     """
     _require_png(table)
     place, names = Path(destination), table.description.classes
+    require_distinct(names, table.title, f"a folder is known by its class's name; {_ITSELF}")
     for name in names:
         if name.startswith(".") or not name or "/" in name or "\0" in name:
             raise GencliError(f"{table.title}: class {name!r} cannot name a folder", "export to Parquet: --encode png")
@@ -107,10 +116,10 @@ def write_folder(table: ImageTable, destination: str, keep: NDArray[np.bool_] | 
 
 def _require_png(table: ImageTable) -> None:
     if "target" in table.schema.names:
-        raise GencliError(f"{table.title}: has targets, which would be lost", "other tools can read the table itself")
+        raise GencliError(f"{table.title}: has targets, which would be lost", _ITSELF)
     shape, dtype = table.description.shape, table.description.dtype
     if dtype != "uint8" or shape[2] not in (1, 3):
         raise GencliError(
             f"{table.title}: {dtype} images of {shape[2]} channels",
-            "PNG holds gray and RGB of 8 bits; other tools can read the table itself",
+            f"PNG holds gray and RGB of 8 bits; {_ITSELF}",
         )

@@ -45,8 +45,12 @@ def class_numbers(text: str, table: ImageTable) -> list[int]:
     names = table.description.classes
     numbers = []
     for word in next(csv.reader([text])) or [""]:
-        if word in names:
-            numbers.append(names.index(word))
+        places = [place for place, name in enumerate(names) if name == word]
+        if len(places) > 1:
+            several = " and ".join(map(str, places))
+            raise GencliError(f"{table.title}: classes {several} are both called {word!r}", "give the class's number")
+        if places:
+            numbers += places
         elif word.isdecimal() and int(word) < len(names):
             numbers.append(int(word))
         else:
