@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from types import TracebackType
@@ -110,7 +111,17 @@ class ImageTable(Batches, Protocol):
 
 def sources(table: ImageTable, role: str) -> list[provenance.Step]:
     """The table's files as inputs of a step."""
-    return [source(role, file, table.made is not None) for file in table.inputs]
+    known = differing(table)
+    return [source(role, file, table.made is not None) | known for file in table.inputs]
+
+
+def differing(table: ImageTable) -> dict[str, float]:
+    """`labels_differ`, the share of rows with label ≠ label_true, where that is not 0 and no step of ours did it."""
+    before = [step["command"] for step, depth in provenance.walk(table.made) if depth == 0]
+    if "label_true" not in table.schema.names or any(re.fullmatch("corrupt .*-labels", each) for each in before):
+        return {}
+    share = float(np.mean(table.column("label") != table.column("label_true")))
+    return {"labels_differ": share} if share else {}
 
 
 def source(role: str, file: Input, made: bool = True) -> provenance.Step:

@@ -17,7 +17,7 @@ from gencli.corruptions.base import Apply, Corruption, Moved, parse_part
 from gencli.counts import typed
 from gencli.errors import GencliError
 from gencli.randomness import Draws
-from gencli.sources.selection import class_numbers
+from gencli.sources.selection import class_numbers, require_one_version
 from gencli.tables import ImageTable
 
 
@@ -62,6 +62,7 @@ class Imbalance(Subset):
         """[classes] how many rows a class is to keep, where the classes have `rows` [classes]."""
 
     def kept(self, table: ImageTable, draws: Draws) -> NDArray[np.bool_]:
+        require_one_version(table)
         labels, lots = table.column("label"), draws.uniforms(table.column("id"))
         classes = len(table.description.classes)
         if classes == 1:
@@ -167,6 +168,7 @@ class Subsample(Subset):
         parse_part(self.fold, "--fold")
 
     def kept(self, table: ImageTable, draws: Draws) -> NDArray[np.bool_]:
+        require_one_version(table)
         labels, lots = table.column("label"), draws.uniforms(table.column("id"))
         order = np.lexsort((lots, labels))
         if self.classes:

@@ -33,6 +33,7 @@ KINDS: dict[Kind, tuple[str, ...]] = {  # by their columns; the first that fits
     "confusion": ("label", "name"),
 }
 _TEXT = {"name", "model", "data", "item", "unit", "met"}
+DIFFER = "labels differ"  # in place of a step that is not known
 _NOT_SETUP = {"seed", "device", "threads"}  # what runs of one setup may differ in
 
 
@@ -352,9 +353,18 @@ def data_name(entry: dict[str, Any] | None) -> str:
 
 
 def corruptions(entry: dict[str, Any] | None) -> list[Step]:
-    """The corruptions on the way to an input, earliest first."""
-    made = None if entry is None else entry.get("step")
-    return [step for step, depth in provenance.walk(made) if depth == 0 and step["command"].startswith("corrupt ")]
+    """The corruptions on the way to an input, earliest first.
+
+    The first is `DIFFER`, with a `share`, where labels differ from label_true by none of them.
+    """
+    line: list[dict[str, Any]] = []
+    while entry is not None:
+        line.append(entry)
+        entry = next(iter((entry.get("step") or {}).get("inputs", [])), None)
+    steps = [each["step"] for each in reversed(line) if each.get("step")]
+    shares = [share for each in line if isinstance(share := each.get("labels_differ"), float)]
+    by_others = [{"command": DIFFER, "arguments": {"share": share}} for share in shares[:1]]
+    return by_others + [step for step in steps if step["command"].startswith("corrupt ")]
 
 
 def steps(file: Input, several: bool) -> Iterator[str]:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from gencli.provenance import Step
-from gencli.reporting.documents import Document, corruptions, data_name
+from gencli.reporting.documents import DIFFER, Document, corruptions, data_name
 
 T = TypeVar("T")
 
@@ -185,6 +185,8 @@ def chains(chains: Sequence[Sequence[Step]], hidden: Iterable[str] = ()) -> list
                 seen[step["command"], name].add(str(value))
 
     def words(step: Step) -> str:
+        if step["command"] == DIFFER:
+            return f"{DIFFER}, {100 * step['arguments']['share']:.3g} %"
         shown = [
             f"{value}" if name == "kind" else f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
             for name, value in step["arguments"].items()

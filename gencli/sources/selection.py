@@ -29,6 +29,7 @@ def select(
     if classes is not None:
         keep &= np.isin(table.column("label"), class_numbers(classes, table))
     if sample is not None:
+        require_one_version(table)
         places = np.flatnonzero(keep)
         lots = Draws(seed, "sample").uniforms(table.column("id")[places])
         keep[:] = False
@@ -54,5 +55,16 @@ def class_numbers(text: str, table: ImageTable) -> list[int]:
         elif word.isdecimal() and int(word) < len(names):
             numbers.append(int(word))
         else:
-            raise GencliError(f"{table.title}: no class {word!r}", nearest(word, names))
+            counted = names == tuple(map(str, range(len(names))))
+            more = "; gencli data parquet --class-names says how many there are" if counted else ""
+            raise GencliError(f"{table.title}: no class {word!r}", nearest(word, names) + more)
     return numbers
+
+
+def require_one_version(table: ImageTable) -> None:
+    """Refuses to draw rows of a table that holds each in several versions: all of a row would be drawn together."""
+    if len(np.unique(table.column("id"))) < table.rows:
+        raise GencliError(
+            f"{table.title}: each row in several versions, which cannot be drawn apart",
+            "draw rows first, then gencli corrupt common --all",
+        )

@@ -31,7 +31,7 @@ T = TypeVar("T")
 _ONE = "one data set has the same steps, names and columns, every part once; name files that belong together"
 _SPLIT = re.compile(rf"(?<![^\W_\d])({'|'.join(SPLITS)})(?![^\W_\d])")  # as hubs find it: between no letters
 _NUMBERED = re.compile(r"(.*?)[-_.]?(\d+)-of-(\d+)(?!\d)")
-_VERSION = {"corruption", "severity"}  # columns of a table that holds each row in several versions
+_VERSION = ("corruption", "severity")  # columns of a table that holds each row in several versions
 _SHOWN = 3
 
 
@@ -102,24 +102,26 @@ class _Made:
 
 
 def of_one_split(parts: list[Part], split: str | None) -> tuple[list[Part], str | None]:
-    """The parts of this split where they are of several, and what the split is still to be called.
+    """The parts of this split, and what it is still to be called.
+
+    A name that no file of a folder has is none for those that have another; files that were named get it all the same.
 
     Raises:
-        GencliError: they are of several, and which is not said.
+        GencliError: they are of several, and which is not said, or not among them.
     """
     found = _grouped((part.split, part) for part in parts)
-    if len(found) < 2:
-        return parts, split
+    folder = parts[0].source.folder
     if split in found:
         return found[split], None if found[split][0].description else split
-    folder = parts[0].source.folder
+    if len(found) == 1 and (split is None or folder is None or "" in found):
+        return parts, split
     several = "; ".join(f"{name or 'no split'}: {_some(part.name for part in of)}" for name, of in found.items())
     if split is None:
-        hint = "pick one" if folder else "name those of one, pick one or name all of them together"
-        title = folder or "these files"
-        raise GencliError(
-            f"{title}: files of several splits; {several}", f"{hint}: gencli data parquet {folder or '…'} --split NAME"
+        where = f"{folder}: " if folder else ""
+        hint = (
+            f"gencli data parquet {folder} --split NAME takes one" if folder else "--split NAME takes one, or names all"
         )
+        raise GencliError(f"{where}files of several splits; {several}", f"{hint}; --files GLOB takes those that match")
     if folder:
         raise GencliError(f"{folder}: no split {split!r}; {several}", nearest(split, filter(None, found)))
     return parts, split
@@ -261,7 +263,7 @@ def require_own_ids(table: ImageTable, files: Sequence[pq.ParquetFile]) -> None:
     Of a table of several corruptions a row and its corruption are one.
     """
     ids = table.column("id")
-    keys = [ids] + [_codes(files, name, table.title) for name in _VERSION if {*table.schema.names} >= _VERSION]
+    keys = [ids] + [_codes(files, name, table.title) for name in _VERSION if name in table.schema.names]
     if len(keys) == 1 and (ids[1:] > ids[:-1]).all():
         return
     order = np.lexsort(keys)
@@ -278,7 +280,8 @@ def _codes(files: Sequence[pq.ParquetFile], name: str, title: str) -> NDArray[np
     """Numbers [rows] that are equal where a column's values are."""
     with parquet.undamaged(title):
         column = pa.chunked_array([chunk for file in files for chunk in file.read([name]).column(0).chunks])
-        return column.dictionary_encode().combine_chunks().indices.to_numpy().astype(np.int64)
+        codes = column.dictionary_encode().combine_chunks().indices.to_numpy(zero_copy_only=False)
+        return np.nan_to_num(codes, nan=-1).astype(np.int64)
 
 
 def _chain(commands: Sequence[str]) -> str:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 import math
 import statistics
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +19,7 @@ from hypothesis import strategies as st
 from gencli import app, provenance
 from gencli.errors import GencliError
 from gencli.reporting import documents, groups, runs
+from tests.pipelines.shell import Shell
 from tests.reporting.made import history, result, training
 
 
@@ -159,3 +165,37 @@ def test_of_a_result_without_provenance_no_corruption_is_claimed(tmp_path: Path)
     (tmp_path / "r.csv").write_text("label,name,n,accuracy,loss\n0,a,1,0.5,1\n,all,1,0.5,1\n")
     (document,) = documents.read_all([str(tmp_path / "r.csv")])
     assert runs.runs_table([document], 0.99).rows["corruption"].to_pylist() == [""]
+
+
+def test_labels_that_others_changed_are_said_to_differ(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    shell("gencli data digits -q --limit 500 -o clean.parquet").worked()
+    table = pq.read_table(tmp_path / "clean.parquet")
+    changed = [(label + (row < 201)) % 10 for row, label in enumerate(table["label"].to_pylist())]
+    noisy = table.append_column("label_true", table["label"]).set_column(2, "label", pa.array(changed))
+    pq.write_table(noisy, tmp_path / "noisy.parquet")
+    done = shell(
+        """
+        train() { gencli train -q $1 --arch linear --epochs 1 --history $2.parquet -o $2.model; }
+        train clean.parquet clean-history
+        train noisy.parquet noisy-history
+        gencli eval -q noisy-history.model noisy.parquet -o result.parquet
+        gencli corrupt subsample -q --classes 1,2,3 noisy.parquet | gencli corrupt shuffled-pixels -q -o pixels.parquet
+        train pixels.parquet pixels-history
+        gencli corrupt random-labels -q -p 0.5 pixels.parquet -o both.parquet
+        train both.parquet both-history
+        gencli report *-history.parquet result.parquet --table runs --format csv -o runs.csv
+        gencli report --contact-sheet sheet.png clean.parquet noisy.parquet
+        """
+    ).worked()
+    assert not done.err
+    with open(tmp_path / "runs.csv", newline="") as file:
+        rows = [row["corruption"] for row in csv.DictReader(file)]
+    part = noisy.filter(pc.is_in(noisy["label"], pa.array([1, 2, 3])))
+    share = 100 * np.mean(part["label"].to_numpy() != part["label_true"].to_numpy())
+    assert rows == [
+        f"labels differ, {share:.3g} % + subsample + shuffled-pixels + random-labels p=0.5",
+        "none",
+        "labels differ, 40.2 %",
+        f"labels differ, {share:.3g} % + subsample + shuffled-pixels",
+    ]

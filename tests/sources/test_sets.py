@@ -13,10 +13,12 @@ from PIL import Image
 from gencli import provenance, tables
 from gencli.corruptions import Corrupted
 from gencli.corruptions.base import Corruption
+from gencli.corruptions.imbalance import Subsample
 from gencli.corruptions.labels import FlipLabels, RandomLabels
 from gencli.errors import GencliError
 from gencli.outputs import write_images
 from gencli.sources import Foreign, open_table, read_table
+from gencli.sources.selection import select
 from gencli.stream import open_inputs
 from gencli.tables import ImageTable
 from tests.helpers import image_table, read, save
@@ -78,6 +80,16 @@ def test_files_of_several_splits_are_refused_and_one_can_be_picked(one: str, oth
     assert taken(tmp_path, files=one.replace("train", "t*n")).rows == 3
     with pytest.raises(GencliError, match="no split 'valdation'"):
         taken(tmp_path, "valdation")
+
+
+def test_train_rows_are_not_called_test_rows(tmp_path: Path) -> None:
+    path = hub(tmp_path / "train-00000-of-00001.parquet", [0, 1])
+    with pytest.raises(GencliError, match="no split 'test'; train: "):
+        taken(tmp_path, "test")
+    assert taken(tmp_path, "train").description.split == "train"
+    assert taken(path, "mine").description.split == "mine"
+    path.rename(tmp_path / "data.parquet")
+    assert taken(tmp_path, "test").description.split == "test"
 
 
 def test_files_named_one_by_one_are_of_one_split_or_get_a_name(tmp_path: Path) -> None:
@@ -269,7 +281,12 @@ def test_a_row_in_several_versions_is_no_row_twice(tmp_path: Path) -> None:
         for kind, severity in itertools.product(("fog", "snow"), (1, 2))
     ]
     pq.write_table(pa.concat_tables(versions), tmp_path / "all.parquet")
-    assert open_table(str(tmp_path / "all.parquet")).rows == 20
+    table = open_table(str(tmp_path / "all.parquet"))
+    assert table.rows == 20
+    assert Corrupted(table, FlipLabels(0.5), 0).rows == 20
+    for draw in (lambda: Corrupted(table, Subsample(n=3), 0), lambda: select(table, sample=3)):
+        with pytest.raises(GencliError, match="each row in several versions"):
+            draw()
     pq.write_table(pa.concat_tables([*versions, versions[2]]), tmp_path / "more.parquet")
     with pytest.raises(GencliError, match="rows 10 and 20 are both id"):
         open_table(str(tmp_path / "more.parquet"))
