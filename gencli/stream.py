@@ -34,10 +34,12 @@ class Input:
         path: None for standard input.
         file: positioned at 0; a pipe was spooled into a temporary file first.
         size: bytes.
-        folder: that was given for all of its files, this one among them; None where the file was named.
+        folder: that was given in its place; None where the file itself was.
+        whole: whether all files of that folder were asked for.
     """
 
     folder: str | None = None
+    whole = False
 
     def __init__(self, argument: str | None) -> None:
         if argument == "":
@@ -118,8 +120,8 @@ def open_inputs(argument: str | None, pattern: str | None = None) -> list[Input]
         raise GencliError(f"{argument}: a folder without {what}", "name a file, or the folder that holds them")
     _allow_files(len(shards))
     inputs = [Input(path) for path in shards]
-    for each in inputs if pattern is None else ():
-        each.folder = folder
+    for each in inputs:
+        each.folder, each.whole = folder, pattern is None
     return inputs
 
 

@@ -29,7 +29,7 @@ def read_table(inputs: list[stream.Input], foreign: Foreign | None = None) -> Im
     foreign = foreign or Foreign()
     parts, split = sets.of_one_split([sets.Part(each, parquet.open_file(each)) for each in inputs], foreign.split)
     foreign = replace(foreign, split=split)
-    if len(parts) > 1 or parts[0].source.folder:
+    if len(parts) > 1 or parts[0].source.whole:
         sets.require_one_set(parts, foreign.label)
     filled = [part for part in sets.in_order(parts) if part.rows]
     if not filled:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gencli import tables
 from gencli.errors import GencliError
-from gencli.sources.decoded import DecodedTable, Decoding, Places, identify
+from gencli.sources.decoded import SPLITS, DecodedTable, Decoding, Places, identify
 from gencli.stream import Input
 
 _MOST_BYTES = 64 << 20  # of the image files that are held at a time
@@ -94,6 +94,11 @@ def _classes(folder: str) -> dict[str, list[str]]:
         raise GencliError(
             f"{folder}: {error.strerror}", "name a folder that holds a folder of images a class"
         ) from None
+    splits = [name for name in names if name in SPLITS and _holds_folders_alone(os.path.join(folder, name))]
+    if splits:
+        raise GencliError(
+            f"{folder}: its folder {splits[0]!r} holds a split, no class", f"name it: {os.path.join(folder, splits[0])}"
+        )
     classes = {name: sorted(_below(os.path.join(folder, name))) for name in names}
     if len(classes) < 2:
         held = f"one class alone, {names[0]!r}" if names else "no folders, so no classes"
@@ -104,6 +109,12 @@ def _classes(folder: str) -> dict[str, list[str]]:
                 f"{os.path.join(folder, name)}: no images", "a class needs one; remove the folder otherwise"
             )
     return classes
+
+
+def _holds_folders_alone(folder: str) -> bool:
+    with os.scandir(folder) as entries:
+        found = [each.is_dir() for each in entries if not each.name.startswith(".")]
+    return bool(found) and all(found)
 
 
 def _below(folder: str) -> Iterator[str]:

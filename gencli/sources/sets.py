@@ -29,7 +29,8 @@ K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 
 _ONE = "one data set has the same steps, names and columns, every part once; name files that belong together"
-_SPLIT = re.compile(rf"(?<![^\W_\d])({'|'.join(SPLITS)})(?![^\W_\d])")  # as hubs find it: between no letters
+_SPLITS = (*SPLITS, "training", "testing", "valid", "dev", "eval", "evaluation", "extra", "unsupervised")
+_SPLIT = re.compile(rf"(?<![^\W_\d])({'|'.join(_SPLITS)})(?![^\W_\d])")  # as hubs find it: between no letters
 _NUMBERED = re.compile(r"(.*?)[-_.]?(\d+)-of-(\d+)(?!\d)")
 _VERSION = ("corruption", "severity")  # columns of a table that holds each row in several versions
 _SHOWN = 3
@@ -72,14 +73,15 @@ class Part:
 
     @property
     def split(self) -> str:
-        """That it says, or that its name or its folder's tells; nothing where neither does."""
+        """That it says, or its name tells, or that of its folder in the one that was given; nothing where none does."""
         if self.description is not None:
             return self.description.split
         if self.source.path is None:
             return ""
         words = set(_SPLIT.findall(self.source.path.stem.lower()))
-        folder = os.path.basename(os.path.dirname(os.path.abspath(self.source.path)))
-        return words.pop() if len(words) == 1 else folder if folder in SPLITS and not words else ""
+        if not words and self.source.folder is not None:
+            words = {os.path.dirname(os.path.relpath(self.name, self.source.folder))} & {*_SPLITS}
+        return words.pop() if len(words) == 1 else ""
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ def of_one_split(parts: list[Part], split: str | None) -> tuple[list[Part], str 
         GencliError: they are of several, and which is not said, or not among them.
     """
     found = _grouped((part.split, part) for part in parts)
-    folder = parts[0].source.folder
+    folder = parts[0].source.folder if parts[0].source.whole else None
     if split in found:
         return found[split], None if found[split][0].description else split
     if len(found) == 1 and (split is None or folder is None or "" in found):
@@ -129,7 +131,7 @@ def of_one_split(parts: list[Part], split: str | None) -> tuple[list[Part], str 
 
 def in_order(parts: list[Part]) -> list[Part]:
     """Parts of a whole in a folder as they follow each other in it, whatever their names."""
-    if parts[0].source.folder and all(part.shards for part in parts):
+    if parts[0].source.whole and all(part.shards for part in parts):
         return sorted(parts, key=lambda part: part.shards[::-1])
     return parts
 
@@ -140,16 +142,16 @@ def require_one_set(parts: Sequence[Part], label: str = "label") -> None:
     Raises:
         GencliError: it lists what disagrees.
     """
-    folder, filled = parts[0].source.folder, [part for part in parts if part.rows]
+    first, filled = parts[0].source, [part for part in parts if part.rows]
     wrong = [*_folders(parts), *_steps(parts), *_numbers(parts), *_twice(parts), *_columns(filled, label)]
     if wrong:
-        title = f"{folder}: no data set: " if folder else ""
+        title = f"{first.folder}: no data set: " if first.whole else ""
         raise GencliError(f"{title}{'; '.join(wrong[:_SHOWN])}{'; …' if wrong[_SHOWN:] else ''}", _ONE)
 
 
 def _folders(parts: Sequence[Part]) -> Iterator[str]:
     folders = dict.fromkeys(map(_folder, parts))
-    if parts[0].source.folder and len(folders) > 1:
+    if parts[0].source.whole and len(folders) > 1:
         yield f"files in {_some(folders)}"
 
 
@@ -182,7 +184,7 @@ def _whole(parts: Sequence[Part], counts: list[int]) -> Iterator[str]:
     for numbers, several in held.items():
         if len(several) > 1:
             yield f"part {_part(numbers, counts)} twice, {_some(part.name for part in several)}"
-    lacking = math.prod(counts) - len(held) if parts[0].source.folder else 0
+    lacking = math.prod(counts) - len(held) if parts[0].source.whole else 0
     if lacking > 0:
         missing = (_part(each, counts) for each in product(*map(range, counts)) if each not in held)
         yield f"no part {_some(missing, lacking)}"
@@ -194,7 +196,7 @@ def _part(numbers: Sequence[int], counts: Sequence[int]) -> str:
 
 def _numbers(parts: Sequence[Part]) -> Iterator[str]:
     """Names such as train-00000-of-00002.parquet: of one count, each number once."""
-    whole = parts[0].source.folder
+    whole = parts[0].source.whole
     known = [(part, _NUMBERED.match(part.source.path.stem)) for part in parts if part.source.path is not None]
     found = [(part, match) for part, match in known if match]
     sets = _grouped(((_folder(part), match[1], int(match[3])), (int(match[2]), part)) for part, match in found)
@@ -264,7 +266,7 @@ def require_own_ids(table: ImageTable, files: Sequence[pq.ParquetFile]) -> None:
     """
     ids = table.column("id")
     keys = [ids] + [_codes(files, name, table.title) for name in _VERSION if name in table.schema.names]
-    if len(keys) == 1 and (ids[1:] > ids[:-1]).all():
+    if len(keys) == 1 and ((ids[1:] > ids[:-1]).all() or (np.diff(np.sort(ids)) > 0).all()):
         return
     order = np.lexsort(keys)
     again = np.flatnonzero(np.logical_and.reduce([key[order][1:] == key[order][:-1] for key in keys]))

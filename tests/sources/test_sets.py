@@ -65,6 +65,8 @@ def taken(path: Path, split: str | None = None, files: str | None = None) -> Ima
         ("default/train/0000.parquet", "default/test/0000.parquet"),
         ("cifar10_train_0.parquet", "cifar10_test_0.parquet"),
         ("train.parquet", "extra.parquet"),
+        ("train.parquet", "more.parquet"),
+        ("plain_text/train_1.parquet", "plain_text/dev_1.parquet"),
     ],
 )
 def test_files_of_several_splits_are_refused_and_one_can_be_picked(one: str, other: str, tmp_path: Path) -> None:
