@@ -80,7 +80,7 @@ class Part:
             return ""
         words = set(_SPLIT.findall(self.source.path.stem.lower()))
         if not words and self.source.folder is not None:
-            words = {os.path.dirname(os.path.relpath(self.name, self.source.folder))} & {*_SPLITS}
+            words = {*os.path.relpath(self.name, self.source.folder).split(os.sep)[:-1]} & {*_SPLITS}
         return words.pop() if len(words) == 1 else ""
 
 
