@@ -241,7 +241,7 @@ def _columns(parts: Sequence[Part], label: str) -> Iterator[str]:
             yield f"{part.name}: other columns than {first.name}"
         elif part.description != first.description:
             yield f"{part.name}: another data set than {first.name}{_difference(part.description, first.description)}"
-        elif hub_names(schema, label) != hub_names(other, label):
+        elif schema.metadata != other.metadata and hub_names(schema, label) != hub_names(other, label):
             yield f"{part.name}: other class names than {first.name}"
         elif any(_facts(schema, name) != _facts(other, name) for name in schema.names):
             yield f"{part.name}: other shapes of images than {first.name}"
