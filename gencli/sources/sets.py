@@ -52,6 +52,10 @@ class Part:
         return self.file.metadata.num_rows
 
     @cached_property
+    def schema(self) -> pa.Schema:
+        return self.file.schema_arrow
+
+    @cached_property
     def description(self) -> Description | None:
         return tables.read_description(self.file, self.name)
 
@@ -236,7 +240,7 @@ def _twice(parts: Sequence[Part]) -> Iterator[str]:
 def _columns(parts: Sequence[Part], label: str) -> Iterator[str]:
     for part in parts[1:]:
         first = parts[0]
-        schema, other = part.file.schema_arrow, first.file.schema_arrow
+        schema, other = part.schema, first.schema
         if not schema.equals(other):
             yield f"{part.name}: other columns than {first.name}"
         elif part.description != first.description:
