@@ -11,7 +11,7 @@ import json
 import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from importlib import import_module
+from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +30,14 @@ def step(
     command: str, arguments: Mapping[str, Any], inputs: Sequence[Step] = (), packages: Sequence[str] = ("pyarrow",)
 ) -> Step:
     """One step: the command's words, its arguments by option name, its inputs (see `source`), `packages`' versions."""
-    versions = {"gencli": gencli.__version__} | {package: import_module(package).__version__ for package in packages}
+    versions = {"gencli": gencli.__version__} | {package: _version(package) for package in packages}
     return {"command": command, "arguments": dict(arguments), "versions": versions, "inputs": list(inputs)}
+
+
+def _version(package: str) -> str:
+    if package == "matplotlib":  # it obeys the folder that it is imported in: see `reporting.curves`
+        return metadata.version(package)
+    return import_module(package).__version__
 
 
 def source(role: str, sha256: str, made: Step | None, path: Path | None) -> Step:

@@ -117,8 +117,9 @@ def picture(sweeps: Mapping[str, Sweep]) -> Figure:
     figure = Figure(figsize=(6, 4), layout="constrained")
     axis = figure.subplots()
     for number, (name, each) in enumerate(sweeps.items()):
+        words = name.replace("$", r"\$")  # no formula, whatever the file is called
         for kind, errors, style in (("central", each.central, "o-"), ("Richardson", each.richardson, "s--")):
-            axis.loglog(each.steps, errors, style, color=f"C{number}", label=f"{name}: {kind}", markersize=3)
+            axis.loglog(each.steps, errors, style, color=f"C{number}", label=f"{words}: {kind}", markersize=3)
     axis.set(xlabel="step / length of the parameters", ylabel="|difference - Hv| / |Hv|")
     axis.legend(frameon=False)
     return figure

@@ -34,16 +34,16 @@ def image(documents: Sequence[Document], form: str, provenance: str) -> bytes:
     Raises:
         GencliError: no item has one.
     """
-    from matplotlib.figure import Figure
-    from matplotlib.patches import Patch
-    from matplotlib.ticker import LogLocator
-
     found = [[row for row in document.rows.to_pylist() if row["ratio"] is not None] for document in documents]
     items = list(dict.fromkeys(row["item"] for rows in found for row in rows))
     if not items:
         raise GencliError(f"{documents[0].title}: no ratios, so nothing to draw", "measure something that has a peer")
     room = 0.8 / len(documents)
-    with canvas():
+    with canvas({"text.parse_math": False}):
+        from matplotlib.figure import Figure
+        from matplotlib.patches import Patch
+        from matplotlib.ticker import LogLocator
+
         figure = Figure(figsize=(8, 1.2 + len(items) * (0.25 + 0.2 * len(documents))), layout="constrained")
         axis = figure.subplots()
         for place, (rows, color) in enumerate(zip(found, cycle(COLORS))):

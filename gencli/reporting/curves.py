@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
+import logging
 import math
+import os
 import textwrap
 import warnings
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gencli import console
@@ -44,8 +49,6 @@ def image(
         fonts: whether an SVG has its words as outlines, the same everywhere, or as text.
         beside: panels among which these are shown, where curves of one name look alike.
     """
-    from matplotlib.figure import Figure
-
     across = min(3, len(panels))
     down = math.ceil(len(panels) / across)
     names, shared = (list(dict.fromkeys(n for panel in shown for n in series(panel))) for shown in (panels, beside))
@@ -58,6 +61,8 @@ def image(
         "svg.fonttype": "path" if fonts else "none",
     }
     with canvas(words), warnings.catch_warnings():
+        from matplotlib.figure import Figure
+
         warnings.filterwarnings("ignore", "Glyph", UserWarning)  # of classes named in scripts that the font lacks
         size = 4.2 * across + 0.6, height * down + 0.2 * math.ceil(len(looks) / _columns(names, across))
         figure = Figure(figsize=size, layout="constrained")
@@ -213,12 +218,38 @@ def _label(text: str, longest: int = _NAME) -> str:
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
-def canvas(more: dict[Any, Any] | None = None) -> AbstractContextManager[None]:
-    """Figures are made within it."""
+@contextmanager
+def canvas(more: dict[Any, Any] | None = None) -> Iterator[None]:
+    """Figures are made within it, and matplotlib is imported there alone: settings and fonts are matplotlib's own.
+
+    Whatever lies in the folder, in HOME or in the environment, the bytes are the same.
+    """
+    load_matplotlib()
     import matplotlib as mpl
 
     plain: dict[Any, Any] = {"svg.hashsalt": "gencli", "font.size": 9, "axes.grid": True, "grid.alpha": 0.3}
-    return mpl.rc_context(plain | (more or {}))
+    with mpl.rc_context(plain | (more or {})):
+        yield
+
+
+@cache
+def load_matplotlib() -> None:
+    """Imports matplotlib with none but its own settings and fonts; before anything else of it is."""
+    found = importlib.util.find_spec("matplotlib")
+    [package] = found.submodule_search_locations or [""] if found else [""]
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # of a HOME that it cannot write to, and the like
+    here, backend = os.open(".", os.O_RDONLY), os.environ.pop("MPLBACKEND", None)
+    try:
+        os.chdir(Path(package, "mpl-data"))  # a matplotlibrc in the current folder goes before all others
+        from matplotlib import font_manager
+    finally:
+        os.fchdir(here)
+        os.close(here)
+        if backend is not None:
+            os.environ["MPLBACKEND"] = backend
+    font_manager.fontManager.ttflist = []  # another version of a font may be installed
+    for file in sorted(Path(package, "mpl-data", "fonts", "ttf").glob("*.ttf")):
+        font_manager.fontManager.addfont(file)
 
 
 def encode(figure: Figure, form: str, provenance: str) -> bytes:

@@ -11,9 +11,9 @@ from gencli.theory.base import Panel
 
 def image(panels: Sequence[Panel], form: str, provenance: str) -> bytes:
     """The panels side by side as PNG, SVG or PDF, the same bytes every time; their provenance in the metadata."""
-    from matplotlib.figure import Figure
-
     with canvas():
+        from matplotlib.figure import Figure
+
         figure = Figure(figsize=(5.2 * len(panels), 4), layout="constrained")
         for axis, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
             for series, color in zip(panel.series, cycle(COLORS)):

@@ -56,3 +56,17 @@ def test_a_locale_without_utf_8(sh: Shell) -> None:
     done = sh(f"{CORRUPT} $D/digits.parquet -p 0.5", LC_ALL="C", PYTHONIOENCODING="ascii").worked()
     assert pq.read_table(pa.BufferReader(done.out)).num_rows == 300
     assert sh.on_terminal(f"{CORRUPT} $D/digits.parquet -p 0.5", LC_ALL="C", PYTHONIOENCODING="ascii").worked().out
+
+
+HOSTILE = {"settings": b"text.usetex: True\nfont.size: 30\nsavefig.dpi: 7\naxes.facecolor: red\n", "bytes": b"\xff\xfe"}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_figures_obey_no_settings_that_lie_about(sh: Shell, kind: str) -> None:
+    draw = """gencli jacobian -f 'sin(x*y)' --at 1,2 --graph {0}.svg >/dev/null
+      gencli check hvp-limit --plot {0}.png >/dev/null"""
+    sh(draw.format("plain")).worked()
+    (sh.folder / "matplotlibrc").write_bytes(HOSTILE[kind])
+    sh(draw.format("beside"), MPLBACKEND="none-such", MATPLOTLIBRC=str(sh.folder), HOME="/nowhere").worked()
+    for form in ("svg", "png"):
+        assert (sh.folder / f"beside.{form}").read_bytes() == (sh.folder / f"plain.{form}").read_bytes()
