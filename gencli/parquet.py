@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from gencli import provenance
+from gencli import provenance, seals
 from gencli.errors import GencliError, first_line
 from gencli.stream import Input, Output
 
@@ -33,6 +33,9 @@ def open_file(source: Input) -> pq.ParquetFile:
         rows = file.metadata.num_rows
         if rows != sum(file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)):
             raise OSError("its row groups do not hold its rows")
+    seal = seals.place_in_footer(source)
+    ours = provenance.KEY.encode() in (file.metadata.metadata or {})
+    source.check_whole(lambda: seals.require(source, "Parquet", seal, ours))
     try:
         promised = _footer(file).get("rows", rows)
     except ValueError as error:
@@ -77,9 +80,36 @@ def read_numbers(source: Input, hint: str) -> tuple[list[str], NDArray[np.float6
     return file.schema_arrow.names, np.array(columns, np.float64).T
 
 
+class Writer:
+    """Writes a sealed Parquet file, its provenance in the footer; pages carry checksums.
+
+    Args:
+        settings: of pyarrow's ParquetWriter.
+    """
+
+    def __init__(self, output: Output, schema: pa.Schema, **settings: Any) -> None:
+        self._sealing = seals.Sealing(output)
+        self._writer = pq.ParquetWriter(self._sealing, schema, compression="none", write_page_checksum=True, **settings)
+
+    def write(self, table: pa.Table, group_rows: int | None = None) -> None:
+        """Takes rows, in row groups of at most so many."""
+        self._writer.write_table(table, row_group_size=group_rows)
+
+    def close(self, made: provenance.Step, rows: int) -> None:
+        """Writes the footer of a file that has so many rows."""
+        facts = {provenance.KEY: provenance.encode(made, rows=rows), seals.KEY: seals.BLANK}
+        self._writer.add_key_value_metadata(facts)
+        self._sealing.hold()
+        self._writer.close()
+        self._sealing.release()
+
+    def abandon(self) -> None:
+        """Ends without a footer, of an output that is mute."""
+        self._writer.close()
+
+
 def write_rows(output: Output, table: pa.Table, made: provenance.Step) -> None:
     """Writes a small table (results, histories) with its provenance."""
-    writer = pq.ParquetWriter(output, table.schema, compression="none", write_page_checksum=True)
-    writer.write_table(table)
-    writer.add_key_value_metadata({provenance.KEY: provenance.encode(made, rows=table.num_rows)})
-    writer.close()
+    writer = Writer(output, table.schema)
+    writer.write(table)
+    writer.close(made, table.num_rows)

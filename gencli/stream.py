@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import fnmatch
-import hashlib
 import io
 import os
 import secrets
@@ -15,15 +14,17 @@ import stat
 import sys
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
 from gencli import signals
 from gencli.errors import GencliError, MissingInput
+from gencli.seals import Digest
 
 _CHUNK = 1 << 20
+_CHECKED_AT_ONCE = 1 << 24  # bytes
 
 
 class Input:
@@ -36,10 +37,12 @@ class Input:
         size: bytes.
         folder: that was given in its place; None where the file itself was.
         whole: whether all files of that folder were asked for.
+        sound: whether its seal was checked; see `seals`.
     """
 
     folder: str | None = None
     whole = False
+    sound = False
 
     def __init__(self, argument: str | None) -> None:
         if argument == "":
@@ -49,7 +52,8 @@ class Input:
         raw = _open_standard_input() if self.path is None else _open_path(self.path)
         if raw.isatty():
             raise MissingInput
-        self._digest: str | None = None
+        self._digest: Digest | None = None
+        self._check: Callable[[], None] | None = None
         self._hashing: threading.Thread | None = None
         if stat.S_ISREG(os.fstat(raw.fileno()).st_mode):
             self.file = raw
@@ -60,21 +64,51 @@ class Input:
         self.size = os.fstat(self.file.fileno()).st_size
 
     def _hash(self) -> None:
-        digest, position = hashlib.sha256(), 0
+        digest = Digest()
         with contextlib.suppress(OSError):
-            while chunk := os.pread(self.file.fileno(), _CHUNK, position):
+            while chunk := os.pread(self.file.fileno(), _CHUNK, digest.position):
                 digest.update(chunk)
-                position += len(chunk)
-            self._digest = digest.hexdigest()
+            self._digest = digest
 
-    @property
-    def sha256(self) -> str:
-        """The content's SHA-256 in hexadecimal; waits for the thread that computes it."""
+    def _hashed(self) -> Digest:
         if self._hashing is not None:
             self._hashing.join()
         if self._digest is None:
             raise GencliError(f"{self.name}: cannot be read to its end", "check the file and the disk")
         return self._digest
+
+    @property
+    def sha256(self) -> str:
+        """The content's SHA-256 in hexadecimal; waits for the thread that computes it.
+
+        Raises:
+            GencliError: the file cannot be read, or what `check_whole` was given refuses it.
+        """
+        digest = self._hashed().hexdigest()
+        check, self._check = self._check, None
+        if check is not None:
+            check()
+        return digest
+
+    def check_whole(self, check: Callable[[], None]) -> None:
+        """Calls `check` once all bytes are hashed: at once where the file is small, otherwise with `sha256`."""
+        self._check = check
+        if self.size <= _CHECKED_AT_ONCE:
+            _ = self.sha256
+
+    def blanked(self, start: int, count: int) -> str:
+        """The SHA-256 of the content, `count` bytes from `start` being the digit 0."""
+        seen, digest = self._hashed().before(start)
+        digest.update(self.peek(seen, start - seen) + b"0" * count)
+        position = start + count
+        while chunk := self.peek(position, _CHUNK):
+            digest.update(chunk)
+            position += len(chunk)
+        return digest.hexdigest()
+
+    def peek(self, start: int, count: int) -> bytes:
+        """At most `count` bytes from `start`; the file stays where it is."""
+        return os.pread(self.file.fileno(), count, max(0, start))
 
     def expect(self, kind: str, start: bytes, end: bytes = b"") -> None:
         """Refuses what does not start and end as a file of this `kind` does, in the words of a pipeline."""
@@ -172,9 +206,9 @@ def _open_path(path: Path) -> BinaryIO:
         raise GencliError(f"{path}: cannot be read: {error.strerror}", "name a file that can be read") from None
 
 
-def _spool(pipe: BinaryIO, name: str) -> tuple[BinaryIO, str]:
+def _spool(pipe: BinaryIO, name: str) -> tuple[BinaryIO, Digest]:
     """A pipe's bytes in an unlinked temporary file, since Parquet's footer is last; and their SHA-256."""
-    digest, buffer = hashlib.sha256(), memoryview(bytearray(_CHUNK))
+    digest, buffer = Digest(), memoryview(bytearray(_CHUNK))
     with contextlib.suppress(ImportError, AttributeError, OSError):
         import fcntl
 
@@ -190,7 +224,7 @@ def _spool(pipe: BinaryIO, name: str) -> tuple[BinaryIO, str]:
     except OSError as error:
         where = f"{name}: cannot be spooled to a temporary file: {error.strerror}"
         raise GencliError(where, "free some space, or set TMPDIR to a larger disk") from None
-    return spool, digest.hexdigest()
+    return spool, digest
 
 
 def _read(pipe: BinaryIO, buffer: memoryview, name: str) -> int:

@@ -192,6 +192,8 @@ class FileTable:
                         start = stop
             if start != self.rows:
                 raise OSError(f"{start} rows of {self.rows}")
+        for source in self.inputs:
+            _ = source.sha256  # which refuses a damaged file
 
     def _whole(self, column: pa.ChunkedArray | pa.Array, name: str, start: int = 0) -> pa.ChunkedArray | pa.Array:
         if column.null_count:
@@ -254,14 +256,7 @@ class TableWriter:
         self._output, self._schema, self._group = output, schema, description.group_rows
         self._waiting: list[pa.RecordBatch] = []
         self._waiting_rows = self.rows = 0
-        self._writer = pq.ParquetWriter(
-            output,
-            schema,
-            compression="none",
-            write_page_checksum=True,
-            use_dictionary=["label"],  # pyright: ignore[reportArgumentType]
-            write_statistics=["label"],  # pyright: ignore[reportArgumentType]
-        )
+        self._writer = parquet.Writer(output, schema, use_dictionary=["label"], write_statistics=["label"])
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Takes rows of the schema, in order."""
@@ -277,14 +272,13 @@ class TableWriter:
         self._waiting_rows -= rows
         self._waiting = table.slice(rows).to_batches() if self._waiting_rows else []
         del table  # what was copied is not to take room while it is written
-        self._writer.write_table(group, row_group_size=self._group)
+        self._writer.write(group, self._group)
 
     def close(self, made: provenance.Step) -> None:
         """Writes what waits, and the footer."""
         if self._waiting_rows:
             self._flush(self._waiting_rows)
-        self._writer.add_key_value_metadata({provenance.KEY: provenance.encode(made, rows=self.rows)})
-        self._writer.close()
+        self._writer.close(made, self.rows)
 
     def __enter__(self) -> Self:
         return self
@@ -294,7 +288,7 @@ class TableWriter:
     ) -> None:
         if kind is not None:
             self._output.mute()
-            self._writer.close()
+            self._writer.abandon()
 
 
 def read_description(file: pq.ParquetFile, title: str) -> Description | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from gencli import provenance
+from gencli import provenance, seals
 from gencli.errors import GencliError
 from gencli.stream import Input, Output
 
@@ -25,9 +25,9 @@ def write(output: Output, tensors: dict[str, torch.Tensor], metadata: dict[str, 
     """Writes tensors (any device, any strides) under their names."""
     import safetensors.torch
 
-    text = json.dumps(metadata, ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps({"seal": seals.BLANK, **metadata}, ensure_ascii=False, separators=(",", ":"))
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    output.write(safetensors.torch.save(plain, {KEY: text}))
+    seals.write_tensors(output, safetensors.torch.save(plain, {KEY: text}))
 
 
 def double(tensor: torch.Tensor) -> torch.Tensor:
@@ -63,15 +63,18 @@ def read_metadata(source: Input) -> dict[str, Any]:
     except (KeyError, TypeError):
         raise GencliError(f"{source.name}: safetensors that gencli did not write", hint) from None
     try:
-        return provenance.decode(text)
+        facts = provenance.decode(text)
     except (ValueError, TypeError) as error:
         raise GencliError(f"{source.name}: damaged metadata: {error}", hint) from None
+    seals.require(source, "safetensors", seals.place_in_header(source), ours=True)
+    return {name: value for name, value in facts.items() if name != "seal"}
 
 
 def read(source: Input) -> dict[str, torch.Tensor]:
     """The tensors by name, on the CPU."""
     import safetensors.torch
 
+    seals.require(source, "safetensors", seals.place_in_header(source), ours=False)
     source.file.seek(0)
     try:
         return safetensors.torch.load(source.file.read())

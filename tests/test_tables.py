@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gencli import arrow, parquet, provenance
+from gencli import arrow, parquet, provenance, seals
 from gencli.errors import GencliError
 from gencli.sources import open_table
 from gencli.stream import Input, Output
 from gencli.tables import Description, MemoryTable, TableWriter, identities
-from tests.helpers import image_table, images, read, save, save_in_pieces
+from tests.helpers import image_table, images, read, save, save_in_pieces, seal
 
 
 def group_sizes(path: Path) -> list[int]:
@@ -80,7 +80,9 @@ def test_rows_missing_from_what_the_provenance_promises_are_refused(tmp_path: Pa
     whole = pq.ParquetFile(tmp_path / "whole.parquet")
     with pq.ParquetWriter(tmp_path / "part.parquet", whole.schema_arrow) as writer:
         writer.write_table(whole.read().slice(0, 3))
-        writer.add_key_value_metadata({provenance.KEY: whole.metadata.metadata[provenance.KEY.encode()].decode()})
+        facts = {provenance.KEY: whole.metadata.metadata[provenance.KEY.encode()].decode(), seals.KEY: seals.BLANK}
+        writer.add_key_value_metadata(facts)
+    seal(tmp_path / "part.parquet")
     with pytest.raises(GencliError, match="3 rows, where its provenance promises 5"):
         open_table(str(tmp_path / "part.parquet"))
 

@@ -18,7 +18,11 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from gencli import seals
 from gencli.provenance import KEY
+from gencli.stream import Output
+from gencli.tensors import write
+from tests.helpers import seal
 from tests.pipelines.shell import Done, Shell, explained, many
 
 
@@ -38,7 +42,9 @@ class Files:
         with pq.ParquetWriter(self.folder / name, table.schema) as writer:
             writer.write_table(table)
             if footer is not None:
-                writer.add_key_value_metadata({KEY: footer})
+                writer.add_key_value_metadata({KEY: footer, seals.KEY: seals.BLANK})
+        if footer is not None:
+            seal(self.folder / name)
         return name
 
     def described(self, name: str, /, **facts: Any) -> str:
@@ -80,13 +86,14 @@ class Files:
     def model(self, name: str, tensors: Mapping[str, torch.Tensor] | None = None, **facts: Any) -> str:
         """The model, its facts or its tensors changed; a fact that is None is left out."""
         with safe_open(self.data / "model.safetensors", "pt") as file:
-            known = json.loads(file.metadata()["gencli"]) | facts
-        said = json.dumps({fact: value for fact, value in known.items() if value is not None})
-        return self.model_saying(name, said, tensors)
+            known = json.loads(file.metadata()["gencli"]) | facts | {"seal": None}
+        said = {fact: value for fact, value in known.items() if value is not None}
+        with Output(str(self.folder / name)) as output:
+            write(output, dict(tensors or load_file(self.data / "model.safetensors")), said)
+        return name
 
-    def model_saying(self, name: str, text: str, tensors: Mapping[str, torch.Tensor] | None = None) -> str:
-        given = dict(tensors or load_file(self.data / "model.safetensors"))
-        save_file(given, self.folder / name, {"gencli": text})
+    def model_saying(self, name: str, text: str) -> str:
+        save_file(load_file(self.data / "model.safetensors"), self.folder / name, {"gencli": text})
         return name
 
     def doubles(self) -> dict[str, torch.Tensor]:

@@ -13,11 +13,11 @@ import pytest
 from PIL import Image
 from rich.cells import cell_len
 
-from gencli import provenance
+from gencli import provenance, seals
 from gencli.outputs import write_images
 from gencli.sources import open_table
 from gencli.tables import Description, MemoryTable
-from tests.helpers import images, read, save
+from tests.helpers import images, read, save, seal
 from tests.pipelines.shell import Shell
 
 COLUMNS = ["label", "name", "rows", "share", "pixel_mean", "pixel_deviation"]
@@ -36,7 +36,8 @@ def noisy(sh: Shell) -> str:
     facts = provenance.encode(provenance.step("corrupt by hand", {}), rows=len(labels))
     with pq.ParquetWriter(sh.folder / "noisy.parquet", fields) as writer:
         writer.write_table(rows)
-        writer.add_key_value_metadata({provenance.KEY: facts})
+        writer.add_key_value_metadata({provenance.KEY: facts, seals.KEY: seals.BLANK})
+    seal(sh.folder / "noisy.parquet")
     return "noisy.parquet"
 
 

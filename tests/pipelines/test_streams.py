@@ -12,6 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from gencli import seals
+from tests.helpers import seal
 from tests.pipelines.shell import Shell, explained, finish
 
 CORRUPT = "gencli corrupt random-labels -p 0.5 -q"
@@ -194,7 +196,9 @@ def test_fewer_rows_than_the_provenance_promises_are_refused(sh: Shell, data: Pa
     file = pq.ParquetFile(data / "corrupted.parquet")
     with pq.ParquetWriter(sh.folder / "fewer.parquet", file.schema_arrow) as writer:
         writer.write_table(file.read().slice(0, 200))
-        writer.add_key_value_metadata({"gencli.provenance": file.metadata.metadata[b"gencli.provenance"]})
+        facts = {"gencli.provenance": file.metadata.metadata[b"gencli.provenance"], seals.KEY: seals.BLANK}
+        writer.add_key_value_metadata(facts)
+    seal(sh.folder / "fewer.parquet")
     sh(f"{CORRUPT} fewer.parquet").refused("fewer.parquet: 200 rows, where its provenance promises 300")
 
 
