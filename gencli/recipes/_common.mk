@@ -1,6 +1,8 @@
 # What all recipes share: their variables, the data, the cores of each job. A recipe includes it first; it sets by scale
 # ROWS, the training rows that are drawn (none: all), and REDUCED, what the report says of it.
 
+include $(dir $(lastword $(MAKEFILE_LIST)))_folders.mk
+
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
@@ -18,9 +20,6 @@ R := $(OUT)/runs
 
 $(if $(filter grouped-target,$(.FEATURES)),,$(error this is make $(MAKE_VERSION): GNU make 4.3 or newer is needed))
 $(if $(filter full cpu smoke,$(SCALE)),,$(error SCALE=$(SCALE): choose full, cpu or smoke))
-$(foreach name,OUT DATA,$(if $(word 2,$($(name))),$(error $(name)=$($(name)): make cannot work in folders with blanks)))
-$(foreach sign,: % ; & * ? \ ' " < > |,$(if $(findstring $(sign),$(OUT)$(DATA)), \
-  $(error OUT=$(OUT) DATA=$(DATA): make cannot work in folders with $(sign))))
 
 # what was made at other settings would be taken for up to date
 SETTINGS := $(strip SCALE=$(SCALE) $(filter-out SCALE=% OUT=% DATA=%,$(MAKEOVERRIDES)))
@@ -36,12 +35,14 @@ else ifeq ($(DATA),)
   READ_train = gencli data cifar10 $(if $1,--sample $1)
   READ_test = gencli data cifar10 --split test
 else
-  files = $(sort $(or $(wildcard $(DATA)/cifar10-$1*.parquet),$(wildcard $(DATA)/$1*.parquet), \
-    $(error DATA=$(DATA): no $1*.parquet there; name a folder with train*.parquet and test*.parquet)))
-  FILES_train := $(call files,train)
-  FILES_test := $(call files,test)
-  READ_train = gencli data parquet $(FILES_train) --name cifar10 --split train $(if $1,--sample $1)
-  READ_test = gencli data parquet $(FILES_test) --name cifar10 --split test
+  # files are found by gencli alone: their names are a stranger's, and no words of make's or the shell's
+  PREFIX := $(if $(wildcard $(DATA)/cifar10-train*.parquet),cifar10-)
+  $(foreach split,train test,$(if $(wildcard $(DATA)/$(PREFIX)$(split)*.parquet),, \
+    $(error DATA=$(DATA): no $(split)*.parquet there; name a folder with train*.parquet and test*.parquet)))
+  READ = gencli data parquet $(DATA) --files '$(PREFIX)$1*.parquet' --name cifar10 --split $1
+  READ_train = $(call READ,train) $(if $1,--sample $1)
+  READ_test = $(call READ,test)
+  CHANGED = $(if $(shell find -H $(DATA) -maxdepth 1 -name '*.parquet' -newer $1 2>/dev/null | head -n 1),changed)
 endif
 
 # with -jN each job gets its part of the cores; nproc knows OMP_NUM_THREADS
@@ -64,15 +65,17 @@ all: $(OUT)/report.html
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
 
+$(OUT)/settings: export SAID = $(SETTINGS)
 $(OUT)/settings:
 	@mkdir -p $D $R
-	@echo '$(SETTINGS)' > $@
+	@printenv SAID > $@
 
-$D/train.parquet: $(FILES_train) | $(OUT)/settings
+.PHONY: changed
+$D/train.parquet: $$(call CHANGED,$$@) | $(OUT)/settings
 	$(call READ_train,$(ROWS)) -o $@
 
-$D/train-%.parquet: $(FILES_train) | $(OUT)/settings
+$D/train-%.parquet: $$(call CHANGED,$$@) | $(OUT)/settings
 	$(call READ_train,$*) -o $@
 
-$D/test.parquet: $(FILES_test) | $(OUT)/settings
+$D/test.parquet: $$(call CHANGED,$$@) | $(OUT)/settings
 	$(READ_test) -o $@

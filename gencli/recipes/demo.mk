@@ -1,6 +1,8 @@
 # The randomization test on real digits, in miniature.
 # make -f demo.mk OUT=folder
 
+include $(dir $(lastword $(MAKEFILE_LIST)))_folders.mk
+
 SHELL := bash
 .SHELLFLAGS := -o pipefail -c
 OUT ?= demo
