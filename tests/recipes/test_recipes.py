@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -12,7 +13,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from gencli import console, recipes
 from gencli.app import command_tree, main
@@ -102,6 +106,13 @@ def test_a_recipe_says_what_it_makes(name: str, tmp_path: Path):
         (["DATA=somewhere"], "leave DATA out"),
         (["OUT=two words"], "OUT=two words: make cannot work in folders with blanks"),
         (["OUT=a:b"], "make cannot work in folders with :"),
+        (["OUT=-x"], "make cannot work in folders with - in front"),
+        *(
+            ([f"{name}=a{sign}ls{sign}"], f"make cannot work in folders with {sign[0]}")
+            for name in ("OUT", "DATA")
+            for sign in ("`", "$", "(", "|", ";", "&", "<", "'", '"', "{", "[", "*")
+        ),
+        (["OUT=$(shell>pwned)"], "OUT=$(shell>pwned): make cannot work"),
     ],
 )
 def test_what_cannot_be_is_one_clear_line(words: list[str], said: str, tmp_path: Path):
@@ -109,6 +120,32 @@ def test_what_cannot_be_is_one_clear_line(words: list[str], said: str, tmp_path:
     assert len(lines) == 1
     assert said in lines[0]
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["demo", "zhang2017"])
+def test_folders_from_the_environment_are_looked_at_too(name: str, tmp_path: Path):
+    for value in ("$(shell touch pwned)", "a`touch pwned`"):
+        assert "make cannot work in folders with" in make(tmp_path, name, status=2, env={"OUT": value})
+    assert not list(tmp_path.iterdir())
+
+
+def test_names_of_files_are_no_words_of_make_or_the_shell(tmp_path: Path):
+    folder = tmp_path / "hub"
+    folder.mkdir()
+    png = io.BytesIO()
+    Image.new("RGB", (32, 32)).save(png, "PNG")
+    for count, name in enumerate(
+        ("test", "train-$(shell touch pwned)", "train-`touch pwned`", "train '$(touch pwned)'")
+    ):
+        rows = pa.table({"img": [{"bytes": png.getvalue(), "path": None}] * (count + 2), "label": [*range(count + 2)]})
+        pq.write_table(rows, folder / f"{name}.parquet")
+    said = make(tmp_path, "zhang2017", "-n", "DATA=hub", "OUT=out", "SCALE=cpu", "out/data/train.parquet")
+    assert "gencli data parquet hub --files 'train*.parquet' --name cifar10 --split train" in said
+    make(tmp_path, "zhang2017", "DATA=hub", "OUT=out", "SCALE=cpu", "out/data/test.parquet", "out/data/train.parquet")
+    assert {each.name for each in tmp_path.iterdir()} == {"hub", "out"}
+    assert "up to date" in make(tmp_path, "zhang2017", "DATA=hub", "OUT=out", "SCALE=cpu", "out/data/test.parquet")
+    (folder / "test.parquet").touch()
+    assert "--split test" in make(tmp_path, "zhang2017", "DATA=hub", "OUT=out", "SCALE=cpu", "out/data/test.parquet")
 
 
 def commands(plan: str) -> Iterator[list[str]]:
