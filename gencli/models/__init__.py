@@ -192,7 +192,7 @@ def read(source: Input, arch: str | None = None) -> Model:
     if not classes and (kind is None or kind.task == "classes"):
         raise GencliError(f"{source.name}: {named} without names of classes", "make the model again")
     try:
-        preprocessing = Preprocessing.from_json(facts.get("preprocessing"))
+        preprocessing = Preprocessing.from_json(facts.get("preprocessing"), shape[2])
         input_shape = preprocessing.input_shape(tuple(shape))
         if kind is None:
             options, empty = PLAIN, True

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -216,17 +218,20 @@ class Preprocessing:
         return {"scale": PEAK} | asdict(self) | {"mean": [*self.mean], "deviation": [*self.deviation]}
 
     @classmethod
-    def from_json(cls, facts: Any) -> Preprocessing:
-        """The same again.
+    def from_json(cls, facts: Any, channels: int) -> Preprocessing:
+        """The same again, for images of so many channels.
 
         Raises:
-            GencliError: nothing that this version knows.
+            GencliError: nothing that this version knows, or numbers that are no means and deviations.
         """
         try:
             moments = tuple(map(float, facts["mean"])), tuple(map(float, facts["deviation"]))
             known = cls(facts["whiten"], facts["crop"], *moments)
-            whole = known.crop is None or isinstance(known.crop, int)
-            if facts != known.to_json() or known.whiten not in get_args(Whiten) or not whole:
+            whole = known.crop is None or (type(known.crop) is int and known.crop > 0)
+            measured = channels if known.whiten == "dataset" else 0
+            right = [len(each) for each in moments] == [measured] * 2 and all(map(math.isfinite, chain(*moments)))
+            right &= min(known.deviation, default=0) >= 0
+            if facts != known.to_json() or known.whiten not in get_args(Whiten) or not (whole and right):
                 raise ValueError
         except (KeyError, TypeError, ValueError):
             raise GencliError("its preprocessing is unknown here", "use the gencli that wrote it") from None

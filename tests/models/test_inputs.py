@@ -2,6 +2,7 @@
 
 import json
 import math
+import math
 from pathlib import Path
 from typing import Any
 
@@ -107,16 +108,31 @@ def test_preprocessing_comes_back_from_its_facts() -> None:
     pixels = torch.from_numpy(images(image_table(20, (7, 6, 3))))
     for whiten in ("image", "dataset", "none"):
         preprocessing = Preprocessing.of([pixels], whiten, 4)
-        assert Preprocessing.from_json(json.loads(json.dumps(preprocessing.to_json()))) == preprocessing
+        assert Preprocessing.from_json(json.loads(json.dumps(preprocessing.to_json())), 3) == preprocessing
 
 
 @pytest.mark.parametrize(
     "change",
-    [{"scale": 128}, {"whiten": "pca"}, {"more": 1}, {"mean": 3}, {"crop": "x"}, {"mean": [0.5], "deviation": ["a"]}],
+    [
+        {"scale": 128},
+        {"whiten": "pca"},
+        {"more": 1},
+        {"mean": 3},
+        {"crop": "x"},
+        {"crop": -3},
+        {"crop": True},
+        {"mean": [0.5], "deviation": ["a"]},
+        {"mean": [0.5, 0.5, 0.5], "deviation": [1.0, 1.0, 1.0]},
+        {"whiten": "dataset"},
+        {"whiten": "dataset", "mean": [0.5], "deviation": [1.0]},
+        {"whiten": "dataset", "mean": [0.5, math.nan, 0.5], "deviation": [1.0, 1.0, 1.0]},
+        {"whiten": "dataset", "mean": [0.5, 0.5, 0.5], "deviation": [1.0, math.inf, 1.0]},
+        {"whiten": "dataset", "mean": [0.5, 0.5, 0.5], "deviation": [1.0, -1.0, 1.0]},
+    ],  # fmt: skip
 )
 def test_unknown_preprocessing_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(GencliError, match="its preprocessing is unknown here"):
-        Preprocessing.from_json(Preprocessing().to_json() | change)
+        Preprocessing.from_json(Preprocessing().to_json() | change, 3)
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
