@@ -2,7 +2,6 @@
 
 import json
 import math
-import math
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +127,7 @@ def test_preprocessing_comes_back_from_its_facts() -> None:
         {"whiten": "dataset", "mean": [0.5, math.nan, 0.5], "deviation": [1.0, 1.0, 1.0]},
         {"whiten": "dataset", "mean": [0.5, 0.5, 0.5], "deviation": [1.0, math.inf, 1.0]},
         {"whiten": "dataset", "mean": [0.5, 0.5, 0.5], "deviation": [1.0, -1.0, 1.0]},
-    ],  # fmt: skip
+    ],
 )
 def test_unknown_preprocessing_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(GencliError, match="its preprocessing is unknown here"):
