@@ -54,7 +54,6 @@ def parquet(
     \b
     Example:
       gencli data parquet cifar10-train.parquet --sample 5000 -o train.parquet
-      gencli data parquet cifar10/ --split test -o test.parquet
     """
     from gencli.errors import GencliError
     from gencli.sources import Foreign, read_table
