@@ -19,7 +19,9 @@ from gencli.errors import GencliError, nearest
 from gencli.losses import Loss
 from gencli.losses.classes import CrossEntropy
 from gencli.models import Model
+from gencli.models.base import require_finite
 from gencli.models.inputs import Rows, target_input
+from gencli.objectives import each_row
 from gencli.tensors import WITHOUT_FLOAT64
 
 _MEMORY = 1 << 31  # bytes of the graphs of many batches
@@ -56,7 +58,7 @@ class Operator:
 
     Args:
         rows: on the device to compute on.
-        loss: of `losses`; classes are counted in these rows.
+        loss: of `losses`; the classes' rows are those of the model's training, see `objectives.each_row`.
         parameters: a pattern of names, as of files; the others are fixed.
         dtype: float32 or float64, of all arithmetic.
         batch_size: rows at a time, which bounds the memory.
@@ -101,8 +103,7 @@ class Operator:
         self.weights = self.flatten(chosen)
         self.size, self.rows = len(self.weights), len(rows)
         self._model, self._data = model, rows
-        counts = loss.counts(rows.labels.cpu(), len(model.classes))
-        self._objective = loss.at(None if counts is None else counts.to(device), epoch)
+        self._objective = each_row(model, loss, epoch, rows.labels, dtype)
         self._kept: list[Product] = []
         self._require_rows_apart()
 
@@ -257,11 +258,13 @@ def copied(model: Model, device: torch.device, dtype: torch.dtype) -> nn.Module:
     """The model's network in evaluation mode; the model stays as it is.
 
     Raises:
-        GencliError: the device has no such numbers.
+        GencliError: the device has no such numbers, or one of the network's is not finite, perhaps in this dtype alone.
     """
     if dtype == torch.float64 and device.type in WITHOUT_FLOAT64:
         raise GencliError(f"--device: {device.type} has no float64", "take --device cpu")
-    return copy.deepcopy(model.network).to(device, dtype).eval()
+    network = copy.deepcopy(model.network).to(device, dtype).eval()
+    require_finite(network, f"{model.arch} in {str(dtype).removeprefix('torch.')}")
+    return network
 
 
 def find_parameters(model: Model, network: nn.Module, pattern: str) -> dict[str, Tensor]:
