@@ -25,6 +25,7 @@ from gencli.objectives import each_row
 from gencli.tensors import WITHOUT_FLOAT64
 
 _MEMORY = 1 << 31  # bytes of the graphs of many batches
+_OVERFLOW = "the network overflows: gencli eval counts such rows; --dtype float64 reaches further"
 
 Kind = Literal["hessian", "ggn", "fisher", "empirical-fisher"]
 
@@ -126,6 +127,10 @@ class Operator:
         for multiply in self._products(method):
             for place, vector in enumerate(vectors):
                 total[place] += multiply(vector)
+        if not total.isfinite().all():
+            raise GencliError(
+                f"{self._model.arch}: a product of the {self.kind} is not finite in {self.dtype}", _OVERFLOW
+            )
         return total.view(v.shape)
 
     def forget(self) -> None:
@@ -263,7 +268,8 @@ def copied(model: Model, device: torch.device, dtype: torch.dtype) -> nn.Module:
     if dtype == torch.float64 and device.type in WITHOUT_FLOAT64:
         raise GencliError(f"--device: {device.type} has no float64", "take --device cpu")
     network = copy.deepcopy(model.network).to(device, dtype).eval()
-    require_finite(network, f"{model.arch} in {str(dtype).removeprefix('torch.')}")
+    kind = str(dtype).removeprefix("torch.")
+    require_finite(network, f"{model.arch} in {kind}", "train it again with a lower --lr, or if it is, --dtype float64")
     return network
 
 
@@ -284,9 +290,14 @@ def find_parameters(model: Model, network: nn.Module, pattern: str) -> dict[str,
 def require_rows_apart(arch: str, network: nn.Module, first: Tensor, second: Tensor, part: Tensor) -> None:
     """Refuses a network that gives other outputs the second time, or with fewer rows, `part` being of the first ones.
 
+    Or outputs that are not finite.
+
     Raises:
         GencliError: it does.
     """
+    if not first.isfinite().all():
+        row = int((~first.flatten(1).isfinite().all(1)).nonzero()[0])
+        raise GencliError(f"{arch}: the outputs of row {row} are not finite in {first.dtype}", _OVERFLOW)
     if not torch.equal(first, second):
         raise GencliError(f"{arch}: gives other outputs at every call", "its evaluation mode must leave chance out")
     tolerance = torch.finfo(first.dtype).eps ** 0.5

@@ -10,6 +10,7 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
+from gencli.evaluation import grouping
 from gencli.evaluation.intervals import bootstrap
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ Fractions = tuple[float, float | None, float | None, float | None]
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-GROUPED = ("corruption", "severity")  # tables that have these columns are grouped by them
 _BINS = 15
 _EXTRA = {"speckle-noise", "gaussian-blur", "spatter", "saturate"}  # left out of the mean corruption error
 
@@ -75,17 +75,13 @@ def per_class(
         resampled: the seed of bootstrap intervals (see `intervals`).
     """
     labels, rows, names = evaluated.labels, evaluated.labels, list(classes)
-    numbers: dict[tuple[Any, ...], int] = {}
+    order: list[grouping.Group] = []
     if evaluated.groups is not None:
-        order = list(dict.fromkeys(evaluated.groups))
-        if "corruption" not in evaluated.by:
-            order.sort(key=lambda group: [(value is None, value) for value in group])
-        numbers = {group: number for number, group in enumerate(order)}
-        names = [" ".join(map(str, group)) for group in numbers]
-        rows = np.array([numbers[group] for group in evaluated.groups])
+        order = grouping.ordered(evaluated.groups, evaluated.by)
+        places = {group: place for place, group in enumerate(order)}
+        names = [grouping.name(group) for group in order]
+        rows = np.array([places[group] for group in evaluated.groups])
     count = len(names)
-    whole = all(len(group) == 1 and isinstance(group[0], int) for group in numbers)
-    values = [group[0] for group in numbers] if whole else []
 
     def sums(weights: NDArray[Any]) -> Floats:
         each = np.bincount(rows, weights, minlength=count).astype(np.float64)
@@ -97,7 +93,7 @@ def per_class(
 
     n = sums(np.ones(len(labels)))
     columns = {
-        "label": pa.array([*(values or range(count)), None], pa.int64()),
+        "label": pa.array([*(grouping.numbers(order) or range(count)), None], pa.int64()),
         "name": pa.array([*names, "all"]),
         "n": pa.array(n.astype(np.int64)),
     }
@@ -136,7 +132,7 @@ def per_class(
         }
     if evaluated.groups is not None and "corruption" in evaluated.by:
         place, accuracies = evaluated.by.index("corruption"), sums(right)[:-1] / n[:-1]
-        columns["corruption_error"] = pa.array(corruption_errors([str(g[place]) for g in numbers], 1 - accuracies))
+        columns["corruption_error"] = pa.array(corruption_errors([str(g[place]) for g in order], 1 - accuracies))
     return pa.table(columns | gone)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 from gencli import arrow
+from gencli.evaluation import grouping
 from gencli.evaluation import logits as rows_of
 from gencli.evaluation.similarity import WINDOW, psnr, squared_error, ssim
 from gencli.losses import Loss
@@ -37,7 +38,7 @@ class Predictions:
     scores: [n], whether a row's label is predicted (bool), or its PSNR in dB (float32), NaN where an output is not
         finite.
     predicted: [n] int64, the class of the largest logit, the first of equals, `NONE` where one is not finite; None of
-        image-to-image networks.
+        image-to-image networks. On the way through training logits are not looked at: losses say it.
     logits: [n, classes] float32, float64 where the network gives that, where they are kept.
     ssim: [n] float64 (see `similarity.ssim`), where it is asked for.
     """
@@ -51,11 +52,16 @@ class Predictions:
     @classmethod
     def of(cls, outputs: torch.Tensor, wanted: torch.Tensor, losses: torch.Tensor) -> Predictions:
         """Those of a batch; what is `wanted` are labels [n], or images."""
-        finite = outputs.isfinite().flatten(1).all(1)
         if wanted.ndim > 1:
-            return cls(losses, psnr(outputs, wanted).where(finite, torch.nan))
-        predicted = outputs.argmax(1).where(finite, NONE)
+            return cls(losses, psnr(outputs, wanted))
+        predicted = outputs.argmax(1)
         return cls(losses, predicted == wanted, predicted)
+
+    def where(self, finite: torch.Tensor) -> Predictions:
+        """These, but of the rows that are not `finite` [n] predictions of no class, which are wrong, and no PSNR."""
+        if self.predicted is None:
+            return replace(self, scores=self.scores.where(finite, torch.nan))
+        return replace(self, scores=self.scores & finite, predicted=self.predicted.where(finite, NONE))
 
     @classmethod
     def join(cls, parts: Sequence[Predictions]) -> Predictions:
@@ -116,14 +122,18 @@ def predict(
         wanted = rows.labels[part]
         if rows.targets is not None:  # as `Model.require` saw to
             wanted = target_input(model.preprocessing.center(rows.targets[part]))
-        parts.append(Predictions.of(outputs, wanted, objective(outputs, wanted)))
+        parts.append(Predictions.of(outputs, wanted, objective(outputs, wanted)).where(_are_finite(outputs)))
         parts[-1].ssim = ssim(outputs, wanted) if similarity else None
     if images:
         return Predictions.join(parts)
     whole = torch.cat(logits)
-    found = Predictions.of(whole, rows.labels, objective(whole, rows.labels))
+    found = Predictions.of(whole, rows.labels, objective(whole, rows.labels)).where(_are_finite(whole))
     found.logits = whole
     return found
+
+
+def _are_finite(outputs: torch.Tensor) -> torch.Tensor:
+    return outputs.isfinite().flatten(1).all(1)
 
 
 @dataclass
@@ -156,7 +166,7 @@ class Evaluated:
     ssim: NDArray[np.float64] | None = None
     probabilities: NDArray[np.floating] | None = None
     by: tuple[str, ...] = ()
-    groups: list[tuple[Any, ...]] | None = None
+    groups: list[grouping.Group] | None = None
 
     @property
     def not_finite(self) -> NDArray[np.bool_]:
@@ -206,13 +216,13 @@ def evaluate(
     images = ["image", "target"] if model.task == "images" else ["image"]
     similarity = model.task == "images" and min(model.preprocessing.input_shape(model.shape)[:2]) >= WINDOW
     parts: dict[str, list[NDArray[Any]]] = {}
-    groups: list[tuple[Any, ...]] = []
+    groups: list[grouping.Group] = []
     done, objective = 0, None
     if own and model.logits:
         objective = each_row(model, *own, torch.from_numpy(table.column("label").copy()).to(device))
     for batch in table.batches():
         columns: dict[str, NDArray[Any]] = {to: arrow.values(batch.column(name)) for name, to in known.items()}
-        groups += zip(*(batch.column(name).to_pylist() for name in by))
+        groups += zip(*(grouping.values(batch.column(name)) for name in by))
         pixels = {name: torch.from_numpy(arrow.unpack(batch, table.description, name)).to(device) for name in images}
         labels = torch.tensor(columns["labels"]).to(device)
         rows = Rows(pixels["image"], labels, targets=pixels.get("target"))

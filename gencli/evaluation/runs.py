@@ -12,8 +12,9 @@ import pyarrow as pa
 import torch
 from torch import nn
 
-from gencli.errors import GencliError, nearest
-from gencli.evaluation.classes import GROUPED, confusion, labelled, per_class
+from gencli.errors import GencliError
+from gencli.evaluation import grouping
+from gencli.evaluation.classes import confusion, labelled, per_class
 from gencli.evaluation.predictions import evaluate
 from gencli.evaluation.settings import DIRECTIONS, Requests
 from gencli.evaluation.similarity import WINDOW
@@ -152,9 +153,9 @@ def plan(
     measured = [] if requests.measures else tables
     losses = [_own_loss(model, place, measured, notes) for model, place in zip(models, model_places)]
     kept = [name for name, several in (("model", len(models) > 1), ("data", len(tables) > 1)) if several]
-    grouping = [_grouping(requests.by, table) for table in tables]
+    groups = [grouping.columns(requests.by, table) for table in tables]
     told = [{name: each[name] for name in kept} for each in lead]
-    return Plan(requests, models, tables, grouping, told, losses, notes)
+    return Plan(requests, models, tables, groups, told, losses, notes)
 
 
 def _own_loss(model: Model, place: str, tables: list[ImageTable], notes: list[str]) -> tuple[Loss, int] | None:
@@ -187,16 +188,3 @@ def _names(places: Sequence[str]) -> Sequence[str]:
     """Without their folders, where that tells them apart."""
     short = [os.path.basename(os.path.normpath(place)) for place in places]
     return short if len(set(short)) == len(set(places)) else places
-
-
-def _grouping(by: str | None, table: ImageTable) -> list[str]:
-    known = [name for name in table.schema.names if name not in ("image", "target")]
-    if by == "label":
-        return []
-    if by is None:
-        return [name for name in GROUPED if name in known]
-    columns = by.split(",")
-    for column in columns:
-        if column not in known:
-            raise GencliError(f"{table.title}: no column {column!r} to group by", nearest(column, known))
-    return columns

@@ -50,7 +50,7 @@ class Epoch:
         seconds: that the epoch took in all.
         images_per_second: of the training pass alone.
         train_loss, train_score: the loss is without weight decay.
-        test_loss, test_score: of the evaluation data after the epoch; None without it.
+        test_loss, test_score: of the evaluation data after the epoch; None without it, and where they are not finite.
         learning_rate: of the epoch's last step.
         validation_loss, validation_score: of the rows held out; None without them.
         clean_accuracy: of the rows whose label was left as it was, the fraction predicted right.
@@ -254,8 +254,8 @@ class Training:
             for name, rows in (("validation", self._validation), ("test", self._test)):
                 if rows is not None:
                     measured = self._measure(rows, number)
-                    setattr(row, f"{name}_loss", measured.mean_loss)
-                    setattr(row, f"{name}_score", measured.score)
+                    for figure, value in (("loss", measured.mean_loss), ("score", measured.score)):
+                        setattr(row, f"{name}_{figure}", value if math.isfinite(value) else None)
             better = self._is_best(row)
             last = self._halted() or self._is_patience_over(row)
             if last or settings.measure_train or settings.until_train_accuracy is not None:
