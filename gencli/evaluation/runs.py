@@ -19,10 +19,11 @@ from gencli.evaluation.predictions import evaluate
 from gencli.evaluation.settings import DIRECTIONS, Requests
 from gencli.evaluation.similarity import WINDOW
 from gencli.losses import Loss
-from gencli.models import Model
+from gencli.models import Model, build
 from gencli.models.base import not_finite, require_finite
 from gencli.models.inputs import load
 from gencli.objectives import objective
+from gencli.randomness import derive
 from gencli.tables import ImageTable
 
 
@@ -188,3 +189,21 @@ def _names(places: Sequence[str]) -> Sequence[str]:
     """Without their folders, where that tells them apart."""
     short = [os.path.basename(os.path.normpath(place)) for place in places]
     return short if len(set(short)) == len(set(places)) else places
+
+
+def initial(model: Model, title: str) -> nn.Module | None:
+    """The network as it was before training; None where it was not trained.
+
+    Raises:
+        GencliError: its seed is unknown.
+    """
+    made = model.made or {}
+    if made.get("command") != "train":
+        return None
+    seed = made["arguments"].get("seed")
+    if not isinstance(seed, int):
+        raise GencliError(f"{title}: its seed is unknown here", "use the gencli that wrote it")
+    with torch.random.fork_rng([]):
+        torch.manual_seed(derive(seed, "initialization"))
+        shape = model.preprocessing.input_shape(model.shape)
+        return build(model.arch, shape, len(model.classes), model.options)
