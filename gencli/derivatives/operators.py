@@ -269,7 +269,11 @@ def copied(model: Model, device: torch.device, dtype: torch.dtype) -> nn.Module:
         raise GencliError(f"--device: {device.type} has no float64", "take --device cpu")
     network = copy.deepcopy(model.network).to(device, dtype).eval()
     kind = str(dtype).removeprefix("torch.")
-    require_finite(network, f"{model.arch} in {kind}", "train it again with a lower --lr, or if it is, --dtype float64")
+    require_finite(
+        network,
+        f"{model.arch} in {kind}",
+        "make the model again, with a lower --lr; or where they are beyond float32 alone, take --dtype float64",
+    )
     return network
 
 

@@ -104,7 +104,9 @@ def not_finite(network: nn.Module) -> str:
     return ""
 
 
-def require_finite(network: nn.Module, title: str, hint: str = "train it again, with a lower --lr") -> None:
+def require_finite(
+    network: nn.Module, title: str, hint: str = "make the model again; if it was trained, with a lower --lr"
+) -> None:
     """Refuses a network whose tensors hold what is no finite number.
 
     Raises:
