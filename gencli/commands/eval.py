@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from gencli.evaluation.settings import Requests
 from gencli.options import Format, Output, command, single
-
-if TYPE_CHECKING:
-    from torch import nn
-
-    from gencli.models import Model
 
 app = single()
 
@@ -42,12 +37,14 @@ def evaluate(
     """Accuracy and loss per class, learned or memorized.
 
     Reads models and image tables; writes one result table, before it the columns model and data where there are
-    several: label, name, n, accuracy; precision, recall, f1 (of several classes the means over those with rows); loss;
-    calibration_error (15 bins; Guo et al. 2017, arXiv:1706.04599); margin (mean logit of the label less the largest
-    other); on corrupted data corrupted (rows whose label is not the true one), memorized, recovered (fractions of
-    those, predicted as labelled and as they truly are). The last row of a model and table, whose label is null, is
-    over all classes; a class without rows has n 0 and nothing else. Image-to-image networks have psnr (dB), ssim (Wang
-    et al. 2004; images of 11x11 and more) and loss.
+    several: label, name, n, accuracy; precision, recall, f1 (of several classes the means over those with rows); loss
+    (the one that the model was trained with, as it was after its epochs, its classes weighted by their training rows);
+    calibration_error (15 bins; Guo et al. 2017, arXiv:1706.04599; by sigmoids where the loss is by them); margin (mean
+    logit of the label less the largest other); on corrupted data corrupted (rows whose label is not the true one),
+    memorized, recovered (fractions of those, predicted as labelled and as they truly are). The last row of a model and
+    table, whose label is null, is over all classes; a class without rows has n 0 and nothing else. Image-to-image
+    networks have psnr (dB), ssim (Wang et al. 2004; images of 11x11 and more) and loss. Rows whose outputs are not
+    finite are never right; not_finite counts them, and what cannot be said of their class is null.
 
     Tables with columns corruption and severity (gencli corrupt common --all) have a row for each; corruption_error is
     1 - accuracy, in the last row the mean over kinds of their means over severities, not divided by another network's
@@ -108,7 +105,7 @@ def evaluate(
     exact = any(tensor.dtype == torch.float64 for model in loaded for tensor in model.network.state_dict().values())
     where = devices.choose(device, exact)
     devices.precision("float32", where)
-    initial = _initial(loaded[0], sources[0].name) if requests.measures else None
+    initial = runs.initial(loaded[0], sources[0].name) if requests.measures else None
     read = [*sources, *(file for table in read_tables for file in table.inputs)]
 
     def step() -> provenance.Step:
@@ -128,23 +125,3 @@ def evaluate(
             console.message(note)
         for write, rows, title in zip(writers, results, (plan.title, "", "")):
             write(rows, step, title)
-
-
-def _initial(model: Model, title: str) -> nn.Module | None:
-    """The network as it was before training; None where it was not trained."""
-    import torch
-
-    from gencli import models
-    from gencli.errors import GencliError
-    from gencli.randomness import derive
-
-    made = model.made or {}
-    if made.get("command") != "train":
-        return None
-    seed = made["arguments"].get("seed")
-    if not isinstance(seed, int):
-        raise GencliError(f"{title}: its seed is unknown here", "use the gencli that wrote it")
-    with torch.random.fork_rng([]):
-        torch.manual_seed(derive(seed, "initialization"))
-        shape = model.preprocessing.input_shape(model.shape)
-        return models.build(model.arch, shape, len(model.classes), model.options)

@@ -64,7 +64,7 @@ def hvp(
 
     import torch
 
-    from gencli import console, models, provenance, tables, tensors
+    from gencli import console, models, objectives, provenance, tables, tensors
     from gencli.derivatives import building, vectors, verification
     from gencli.sources import open_table
     from gencli.theory.base import require_memory
@@ -76,7 +76,7 @@ def hvp(
     loaded.require(table)
     where = devices.choose(matrix.device, matrix.dtype == "float64")
     devices.precision("float32", where)
-    loss, epoch = building.objective(loaded, objective)
+    loss, epoch = objectives.objective(loaded, table, objective)
     operator = exact = building.operator(loaded, table, loss, epoch, matrix, where)
     if products.dense:
         require_memory(3 * operator.size**2 * operator.dtype.itemsize, f"--dense: {operator.size:,} parameters")

@@ -51,7 +51,7 @@ def run(
     precision = dtype or building.precision(loaded)
     where = devices.choose(network.device, precision == "float64")
     devices.precision("float32", where)
-    loss, epoch = building.row_loss(loaded, asked.of, objective)
+    loss, epoch = building.row_loss(loaded, table, asked.of, objective)
     rows, kind = building.load(table, network, where), getattr(torch, precision)
     function = building.row_function(loaded, rows, loss, epoch, asked, network.parameters, kind)
     held = function.rows if as_tensors else 1

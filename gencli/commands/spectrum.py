@@ -75,7 +75,7 @@ def spectrum(
 
     import torch
 
-    from gencli import console, models, provenance, tables
+    from gencli import console, models, objectives, provenance, tables
     from gencli.derivatives import building
     from gencli.derivatives import spectrum as spectra
     from gencli.outputs import open_result
@@ -87,7 +87,7 @@ def spectrum(
     loaded.require(table)
     where = devices.choose(matrix.device, matrix.dtype == "float64")
     devices.precision("float32", where)
-    loss, epoch = building.objective(loaded, objective)
+    loss, epoch = objectives.objective(loaded, table, objective)
     operator = building.operator(loaded, table, loss, epoch, matrix, where)
     request = spectra.Request.of(quantities, method, operator.size)
     found = spectra.Spectrum(operator.size, operator.dtype, request, method.seed)

@@ -129,7 +129,7 @@ def train(
         models.write(model_file, run.model, made, of_model)
         if write_history:
             write_history(run.history_table(), lambda: of_history)
-    console.message(_summary(run, run.best if settings.early_stop and run.best else run.history[-1], setup.score))
+    console.message(_summary(run, run.kept, setup.score))
 
 
 def _summary(run: Training, kept: Epoch, kind: str) -> str:

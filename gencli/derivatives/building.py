@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, fields
-from typing import Any
+from dataclasses import asdict
 
 import torch
 
@@ -11,25 +10,12 @@ from gencli.derivatives.operators import Operator
 from gencli.derivatives.rows import RowFunction
 from gencli.derivatives.settings import JacobianSettings, NetworkSettings, OperatorSettings
 from gencli.errors import GencliError
-from gencli.losses import Loss, LossSettings, choose
+from gencli.losses import Loss, LossSettings
 from gencli.losses.base import option
 from gencli.models import Model, inputs
 from gencli.models.inputs import Rows
+from gencli.objectives import objective
 from gencli.tables import ImageTable
-
-
-def objective(model: Model, settings: LossSettings) -> tuple[Loss, int]:
-    """The loss that the settings name, or else the model's own with their options, and the epoch that it is of.
-
-    Raises:
-        GencliError: see `losses.choose`.
-    """
-    given: dict[str, Any] = {name: value for name, value in asdict(settings).items() if value is not None}
-    made = model.made["arguments"] if model.made else {}
-    plain: dict[str, Any] = {"loss": "l2" if model.task == "images" else "ce"}
-    own = "loss" not in given and made.get("loss") is not None
-    defaults = {field.name: made.get(field.name) for field in fields(LossSettings)} if own else plain
-    return choose(LossSettings(**defaults | given)), (own and made.get("epochs")) or 1
 
 
 def load(table: ImageTable, settings: NetworkSettings, device: torch.device) -> Rows:
@@ -61,10 +47,10 @@ def operator(
     )  # fmt: skip
 
 
-def row_loss(model: Model, of: str, settings: LossSettings) -> tuple[Loss | None, int]:
-    """None for the outputs, whose options of a loss are refused; see `objective`."""
+def row_loss(model: Model, table: ImageTable, of: str, settings: LossSettings) -> tuple[Loss | None, int]:
+    """None for the outputs, whose options of a loss are refused; see `objectives.objective`."""
     if of == "loss":
-        return objective(model, settings)
+        return objective(model, table, settings)
     for name, value in asdict(settings).items():
         if value is not None:
             raise GencliError(f"{option(name)}: is for the loss", "add --of loss, or leave it out")

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from gencli.derivatives.entries import Check
 from gencli.derivatives.rows import Mode, RowFunction, rank, singular_values
+from gencli.errors import GencliError
 from gencli.models.inputs import Rows
 
 SHOWN = 10  # singular values in the table
@@ -45,6 +46,13 @@ def collect(
     columns: dict[str, list[Any]] = {name: [] for name in ("loss", "norm", "rank")}
     columns |= {f"singular_value_{number}": [] for number in range(1, shown + 1)}
     for chunk in function.jacobians(mode, say):
+        wrong = ~(chunk.matrices.flatten(1).isfinite().all(1) & chunk.values.isfinite().all(1))
+        if wrong.any():
+            row = chunk.start + int(wrong.nonzero()[0])
+            raise GencliError(
+                f"row {row}: its outputs or their derivatives are not finite in {function.dtype}",
+                "gencli eval counts rows whose outputs are not finite; --dtype float64 reaches further",
+            )
         for values, matrix in zip(chunk.values, chunk.matrices, strict=True):
             singular = singular_values(matrix)
             found = float(values[0]), float(singular.norm()), rank(singular, function.dtype), *singular[:shown].tolist()

@@ -19,10 +19,13 @@ from gencli.errors import GencliError, nearest
 from gencli.losses import Loss
 from gencli.losses.classes import CrossEntropy
 from gencli.models import Model
+from gencli.models.base import require_finite
 from gencli.models.inputs import Rows, target_input
+from gencli.objectives import each_row
 from gencli.tensors import WITHOUT_FLOAT64
 
 _MEMORY = 1 << 31  # bytes of the graphs of many batches
+_OVERFLOW = "the network overflows: gencli eval counts such rows; --dtype float64 reaches further"
 
 Kind = Literal["hessian", "ggn", "fisher", "empirical-fisher"]
 
@@ -56,7 +59,7 @@ class Operator:
 
     Args:
         rows: on the device to compute on.
-        loss: of `losses`; classes are counted in these rows.
+        loss: of `losses`; the classes' rows are those of the model's training, see `objectives.each_row`.
         parameters: a pattern of names, as of files; the others are fixed.
         dtype: float32 or float64, of all arithmetic.
         batch_size: rows at a time, which bounds the memory.
@@ -101,8 +104,7 @@ class Operator:
         self.weights = self.flatten(chosen)
         self.size, self.rows = len(self.weights), len(rows)
         self._model, self._data = model, rows
-        counts = loss.counts(rows.labels.cpu(), len(model.classes))
-        self._objective = loss.at(None if counts is None else counts.to(device), epoch)
+        self._objective = each_row(model, loss, epoch, rows.labels, dtype)
         self._kept: list[Product] = []
         self._require_rows_apart()
 
@@ -125,6 +127,10 @@ class Operator:
         for multiply in self._products(method):
             for place, vector in enumerate(vectors):
                 total[place] += multiply(vector)
+        if not total.isfinite().all():
+            raise GencliError(
+                f"{self._model.arch}: a product of the {self.kind} is not finite in {self.dtype}", _OVERFLOW
+            )
         return total.view(v.shape)
 
     def forget(self) -> None:
@@ -257,11 +263,18 @@ def copied(model: Model, device: torch.device, dtype: torch.dtype) -> nn.Module:
     """The model's network in evaluation mode; the model stays as it is.
 
     Raises:
-        GencliError: the device has no such numbers.
+        GencliError: the device has no such numbers, or one of the network's is not finite, perhaps in this dtype alone.
     """
     if dtype == torch.float64 and device.type in WITHOUT_FLOAT64:
         raise GencliError(f"--device: {device.type} has no float64", "take --device cpu")
-    return copy.deepcopy(model.network).to(device, dtype).eval()
+    network = copy.deepcopy(model.network).to(device, dtype).eval()
+    kind = str(dtype).removeprefix("torch.")
+    require_finite(
+        network,
+        f"{model.arch} in {kind}",
+        "make the model again, with a lower --lr; or where they are beyond float32 alone, take --dtype float64",
+    )
+    return network
 
 
 def find_parameters(model: Model, network: nn.Module, pattern: str) -> dict[str, Tensor]:
@@ -281,9 +294,14 @@ def find_parameters(model: Model, network: nn.Module, pattern: str) -> dict[str,
 def require_rows_apart(arch: str, network: nn.Module, first: Tensor, second: Tensor, part: Tensor) -> None:
     """Refuses a network that gives other outputs the second time, or with fewer rows, `part` being of the first ones.
 
+    Or outputs that are not finite.
+
     Raises:
         GencliError: it does.
     """
+    if not first.isfinite().all():
+        row = int((~first.flatten(1).isfinite().all(1)).nonzero()[0])
+        raise GencliError(f"{arch}: the outputs of row {row} are not finite in {first.dtype}", _OVERFLOW)
     if not torch.equal(first, second):
         raise GencliError(f"{arch}: gives other outputs at every call", "its evaluation mode must leave chance out")
     tolerance = torch.finfo(first.dtype).eps ** 0.5

@@ -20,6 +20,7 @@ from gencli.errors import GencliError, first_line
 from gencli.losses import Loss
 from gencli.models import Model
 from gencli.models.inputs import Rows, target_input
+from gencli.objectives import each_row
 
 Wrt = Literal["input", "parameters"]
 Mode = Literal["forward", "reverse"]
@@ -52,8 +53,8 @@ class RowFunction:
     model's preprocessing.
 
     Args:
-        rows: on the device to compute on; classes are counted in these.
-        loss: None for the network's outputs.
+        rows: on the device to compute on.
+        loss: None for the network's outputs; see `objectives.each_row`.
         parameters: a pattern of names, as of files; the others are fixed.
         epoch: that of the loss, where it changes in training.
 
@@ -87,8 +88,7 @@ class RowFunction:
         self.network.requires_grad_(False)
         self._model, self._data, self._losses = model, rows, None
         if loss is not None:
-            counts = loss.counts(rows.labels.cpu(), len(model.classes))
-            self._losses = loss.at(None if counts is None else counts.to(rows.images.device), epoch)
+            self._losses = each_row(model, loss, epoch, rows.labels, dtype)
         images, _ = self.inputs(slice(0, min(4, self.rows)))
         with differentiable(), torch.no_grad():
             first, second, part = (self.network(images[:n]) for n in (len(images), len(images), 2))

@@ -106,7 +106,11 @@ class OwnLossSettings(LossSettings):
 
     loss: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="As of gencli train. Default: the model's own.", show_default=False),
+        typer.Option(
+            metavar="NAME",
+            help="As of gencli train. Default: the model's own; classes have as many rows as in its training.",
+            show_default=False,
+        ),
     ] = None
 
 

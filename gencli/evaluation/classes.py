@@ -10,6 +10,7 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
+from gencli.evaluation import grouping
 from gencli.evaluation.intervals import bootstrap
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ Fractions = tuple[float, float | None, float | None, float | None]
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-GROUPED = ("corruption", "severity")  # tables that have these columns are grouped by them
 _BINS = 15
 _EXTRA = {"speckle-noise", "gaussian-blur", "spatter", "saturate"}  # left out of the mean corruption error
 
@@ -67,23 +67,21 @@ def per_class(
     `calibration_errors`) and margin (mean, see `logits`); where labels_true is known corrupted (rows with
     label ≠ label_true), memorized and recovered (fractions of those, predicted as label and as label_true); and
     corruption_error where grouped by corruption (see `corruption_errors`). Of image-to-image networks: label, name, n,
-    psnr in dB, ssim, loss.
+    psnr in dB, ssim, loss. Last, where there are any, not_finite: the rows whose outputs are not all finite. They are
+    predicted as no class, so never right, and loss, calibration_error, margin, psnr and ssim of rows with one among
+    them are null.
 
     Args:
         resampled: the seed of bootstrap intervals (see `intervals`).
     """
     labels, rows, names = evaluated.labels, evaluated.labels, list(classes)
-    numbers: dict[tuple[Any, ...], int] = {}
+    order: list[grouping.Group] = []
     if evaluated.groups is not None:
-        order = list(dict.fromkeys(evaluated.groups))
-        if "corruption" not in evaluated.by:
-            order.sort(key=lambda group: [(value is None, value) for value in group])
-        numbers = {group: number for number, group in enumerate(order)}
-        names = [" ".join(map(str, group)) for group in numbers]
-        rows = np.array([numbers[group] for group in evaluated.groups])
+        order = grouping.ordered(evaluated.groups, evaluated.by)
+        places = {group: place for place, group in enumerate(order)}
+        names = [grouping.name(group) for group in order]
+        rows = np.array([places[group] for group in evaluated.groups])
     count = len(names)
-    whole = all(len(group) == 1 and isinstance(group[0], int) for group in numbers)
-    values = [group[0] for group in numbers] if whole else []
 
     def sums(weights: NDArray[Any]) -> Floats:
         each = np.bincount(rows, weights, minlength=count).astype(np.float64)
@@ -95,13 +93,16 @@ def per_class(
 
     n = sums(np.ones(len(labels)))
     columns = {
-        "label": pa.array([*(values or range(count)), None], pa.int64()),
+        "label": pa.array([*(grouping.numbers(order) or range(count)), None], pa.int64()),
         "name": pa.array([*names, "all"]),
         "n": pa.array(n.astype(np.int64)),
     }
+    unknown = evaluated.not_finite
+    gone = {"not_finite": pa.array(sums(unknown).astype(np.int64))} if unknown.any() else {}
     if evaluated.predicted is None:
         means = {"psnr": evaluated.psnr, "ssim": evaluated.ssim, "loss": evaluated.losses}
-        return pa.table(columns | {name: share(values, n) for name, values in means.items() if values is not None})
+        columns |= {name: share(values, n) for name, values in means.items() if values is not None}
+        return pa.table(columns | gone)
     right = evaluated.predicted == labels
     columns["accuracy"] = share(right, n)
     if resampled is not None:
@@ -131,12 +132,12 @@ def per_class(
         }
     if evaluated.groups is not None and "corruption" in evaluated.by:
         place, accuracies = evaluated.by.index("corruption"), sums(right)[:-1] / n[:-1]
-        columns["corruption_error"] = pa.array(corruption_errors([str(g[place]) for g in numbers], 1 - accuracies))
-    return pa.table(columns)
+        columns["corruption_error"] = pa.array(corruption_errors([str(g[place]) for g in order], 1 - accuracies))
+    return pa.table(columns | gone)
 
 
 def _known(values: Floats, n: Floats) -> pa.Array:
-    return pa.array(values, mask=n == 0)
+    return pa.array(values, mask=(n == 0) | np.isnan(values))
 
 
 def class_scores(labels: Integers, predicted: Integers, rows: Integers, count: int, classes: int) -> dict[str, Floats]:
@@ -146,7 +147,7 @@ def class_scores(labels: Integers, predicted: Integers, rows: Integers, count: i
     recall that of the rows labelled so that are predicted; F1 their harmonic mean, 0 where both are.
 
     Args:
-        labels, predicted: [n].
+        labels, predicted: [n]; what is predicted as no class is below 0.
         rows: [n], each row's group, 0 … count − 1.
     """
 
@@ -154,7 +155,8 @@ def class_scores(labels: Integers, predicted: Integers, rows: Integers, count: i
         found = np.bincount(rows * classes + values, weights, minlength=count * classes)
         return found.reshape(count, classes).astype(np.float64)
 
-    n, said, both = cells(labels), cells(predicted), cells(labels, labels == predicted)
+    known = predicted >= 0
+    n, said, both = cells(labels), cells(predicted * known, known), cells(labels, labels == predicted)
     n[n == 0] = np.nan
     return {"precision": both / np.maximum(said, 1) + 0 * n, "recall": both / n, "f1": 2 * both / (n + said)}
 
@@ -196,14 +198,16 @@ def corruption_errors(kinds: Sequence[str], errors: Floats) -> Floats:
 def confusion(labels: Integers, predicted: Integers, classes: tuple[str, ...]) -> pa.Table:
     """How many rows of each class are predicted as each: a row a label, with columns label, name, and one a class.
 
-    The columns' names are the classes', or where two have one name, or one of them is label or name, their labels.
+    The columns' names are the classes', or where two have one name, or one of them is label, name or not_finite, their
+    labels. The last one, not_finite, where there are any, counts those predicted as none, below 0.
     """
     count = len(classes)
-    cells = np.bincount(labels * count + predicted, minlength=count**2).reshape(count, count)
-    distinct = len({"label", "name", *classes}) == count + 2
-    headings = classes if distinct else map(str, range(count))
+    cells = np.bincount(labels * (count + 1) + predicted % (count + 1), minlength=count * (count + 1))
+    distinct = len({"label", "name", "not_finite", *classes}) == count + 3
+    headings = [*(classes if distinct else map(str, range(count))), "not_finite"]
     columns = {"label": pa.array(range(count), pa.int64()), "name": pa.array(classes)}
-    return pa.table(columns | {heading: pa.array(column) for heading, column in zip(headings, cells.T)})
+    columns |= {heading: pa.array(column) for heading, column in zip(headings, cells.reshape(count, -1).T)}
+    return pa.table(columns).drop_columns([] if (predicted < 0).any() else ["not_finite"])
 
 
 def labelled(rows: pa.Table, names: dict[str, str]) -> pa.Table:

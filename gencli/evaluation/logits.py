@@ -18,9 +18,19 @@ def margins(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     return (logits.gather(1, column) - logits.scatter(1, column, -torch.inf).amax(1, keepdim=True)).squeeze(1)
 
 
-def confidences(logits: torch.Tensor) -> torch.Tensor:
-    """[n] the probability of the predicted class, the largest of the softmax of logits [n, classes]."""
+def confidences(logits: torch.Tensor, sigmoid: bool = False) -> torch.Tensor:
+    """[n] the probability of the predicted class, the largest of `probabilities`."""
+    if sigmoid:
+        return logits.amax(1).sigmoid()
     return (logits - logits.amax(1, keepdim=True)).exp_().sum(1).reciprocal_()
+
+
+def probabilities(logits: torch.Tensor, sigmoid: bool = False) -> torch.Tensor:
+    """[n, classes] the softmax of logits [n, classes]; or each class's own sigmoid, which then do not sum to 1.
+
+    Sigmoids are for networks that were trained by them (Cui et al. 2019, arXiv:1901.05555, whose code does so too).
+    """
+    return logits.sigmoid() if sigmoid else logits.softmax(1)
 
 
 def ranks(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

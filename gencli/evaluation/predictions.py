@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,15 +14,20 @@ from torch import nn
 from torch.nn import functional
 
 from gencli import arrow
+from gencli.evaluation import grouping
 from gencli.evaluation import logits as rows_of
 from gencli.evaluation.similarity import WINDOW, psnr, squared_error, ssim
+from gencli.losses import Loss
+from gencli.losses.classes import CrossEntropy
 from gencli.models import Model
 from gencli.models.inputs import Rows, target_input
+from gencli.objectives import each_row
 from gencli.tables import ImageTable
 from gencli.tensors import double
 
 Objective = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # (outputs, labels or targets) → [n] losses
 
+NONE = -1  # predicted where a row's outputs are not all finite
 _BATCH, _DENSE_BATCH = 250, 1000
 
 
@@ -30,9 +35,11 @@ _BATCH, _DENSE_BATCH = 250, 1000
 class Predictions:
     """Attributes:
     losses: [n] float32.
-    scores: [n], whether a row's label is predicted (bool), or its PSNR in dB (float32).
-    predicted: [n] int64, the class of the largest logit, the first of equals; None of image-to-image networks.
-    logits: [n, classes] float32, where they are kept.
+    scores: [n], whether a row's label is predicted (bool), or its PSNR in dB (float32), NaN where an output is not
+        finite.
+    predicted: [n] int64, the class of the largest logit, the first of equals, `NONE` where one is not finite; None of
+        image-to-image networks. On the way through training logits are not looked at: losses say it.
+    logits: [n, classes] float32, float64 where the network gives that, where they are kept.
     ssim: [n] float64 (see `similarity.ssim`), where it is asked for.
     """
 
@@ -49,6 +56,12 @@ class Predictions:
             return cls(losses, psnr(outputs, wanted))
         predicted = outputs.argmax(1)
         return cls(losses, predicted == wanted, predicted)
+
+    def where(self, finite: torch.Tensor) -> Predictions:
+        """These, but of the rows that are not `finite` [n] predictions of no class, which are wrong, and no PSNR."""
+        if self.predicted is None:
+            return replace(self, scores=self.scores.where(finite, torch.nan))
+        return replace(self, scores=self.scores & finite, predicted=self.predicted.where(finite, NONE))
 
     @classmethod
     def join(cls, parts: Sequence[Predictions]) -> Predictions:
@@ -102,21 +115,25 @@ def predict(
         part = slice(start, start + size)
         with torch.autocast(rows.images.device.type, torch.bfloat16, precision == "bf16"):
             outputs = model.network(model.preprocessing(rows.images[part]))
-        outputs = outputs.float()
+        outputs = outputs.to(torch.promote_types(outputs.dtype, torch.float32))
         if not images:
             logits.append(outputs)  # what is made of them is made of all at once: a call takes as long as for a batch
             continue
         wanted = rows.labels[part]
         if rows.targets is not None:  # as `Model.require` saw to
             wanted = target_input(model.preprocessing.center(rows.targets[part]))
-        parts.append(Predictions.of(outputs, wanted, objective(outputs, wanted)))
+        parts.append(Predictions.of(outputs, wanted, objective(outputs, wanted)).where(_are_finite(outputs)))
         parts[-1].ssim = ssim(outputs, wanted) if similarity else None
     if images:
         return Predictions.join(parts)
     whole = torch.cat(logits)
-    found = Predictions.of(whole, rows.labels, objective(whole, rows.labels))
+    found = Predictions.of(whole, rows.labels, objective(whole, rows.labels)).where(_are_finite(whole))
     found.logits = whole
     return found
+
+
+def _are_finite(outputs: torch.Tensor) -> torch.Tensor:
+    return outputs.isfinite().flatten(1).all(1)
 
 
 @dataclass
@@ -125,14 +142,14 @@ class Evaluated:
 
     Attributes:
         ids, labels: [n] int64, as in the table.
-        losses: [n] float64, cross-entropy in nats, or the squared error of image-to-image networks; None of scores
-            that are no logits.
+        losses: [n] float64, NaN where the outputs are not finite; None where the loss is not known, or of scores that
+            are no logits.
         labels_true: [n] int64, as in the table; None where it has none.
         predicted, confidences, margins, ranks: [n] int64, float64, float64, int64, see `Predictions` and `logits`;
-            None of image-to-image networks.
+            None of image-to-image networks. Where outputs are not finite they are `NONE`, NaN, NaN and the last.
         psnr, ssim: [n] float64, in dB and at most 1; of image-to-image networks alone, and SSIM of images that have
-            room for its windows.
-        probabilities: [n, classes] float32; None where not asked for, or not known.
+            room for its windows. NaN where outputs are not finite.
+        probabilities: [n, classes] floating; None where not asked for, or not known.
         by: the columns to group by.
         groups: [n] what they say; None without such columns.
     """
@@ -147,22 +164,35 @@ class Evaluated:
     ranks: NDArray[np.int64] | None = None
     psnr: NDArray[np.float64] | None = None
     ssim: NDArray[np.float64] | None = None
-    probabilities: NDArray[np.float32] | None = None
+    probabilities: NDArray[np.floating] | None = None
     by: tuple[str, ...] = ()
-    groups: list[tuple[Any, ...]] | None = None
+    groups: list[grouping.Group] | None = None
+
+    @property
+    def not_finite(self) -> NDArray[np.bool_]:
+        """[n] the rows whose outputs are not all finite."""
+        if self.predicted is not None:
+            return self.predicted == NONE
+        return np.zeros(len(self.labels), bool) if self.psnr is None else np.isnan(self.psnr)
 
     def table(self) -> pa.Table:
-        """One row an image: id, label, label_true where known, prediction or psnr and ssim, loss, probabilities."""
-        columns = {
-            "id": self.ids, "label": self.labels, "label_true": self.labels_true, "prediction": self.predicted,
-            "psnr": self.psnr, "ssim": self.ssim, "loss": self.losses,
-        }  # fmt: skip
+        """One row an image: id, label, label_true where known, prediction or psnr and ssim, loss, probabilities.
+
+        What is made of outputs that are not finite is null.
+        """
+        columns = {"id": self.ids, "label": self.labels, "label_true": self.labels_true}
+        found = {"prediction": self.predicted, "psnr": self.psnr, "ssim": self.ssim, "loss": self.losses}
+        unknown = self.not_finite
         arrays = {name: pa.array(values) for name, values in columns.items() if values is not None}
+        arrays |= {name: pa.array(values, mask=unknown) for name, values in found.items() if values is not None}
         if self.losses is None:
-            nothing = {"loss": pa.float64(), "probabilities": pa.list_(pa.float32())}
-            arrays |= {name: pa.nulls(len(self.ids), kind) for name, kind in nothing.items()}
-        elif self.probabilities is not None:
-            arrays["probabilities"] = pa.array(list(self.probabilities), pa.list_(pa.float32()))
+            arrays["loss"] = pa.nulls(len(self.ids), pa.float64())
+        kind = pa.list_(pa.float32())
+        if self.probabilities is not None:
+            rows = [None if gone else row for row, gone in zip(self.probabilities, unknown)]
+            arrays["probabilities"] = pa.array(rows, kind)
+        elif self.confidences is None and self.predicted is not None:
+            arrays["probabilities"] = pa.nulls(len(self.ids), kind)
         return pa.table(arrays)
 
 
@@ -173,26 +203,32 @@ def evaluate(
     probabilities: bool,
     progress: Callable[[int], None],
     by: Sequence[str] = (),
+    own: tuple[Loss, int] | None = (CrossEntropy(), 1),
 ) -> Evaluated:
     """Runs a network over a table batch by batch; memory grows with the predictions alone.
 
     Args:
         by: columns that name a row's group together.
+        own: the loss, and the epoch that it is of (see `objectives`); None where it is not known.
     """
     fields = {"id": "ids", "label": "labels", "label_true": "labels_true"}
     known = {name: field for name, field in fields.items() if name in table.schema.names}
     images = ["image", "target"] if model.task == "images" else ["image"]
     similarity = model.task == "images" and min(model.preprocessing.input_shape(model.shape)[:2]) >= WINDOW
     parts: dict[str, list[NDArray[Any]]] = {}
-    groups: list[tuple[Any, ...]] = []
-    done = 0
+    groups: list[grouping.Group] = []
+    done, objective = 0, None
+    if own and model.logits:
+        objective = each_row(model, *own, torch.from_numpy(table.column("label").copy()).to(device))
     for batch in table.batches():
         columns: dict[str, NDArray[Any]] = {to: arrow.values(batch.column(name)) for name, to in known.items()}
-        groups += zip(*(batch.column(name).to_pylist() for name in by))
+        groups += zip(*(grouping.values(batch.column(name)) for name in by))
         pixels = {name: torch.from_numpy(arrow.unpack(batch, table.description, name)).to(device) for name in images}
         labels = torch.tensor(columns["labels"]).to(device)
         rows = Rows(pixels["image"], labels, targets=pixels.get("target"))
-        figures = _figures(predict(model, rows, similarity=similarity), labels, probabilities)
+        figures = _figures(model, predict(model, rows, objective, similarity=similarity), labels, probabilities)
+        if objective is None:
+            del figures["losses"]
         for name, values in figures.items():
             if model.logits or name in ("predicted", "ranks"):
                 columns[name] = values.cpu().numpy()
@@ -204,13 +240,21 @@ def evaluate(
     return Evaluated(**whole, by=tuple(by), groups=groups if by else None)
 
 
-def _figures(result: Predictions, labels: torch.Tensor, probabilities: bool) -> dict[str, torch.Tensor]:
-    figures = {"losses": double(result.losses)}
+def _figures(model: Model, result: Predictions, labels: torch.Tensor, probabilities: bool) -> dict[str, torch.Tensor]:
     if result.predicted is None or result.logits is None:
-        figures["psnr"] = double(result.scores)
-        return figures if result.ssim is None else figures | {"ssim": result.ssim}
+        named = {"losses": result.losses, "psnr": result.scores, "ssim": result.ssim}
+        figures = {name: double(each) for name, each in named.items() if each is not None}
+        unknown = figures["psnr"].isnan()
+        return {name: each.masked_fill(unknown, torch.nan) for name, each in figures.items()}
+    logits, unknown = result.logits, result.predicted == NONE
+    sigmoid = model.options.head == "sigmoid"
+    figures = {
+        "losses": result.losses,
+        "confidences": rows_of.confidences(logits, sigmoid),
+        "margins": rows_of.margins(logits, labels),
+    }
+    figures = {name: double(each) for name, each in figures.items()}
+    figures = {name: each.masked_fill(unknown | ~each.isfinite(), torch.nan) for name, each in figures.items()}
     figures["predicted"] = result.predicted
-    figures["confidences"] = double(rows_of.confidences(result.logits))
-    figures["margins"] = double(rows_of.margins(result.logits, labels))
-    figures["ranks"] = rows_of.ranks(result.logits, labels)
-    return figures | ({"probabilities": result.logits.softmax(1)} if probabilities else {})
+    figures["ranks"] = rows_of.ranks(logits, labels).masked_fill(unknown, logits.shape[1])
+    return figures | ({"probabilities": rows_of.probabilities(logits, sigmoid)} if probabilities else {})

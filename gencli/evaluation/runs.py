@@ -12,13 +12,18 @@ import pyarrow as pa
 import torch
 from torch import nn
 
-from gencli.errors import GencliError, nearest
-from gencli.evaluation.classes import GROUPED, confusion, labelled, per_class
+from gencli.errors import GencliError
+from gencli.evaluation import grouping
+from gencli.evaluation.classes import confusion, labelled, per_class
 from gencli.evaluation.predictions import evaluate
 from gencli.evaluation.settings import DIRECTIONS, Requests
 from gencli.evaluation.similarity import WINDOW
-from gencli.models import Model
+from gencli.losses import Loss
+from gencli.models import Model, build
+from gencli.models.base import not_finite, require_finite
 from gencli.models.inputs import load
+from gencli.objectives import objective
+from gencli.randomness import derive
 from gencli.tables import ImageTable
 
 
@@ -27,6 +32,7 @@ class Plan:
     """Attributes:
     by: of each table, the columns to group its rows by.
     lead: of each model and table, what tells it apart: its `model` and `data`, where there are several.
+    losses: of each model its own loss, and the epoch that this is of; None where it is not known.
     notes: what is to be said of the results; known when they are there.
     """
 
@@ -35,6 +41,7 @@ class Plan:
     tables: list[ImageTable]
     by: list[list[str]]
     lead: list[dict[str, str]]
+    losses: list[tuple[Loss, int] | None]
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -54,7 +61,8 @@ class Plan:
                 (f"{each.description.name} {each.description.split}".rstrip() for each in self.tables),
             )
         )
-        return f"{models} on {tables}" if tables else models
+        losses = ", ".join(dict.fromkeys(own[0].name for own in self.losses if own))
+        return f"{models} on {tables}" + (f"; loss: {losses}" if losses else "") if tables else models
 
     def arguments(self) -> dict[str, Any]:
         """What was asked for that bears on the result."""
@@ -72,7 +80,8 @@ class Plan:
         """The results (see `per_class`), then where asked for the predictions, then the confusion matrices."""
         asked, done = self.requests, 0
         results, predictions, matrices = [], [], []
-        for (model, (table, by)), lead in zip(product(self.models, zip(self.tables, self.by)), self.lead):
+        pairs = product(zip(self.models, self.losses), zip(self.tables, self.by))
+        for ((model, own), (table, by)), lead in zip(pairs, self.lead):
             model.network.to(device)
             before = done
             found = evaluate(
@@ -82,6 +91,7 @@ class Plan:
                 asked.predictions is not None,
                 lambda rows, start=before: progress(start + rows),
                 by,
+                own,
             )
             done += table.rows
             resampled = asked.seed if asked.intervals else None
@@ -92,6 +102,10 @@ class Plan:
                 matrices.append(labelled(confusion(found.labels, found.predicted, model.classes), lead))
             if found.psnr is not None and found.ssim is None:
                 self.notes.append(f"{table.title}: no ssim, its window of {WINDOW}×{WINDOW} is larger than the images")
+            if gone := int(found.not_finite.sum()):
+                self.notes.append(_not_finite(model, table, gone))
+        if any("not_finite" in each.column_names for each in results):
+            results = [_with_count(each) for each in results]
         parts = [each for each in (results, predictions, matrices) if each]
         return [pa.concat_tables(each, promote_options="default") for each in parts]
 
@@ -122,9 +136,12 @@ def plan(
     Raises:
         GencliError: a model and a table do not fit, or something asked for does not go with them.
     """
+    notes: list[str] = []
     for model, table in product(models, tables):
         model.require(table)
     for model, place in zip(models, model_places):
+        if requests.measures:
+            require_finite(model.network, place)
         if model.task == "images":
             requests.require_classes(f"{place}: {model.arch} makes images", bool(tables))
         elif requests.measures and tables and not model.logits:
@@ -134,9 +151,38 @@ def plan(
                 f"--top: {max(requests.top)} of {len(model.classes)} classes", f"take {len(model.classes)} or less"
             )
     lead = [{"model": model} | {"data": table} for model, table in product(_names(model_places), _names(table_places))]
+    measured = [] if requests.measures else tables
+    losses = [_own_loss(model, place, measured, notes) for model, place in zip(models, model_places)]
     kept = [name for name, several in (("model", len(models) > 1), ("data", len(tables) > 1)) if several]
-    grouping = [_grouping(requests.by, table) for table in tables]
-    return Plan(requests, models, tables, grouping, [{name: each[name] for name in kept} for each in lead])
+    groups = [grouping.columns(requests.by, table) for table in tables]
+    told = [{name: each[name] for name in kept} for each in lead]
+    return Plan(requests, models, tables, groups, told, losses, notes)
+
+
+def _own_loss(model: Model, place: str, tables: list[ImageTable], notes: list[str]) -> tuple[Loss, int] | None:
+    """The model's own, of the first table that says it; a note where none does."""
+    why = None
+    for table in tables if model.logits else ():
+        try:
+            return objective(model, table)
+        except GencliError as error:
+            why = error.message
+    if why:
+        notes.append(f"{place}: no loss: {why}")
+    return None
+
+
+def _not_finite(model: Model, table: ImageTable, rows: int) -> str:
+    why = [why for why in [not_finite(model.network)] if why]
+    said = f"{model.arch} on {table.title}: the outputs of {rows:,} of {table.rows:,} rows are not finite"
+    return "; ".join([said, *why])
+
+
+def _with_count(result: pa.Table) -> pa.Table:
+    """With the column not_finite, last."""
+    if "not_finite" in result.column_names:
+        return result
+    return result.append_column("not_finite", pa.array([0] * result.num_rows, pa.int64()))
 
 
 def _names(places: Sequence[str]) -> Sequence[str]:
@@ -145,14 +191,19 @@ def _names(places: Sequence[str]) -> Sequence[str]:
     return short if len(set(short)) == len(set(places)) else places
 
 
-def _grouping(by: str | None, table: ImageTable) -> list[str]:
-    known = [name for name in table.schema.names if name not in ("image", "target")]
-    if by == "label":
-        return []
-    if by is None:
-        return [name for name in GROUPED if name in known]
-    columns = by.split(",")
-    for column in columns:
-        if column not in known:
-            raise GencliError(f"{table.title}: no column {column!r} to group by", nearest(column, known))
-    return columns
+def initial(model: Model, title: str) -> nn.Module | None:
+    """The network as it was before training; None where it was not trained.
+
+    Raises:
+        GencliError: its seed is unknown.
+    """
+    made = model.made or {}
+    if made.get("command") != "train":
+        return None
+    seed = made["arguments"].get("seed")
+    if not isinstance(seed, int):
+        raise GencliError(f"{title}: its seed is unknown here", "use the gencli that wrote it")
+    with torch.random.fork_rng([]):
+        torch.manual_seed(derive(seed, "initialization"))
+        shape = model.preprocessing.input_shape(model.shape)
+        return build(model.arch, shape, len(model.classes), model.options)

@@ -12,6 +12,7 @@ from gencli.errors import GencliError
 from gencli.losses.rows import class_counts
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
     RowLoss = Callable[[Tensor, Tensor], Tensor]
@@ -79,15 +80,32 @@ class Loss(ABC):
         return class_counts(labels, classes)
 
     @abstractmethod
-    def at(self, counts: Tensor | None, epoch: int) -> RowLoss:
+    def at(self, counts: Tensor | None, epoch: int, dtype: torch.dtype | None = None) -> RowLoss:
         """The function of an epoch, from 1: (outputs, targets) -> [n] float32, each row's loss, in nats for classes.
 
-        A step's loss is its mean over the batch. It is computed in float32 whatever precision the outputs have
-        (float64 stays), and never waits for the device.
+        A step's loss is its mean over the batch, or what `over` makes of it. It is computed in float32 whatever
+        precision the outputs have (float64 stays), and never waits for the device.
 
         Args:
-            counts: what `counts` gave, on the device of the outputs.
+            counts: what `counts` gave for the training rows, on the device of the outputs.
+            dtype: of what the counts say, such as the classes' weights; float32 where None.
         """
+
+    def row_weights(self, counts: Tensor | None, epoch: int, dtype: torch.dtype | None = None) -> Tensor | None:
+        """[classes] what a row of each class counts in the number of rows that a mean divides by; None for 1."""
+        return None
+
+    def over(self, counts: Tensor | None, epoch: int, labels: Tensor, dtype: torch.dtype | None = None) -> RowLoss:
+        """`at`, scaled so that its mean over the rows of these labels [n] is the loss of all of them together.
+
+        Args:
+            labels: on the device of the counts; not read by losses without `row_weights`.
+        """
+        each, weights = self.at(counts, epoch, dtype), self.row_weights(counts, epoch, dtype)
+        if weights is None:
+            return each
+        scale = len(labels) / weights[labels].sum()
+        return lambda outputs, targets: scale * each(outputs, targets)
 
 
 class CountedLoss(Loss):
@@ -102,11 +120,15 @@ class CountedLoss(Loss):
             )
         return counts
 
-    def at(self, counts: Tensor | None, epoch: int) -> RowLoss:
+    def at(self, counts: Tensor | None, epoch: int, dtype: torch.dtype | None = None) -> RowLoss:
+        return self.balanced(self.known(counts), epoch, dtype)
+
+    def known(self, counts: Tensor | None) -> Tensor:
+        """The counts, which must be there."""
         if counts is None:
             raise TypeError(f"{self.name} depends on the rows of the classes")
-        return self.balanced(counts, epoch)
+        return counts
 
     @abstractmethod
-    def balanced(self, counts: Tensor, epoch: int) -> RowLoss:
+    def balanced(self, counts: Tensor, epoch: int, dtype: torch.dtype | None) -> RowLoss:
         """`at`, with counts [classes] int64."""

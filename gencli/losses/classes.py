@@ -10,6 +10,7 @@ from gencli.losses.base import CountedLoss, Head, Loss
 from gencli.losses.settings import FocalForm
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
     from gencli.losses.base import RowLoss
@@ -32,7 +33,7 @@ class CrossEntropy(Loss):
     name = "ce"
     label_smoothing: float = 0.0
 
-    def at(self, counts: Tensor | None, epoch: int) -> RowLoss:
+    def at(self, counts: Tensor | None, epoch: int, dtype: torch.dtype | None = None) -> RowLoss:
         from gencli.losses import functions
 
         return lambda outputs, labels: functions.cross_entropy(outputs, labels, self.label_smoothing)
@@ -58,7 +59,7 @@ class Focal(Loss):
     def head(self) -> Head:
         return "sigmoid" if self.focal_form == "sigmoid" else "linear"
 
-    def at(self, counts: Tensor | None, epoch: int) -> RowLoss:
+    def at(self, counts: Tensor | None, epoch: int, dtype: torch.dtype | None = None) -> RowLoss:
         from gencli.losses import functions
 
         focal = functions.sigmoid_focal if self.focal_form == "sigmoid" else functions.softmax_focal
@@ -79,10 +80,10 @@ class ClassBalanced(CountedLoss):
     def head(self) -> Head:
         return self.unweighted.head
 
-    def balanced(self, counts: Tensor, epoch: int) -> RowLoss:
+    def balanced(self, counts: Tensor, epoch: int, dtype: torch.dtype | None) -> RowLoss:
         from gencli.losses import functions
 
-        loss, weights = self.unweighted.at(counts, epoch), functions.class_weights(counts, self.beta)
+        loss, weights = self.unweighted.at(counts, epoch, dtype), functions.class_weights(counts, self.beta, dtype)
         return lambda outputs, labels: weights[labels] * loss(outputs, labels)
 
 
@@ -157,10 +158,12 @@ class LogitAdjusted(CountedLoss):
     name = "logit-adjusted"
     tau: float = 1.0
 
-    def balanced(self, counts: Tensor, epoch: int) -> RowLoss:
+    def balanced(self, counts: Tensor, epoch: int, dtype: torch.dtype | None) -> RowLoss:
         from gencli.losses import functions
 
-        adjustment = (counts / counts.sum()).log() * self.tau if self.tau else counts.float() * 0
+        adjustment = (
+            functions.log_frequencies(counts, dtype) * self.tau if self.tau else functions.numbers(counts, dtype) * 0
+        )
         return lambda outputs, labels: functions.adjusted(outputs, labels, adjustment)
 
 
@@ -176,8 +179,8 @@ class BalancedSoftmax(CountedLoss):
 
     name = "balanced-softmax"
 
-    def balanced(self, counts: Tensor, epoch: int) -> RowLoss:
-        return LogitAdjusted().balanced(counts, epoch)
+    def balanced(self, counts: Tensor, epoch: int, dtype: torch.dtype | None) -> RowLoss:
+        return LogitAdjusted().balanced(counts, epoch, dtype)
 
 
 @dataclass(frozen=True)
@@ -186,9 +189,9 @@ class LDAM(CountedLoss):
 
     -log(exp(z_y - s m_y) / (exp(z_y - s m_y) + sum_{c != y} exp(z_c))), m_c in proportion to n_c^(-1/4), the largest
     0.5. z is s = 30 times the cosine of features and weights: the network's last layer is normalized. A class without
-    rows has margin 0 and does not count for the largest. With --deferred-reweighting EPOCH the loss is multiplied,
-    after that epoch, by the weights of cb-ce at beta 0.9999; otherwise never. The authors' code then divides by the
-    weights of the batch; this is the mean over its rows.
+    rows has margin 0 and does not count for the largest. With --deferred-reweighting EPOCH the mean over rows is, after
+    that epoch, weighted by the weights w of cb-ce at beta 0.9999, sum_i w_i l_i / sum_i w_i over the rows of the batch,
+    as in the authors' code; otherwise never.
 
     Source: Cao, Wei, Gaidon, Arechiga, Ma 2019, arXiv:1906.07413.
     """
@@ -200,12 +203,18 @@ class LDAM(CountedLoss):
     def head(self) -> Head:
         return "cosine"
 
-    def balanced(self, counts: Tensor, epoch: int) -> RowLoss:
+    def balanced(self, counts: Tensor, epoch: int, dtype: torch.dtype | None) -> RowLoss:
         from gencli.losses import functions
 
-        margins = _SCALE * _LARGEST_MARGIN * functions.class_margins(counts)
-        weighted = self.deferred_reweighting is not None and epoch > self.deferred_reweighting
-        if not weighted:
+        margins = _SCALE * _LARGEST_MARGIN * functions.class_margins(counts, dtype)
+        weights = self.row_weights(counts, epoch, dtype)
+        if weights is None:
             return lambda outputs, labels: functions.with_margins(outputs, labels, margins)
-        weights = functions.class_weights(counts, _DEFERRED_BETA)
         return lambda outputs, labels: weights[labels] * functions.with_margins(outputs, labels, margins)
+
+    def row_weights(self, counts: Tensor | None, epoch: int, dtype: torch.dtype | None = None) -> Tensor | None:
+        from gencli.losses import functions
+
+        if self.deferred_reweighting is None or epoch <= self.deferred_reweighting:
+            return None
+        return functions.class_weights(self.known(counts), _DEFERRED_BETA, dtype)

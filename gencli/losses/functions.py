@@ -57,14 +57,24 @@ def with_margins(outputs: Tensor, labels: Tensor, margins: Tensor) -> Tensor:
     return cross_entropy(outputs - is_label(outputs, labels) * margins[labels, None], labels)
 
 
-def class_weights(counts: Tensor, beta: float) -> Tensor:
-    """[classes] float32 in proportion to 1 / (1 - beta^n), summing to the number of classes with rows; others 0."""
-    exponents = counts.float() * (math.log(beta) if beta else -math.inf)
+def numbers(counts: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+    """Counts [classes] int64 as numbers of a dtype, float32 where None."""
+    return counts.to(dtype or torch.float32)
+
+
+def class_weights(counts: Tensor, beta: float, dtype: torch.dtype | None = None) -> Tensor:
+    """[classes] in proportion to 1 / (1 - beta^n), summing to the number of classes with rows; others 0."""
+    exponents = numbers(counts, dtype) * (math.log(beta) if beta else -math.inf)
     weights = torch.where(counts > 0, -1 / exponents.expm1(), 0.0)
     return weights * ((counts > 0).sum() / weights.sum())
 
 
-def class_margins(counts: Tensor) -> Tensor:
-    """[classes] float32 in proportion to n^(-1/4), the largest 1; 0 for classes without rows."""
-    margins = torch.where(counts > 0, counts.float().pow(-0.25), 0.0)
+def class_margins(counts: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+    """[classes] in proportion to n^(-1/4), the largest 1; 0 for classes without rows."""
+    margins = torch.where(counts > 0, numbers(counts, dtype).pow(-0.25), 0.0)
     return margins / margins.max()
+
+
+def log_frequencies(counts: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+    """[classes] log(n_c / n); -inf for classes without rows."""
+    return (numbers(counts, dtype) / counts.sum()).log()

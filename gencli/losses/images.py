@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from gencli.losses.base import Loss
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
     from gencli.losses.base import RowLoss
@@ -25,7 +26,7 @@ class ImageLoss(Loss):
     def counts(self, labels: Tensor, classes: int) -> Tensor | None:
         return None
 
-    def at(self, counts: Tensor | None, epoch: int) -> RowLoss:
+    def at(self, counts: Tensor | None, epoch: int, dtype: torch.dtype | None = None) -> RowLoss:
         from gencli.losses.functions import wide
 
         return lambda outputs, targets: self.values(wide(outputs), wide(targets)).mean((1, 2, 3))

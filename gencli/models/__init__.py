@@ -94,6 +94,8 @@ class Model:
         classes: the classes' names, by label.
         options: what the name leaves open.
         made: its provenance, None until it is written.
+        class_rows: how many training rows each class had, by label; None where it is not known.
+        epoch: the one after which the network was as it is, from 1; likewise.
     """
 
     arch: str
@@ -103,6 +105,8 @@ class Model:
     options: Options = PLAIN
     preprocessing: Preprocessing = network_input
     made: provenance.Step | None = None
+    class_rows: tuple[int, ...] | None = None
+    epoch: int | None = None
 
     @property
     def parameters(self) -> int:
@@ -155,6 +159,8 @@ def write(output: Output, model: Model, settings: dict[str, Any], made: provenan
         "preprocessing": model.preprocessing.to_json(),
         "parameters": model.parameters,
         "training": settings,
+        "class_rows": model.class_rows,
+        "epoch": model.epoch,
         "step": made,
     }
     # the format takes no two names of one tensor, which a user's own network may have
@@ -191,6 +197,9 @@ def read(source: Input, arch: str | None = None) -> Model:
         raise GencliError(f"{source.name}: its network is {named}, not {arch}", f"leave --arch out, or give {named}")
     if not classes and (kind is None or kind.task == "classes"):
         raise GencliError(f"{source.name}: {named} without names of classes", "make the model again")
+    counts, epoch = facts.get("class_rows"), facts.get("epoch")  # which older files do not have
+    if not (counts is None or _is_counts(counts, len(classes))) or not (epoch is None or _is_count(epoch)):
+        raise GencliError(f"{source.name}: damaged metadata: class_rows or epoch", "make the model again")
     try:
         preprocessing = Preprocessing.from_json(facts.get("preprocessing"), shape[2])
         input_shape = preprocessing.input_shape(tuple(shape))
@@ -211,7 +220,17 @@ def read(source: Input, arch: str | None = None) -> Model:
                 "make the model again",
             )
     network.load_state_dict(given, assign=empty)
-    return Model(named, tuple(shape), tuple(classes), network.eval(), options, preprocessing, made)
+    return Model(
+        named,
+        tuple(shape),
+        tuple(classes),
+        network.eval(),
+        options,
+        preprocessing,
+        made,
+        counts and tuple(counts),
+        epoch,
+    )
 
 
 def _unfilled(arch: str, shape: Shape, classes: int, options: Options) -> tuple[nn.Module, bool]:
@@ -226,6 +245,14 @@ def _unfilled(arch: str, shape: Shape, classes: int, options: Options) -> tuple[
 
 def _is_names(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(each, str) for each in value)
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 1 << 63
+
+
+def _is_counts(value: Any, classes: int) -> bool:
+    return isinstance(value, list) and len(value) == classes and all(map(_is_count, value))
 
 
 def _kind(tensor: torch.Tensor | None) -> str:

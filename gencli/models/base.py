@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
+import torch
 from torch import nn
 
 from gencli.errors import GencliError
@@ -83,3 +84,33 @@ PLAIN = Options()
 def trained(network: nn.Module) -> int:
     """How many numbers of a network are trained."""
     return sum(tensor.numel() for tensor in network.parameters() if tensor.requires_grad)
+
+
+def not_finite(network: nn.Module) -> str:
+    """The first tensor of a network, buffers included, that holds what is no finite number; empty without.
+
+    Buffers of nothing but 0 and -inf are masks that are added, as of attention; these are as they should be.
+    """
+    for name, tensor in (*network.named_parameters(), *network.named_buffers()):
+        wrong = ~tensor.detach().isfinite()
+        if not wrong.any():
+            continue
+        if not isinstance(tensor, nn.Parameter) and bool(((tensor == 0) | (tensor == -torch.inf)).all()):
+            continue
+        first = tuple(wrong.nonzero()[0].tolist())
+        where = f" at [{', '.join(map(str, first))}]" if first else ""
+        found = f"{int(wrong.sum()):,} of {wrong.numel():,} values"
+        return f"{found} of {name} are not finite, the first {tensor[first].item()}{where}"
+    return ""
+
+
+def require_finite(
+    network: nn.Module, title: str, hint: str = "make the model again; if it was trained, with a lower --lr"
+) -> None:
+    """Refuses a network whose tensors hold what is no finite number.
+
+    Raises:
+        GencliError: one does; see `not_finite`.
+    """
+    if found := not_finite(network):
+        raise GencliError(f"{title}: {found}", hint)

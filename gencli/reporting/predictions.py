@@ -12,6 +12,7 @@ from gencli.errors import GencliError
 from gencli.reporting.documents import Document
 
 _BINS = 15  # as `gencli eval` has
+_MAKE = "evaluate a model whose outputs are finite on all rows; gencli eval says what is wrong"
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,12 @@ def confusion(documents: Sequence[Document]) -> tuple[list[str], list[list[int]]
     total, names = None, documents[0].rows["name"].to_pylist()
     for document in documents:
         rows = document.rows.drop_columns(["label", "name"])
+        if rows.num_columns == rows.num_rows + 1 and rows.column_names[-1] == "not_finite":
+            count = sum(filter(None, rows["not_finite"].to_pylist()))
+            raise GencliError(
+                f"{document.title}: {count:,} rows are predicted as no class, the model's outputs not being finite",
+                _MAKE,
+            )
         if rows.num_columns != rows.num_rows or any(column.null_count for column in rows.columns):
             raise GencliError(
                 f"{document.title}: a confusion matrix of {rows.num_rows} by {rows.num_columns}, or with gaps",
@@ -55,7 +62,11 @@ def reliability(documents: Sequence[Document]) -> Reliability | None:
     for document in documents:
         rows = document.rows
         if "probabilities" in rows.column_names and rows["probabilities"].null_count < rows.num_rows:
-            rows = rows.filter(rows["probabilities"].is_valid())
+            if gone := rows["probabilities"].null_count:
+                raise GencliError(
+                    f"{document.title}: {gone:,} rows without probabilities, the model's outputs not being finite",
+                    _MAKE,
+                )
             confidences.append(_largest(document, rows["probabilities"]))
             right.append(np.equal(rows["label"].to_numpy(), rows["prediction"].to_numpy()))
     if not confidences:

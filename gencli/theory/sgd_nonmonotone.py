@@ -113,9 +113,7 @@ class SgdNonmonotone(Drawn, OnData):
         """The network, its loss and the epoch that this is of."""
         import torch
 
-        from gencli import models
-        from gencli.derivatives import building
-        from gencli.losses import LossSettings
+        from gencli import models, objectives
 
         if "model" in self._files:
             model = models.read(self._files["model"], self.arch)
@@ -128,7 +126,7 @@ class SgdNonmonotone(Drawn, OnData):
             images = torch.zeros(1, channels, height, width, dtype=getattr(torch, self.dtype))
             network = networks.build(arch, images, len(description.classes), seed)
             model = models.Model(arch, description.shape, description.classes, network)
-        return model, *building.objective(model, LossSettings())
+        return model, *objectives.objective(model, table)
 
     def _pass(
         self, model: Model, loss: Loss, epoch: int, table: ImageTable, random: np.random.Generator, broken: bool
@@ -136,6 +134,7 @@ class SgdNonmonotone(Drawn, OnData):
         """The mean loss over all rows before the first step and after each."""
         import torch
 
+        from gencli import objectives
         from gencli.models import inputs
 
         values = int(np.prod(model.preprocessing.input_shape(model.shape)))
@@ -148,7 +147,7 @@ class SgdNonmonotone(Drawn, OnData):
         wanted = rows.labels
         if model.task == "images" and rows.targets is not None:  # as `Model.require` saw to
             wanted = inputs.target_input(model.preprocessing.center(rows.targets)).to(dtype)
-        each_row = loss.at(loss.counts(rows.labels, len(model.classes)), epoch)
+        each_row = objectives.each_row(model, loss, epoch, rows.labels, dtype)
         trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
         places = torch.arange(len(rows)).split(_ROWS)
 

@@ -50,7 +50,7 @@ class Epoch:
         seconds: that the epoch took in all.
         images_per_second: of the training pass alone.
         train_loss, train_score: the loss is without weight decay.
-        test_loss, test_score: of the evaluation data after the epoch; None without it.
+        test_loss, test_score: of the evaluation data after the epoch; None without it, and where they are not finite.
         learning_rate: of the epoch's last step.
         validation_loss, validation_score: of the rows held out; None without them.
         clean_accuracy: of the rows whose label was left as it was, the fraction predicted right.
@@ -122,6 +122,7 @@ class Training:
         self._reseed = torch.default_generator.manual_seed if device.type == "cpu" else torch.manual_seed
         counts = loss.counts(rows.labels.cpu(), len(model.classes))
         self._counts = None if counts is None else counts.to(rows.labels.device)
+        model.class_rows = None if counts is None else tuple(counts.tolist())
         self._steps_per_epoch = -(-len(rows) // settings.batch_size)
         steps = settings.epochs * self._steps_per_epoch
         self.total_steps = min(steps, settings.max_steps or steps)
@@ -162,6 +163,12 @@ class Training:
                 progress(self.step, self.history[-1])
         if self._kept:
             self.model.network.load_state_dict(self._kept)
+        self.model.epoch = self.kept.epoch
+
+    @property
+    def kept(self) -> Epoch:
+        """The epoch after which the model is kept: the last one, or with early stopping the best one."""
+        return self.best if self._settings.early_stop is not None and self.best else self.history[-1]
 
     def history_table(self) -> pa.Table:
         """The history, one row an epoch, its scores named by what they are: accuracy or psnr.
@@ -222,13 +229,14 @@ class Training:
     def _epoch(self, progress: Callable[[int, Epoch | None], None]) -> None:
         start, number, settings = time.perf_counter(), len(self.history) + 1, self._settings
         objective = self._loss.at(self._counts, number)
+        weights = self._loss.row_weights(self._counts, number)
         order = self._batches.order(number)
         self.model.network.train()
         before = self.step - (self.history[-1].step if self.history else 0)  # where a resumed run goes on
         for index in order.split(settings.batch_size)[before:]:
             if self._parts and self._halted():
                 break
-            self._parts.append(self._step(index, objective))
+            self._parts.append(self._step(index, objective, weights))
             if len(self._parts) == _PARTS:
                 self._parts = [Predictions.join(self._parts)]
             progress(self.step, None)
@@ -245,13 +253,13 @@ class Training:
             self.group.share(list(self.model.network.buffers()))  # the average's
             for name, rows in (("validation", self._validation), ("test", self._test)):
                 if rows is not None:
-                    measured = self._measure(rows, objective)
-                    setattr(row, f"{name}_loss", measured.mean_loss)
-                    setattr(row, f"{name}_score", measured.score)
+                    measured = self._measure(rows, number)
+                    for figure, value in (("loss", measured.mean_loss), ("score", measured.score)):
+                        setattr(row, f"{name}_{figure}", value if math.isfinite(value) else None)
             better = self._is_best(row)
             last = self._halted() or self._is_patience_over(row)
             if last or settings.measure_train or settings.until_train_accuracy is not None:
-                train = self._measure(self._rows, objective)
+                train = self._measure(self._rows, number)
                 self._require_finite(train.losses, after=True)
                 visited = slice(None)
             self._fill(row, train, visited)
@@ -263,7 +271,7 @@ class Training:
         self.history.append(row)
         self._parts, self._finished = [], last
 
-    def _step(self, index: torch.Tensor, objective: Objective) -> Predictions:
+    def _step(self, index: torch.Tensor, objective: Objective, weights: torch.Tensor | None) -> Predictions:
         settings, network = self._settings, self.model.network
         for group in self._optimizer.param_groups:
             group["lr"] = self._rate(self.step)
@@ -274,6 +282,8 @@ class Training:
             outputs = self._outputs(images)
         outputs = outputs.float()
         losses = objective(outputs, wanted)
+        if weights is not None:  # of the whole batch, whichever of its rows are here
+            losses = losses * (len(index) / weights[self._rows.labels[index]].sum())
         (losses.sum() / len(index)).backward()
         self.group.add([tensor.grad for tensor in network.parameters() if tensor.grad is not None])
         if settings.grad_clip is not None:
@@ -295,8 +305,9 @@ class Training:
                 "take another size, or --sync-batch-norm",
             ) from None
 
-    def _measure(self, rows: Rows, objective: Objective) -> Predictions:
+    def _measure(self, rows: Rows, epoch: int) -> Predictions:
         """Of all rows, each by the process that holds it."""
+        objective = self._loss.over(self._counts, epoch, rows.labels)
         held, numbers = rows.held()
         parts = (predict(self.model, part, objective, self._settings.precision) for part in held.parts())
         measured = Predictions.join([replace(part, logits=None) for part in parts])

@@ -149,5 +149,5 @@ def test_groups_are_in_the_order_of_their_values_and_called_by_them() -> None:
     for groups, order, numbers in (([7, 2, 7, 5], [2, 5, 7], [2, 5, 7]), ([7, None, 7, 5], [5, 7, None], [0, 1, 2])):
         whole = Evaluated(np.arange(4), labels, losses, predicted, groups=[(each,) for each in groups], by=("fold",))
         table = per_class(whole, ("a", "b")).to_pydict()
-        assert table["name"] == [*map(str, order), "all"]
+        assert table["name"] == [*("null" if each is None else str(each) for each in order), "all"]
         assert table["label"] == [*numbers, None]

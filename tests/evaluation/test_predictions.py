@@ -7,7 +7,9 @@ import torch
 
 from gencli import models
 from gencli.corruptions.labels import RandomLabels
+from gencli.evaluation.classes import per_class
 from gencli.evaluation.predictions import evaluate, predict
+from gencli.losses.classes import ClassBalancedSigmoid
 from gencli.models import Model
 from gencli.models.inputs import load
 from gencli.tables import ImageTable
@@ -85,3 +87,21 @@ def test_predicting_leaves_float_images_alone(network: Model) -> None:
     first = predict(network, rows).logits
     assert first is not None
     assert torch.equal(predict(network, rows).logits, first)  # type: ignore[arg-type]
+
+
+def test_networks_trained_by_sigmoids_are_judged_by_them(table: ImageTable) -> None:
+    torch.manual_seed(0)
+    options = models.Options(head="sigmoid")
+    network = models.build("mlp-1x8", (3, 2, 1), 3, options).eval()
+    model = Model("mlp-1x8", (3, 2, 1), table.description.classes, network, options)
+    result = evaluate(model, table, CPU, True, lambda done: None, own=(ClassBalancedSigmoid(beta=0.0), 1))
+    rows = load(table)
+    logits = network(model.preprocessing(rows.images)).detach().double()
+    target = torch.nn.functional.one_hot(rows.labels, 3).double()
+    each = torch.nn.functional.binary_cross_entropy_with_logits(logits, target, reduction="none").sum(1)
+    np.testing.assert_allclose(result.losses, each, rtol=1e-5)  # type: ignore[arg-type]
+    np.testing.assert_allclose(result.probabilities, logits.sigmoid(), rtol=1e-5)  # type: ignore[arg-type]
+    np.testing.assert_allclose(result.confidences, logits.sigmoid().amax(1), rtol=1e-5)  # type: ignore[arg-type]
+    without = evaluate(model, table, CPU, False, lambda done: None, own=None)
+    assert without.table()["loss"].null_count == 2300
+    assert per_class(without, model.classes)["loss"].null_count == 4

@@ -228,6 +228,35 @@ def test_ldam_weighs_the_classes_after_the_epoch_that_is_named() -> None:
     )
 
 
+@every_loss
+def test_the_loss_of_several_rows_is_their_mean_or_as_ldam_s_authors_divide(loss: Loss, formula: Formula) -> None:
+    outputs, labels = hard_rows()
+    outputs, labels = outputs[-200::7].double(), labels[-200::7].roll(3)
+    keep = labels != 1  # a class without rows has no weight
+    outputs, labels = outputs[keep], labels[keep].where(torch.arange(int(keep.sum())) % 3 > 0, 0)
+    found = loss.over(COUNTS, 1, labels, torch.float64)(outputs, labels).mean()
+    counts = COUNTS.double().numpy()
+    expected = formula(outputs.numpy(), labels.numpy(), counts)
+    divisor = float(len(labels))
+    if loss == LDAM(0):
+        margins = np.zeros(4)
+        margins[PRESENT] = 0.5 * (1 / counts[PRESENT]) ** 0.25
+        shifted = outputs - 30 * torch.from_numpy(margins)[labels, None] * torch.nn.functional.one_hot(labels, 4)
+        authors = torch.nn.functional.cross_entropy(shifted, labels, torch.from_numpy(weights(counts, 0.9999)))
+        assert float(found) == pytest.approx(float(authors), rel=1e-12)
+        divisor = float(weights(counts, 0.9999)[labels].sum())
+    assert float(found) == pytest.approx(expected.sum() / divisor, rel=1e-12)
+
+
+def test_float64_has_the_classes_weights_in_float64() -> None:
+    outputs, labels = torch.randn(3, 4, dtype=torch.float64), PRESENT
+    for loss in (ClassBalancedCrossEntropy(0.99), LogitAdjusted(), LDAM(deferred_reweighting=0)):
+        expected = dict(CLASSES)[loss](outputs.numpy(), labels.numpy(), COUNTS.double().numpy())
+        exact, rounded = (loss.at(COUNTS, 1, kind)(outputs, labels).numpy() for kind in (torch.float64, None))
+        np.testing.assert_allclose(exact, expected, rtol=1e-11)
+        assert np.abs(rounded / expected - 1).max() > 1e-10
+
+
 def test_every_class_loss_is_checked_against_a_formula() -> None:
     checked = {loss.name for loss, _ in CLASSES}
     assert checked == {name for name, loss in LOSSES.items() if loss.task == "classes"}

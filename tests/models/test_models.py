@@ -72,6 +72,13 @@ def test_the_same_model_gives_the_same_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "first").read_bytes() == (tmp_path / "second").read_bytes()
 
 
+def test_the_classes_rows_and_the_epoch_are_read_again(tmp_path: Path) -> None:
+    original = model()
+    original.class_rows, original.epoch = (5, 0, 7), 3
+    again = models.read(save(original, tmp_path / "model"))
+    assert (again.class_rows, again.epoch) == ((5, 0, 7), 3)
+
+
 def test_metadata_says_what_the_model_is(tmp_path: Path) -> None:
     original = model()
     source = save(original, tmp_path / "model")
@@ -83,8 +90,11 @@ def test_metadata_says_what_the_model_is(tmp_path: Path) -> None:
         "preprocessing": Preprocessing().to_json(),
         "parameters": original.parameters,
         "training": {"lr": 0.1},
+        "class_rows": None,
+        "epoch": None,
         "step": MADE,
     }
+    assert (models.read(source).class_rows, models.read(source).epoch) == (None, None)
     with safe_open(tmp_path / "model", "pt") as file:
         assert set(file.keys()) == set(original.network.state_dict())
 
@@ -141,6 +151,10 @@ OPTIONS = {"batch_norm": None, "dropout": None, "head": "linear"}
         ({"classes": []}, "without names of classes"),
         ({"preprocessing": {}}, "model: its preprocessing"),
         ({"preprocessing": Preprocessing(crop=4).to_json()}, "model: --crop"),
+        ({"class_rows": [1, 2]}, "damaged metadata: class_rows"),
+        ({"class_rows": [1, 2, -1]}, "damaged metadata: class_rows"),
+        ({"class_rows": [1, 2, True]}, "damaged metadata: class_rows"),
+        ({"epoch": 0.5}, "damaged metadata: class_rows or epoch"),
     ],
 )
 def test_other_words_are_refused(facts: dict[str, Any], words: str, tmp_path: Path) -> None:

@@ -43,8 +43,8 @@ def test_two_processes_take_the_steps_of_one(rows: Shell) -> None:
     assert torch.equal(tensors(rows.folder / "again"), two)
 
 
-def test_batch_norm_and_moments_of_all_processes_are_those_of_one(rows: Shell) -> None:
-    rest = f"{TRAIN} --epochs 1 --batch-norm --whiten dataset"
+def test_batch_norm_moments_and_weights_of_all_processes_are_those_of_one(rows: Shell) -> None:
+    rest = f"{TRAIN} --epochs 1 --batch-norm --whiten dataset --loss ldam --deferred-reweighting 0"
     rows(f"gencli train {rest} -o one").worked()
     rows(f"{RUN} {rest} --sync-batch-norm -o two").worked()
     one, two = tensors(rows.folder / "one"), tensors(rows.folder / "two")

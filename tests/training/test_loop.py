@@ -16,6 +16,7 @@ from gencli.evaluation.predictions import predict
 from gencli.losses import LOSSES
 from gencli.models import Model
 from gencli.models.inputs import Preprocessing, Rows, load
+from gencli.training.batches import Batches
 from gencli.training.distributed import Group
 from gencli.training.loop import Epoch, Training
 from gencli.training.settings import Settings
@@ -386,3 +387,39 @@ def test_a_single_row_is_too_few_for_batch_norm_of_dense_layers_alone() -> None:
     table = image_table(37, (8, 8, 3))
     setup = prepare(convolutional, table.description, table.schema.names, "toy")
     setup.training(table, None, Group()).run()
+
+
+def test_ldam_s_deferred_stage_takes_the_gradient_of_its_authors() -> None:
+    """torch's weighted mean, which divides by the weights of the batch; of the mean over rows it is up to C times."""
+    data = rows()
+    data.labels = torch.tensor([0] * 30 + [1] * 5 + [2] * 2)
+    settings = replace(SETTINGS, loss="ldam", deferred_reweighting=0, epochs=1, batch_size=16, momentum=0.0)
+    fitted = model(settings, data)
+    by_hand = [tensor.detach().double().requires_grad_() for tensor in fitted.network.parameters()]
+    counts = torch.tensor([30, 5, 2]).double()
+    weights = 1 / (1 - 0.9999**counts)
+    weights, margins = weights / weights.sum() * 3, 15 * (2 / counts) ** 0.25
+    x = Preprocessing()(data.images).flatten(1).double()
+    losses = []
+    for index in Batches(data, fitted, settings).order(1).split(16):
+        w1, b1, w2 = by_hand
+        z = 30 * nn.functional.normalize((x[index] @ w1.T + b1).relu()) @ nn.functional.normalize(w2).T
+        labels = data.labels[index]
+        loss = nn.functional.cross_entropy(z - margins * nn.functional.one_hot(labels, 3), labels, weights)
+        losses.append(loss.item() * len(index))
+        slopes = torch.autograd.grad(loss, by_hand)
+        by_hand = [(each - 0.05 * slope).detach().requires_grad_() for each, slope in zip(by_hand, slopes)]
+    run = train(fitted, data, replace(settings, max_steps=3))
+    for tensor, value in zip(fitted.network.parameters(), by_hand, strict=True):
+        torch.testing.assert_close(tensor.double(), value, rtol=1e-5, atol=1e-6)
+    heard = train(model(settings, data), data, replace(settings, epochs=2)).history[0]
+    assert heard.train_loss == pytest.approx(sum(losses) / 37, rel=1e-5)
+    assert (run.model.class_rows, run.model.epoch) == ((30, 5, 2), 1)
+
+
+def test_test_rows_whose_outputs_are_not_finite_are_wrong_and_have_no_loss() -> None:
+    data = load(image_table(37, SHAPE, "float32"))
+    test = replace(data, images=torch.full_like(data.images, torch.inf))
+    settings = replace(SETTINGS, whiten="none", lr=1e-4)
+    history = train(model(settings, data), data, settings, test=test).history
+    assert [(epoch.test_loss, epoch.test_score) for epoch in history] == [(None, 0.0)] * 3

@@ -1,0 +1,104 @@
+"""A model's own loss: what it was trained with, as its file says, on any rows."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, fields
+from typing import TYPE_CHECKING, Any
+
+from gencli import console
+from gencli.errors import GencliError
+from gencli.losses import Loss, LossSettings, choose
+from gencli.losses.base import CountedLoss
+
+if TYPE_CHECKING:
+    import torch
+
+    from gencli.losses.base import RowLoss
+    from gencli.models import Model
+    from gencli.tables import ImageTable
+
+_ENDINGS = ("early_stop", "until_train_accuracy", "max_steps", "max_time")  # what ends a run before its last epoch
+
+
+def objective(model: Model, table: ImageTable, settings: LossSettings | None = None) -> tuple[Loss, int]:
+    """The loss that the settings name, or else the model's own with their options, and the epoch that it is of.
+
+    The classes' rows, where the loss depends on them, are those of training, `model.class_rows`. A file of an earlier
+    version does not have them: then they are counted in `table`, and `model` takes them, if it is the table that the
+    model was trained on, or if another loss is named. That is said.
+
+    Args:
+        table: the whole table of the rows that the loss is for.
+
+    Raises:
+        GencliError: see `losses.choose`; or what the model's own loss depends on is not known.
+    """
+    given: dict[str, Any] = {
+        name: value for name, value in asdict(settings or LossSettings()).items() if value is not None
+    }
+    made = model.made["arguments"] if model.made else {}
+    plain: dict[str, Any] = {"loss": "l2" if model.task == "images" else "ce"}
+    own = "loss" not in given and made.get("loss") is not None
+    defaults = {field.name: made.get(field.name) for field in fields(LossSettings)} if own else plain
+    loss = choose(LossSettings(**defaults | given))
+    if isinstance(loss, CountedLoss) and model.class_rows is None:
+        trained_on = _is_trained_on(model, table)
+        if own and not trained_on:
+            raise GencliError(
+                f"{model.arch}: the model's file does not say how many rows the classes had in training, on which its "
+                f"loss, {loss.name}, depends",
+                "give the table that it was trained on, train it again, or name another loss: --loss ce",
+            )
+        counts = loss.counts(_labels(table), len(model.classes))
+        model.class_rows = None if counts is None else tuple(counts.tolist())
+        which = "which it was trained on" if trained_on else "as the model's file has none"
+        console.message(f"the classes' rows are those of {table.title}, {which}")
+    return loss, (_epoch(model, loss, made) if own else None) or 1
+
+
+def each_row(model: Model, loss: Loss, epoch: int, labels: torch.Tensor, dtype: torch.dtype | None = None) -> RowLoss:
+    """The loss of rows that are labelled `labels` [n], on their device: its mean over them is that of all together.
+
+    The classes' rows are those of training, `model.class_rows`, or of the labels where the model does not say.
+
+    Args:
+        dtype: of the classes' weights and margins; float32 where None.
+
+    Raises:
+        GencliError: see `Loss.counts`.
+    """
+    import torch
+
+    if loss.task == "images" or model.class_rows is None:
+        counts = loss.counts(labels.cpu(), len(model.classes))
+    else:
+        counts = torch.tensor(model.class_rows)
+    return loss.over(None if counts is None else counts.to(labels.device), epoch, labels, dtype)
+
+
+def _epoch(model: Model, loss: Loss, made: dict[str, Any]) -> int | None:
+    """The one after which the model was kept; of files that do not say, the last one."""
+    if model.epoch is None and getattr(loss, "deferred_reweighting", None) is not None:
+        ended = [name for name in _ENDINGS if made.get(name) is not None]
+        if ended:
+            raise GencliError(
+                f"{model.arch}: the model's file does not say after which epoch it was kept, on which its loss, "
+                f"{loss.name}, depends; --{ended[0].replace('_', '-')} may have ended it early",
+                "train it again, or name another loss: --loss ce",
+            )
+    return model.epoch or made.get("epochs")
+
+
+def _is_trained_on(model: Model, table: ImageTable) -> bool:
+    """Whether the table is, file by file, the one whose rows, and all of them, the model was trained on."""
+    made = model.made
+    if made is None or made["command"] != "train" or made["arguments"].get("validation_fraction"):
+        return False
+    known = [entry["sha256"] for entry in made["inputs"] if entry["role"] == "data"]
+    return known == [file.sha256 for file in table.inputs]
+
+
+def _labels(table: ImageTable) -> torch.Tensor:
+    import torch
+
+    return torch.from_numpy(table.column("label").copy())
