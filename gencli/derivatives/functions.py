@@ -29,7 +29,7 @@ class Function:
     torch: str | None
 
 
-_ALPHA, _SCALE = 1.6732632423543772, 1.0507009873554805  # of selu: Klambauer et al. 2017, arXiv:1706.02515
+ALPHA, SCALE = 1.6732632423543772, 1.0507009873554805  # of selu: Klambauer et al. 2017, arXiv:1706.02515
 
 OPERATORS = {
     "+": Function(np.add, ("1", "1"), "add"),
@@ -86,8 +86,8 @@ FUNCTIONS: dict[str, Function] = {
     "leaky_relu": Function(lambda x: np.maximum(x, x * 0.01), ("0.01+0.99*heaviside(x,0)",), "leaky_relu"),
     "elu": Function(_elu, ("exp(min(x,0))",), "elu"),
     "selu": Function(
-        lambda x: _SCALE * np.where(x > 0, x, _ALPHA * _elu(x)),
-        (f"{_SCALE}*(heaviside(x,0)+{_ALPHA}*heaviside(-x,1)*exp(min(x,0)))",),
+        lambda x: SCALE * np.where(x > 0, x, ALPHA * _elu(x)),
+        (f"{SCALE}*(heaviside(x,0)+{ALPHA}*heaviside(-x,1)*exp(min(x,0)))",),
         "selu",
     ),
     "silu": Function(lambda x: x * special.expit(x), ("sigmoid(x)*(1+x*sigmoid(-x))",), "silu"),

@@ -59,7 +59,7 @@ class Evaluation:
             self.partials.append(partials)
             for partial in partials:
                 if partial is not None:
-                    self._require_finite(node, partial, "has no finite derivative", "has no finite derivative")
+                    self._require_finite(node, partial, "has no finite derivative", "has a derivative too large")
 
     def _require_finite(self, node: Node, numbers: Floats, undefined: str, large: str) -> None:
         wrong = np.flatnonzero(~np.isfinite(numbers))
@@ -68,7 +68,8 @@ class Evaluation:
             of = [self.at(self.values[each], row) for each in node.arguments]
             infinite = np.isinf(numbers.flat[row]) and all(of)  # not the pole at 0 of ln, 1/x and the like
             what = written(node.function, [f"{each:.6g}" for each in of]) if of else node.text
-            message = f"{what} {large if infinite else undefined}, {self._place(row)}"
+            said = f"{large} for {self._dtype.name}" if infinite else undefined
+            message = f"{what} {said}, {self._place(row)}"
             raise FormulaError(node.formula, node.column, message, "choose another point")
 
     def at(self, numbers: Floats, row: int) -> float:
@@ -145,7 +146,8 @@ class Evaluation:
             for j, b in _numbered(node):
                 if active[a] and active[b]:
                     curvature = _second_partial(node, self.values, i, j)
-                    self._require_finite(node, curvature, *["has no finite second derivative"] * 2)
+                    words = "has no finite second derivative", "has a second derivative too large"
+                    self._require_finite(node, curvature, *words)
                     found.append((a, b, curvature))
         return found
 

@@ -96,7 +96,7 @@ def test_rows(shell: Shell, ends: dict[str, Done]) -> None:
     assert ends
     assert matrix(shell, "J.json", "numeric") == BY_HAND[0]
     assert matrix(shell, "J.json", "forward") == matrix(shell, "J.json", "reverse") == BY_HAND[1]
-    columns = ["method", "output", "input", "value", "output_value", "difference", "allowed"]
+    columns = ["method", "output", "input", "value", "output_value", "difference", "allowed", "error"]
     assert all(list(row) == columns for row in rows(shell, "J.json"))
     assert pq.read_table(shell.folder / "J.parquet").to_pylist() == rows(shell, "J.json")
     with open(shell.folder / "J.csv") as file:
