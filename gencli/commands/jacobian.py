@@ -46,18 +46,17 @@ def jacobian(
     derivative if that is larger, and for numeric beside the estimated error. The quotients are forward, central or
     extrapolated (richardson) ones of evaluations in --dtype, as by hand, or extended: of evaluations in hundreds of
     digits over tiny steps, as many as it takes for the derivative's digits to be right. By these it is said where
-    forward and reverse lose digits to rounding, in any case. A formula holds numbers, pi and e, the
-    coordinates w1, w2, ... (also w[1], x1, x[1]; x, y and z are the first three), + - * / ^ (or **), parentheses, and
-    the functions square, sqrt, rsqrt, reciprocal, exp, exp2, expm1, ln (log), log2, log10, log1p, logaddexp, sin, cos,
-    tan, asin, acos, atan, atan2, sinh, cosh, tanh, asinh, acosh, atanh, hypot, sigmoid, logsigmoid, logit, softplus,
-    softsign, relu, relu6, hardtanh, leaky_relu, elu, selu, silu, mish, gelu, tanhshrink, erf, erfc, erfinv, abs, sign,
-    floor, ceil, round, trunc, max, min; derivatives at kinks are torch's. At most 10,000 characters, 200 open operators
-    and parentheses, 1,000 coordinates; 1,000 formulas and 100,000 characters together. On a terminal there is a table a
-    point; other formats have a row a number, with columns method, output, input, second_input (of Hessians), value,
-    output_value (the formula's), difference (from reverse), allowed (for it) and error (of the value; by extended evaluation), before them point if
-    there are several. --at,
-    --hvp and --check-against read Parquet, CSV and numbers between spaces, --check-against safetensors too. Columns
-    that are named as coordinates are taken by name.
+    forward and reverse lose digits to rounding, in any case. A formula holds numbers, pi and e, the coordinates w1, w2,
+    ... (also w[1], x1, x[1]; x, y and z are the first three), + - * / ^ (or **), parentheses, and the functions square,
+    sqrt, rsqrt, reciprocal, exp, exp2, expm1, ln (log), log2, log10, log1p, logaddexp, sin, cos, tan, asin, acos, atan,
+    atan2, sinh, cosh, tanh, asinh, acosh, atanh, hypot, sigmoid, logsigmoid, logit, softplus, softsign, relu, relu6,
+    hardtanh, leaky_relu, elu, selu, silu, mish, gelu, tanhshrink, erf, erfc, erfinv, abs, sign, floor, ceil, round,
+    trunc, max, min; derivatives at kinks are torch's. At most 10,000 characters, 200 open operators and parentheses,
+    1,000 coordinates; 1,000 formulas and 100,000 characters together. On a terminal there is a table a point; other
+    formats have a row a number, with columns method, output, input, second_input (of Hessians), value, output_value
+    (the formula's), difference (from reverse), allowed (for it) and error (of the value; by extended evaluation),
+    before them point if there are several. --at, --hvp and --check-against read Parquet, CSV and numbers between
+    spaces, --check-against safetensors too. Columns that are named as coordinates are taken by name.
 
     Of a network in evaluation mode it writes each row's Jacobian: one tensor `input`, or one a parameter under its
     name, shaped [rows, outputs, ...], of a loss [rows, ...]. The table has a row a row, with columns id, label, loss,
@@ -117,7 +116,7 @@ def _of_formulas(
     report = reports.make(found, request, trace, answer, asked.check_tolerance)
     chosen = {"step": asked.step, "difference": difference, "trace": trace, "dtype": dtype, "tolerance": tolerance}
     chosen |= {"check_tolerance": asked.check_tolerance if answer else None}
-    made = request.step(chosen, ["torch", "numpy", "scipy", "pyarrow", *(["matplotlib"] if graph else [])])
+    made = request.step(chosen, ["torch", "numpy", "scipy", "mpmath", "pyarrow", *(["matplotlib"] if graph else [])])
     read = list(request.files.values())
     form = format or result_format(output)
     with ExitStack() as files:

@@ -29,13 +29,14 @@ Real = Any  # of mpmath
 Nodes = list[Real | None]  # a value a node, None where it has none
 Known = tuple[Real | None, Real]  # a derivative and the bound of its error
 
-# bits of numbers, and of which parts of a point steps are; the next where the one before does not suffice
-_LEVELS = [(320, 80), (1280, 320), (5120, 1400)]
+# bits of numbers, and of a step ahead and one behind the powers of 2 that they are of a point's size; the two are far
+# apart, so that what is finer than the one is seen by the other; the next where the one before does not suffice
+_LEVELS = [(512, (70, 160)), (1536, (240, 520)), (6144, (1100, 1800))]
 _LAST = 4  # bits that are moved
 _SAFETY = 2**20  # changes at random can be smaller than what rounding does
-_SUFFICES, _NOTHING = 2.0**-60, 2.0**-130  # an error, of the derivative and by itself
+_SUFFICES, _NOTHING, _SHRUNK = 2.0**-50, 2.0**-130, 2.0**-60  # errors: of the derivative, by itself, of the one before
 _LARGEST = 2.0**1023
-_SIDES = 0.7548776662466927, -0.1899467636660177  # round or equal ones would meet symmetries
+_SIDES = 0.7548776662466927, -0.5698402909980532  # round or equal ones would meet symmetries
 
 _mp = mpmath.MPContext()
 
@@ -51,6 +52,16 @@ def _softplus(x: Real) -> Real:
 
 def _sigmoid(x: Real) -> Real:
     return 1 / (1 + _mp.exp(-x))
+
+
+def _erfc(x: Real) -> Real:
+    if x < 2**100:
+        return _mp.erfc(x)
+    total = term = _mp.mpf(1)  # DLMF 7.12.1, to below 2^-6144
+    for number in range(40):
+        term *= -(2 * number + 1) / (2 * x * x)
+        total += term
+    return total * _mp.exp(-x * x) / (x * _mp.sqrt(_mp.pi))
 
 
 def _elu(x: Real) -> Real:
@@ -80,11 +91,17 @@ _FUNCTIONS: dict[str, Callable[..., Real]] = {
     "selu": lambda x: _mp.mpf(SCALE) * (x if x > 0 else _mp.mpf(ALPHA) * _elu(x)),
     "silu": lambda x: x * _sigmoid(x),
     "mish": lambda x: x * _mp.tanh(_softplus(x)),
-    "gelu": lambda x: x * _mp.erfc(-x / _mp.sqrt(2)) / 2,
+    "gelu": lambda x: x * _erfc(-x / _mp.sqrt(2)) / 2,
     "tanhshrink": _tanhshrink,
+    "erfc": _erfc,
     "round": _mp.nint,
     "trunc": lambda x: _mp.floor(x) if x > 0 else _mp.ceil(x),
 }  # fmt: skip
+
+
+def defined(function: str, arguments: Sequence[float]) -> bool:
+    """Whether a function has a value of finite arguments, however large."""
+    return _applied(_named(function), [_mp.mpf(each) for each in arguments]) is not None
 
 
 class Extended:
@@ -92,7 +109,7 @@ class Extended:
 
     def __init__(self, program: Program, dtype: Any) -> None:
         self._program, self._dtype = program, np.dtype(dtype)
-        self._apply = [_FUNCTIONS.get(node.function) or getattr(_mp, node.function, None) for node in program.nodes]
+        self._apply = [_named(node.function) if node.arguments else None for node in program.nodes]
         self._moved_by: list[int] = []  # a bit an input that a node depends on
         for node in program.nodes:
             own = 1 << int(node.value) if node.function == "input" else 0
@@ -119,19 +136,25 @@ class Extended:
                 infinite where they are beyond the dtype.
         """
         outputs = range(len(self._program.outputs))
-        known: list[list[Known]] = [[(None, _mp.inf)] * len(ways) for _ in outputs]
+        known: list[list[Known]] = [[(None, _mp.zero)] * len(ways) for _ in outputs]
+        left = list(range(len(ways)))
         around: Any = None
-        for bits, shift in _LEVELS:
-            left = [way for way in range(len(ways)) if not all(_suffices(*row[way]) for row in known)]
+        for bits, shifts in _LEVELS:
+            _mp.prec = bits
+            around = _Around(self, point, shifts)
+            for way in left.copy():
+                quotients, suffices = around.quotients(*ways[way]), True
+                for output in outputs:
+                    before = known[output][way][1]
+                    known[output][way] = _mean([(each[output], by) for each, by in quotients], around.noise[output])
+                    derivative, error = known[output][way]
+                    suffices &= derivative is not None and (
+                        error <= _SUFFICES * abs(derivative) or error <= min(_NOTHING, _SHRUNK * before)
+                    )
+                if suffices:
+                    left.remove(way)
             if not left:
                 break
-            _mp.prec = bits
-            around = _Around(self, point, shift)
-            for way in left:
-                quotients = around.quotients(*ways[way])
-                for output in outputs:
-                    of = [(difference[output], by) for difference, by in quotients]
-                    known[output][way] = _mean(of, around.noise[output])
         values = self._rounded([around.center])[0]
         derivatives, errors = (self._rounded([[pair[part] for pair in row] for row in known]) for part in (0, 1))
         limits = np.finfo(self._dtype)
@@ -149,7 +172,7 @@ class Extended:
     def noise(self, point: Nodes, exact: Nodes) -> list[Real]:
         """By how much, at most, rounding may change each output."""
         moved = self.outputs(self.nodes(point, nudges=self._nudges))
-        return [_mp.inf if None in pair else _SAFETY * abs(operator.sub(*pair)) for pair in zip(exact, moved)]
+        return [_mp.inf if a is None or b is None else _SAFETY * abs(a - b) for a, b in zip(exact, moved)]
 
     def nodes(
         self, point: Nodes, moved: int = -1, center: Nodes | None = None, nudges: Sequence[float] | None = None
@@ -180,13 +203,14 @@ class _Around:
         noise: by how much rounding may change them.
     """
 
-    def __init__(self, of: Extended, point: Floats, shift: int) -> None:
-        self._of, self._shift, self._point = of, shift, point
+    def __init__(self, of: Extended, point: Floats, shifts: tuple[int, int]) -> None:
+        self._of, self._shifts, self._point = of, dict(zip(_SIDES, shifts)), point
         self._start = _reals(point)
         self._nodes = of.nodes(self._start)
         self.center = of.outputs(self._nodes)
         self.noise = of.noise(self._start, self.center)
         self._seen: dict[frozenset[tuple[tuple[bytes, float], int]], Nodes] = {}
+        self._steps: dict[tuple[bytes, float], Real] = {}
 
     def quotients(self, first: Floats, second: Floats | None) -> list[tuple[Nodes, Real]]:
         """To each side of the point, or into each of four corners, the outputs' difference and what divides it."""
@@ -214,14 +238,22 @@ class _Around:
         return self._seen[key]
 
     def _step(self, way: Floats, side: float) -> Real:
-        """A part of the smallest coordinate that moves, or of 1 for 0."""
-        moved = np.flatnonzero(way)
-        sizes = np.frexp(np.where(self._point == 0, 1, self._point)[moved])[1] - np.frexp(way[moved])[1]
-        return _mp.ldexp(side, int(sizes.min()) - self._shift)
+        """A part of the smallest coordinate that moves, or of 1 if that is smaller, and for 0."""
+        key = way.tobytes(), side
+        if key not in self._steps:
+            moved = np.flatnonzero(way)
+            coordinates = np.where(self._point == 0, 1, self._point)[moved]
+            sizes = np.minimum(np.frexp(coordinates)[1], 1) - np.frexp(way[moved])[1]
+            self._steps[key] = _mp.ldexp(side, int(sizes.min()) - self._shifts[side])
+        return self._steps[key]
 
 
 def _reals(point: Floats) -> Nodes:
     return [_mp.mpf(each) for each in point.tolist()]
+
+
+def _named(function: str) -> Callable[..., Real]:
+    return _FUNCTIONS.get(function) or getattr(_mp, function)
 
 
 def _applied(apply: Any, arguments: Nodes) -> Real | None:
@@ -252,7 +284,3 @@ def _mean(quotients: Sequence[tuple[Real | None, Real]], noise: Real) -> Known:
         return _mp.mpf(0), error
     jumps = error > max(_SUFFICES * abs(mean), _LARGEST)  # by more and more as steps shrink
     return (None if jumps else mean), error
-
-
-def _suffices(derivative: Real | None, error: Real) -> bool:
-    return derivative is not None and error <= max(_SUFFICES * abs(derivative), _NOTHING)

@@ -6,7 +6,7 @@ left of the latter two is known from evaluations in many digits, which are what 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -174,7 +174,8 @@ def compute(
     refuse(np.isinf(exact), f"its derivative by % is too large for {dtype}")
     refuse(~np.isfinite(forward), f"its derivative by %, in forward mode, passes what is too large for {dtype}")
     if difference is None:
-        refuse(np.isnan(numeric), "it has no derivative by %: it, or a derivative, ends or jumps there")
+        jumps = "the formula ends or jumps" if along is None else "the formula or its derivative ends or jumps"
+        refuse(np.isnan(numeric), f"its derivative by % is none: {jumps} there")
     steps = "every step" if step is None else f"--step {step:g}"
     hint = "take another step, or --step auto" if step else "choose another point"
     refuse(~np.isfinite(numeric), f"{steps} leaves the domain, or is lost in rounding", hint)

@@ -178,8 +178,8 @@ def _agreement(found: Derivatives) -> str:
         within = "within" if (difference <= allowed).all() else "NOT within"
         lines.append(f"{method} and reverse differ by {difference.max():.2g} at most, {within} {words}\n")
     if np.isfinite(found.exact).all():
-        errors = (f"{method} is within {found.errors(method).max():.2g}" for method in ("forward", "reverse"))
-        lines.append(f"of what extended evaluation has, {', '.join(errors)}\n")
+        most = " and ".join(f"{found.errors(method).max():.2g}" for method in ("forward", "reverse"))
+        lines.append(f"forward and reverse are right to {most}, by extended evaluation\n")
     return "".join(lines)
 
 
