@@ -135,7 +135,7 @@ def _of_formulas(
         else:
             rows = report.stacked if form == "md" else report.rows
             files.enter_context(open_result(output, form, read))(rows, lambda: made)
-    for said in [*report.wrong, *report.notes]:
+    for said in [*report.wrong, *report.notes, *(found.value_losses() if graph and not trace else [])]:
         console.message(console.printable(f"gencli jacobian: {said}"))
     if report.wrong:
         raise typer.Exit(1)

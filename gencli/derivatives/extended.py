@@ -114,6 +114,9 @@ class Extended:
         for node in program.nodes:
             own = 1 << int(node.value) if node.function == "input" else 0
             self._moved_by.append(reduce(operator.or_, (self._moved_by[each] for each in node.arguments), own))
+        numbers = [node.value if node.function == "number" else 0 for node in program.nodes]
+        with np.errstate(over="ignore"):
+            self._numbers = [_mp.mpf(each) for each in np.array(numbers).astype(dtype).tolist()]
         draws = random.Random(0)
         self._nudges = [draws.choice((-1, 1)) * draws.uniform(0.5, 1) for _ in program.nodes]
 
@@ -186,7 +189,7 @@ class Extended:
             elif node.function == "input":
                 value = point[int(node.value)]
             elif node.function == "number":
-                value = _mp.mpf(float(np.asarray(node.value, self._dtype)))
+                value = self._numbers[place]
             else:
                 value = _applied(apply, [nodes[each] for each in node.arguments])
                 if nudges is not None and value is not None:
@@ -257,27 +260,33 @@ def _named(function: str) -> Callable[..., Real]:
 
 
 def _applied(apply: Any, arguments: Nodes) -> Real | None:
-    if None in arguments:
+    if _lacks(arguments):
         return None
     try:
-        value = _mp.convert(apply(*arguments))
+        value = apply(*arguments)
     except (ValueError, ZeroDivisionError, OverflowError):
         return None
-    return value if isinstance(value, _mp.mpf) and _mp.isfinite(value) else None
+    if isinstance(value, int):
+        return _mp.mpf(value)
+    return value if type(value) is _mp.mpf and _mp.isfinite(value) else None
+
+
+def _lacks(values: Sequence[Real | None]) -> bool:
+    return any(each is None for each in values)  # `None in values` would compare numbers, slowly
 
 
 def _sums(*terms: tuple[int, Nodes]) -> Nodes:
     """Of each output; None where a term is."""
     return [
-        None if None in values else sum(sign * value for (sign, _), value in zip(terms, values))
+        None if _lacks(values) else sum(sign * value for (sign, _), value in zip(terms, values))
         for values in zip(*(nodes for _, nodes in terms))
     ]
 
 
 def _mean(quotients: Sequence[tuple[Real | None, Real]], noise: Real) -> Known:
-    if any(difference is None for difference, _ in quotients):
+    each = [difference / by for difference, by in quotients if difference is not None]
+    if len(each) < len(quotients):
         return None, _mp.inf
-    each = [difference / by for difference, by in quotients]
     mean = sum(each) / len(each)
     error = 2 * max(abs(one - mean) for one in each) + max(abs(4 * noise / by) for _, by in quotients)
     if abs(mean) <= error <= _NOTHING:

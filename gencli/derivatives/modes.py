@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gencli.derivatives.extended import Extended
-from gencli.derivatives.formulas import Program
+from gencli.derivatives.formulas import FormulaError, Program
 from gencli.derivatives.functions import EVERY
 from gencli.derivatives.matrices import Points
 from gencli.derivatives.numeric import Difference, Direction, differentiate
@@ -40,6 +40,7 @@ class Derivatives:
         methods: numeric, forward, reverse: [points, outputs, inputs]; Hessians [points, outputs, inputs, inputs].
         allowed: by how much numeric, forward and exact may differ from reverse, likewise.
         exact, uncertain: the derivatives from many digits, and their error; NaN and infinite where these find none.
+        traced: the formulas' values by evaluation in the dtype.
     """
 
     program: Program
@@ -49,6 +50,7 @@ class Derivatives:
     allowed: dict[str, Floats]
     exact: Floats
     uncertain: Floats
+    traced: Floats
 
     def difference(self, method: str) -> Floats:
         """From reverse."""
@@ -101,16 +103,28 @@ class Derivatives:
     def losses(self) -> Iterator[str]:
         """Of forward and reverse, where fewer than half of the digits are right and the tolerance does not see it."""
         for method in ("forward", "reverse"):
-            limits = np.finfo(self.exact.dtype)
             errors = self.errors(method)
-            few = errors > np.sqrt(limits.eps) * abs(self.exact) + 4 * limits.smallest_subnormal
-            few &= (abs(self.exact) > self.uncertain) & (errors <= self.allowed["exact"])
+            few = self._few(errors, self.exact, self.uncertain) & (errors <= self.allowed["exact"])
             if few.any():
                 place = np.unravel_index(np.where(few, errors / abs(self.exact), -1).argmax(), few.shape)
                 yield (
                     f"{method} keeps less than half of its digits in {few.sum():,} of {few.size:,} numbers: "
                     f"{self._name(place)}: {self._right(method, place)}"
                 )
+
+    def value_losses(self) -> Iterator[str]:
+        """Likewise of the formulas' values as traces and graphs have them."""
+        for point, output in np.argwhere(self._few(abs(self.traced - self.values), self.values, 0)).tolist():
+            yield (
+                f"{self.values.dtype} keeps less than half of the digits of {self.program.output_names[output]}, "
+                f"{self.points.place(point)}: {self.traced[point, output]:.6g} where {self.values[point, output]:.6g} "
+                "is right"
+            )
+
+    @staticmethod
+    def _few(errors: Floats, right: Floats, uncertain: Floats | int) -> NDArray[np.bool_]:
+        limits = np.finfo(right.dtype)
+        return (errors > np.sqrt(limits.eps) * abs(right) + 4 * limits.smallest_subnormal) & (abs(right) > uncertain)
 
 
 def compute(
@@ -153,10 +167,13 @@ def compute(
     def place(start: int) -> Callable[[int], str]:
         return lambda row: points.place(start + row)
 
-    evaluations = (Evaluation(program, inputs[block], place(block.start)) for block in blocks)
-    forward = np.concatenate([
-        each.outputs(each.tangents(axes)) if along is None else each.second(along) for each in evaluations
-    ])  # fmt: skip
+    _require_exponents(program, points, inputs)
+    made = []
+    for block in blocks:
+        evaluation = Evaluation(program, inputs[block], place(block.start))
+        tangents = evaluation.outputs(evaluation.tangents(axes)) if along is None else evaluation.second(along)
+        made.append((evaluation.outputs(evaluation.values), tangents))
+    traced, forward = (np.concatenate(each) for each in zip(*made, strict=True))
     found = []
     for number, point in enumerate(inputs, 1):
         found.append(extended.derivatives(point, ways))
@@ -184,7 +201,20 @@ def compute(
     slack = tolerance * np.maximum(1, abs(reverse))
     methods = {"numeric": numeric, "forward": forward, "reverse": reverse}
     allowed = {"numeric": errors + slack, "forward": slack, "exact": uncertain + slack}
-    return Derivatives(program, points, values, methods, allowed, exact, uncertain)
+    return Derivatives(program, points, values, methods, allowed, exact, uncertain, traced)
+
+
+@np.errstate(over="ignore")
+def _require_exponents(program: Program, points: Points, inputs: Floats) -> None:
+    """Refuses numbers that the dtype makes 0."""
+    for node in program.nodes:
+        if node.function == "number" and node.value and not np.asarray(node.value, inputs.dtype):
+            raise FormulaError(node.formula, node.column, f"too small for {inputs.dtype}", "take --dtype float64")
+    lost = np.argwhere((inputs == 0) & (points.coordinates != 0))
+    if len(lost):
+        point, place = lost[0]
+        what = f"{program.inputs[place]} is too small for {inputs.dtype}, {points.place(point)}"
+        raise GencliError(what, "take --dtype float64")
 
 
 def _refuse(

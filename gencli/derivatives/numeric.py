@@ -103,7 +103,8 @@ def _along(
             else _chosen(quotients, noise / area, area, difference)
         )
     derivatives, errors = (np.stack(each) for each in zip(*found, strict=True))
-    return _least(derivatives, errors)
+    beyond = abs(derivatives - derivatives[-1]) - errors[-1]  # of what the finest contradict
+    return _least(derivatives, errors + np.fmax(beyond, 0))
 
 
 def _steps(

@@ -99,7 +99,8 @@ def of_trace(found: Derivatives, kind: Kind) -> Report:
         if kind == "reverse":
             wrong += _strange_adjoints(found, derivatives, point)
     several = found.points.several
-    return Report(_stack(pages, several), lambda: pages, _agreement(found), wrong, list(found.losses()), several)
+    notes = [*found.losses(), *found.value_losses()]
+    return Report(_stack(pages, several), lambda: pages, _agreement(found), wrong, notes, several)
 
 
 def _propagate(found: Derivatives, kind: Kind, point: int) -> tuple[Evaluation, list[Floats]]:
@@ -178,8 +179,9 @@ def _agreement(found: Derivatives) -> str:
         within = "within" if (difference <= allowed).all() else "NOT within"
         lines.append(f"{method} and reverse differ by {difference.max():.2g} at most, {within} {words}\n")
     if np.isfinite(found.exact).all():
-        most = " and ".join(f"{found.errors(method).max():.2g}" for method in ("forward", "reverse"))
-        lines.append(f"forward and reverse are right to {most}, by extended evaluation\n")
+        size = np.maximum(1, abs(found.exact))
+        most = " and ".join(f"{(found.errors(method) / size).max():.2g}" for method in ("forward", "reverse"))
+        lines.append(f"forward and reverse are right to {most} of 1 or the derivative\n")
     return "".join(lines)
 
 

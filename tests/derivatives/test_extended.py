@@ -133,6 +133,8 @@ def test_extremes(text: str, at: str, hessian: bool, expected: list[float]) -> N
         ("abs(x)", "0", True, "its derivative by x and x is none: the formula or its derivative ends or jumps there"),
         ("x^1.5", "0", False, "the formula ends or jumps there"),
         ("x+y*0", "1,1;1e39,1", False, "x is too large for float32"),
+        ("x+y*0", "1,1;1e-50,1", False, "x is too small for float32, at x = 1e-50, y = 1"),
+        ("x*1e-50", "1", False, "column 3: too small for float32"),
     ],
 )  # fmt: skip
 def test_what_is_beyond_is_named(text: str, at: str, hessian: bool, message: str) -> None:
@@ -172,6 +174,8 @@ def test_digits_that_are_lost_are_said() -> None:
     assert forward.endswith(": 5.00044e-13 where 5e-13 is right")
     assert reverse.startswith("reverse keeps")
     assert not list(one("sin(x)^2+cos(x)^2", "0.7").losses())
+    [value] = one("(1e20+x)-1e20", "0.5").value_losses()
+    assert value == "float64 keeps less than half of the digits of f1, at x = 0.5: 0 where 0.5 is right"
 
 
 @pytest.mark.parametrize("step", [1e-3, 1e-8, 1e-12, 1e-15])
