@@ -43,17 +43,20 @@ def jacobian(
 
     Of formulas it writes every derivative by three methods: numeric (difference quotients, with an estimate of their
     error), forward (tangents by the rules of calculus) and reverse (torch's autograd); --tolerance is times 1 or the
-    derivative if that is larger, and for numeric beside the estimated error. A formula holds numbers, pi and e, the
-    coordinates w1, w2, ... (also w[1], x1, x[1]; x, y and z are the first three), + - * / ^ (or **), parentheses, and
-    the functions square, sqrt, rsqrt, reciprocal, exp, exp2, expm1, ln (log), log2, log10, log1p, logaddexp, sin, cos,
-    tan, asin, acos, atan, atan2, sinh, cosh, tanh, asinh, acosh, atanh, hypot, sigmoid, logsigmoid, logit, softplus,
-    softsign, relu, relu6, hardtanh, leaky_relu, elu, selu, silu, mish, gelu, tanhshrink, erf, erfc, erfinv, abs, sign,
-    floor, ceil, round, trunc, max, min; derivatives at kinks are torch's. At most 10,000 characters, 200 open operators
-    and parentheses, 1,000 coordinates; 1,000 formulas and 100,000 characters together. On a terminal there is a table a
-    point; other formats have a row a number, with columns method, output, input, second_input (of Hessians), value,
-    output_value (the formula's), difference (from reverse) and allowed, before them point if there are several. --at,
-    --hvp and --check-against read Parquet, CSV and numbers between spaces, --check-against safetensors too. Columns
-    that are named as coordinates are taken by name.
+    derivative if that is larger, and for numeric beside the estimated error. The quotients are forward, central or
+    extrapolated (richardson) ones of evaluations in --dtype, as by hand, or extended: of evaluations in hundreds of
+    digits over tiny steps, as many as it takes for the derivative's digits to be right. By these it is said where
+    forward and reverse lose digits to rounding, in any case. A formula holds numbers, pi and e, the coordinates w1, w2,
+    ... (also w[1], x1, x[1]; x, y and z are the first three), + - * / ^ (or **), parentheses, and the functions square,
+    sqrt, rsqrt, reciprocal, exp, exp2, expm1, ln (log), log2, log10, log1p, logaddexp, sin, cos, tan, asin, acos, atan,
+    atan2, sinh, cosh, tanh, asinh, acosh, atanh, hypot, sigmoid, logsigmoid, logit, softplus, softsign, relu, relu6,
+    hardtanh, leaky_relu, elu, selu, silu, mish, gelu, tanhshrink, erf, erfc, erfinv, abs, sign, floor, ceil, round,
+    trunc, max, min; derivatives at kinks are torch's. At most 10,000 characters, 200 open operators and parentheses,
+    1,000 coordinates; 1,000 formulas and 100,000 characters together. On a terminal there is a table a point; other
+    formats have a row a number, with columns method, output, input, second_input (of Hessians), value, output_value
+    (the formula's), difference (from reverse), allowed (for it) and error (of the value; by extended evaluation),
+    before them point if there are several. --at, --hvp and --check-against read Parquet, CSV and numbers between
+    spaces, --check-against safetensors too. Columns that are named as coordinates are taken by name.
 
     Of a network in evaluation mode it writes each row's Jacobian: one tensor `input`, or one a parameter under its
     name, shaped [rows, outputs, ...], of a loss [rows, ...]. The table has a row a row, with columns id, label, loss,
@@ -94,22 +97,26 @@ def _of_formulas(
 
     from gencli import console, provenance, stream, tensors
     from gencli.derivatives import choices, graphs, modes, numeric, reports, requests
+    from gencli.errors import GencliError
     from gencli.outputs import open_result, result_format
     from gencli.reporting import curves
 
     choices.refuse_together({"--trace": asked.trace, "--check-against": asked.check_against, "safetensors": as_tensors})
     length, trace, graph, answer = numeric.parse_step(asked.step), asked.trace, asked.graph, asked.check_against
-    difference = asked.difference or ("richardson" if length is None else "forward")
+    difference = asked.difference or ("extended" if length is None else "forward")
+    if difference == "extended" and length is not None:
+        raise GencliError("--difference extended: it chooses its steps itself", "leave --step out")
     tolerance = TOLERANCES[dtype] if tolerance is None else tolerance
     request = requests.read(asked.formula or [], asked.file, asked.at or [], asked.hessian, asked.hvp, answer)
     if graph:
         graphs.require_drawable(request.program, len(request.points.coordinates))
     with console.progress("points", len(request.points.coordinates)) as advance:
-        found = modes.compute(request, difference, length, dtype, tolerance, advance)
+        quotient = None if difference == "extended" else difference
+        found = modes.compute(request, quotient, length, dtype, tolerance, advance)
     report = reports.make(found, request, trace, answer, asked.check_tolerance)
     chosen = {"step": asked.step, "difference": difference, "trace": trace, "dtype": dtype, "tolerance": tolerance}
     chosen |= {"check_tolerance": asked.check_tolerance if answer else None}
-    made = request.step(chosen, ["torch", "numpy", "scipy", "pyarrow", *(["matplotlib"] if graph else [])])
+    made = request.step(chosen, ["torch", "numpy", "scipy", "mpmath", "pyarrow", *(["matplotlib"] if graph else [])])
     read = list(request.files.values())
     form = format or result_format(output)
     with ExitStack() as files:
@@ -128,7 +135,7 @@ def _of_formulas(
         else:
             rows = report.stacked if form == "md" else report.rows
             files.enter_context(open_result(output, form, read))(rows, lambda: made)
-    for wrong in report.wrong:
-        console.message(console.printable(f"gencli jacobian: {wrong}"))
+    for said in [*report.wrong, *report.notes, *(found.value_losses() if graph and not trace else [])]:
+        console.message(console.printable(f"gencli jacobian: {said}"))
     if report.wrong:
         raise typer.Exit(1)

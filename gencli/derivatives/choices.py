@@ -96,8 +96,8 @@ class FormulaSettings:
         typer.Option(metavar="POINT|FILE", help="Point, as 1,2 or pi/2,0; repeatable; or a file, a point a row."),
     ] = None
     difference: Annotated[
-        Literal["forward", "central", "richardson"] | None,
-        typer.Option(help="Numeric method's quotient; default: forward with a number for --step, else richardson."),
+        Literal["forward", "central", "richardson", "extended"] | None,
+        typer.Option(help="Numeric method, see above; default: forward with a number for --step, else extended."),
     ] = None
     step: Annotated[str, typer.Option(metavar="X|auto", help="Its step; auto takes the best at each point.")] = "auto"
     hessian: Annotated[bool, typer.Option("--hessian", help="Instead: the Hessian of each formula.")] = False

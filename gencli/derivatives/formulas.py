@@ -231,6 +231,8 @@ class _Parser:
         if kind == "number":
             if math.isinf(float(token)):
                 raise self._error(column, "too large a number", "the largest is 1.7976931348623157e308")
+            if float(token) == 0 and re.search("[1-9]", re.split("[eE]", token)[0]):
+                raise self._error(column, "too small a number", "the smallest above 0 is 5e-324")
             self._push("number", (), column, float(token), token)
         elif kind == "name":
             self._name(token, column)

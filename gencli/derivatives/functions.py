@@ -29,13 +29,13 @@ class Function:
     torch: str | None
 
 
-_ALPHA, _SCALE = 1.6732632423543772, 1.0507009873554805  # of selu: Klambauer et al. 2017, arXiv:1706.02515
+ALPHA, SCALE = 1.6732632423543772, 1.0507009873554805  # of selu: Klambauer et al. 2017, arXiv:1706.02515
 
 OPERATORS = {
     "+": Function(np.add, ("1", "1"), "add"),
     "-": Function(np.subtract, ("1", "-1"), "sub"),
     "*": Function(np.multiply, ("y", "x"), "mul"),
-    "/": Function(np.divide, ("1/y", "-x/y^2"), "div"),
+    "/": Function(np.divide, ("1/y", "-x/y/y"), "div"),
     "^": Function(np.power, ("y*x^(y-1)", "x^y*ln(x)"), "pow"),
     "negative": Function(np.negative, ("-1",), "neg"),
 }
@@ -66,12 +66,12 @@ FUNCTIONS: dict[str, Function] = {
     "asin": Function(np.arcsin, ("1/sqrt(1-x^2)",), "asin"),
     "acos": Function(np.arccos, ("-1/sqrt(1-x^2)",), "acos"),
     "atan": Function(np.arctan, ("1/(1+x^2)",), "atan"),
-    "atan2": Function(np.arctan2, ("y/(x^2+y^2)", "-x/(x^2+y^2)"), "atan2"),
+    "atan2": Function(np.arctan2, ("y/hypot(x,y)/hypot(x,y)", "-x/hypot(x,y)/hypot(x,y)"), "atan2"),
     "sinh": Function(np.sinh, ("cosh(x)",), "sinh"),
     "cosh": Function(np.cosh, ("sinh(x)",), "cosh"),
     "tanh": Function(np.tanh, ("1-tanh(x)^2",), "tanh"),
-    "asinh": Function(np.arcsinh, ("1/sqrt(x^2+1)",), "asinh"),
-    "acosh": Function(np.arccosh, ("1/sqrt(x^2-1)",), "acosh"),
+    "asinh": Function(np.arcsinh, ("1/hypot(x,1)",), "asinh"),
+    "acosh": Function(np.arccosh, ("1/(sqrt(x-1)*sqrt(x+1))",), "acosh"),
     "atanh": Function(np.arctanh, ("1/(1-x^2)",), "atanh"),
     "hypot": Function(np.hypot, ("x/hypot(x,y)", "y/hypot(x,y)"), "hypot"),
     # activations
@@ -84,10 +84,10 @@ FUNCTIONS: dict[str, Function] = {
     "relu6": Function(lambda x: np.clip(x, 0, 6), ("heaviside(x,0)*heaviside(6-x,0)",), "relu6"),
     "hardtanh": Function(lambda x: np.clip(x, -1, 1), ("heaviside(1+x,0)*heaviside(1-x,0)",), "hardtanh"),
     "leaky_relu": Function(lambda x: np.maximum(x, x * 0.01), ("0.01+0.99*heaviside(x,0)",), "leaky_relu"),
-    "elu": Function(_elu, ("exp(min(x,0))",), "elu"),
+    "elu": Function(_elu, ("exp(-relu(-x))",), "elu"),
     "selu": Function(
-        lambda x: _SCALE * np.where(x > 0, x, _ALPHA * _elu(x)),
-        (f"{_SCALE}*(heaviside(x,0)+{_ALPHA}*heaviside(-x,1)*exp(min(x,0)))",),
+        lambda x: SCALE * np.where(x > 0, x, ALPHA * _elu(x)),
+        (f"{SCALE}*(heaviside(x,0)+{ALPHA}*heaviside(-x,1)*exp(min(x,0)))",),
         "selu",
     ),
     "silu": Function(lambda x: x * special.expit(x), ("sigmoid(x)*(1+x*sigmoid(-x))",), "silu"),

@@ -1,18 +1,21 @@
 """Jacobians and second derivatives of formulas by three independent routes, and how far these are apart.
 
-`numeric` sees evaluations alone, `forward` follows the rules of calculus, `reverse` is torch's autograd.
+`numeric` sees evaluations alone, `forward` follows the rules of calculus, `reverse` is torch's autograd. What rounding
+left of the latter two is known from evaluations in many digits, which are what `numeric` takes as well by itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gencli.derivatives.formulas import Program
+from gencli.derivatives.extended import Extended
+from gencli.derivatives.formulas import FormulaError, Program
 from gencli.derivatives.functions import EVERY
 from gencli.derivatives.matrices import Points
 from gencli.derivatives.numeric import Difference, Direction, differentiate
@@ -33,9 +36,11 @@ class Derivatives:
     """What the three methods found.
 
     Attributes:
-        values: [points, outputs] of the formulas.
+        values: [points, outputs] of the formulas, right to the last digit.
         methods: numeric, forward, reverse: [points, outputs, inputs]; Hessians [points, outputs, inputs, inputs].
-        allowed: by how much numeric and forward may differ from reverse, likewise.
+        allowed: by how much numeric, forward and exact may differ from reverse, likewise.
+        exact, uncertain: the derivatives from many digits, and their error; NaN and infinite where these find none.
+        traced: the formulas' values by evaluation in the dtype.
     """
 
     program: Program
@@ -43,10 +48,18 @@ class Derivatives:
     values: Floats
     methods: dict[str, Floats]
     allowed: dict[str, Floats]
+    exact: Floats
+    uncertain: Floats
+    traced: Floats
 
     def difference(self, method: str) -> Floats:
         """From reverse."""
-        return abs(self.methods[method] - self.methods["reverse"])
+        other = self.exact if method == "exact" else self.methods[method]
+        return abs(other - self.methods["reverse"])
+
+    def errors(self, method: str) -> Floats:
+        """Bounds; NaN where they are not known."""
+        return abs(self.methods[method] - self.exact) + self.uncertain
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """A matrix a method, [outputs, inputs], of several points [points, outputs, inputs]."""
@@ -63,24 +76,60 @@ class Derivatives:
 
     def disagreements(self) -> Iterator[str]:
         """Of each method that differs from reverse by more than it may: how often, and where by most."""
+        said = np.isnan(self.exact)  # of reverse, which is wrong where exact is not known or numeric has said so
         for method, allowed in self.allowed.items():
             difference = self.difference(method)
-            wrong = ~(difference <= allowed)
+            wrong = ~(difference <= allowed) & ~(said & (method == "exact"))
+            said |= wrong & (method == "numeric")
             if wrong.any():
                 excess = np.where(wrong, np.nan_to_num(difference - allowed, nan=np.inf), -1)
                 worst = np.unravel_index(excess.argmax(), wrong.shape)
-                point, output, *inputs = map(int, worst)
-                names = " and ".join(self.program.inputs[each] for each in inputs)
+                lost = self.difference("exact")[worst] > self.allowed["exact"][worst]
                 yield (
-                    f"{method} and reverse disagree in {wrong.sum():,} of {wrong.size:,} numbers: "
-                    f"{self.program.output_names[output]} by {names}, {self.points.place(point)}, "
+                    f"{'extended evaluation' if method == 'exact' else method} and reverse disagree in "
+                    f"{wrong.sum():,} of {wrong.size:,} numbers: {self._name(worst)}, "
                     f"{difference[worst]:.2g} apart where {allowed[worst]:.2g} is allowed"
+                    f"{'; reverse is ' + self._right('reverse', worst) if lost else ''}"
                 )
+
+    def _name(self, place: Sequence[Any]) -> str:
+        point, output, *inputs = map(int, place)
+        names = " and ".join(self.program.inputs[each] for each in inputs)
+        return f"{self.program.output_names[output]} by {names}, {self.points.place(point)}"
+
+    def _right(self, method: str, place: Any) -> str:
+        return f"{self.methods[method][place]:.6g} where {self.exact[place]:.6g} is right"
+
+    def losses(self) -> Iterator[str]:
+        """Of forward and reverse, where fewer than half of the digits are right and the tolerance does not see it."""
+        for method in ("forward", "reverse"):
+            errors = self.errors(method)
+            few = self._few(errors, self.exact, self.uncertain) & (errors <= self.allowed["exact"])
+            if few.any():
+                place = np.unravel_index(np.where(few, errors / abs(self.exact), -1).argmax(), few.shape)
+                yield (
+                    f"{method} keeps less than half of its digits in {few.sum():,} of {few.size:,} numbers: "
+                    f"{self._name(place)}: {self._right(method, place)}"
+                )
+
+    def value_losses(self) -> Iterator[str]:
+        """Likewise of the formulas' values as traces and graphs have them."""
+        for point, output in np.argwhere(self._few(abs(self.traced - self.values), self.values, 0)).tolist():
+            yield (
+                f"{self.values.dtype} keeps less than half of the digits of {self.program.output_names[output]}, "
+                f"{self.points.place(point)}: {self.traced[point, output]:.6g} where {self.values[point, output]:.6g} "
+                "is right"
+            )
+
+    @staticmethod
+    def _few(errors: Floats, right: Floats, uncertain: Floats | int) -> NDArray[np.bool_]:
+        limits = np.finfo(right.dtype)
+        return (errors > np.sqrt(limits.eps) * abs(right) + 4 * limits.smallest_subnormal) & (abs(right) > uncertain)
 
 
 def compute(
     request: Request,
-    difference: Difference,
+    difference: Difference | None,
     step: float | None,
     dtype: str,
     tolerance: float,
@@ -89,7 +138,8 @@ def compute(
     """What a request asks for, by all methods.
 
     Args:
-        step: of the differences, None to choose it; see `numeric`.
+        difference: the numeric method's, see `numeric`; None for that of evaluations in many digits, see `extended`.
+        step: of the differences, None to choose it.
         tolerance: by how much forward and reverse may differ, relative to 1 or to the derivative where that is larger;
             numeric may differ by its estimated error more.
         advance: takes the number of points that are done.
@@ -105,44 +155,76 @@ def compute(
     ways: list[Direction] = [(axis, way) for way in ([None] if along is None else along) for axis in axes]
     size = max(1, _BLOCK // (len(program.nodes) * max(_STEPS, len(ways))))
     blocks = [slice(start, start + size) for start in range(0, len(inputs), size)]
-    found: dict[str, list[Floats]] = {"values": [], "numeric": [], "forward": [], "errors": []}
+    extended = Extended(program, dtype)
 
     def outputs(at: Floats) -> Floats:
         every = evaluate(program, list(at.T), dtype)
         return np.stack([np.broadcast_to(every[place], len(at)) for place in program.outputs], 1)
 
+    def rounding(at: Floats) -> Floats:
+        return abs(outputs(at) - extended.values(at))
+
+    def place(start: int) -> Callable[[int], str]:
+        return lambda row: points.place(start + row)
+
+    _require_exponents(program, points, inputs)
+    made = []
     for block in blocks:
-        here = inputs[block]
-        evaluation = Evaluation(program, here, lambda row, start=block.start: points.place(start + row))
-        forward = evaluation.outputs(evaluation.tangents(axes)) if along is None else evaluation.second(along)
-        numeric, errors = differentiate(outputs, here, ways, difference, step)
-        found["values"].append(evaluation.outputs(evaluation.values))
-        found["forward"].append(forward.reshape(numeric.shape))
-        found["numeric"].append(numeric)
-        found["errors"].append(errors)
-        advance(min(block.stop, len(inputs)))
-    whole = {name: np.concatenate(parts) for name, parts in found.items()}
-    steps = "every step" if step is None else f"--step {step:g}"
-    outside = f"{steps} leaves the domain, or is lost in rounding"
-    _require_finite(whole["forward"], program, points, "the derivative is too large", "choose another point")
-    _require_finite(whole["numeric"], program, points, outside, "take another step, or --step auto")
-    whole["reverse"] = np.concatenate([_reverse(program, inputs[block], along) for block in blocks])
-    _require_finite(whole["reverse"], program, points, "torch finds no finite derivative", "choose another point")
-    if vectors is not None and vectors.ndim > 1:
-        shape = len(inputs), len(program.outputs), *vectors.shape
-        whole |= {name: whole[name].reshape(shape) for name in ("numeric", "forward", "reverse", "errors")}
-    slack = tolerance * np.maximum(1, abs(whole["reverse"]))
-    methods = {name: whole[name] for name in ("numeric", "forward", "reverse")}
-    return Derivatives(
-        program, points, whole["values"], methods, {"numeric": whole["errors"] + slack, "forward": slack}
+        evaluation = Evaluation(program, inputs[block], place(block.start))
+        tangents = evaluation.outputs(evaluation.tangents(axes)) if along is None else evaluation.second(along)
+        made.append((evaluation.outputs(evaluation.values), tangents))
+    traced, forward = (np.concatenate(each) for each in zip(*made, strict=True))
+    found = []
+    for number, point in enumerate(inputs, 1):
+        found.append(extended.derivatives(point, ways))
+        advance(number)
+    values, exact, uncertain = (np.stack(each) for each in zip(*found, strict=True))
+    numeric, errors = exact, uncertain
+    if difference:
+        parts = [differentiate(outputs, inputs[block], ways, difference, step, rounding) for block in blocks]
+        numeric, errors = (np.concatenate(each) for each in zip(*parts, strict=True))
+    shape = (*forward.shape[:2], *((len(axes),) if vectors is None else vectors.shape))
+    numeric, errors, forward, exact, uncertain = (
+        each.reshape(shape) for each in (numeric, errors, forward, exact, uncertain)
     )
+    refuse = partial(_refuse, program, points)
+    refuse(np.isinf(exact), f"its derivative by % is too large for {dtype}")
+    refuse(~np.isfinite(forward), f"its derivative by %, in forward mode, passes what is too large for {dtype}")
+    if difference is None:
+        jumps = "the formula ends or jumps" if along is None else "the formula or its derivative ends or jumps"
+        refuse(np.isnan(numeric), f"its derivative by % is none: {jumps} there")
+    steps = "every step" if step is None else f"--step {step:g}"
+    hint = "take another step, or --step auto" if step else "choose another point"
+    refuse(~np.isfinite(numeric), f"{steps} leaves the domain, or is lost in rounding", hint)
+    reverse = np.concatenate([_reverse(program, inputs[block], along) for block in blocks]).reshape(shape)
+    refuse(~np.isfinite(reverse), f"its derivative by %, in reverse mode, passes what is not finite in {dtype}")
+    slack = tolerance * np.maximum(1, abs(reverse))
+    methods = {"numeric": numeric, "forward": forward, "reverse": reverse}
+    allowed = {"numeric": errors + slack, "forward": slack, "exact": uncertain + slack}
+    return Derivatives(program, points, values, methods, allowed, exact, uncertain, traced)
 
 
-def _require_finite(numbers: Floats, program: Program, points: Points, what: str, hint: str) -> None:
-    missing = np.argwhere(~np.isfinite(numbers))
-    if len(missing):
-        point, output = map(int, missing[0][:2])
-        raise GencliError(f"{program.formulas[output].where}: {what}, {points.place(point)}", hint)
+@np.errstate(over="ignore")
+def _require_exponents(program: Program, points: Points, inputs: Floats) -> None:
+    """Refuses numbers that the dtype makes 0."""
+    for node in program.nodes:
+        if node.function == "number" and node.value and not np.asarray(node.value, inputs.dtype):
+            raise FormulaError(node.formula, node.column, f"too small for {inputs.dtype}", "take --dtype float64")
+    lost = np.argwhere((inputs == 0) & (points.coordinates != 0))
+    if len(lost):
+        point, place = lost[0]
+        what = f"{program.inputs[place]} is too small for {inputs.dtype}, {points.place(point)}"
+        raise GencliError(what, "take --dtype float64")
+
+
+def _refuse(
+    program: Program, points: Points, where: NDArray[np.bool_], what: str, hint: str = "choose another point"
+) -> None:
+    """Refuses the derivatives there, by the first; % stands for its inputs."""
+    if where.any():
+        point, output, *inputs = map(int, np.argwhere(where)[0])
+        said = what.replace("%", " and ".join(program.inputs[each] for each in inputs))
+        raise GencliError(f"{program.formulas[output].where}: {said}, {points.place(point)}", hint)
 
 
 def _reverse(program: Program, points: Floats, vectors: Floats | None) -> Floats:

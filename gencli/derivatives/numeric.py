@@ -7,7 +7,7 @@ or an entry of the tableau is chosen by its estimate of the error, as in Ridders
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -51,6 +51,7 @@ def differentiate(
     directions: Sequence[Direction],
     difference: Difference,
     step: float | None,
+    rounding: Callable[[Floats], Floats] | None = None,
 ) -> tuple[Floats, Floats]:
     """Derivatives along directions, and estimates of their errors.
 
@@ -59,55 +60,69 @@ def differentiate(
         points: [points, inputs], float32 or float64.
         directions: each a direction [inputs], or two of them for second derivatives.
         step: of the quotient, and of the first one of the extrapolation; None to choose it, point by point.
+        rounding: of points [n, inputs], how far the outputs may be from right [n, outputs], where it is more than a few
+            units in their last place.
 
     Returns:
         derivatives, errors: [points, outputs, directions]. Where every step leaves the function's domain the
         derivative is NaN, and the error infinite.
     """
-    made = [_along(function, points, each, difference, step) for each in directions]
+    made = [_along(function, points, each, difference, step, rounding) for each in directions]
     derivatives, errors = (np.stack(each, 2) for each in zip(*made, strict=True))
     return derivatives, errors
 
 
+@np.errstate(all="ignore")
 def _along(
     function: Callable[[Floats], Floats],
     points: Floats,
     direction: Direction,
     difference: Difference,
     step: float | None,
+    rounding: Callable[[Floats], Floats] | None,
 ) -> tuple[Floats, Floats]:
     used = [each for each in direction if each is not None]
-    steps = _steps(points, used, difference, step)  # [levels, points] along each
-    moves = [each[..., None] * way for each, way in zip(steps, used, strict=True)]
     stencil = (_FORWARD if difference == "forward" else _CENTRAL)[len(used)]
-    places = np.stack([points + sum(by * move for by, move in zip(each[:2], moves)) for each in stencil])
-    shape = places.shape[:-1]
-    with np.errstate(all="ignore"):
-        values = function(places.reshape(-1, points.shape[1])).reshape(*shape, -1)
+    weights = np.array([weight for *_, weight in stencil], points.dtype)
+    found: list[tuple[Floats, Floats]] = []
+    for steps in _steps(points, used, difference, step):
+        moves = [each[..., None] * way for each, way in zip(steps, used, strict=True)]
+        places = np.stack([points + sum(by * move for by, move in zip(each[:2], moves)) for each in stencil])
+        shape, places = places.shape[:-1], places.reshape(-1, points.shape[1])
+        values = function(places).reshape(*shape, -1)
         area = np.multiply.reduce(steps)[..., None]
-        weights = np.array([weight for *_, weight in stencil], points.dtype)
         quotients = np.tensordot(weights, values, 1) / area
         spread = (values.max(0) - values.min(0)) / np.minimum.reduce(steps)[..., None]
         reach = np.maximum.reduce([abs(points) @ abs(way) for way in used])[:, None]
-        rounding = _ROUNDING * np.finfo(points.dtype).eps * (abs(values).max(0) + reach * spread) / area
-        if step is None:
-            return _chosen(quotients, rounding, area, difference)
-        return _first(quotients, rounding, difference)
+        noise = _ROUNDING * np.finfo(points.dtype).eps * (abs(values).max(0) + reach * spread)
+        if rounding:
+            noise += np.tensordot(abs(weights), rounding(places).reshape(values.shape), 1)
+        found.append(
+            _first(quotients, noise / area, difference)
+            if step is not None
+            else _chosen(quotients, noise / area, area, difference)
+        )
+    derivatives, errors = (np.stack(each) for each in zip(*found, strict=True))
+    beyond = abs(derivatives - derivatives[-1]) - errors[-1]  # of what the finest contradict
+    return _least(derivatives, errors + np.fmax(beyond, 0))
 
 
-def _steps(points: Floats, ways: Sequence[Floats], difference: Difference, step: float | None) -> list[Floats]:
-    """Along each of the ways [levels, points] steps, each half of the one before."""
-    smallest = np.finfo(points.dtype).eps ** (0.75 if len(ways) == 1 else 0.5)
+def _steps(
+    points: Floats, ways: Sequence[Floats], difference: Difference, step: float | None
+) -> Iterator[list[Floats]]:
+    """Along each of the ways [levels, points] steps, each half of the one before; twice if they cannot reach so far."""
     if step is not None:
-        levels = _LEVELS if difference == "richardson" else 2
-        first = [np.full(len(points), step)] * len(ways)
+        levels = [_LEVELS if difference == "richardson" else 2]
+        firsts = [[np.full(len(points), step)] * len(ways)]
     else:
-        sizes = [_sizes(points, way) for way in ways]
-        longest = max((large / small).max() for large, small in sizes) / smallest
-        levels = min(_MOST_LEVELS, math.ceil(math.log2(longest)))
-        first = [_FIRST * large for large, _ in sizes]
-    halves = 0.5 ** np.arange(levels)[:, None]
-    return [_exact(points, way, (each * halves).astype(points.dtype)) for way, each in zip(ways, first, strict=True)]
+        large, small = zip(*(_sizes(points, way) for way in ways), strict=True)
+        fewest = math.ceil(-np.log2(np.finfo(points.dtype).eps) * (0.75 if len(ways) == 1 else 0.5))
+        reach = math.ceil(np.max(np.log2(large) - np.log2(small)))
+        levels = [min(_MOST_LEVELS, fewest + reach)] + ([fewest] if fewest + reach > _MOST_LEVELS else [])
+        firsts = [[_FIRST * each for each in sizes] for sizes in (large, small)]
+    for count, first in zip(levels, firsts):
+        halves = 0.5 ** np.arange(count)[:, None]
+        yield [_exact(points, way, (each * halves).astype(points.dtype)) for way, each in zip(ways, first, strict=True)]
 
 
 def _sizes(points: Floats, way: Floats) -> tuple[Floats, Floats]:

@@ -31,6 +31,7 @@ class Report:
     pages: gives what is for people, a title and a table each.
     below: what stands under the last page.
     wrong: in words, what disagrees.
+    notes: in words, what is right but for its last digits.
     several: whether the pages are of several points.
     """
 
@@ -38,6 +39,7 @@ class Report:
     pages: Callable[[], Pages]
     below: str
     wrong: list[str]
+    notes: list[str]
     several: bool
 
     @property
@@ -64,7 +66,8 @@ def side_by_side(found: Derivatives) -> Report:
     """The methods, with a page a point.
 
     Rows: point (of several), method, output, input, second_input (of Hessians), value, output_value (the formula's),
-    difference (from reverse) and allowed (for it); the last two are null for reverse.
+    difference (from reverse) and allowed (for it), which are null for reverse; error (of the value), null where it is
+    not known.
     """
     indices = [each.ravel() for each in np.indices(found.methods["reverse"].shape)]
     tables = []
@@ -77,13 +80,14 @@ def side_by_side(found: Derivatives) -> Report:
         checked, nulls = method in found.allowed, pa.nulls(matrix.size, pa.float64())
         columns["difference"] = _floats(found.difference(method)) if checked else nulls
         columns["allowed"] = _floats(found.allowed[method]) if checked else nulls
+        columns["error"] = _floats(found.errors(method), known=True)
         tables.append(pa.table(columns))
 
     def pages() -> Pages:
         return [(_title(found, point), _page(found, point)) for point in range(len(found.values))]
 
     wrong = list(found.disagreements())
-    return Report(pa.concat_tables(tables), pages, _agreement(found), wrong, found.points.several)
+    return Report(pa.concat_tables(tables), pages, _agreement(found), wrong, list(found.losses()), found.points.several)
 
 
 def of_trace(found: Derivatives, kind: Kind) -> Report:
@@ -95,7 +99,8 @@ def of_trace(found: Derivatives, kind: Kind) -> Report:
         if kind == "reverse":
             wrong += _strange_adjoints(found, derivatives, point)
     several = found.points.several
-    return Report(_stack(pages, several), lambda: pages, _agreement(found), wrong, several)
+    notes = [*found.losses(), *found.value_losses()]
+    return Report(_stack(pages, several), lambda: pages, _agreement(found), wrong, notes, several)
 
 
 def _propagate(found: Derivatives, kind: Kind, point: int) -> tuple[Evaluation, list[Floats]]:
@@ -142,7 +147,7 @@ def of_answer(found: Derivatives, answer: Floats, name: str, tolerance: float) -
     if not agrees.all():
         wrong.append(f"{name}: {(~agrees).sum():,} of {len(agrees):,} rows are not the derivatives")
     title = f"{name}: each row's largest difference from the method nearest to it"
-    return Report(table, lambda: [(title, table)], "", wrong, False)
+    return Report(table, lambda: [(title, table)], "", wrong, list(found.losses()), False)
 
 
 def _stack(pages: Pages, several: bool) -> pa.Table:
@@ -157,7 +162,7 @@ def _stack(pages: Pages, several: bool) -> pa.Table:
 def _page(found: Derivatives, point: int) -> pa.Table:
     columns = _names(found, [each.ravel() for each in np.indices(found.methods["reverse"].shape[1:])])
     columns |= {method: _floats(matrix[point]) for method, matrix in found.methods.items()}
-    columns |= {f"{method}_difference": _floats(found.difference(method)[point]) for method in found.allowed}
+    columns |= {f"{method}_difference": _floats(found.difference(method)[point]) for method in _WITHIN}
     return pa.table(columns | {"numeric_allowed": _floats(found.allowed["numeric"][point])})
 
 
@@ -169,10 +174,14 @@ def _title(found: Derivatives, point: int) -> str:
 
 def _agreement(found: Derivatives) -> str:
     lines = []
-    for method, allowed in found.allowed.items():
-        difference = found.difference(method)
+    for method, words in _WITHIN.items():
+        difference, allowed = found.difference(method), found.allowed[method]
         within = "within" if (difference <= allowed).all() else "NOT within"
-        lines.append(f"{method} and reverse differ by {difference.max():.2g} at most, {within} {_WITHIN[method]}\n")
+        lines.append(f"{method} and reverse differ by {difference.max():.2g} at most, {within} {words}\n")
+    if np.isfinite(found.exact).all():
+        size = np.maximum(1, abs(found.exact))
+        most = " and ".join(f"{(found.errors(method) / size).max():.2g}" for method in ("forward", "reverse"))
+        lines.append(f"forward and reverse are right to {most} of 1 or the derivative\n")
     return "".join(lines)
 
 
@@ -183,5 +192,7 @@ def _names(found: Derivatives, indices: Sequence[NDArray[np.int64]]) -> dict[str
     return {column: pa.array([names[each] for each in places.tolist()]) for column, names, places in columns}
 
 
-def _floats(numbers: Floats) -> pa.Array:
-    return pa.array(numbers.ravel().astype(np.float64))
+def _floats(numbers: Floats, known: bool = False) -> pa.Array:
+    """With `known`, null where a number is not finite."""
+    flat = numbers.ravel().astype(np.float64)
+    return pa.array(flat, mask=~np.isfinite(flat) if known else None)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gencli.derivatives.extended import defined
 from gencli.derivatives.formulas import FormulaError, Node, Program, derivative_programs
 from gencli.derivatives.functions import EVERY, OPERATORS
 
@@ -54,21 +55,23 @@ class Evaluation:
         self.values = evaluate(program, list(points.T), points.dtype)
         self.partials: list[list[Floats | None]] = []
         for node, value in zip(program.nodes, self.values, strict=True):
-            self._require_finite(node, value, "is not defined", "is too large")
+            self._require_finite(node, value, "is not defined", "is too large for")
             partials = [_partial(node, self.values, k) if program.active[a] else None for k, a in _numbered(node)]
             self.partials.append(partials)
             for partial in partials:
                 if partial is not None:
-                    self._require_finite(node, partial, "has no finite derivative", "has no finite derivative")
+                    self._require_finite(node, partial, "has no finite derivative", "has a derivative beyond")
 
     def _require_finite(self, node: Node, numbers: Floats, undefined: str, large: str) -> None:
         wrong = np.flatnonzero(~np.isfinite(numbers))
         if len(wrong):
             row = int(wrong[0])
             of = [self.at(self.values[each], row) for each in node.arguments]
-            infinite = np.isinf(numbers.flat[row]) and all(of)  # not the pole at 0 of ln, 1/x and the like
+            infinite = np.isinf(numbers.flat[row]) and all(of)  # at 0 there are the poles of derivatives
+            infinite = infinite and (not of or defined(node.function, of))
             what = written(node.function, [f"{each:.6g}" for each in of]) if of else node.text
-            message = f"{what} {large if infinite else undefined}, {self._place(row)}"
+            said = f"{large} {self._dtype.name}" if infinite else undefined
+            message = f"{what} {said}, {self._place(row)}"
             raise FormulaError(node.formula, node.column, message, "choose another point")
 
     def at(self, numbers: Floats, row: int) -> float:
@@ -145,7 +148,8 @@ class Evaluation:
             for j, b in _numbered(node):
                 if active[a] and active[b]:
                     curvature = _second_partial(node, self.values, i, j)
-                    self._require_finite(node, curvature, *["has no finite second derivative"] * 2)
+                    words = "has no finite second derivative", "has a second derivative beyond"
+                    self._require_finite(node, curvature, *words)
                     found.append((a, b, curvature))
         return found
 

@@ -17,7 +17,7 @@ PUBLIC = [name for name, function in FUNCTIONS.items() if function.torch]
 def derive(
     formulas: list[str],
     at: list[str],
-    difference: Difference = "richardson",
+    difference: Difference | None = None,
     step: float | None = None,
     hessian: bool = False,
     hvp: str | None = None,

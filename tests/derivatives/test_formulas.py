@@ -105,6 +105,7 @@ BAD = [
     ("w1001", 0, "too high a coordinate", "1,000"),
     ("w" + "9" * 5000, 0, "too high a coordinate", "1,000"),
     ("1e999", 0, "too large a number", ""),
+    ("2*1.5e-400", 2, "too small a number", "5e-324"),
     ("w1.__class__", 2, "'.' has no place", ""),
     ("__import__('os')", 0, "__import__ is not known", ""),
     ("w1 = 2", 3, "'=' has no place", ""),

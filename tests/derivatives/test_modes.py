@@ -46,7 +46,7 @@ def test_every_function(name: str) -> None:
     """Also far from 0, where activations saturate and torch's own formulas are least exact."""
     count = len(functions.FUNCTIONS[name].derivatives)
     low, high = DOMAINS.get(name, (-3, 3))
-    places = np.random.default_rng(0).uniform(low, high, (40, count))
+    places = np.random.default_rng(0).uniform(low, high, (20, count))
     if name not in DOMAINS and name not in ("exp", "exp2", "expm1", "sinh", "cosh", "tan"):
         places = np.concatenate([places, places * 12])
     at = [",".join(map(repr, place)) for place in places.tolist()]
@@ -197,7 +197,7 @@ def test_what_is_too_large_is_refused_without_a_warning() -> None:
         ("x", "1e300", "float32", "column 1: x is too large"),
         ("1e300 + x", "1", "float32", "column 1: 1e300 is too large"),
         ("sin(exp2(x)*1e8)*1e300 + 0*y", "700,1", "float64", "too large"),
-        ("(x*1e200)*1e200*sin(y)", "0,1", "float64", "the derivative is too large, at x = 0, y = 1"),
+        ("(x*1e200)*1e200*sin(y)", "0,1", "float64", "its derivative by x is too large for float64, at x = 0, y = 1"),
     ):
         with pytest.raises(GencliError, match=message):
             derive([text], [at], dtype=dtype)

@@ -77,6 +77,35 @@ def test_near_the_edge_of_the_domain() -> None:
         assert np.isnan(derivative(np.log, 0.005, "central", 0.01)[0])
 
 
+@pytest.mark.parametrize("difference", ["forward", "central", "richardson"])
+def test_points_of_any_size(difference: Difference) -> None:
+    """Down to the smallest normal number, where steps of 1 and of the point's size lie 1,000 halvings apart."""
+    for x in (1e-300, 2.3e-308, -1e-200, 1e300):
+        assert derivative(np.sin, x, difference)[0] == pytest.approx(np.cos(x), abs=1e-6) or abs(x) > 1
+        for function, slope in (
+            (lambda x: x + 1, 1),
+            (lambda x: x, 1),
+            (lambda x: 1 / x, -1 / x / x if abs(x) > 1 else None),
+        ):
+            found, error = derivative(function, x, difference)
+            assert slope is None or abs(found - slope) <= error <= 1e-6
+    found, error = derivative(np.log, 1e-300, difference)
+    assert abs(found - 1e300) <= error <= 1e295
+
+
+def test_rounding_that_is_known_is_in_the_error() -> None:
+    def cancelled(x: Any) -> Any:
+        return (1 + x) ** 2 - 1
+
+    def rounding(x: Any) -> Any:
+        return abs(cancelled(x) - x * (2 + x))
+
+    for step in (None, 1e-10, 1e-15):
+        for difference in ("forward", "central", "richardson"):
+            found, error = differentiate(cancelled, np.array([[1e-12]]), [(AXIS, None)], difference, step, rounding)
+            assert abs(found - 2.000000000002) <= error
+
+
 def test_second_derivatives_along_two_directions() -> None:
     points = np.array([[0.3, -1.2], [1.0, 2.0]])
     a, b = np.array([1.0, 0.0]), np.array([2.0, -1.0])

@@ -68,6 +68,12 @@ def ends(shell: Shell) -> dict[str, Done]:
         "period.json": ["-f", "sin(200*pi*x)", "--at", "0", "--step", "0.01"],
         "period.txt": ["-f", "sin(200*pi*x)", "--at", "0", "--step", "0.01", "-q"],
         "single.json": [*formulas, *at, "--dtype", "float32"],
+        "cancels.json": ["-f", "(1-cos(x))/x^2", "--at", "1e-4"],
+        "cancels.txt": ["-f", "(1-cos(x))/x^2", "--at", "1e-4", "--tolerance", "1e-3"],
+        "few.csv": ["-f", "x-sin(x)", "--at", "1e-6"],
+        "few.json": ["-f", "x-sin(x)", "--at", "1e-6", "--trace", "reverse", "-q"],
+        "jump.json": ["-f", "floor(x)", "--at", "1", "--step", "0.01"],
+        "tiny.csv": ["-f", "ln(x)", "-f", "sqrt(x)", "--at", "1e-300", "--trace", "reverse"],
     }
     done = many(shell.folder, [["jacobian", *command, "-o", name] for name, command in commands.items()])
     return dict(zip(commands, done, strict=True))
@@ -83,10 +89,12 @@ def matrix(shell: Shell, name: str, method: str) -> list[list[float]]:
 
 
 def test_what_worked_and_what_did_not(ends: dict[str, Done]) -> None:
-    failed = {"wrong.json", "strict.json", "tolerance.json", "period.json", "period.txt"}
+    failed = {"wrong.json", "strict.json", "tolerance.json", "period.json", "period.txt", "cancels.json"}
     for name, end in ends.items():
         assert end.status == (1 if name in failed else 0), (name, end)
-        assert bool(end.err) == (name in failed - {"period.txt"}), (name, end)
+        assert bool(end.err) == (name in (failed | {"few.csv", "cancels.txt"}) - {"period.txt"}), (name, end)
+    assert "; reverse is 4.4108e-05 where -8.33333e-06 is right" in ends["cancels.json"].err
+    assert "forward keeps less than half of its digits in 1 of 1 numbers" in ends["few.csv"].err
     assert "wrong.txt: 1 of 2 rows are not the derivatives" in ends["wrong.json"].err
     assert "forward and reverse disagree in 1 of 4 numbers: f1 by w2, at w1 = 1, w2 = 2" in ends["tolerance.json"].err
     assert "numeric and reverse disagree in 1 of 1 numbers" in ends["period.json"].err
@@ -96,7 +104,7 @@ def test_rows(shell: Shell, ends: dict[str, Done]) -> None:
     assert ends
     assert matrix(shell, "J.json", "numeric") == BY_HAND[0]
     assert matrix(shell, "J.json", "forward") == matrix(shell, "J.json", "reverse") == BY_HAND[1]
-    columns = ["method", "output", "input", "value", "output_value", "difference", "allowed"]
+    columns = ["method", "output", "input", "value", "output_value", "difference", "allowed", "error"]
     assert all(list(row) == columns for row in rows(shell, "J.json"))
     assert pq.read_table(shell.folder / "J.parquet").to_pylist() == rows(shell, "J.json")
     with open(shell.folder / "J.csv") as file:
@@ -108,6 +116,17 @@ def test_rows(shell: Shell, ends: dict[str, Done]) -> None:
         ["f2", "w2"],
     ]
     assert [float(row["value"]) for row in read] == [row["value"] for row in rows(shell, "J.json")]
+
+
+def test_errors_of_the_values(shell: Shell, ends: dict[str, Done]) -> None:
+    assert ends
+    numeric, forward, reverse = rows(shell, "cancels.json")
+    assert numeric["value"] == pytest.approx(-8.333333327777778e-06, rel=1e-15)
+    assert float(numeric["error"]) < 1e-20
+    for wrong in (forward, reverse):
+        assert float(wrong["error"]) == pytest.approx(float(wrong["value"]) - float(numeric["value"]), rel=1e-6)
+    assert "forward and reverse are right to 5.2e-05 and 5.2e-05 of 1" in (shell.folder / "cancels.txt").read_text()
+    assert [row["error"] for row in rows(shell, "jump.json")] == [None] * 3
 
 
 def test_matrices(shell: Shell, ends: dict[str, Done]) -> None:
@@ -201,6 +220,9 @@ REFUSED = {
     '-f "x" --file nowhere.txt --at 1': "nowhere.txt: no such file",
     '-f "x" --at 1 --check-against nowhere.txt': "nowhere.txt: no such file",
     '-f "x" --at 1 --step 0': "--step: '0' is no step",
+    '-f "x" --at 1 --step 0.1 --difference extended': "--difference extended: it chooses its steps itself",
+    '-f "ln(x)" --at 5e-324': "ln(4.94066e-324) has a derivative beyond float64",
+    '-f "floor(x)" --at 1': "its derivative by x is none: the formula ends or jumps there, at x = 1",
     '-f "x" --at 1 --graph graph.txt': "--graph: graph.txt: not a .svg, .png or .pdf file",
     '-f "x" --at "1;2" --graph graph.svg': "--graph: 2 points",
     '-f "x" --at 1 --hessian --trace reverse': "--hessian and --trace do not go together",
