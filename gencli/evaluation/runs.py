@@ -15,7 +15,7 @@ from torch import nn
 from gencli.errors import GencliError, nearest
 from gencli.evaluation.classes import GROUPED, confusion, labelled, per_class
 from gencli.evaluation.predictions import evaluate
-from gencli.evaluation.settings import DIRECTIONS, Requests
+from gencli.evaluation.settings import ASCENTS, DIRECTIONS, Requests
 from gencli.evaluation.similarity import WINDOW
 from gencli.models import Model
 from gencli.models.inputs import load
@@ -41,7 +41,7 @@ class Plan:
     def work(self) -> tuple[str, int]:
         """What progress counts, and how many there are: rows, or sharpness' directions."""
         if self.requests.measures:
-            return "directions", DIRECTIONS * len(self.tables)
+            return "directions", (DIRECTIONS + ASCENTS) * len(self.tables)
         return "rows", len(self.models) * sum(table.rows for table in self.tables)
 
     @property
