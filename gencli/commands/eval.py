@@ -66,18 +66,15 @@ def evaluate(
     lipschitz_bound               prod r s; where branches meet their sum, or
                                   side by side the root of the sum of squares
     spectral_complexity           R = prod r s * (sum (|A'|_2,1 / s)^2/3)^3/2
-                                  (Bartlett, Foster, Telgarsky 2017)
-    path_norm                     sqrt of sum over paths of prod w^2, biases
-                                  being inputs (Neyshabur et al. 2015)
+    path_norm                     sqrt of sum over paths of prod w^2
     distance_from_initialization  |w - w0|, w0 rebuilt from the seed
     vc_dimension_bound            W L log2 W for L layers on the longest path,
                                   without its constant; piecewise linear nets
     With a table of n rows, which should be the training data:
-    vc_gap_bound                  sqrt(8/n (ln growth(2n) + ln 80)); above 1,
-                                  as it is, vacuous (Vapnik, Chervonenkis 1971)
-    margin                        m, the floor(n/10)-th smallest (Jiang et al.
-                                  2020, as in Dziugaite et al. 2020's code)
-    margin_normalized_complexity  R |X| / (m n) (Bartlett et al. 2017)
+    vc_gap_bound                  sqrt(8/n (ln growth(2n) + ln 80)): vacuous > 1
+    margin                        m, the floor(n/10)-th smallest (Dziugaite
+                                  et al. 2020's tenth percentile)
+    margin_normalized_complexity  R |X| / (m n)
     sharpness                     mean of L(w + 0.1 d) - L(w) over 10 Gaussian
                                   d with the filters' norms (Li et al. 2018)
     sharpness_standard_error      of that mean
