@@ -270,7 +270,8 @@ def test_sharpness_has_its_mean_its_error_and_its_worst() -> None:
         return found
 
     found = flat(model, rows)
-    drawn = rises(torch.randn(10, *own.shape, generator=torch.Generator().manual_seed(0)))
+    generator = torch.Generator().manual_seed(0)
+    drawn = rises(torch.stack([torch.randn(own.shape, generator=generator) for _ in range(10)]))
     assert found["sharpness"] == pytest.approx(np.mean(drawn), abs=1e-6)
     assert found["sharpness_standard_error"] == pytest.approx(np.std(drawn, ddof=1) / math.sqrt(10), abs=1e-6)
     many = max(rises(torch.randn(2000, *own.shape)))  # the loss is convex here: the largest rise lies at the border
