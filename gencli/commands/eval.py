@@ -51,31 +51,32 @@ def evaluate(
     (Hendrycks, Dietterich 2019, arXiv:1903.12261), the 4 extra kinds left out. --intervals: the 2.5th and 97.5th
     percentile of 1,000 resamples of the rows.
 
-    --measures writes rows measure, layer, value, source instead, and takes one model with one table or none. A layer
-    is dense, convolutional, circulant or batch norm; A is its matrix, a convolution's at the layer's input size. For
-    the whole, layers count as a chain of maps between which nothing stretches; a value that has no meaning is null.
+    --measures writes rows measure, layer, value, source, note instead, and takes one model with one table or none; the
+    note says why a value is null. A layer is what the network multiplies by, with a batch norm right behind it; A is
+    its matrix, a convolution's at the layer's input size. Products and complexity are of chains alone; between layers r
+    is the Lipschitz constant: 1 of ReLU, 1.129 of GELU, 2 of a max-pool 3x3 at stride 2. Biases count in paths alone.
 
     \b
     parameters                    W
     frobenius_norm                of the weight; frobenius_norm_product
     spectral_norm                 s, of A; spectral_norm_product
-                                  (cf. Sedghi, Gupta, Long 2019)
-    spectral_complexity           R = prod s * (sum (|A'|_2,1 / s)^2/3)^3/2
-                                  (Bartlett, Foster, Telgarsky 2017)
-    path_norm                     sqrt of sum over paths of prod w^2, biases
-                                  being inputs (Neyshabur et al. 2015)
+    lipschitz_bound               prod r s; where branches meet their sum, or
+                                  side by side the root of the sum of squares
+    spectral_complexity           R = prod r s * (sum (|A'|_2,1 / s)^2/3)^3/2
+    path_norm                     sqrt of sum over paths of prod w^2
     distance_from_initialization  |w - w0|, w0 rebuilt from the seed
-                                  (Nagarajan, Kolter 2019)
-    vc_dimension_bound            W L log2 W for L layers, without its constant
-                                  (Bartlett, Harvey, Liaw, Mehrabian 2019)
+    vc_dimension_bound            W L log2 W for L layers on the longest path,
+                                  without its constant; piecewise linear nets
     With a table of n rows, which should be the training data:
-    vc_gap_bound                  sqrt(8/n (ln growth(2n) + ln 80)); above 1,
-                                  as it is, vacuous (Vapnik, Chervonenkis 1971)
-    margin                        m, the tenth percentile of the margins
-                                  (Jiang et al. 2020)
-    margin_normalized_complexity  R |X| / (m n) (Bartlett et al. 2017)
+    vc_gap_bound                  sqrt(8/n (ln growth(2n) + ln 80)): vacuous > 1
+    margin                        m, the floor(n/10)-th smallest (Dziugaite
+                                  et al. 2020's tenth percentile)
+    margin_normalized_complexity  R |X| / (m n)
     sharpness                     mean of L(w + 0.1 d) - L(w) over 10 Gaussian
                                   d with the filters' norms (Li et al. 2018)
+    sharpness_standard_error      of that mean
+    worst_sharpness               the largest in 10 steps of ascent, no filter
+                                  moved by more (cf. Keskar et al. 2017)
 
     \b
     Example:

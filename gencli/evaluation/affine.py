@@ -1,138 +1,113 @@
-"""A network's affine layers: dense, convolutional and circulant layers, and batch norm with its running statistics."""
+"""The matrices of a network's affine layers: their norms, without writing them out where they are large."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.sparse.linalg import LinearOperator, svds
-from torch import nn
 
-from gencli.models import Shape
-from gencli.models.circulant import Circulant
-
-_WEIGHTED = nn.Linear, nn.Conv2d, Circulant
-_NORMS = nn.BatchNorm1d, nn.BatchNorm2d
 _TOLERANCE = 1e-5  # of the residual; the value's error is its square
+
+Linear = Callable[[torch.Tensor], torch.Tensor]
 
 
 @dataclass(frozen=True)
 class Affine:
-    """One layer.
+    """What a layer multiplies by, a batch norm right behind it taken in.
 
     Attributes:
         name: in the network; empty for the network itself.
-        module: what computes it, in float64 and evaluation mode.
-        state: its tensors, with which `module` computes it; batch norm's are folded into weight and bias.
-        shape: of one input, without the batch.
+        function: (inputs of `shape`, weight) → outputs, linear in each of them; no bias.
+        weight: float64, as the network keeps it; of batch norm the factors.
+        shape: of its input, one image's.
+        kind: `dense`: weight is the matrix, the same for each of the input's rows; `diagonal`: a factor for each
+            value; `circulant`: see `gencli.models.circulant`.
+        outputs: which axis of the weight counts the output's channels, None where several do.
+        scale: [channels] what the circulant layer's outputs are multiplied by; others have it in their weight.
+        padded: what puts zeros around the input before `function` takes it; `shape` is then from before.
     """
 
     name: str
-    module: nn.Module
-    state: dict[str, torch.Tensor]
+    function: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+    weight: torch.Tensor
     shape: tuple[int, ...]
+    kind: Literal["dense", "diagonal", "circulant", "other"] = "other"
+    outputs: int | None = None
+    scale: torch.Tensor | None = None
+    padded: Linear | None = None
 
-    @property
-    def normalizes(self) -> bool:
-        """Whether it is batch norm, which takes each channel by itself."""
-        return isinstance(self.module, _NORMS)
+    def scaled(self, factors: torch.Tensor) -> Affine | None:
+        """The layer with its outputs' channels [n, channels, ...] times factors [channels], None where it has none."""
+        if self.kind == "circulant":
+            return replace(self, scale=factors)
+        if self.outputs is None:
+            return None
+        sides = [1] * self.weight.ndim
+        sides[self.outputs] = -1
+        return replace(self, weight=self.weight * factors.view(sides))
 
-    @property
-    def weight(self) -> torch.Tensor:
-        """As the module keeps it; of batch norm the factors."""
-        return self.state["weight"]
+    def linear(self, inputs: torch.Tensor, change: Linear = lambda weight: weight) -> torch.Tensor:
+        """A x for inputs that are padded already, the weight and the scale changed."""
+        made = self.function(inputs, change(self.weight))
+        return made if self.scale is None else made * change(self.scale)
 
-    def named(self, change: Callable[[str, torch.Tensor], torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Its weight and bias, changed, and what else it has, under their names in the network."""
-        return {
-            f"{self.name}.{key}".removeprefix("."): change(key, value) if key in ("weight", "bias") else value
-            for key, value in self.state.items()
-        }
-
-    def linear(self, inputs: torch.Tensor, change: Callable[[torch.Tensor], torch.Tensor] = lambda w: w) -> Any:
-        """Its linear part, with its weight changed, of inputs [n, *shape]."""
-        state = {key: torch.zeros_like(value) if key == "bias" else value for key, value in self.state.items()}
-        return torch.func.functional_call(self.module, state | {"weight": change(self.weight)}, inputs)
+    def frobenius_norm(self) -> float:
+        """Of the weight as it is kept; where factors follow a circulant one, times their root mean square."""
+        factor = 1.0 if self.scale is None else self.scale.square().mean().sqrt().item()
+        return self.weight.norm().item() * factor
 
     def row_norms(self) -> torch.Tensor:
         """[outputs] the Euclidean norms of the rows of the matrix that maps a flat input to a flat output."""
-        if isinstance(self.module, Circulant):  # transforms of squares lose small ones
-            return self.weight.norm().expand(self.module.size)
-        return self.linear(self.weight.new_ones(1, *self.shape), torch.square).flatten().sqrt()
+        if self.kind == "circulant":  # transforms of squares lose small ones
+            factors = self.weight.new_ones(self.shape) if self.scale is None else self.scale.abs()
+            return (self.weight.norm() * factors.expand(self.shape)).flatten()
+        ones = self.weight.new_ones(self.shape)
+        return self.linear(self.padded(ones) if self.padded else ones, torch.square).flatten().clamp(min=0).sqrt()
 
     def spectral_norm(self) -> float:
         """The largest singular value of that matrix."""
-        if self.normalizes or not self.weight.any():
+        if self.kind == "diagonal" or not self.weight.any():
             return self.weight.abs().max().item()
-        if isinstance(self.module, Circulant):  # Gray 2006, chapter 3: its eigenvalues are the transform
+        if self.kind == "circulant" and self.scale is None:  # Gray 2006, chapter 3: its eigenvalues are the transform
             return torch.fft.fft(self.weight).abs().max().item()
-        matrix = self.weight.numpy() if isinstance(self.module, nn.Linear) else self._operator()
-        if min(matrix.shape) == 1:
-            return self.row_norms().norm().item()
-        start = np.random.default_rng(0).standard_normal(min(matrix.shape))
-        found = svds(matrix, 1, tol=_TOLERANCE, v0=start, return_singular_vectors=False)  # type: ignore[arg-type]
-        return np.asarray(found)[0].item()
-
-    def _operator(self) -> LinearOperator:
-        at = self.weight.new_zeros(1, *self.shape)
-        output, adjoint = torch.func.vjp(self.linear, at)[:2]
-
-        def forward(vector: NDArray[np.float64]) -> NDArray[np.float64]:
-            return self.linear(torch.from_numpy(vector).view(at.shape)).numpy().ravel()
-
-        def back(vector: NDArray[np.float64]) -> NDArray[np.float64]:
-            return adjoint(torch.from_numpy(vector).view(output.shape))[0].numpy().ravel()
-
-        return LinearOperator((output.numel(), at.numel()), forward, back, dtype=np.float64)  # type: ignore[call-arg]
+        if self.kind == "dense":
+            return _largest(self.weight.numpy())
+        pad = self.padded or (lambda inputs: inputs)
+        return operator_norm(lambda inputs: self.linear(pad(inputs)), self.shape)
 
 
-@torch.no_grad()
-def affine_layers(network: nn.Module, input_shape: Shape) -> tuple[list[Affine], list[str]]:
-    """The affine layers in the order of their first calls, and the names of the modules that are something else.
+def operator_norm(function: Linear, shape: tuple[int, ...]) -> float:
+    """The largest singular value of a linear function of float64 inputs of a shape.
 
-    Those are modules with parameters of their own that are no such layer, and layers that are not called as modules.
-
-    Args:
-        network: in float64 and evaluation mode, on the CPU.
-        input_shape: height, width, channels of the images that it gets.
+    By Lanczos' method on products with it and its adjoint, to about 1e-10 of the value.
     """
-    modules, shapes = dict(network.named_modules()), dict[str, tuple[int, ...]]()
+    at = torch.zeros(shape, dtype=torch.float64)
+    output, adjoint = torch.func.vjp(function, at)[:2]
 
-    def note(name: str) -> Callable[[nn.Module, Any], None]:
-        def hook(module: nn.Module, inputs: Any) -> None:
-            shapes.setdefault(name, tuple(inputs[0].shape[1:]))
+    def forward(vector: NDArray[np.float64]) -> NDArray[np.float64]:
+        return function(torch.from_numpy(vector).reshape(at.shape)).numpy().ravel()
 
-        return hook
+    def back(vector: NDArray[np.float64]) -> NDArray[np.float64]:
+        return adjoint(torch.from_numpy(vector).reshape(output.shape))[0].numpy().ravel()
 
-    affine = {name: module for name, module in modules.items() if isinstance(module, (*_WEIGHTED, *_NORMS))}
-    hooks = [module.register_forward_pre_hook(note(name)) for name, module in affine.items()]
-    try:
-        network(torch.zeros(1, input_shape[2], *input_shape[:2], dtype=torch.float64))
-    finally:
-        for hook in hooks:
-            hook.remove()
-    states = {name: _state(module) for name, module in affine.items()}
-    layers = [Affine(name, affine[name], state, shape) for name, shape in shapes.items() if (state := states[name])]
-    known = {layer.name for layer in layers}
-    own = {name for name, module in modules.items() if name in affine or list(module.parameters(recurse=False))}
-    return layers, [name or type(network).__name__ for name in modules if name in own - known]
+    sides = output.numel(), at.numel()
+    return _largest(LinearOperator(sides, forward, back, dtype=np.float64))  # type: ignore[call-arg]
 
 
-def _state(module: nn.Module) -> dict[str, torch.Tensor]:
-    tensors = {name: getattr(module, name).detach() for name in ("weight", "bias") if getattr(module, name) is not None}
-    if not isinstance(module, _NORMS):
-        return tensors
-    mean, variance = module.running_mean, module.running_var
-    if mean is None or variance is None or tensors.keys() != {"weight", "bias"}:
-        return {}
-    scale = tensors["weight"] / (variance + module.eps).sqrt()
-    return {
-        "weight": scale,
-        "bias": tensors["bias"] - scale * mean,
-        "running_mean": torch.zeros_like(mean),
-        "running_var": torch.full_like(variance, 1 - module.eps),
-    }
+def _largest(matrix: NDArray[np.float64] | LinearOperator) -> float:
+    if min(matrix.shape) == 1:
+        row = matrix.ravel() if isinstance(matrix, np.ndarray) else _vector(matrix)
+        return float(np.linalg.norm(row))
+    start = np.random.default_rng(0).standard_normal(min(matrix.shape))
+    found = svds(matrix, 1, tol=_TOLERANCE, v0=start, return_singular_vectors=False)  # type: ignore[arg-type]
+    return max(np.asarray(found)[0].item(), 0.0)
+
+
+def _vector(matrix: LinearOperator) -> NDArray[np.float64]:
+    one = np.ones(1)
+    return matrix.matvec(one) if matrix.shape[1] == 1 else matrix.rmatvec(one)

@@ -16,7 +16,7 @@ from gencli.errors import GencliError
 from gencli.evaluation import grouping
 from gencli.evaluation.classes import confusion, labelled, per_class
 from gencli.evaluation.predictions import evaluate
-from gencli.evaluation.settings import DIRECTIONS, Requests
+from gencli.evaluation.settings import ASCENTS, DIRECTIONS, Requests
 from gencli.evaluation.similarity import WINDOW
 from gencli.losses import Loss
 from gencli.models import Model, build
@@ -48,7 +48,7 @@ class Plan:
     def work(self) -> tuple[str, int]:
         """What progress counts, and how many there are: rows, or sharpness' directions."""
         if self.requests.measures:
-            return "directions", DIRECTIONS * len(self.tables)
+            return "directions", (DIRECTIONS + ASCENTS) * len(self.tables)
         return "rows", len(self.models) * sum(table.rows for table in self.tables)
 
     @property

@@ -13,7 +13,7 @@ import typer
 
 from gencli.errors import GencliError
 
-DIRECTIONS = 10  # in which sharpness is measured
+DIRECTIONS, ASCENTS = 10, 10  # in which sharpness is measured at random, and that look for the worst
 
 
 @dataclass(frozen=True)

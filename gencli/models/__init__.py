@@ -26,7 +26,7 @@ from gencli.models.linear import LINEAR
 from gencli.models.mlp import MLP
 from gencli.models.own import OWN
 from gencli.models.resnet18 import RESNET18
-from gencli.models.resnet32 import RESNET32
+from gencli.models.resnet32 import RESNET32, RESNET32_CUI2019
 from gencli.models.torchvision import TORCHVISION
 from gencli.models.unet import UNET
 from gencli.stream import Input, Output
@@ -34,7 +34,7 @@ from gencli.tables import ImageTable, is_shape
 
 FAMILIES = [
     LINEAR, MLP, CIRCULANT_MLP,
-    ALEXNET, INCEPTION, CONVNET_VANILLA, CONVNET_GELU, RESNET18, RESNET32, AIRBENCH,
+    ALEXNET, INCEPTION, CONVNET_VANILLA, CONVNET_GELU, RESNET18, RESNET32, RESNET32_CUI2019, AIRBENCH,
     UNET,
     TORCHVISION, OWN,  # their names are like each other: the first that matches
 ]  # fmt: skip

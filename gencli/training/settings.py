@@ -201,7 +201,7 @@ class Settings(RunSettings, OptimizerSettings, LossSettings, ImageSettings, Netw
         Raises:
             GencliError: no network, or settings that do nothing beside each other.
         """
-        chosen: dict[str, Any] = presets.settings(self.preset, self.arch) if self.preset else {}
+        chosen: dict[str, Any] = presets.settings(self.preset, self.arch, self.loss) if self.preset else {}
         if "optimizer" in given and self.optimizer != chosen.get("optimizer"):
             chosen = {name: value for name, value in chosen.items() if name not in ("lr", "momentum", "nesterov")}
         settings = replace(self, **{name: value for name, value in chosen.items() if name not in given})

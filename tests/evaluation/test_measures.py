@@ -1,8 +1,8 @@
-"""Norms are those of the layers' matrices, written out; paths and bounds follow from networks worked by hand."""
+"""Measures follow from networks worked by hand, from merged ones, and from draws written out."""
 
 import copy
 import math
-from collections.abc import Callable
+import re
 from typing import Any
 
 import numpy as np
@@ -11,14 +11,13 @@ import torch
 from torch import nn
 
 from gencli import models
-from gencli.evaluation.affine import Affine, affine_layers
 from gencli.evaluation.intervals import bootstrap
-from gencli.evaluation.measures import distance, measure, path_norm, sharpness, vc_gap
+from gencli.evaluation.measures import distance, flatness, measure, path_norm, vc_gap
 from gencli.evaluation.predictions import predict
+from gencli.evaluation.trace import Trace
 from gencli.models import Model, Options
-from gencli.models.circulant import Circulant
 from gencli.models.inputs import load
-from gencli.models.layers import Pixels, SameConv
+from gencli.models.layers import BasicBlock, Pixels
 from tests.helpers import image_table
 
 SHAPE = 6, 5, 3
@@ -29,14 +28,6 @@ def model_of(arch: str, shape: tuple[int, int, int] = SHAPE, options: Options = 
     return Model(arch, shape, ("a", "b", "c"), models.build(arch, shape, 3, options).eval(), options)
 
 
-def matrix(layer: Affine) -> torch.Tensor:
-    """By the images of all basis vectors, biases taken off."""
-    size = math.prod(layer.shape)
-    basis = torch.eye(size, dtype=torch.float64).view(size, *layer.shape)
-    module = copy.deepcopy(layer.module)
-    return (module(basis) - module(torch.zeros_like(basis))).detach().flatten(1).T
-
-
 def normalized(channels: int) -> nn.Module:
     layer = nn.BatchNorm2d(channels)
     for tensor in (layer.weight, layer.bias, layer.running_mean, layer.running_var):
@@ -44,25 +35,13 @@ def normalized(channels: int) -> nn.Module:
     return layer
 
 
-LAYERS: dict[str, Callable[[], nn.Module]] = {
-    "dense": lambda: nn.Sequential(Pixels(), nn.Linear(90, 7)),
-    "one output": lambda: nn.Sequential(Pixels(), nn.Linear(90, 1)),
-    "padded": lambda: nn.Conv2d(3, 4, 3, padding=1),
-    "stride, dilation, groups": lambda: nn.Conv2d(3, 6, 2, stride=2, dilation=2, padding=1, groups=3),
-    "SAME": lambda: SameConv(3, 4, 3),
-    "circulant": lambda: nn.Sequential(Pixels(), Circulant(90)),
-    "batch norm": lambda: normalized(3),
-}
+def own(network: nn.Module, shape: tuple[int, int, int] = SHAPE) -> Model:
+    return Model("own", shape, ("a", "b", "c"), network.eval())
 
 
-@pytest.mark.parametrize("name", LAYERS)
-def test_norms_are_those_of_the_matrix(name: str) -> None:
-    torch.manual_seed(1)
-    (layer,), others = affine_layers(LAYERS[name]().double().eval(), SHAPE)
-    assert not others
-    written = matrix(layer)
-    assert layer.spectral_norm() == pytest.approx(torch.linalg.matrix_norm(written, 2).item(), rel=1e-7)
-    assert torch.allclose(layer.row_norms(), written.norm(dim=1))
+def path(network: nn.Module, shape: tuple[int, int, int] = SHAPE) -> float | str:
+    image = torch.zeros(1, shape[2], *shape[:2], dtype=torch.float64)
+    return path_norm(network, Trace(network.double().eval(), image))
 
 
 def figures(model: Model, **settings: Any) -> dict[tuple[str, str | None], float | None]:
@@ -90,40 +69,149 @@ def test_the_path_norm_sums_over_all_paths() -> None:
     (v, a, w, b) = (parameter.detach().tolist() for parameter in network.parameters())
     paths = [w[o][h] ** 2 * v[h][i] ** 2 for o in (0, 1) for h in (0, 1) for i in (0, 1)]
     paths += [w[o][h] ** 2 * a[h] ** 2 for o in (0, 1) for h in (0, 1)] + [b[o] ** 2 for o in (0, 1)]
-    layers, _ = affine_layers(network, (1, 1, 2))
-    assert path_norm(network, layers, (1, 1, 2)) == pytest.approx(math.sqrt(sum(paths)))
+    assert path(network, (1, 1, 2)) == pytest.approx(math.sqrt(sum(paths)))
 
 
 def test_batch_norm_is_its_factors_on_a_path() -> None:
     torch.manual_seed(0)
-    convolution, norm = nn.Conv2d(3, 4, 1, bias=False), normalized(4)
+    convolution, norm = nn.Conv2d(3, 4, 1), normalized(4)
     network = nn.Sequential(convolution, norm, nn.Flatten()).double().eval()
     folded = copy.deepcopy(convolution.double()), norm
     scale = norm.weight / (norm.running_var + norm.eps).sqrt()  # type: ignore[operator]
     merged = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Flatten()).double()
     merged[0].weight.data = folded[0].weight.data * scale.data.view(-1, 1, 1, 1)  # type: ignore[union-attr]
-    merged[0].bias.data = (norm.bias - scale * norm.running_mean).data  # type: ignore[union-attr, operator]
-    values = [path_norm(each, affine_layers(each, SHAPE)[0], SHAPE) for each in (network, merged)]
+    merged[0].bias.data = (norm.bias + scale * (convolution.bias - norm.running_mean)).data  # type: ignore[union-attr, operator]
+    values = [path(each) for each in (network, merged)]
     assert values[0] == pytest.approx(values[1])
 
 
 @pytest.mark.parametrize("arch", ["convnet-gelu", "alexnet-small"])
 def test_networks_without_homogeneous_paths_have_no_path_norm(arch: str) -> None:
-    network = model_of(arch, (16, 16, 1)).network.double()
-    assert path_norm(network, affine_layers(network, (16, 16, 1))[0], (16, 16, 1)) is None
+    assert "not homogeneous" in str(path(model_of(arch, (16, 16, 1)).network, (16, 16, 1)))
 
 
-def test_what_is_no_chain_of_affine_layers_has_no_products() -> None:
-    found = figures(model_of("mlp-1x8", options=Options(head="cosine")))
-    whole = (
-        "frobenius_norm_product",
-        "spectral_norm_product",
-        "spectral_complexity",
-        "path_norm",
-        "vc_dimension_bound",
+def test_batch_norm_is_part_of_the_layer_before_it() -> None:
+    model = model_of("mlp-3x8", options=Options(batch_norm=True))
+    merged = model_of("mlp-3x8")
+    given = [module for module in model.network.modules() if isinstance(module, nn.Linear | nn.BatchNorm1d)]
+    layers = [module for module in merged.network.modules() if isinstance(module, nn.Linear)]
+    for norm in given[1::2]:
+        for tensor in (norm.weight, norm.bias, norm.running_mean, norm.running_var):
+            tensor.data.uniform_(0.5, 2)  # type: ignore[union-attr]
+    for layer, dense, norm in zip(layers, given[::2], [*given[1::2], None]):
+        factors = torch.ones(1) if norm is None else norm.weight / (norm.running_var + norm.eps).sqrt()  # type: ignore
+        layer.weight.data = dense.weight.data * factors.data[:, None]  # type: ignore[operator]
+        layer.bias.data = dense.bias.data if norm is None else (norm.bias - factors * norm.running_mean).data  # type: ignore
+    one, other = figures(model), figures(merged)
+    for name in ("frobenius_norm_product", "spectral_norm_product", "spectral_complexity", "path_norm"):
+        assert one[name, None] == pytest.approx(other[name, None], rel=1e-6)
+    assert [value for (name, _), value in one.items() if name == "spectral_norm"] == pytest.approx(
+        [value for (name, _), value in other.items() if name == "spectral_norm"], rel=1e-6
     )
-    assert [found[name, None] for name in whole] == [None] * 5
-    assert found["spectral_norm", "1"] is not None
+
+
+def test_what_stands_between_layers_counts_in_the_complexity() -> None:
+    def complexity(between: nn.Module) -> float:
+        torch.manual_seed(0)
+        layers = nn.Conv2d(3, 4, 3, padding=1), between, nn.Conv2d(4, 2, 1), nn.Flatten()
+        found = figures(own(nn.Sequential(*layers)))
+        assert found["lipschitz_bound", None] is not None
+        names = "spectral_complexity", "lipschitz_bound", "spectral_norm_product"
+        complexity, bound, product = (found[name, None] or math.nan for name in names)
+        return complexity / (bound / product)
+
+    plain = complexity(nn.ReLU())
+    assert complexity(nn.GELU()) == pytest.approx(plain)
+    assert complexity(nn.MaxPool2d(3, 1, 1)) == pytest.approx(plain)
+
+
+def test_what_is_no_chain_has_no_products_and_says_why() -> None:
+    cosine = model_of("mlp-1x8", options=Options(head="cosine"))
+    block = BasicBlock(3, 4, 2, nn.Conv2d(3, 4, 1, 2))
+    residual = own(nn.Sequential(block, nn.Flatten(), nn.Linear(36, 3)))
+    chain = ("frobenius_norm_product", "spectral_norm_product", "spectral_complexity")
+    for model, why in ((cosine, "linalg_vector_norm"), (residual, "branches meet")):
+        notes = {row["measure"]: row["note"] for row in measure(model, None, None, 0).to_pylist() if not row["layer"]}
+        found = figures(model)
+        assert [found[name, None] for name in chain] == [None] * 3
+        assert all(why in notes[name] for name in chain)
+        assert all((found[name, None] is None) == (notes[name] is not None) for name in notes)
+    assert figures(cosine)["spectral_norm", "1"] is not None
+    assert figures(residual)["lipschitz_bound", None] > 1  # type: ignore[operator]
+    assert figures(residual)["path_norm", None] > 0  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("function", "why"),
+    [
+        (lambda network, x: network(x - x.mean(0, keepdim=True)), "depends on the others in its batch"),
+        (lambda network, x: network(x + torch.rand_like(x)), "on chance|no Lipschitz constant"),
+        (lambda network, x: network(x) if x.sum() > 0 else network(-x), "values choose"),
+        (lambda network, x: network(torch.from_numpy(x.numpy())), "does not bear"),
+        (lambda network, x: network(x[:, :, :9]), "cannot be read"),
+    ],
+)
+def test_what_cannot_be_said_of_a_users_network_is_null(function: Any, why: str) -> None:
+    class Own(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = nn.Sequential(Pixels(), nn.Linear(90 if why != "cannot be read" else 7, 3))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return function(self.network, x)
+
+    rows = measure(own(Own()), None, None, 0).to_pylist()
+    for row in rows:
+        if row["measure"] != "parameters":
+            assert row["value"] is None
+            assert re.search(why, row["note"]), row
+
+
+def test_a_network_of_single_precision_is_read() -> None:
+    class Own(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.dense = nn.Linear(90, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.dense(x.float().flatten(1))
+
+    torch.manual_seed(0)
+    network = Own()
+    found = figures(own(network))
+    assert found["spectral_norm", "dense"] == pytest.approx(torch.linalg.matrix_norm(network.dense.weight, 2).item())
+    assert found["path_norm", None] == pytest.approx(
+        math.hypot(network.dense.weight.norm().item(), network.dense.bias.norm().item()), rel=1e-5
+    )
+
+
+def test_paths_that_take_away_have_no_norm() -> None:
+    class Less(nn.Sequential):
+        def forward(self, input: torch.Tensor) -> torch.Tensor:
+            return -super().forward(input)
+
+    assert "takes away" in str(path(Less(Pixels(), nn.Linear(90, 3)), SHAPE))
+
+
+def test_activations_with_parameters_have_no_complexity() -> None:
+    found = figures(own(nn.Sequential(Pixels(), nn.Linear(90, 4), nn.PReLU(), nn.Linear(4, 3))))
+    assert found["spectral_complexity", None] is None
+    assert found["lipschitz_bound", None] is not None
+
+
+def test_the_depth_is_the_longest_paths() -> None:
+    network = models.build("resnet18", (4, 4, 1), 3).double().eval()
+    assert Trace(network, torch.zeros(1, 1, 4, 4, dtype=torch.float64)).depth() == 18  # of its 21 layers
+
+
+@pytest.mark.parametrize(("n", "place"), [(5, 0), (19, 0), (40, 3), (1437, 142)])
+def test_the_margin_is_the_tenth_of_the_rows_smallest(n: int, place: int) -> None:
+    model, rows = model_of("mlp-1x8", (2, 2, 1)), load(image_table(n))
+    logits = predict(model, rows).logits
+    assert logits is not None
+    own = logits[range(n), rows.labels]
+    margins = own - logits.masked_fill(nn.functional.one_hot(rows.labels, 3).bool(), -torch.inf).amax(1)
+    assert figures(model, rows=rows)["margin", None] == pytest.approx(margins.sort().values[place].item())
 
 
 def test_the_distance_is_over_all_parameters() -> None:
@@ -141,7 +229,7 @@ def test_measures_on_data_leave_the_network_as_it_was() -> None:
     assert logits is not None
     own = logits[range(40), rows.labels]
     margins = own - logits.masked_fill(nn.functional.one_hot(rows.labels, 3).bool(), -torch.inf).amax(1)
-    assert found["margin", None] == pytest.approx(margins.sort().values[4].item())
+    assert found["margin", None] == pytest.approx(margins.sort().values[3].item())
     assert found["margin_normalized_complexity", None] is None  # a tenth is wrong
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.network.state_dict().items())
     rows.labels = logits.argmax(1)
@@ -151,15 +239,55 @@ def test_measures_on_data_leave_the_network_as_it_was() -> None:
     assert right["margin_normalized_complexity", None] == pytest.approx(expected)
 
 
+def flat(model: Model, rows: Any, seed: int = 0) -> dict[str, Any]:
+    return {each.measure: each.value for each in flatness(model, rows, seed)}
+
+
 def test_sharpness_is_a_function_of_the_seed_and_not_of_the_layers_scale() -> None:
     model, rows = model_of("mlp-1x8", (2, 2, 1)), load(image_table(40))
-    first = sharpness(model, rows, 0)
-    assert sharpness(model, rows, 0) == first != sharpness(model, rows, 1)
+    first = flat(model, rows)
+    assert flat(model, rows) == first
+    assert flat(model, rows, 1)["sharpness"] != first["sharpness"]
     hidden, last = (layer for layer in model.network.modules() if isinstance(layer, nn.Linear))
     hidden.weight.data *= 4
     hidden.bias.data *= 4
     last.weight.data /= 4
-    assert sharpness(model, rows, 0) == pytest.approx(first, abs=1e-6)
+    assert flat(model, rows) == pytest.approx(first, abs=1e-6)
+
+
+def test_sharpness_has_its_mean_its_error_and_its_worst() -> None:
+    model, rows = model_of("linear", (2, 2, 1)), load(image_table(40))
+    weight = model.network[1].weight  # type: ignore[index]
+    own, before = weight.detach().clone(), predict(model, rows).mean_loss
+    lengths = 0.1 * own.norm(dim=1, keepdim=True)
+
+    def rises(directions: torch.Tensor) -> list[float]:
+        found = []
+        for direction in directions:
+            weight.data = own + direction / direction.norm(dim=1, keepdim=True) * lengths
+            found.append(predict(model, rows).mean_loss - before)
+        weight.data = own.clone()
+        return found
+
+    found = flat(model, rows)
+    generator = torch.Generator().manual_seed(0)
+    drawn = rises(torch.stack([torch.randn(own.shape, generator=generator) for _ in range(10)]))
+    assert found["sharpness"] == pytest.approx(np.mean(drawn), abs=1e-6)
+    assert found["sharpness_standard_error"] == pytest.approx(np.std(drawn, ddof=1) / math.sqrt(10), abs=1e-6)
+    many = max(rises(torch.randn(2000, *own.shape)))  # the loss is convex here: the largest rise lies at the border
+    assert many <= found["worst_sharpness"] < 1.2 * many
+    assert torch.equal(weight, own)
+
+
+def test_a_circulant_layer_is_one_filter_and_without_weights_nothing_is_sharp() -> None:
+    rows = load(image_table(40))
+    model = model_of("circulant-mlp-1x8", (2, 2, 1))
+    for name, tensor in model.network.named_parameters():
+        tensor.requires_grad_(tensor.ndim == 1 and name.endswith("weight"))
+    assert flat(model, rows)["sharpness"] != 0
+    for tensor in model.network.parameters():
+        tensor.requires_grad_(False)
+    assert set(flat(model, rows).values()) == {None}
 
 
 def test_the_gap_bound_falls_with_n_and_is_vacuous_for_large_dimensions() -> None:

@@ -64,7 +64,8 @@ def test_measures_with_and_without_data(sh: Shell) -> None:
     )
     assert without.items() <= on.items()
     assert on.keys() - without.keys() == {
-        (name, None) for name in ("vc_gap_bound", "margin", "margin_normalized_complexity", "sharpness")
+        (name, None) for name in ("vc_gap_bound", "margin", "margin_normalized_complexity", "sharpness",
+                                  "sharpness_standard_error", "worst_sharpness")
     }  # fmt: skip
     assert 0 < without["distance_from_initialization", None] < without["frobenius_norm", "1"]
     assert on["vc_gap_bound", None] > 1

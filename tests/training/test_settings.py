@@ -20,7 +20,13 @@ def test_the_learning_rate_of_zhang2017_is_its_networks(arch: str, lr: float) ->
 
 def test_given_options_go_before_a_presets() -> None:
     settings = resolved(preset="cui2019", lr=0.5, epochs=3)
-    assert (settings.lr, settings.epochs, settings.arch, settings.weight_decay) == (0.5, 3, "resnet32", 2e-4)
+    assert (settings.lr, settings.epochs, settings.arch, settings.weight_decay) == (0.5, 3, "resnet32-cui2019", 2e-4)
+
+
+@pytest.mark.parametrize(("loss", "gamma"), [("focal", 1.0), ("cb-focal", 1.0), ("cb-ce", None), (None, None)])
+def test_gamma_of_cui2019_is_its_authors(loss: str | None, gamma: float | None) -> None:
+    assert resolved(preset="cui2019", loss=loss).gamma == gamma
+    assert resolved(preset="cui2019", loss="focal", gamma=2.0).gamma == 2.0
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])

@@ -58,9 +58,11 @@ class Common(PixelCorruption):
     with the columns corruption and severity; a single kind adds no columns. Images have 8 bits and 1 or 3 channels.
     Reads and writes an image table.
 
-    What differs from the authors' code: values are rounded, not cut off; frost is a texture that is drawn, not a
-    photograph; the disk of defocus-blur keeps its weight at every radius. Images of one channel: saturate leaves them
-    as they are, brightness adds to the values, frost and spatter take their colours' luminance.
+    What differs from the authors' code: values are rounded, not cut off; frost is drawn, as light, uneven and rough as
+    their photographs at 32x32, but no photograph, so that errors on frost, and means with it, do not compare with
+    published ones; distances in spatter are exact; the disk of defocus-blur keeps its weight at every radius. Images of
+    one channel: saturate leaves them as they are, brightness adds to the values, frost and spatter take their colours'
+    luminance.
 
     Source: Hendrycks, Dietterich 2019, arXiv:1903.12261, and its code, make_cifar_c.py and make_imagenet_c.py.
 

@@ -87,13 +87,13 @@ def motion_blur(x: Planes, constants: tuple[int, float], rows: Rows) -> Planes:
     return streaked(x, *constants, angles)
 
 
-def zoom_blur(x: Planes, constants: tuple[int, int], rows: Rows) -> Planes:
-    """The mean of an image and its enlargements by 1, 1 + step, …: how many, and the step in hundredths.
+def zoom_blur(x: Planes, constants: tuple[float, float], rows: Rows) -> Planes:
+    """The mean of an image and its enlargements by 1, 1 + step, … below an end: the end and the step.
 
-    The authors' `arange(1, 1.06, 0.01)` and `arange(1, 1.11, 0.01)` hold their ends, 1.06 and 1.11.
+    The factors are the authors' `arange`, whose rounding counts: `arange(1, 1.06, 0.01)` and `arange(1, 1.11, 0.01)`
+    hold their ends, and the factor 1.2500000000000002 makes 33 of 26 pixels, where 1.25 makes 32.
     """
-    count, step = constants
-    factors = [1.0, *(1 + step * place / 100 for place in range(count))]
+    factors = [1.0, *np.arange(1, *constants).tolist()]
     weight = 1 / len(factors)
     return mapped(x, ((zooming(x.shape[0], factor, weight), zooming(x.shape[1], factor)) for factor in factors))
 
@@ -116,7 +116,9 @@ RECIPES = {
         "K",
     ),
     "zoom-blur": Recipe(
-        zoom_blur, ((7, 1), (12, 1), (16, 1), (21, 1), (26, 1)), ((12, 1), (16, 1), (11, 2), (13, 2), (11, 3))
+        zoom_blur,
+        ((1.06, 0.01), (1.11, 0.01), (1.16, 0.01), (1.21, 0.01), (1.26, 0.01)),
+        ((1.11, 0.01), (1.16, 0.01), (1.21, 0.02), (1.26, 0.02), (1.31, 0.03)),
     ),
     "gaussian-blur": Recipe(gaussian_blur, (0.4, 0.6, 0.7, 0.8, 1), (1, 2, 3, 4, 6)),
 }
