@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,7 +17,7 @@ from gencli.sources.exported import Exported, write_folder
 from gencli.sources.selection import class_numbers
 from gencli.tables import Description, MemoryTable
 from tests.helpers import save
-from tests.pipelines.shell import Shell
+from tests.pipelines.shell import many
 from tests.sources.test_encoded import GOOD, hub_file
 
 
@@ -114,24 +115,25 @@ def test_two_classes_of_one_name_are_refused_where_names_are_keys(tmp_path: Path
 
 
 def test_a_test_table_without_the_last_class_goes_with_its_model(tmp_path: Path) -> None:
-    shell = Shell(tmp_path)
-    done = shell(
-        """
-        gencli data digits -q --limit 200 -o train.parquet
-        gencli data digits -q --split test --classes 0,1,2,3,4,5,6,7 -o some.parquet
-        python - <<END
-import duckdb
-for name in ("train", "some"):
-    duckdb.sql(f"copy (from '{name}.parquet') to '{name}-copy.parquet'")
-END
-        for name in train some; do gencli data parquet -q $name-copy.parquet --shape 8x8x1 -o $name.parquet; done
-        gencli data parquet -q some-copy.parquet --shape 8x8x1 --class-names 10 -o named.parquet
-        gencli train -q train.parquet --arch linear --epochs 1 -o model
-        gencli eval -q model some.parquet --format csv > some.csv
-        gencli eval -q model named.parquet --format csv > named.csv
-        gencli data show -q named.parquet --format csv | tail -n 1
-        """
-    ).worked()
+    def run(*commands: str) -> None:
+        for done in many(tmp_path, [command.split() for command in commands]):
+            assert (done.status, done.err) == (0, "")
+
+    run(
+        "data digits -q --limit 200 -o train.parquet",
+        "data digits -q --split test --classes 0,1,2,3,4,5,6,7 -o some.parquet",
+    )
+    for name in ("train", "some"):
+        duckdb.sql(f"copy (from '{tmp_path}/{name}.parquet') to '{tmp_path}/{name}-copy.parquet'")
+    run(
+        "data parquet -q train-copy.parquet --shape 8x8x1 -o train.parquet",
+        "data parquet -q some-copy.parquet --shape 8x8x1 -o some.parquet",
+        "data parquet -q some-copy.parquet --shape 8x8x1 --class-names 10 -o named.parquet",
+        "train -q train.parquet --arch linear --epochs 1 -o model",
+        "eval -q model some.parquet -o some.csv",
+        "eval -q model named.parquet -o named.csv",
+    )
+    assert open_table(str(tmp_path / "some.parquet")).description.classes == tuple("01234567")
+    assert open_table(str(tmp_path / "named.parquet")).description.classes == tuple("0123456789")
     assert (tmp_path / "some.csv").read_text() == (tmp_path / "named.csv").read_text()
     assert len((tmp_path / "some.csv").read_text().splitlines()) == 12
-    assert done.text.startswith("9,9,0,")
