@@ -174,6 +174,7 @@ def _wrong_in_group_30(folder: Path, data: Path) -> None:
     labels = whole.column("label").to_pylist()
     labels[29_500] = 10
     whole = whole.set_column(2, whole.schema.field("label"), pa.array(labels))
+    whole = whole.set_column(0, whole.schema.field("id"), pa.array(range(35_000)))
     pq.write_table(whole, folder / "bad.parquet", row_group_size=1000)
 
 
