@@ -114,11 +114,13 @@ class SgdNonmonotone(Drawn, OnData):
         import torch
 
         from gencli import models, objectives
+        from gencli.models.base import require_finite
 
         if "model" in self._files:
             model = models.read(self._files["model"], self.arch)
             if not model.logits:
                 raise GencliError(f"--model: {model.arch} has no loss and no gradient", "give one of gencli train")
+            require_finite(model.network, f"--model: {model.arch}")
             model.require(table)
         else:
             description, arch = table.description, self.arch or _ARCH

@@ -132,7 +132,7 @@ def plan(network: nn.Module, *tables: Any, **asked: Any) -> runs.Plan:
 
 def test_a_note_says_how_many_rows_and_which_tensor() -> None:
     network = nn.Sequential(nn.Flatten(), nn.Linear(6, 3))
-    network[1].bias.data[1] = math.nan
+    network.state_dict()["1.bias"][1] = math.nan
     chosen = plan(network, TABLE)
     (result,) = chosen.evaluate(CPU, lambda done: None)
     assert result["not_finite"][-1].as_py() == 40
@@ -145,7 +145,7 @@ def test_a_note_says_how_many_rows_and_which_tensor() -> None:
 
 def test_several_models_have_one_column() -> None:
     whole, broken = (nn.Sequential(nn.Flatten(), nn.Linear(6, 3)) for _ in range(2))
-    broken[1].weight.data[0, 0] = math.inf
+    broken.state_dict()["1.weight"][0, 0] = math.inf
     both = runs.plan(Requests(), [model(whole), model(broken)], [TABLE], ["a", "b"], ["t"])
     (result,) = both.evaluate(CPU, lambda done: None)
     assert result["not_finite"].to_pylist()[3::4] == [0, 40]
@@ -174,7 +174,7 @@ def test_masks_that_are_added_are_as_they_should_be() -> None:
 
 def test_weights_beyond_float32_are_refused_there_and_taken_in_float64() -> None:
     network = nn.Sequential(nn.Flatten(), nn.Linear(6, 3)).double()
-    network[1].weight.data[0, 0] = 1e39
+    network.state_dict()["1.weight"][0, 0] = 1e39
     rows = load(TABLE)
     with pytest.raises(GencliError, match=r"mlp-1x8 in float32: 1 of 18 values of 1.weight") as refused:
         Operator(model(network), rows, CrossEntropy())
@@ -184,8 +184,8 @@ def test_weights_beyond_float32_are_refused_there_and_taken_in_float64() -> None
 
 def test_networks_that_overflow_are_refused() -> None:
     network = nn.Sequential(nn.Flatten(), nn.Linear(6, 8), nn.Linear(8, 3))
-    for layer in network[1:]:
-        nn.init.constant_(layer.weight, 1e30)
+    for name in ("1.weight", "2.weight"):
+        network.state_dict()[name].fill_(1e30)
     rows = load(TABLE)
     with pytest.raises(GencliError, match=r"the outputs of row [01] are not finite"):
         Operator(model(network), rows, CrossEntropy())
