@@ -72,9 +72,8 @@ def evaluate(
     margin                        m, the floor(n/10)-th smallest (Dziugaite
                                   et al. 2020's tenth percentile)
     margin_normalized_complexity  R |X| / (m n)
-    sharpness                     mean of L(w + 0.1 d) - L(w) over 10 Gaussian
-                                  d with the filters' norms (Li et al. 2018)
-    sharpness_standard_error      of that mean
+    sharpness                     mean of L(w + 0.1 d) - L(w) over 10 Gaussian d
+                                  of the filters' norms; sharpness_standard_error
     worst_sharpness               the largest in 10 steps of ascent, no filter
                                   moved by more (cf. Keskar et al. 2017)
 

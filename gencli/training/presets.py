@@ -11,7 +11,7 @@ _ZHANG2017 = {
     "schedule": "exp:0.95", "batch_size": 128, "epochs": 100, "weight_decay": 0.0,
 }  # fmt: skip
 # Cui et al. 2019, arXiv:1901.05555, section 5, and their code, which maps pixels to x/128 − 1; whitening by the data
-# set's moments is another fixed map, that the first batch norm takes out again. Gamma is the code's; the paper tunes it.
+# set's moments is another fixed map, which the first batch norm takes out. Gamma is the code's, the paper tunes it.
 _CUI2019 = {
     "arch": "resnet32-cui2019", "augment": "crop,flip", "whiten": "dataset", "optimizer": "sgd", "momentum": 0.9,
     "lr": 0.1, "schedule": "step:160,180:0.01", "warmup": 5.0, "batch_size": 128, "epochs": 200, "weight_decay": 2e-4,

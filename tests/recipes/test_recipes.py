@@ -238,6 +238,29 @@ def test_beta_is_the_one_of_the_best_balanced_accuracy(tmp_path: Path, pretender
     assert "--loss cb-focal --beta 0.99 " in final
 
 
+def test_the_papers_best_errors_are_published_of_every_ratio(tmp_path: Path, cifar10: str, pretender: dict[str, str]):
+    best = {200: 31.11, 100: 25.43, 50: 20.73, 20: 15.64, 10: 12.51}
+    rows = recipes.path("cui2019").with_suffix(".csv").read_text().splitlines()
+    for ratio, error in best.items():
+        assert f"long-tail ratio={ratio},best cb in the paper,{1 - error / 100:.4f}" in rows
+    make(tmp_path, "cui2019", "ratio-20", "SCALE=cpu", "OUT=out", cifar10, env=pretender)
+    (compared,) = calls(pretender, "report")
+    assert "--against out/ratio-20.published.csv" in compared
+    shown = (tmp_path / "out/ratio-20.published.csv").read_text().splitlines()
+    assert [row for row in shown if row[0] != "#"] == [
+        "corruption,loss,test_accuracy",
+        "long-tail ratio=20,best cb in the paper,0.8436",
+    ]
+
+
+def test_figures_of_a_readme_are_not_called_the_papers():
+    readme, paper, *_ = recipes.path("noise2noise").with_suffix(".csv").read_text().splitlines()
+    assert "README" in readme
+    assert "31.01 and 31.02" in readme
+    assert "second-hand" in paper
+    assert "32.50 and 32.48" in paper
+
+
 def test_other_settings_in_the_same_folder_are_refused(tmp_path: Path, pretender: dict[str, str]):
     make(tmp_path, "course", "derivatives", "OUT=out", env=pretender)
     said = make(tmp_path, "course", "derivatives", "OUT=out", "OPTIONS=--seed 1", status=2, env=pretender)
