@@ -36,6 +36,7 @@ _LAST = 4  # bits that are moved
 _SAFETY = 2**20  # changes at random can be smaller than what rounding does
 _SUFFICES, _NOTHING, _SHRUNK = 2.0**-50, 2.0**-130, 2.0**-60  # errors: of the derivative, by itself, of the one before
 _LARGEST = 2.0**1023
+_LARGE = 5000  # bits of what functions take in a moment, and steps that are too long can pass
 _SIDES = 0.7548776662466927, -0.5698402909980532  # round or equal ones would meet symmetries
 
 _mp = mpmath.MPContext()
@@ -101,7 +102,7 @@ _FUNCTIONS: dict[str, Callable[..., Real]] = {
 
 def defined(function: str, arguments: Sequence[float]) -> bool:
     """Whether a function has a value of finite arguments, however large."""
-    return _applied(_named(function), [_mp.mpf(each) for each in arguments]) is not None
+    return _applied(_named(function), [_mp.mpf(each) for each in arguments], math.inf) is not None
 
 
 class Extended:
@@ -259,7 +260,7 @@ def _named(function: str) -> Callable[..., Real]:
     return _FUNCTIONS.get(function) or getattr(_mp, function)
 
 
-def _applied(apply: Any, arguments: Nodes) -> Real | None:
+def _applied(apply: Any, arguments: Nodes, most: float = _LARGE) -> Real | None:
     if _lacks(arguments):
         return None
     try:
@@ -268,7 +269,11 @@ def _applied(apply: Any, arguments: Nodes) -> Real | None:
         return None
     if isinstance(value, int):
         return _mp.mpf(value)
-    return value if type(value) is _mp.mpf and _mp.isfinite(value) else None
+    if type(value) is not _mp.mpf:
+        return None
+    _, digits, exponent, bits = value._mpf_
+    finite = digits or not exponent
+    return value if finite and exponent + bits <= most else None
 
 
 def _lacks(values: Sequence[Real | None]) -> bool:

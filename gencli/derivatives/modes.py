@@ -106,7 +106,7 @@ class Derivatives:
             errors = self.errors(method)
             few = self._few(errors, self.exact, self.uncertain) & (errors <= self.allowed["exact"])
             if few.any():
-                place = np.unravel_index(np.where(few, errors / abs(self.exact), -1).argmax(), few.shape)
+                place = np.unravel_index(np.where(few, errors, -1).argmax(), few.shape)
                 yield (
                     f"{method} keeps less than half of its digits in {few.sum():,} of {few.size:,} numbers: "
                     f"{self._name(place)}: {self._right(method, place)}"
@@ -183,6 +183,7 @@ def compute(
     if difference:
         parts = [differentiate(outputs, inputs[block], ways, difference, step, rounding) for block in blocks]
         numeric, errors = (np.concatenate(each) for each in zip(*parts, strict=True))
+        errors = errors + np.where(np.isfinite(uncertain), uncertain, 0)  # of kinks
     shape = (*forward.shape[:2], *((len(axes),) if vectors is None else vectors.shape))
     numeric, errors, forward, exact, uncertain = (
         each.reshape(shape) for each in (numeric, errors, forward, exact, uncertain)

@@ -155,6 +155,16 @@ def test_kinks_leave_the_derivative_open(text: str) -> None:
     found = one(text, "0")
     assert not list(found.disagreements())
     assert not list(found.losses())
+    assert not list(derive([text], ["0"], "central", 1e-6).disagreements())
+
+
+def test_steps_into_what_is_huge_take_no_time() -> None:
+    """tan(exp(1e279)) would have to know as many digits of pi."""
+    found = one("tan(exp(y*x))", "1e300,0")
+    assert not list(found.disagreements())
+    assert found.exact.ravel() == pytest.approx([0, 1e300 / math.cos(1) ** 2])
+    with pytest.raises(GencliError, match="--step 1e-08 leaves the domain"):
+        derive(["tan(exp(y*x))"], ["1e300,0"], "forward", 1e-8)
 
 
 def test_digits_that_are_lost_are_said() -> None:
