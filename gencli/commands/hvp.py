@@ -37,10 +37,13 @@ def hvp(
     expectation over the classes exact, which for ce is the same matrix (Martens 2014, arXiv:1412.1193); or the
     empirical Fisher, the mean of g g' with g the rows' gradients (Kunstner et al. 2019, arXiv:1905.12558).
 
-    Norms, Rayleigh quotients and what verification finds go to standard error. A product is held against another route
-    of automatic differentiation, against float64, against symmetry, and in float64 against differences of gradients
-    and losses over a sweep of steps; differences that kinks spoil are reported. The exit status is 1 if a check fails.
-    A vector file has one tensor a parameter, or several vectors named as the output's.
+    First a product of a few rows is held against symmetry and, in float64, against differences of gradients and losses,
+    whatever the options say: derivatives of derivatives may be wrong without an error. The first route that is right is
+    taken, or the exit status is 1 and nothing is written. Norms, Rayleigh quotients and what further verification finds
+    go to standard error: each product is held against another route of automatic differentiation, against float64,
+    symmetry, and differences over a sweep of steps; differences that kinks spoil are reported. If a check fails the
+    exit status is 1, and nothing is written. A vector file has one tensor a parameter, or several vectors named as the
+    output's.
 
     \b
     Example:
@@ -50,7 +53,7 @@ def hvp(
         --vector random:1 --dtype float64 --plot steps.svg -o products.safetensors
     """
     from contextlib import ExitStack
-    from dataclasses import asdict, replace
+    from dataclasses import asdict
 
     from gencli.errors import GencliError
     from gencli.stream import Input, Output, is_terminal, require_writable
@@ -65,7 +68,7 @@ def hvp(
     import torch
 
     from gencli import console, models, objectives, provenance, tables, tensors
-    from gencli.derivatives import building, vectors, verification
+    from gencli.derivatives import building, routes, vectors, verification
     from gencli.sources import open_table
     from gencli.theory.base import require_memory
     from gencli.training import devices
@@ -77,14 +80,13 @@ def hvp(
     where = devices.choose(matrix.device, matrix.dtype == "float64")
     devices.precision("float32", where)
     loss, epoch = objectives.objective(loaded, table, objective)
-    operator = exact = building.operator(loaded, table, loss, epoch, matrix, where)
+    operator = building.operator(loaded, table, loss, epoch, matrix, where)
+    choice = routes.choose(operator, None if products.method in ("auto", "all") else products.method)
+    console.message(choice.said)
     if products.dense:
         require_memory(3 * operator.size**2 * operator.dtype.itemsize, f"--dense: {operator.size:,} parameters")
     named = [pair for word in words for pair in vectors.find(operator, word, files.get(word))]
-    if not verification.wanted(operator, len(named), products):
-        exact = None
-    elif matrix.dtype != "float64":
-        exact = building.operator(loaded, table, loss, epoch, replace(matrix, dtype="float64"), where)
+    exact = operator.exact if verification.wanted(operator, len(named), products) and choice.trial.exact else None
     used = asdict(matrix) | {"loss": loss.name} | asdict(loss) | products.arguments(files)
     used |= {"device": where.type, "threads": torch.get_num_threads()}
     inputs = [provenance.source("model", source.sha256, loaded.made, source.path), *tables.sources(table, "data")]
@@ -95,11 +97,11 @@ def hvp(
         place = places.enter_context(Output(output, read, binary=True))
         drawing = places.enter_context(Output(products.plot, read, binary=True)) if products.plot else None
         with console.progress("products", verification.work(operator, named)) as advance:
-            found, findings = verification.compute_all(operator, exact, named, products, advance)
-        tensors.write(place, found, {"operator": matrix.operator, "step": made})
+            found, findings = verification.compute_all(operator, exact, named, choice, products, advance)
+        _say(findings, f"{matrix.operator} of {loss.name}: {loaded.arch}, {operator.size:,} parameters")
+        tensors.write(place, found, {"operator": matrix.operator, "verified": choice.record, "step": made})
         if drawing and products.plot:
             drawing.write(_drawn(findings, products.plot[-3:].lower(), provenance.encode(made).decode()))
-    _say(findings, f"{matrix.operator} of {loss.name}: {loaded.arch}, {operator.size:,} parameters")
 
 
 def _drawn(findings: Findings, form: str, provenance: str) -> bytes:

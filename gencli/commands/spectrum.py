@@ -46,16 +46,18 @@ def spectrum(
 
     Reads a model and an image table; writes a result table, a row a number, with columns quantity (eigenvalue,
     condition, trace), index (of eigenvalues: 1 the largest, 2 the next, -1 the smallest), value, residual (of an
-    eigenpair, the norm of A v - value v; an eigenvalue lies that near), standard_error (of the trace) and products
-    (matrix-vector products spent; all eigenvalues share theirs). The matrix is that of the mean loss over all rows, the
-    network in evaluation mode. Where eigenvalues have both signs the smallest absolute one is not found, and the row
-    says "condition at least".
+    eigenpair, the norm of A v - value v; an eigenvalue lies that near), standard_error (of the trace), products
+    (matrix-vector products spent; all eigenvalues share theirs), route (of the products) and apart (how far a product
+    of few rows by that route is from differences of gradients in float64, relative). The matrix is that of the mean
+    loss over all rows, the network in evaluation mode. Where eigenvalues have both signs the smallest absolute one is
+    not found, and the row says "condition at least".
 
-    Eigenvalues come in algebraic order, by the Lanczos process with full reorthogonalization; copies of one that many
-    vectors share may be missed. If some are not found within --max-products, that is said and the exit status is 1. The
-    trace is by XTrace, its standard error by the jackknife. The density's file has columns eigenvalue, density and
-    standard_error; that of --along has index, distance, loss, and quadratic, the loss that gradient and eigenvalue
-    predict.
+    That product of few rows is made first, since derivatives of derivatives may be wrong without an error: the first
+    route that is right is taken, or the exit status is 1 and nothing is written. Eigenvalues come in algebraic order,
+    by the Lanczos process with full reorthogonalization; copies of one that many vectors share may be missed. If some
+    are not found within --max-products, that is said and the exit status is 1. The trace is by XTrace, its standard
+    error by the jackknife. The density's file has columns eigenvalue, density and standard_error; that of --along has
+    index, distance, loss, and quadratic, the loss that gradient and eigenvalue predict.
 
     \b
     Example:
@@ -76,7 +78,7 @@ def spectrum(
     import torch
 
     from gencli import console, models, objectives, provenance, tables
-    from gencli.derivatives import building
+    from gencli.derivatives import building, routes
     from gencli.derivatives import spectrum as spectra
     from gencli.outputs import open_result
     from gencli.sources import open_table
@@ -90,12 +92,12 @@ def spectrum(
     loss, epoch = objectives.objective(loaded, table, objective)
     operator = building.operator(loaded, table, loss, epoch, matrix, where)
     request = spectra.Request.of(quantities, method, operator.size)
+    console.message((choice := routes.choose(operator)).said)
     found = spectra.Spectrum(operator.size, operator.dtype, request, method.seed)
     used = spectra.arguments(request, method, matrix, loss)
     used |= {"device": where.type, "threads": torch.get_num_threads()}
     inputs = [provenance.source("model", source.sha256, loaded.made, source.path), *tables.sources(table, "data")]
-    packages = ["torch", "numpy", "pyarrow"]
-    made = provenance.step("spectrum", used, inputs, packages)
+    made = provenance.step("spectrum", used, inputs, packages := ["torch", "numpy", "pyarrow"])
     packages += ["matplotlib"] if quantities.figure else []
     made_files = provenance.step("spectrum", used | method.of_files(quantities), inputs, packages)
     read = [source, *table.inputs]
@@ -106,7 +108,7 @@ def spectrum(
                 spectra.compute(found, operator.matvec, advance, saving, read, made_files)
             save(operator, found, method, made_files)
         title = f"{matrix.operator} of {loss.name}: {loaded.arch}, {operator.size:,} parameters, {operator.rows:,} rows"
-        write(found.table(), lambda: made, title)
+        write(found.table(choice.record), lambda: made, title)
     if not found.converged:
         console.message("gencli spectrum: not all eigenvalues were found; raise --max-products, or see their residuals")
         raise typer.Exit(1)

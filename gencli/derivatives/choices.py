@@ -30,9 +30,9 @@ class ProductSettings:
         ),
     ] = None
     method: Annotated[
-        Literal["double-backward", "forward-over-reverse", "reverse-over-forward", "finite-difference", "all"],
-        typer.Option(help="Of the products; all writes double backward's and compares the others."),
-    ] = "double-backward"
+        Literal["auto", "double-backward", "forward-over-reverse", "reverse-over-forward", "finite-difference", "all"],
+        typer.Option(help="Of the products; auto: the first that is right; all writes these and compares the others."),
+    ] = "auto"
     dense: Annotated[bool, typer.Option("--dense", help="Instead: the whole matrix, a product a column.")] = False
     verify: Annotated[
         bool | None,
@@ -54,7 +54,7 @@ class ProductSettings:
         Raises:
             GencliError: options that do not go together, or no kind of figure.
         """
-        if self.dense and (self.vector or self.method != "double-backward"):
+        if self.dense and (self.vector or self.method != "auto"):
             raise GencliError("--dense: goes with neither --vector nor --method", "leave one out")
         if "" in self.words:
             raise GencliError("--vector: an empty name", "name vectors or files between commas")

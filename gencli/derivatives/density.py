@@ -13,7 +13,9 @@ from torch import Tensor
 
 from gencli.derivatives.lanczos import Lanczos, Matvec, State
 
-_REACH = 4  # kernel widths that the curve goes beyond the outermost nodes
+_REACH, _FAR = 4, 9  # kernel widths that the curve goes beyond the outermost nodes, and where a kernel is as good as 0
+_FINEST = 64 * torch.finfo(torch.float64).eps  # of the largest node: a narrower kernel has no points
+_AT_ONCE = 1 << 22  # numbers
 
 
 @dataclass(frozen=True)
@@ -33,23 +35,31 @@ class Density:
         """The density, each node a normal distribution.
 
         Args:
-            points: of the curve, evenly spaced.
-            width: the distributions' standard deviation, as a share of the nodes' range.
+            points: of the curve, evenly spaced; where that is too coarse for the distributions, each has 37 more.
+            width: the distributions' standard deviation, as a share of the nodes' range; at the least what float64
+                tells apart.
 
         Returns:
-            Eigenvalues [points], densities [points] which integrate to 1, and their standard errors [points] or, of
+            Eigenvalues [n] ascending, densities [n] whose trapezoids add up to 1, and their standard errors [n] or, of
             one probe, None; all float64.
         """
         every = torch.cat(self.nodes)
-        low, high = every.min(), every.max()
-        sigma = width * ((high - low) or every.abs().max() or torch.ones(()))
-        grid = torch.linspace(float(low - _REACH * sigma), float(high + _REACH * sigma), points, dtype=torch.float64)
-        curves = torch.stack([
-            torch.exp(-(((grid[:, None] - nodes) / sigma) ** 2) / 2) @ weights / (sigma * (2 * torch.pi) ** 0.5)
-            for nodes, weights in zip(self.nodes, self.weights, strict=True)
-        ])  # fmt: skip
-        error = None if len(curves) < 2 else curves.std(0) / len(curves) ** 0.5
-        return grid, curves.mean(0), error
+        low, high, largest = float(every.min()), float(every.max()), float(every.abs().max()) or 1.0
+        spread = high - low if high - low > _FINEST * largest else largest
+        sigma = max(width * spread, _FINEST * largest)
+        grid = torch.linspace(low - _REACH * sigma, high + _REACH * sigma, points, dtype=torch.float64)
+        if grid[1] - grid[0] > sigma / 2:
+            around = torch.arange(-2 * _FAR, 2 * _FAR + 1, dtype=torch.float64) * (sigma / 2)
+            grid = torch.cat([grid, (every[:, None] + around).flatten()]).unique()
+        total, squares = torch.zeros_like(grid), torch.zeros_like(grid)
+        for count, (nodes, weights) in enumerate(zip(self.nodes, self.weights, strict=True), 1):
+            parts = grid[:, None].split(max(1, _AT_ONCE // len(nodes)))
+            kernels = (torch.exp(-(((part - nodes) / sigma) ** 2) / 2) @ weights for part in parts)
+            change = torch.cat([*kernels]) / (sigma * (2 * torch.pi) ** 0.5) - total
+            total += change / count  # Welford 1962, doi:10.1080/00401706.1962.10490022
+            squares += change.square() * ((count - 1) / count)
+        probes = len(self.nodes)
+        return grid, total, None if probes < 2 else (squares / (probes - 1) / probes).sqrt()
 
 
 class Quadrature:

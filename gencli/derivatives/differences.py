@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from gencli.derivatives.operators import Operator
-
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from gencli.derivatives.operators import Operator
+
 RATIO = 2.0
 STEPS = tuple(RATIO**-k for k in range(3, 27))  # of the parameters' length
+FEW = tuple(RATIO**-k for k in (8, 12, 16, 20, 23, 26))
+SHORT = STEPS[12::2]  # on which networks with kinks meet few, and others leave little out
 _ROUNDING = 4  # errors of a loss, in units of the last place
 
 
@@ -73,8 +75,14 @@ class _Best:
         self._last = value
 
 
-def sweep(operator: Operator, v: Tensor, exact: Tensor, done: Callable[[], None] = lambda: None) -> Sweep:
-    """Differences of an operator's field along v [size], not 0, over `STEPS`; two gradients a step.
+def sweep(
+    operator: Operator,
+    v: Tensor,
+    exact: Tensor,
+    done: Callable[[], None] = lambda: None,
+    steps: tuple[float, ...] = STEPS,
+) -> Sweep:
+    """Differences of an operator's field along v [size], not 0, over the steps; two gradients a step.
 
     Args:
         operator: in float64, or its rounding is all that is seen.
@@ -89,7 +97,7 @@ def sweep(operator: Operator, v: Tensor, exact: Tensor, done: Callable[[], None]
     central, richardson = [], [math.nan]
     jump = slope_jump = math.inf
     last = last_slope = middle
-    for step in STEPS:
+    for number, step in enumerate(steps):
         length = step * unit
         (ahead_loss, ahead), (behind_loss, behind) = operator.at(w + length * v), operator.at(w - length * v)
         quotient, slope = (ahead - behind) / (2 * length), (ahead_loss - behind_loss) / (2 * length)
@@ -98,15 +106,16 @@ def sweep(operator: Operator, v: Tensor, exact: Tensor, done: Callable[[], None]
         # where many units are at a kink their bends may cancel in the loss, but not in its derivative
         slope_jump = min(slope_jump, max(float(loss_bend.abs()) / length, float((bend @ v).abs())))
         if central:
-            better = quotient + (quotient - last) / (RATIO**2 - 1)
+            rest = (steps[number - 1] / step) ** 2 - 1
+            better = quotient + (quotient - last) / rest
             best.add(better)
-            best_slope.add(slope + (slope - last_slope) / (RATIO**2 - 1), rounding / length)
+            best_slope.add(slope + (slope - last_slope) / rest, rounding / length)
             richardson.append(relative(better, exact))
         central.append(relative(quotient, exact))
         last, last_slope = quotient, slope
         done()
     return Sweep(
-        STEPS, central, richardson, best.value, best.error, float(best_slope.value), best_slope.error, jump, slope_jump
+        steps, central, richardson, best.value, best.error, float(best_slope.value), best_slope.error, jump, slope_jump
     )
 
 

@@ -6,16 +6,18 @@ import copy
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from functools import cached_property
-from typing import Literal
+from functools import cached_property, partial
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.func import vjp
 from torch.utils.flop_counter import FlopCounterMode
 
+from gencli.derivatives.differences import SHORT, sweep
 from gencli.derivatives.kinks import Kinks
-from gencli.derivatives.products import Batch, Method, Product, differentiable, product
-from gencli.errors import GencliError, nearest
+from gencli.derivatives.products import METHODS, Batch, Product, Route, differentiable, jacobian, product
+from gencli.errors import CheckFailed, GencliError, nearest
 from gencli.losses import Loss
 from gencli.losses.classes import CrossEntropy
 from gencli.models import Model
@@ -24,7 +26,8 @@ from gencli.models.inputs import Rows, target_input
 from gencli.objectives import each_row
 from gencli.tensors import WITHOUT_FLOAT64
 
-_MEMORY = 1 << 31  # bytes of the graphs of many batches
+_MEMORY = 1 << 31  # bytes of the graphs of many batches, or of a Jacobian
+_UNSURE = 1e-3  # of the largest product: what differences may contradict each other by
 _OVERFLOW = "the network overflows: gencli eval counts such rows; --dtype float64 reaches further"
 
 Kind = Literal["hessian", "ggn", "fisher", "empirical-fisher"]
@@ -55,7 +58,7 @@ class Operator:
 
     The network is a copy in evaluation mode, the model stays as it is. A batch counts by its rows, batches come in the
     table's order. Double backward keeps its graphs from product to product where one batch holds all rows, or those of
-    all batches take 2 GiB at most.
+    all batches take 2 GiB at most; the route `jacobian` keeps that of the outputs.
 
     Args:
         rows: on the device to compute on.
@@ -66,8 +69,9 @@ class Operator:
         epoch: that of the loss, where it changes in training.
 
     Attributes:
+        route: of products that name none; `routes.choose` finds one that is right for the network.
         size: number of parameters in play.
-        rows: number of rows.
+        rows, outputs: number of rows, and of what the network gives for one.
         shapes: theirs, by name.
         weights: [size] their values.
         kinks: torch's names of the operations in network and loss whose derivatives jump somewhere.
@@ -98,14 +102,17 @@ class Operator:
             )
         device = rows.images.device
         self.kind, self.dtype, self.batch_size = kind, dtype, batch_size
+        self.route: Route = "double-backward"
         self.network = copied(model, device, dtype)
         chosen = find_parameters(model, self.network, parameters)
         self.shapes = {name: each.shape for name, each in chosen.items()}
         self.weights = self.flatten(chosen)
         self.size, self.rows = len(self.weights), len(rows)
         self._model, self._data = model, rows
-        self._objective = each_row(model, loss, epoch, rows.labels, dtype)
-        self._kept: list[Product] = []
+        self._losses = partial(each_row, model, loss, epoch)
+        self._objective = self._losses(rows.labels, dtype)
+        self._kept: dict[Route, list[Product]] = {}
+        self._largest = 0.0
         self._require_rows_apart()
 
     def flatten(self, tensors: Mapping[str, Tensor]) -> Tensor:
@@ -117,16 +124,20 @@ class Operator:
         parts = vector.split([shape.numel() for shape in self.shapes.values()])
         return {name: part.view(shape) for (name, shape), part in zip(self.shapes.items(), parts, strict=True)}
 
-    def matvec(self, v: Tensor, method: Method = "double-backward") -> Tensor:
+    def matvec(self, v: Tensor, route: Route | None = None) -> Tensor:
         """The matrix times v [size], or times each row of v [k, size]; same shape, of `dtype`.
 
         Several vectors at once share each batch's gradient.
+
+        Args:
+            route: `self.route` where None.
         """
         vectors = v.to(self.weights).reshape(-1, self.size)
         total = torch.zeros_like(vectors)
-        for multiply in self._products(method):
-            for place, vector in enumerate(vectors):
-                total[place] += multiply(vector)
+        with differentiable():
+            for multiply in self._products(route or self.route):
+                for place, vector in enumerate(vectors):
+                    total[place] += multiply(vector)
         if not total.isfinite().all():
             raise GencliError(
                 f"{self._model.arch}: a product of the {self.kind} is not finite in {self.dtype}", _OVERFLOW
@@ -135,18 +146,19 @@ class Operator:
 
     def forget(self) -> None:
         """Drops the graphs that are kept."""
-        self._kept = []
+        self._kept = {}
 
     def dense(self, progress: Callable[[int], None] = lambda done: None) -> Tensor:
         """The matrix [size, size] itself, column i its product with the i-th unit vector."""
         total = torch.zeros(self.size, self.size, dtype=self.dtype, device=self.weights.device)
         unit = torch.zeros_like(self.weights)
-        for batch, multiply in enumerate(self._products("double-backward")):
-            for place in range(self.size):
-                unit[place] = 1
-                total[place] += multiply(unit)
-                unit[place] = 0
-                progress(batch * self.size + place + 1)
+        with differentiable():
+            for batch, multiply in enumerate(self._products(self.route)):
+                for place in range(self.size):
+                    unit[place] = 1
+                    total[place] += multiply(unit)
+                    unit[place] = 0
+                    progress(batch * self.size + place + 1)
         return total.T
 
     def gradient(self) -> Tensor:
@@ -167,8 +179,8 @@ class Operator:
                 else:
                     with torch.no_grad():
                         outputs = batch.outputs(w)
-                    value, pull = batch.objective(outputs), torch.func.vjp(batch.outputs, self.weights)[1]
-                    (part,) = pull(batch.link(outputs))
+                    value, at = batch.objective(outputs), self.weights.detach().requires_grad_()
+                    (part,) = torch.autograd.grad(batch.outputs(at), at, batch.link(outputs))
                 loss, field = loss + value, field + part
         return loss.detach(), field.detach()
 
@@ -177,19 +189,78 @@ class Operator:
         for start in range(0, self.rows, self.batch_size):
             yield self._batch(slice(start, start + self.batch_size))
 
-    def _products(self, method: Method) -> Iterator[Product]:
-        with differentiable():
-            if method == "double-backward" and self._kept:
-                yield from self._kept
-                return
+    def again(
+        self, rows: Tensor | None = None, dtype: torch.dtype = torch.float64, device: torch.device | None = None
+    ) -> Operator:
+        """The same in another precision, on another device, of the rows [n] int64 alone; the loss is the same."""
+        made = copy.copy(self)
+        for name in ("exact", "_keeps"):
+            made.__dict__.pop(name, None)
+        made.dtype, device, made._kept = dtype, device or self.weights.device, {}
+        made.network, made.weights = duplicate(self.network).to(device, dtype), self.weights.to(device, dtype)
+        made._data = (self._data if rows is None else self._data.select(rows.to(self.weights.device))).to(device)
+        made.rows, made._objective = len(made._data), self._losses(self._data.labels.to(device), dtype)
+        return made
+
+    @cached_property
+    def exact(self) -> Operator:
+        """The same in float64, on the CPU where the device has none; itself where it is."""
+        return self if self.dtype == torch.float64 else self.again(device=self.exact_device)
+
+    @property
+    def exact_device(self) -> torch.device:
+        """Where there is float64."""
+        device = self.weights.device
+        return torch.device("cpu") if device.type in WITHOUT_FLOAT64 else device
+
+    @property
+    def shares(self) -> int:
+        """Products that make one by `route`."""
+        return -(-self.rows // self.batch_size) if self.route in METHODS else 1
+
+    @property
+    def has_jacobian(self) -> bool:
+        """Whether there is the route `jacobian`: of J' M J, where J takes 2 GiB at most."""
+        return self.kind != "hessian" and self.rows * self.outputs * self.size * self.dtype.itemsize <= _MEMORY
+
+    def _products(self, route: Route) -> Iterator[Product]:
+        if route in self._kept:
+            yield from self._kept[route]
+        elif route == "finite-difference":
+            yield lambda v: self._by_differences(v.to(self.exact.weights)).to(v)
+        elif route == "jacobian":
+            self._kept[route] = [self._by_jacobian()]
+            yield from self._kept[route]
+        else:
             kept: list[Product] = []
-            keep = method == "double-backward" and self._keeps
             for batch in self.batches():
-                multiply = product(batch, self.weights, method)
-                if keep:
+                multiply = product(batch, self.weights, route)
+                if route == "double-backward" and self._keeps:
                     kept.append(multiply)
                 yield multiply
-            self._kept = kept or self._kept
+            if kept:
+                self._kept[route] = kept
+
+    def _by_differences(self, v: Tensor) -> Tensor:
+        if not v.any():
+            return torch.zeros_like(v)
+        found, length = sweep(self.exact, v, v, steps=SHORT), float(v.norm())
+        self._largest = max(self._largest, float(found.product.norm()) / length)
+        if not found.error / length <= _UNSURE * self._largest:
+            raise CheckFailed(
+                f"differences of gradients contradict each other by {found.error / length / self._largest:.1%}",
+                "take fewer rows: --limit N; kinks in the network, or too small a loss, leave nothing sure",
+            )
+        return found.product
+
+    def _by_jacobian(self) -> Product:
+        found = [jacobian(self._batch(slice(row, row + 1)), self.weights) for row in range(self.rows)]
+        outputs, matrix = (torch.cat(each) for each in zip(*found, strict=True))
+        link = self._batch(slice(None)).link
+        if link is None:
+            raise TypeError("a Hessian is no J' M J")
+        middle: Any = vjp(link, outputs)[1]
+        return lambda v: middle((matrix @ v).view_as(outputs))[0].reshape(-1) @ matrix
 
     @cached_property
     def _keeps(self) -> bool:
@@ -241,6 +312,7 @@ class Operator:
             others = [self._batch(slice(0, n)).outputs(at) for n in (many, few)]
         first, second, part = (each.detach() for each in (traced, *others))
         self.kinks, self.flops = kinks.names, counter.get_total_flops() // many
+        self.outputs = traced.numel() // many
         if not traced.requires_grad:
             raise GencliError(f"--parameters: no output depends on {', '.join(self.shapes)}", "take others too")
         require_rows_apart(self._model.arch, self.network, first, second, part)
@@ -267,7 +339,7 @@ def copied(model: Model, device: torch.device, dtype: torch.dtype) -> nn.Module:
     """
     if dtype == torch.float64 and device.type in WITHOUT_FLOAT64:
         raise GencliError(f"--device: {device.type} has no float64", "take --device cpu")
-    network = copy.deepcopy(model.network).to(device, dtype).eval()
+    network = duplicate(model.network).to(device, dtype).eval()
     kind = str(dtype).removeprefix("torch.")
     require_finite(
         network,
@@ -275,6 +347,15 @@ def copied(model: Model, device: torch.device, dtype: torch.dtype) -> nn.Module:
         "make the model again, with a lower --lr; or where they are beyond float32 alone, take --dtype float64",
     )
     return network
+
+
+def duplicate(network: nn.Module) -> nn.Module:
+    """A copy; of weights that a hook computes anew at every call, such as the old weight norm's, their values alone."""
+    computed = [
+        each for module in network.modules() for each in vars(module).values()
+        if isinstance(each, Tensor) and not each.is_leaf
+    ]  # fmt: skip
+    return copy.deepcopy(network, {id(each): each.detach().clone() for each in computed})
 
 
 def find_parameters(model: Model, network: nn.Module, pattern: str) -> dict[str, Tensor]:

@@ -1,16 +1,16 @@
-"""Products of a curvature matrix with vectors by automatic differentiation: three routes that share little code.
+"""Products of a curvature matrix with vectors by automatic differentiation: routes that share little code.
 
 With g = grad f, H v is grad <g, v> (reverse over reverse, double backward), the derivative of g along v (forward over
 reverse), or the gradient of the derivative of f along v (reverse over forward). Pearlmutter 1994, Neural Computation
 6(1), "Fast exact multiplication by the Hessian". The other matrices are J' M J, J the Jacobian of what the network
-gives, M symmetric, and are multiplied by likewise.
+gives, M symmetric, and are multiplied by likewise, or by J itself, which takes first derivatives alone.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, get_args
@@ -18,16 +18,18 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 from torch.func import grad, jvp, vjp
-from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.overrides import TorchFunctionMode
+from torch.utils import checkpoint
 
+from gencli.derivatives.elementary import Corrected, Elementary
 from gencli.derivatives.layers import FastTwice
 
 Method = Literal["double-backward", "forward-over-reverse", "reverse-over-forward"]
+Route = Literal[Method, "jacobian", "finite-difference"]
 Product = Callable[[Tensor], Tensor]
 
 METHODS: tuple[Method, ...] = get_args(Method)
+FAILURES = (RuntimeError, TypeError, ValueError)  # of torch's derivatives, and of networks that they are too much for
 
 
 @dataclass(frozen=True)
@@ -78,14 +80,29 @@ def load_forward_mode() -> None:
 
 @contextmanager
 def differentiable() -> Iterator[None]:
-    """Attention by formulas that have second derivatives; torch's fused kernels have none on a CPU."""
+    """What torch differentiates wrongly, or once alone, by something that it differentiates rightly.
+
+    That is `Corrected`'s; attention, whose fused kernels have no second derivatives on a CPU; and checkpointed
+    activations, which are kept: torch would compute them again from whatever parameters the network holds by then.
+    """
     fast = torch.backends.mha.get_fastpath_enabled()
+    hook, function = checkpoint._checkpoint_hook, checkpoint.CheckpointFunction
     torch.backends.mha.set_fastpath_enabled(False)
+    checkpoint._checkpoint_hook, checkpoint.CheckpointFunction = lambda frame: nullcontext(), _Called
     try:
-        with sdpa_kernel(SDPBackend.MATH), torch.enable_grad():
+        with sdpa_kernel(SDPBackend.MATH), torch.enable_grad(), Corrected():
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
+        checkpoint._checkpoint_hook, checkpoint.CheckpointFunction = hook, function
+
+
+class _Called:
+    """torch's CheckpointFunction without a checkpoint."""
+
+    @staticmethod
+    def apply(function: Callable[..., Any], preserve: bool, *args: Any) -> Any:
+        return function(*args)
 
 
 def _double_backward(batch: Batch, w: Tensor) -> Product:
@@ -118,6 +135,16 @@ def _reverse(batch: Batch, w: Tensor, link: Callable[[Tensor], Tensor]) -> Produ
     return multiply
 
 
+def jacobian(batch: Batch, w: Tensor) -> tuple[Tensor, Tensor]:
+    """What the network gives for the rows, and its Jacobian [outputs, size], by a reverse pass an output."""
+    w = w.detach().requires_grad_()
+    outputs = batch.outputs(w)
+    pulled = [
+        torch.autograd.grad(each, w, retain_graph=True, materialize_grads=True)[0] for each in outputs.reshape(-1)
+    ]
+    return outputs.detach(), torch.stack(pulled)
+
+
 def _forward_over_reverse(batch: Batch, w: Tensor, v: Tensor) -> Tensor:
     if batch.link is None:
         return jvp(grad(batch.loss), (w,), (v,))[1]
@@ -136,68 +163,3 @@ def _reverse_over_forward(batch: Batch, w: Tensor, v: Tensor) -> Tensor:
         return (pushed * jvp(link, (outputs,), (pushed,))[1]).sum() / 2
 
     return grad(half_form)(v)
-
-
-class Elementary(TorchFunctionMode):
-    """Functions for which torch's derivatives of derivatives are wrong or missing, by arithmetic.
-
-    Reverse over forward is silently wrong for layer and instance norm, and missing for glu; forward over reverse is
-    missing for the Huber loss (torch 2.14).
-    """
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        formula = _FORMULAS.get(func)
-        if formula is None:
-            return func(*args, **(kwargs or {}))
-        return formula(*args, **(kwargs or {}))
-
-
-def _standardized(values: Tensor, dimensions: list[int], eps: float) -> Tensor:
-    centered = values - values.mean(dimensions, keepdim=True)
-    return centered * (centered.square().mean(dimensions, keepdim=True) + eps).rsqrt()
-
-
-def _layer_norm(
-    input: Tensor, normalized_shape: Any, weight: Tensor | None = None, bias: Tensor | None = None,
-    eps: float = 1e-5, cudnn_enable: bool = True,
-) -> Tensor:  # fmt: skip
-    values = _standardized(input, list(range(-len(normalized_shape), 0)), eps)
-    values = values if weight is None else values * weight
-    return values if bias is None else values + bias
-
-
-def _instance_norm(
-    input: Tensor, running_mean: Tensor | None = None, running_var: Tensor | None = None, weight: Tensor | None = None,
-    bias: Tensor | None = None, use_input_stats: bool = True, momentum: float = 0.1, eps: float = 1e-5,
-    cudnn_enabled: bool = True,
-) -> Tensor:  # fmt: skip
-    channels = -1, *(1,) * (input.ndim - 2)
-    if use_input_stats or running_mean is None or running_var is None:
-        values = _standardized(input, list(range(2, input.ndim)), eps)
-    else:
-        values = (input - running_mean.view(channels)) * (running_var.view(channels) + eps).rsqrt()
-    values = values if weight is None else values * weight.view(channels)
-    return values if bias is None else values + bias.view(channels)
-
-
-def _glu(input: Tensor, dim: int = -1) -> Tensor:
-    values, gates = input.chunk(2, dim)
-    return values * gates.sigmoid()
-
-
-def _huber_loss(
-    input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0, weight: Tensor | None = None
-) -> Tensor:
-    error = input - target
-    size = error.abs()
-    losses = torch.where(size <= delta, error.square() / 2, delta * (size - delta / 2))
-    losses = losses if weight is None else losses * weight
-    return losses if reduction == "none" else losses.sum() if reduction == "sum" else losses.mean()
-
-
-_FORMULAS: dict[Any, Callable[..., Tensor]] = {
-    functional.layer_norm: _layer_norm, torch.layer_norm: _layer_norm,
-    functional.instance_norm: _instance_norm, torch.instance_norm: _instance_norm,
-    functional.glu: _glu,
-    functional.huber_loss: _huber_loss,
-}  # fmt: skip

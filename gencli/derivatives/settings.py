@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from dataclasses import dataclass, fields
 from typing import Annotated, ClassVar, Literal, Self
@@ -12,6 +13,8 @@ from gencli.errors import GencliError
 from gencli.losses import LossSettings
 from gencli.losses.base import option
 from gencli.options import Saving, Seed
+
+_FINEST = 1e-12  # width of a density's kernels, in parts of the spectrum's range
 
 
 @dataclass(frozen=True)
@@ -188,9 +191,12 @@ class MethodSettings:
 
     def resolved(self, given: list[str]) -> MethodSettings:
         """Refuses what is no size."""
+        if 0 < self.density_width < _FINEST:
+            words = f"--density-width: {self.density_width:g} is finer than eigenvalues are known"
+            raise GencliError(words, f"give {_FINEST:g} or more")
         for name in ("density_width", "along_radius", "tolerance"):
             value = getattr(self, name)
-            if value is not None and value <= 0:
+            if value is not None and not 0 < value < math.inf:
                 raise GencliError(f"{option(name)}: {value:g} is out of range", "give a number above 0")
         return self
 

@@ -28,7 +28,7 @@ from gencli.stream import Input, require_writable
 _KIND, _TOP = "spectrum", 10
 _SCHEMA = pa.schema({
     "quantity": pa.string(), "index": pa.int64(), "value": pa.float64(), "residual": pa.float64(),
-    "standard_error": pa.float64(), "products": pa.int64(),
+    "standard_error": pa.float64(), "products": pa.int64(), "route": pa.string(), "apart": pa.float64(),
 })  # fmt: skip
 
 
@@ -148,8 +148,12 @@ class Spectrum:
         least = max(process.least_image(), process.rounding)
         return "condition at least", largest / least if least else math.inf
 
-    def table(self) -> pa.Table:
-        """The results, a row a number; the columns are in the help of `gencli spectrum`."""
+    def table(self, verified: dict[str, Any]) -> pa.Table:
+        """The results, a row a number; the columns are in the help of `gencli spectrum`.
+
+        Args:
+            verified: the record of `routes.Choice`.
+        """
         rows: list[dict[str, Any]] = []
         if self.extremes is not None:
             spent = {"products": self.extremes.products}
@@ -166,7 +170,8 @@ class Spectrum:
                 "quantity": "trace", "value": found.value, "standard_error": found.standard_error,
                 "products": found.products,
             })  # fmt: skip
-        return pa.Table.from_pylist(rows, _SCHEMA)
+        known = {"route": verified["route"], "apart": verified["difference"]}
+        return pa.Table.from_pylist([row | known for row in rows], _SCHEMA)
 
     def state(self) -> dict[str, Tensor]:
         """For `load`."""

@@ -15,19 +15,21 @@ from gencli.derivatives import choices
 from gencli.derivatives.choices import ProductSettings
 from gencli.derivatives.differences import STEPS, Sweep, relative, sweep
 from gencli.derivatives.operators import Operator
-from gencli.derivatives.products import METHODS, Method
+from gencli.derivatives.products import FAILURES, METHODS, Route
+from gencli.derivatives.routes import Choice, is_memory
 from gencli.derivatives.vectors import by_name, random
 from gencli.errors import GencliError, first_line
 from gencli.tensors import WITHOUT_FLOAT64
 
-Route = Literal[Method, "finite-difference"]
-Verdict = Literal["holds", "fails", "kinks", "missing", ""]
+Verdict = Literal["holds", "fails", "kinks", "unclear", "refuted", "missing", ""]
 
 ROUTES: tuple[Route, ...] = (*METHODS, "finite-difference")
 TOLERANCES: dict[torch.dtype, float] = {getattr(torch, name): each for name, each in choices.TOLERANCES.items()}
 _DIFFERENCES = 1e-10  # allowed of differences, beside ten times what they contradict each other by
 _DOUBT = 10
+_INEXACT = 1e-6  # of the symmetry of what differences give
 CHEAP = 1e12  # operations of a verification that need not be asked for
+_UNCLEAR = 1e-2  # relative: differences that allow more say nothing
 _KINKED = 0.1  # part of a disagreement that a jump must have to explain it
 _GRADIENTS = 2 * len(STEPS) + 12  # that verifying a product costs about
 
@@ -47,7 +49,11 @@ class Findings:
 
     @property
     def table(self) -> pa.Table:
-        """Columns vector, what, value, allowed, verdict: `holds`, `fails`, `kinks` (explains it) or `missing`."""
+        """Columns vector, what, value, allowed, verdict.
+
+        That is `holds`, `fails`, `kinks` (explains it), `unclear` (differences say nothing), `refuted` (another route
+        that disagrees is wrong by its own trial) or `missing`.
+        """
         names = "vector", "what", "value", "allowed", "verdict"
         kinds = pa.string(), pa.string(), pa.float64(), pa.float64(), pa.string()
         columns = zip(*self._rows, strict=True) if self._rows else [()] * len(names)
@@ -74,24 +80,32 @@ def cost(operator: Operator, vectors: int) -> float:
 
 
 def wanted(operator: Operator, vectors: int, settings: ProductSettings) -> bool:
-    """Whether so many products are to be verified: as the settings say, or else where it is cheap."""
-    if settings.verify is not None or settings.plot:
-        return settings.verify is not False
-    return cost(operator, max(vectors, 1)) < CHEAP and operator.weights.device.type not in WITHOUT_FLOAT64
+    """Whether so many products are to be verified: as the settings say, or else where it is cheap.
+
+    Raises:
+        GencliError: they say so, and the device has no float64.
+    """
+    asked, device = settings.verify or bool(settings.plot), operator.weights.device.type
+    if asked and device in WITHOUT_FLOAT64:
+        raise GencliError(f"--device: {device} has no float64", "take --device cpu")
+    return asked or (
+        settings.verify is None and cost(operator, max(vectors, 1)) < CHEAP and device not in WITHOUT_FLOAT64
+    )
 
 
 def multiply(operator: Operator, v: Tensor, route: Route) -> Tensor:
-    """The operator times v [size] by this route; differences take the quotient that contradicts its neighbours least.
+    """The operator times v [size] by this route; differences, in float64, take the quotient of the least contradiction.
 
     Raises:
         GencliError: torch lacks a derivative that the route needs.
     """
-    if route == "finite-difference":
-        return sweep(operator, v, v).product if v.any() else torch.zeros_like(v)
     try:
+        if route == "finite-difference" and v.any():
+            exact = operator.exact
+            return sweep(exact, v.to(exact.weights), v.to(exact.weights)).product.to(v)
         return operator.matvec(v, route)
-    except RuntimeError as error:
-        if "allocate" in str(error) or isinstance(error, torch.OutOfMemoryError):
+    except FAILURES as error:
+        if is_memory(error):
             raise
         other = next(each for each in METHODS if each != route)
         raise GencliError(
@@ -105,58 +119,86 @@ def compute(
     vectors: Sequence[tuple[str, Tensor]],
     routes: Sequence[Route],
     tolerance: float,
+    refuted: Callable[[Route], bool] = lambda route: False,
     done: Callable[[], None] = lambda: None,
 ) -> tuple[list[Tensor], Findings]:
     """The products [size] of named vectors by the first of the routes, and what is known of them.
 
     Args:
         exact: the operator in float64, to verify against; None to compare the routes alone.
-        tolerance, done: see `verify`.
+        tolerance, refuted, done: see `verify`.
     """
     findings, made = Findings(), []
     for name, v in vectors:
-        products: dict[Route, Tensor] = {route: multiply(operator, v, route) for route in routes}
-        made.append(products[routes[0]])
+        first, *others = routes
+        products: dict[Route, Tensor] = {first: multiply(operator, v, first)}
+        made.append(products[first])
         describe(findings, name, v, made[-1])
+        for route in others:
+            _add(findings, name, operator, v, route, products)
         if exact is None:
-            compare(findings, name, products, tolerance)
+            compare(findings, name, products, tolerance, refuted)
         else:
-            verify(findings, name, operator, exact, v, random(operator, 0, "probe"), products, tolerance, done)
+            probe = random(operator, 0, "probe")
+            verify(findings, name, operator, exact, v, probe, products, tolerance, refuted, done)
     return made, findings
+
+
+def _add(
+    findings: Findings, name: str, operator: Operator, v: Tensor, route: Route, products: dict[Route, Tensor]
+) -> None:
+    try:
+        products[route] = multiply(operator, v, route)
+    except GencliError:
+        findings.say(name, f"{route}: torch has none here", None, None, "missing")
 
 
 def work(operator: Operator, vectors: Sequence[object]) -> int:
     """How many steps `compute_all` tells of: columns by batch of the whole matrix, where there are no vectors."""
-    return len(STEPS) * len(vectors) or operator.size * -(-operator.rows // operator.batch_size)
+    return len(STEPS) * len(vectors) or operator.size * operator.shares
 
 
 def compute_all(
     operator: Operator,
     exact: Operator | None,
     vectors: Sequence[tuple[str, Tensor]],
+    choice: Choice,
     settings: ProductSettings,
     progress: Callable[[int], None],
 ) -> tuple[dict[str, Tensor], Findings]:
     """What `compute` gives, by the names of tensors in a file; the whole matrix where there are no vectors."""
+
+    def refuted(route: Route) -> bool:
+        return choice.trial.verdict(route).outcome == "wrong"
+
     tolerance = TOLERANCES[operator.dtype] if settings.tolerance is None else settings.tolerance
     if vectors:
-        routes: Sequence[Route] = ROUTES if settings.method == "all" else (settings.method,)
+        others: list[Route] = [route for route in ROUTES if route != operator.route and settings.method == "all"]
         counted = count(1)
-        made, findings = compute(operator, exact, vectors, routes, tolerance, lambda: progress(next(counted)))
+        routes: list[Route] = [operator.route, *others]
+        made, findings = compute(operator, exact, vectors, routes, tolerance, refuted, lambda: progress(next(counted)))
         tensors = by_name(operator, made)
     else:
-        matrix, findings = compute_dense(operator, exact, tolerance, progress)
+        matrix, findings = compute_dense(operator, exact, tolerance, refuted, progress)
         tensors = {operator.kind: matrix}
-    if exact is None:
+    if not choice.trial.exact:
+        findings.notes.append("not held against float64, in which the network cannot be evaluated")
+    elif exact is None:
         operations = cost(operator, max(len(vectors), 1))
-        findings.notes.append(f"not verified, which would take {operations:.0e} operations; --verify does it")
+        findings.notes.append(
+            f"not verified one by one, which would take {operations:.0e} operations; --verify does it"
+        )
     elif exact.kinks:
         findings.notes.append(f"kinks, where derivatives jump: {', '.join(exact.kinks)}")
     return tensors, findings
 
 
 def compute_dense(
-    operator: Operator, exact: Operator | None, tolerance: float, done: Callable[[int], None]
+    operator: Operator,
+    exact: Operator | None,
+    tolerance: float,
+    refuted: Callable[[Route], bool],
+    done: Callable[[int], None],
 ) -> tuple[Tensor, Findings]:
     """The matrix [size, size] itself, held against a verified product where there is `exact`."""
     matrix, findings, name = operator.dense(done), Findings(), "random:0"
@@ -165,7 +207,7 @@ def compute_dense(
     findings.say("matrix", "symmetry: |H - H'| / |H|", apart / float(matrix.norm()) if apart else 0.0, tolerance)
     if exact is not None:
         v = random(operator, 0)
-        [product], known = compute(operator, exact, [(name, v)], METHODS[:1], tolerance)
+        [product], known = compute(operator, exact, [(name, v)], [operator.route], tolerance, refuted)
         known.say("matrix", "its product: relative difference", relative(matrix @ v, product), tolerance)
         known._rows = findings._rows + known._rows
         return matrix, known
@@ -180,12 +222,19 @@ def describe(findings: Findings, name: str, v: Tensor, product: Tensor) -> None:
     findings.say(name, "v'Hv / v'v", float(v @ product / (v @ v)) if v.any() else None)
 
 
-def compare(findings: Findings, name: str, products: dict[Route, Tensor], tolerance: float | None) -> None:
+def compare(
+    findings: Findings,
+    name: str,
+    products: dict[Route, Tensor],
+    tolerance: float | None,
+    refuted: Callable[[Route], bool] = lambda route: False,
+) -> None:
     """Adds how far products by several routes are from the first; differences are `verify`'s to judge."""
     (_, expected), *others = products.items()
     for route, each in others:
-        judged = None if route == "finite-difference" else tolerance
-        findings.say(name, f"{route}: relative difference", relative(each, expected), judged)
+        apart, judged = relative(each, expected), None if route == "finite-difference" else tolerance
+        outvoted = judged is not None and not apart <= judged and refuted(route)
+        findings.say(name, f"{route}: relative difference", apart, judged, "refuted" if outvoted else "")
 
 
 def verify(
@@ -197,6 +246,7 @@ def verify(
     probe: Tensor,
     products: dict[Route, Tensor],
     tolerance: float,
+    refuted: Callable[[Route], bool] = lambda route: False,
     done: Callable[[], None] = lambda: None,
 ) -> None:
     """Adds what an independent route, symmetry, and differences of gradients and losses say of a product.
@@ -209,24 +259,23 @@ def verify(
         v, probe: [size].
         products: the operator's with v, by route; the first is judged.
         tolerance: relative, of routes and symmetry, and of float32 against float64 where no kink lies between.
+        refuted: whether a route that disagrees is the one that is wrong.
         done: called after each step of the sweep.
     """
     (route, product), *_ = products.items()
     other: Route = "reverse-over-forward" if route != "reverse-over-forward" else "double-backward"
     known = dict(products)
     if other not in known:
-        try:
-            known[other] = multiply(operator, v, other)
-        except GencliError:
-            findings.say(name, f"{other}: torch has none here", None, None, "missing")
-    compare(findings, name, known, None if route == "finite-difference" else tolerance)
+        _add(findings, name, operator, v, other, known)
+    compare(findings, name, known, None if route == "finite-difference" else tolerance, refuted)
     kinked = bool(exact.kinks)
     reference = operator.matvec(v) if exact is operator else exact.matvec(v)
     if exact is not operator:
         apart = relative(product, reference)
         excused: Verdict = "kinks" if kinked and apart > tolerance else ""
         findings.say(name, "float64: relative difference", apart, tolerance, excused)
-    _symmetry(findings, name, operator, v, probe, tolerance)
+    inexact = operator.route == "finite-difference"
+    _symmetry(findings, name, operator, v, probe, max(tolerance, _INEXACT) if inexact else tolerance)
     if not v.any():
         return
     found = findings.sweeps[name] = sweep(exact, v.to(exact.dtype), reference, done)
@@ -236,16 +285,21 @@ def verify(
         findings.say(name, f"{what} difference at its best step, {step:.1e}", error)
     apart = float((found.product - reference).norm())
     allowed = _DIFFERENCES * length + _DOUBT * found.error
-    _judge(findings, name, "difference of gradients: |difference - Hv|", apart, allowed, found.jump, kinked)
+    jumps = (found.jump, found.slope_jump) if exact.kinks else (0.0, 0.0)
+    _judge(findings, name, "difference of gradients: |difference - Hv|", apart, allowed, jumps[0], length)
     slope = float(exact.gradient() @ v.to(exact.dtype))
     apart = abs(found.slope - slope)
     allowed = _DIFFERENCES * abs(slope) + _DOUBT * found.slope_error
-    _judge(findings, name, "difference of losses: |difference - g'v|", apart, allowed, found.slope_jump, kinked)
+    _judge(findings, name, "difference of losses: |difference - g'v|", apart, allowed, jumps[1], abs(slope))
 
 
-def _judge(findings: Findings, name: str, what: str, apart: float, allowed: float, jump: float, kinked: bool) -> None:
-    excused: Verdict = "kinks" if kinked and apart > allowed and jump >= _KINKED * apart else ""
-    findings.say(name, what, apart, allowed, excused)
+def _judge(findings: Findings, name: str, what: str, apart: float, allowed: float, jump: float, size: float) -> None:
+    verdict: Verdict = ""
+    if apart > allowed and jump >= _KINKED * apart:
+        verdict = "kinks"
+    elif _UNCLEAR * size < allowed >= apart > _DIFFERENCES * size:
+        verdict = "unclear"
+    findings.say(name, what, apart, allowed, verdict)
 
 
 def _symmetry(findings: Findings, name: str, operator: Operator, v: Tensor, probe: Tensor, tolerance: float) -> None:

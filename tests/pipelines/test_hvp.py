@@ -116,7 +116,73 @@ def test_findings_go_to_standard_error(ends: dict[str, Done]) -> None:
 def test_a_disagreement_is_exit_status_1(folder: Path, ends: dict[str, Done]) -> None:
     assert ends["strict"].status == 1, ends["strict"]
     assert "gencli hvp: random:0: " in ends["strict"].err
-    assert (folder / "strict.safetensors").exists()
+    assert not (folder / "strict.safetensors").exists()
+
+
+NETS = """
+import torch
+from torch import nn
+
+class Tanh(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x.tanh()
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, g):
+        return g * (1 - ctx.saved_tensors[0].tanh().square())
+
+class Scaled(Tanh):
+    @staticmethod
+    def backward(ctx, g):
+        return 1.01 * g * (1 - ctx.saved_tensors[0].tanh().square())
+
+class Of(nn.Module):
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+    def forward(self, x):
+        return self.function(x)
+
+def net(function):
+    return lambda shape, classes: nn.Sequential(
+        nn.Flatten(), nn.Linear(64, 6), Of(function), nn.Linear(6, 6), nn.Sigmoid(), nn.Linear(6, classes))
+
+plain, once, wrong = net(torch.tanh), net(Tanh.apply), net(Scaled.apply)
+"""
+
+
+def test_a_wrong_derivative_is_never_written(tmp_path: Path, data: Path) -> None:
+    (tmp_path / "nets.py").write_text(NETS)
+    digits = str(data / "digits.parquet")
+    commands = [["train", digits, "--arch", f"nets:{each}", "--epochs", "2", "-q", "-o", each]
+                for each in ("plain", "once", "wrong")]  # fmt: skip
+    hvp = {
+        "plain-v": ["plain"], "once-v": ["once", "--no-verify"], "once-ggn": ["once", "--operator", "ggn"],
+        "asked": ["once", "--method", "double-backward", "--no-verify"],
+        "wrong-v": ["wrong", "--no-verify"],
+    }  # fmt: skip
+    commands += [["hvp", each[0], digits, "--arch", f"nets:{each[0]}", *each[1:], "--limit", "200", "-o", name]
+                 for name, each in hvp.items()]  # fmt: skip
+    few = ["--top", "1", "--limit", "60"]
+    commands += [["spectrum", each, digits, "--arch", f"nets:{each}", *few, "-o", f"{each}.json"]
+                 for each in ("plain", "once", "wrong")]  # fmt: skip
+    done = many(tmp_path, [[*each, "--threads", "1"] for each in commands])  # two would wait for each other
+    assert [each.status for each in done] == [0, 0, 0, 0, 0, 0, 1, 1, 0, 0, 1], done
+    assert (tmp_path / "plain").read_bytes() != (tmp_path / "once").read_bytes()  # the name of the network
+    for name, each in load_file(tmp_path / "plain-v").items():
+        torch.testing.assert_close(load_file(tmp_path / "once-v")[name], each, rtol=1e-4, atol=1e-6)
+    for end, words in ((done[6], "--method: double-backward is"), (done[7], "the gradient itself is")):
+        explained(end.err, words)
+    assert not {"asked", "wrong-v", "wrong.json"} & {path.name for path in tmp_path.iterdir()}
+    assert "double-backward is" in done[9].err
+    [plain], [once] = (json.loads((tmp_path / name).read_text()) for name in ("plain.json", "once.json"))
+    assert once["value"] == pytest.approx(plain["value"], rel=1e-4)
+    assert (plain["route"], once["route"]) == ("double-backward", "finite-difference")
+    assert plain["apart"] < 1e-8
+    with safe_open(tmp_path / "once-ggn", "pt") as file:
+        assert json.loads(file.metadata()["gencli"])["verified"]["route"] == "jacobian"
 
 
 @pytest.mark.parametrize("name", REFUSED)

@@ -111,7 +111,8 @@ def test_files(shell: Shell, data: Path) -> None:
     assert short.status == 1
     assert (shell.folder / "table.parquet").read_bytes() == (shell.folder / "again.parquet").read_bytes()
     rows = pq.read_table(shell.folder / "table.parquet").to_pylist()
-    assert list(rows[0]) == ["quantity", "index", "value", "residual", "standard_error", "products"]
+    columns = ["quantity", "index", "value", "residual", "standard_error", "products", "route", "apart"]
+    assert list(rows[0]) == columns
     density = pq.read_table(shell.folder / "density.parquet").to_pydict()
     assert density["eigenvalue"][0] < rows[6]["value"]
     assert min(density["density"]) >= 0
@@ -163,6 +164,7 @@ def test_what_cannot_be_computed_is_refused(sh: Shell, data: Path) -> None:
         "--vectors: no eigenvectors are computed": [model, digits, "--trace", "--vectors", "v"],
         "--resume: there is no checkpoint": [model, digits, "--resume"],
         "--density-width: 0 is out of range": [model, digits, "--density", "d", "--density-width", "0"],
+        "--density-width: 1e-20 is finer than": [model, digits, "--density", "d", "--density-width", "1e-20"],
         "--basis: 3 vectors for 10 eigenpairs": [model, digits, "--basis", "3"],
     }
     ends = many(sh.folder, [["spectrum", *words, "-o", "out"] for words in refused.values()])
