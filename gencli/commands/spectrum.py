@@ -84,8 +84,7 @@ def spectrum(
     from gencli.sources import open_table
     from gencli.training import devices
 
-    source = Input(model)
-    loaded, table = models.read(source, matrix.arch), open_table(data)
+    loaded, table = models.read(source := Input(model), matrix.arch), open_table(data)
     loaded.require(table)
     where = devices.choose(matrix.device, matrix.dtype == "float64")
     devices.precision("float32", where)
@@ -98,7 +97,7 @@ def spectrum(
     used |= {"device": where.type, "threads": torch.get_num_threads()}
     inputs = [provenance.source("model", source.sha256, loaded.made, source.path), *tables.sources(table, "data")]
     made = provenance.step("spectrum", used, inputs, packages := ["torch", "numpy", "pyarrow"])
-    packages += ["matplotlib"] if quantities.figure else []
+    packages = [*packages, "matplotlib"] if quantities.figure else packages
     made_files = provenance.step("spectrum", used | method.of_files(quantities), inputs, packages)
     read = [source, *table.inputs]
     with open_result(output, format, read) as write:

@@ -11,6 +11,9 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 
+_torch: Any = torch
+
+
 class Corrected(TorchFunctionMode):
     """Within, weight norm and hard sigmoid are such formulas.
 
@@ -21,7 +24,8 @@ class Corrected(TorchFunctionMode):
     formulas: ClassVar[dict[Any, Callable[..., Tensor]]]
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        return self.formulas.get(func, func)(*args, **(kwargs or {}))
+        formula: Any = self.formulas.get(func, func)
+        return formula(*args, **(kwargs or {}))
 
 
 class Elementary(Corrected):
@@ -84,8 +88,8 @@ def _huber_loss(
 
 
 Corrected.formulas = {
-    torch._weight_norm: _weight_norm,
-    functional.hardsigmoid: _hardsigmoid, torch._C._nn.hardsigmoid: _hardsigmoid,
+    _torch._weight_norm: _weight_norm,
+    functional.hardsigmoid: _hardsigmoid, _torch._C._nn.hardsigmoid: _hardsigmoid,
 }  # fmt: skip
 Elementary.formulas = {
     functional.layer_norm: _layer_norm, torch.layer_norm: _layer_norm,

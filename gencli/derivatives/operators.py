@@ -194,8 +194,7 @@ class Operator:
     ) -> Operator:
         """The same in another precision, on another device, of the rows [n] int64 alone; the loss is the same."""
         made = copy.copy(self)
-        for name in ("exact", "_keeps"):
-            made.__dict__.pop(name, None)
+        made.__dict__ = {name: each for name, each in vars(self).items() if name not in ("exact", "_keeps")}
         made.dtype, device, made._kept = dtype, device or self.weights.device, {}
         made.network, made.weights = duplicate(self.network).to(device, dtype), self.weights.to(device, dtype)
         made._data = (self._data if rows is None else self._data.select(rows.to(self.weights.device))).to(device)

