@@ -10,7 +10,6 @@ from torch import Tensor
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-
 _torch: Any = torch
 
 

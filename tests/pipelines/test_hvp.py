@@ -61,7 +61,8 @@ def ends(folder: Path, data: Path) -> dict[str, Done]:
         "strict": ["--tolerance", "0", "-o", "strict.safetensors"],
         **{name: (more if "-o" in more else [*more, "-o", "x.safetensors"]) for name, (more, _) in REFUSED.items()},
     }
-    done = many(folder, [[*model, *more] for more in commands.values()])
+    one = ["--threads", "1"]  # two would wait for each other
+    done = many(folder, [[*model, *more, *one] for more in commands.values()])
     return dict(zip(commands, done, strict=True))
 
 
