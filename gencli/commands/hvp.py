@@ -81,10 +81,9 @@ def hvp(
     devices.precision("float32", where)
     loss, epoch = objectives.objective(loaded, table, objective)
     operator = building.operator(loaded, table, loss, epoch, matrix, where)
-    choice = routes.choose(operator, None if products.method in ("auto", "all") else products.method)
-    console.message(choice.said)
     if products.dense:
         require_memory(3 * operator.size**2 * operator.dtype.itemsize, f"--dense: {operator.size:,} parameters")
+    choice = routes.choose(operator, None if products.method in ("auto", "all") else products.method)
     named = [pair for word in words for pair in vectors.find(operator, word, files.get(word))]
     exact = operator.exact if verification.wanted(operator, len(named), products) and choice.trial.exact else None
     used = asdict(matrix) | {"loss": loss.name} | asdict(loss) | products.arguments(files)
@@ -96,6 +95,7 @@ def hvp(
     with ExitStack() as places:
         place = places.enter_context(Output(output, read, binary=True))
         drawing = places.enter_context(Output(products.plot, read, binary=True)) if products.plot else None
+        console.message(choice.said)
         with console.progress("products", verification.work(operator, named)) as advance:
             found, findings = verification.compute_all(operator, exact, named, choice, products, advance)
         _say(findings, f"{matrix.operator} of {loss.name}: {loaded.arch}, {operator.size:,} parameters")

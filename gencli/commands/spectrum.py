@@ -91,23 +91,23 @@ def spectrum(
     loss, epoch = objectives.objective(loaded, table, objective)
     operator = building.operator(loaded, table, loss, epoch, matrix, where)
     request = spectra.Request.of(quantities, method, operator.size)
-    console.message((choice := routes.choose(operator)).said)
     found = spectra.Spectrum(operator.size, operator.dtype, request, method.seed)
     used = spectra.arguments(request, method, matrix, loss)
     used |= {"device": where.type, "threads": torch.get_num_threads()}
     inputs = [provenance.source("model", source.sha256, loaded.made, source.path), *tables.sources(table, "data")]
     made = provenance.step("spectrum", used, inputs, packages := ["torch", "numpy", "pyarrow"])
-    packages = [*packages, "matplotlib"] if quantities.figure else packages
-    made_files = provenance.step("spectrum", used | method.of_files(quantities), inputs, packages)
-    read = [source, *table.inputs]
-    with open_result(output, format, read) as write:
+    drawn = [*packages, *(["matplotlib"] if quantities.figure else [])]
+    made_files = provenance.step("spectrum", used | method.of_files(quantities), inputs, drawn)
+    with open_result(output, format, read := [source, *table.inputs]) as write:
         with ExitStack() as places:
             save = _open_files(quantities, places, read)
+            choice = routes.choose(operator)
             with console.progress("products", lambda: found.expected) as advance:
                 spectra.compute(found, operator.matvec, advance, saving, read, made_files)
+            console.message(choice.said)
             save(operator, found, method, made_files)
-        title = f"{matrix.operator} of {loss.name}: {loaded.arch}, {operator.size:,} parameters, {operator.rows:,} rows"
-        write(found.table(choice.record), lambda: made, title)
+        size = f"{operator.size:,} parameters, {operator.rows:,} rows"
+        write(found.table(choice.record), lambda: made, f"{matrix.operator} of {loss.name}: {loaded.arch}, {size}")
     if not found.converged:
         console.message("gencli spectrum: not all eigenvalues were found; raise --max-products, or see their residuals")
         raise typer.Exit(1)

@@ -97,7 +97,7 @@ def test_a_net_of_5500_parameters(shell: Shell, data: Path) -> None:
 
 
 def test_files(shell: Shell, data: Path) -> None:
-    given = ["spectrum", str(data / "model.safetensors"), str(data / "digits.parquet"), "-q"]
+    given = ["spectrum", str(data / "model.safetensors"), str(data / "digits.parquet"), "-q", "--threads", "1"]
     commands = [
         [*given, *TOP, *FILES, "-o", "table.parquet"],
         [*given, *TOP, "-o", "again.parquet"],
