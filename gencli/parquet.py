@@ -21,15 +21,21 @@ if "ARROW_DEFAULT_MEMORY_POOL" not in os.environ:
         pa.set_memory_pool(pa.jemalloc_memory_pool())  # keeps 20 MB less than the default, and is faster
 
 
+_ENCRYPTED, _DECRYPT = "encrypted Parquet", "write it without encryption first"
+_BUFFER = 1 << 16  # otherwise a row group's columns are read whole, and no more than 2 GB of them
+
+
 def open_file(source: Input) -> pq.ParquetFile:
     """Opens one Parquet file.
 
     Raises:
         GencliError: not Parquet, cut short, damaged, or not the rows that its provenance promises.
     """
+    if source.starts(b"PARE"):
+        raise GencliError(f"{source.name}: {_ENCRYPTED}", _DECRYPT)
     source.expect("Parquet", b"PAR1", b"PAR1")
     with undamaged(source.name):
-        file = pq.ParquetFile(source.file, pre_buffer=False, page_checksum_verification=True)
+        file = pq.ParquetFile(source.file, pre_buffer=False, page_checksum_verification=True, buffer_size=_BUFFER)
         rows = file.metadata.num_rows
         if rows != sum(file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)):
             raise OSError("its row groups do not hold its rows")
@@ -49,10 +55,19 @@ def open_file(source: Input) -> pq.ParquetFile:
 
 @contextmanager
 def undamaged(name: str) -> Iterator[None]:
-    """Reading within: whatever the Parquet reader raises, the file of this name is damaged."""
+    """Reading within: what the Parquet reader raises is that the file of this name is damaged, if no other reason."""
     try:
         yield
+    except (pa.ArrowNotImplementedError, pa.ArrowCapacityError, pa.ArrowMemoryError) as error:
+        raise GencliError(
+            f"{name}: Arrow cannot read it: {first_line(error)}",
+            "write it with smaller row groups and without rare types or codecs; or it is damaged",
+        ) from None
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        if "decrypt" in str(error).lower():
+            raise GencliError(f"{name}: {_ENCRYPTED}: {first_line(error)}", _DECRYPT) from None
+        if isinstance(error, OSError) and error.errno:
+            raise GencliError(f"{name}: cannot be read: {error.strerror}", "check the file and the disk") from None
         raise GencliError(f"{name}: damaged Parquet: {first_line(error)}", "make the file again") from None
 
 

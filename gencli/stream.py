@@ -25,6 +25,7 @@ from gencli.seals import Digest
 
 _CHUNK = 1 << 20
 _CHECKED_AT_ONCE = 1 << 24  # bytes
+_LFS = b"version https://git-lfs.github.com/spec/"
 
 
 class Input:
@@ -62,6 +63,8 @@ class Input:
         else:
             self.file, self._digest = _spool(raw, self.name)
         self.size = os.fstat(self.file.fileno()).st_size
+        if self.starts(_LFS):
+            raise GencliError(f"{self.name}: is a Git LFS pointer, not the file", "git lfs pull brings the file itself")
 
     def _hash(self) -> None:
         digest = Digest()

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from gencli import parquet, provenance
+from gencli import arrow, parquet, provenance
 from gencli.arrow import integers, pack, select, values
 from gencli.errors import GencliError, first_line
 from gencli.stream import Input, Output
@@ -143,7 +143,8 @@ class FileTable:
         stored = files[0].schema_arrow
         self._check_columns(stored)
         fixed = description.schema(_FIXED)
-        fields = [fixed.field(f.name) if f.name in fixed.names else f.remove_metadata() for f in stored]
+        others = {field.name: pa.field(field.name, arrow.plain_type(field.type), field.nullable) for field in stored}
+        fields = [fixed.field(name) if name in fixed.names else others[name] for name in stored.names]
         self.schema = pa.schema(fields, fixed.metadata)
 
     def _check_columns(self, stored: pa.Schema) -> None:
@@ -155,20 +156,21 @@ class FileTable:
                     f"its columns are {', '.join(stored.names)}",
                     "an image table has id, image and label, each once",
                 )
-            right = _is_bytes if name in _IMAGES else pa.types.is_integer
+            right = arrow.holds_pixels if name in _IMAGES else arrow.holds_integers
             if count and not right(stored.field(name).type):
                 raise GencliError(
                     f"{self.title}: column `{name}` is {stored.field(name).type}",
-                    "images and targets are bytes of one length, all else is integer",
+                    "images and targets are bytes or lists of one length, all else is integer",
                 )
 
     def column(self, name: str) -> NDArray[np.int64]:
         with parquet.undamaged(self.title):
-            parts = [self._whole(file.read(columns=[name]).column(0), name) for file in self._files]
-            # casting loads pyarrow.compute, 90 ms
-            wide = [part if part.type == pa.int64() else part.cast(pa.int64()) for part in parts]
-            chunks = [chunk for part in wide for chunk in part.chunks if len(chunk)]
-            column = np.concatenate([np.empty(0, np.int64), *map(values, chunks)])
+            chunks = [chunk for file in self._files for chunk in file.read(columns=[name]).column(0).chunks]
+        parts, start = [np.empty(0, np.int64)], 0
+        for chunk in chunks:
+            parts.append(values(self._stored(chunk, name, start)))
+            start += len(chunk)
+        column = np.concatenate(parts)
         if name in ("label", "label_true"):
             check_labels(column, len(self.description.classes), self.title, name)
         return column
@@ -195,38 +197,38 @@ class FileTable:
         for source in self.inputs:
             _ = source.sha256  # which refuses a damaged file
 
-    def _whole(self, column: pa.ChunkedArray | pa.Array, name: str, start: int = 0) -> pa.ChunkedArray | pa.Array:
+    def _stored(self, column: pa.Array, name: str, start: int) -> pa.Array:
+        """A column as the schema has it, whose first row is the table's row `start`."""
+        if name not in _FIXED:
+            return arrow.plain(column)
+        column = arrow.plain(column)
         if column.null_count:
             row = start + int(np.flatnonzero(column.is_null())[0])
             raise GencliError(f"{self.title}: row {row}: no {name}", f"every row needs a value in `{name}`")
-        return column
+        try:
+            if name in _IMAGES:
+                return arrow.to_images(column, self.description.shape, self.description.dtype)
+            return column if column.type == pa.int64() else integers(arrow.to_integers(column))
+        except ValueError as error:
+            row, what = error.args
+            if name not in _IMAGES:
+                raise GencliError(
+                    f"{self.title}: row {start + row}: {name} {what}", "it takes whole numbers of 64 bits"
+                ) from None
+            raise GencliError(
+                f"{self.title}: row {start + row}: {what.replace('an image', _IMAGES[name])}, "
+                f"where {_shape(self.description)} takes {self.description.row_bytes}",
+                "all images of a table have one size",
+            ) from None
 
     def _check(self, batch: pa.RecordBatch, start: int) -> pa.RecordBatch:
         columns = []
         for field in self.schema:
-            column = batch.column(field.name)
-            if field.name in _FIXED:
-                column = self._whole(column, field.name, start)
-                if column.type != field.type:
-                    fixed = field.name in _IMAGES
-                    column = self._fixed(column, field.name, start) if fixed else column.cast(field.type)
+            column = self._stored(batch.column(field.name), field.name, start)
             if field.name in ("label", "label_true"):
                 check_labels(values(column), len(self.description.classes), self.title, field.name, start)
             columns.append(column)
         return pa.RecordBatch.from_arrays(columns, schema=self.schema)
-
-    def _fixed(self, column: pa.Array, name: str, start: int) -> pa.Array:
-        import pyarrow.compute as pc  # 50 ms, for this alone
-
-        lengths = pc.call_function("binary_length", [column]).to_numpy()
-        wrong = np.flatnonzero(lengths != self.description.row_bytes)
-        if len(wrong):
-            raise GencliError(
-                f"{self.title}: row {start + wrong[0]}: {_IMAGES[name]} of {lengths[wrong[0]]} bytes, "
-                f"where {_shape(self.description)} takes {self.description.row_bytes}",
-                "all images of a table have one size",
-            )
-        return column.cast(pa.binary()).cast(pa.binary(self.description.row_bytes))
 
 
 class MemoryTable:
@@ -321,10 +323,6 @@ def is_shape(value: Any) -> bool:
     """Whether it is a height, a width and a number of channels, of an image that fits in 2³¹ bytes."""
     numbers = isinstance(value, list | tuple) and len(value) == 3 and all(type(each) is int for each in value)
     return numbers and min(value) > 0 and math.prod(value) * 4 < 1 << 31
-
-
-def _is_bytes(kind: pa.DataType) -> bool:
-    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind)
 
 
 def check_labels(labels: NDArray[np.int64], classes: int, title: str, name: str = "label", start: int = 0) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,10 +12,10 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from gencli import parquet
 from gencli.corruptions.base import LabelCorruption
+from gencli.corruptions.transitions import MATRIX, Named, read_matrix, require_order
 from gencli.counts import share
-from gencli.errors import GencliError, first_line
+from gencli.errors import GencliError
 from gencli.randomness import Draws
 from gencli.sources.selection import class_numbers
 from gencli.stream import Input
@@ -30,7 +29,6 @@ Floats = NDArray[np.float64]
 Rule = tuple[Floats, Callable[[Integers, Floats], Integers]]
 
 _TOLERANCE = 1e-6
-_MATRIX = "a transition matrix has a row and a column for each class, no number below 0, and rows that sum to 1"
 
 
 class ReplacedLabels(LabelCorruption):
@@ -168,10 +166,11 @@ class PairLabels(ReplacedLabels):
 class MatrixLabels(ReplacedLabels):
     """Replace labels with the probabilities of a matrix.
 
-    A label c becomes c' with probability T[c][c'] and stays with T[c][c]. FILE holds T: Parquet or CSV with a row and
-    a column for each class, in the order of the classes; rows sum to 1 within 1e-6. Column names, which a CSV file
-    can do without, are those of the classes in their order, or 0, 1, 2, ...; nothing is reordered. With --exact p is
-    1 - T[c][c]. The column label_true keeps the original. Reads and writes an image table.
+    A label c becomes c' with probability T[c][c'] and stays with T[c][c]. FILE holds T: Parquet, CSV, or text as
+    numpy's savetxt writes it, with a row and a column for each class, in the order of the classes; rows sum to 1
+    within 1e-6. Names of columns and a first column of the rows' names, which text can do without, are those of the
+    classes in their order, or 0, 1, 2, ...; nothing is reordered. With --exact p is 1 - T[c][c].
+    The column label_true keeps the original. Reads and writes an image table.
 
     Source: Patrini, Rozza, Menon, Nock, Qu 2017, arXiv:1609.03683.
 
@@ -183,7 +182,7 @@ class MatrixLabels(ReplacedLabels):
     """
 
     name = "matrix-labels"
-    matrix: Annotated[str, typer.Option(metavar="FILE", help="The matrix T, as Parquet or CSV.")]
+    matrix: Annotated[str, typer.Option(metavar="FILE", help="The matrix T, as Parquet, CSV or text.")]
     exact: Exact = False
 
     @cached_property
@@ -191,9 +190,8 @@ class MatrixLabels(ReplacedLabels):
         return [Input(self.matrix)]
 
     @cached_property
-    def _read(self) -> tuple[list[str], Floats]:
-        [source] = self.files
-        return parquet.read_numbers(source, _MATRIX) if source.starts(b"PAR1") else _read_csv(source)
+    def _read(self) -> Named:
+        return read_matrix(self.files[0])
 
     def rule(self, table: ImageTable) -> Rule:
         matrix = self._checked(table)
@@ -211,24 +209,20 @@ class MatrixLabels(ReplacedLabels):
         return np.round(moving / (moving + matrix.diagonal()), 12), replace  # the decimals that 0.1 + 0.2 stands for
 
     def _checked(self, table: ImageTable) -> Floats:
-        (header, matrix), file, names = self._read, self.files[0].name, table.description.classes
+        (header, index, matrix), file, names = self._read, self.files[0].name, table.description.classes
         if matrix.shape != (len(names), len(names)):
             size = "×".join(map(str, matrix.shape))
-            raise GencliError(f"{file}: {size} numbers, where {table.title} has {len(names)} classes", _MATRIX)
-        if header not in ([], list(names), list(map(str, range(len(names))))):
-            place = next(place for place, name in enumerate(names) if header[place] != name)
-            raise GencliError(
-                f"{file}: column {place} is named {header[place]!r}, where class {place} is {names[place]!r}",
-                "name the columns as the classes, in their order, or 0, 1, 2, ...",
-            )
+            raise GencliError(f"{file}: {size} numbers, where {table.title} has {len(names)} classes", MATRIX)
+        require_order(file, "column", header, names)
+        require_order(file, "row", index, names)
         wrong = np.argwhere(~((matrix >= 0) & (matrix <= 1 + _TOLERANCE)))
         if len(wrong):
             row, column = wrong[0]
-            raise GencliError(f"{file}: row {row}, column {column}: {matrix[row, column]:g} is no probability", _MATRIX)
+            raise GencliError(f"{file}: row {row}, column {column}: {matrix[row, column]:g} is no probability", MATRIX)
         sums = matrix.sum(1)
         wrong = np.flatnonzero(abs(sums - 1) > _TOLERANCE)
         if len(wrong):
-            raise GencliError(f"{file}: row {wrong[0]}: it sums to {sums[wrong[0]]:.9g}, not to 1", _MATRIX)
+            raise GencliError(f"{file}: row {wrong[0]}: it sums to {sums[wrong[0]]:.9g}, not to 1", MATRIX)
         return matrix
 
 
@@ -281,31 +275,3 @@ def _exact_bars(table: ImageTable, draws: Draws, rates: Floats) -> Floats:
             first, last = np.searchsorted(own, own[count]), np.searchsorted(own, own[count], side="right")
             bars[label] = own[count] if count - first <= last - count else np.nextafter(own[count], 1)
     return bars
-
-
-def _read_csv(source: Input) -> tuple[list[str], Floats]:
-    """The header, empty where there is none, and the numbers [rows, columns] of a CSV file."""
-    source.file.seek(0)
-    try:
-        with open(source.file.fileno(), encoding="utf-8-sig", newline="", closefd=False) as file:
-            lines = csv.reader(file)
-            cells = filter(None, lines)
-            first = next(cells, [])
-            rows = [_numbers(each, len(first), f"{source.name}: line {lines.line_num}") for each in cells]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise GencliError(f"{source.name}: neither Parquet nor CSV: {first_line(error)}", _MATRIX) from None
-    if len(rows) == len(first):
-        return first, np.array(rows)
-    return [], np.array([_numbers(first, len(first), f"{source.name}: line 1"), *rows])
-
-
-def _numbers(cells: list[str], count: int, where: str) -> Floats:
-    if len(cells) != count:
-        raise GencliError(f"{where}: {len(cells)} numbers, where the first line has {count}", _MATRIX)
-    numbers = np.empty(count)
-    for place, cell in enumerate(cells):
-        try:
-            numbers[place] = float(cell)
-        except ValueError:
-            raise GencliError(f"{where}: {cell!r} is not a number", _MATRIX) from None
-    return numbers

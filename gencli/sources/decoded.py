@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 from abc import ABC, abstractmethod
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -14,8 +15,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gencli import arrow, provenance, tables
+from gencli import arrow, console, provenance, tables
 from gencli.errors import GencliError
+from gencli.processors import cores
 from gencli.sources import pixels
 from gencli.sources.pixels import BadImage
 from gencli.sources.processes import in_processes
@@ -24,6 +26,7 @@ from gencli.tables import Description
 
 Places = NDArray[np.int64]
 SPLITS = ("train", "test", "validation", "val")
+Piece = tuple[list[bytes | None], Places]
 
 
 @dataclass(frozen=True)
@@ -33,46 +36,74 @@ class Decoding:
     mode: Literal["gray", "rgb"] | None = None
     size: tuple[int, ...] | None = None
     crop: tuple[int, int] | None = None
+    ends: tuple[float, float] | None = None
 
 
 class DecodedTable(ABC):
     """An image table of encoded images.
 
     Args:
-        columns: its integers, [rows] int64 each, by name: `id`, `label`, and `label_true` where there is one.
+        columns: its other columns, [rows] int64 or text each, by name: `id`, `label`, and what there is besides.
         name, split, classes: of the description; its shape is that of the first image.
+        targets: whether an image's target follows it.
     """
 
     def __init__(
         self,
         inputs: Sequence[Input],
         made: provenance.Step | None,
-        columns: dict[str, NDArray[np.int64]],
+        columns: Mapping[str, NDArray[np.int64] | pa.Array],
         name: str,
         split: str,
         classes: tuple[str, ...],
         decoding: Decoding,
+        targets: bool = False,
     ) -> None:
         self.title = inputs[0].name if len(inputs) == 1 else f"{inputs[0].name} and {len(inputs) - 1} more"
         self.inputs, self.made = inputs, made
         self.rows = len(columns["label"])
         self._columns, self._decoding = columns, vars(decoding)
+        self._each = 2 if targets else 1
+        self._said: set[str] = set()  # of what the images' decoding noted
         first, places = next(self.values(1))
         with self._named(deque([places])):
-            shape = pixels.decode(first, **self._decoding).shape
+            shape = pixels.decode(first, **self._decoding)[0].shape
         self.description = Description(name, split, classes, (shape[1], shape[2], shape[3]))
-        self.schema = self.description.schema(("id", "image", *(each for each in columns if each != "id")))
+        names = ("id", "image", *(each for each in columns if each != "id"), *(["target"] if targets else []))
+        self.schema = self.description.schema(names)
+        for each, column in columns.items():
+            if not isinstance(column, np.ndarray):
+                field = pa.field(each, column.type, nullable=bool(column.null_count))
+                self.schema = self.schema.set(names.index(each), field)
 
     @abstractmethod
-    def values(self, count: int, keep: NDArray[np.bool_] | None = None) -> Iterator[tuple[list[bytes | None], Places]]:
-        """Encoded images of the rows that `keep` marks, at most `count` at a time, and their places in the table."""
+    def pieces(self, count: int, keep: NDArray[np.bool_] | None) -> Iterator[Piece]:
+        """Encoded images of the rows that `keep` marks, a few rows at a time but at most `count`, and their places.
+
+        Each is followed by its target, where there are targets.
+        """
+
+    def values(self, count: int, keep: NDArray[np.bool_] | None = None) -> Iterator[Piece]:
+        """The same, `count` at a time where that is not too many bytes."""
+        values: list[bytes | None] = []
+        places: list[Places] = []
+        size = 0
+        for more, where in self.pieces(count, keep):
+            if values and (sum(map(len, places)) + len(where) > count or size > most_bytes()):
+                yield values, np.concatenate(places)
+                values, places, size = [], [], 0
+            values += more
+            places.append(where)
+            size += sum(len(each) for each in more if each)
+        if values:
+            yield values, np.concatenate(places)
 
     @abstractmethod
     def image_name(self, place: int) -> str:
         """How messages call the image at a place."""
 
     def column(self, name: str) -> NDArray[np.int64]:
-        return self._columns[name]
+        return np.asarray(self._columns[name])
 
     def batches(self, keep: NDArray[np.bool_] | None = None) -> Iterator[pa.RecordBatch]:
         waiting: deque[Places] = deque()  # the places of the parts that are being decoded
@@ -83,15 +114,38 @@ class DecodedTable(ABC):
                 yield part
 
         decoded = in_processes("decode", parts(), shape=self.description.shape, **self._decoding)
+        notes, rows = Counter[str](), 0
         while True:
             with self._named(waiting):
-                images = next(decoded, None)
-            if images is None:
-                return
+                part = next(decoded, None)
+            if part is None:
+                break
+            images, noted = part
             places = waiting.popleft()
-            columns = {name: arrow.integers(column[places]) for name, column in self._columns.items()}
-            columns["image"] = arrow.pack(images)
+            notes += noted
+            rows += len(places)
+            columns = {
+                name: arrow.integers(column[places])
+                if isinstance(column, np.ndarray)
+                else column.take(pa.array(places))
+                for name, column in self._columns.items()
+            }
+            columns["image"] = arrow.pack(images[:: self._each])
+            if self._each > 1:
+                columns["target"] = arrow.pack(images[1::2])
             yield pa.RecordBatch.from_arrays([columns[name] for name in self.schema.names], schema=self.schema)
+        self._say(notes, rows)
+
+    def _say(self, notes: Counter[str], rows: int) -> None:
+        """Each note once, of Pillow's warnings the most frequent for all."""
+        warned = Counter({note: count for note, count in notes.items() if note.startswith(pixels.WARNED)})
+        said = notes - warned
+        if warned:
+            said[warned.most_common(1)[0][0]] = warned.total()
+        for note, count in sorted(said.items()):
+            if note not in self._said:
+                console.message(f"{self.title}: {count:,} of {rows:,} images: {console.printable(note)}")
+        self._said |= said.keys()
 
     @contextmanager
     def _named(self, waiting: deque[Places]) -> Iterator[None]:
@@ -100,7 +154,12 @@ class DecodedTable(ABC):
             yield
         except BadImage as bad:
             place, words, hint = bad.args
-            raise GencliError(f"{self.image_name(int(waiting[0][place]))}: {words}", hint) from None
+            raise GencliError(f"{self.image_name(int(waiting[0][place // self._each]))}: {words}", hint) from None
+
+
+def most_bytes() -> int:
+    """Of the encoded images in a part: those that wait for all cores take 32 MB, more where that is 1 MB a part."""
+    return max(1 << 20, (16 << 20) // cores())
 
 
 def identify(stem: str) -> tuple[str, str]:
@@ -124,6 +183,19 @@ def parse_crop(text: str | None) -> tuple[int, int] | None:
     """`--crop`: `56` is height and width, so is `56x56`."""
     numbers = _numbers(text, "--crop", (1, 2), "the side of a square, such as 56, or HEIGHTxWIDTH")
     return numbers and (numbers[0], numbers[-1])
+
+
+def parse_range(text: str | None) -> tuple[float, float] | None:
+    """`--range`: `0,4095` as the values that become 0 and 255."""
+    if text is None:
+        return None
+    try:
+        low, high = map(float, text.split(","))
+    except ValueError:
+        low = high = math.nan
+    if not (low < high and math.isfinite(high - low)):
+        raise GencliError(f"--range: {text!r} is no range", "write LOW,HIGH, two numbers, such as 0,4095")
+    return low, high
 
 
 def _numbers(text: str | None, where: str, counts: tuple[int, ...], form: str) -> Any:

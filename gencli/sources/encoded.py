@@ -1,24 +1,30 @@
 """Image tables made elsewhere: Parquet with encoded images as public hubs publish it, or raw pixels without a word.
 
-Encoded images are a column `image` or `img` of `struct<bytes, path>`; class names come from the `huggingface` metadata.
+Encoded images are a column `image` or `img` of `struct<bytes, path>` or bytes, pixels one of bytes or lists, in all of
+Arrow's spellings; class names come from the `huggingface` metadata.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from typing import cast
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from gencli import parquet, tables
+from gencli import arrow, console, parquet, tables
 from gencli.errors import GencliError
 from gencli.sources.classes import classes_of, hub_names
-from gencli.sources.decoded import DecodedTable, Decoding, Places, identify, parse_shape
+from gencli.sources.decoded import DecodedTable, Decoding, Piece, Places, identify, most_bytes, parse_shape
 from gencli.stream import Input
 from gencli.tables import Description, FileTable, ImageTable
+
+_FEW = 16
+_STARTS = re.compile(rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|GIF8[79]a|RIFF....WEBP|II\*\0|MM\0\*", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,7 @@ def encoded_table(inputs: list[Input], files: list[pq.ParquetFile], foreign: For
     if schema.names.count(column) > 1 or schema.names.count(foreign.label) > 1:
         raise GencliError(f"{title}: its columns are {', '.join(schema.names)}", "give each column a name of its own")
     kind = schema.field(foreign.label).type
-    if not pa.types.is_integer(kind):
+    if not arrow.holds_integers(kind):
         raise GencliError(
             f"{title}: column `{foreign.label}` is {kind}, not integer", "labels are class numbers from 0"
         )
@@ -66,81 +72,235 @@ def encoded_table(inputs: list[Input], files: list[pq.ParquetFile], foreign: For
         name=name if foreign.name is None else foreign.name,
         split=split if foreign.split is None else foreign.split,
     )
-    stored = schema.field(column).type
-    place = stored.get_field_index("bytes") if pa.types.is_struct(stored) else -1
-    if place >= 0 and pa.types.is_binary(stored.field(place).type):
+    if _encoded_in(schema.field(column), foreign, files[0]):
         return EncodedTable(inputs, files, column, foreign)
     if foreign.decoding != Decoding():
-        raise GencliError(f"{title}: raw pixels, not encoded images", "leave --mode, --size and --crop out")
+        raise GencliError(f"{title}: raw pixels, not encoded images", "leave --mode, --range, --size and --crop out")
     return _raw_table(inputs, files, column, foreign)
+
+
+def _encoded_in(field: pa.Field, foreign: Foreign, file: pq.ParquetFile) -> bool:
+    """Whether a column holds encoded images: `struct<bytes, path>`, or bytes that start as those of images do."""
+    if _holds_encoded(file.schema_arrow, field.name):
+        return True
+    if foreign.shape is not None or b"shape" in (field.metadata or {}) or not arrow.holds_bytes(field.type):
+        return False
+    with parquet.undamaged(f"column `{field.name}`"):
+        first = next(file.iter_batches(1, columns=[field.name])).column(0)[0].as_py()
+    return first is not None and _STARTS.match(first) is not None
+
+
+def _holds_encoded(schema: pa.Schema, name: str) -> bool:
+    kind = schema.field(name).type if name in schema.names else pa.null()
+    place = kind.get_field_index("bytes") if pa.types.is_struct(kind) else -1
+    return place >= 0 and arrow.holds_bytes(kind.field(place).type)
 
 
 def _raw_table(inputs: list[Input], files: list[pq.ParquetFile], column: str, foreign: Foreign) -> FileTable:
     schema, title = files[0].schema_arrow, inputs[0].name
     field = schema.field(column)
+    if not arrow.holds_pixels(field.type):
+        raise GencliError(
+            f"{title}: column `{column}` is {field.type}, neither encoded images nor pixels",
+            "encoded images are struct<bytes, path> or bytes, pixels are bytes or lists of whole numbers",
+        )
     facts = field.metadata or {}
     shape, dtype = foreign.shape, facts.get(b"dtype", b"uint8").decode(errors="replace")
-    if shape is None and b"shape" in facts:
+    if b"shape" in facts and shape is None:
         shape = parse_shape(facts[b"shape"].decode(errors="replace").replace(",", "x"), f"{title}: column `{column}`")
+    if not arrow.holds_bytes(field.type):
+        with parquet.undamaged(title):
+            told, dtype = arrow.shape_of(next(files[0].iter_batches(1, columns=[column])).column(0))
+        shape = told if shape is None else shape
     if shape is None:
         raise GencliError(
             f"{title}: column `{column}` ({field.type}) has no shape",
             "say it: gencli data parquet FILE --shape 32x32x3",
         )
+    if not tables.is_shape(shape) or (shape[0] in (1, 3) and shape[2] > 4):
+        raise GencliError(
+            f"{title}: column `{column}` holds images of {'×'.join(map(str, shape))}",
+            "images are height×width×channels, channels last: put them in that order",
+        )
     if dtype not in ("uint8", "float32"):
         raise GencliError(f"{title}: column `{column}` holds {dtype}", "images are uint8 or float32")
-    if column != "image" or foreign.label != "label" or "id" not in schema.names:
-        raise GencliError(f"{title}: raw pixels need columns id, image, label", "rename them, or keep the ids")
-    labels = {name: _integers(files, title, name) for name in ("label", "label_true") if name in schema.names}
-    classes = classes_of(hub_names(schema, "label"), foreign.classes, labels, title)
-    return FileTable(inputs, files, Description(foreign.name or "", foreign.split or "", classes, shape, dtype))
+    name, split = foreign.name or "", foreign.split or ""
+    labels = _labels(files, title, foreign.label)
+    classes = classes_of(hub_names(schema, foreign.label), foreign.classes, labels, title)
+    names = {column: "image", foreign.label: "label"}
+    others = (name for name in schema.names if name in names.values() and name not in names)
+    _say_left(title, [f"{name} ({schema.field(name).type})" for name in others])
+    if "id" not in schema.names or any(theirs != ours for theirs, ours in names.items()):
+        stops = np.cumsum([file.metadata.num_rows for file in files])
+        firsts = [None if "id" in schema.names else (name, split, int(stop)) for stop in [0, *stops[:-1]]]
+        files = [cast(pq.ParquetFile, _Renamed(*each)) for each in zip(files, [names] * len(files), firsts)]
+    return FileTable(inputs, files, Description(name, split, classes, (shape[0], shape[1], shape[2]), dtype))
+
+
+class _Renamed:
+    """A Parquet file whose columns are called otherwise, with numbered ids where it has none: what a FileTable reads.
+
+    Args:
+        names: ours by theirs.
+        first: name and split of the data set and the file's first place in it, where the ids are to be made.
+    """
+
+    def __init__(self, file: pq.ParquetFile, names: dict[str, str], first: tuple[str, str, int] | None) -> None:
+        self._file, self._first = file, first
+        self.metadata, self.num_row_groups = file.metadata, file.num_row_groups
+        stored = file.schema_arrow
+        theirs = [name for name in stored.names if name in names or name not in names.values()]
+        self._theirs = {names.get(name, name): name for name in theirs}
+        fields = [stored.field(name).with_name(ours) for ours, name in self._theirs.items()]
+        self._made = [pa.field("id", pa.int64(), nullable=False)] if first else []
+        self.schema_arrow = pa.schema([*self._made, *fields], stored.metadata)
+
+    def _ids(self, start: int, stop: int) -> pa.Array:
+        name, split, first = self._first or ("", "", 0)
+        return arrow.integers(tables.identities(name, split, first + start, first + stop))
+
+    def read(self, columns: list[str]) -> pa.Table:
+        [name] = columns
+        if self._first and name == "id":
+            return pa.table({"id": self._ids(0, self.metadata.num_rows)})
+        return self._file.read(columns=[self._theirs[name]])
+
+    def iter_batches(self, rows: int, row_groups: list[int]) -> Iterator[pa.RecordBatch]:
+        start = sum(self.metadata.row_group(group).num_rows for group in range(row_groups[0]))
+        for batch in self._file.iter_batches(rows, row_groups=row_groups, columns=list(self._theirs.values())):
+            columns = [batch.column(name) for name in self._theirs.values()]
+            made = [self._ids(start, start + batch.num_rows)] if self._made else []
+            yield pa.RecordBatch.from_arrays([*made, *columns], names=self.schema_arrow.names)
+            start += batch.num_rows
 
 
 def _integers(files: list[pq.ParquetFile], title: str, name: str) -> NDArray[np.int64]:
+    parts, start = [np.empty(0, np.int64)], 0
     with parquet.undamaged(title):
-        column = pa.chunked_array([chunk for file in files for chunk in file.read(columns=[name]).column(0).chunks])
-        if column.null_count:
-            raise GencliError(f"{title}: {column.null_count} rows without `{name}`", "leave such rows out first")
-        return column.cast(pa.int64()).to_numpy()
+        for chunk in (chunk for file in files for chunk in file.read(columns=[name]).column(0).chunks):
+            column = arrow.plain(chunk)
+            if column.null_count:
+                raise GencliError(f"{title}: {column.null_count} rows without `{name}`", "leave such rows out first")
+            try:
+                parts.append(arrow.to_integers(column))
+            except ValueError as error:
+                row, value = error.args
+                words = f"{title}: row {start + row}: {name} {value}"
+                raise GencliError(words, "it takes whole numbers of 64 bits") from None
+            start += len(column)
+    return np.concatenate(parts)
+
+
+def _labels(files: list[pq.ParquetFile], title: str, label: str) -> dict[str, NDArray[np.int64]]:
+    """The labels, and the true ones where there are any, by column."""
+    names = [label, *({"label_true"} & set(files[0].schema_arrow.names) - {label})]
+    return {name: _integers(files, title, name) for name in names}
 
 
 class EncodedTable(DecodedTable):
     """An image table in hub-style Parquet; what `gencli data export` wrote keeps its identities and true labels."""
 
     def __init__(self, inputs: list[Input], files: list[pq.ParquetFile], column: str, foreign: Foreign) -> None:
-        self._files, self._column = files, column
-        schema, title, described = (
-            files[0].schema_arrow,
-            inputs[0].name,
-            tables.read_description(files[0], inputs[0].name),
-        )
-        name, split, label = foreign.name or "", foreign.split or "", foreign.label
-        columns = {"label": _integers(files, title, label)}
+        self._files = files
+        schema, title = files[0].schema_arrow, inputs[0].name
+        described = tables.read_description(files[0], title)
+        name, split = foreign.name or "", foreign.split or ""
+        if described is not None:
+            name, split = described.name, described.split
+        labels = _labels(files, title, foreign.label)
         if described is None:
-            columns["id"] = tables.identities(name, split, 0, len(columns["label"]))
-            classes = classes_of(hub_names(schema, label), foreign.classes, {label: columns["label"]}, title)
+            classes = classes_of(hub_names(schema, foreign.label), foreign.classes, labels, title)
         else:
-            name, split, classes = described.name, described.split, described.classes
-            columns["id"] = _integers(files, title, "id")
-            if "label_true" in schema.names:
-                columns["label_true"] = _integers(files, title, "label_true")
-            for each in columns.keys() - {"id"}:
-                tables.check_labels(columns[each], len(classes), title, each)
+            classes = described.classes
+            for each, column_labels in labels.items():
+                tables.check_labels(column_labels, len(classes), title, each)
+        labels["label"] = labels.pop(foreign.label)
+        self._images = [column, *(["target"] if _holds_encoded(schema, "target") else [])]
+        columns: dict[str, NDArray[np.int64] | pa.Array] = {}
+        left = []
+        for each in schema.names:
+            ours, kind = "label" if each == foreign.label else each, arrow.plain_type(schema.field(each).type)
+            if ours in labels and each in ("label_true", foreign.label):
+                columns[ours] = labels[ours]
+            elif each in ("id", "severity") and pa.types.is_integer(kind):
+                columns[each] = _integers(files, title, each)
+            elif each == "corruption" and pa.types.is_string(kind):
+                columns[each] = _words(files, title, each)
+            elif each not in self._images:
+                left.append(f"{each} ({kind})")
+        _say_left(title, left)
+        if "id" not in columns and described is not None:
+            raise GencliError(f"{title}: no column `id` of whole numbers", "export it again, with its ids")
+        if "id" not in columns:
+            columns["id"] = tables.identities(name, split, 0, len(labels["label"]))
+        elif described is None and "corruption" not in columns:
+            _require_unique(columns["id"], title)
         made = parquet.read_provenance(files[0])
-        super().__init__(inputs, made, columns, name, split, classes, foreign.decoding)
+        super().__init__(inputs, made, columns, name, split, classes, foreign.decoding, len(self._images) > 1)
 
     def image_name(self, place: int) -> str:
         return f"{self.title}: row {place}"
 
-    def values(self, count: int, keep: NDArray[np.bool_] | None = None) -> Iterator[tuple[list[bytes | None], Places]]:
+    def pieces(self, count: int, keep: NDArray[np.bool_] | None) -> Iterator[Piece]:
         start = 0
         with parquet.undamaged(self.title):
             for file in self._files:
-                for batch in file.iter_batches(count, columns=[self._column]):
-                    places = np.arange(start, start + batch.num_rows)
-                    kept = places if keep is None else places[keep[places]]
-                    if len(kept):
-                        yield batch.column(0).field("bytes").take(pa.array(kept - start)).to_pylist(), kept
-                    start += batch.num_rows
-            if start != self.rows:
-                raise OSError(f"{start} rows of {self.rows}")
+                for group in range(file.num_row_groups):
+                    stop = start + file.metadata.row_group(group).num_rows
+                    if keep is None or keep[start:stop].any():
+                        yield from self._group(file, group, np.arange(start, stop), count, keep)
+                    start = stop
+
+    def _group(
+        self, file: pq.ParquetFile, group: int, places: Places, count: int, keep: NDArray[np.bool_] | None
+    ) -> Iterator[Piece]:
+        """The images of a row group, whose rows have these places in the table."""
+        last = places[-1] if keep is None else places[keep[places]][-1]
+        kinds = {name: file.schema_arrow.field(name).type for name in self._images}
+        leaves = [f"{name}.bytes" if pa.types.is_struct(kind) else name for name, kind in kinds.items()]
+        for batch in file.iter_batches(min(count, _few(file, group, leaves)), row_groups=[group], columns=leaves):
+            now, places = places[: batch.num_rows], places[batch.num_rows :]
+            wanted = np.arange(len(now)) if keep is None else np.flatnonzero(keep[now])
+            columns = [_bytes(batch.column(name)) for name in self._images]
+            if len(wanted):
+                yield [column[row].as_py() for row in wanted.tolist() for column in columns], now[wanted]
+            if last <= now[-1]:
+                return
+        raise OSError(f"a row group lacks {len(places)} rows")
+
+
+def _bytes(column: pa.Array) -> pa.Array:
+    return column.field("bytes") if pa.types.is_struct(column.type) else column
+
+
+def _words(files: list[pq.ParquetFile], title: str, name: str) -> pa.Array:
+    with parquet.undamaged(title):
+        chunks = [chunk for file in files for chunk in file.read(columns=[name]).column(0).chunks]
+    return pa.concat_arrays([arrow.plain(chunk) for chunk in chunks])
+
+
+def _say_left(title: str, columns: list[str]) -> None:
+    if columns:
+        console.message(console.printable(f"{title}: columns that are left out: {', '.join(columns)}"))
+
+
+def _require_unique(ids: NDArray[np.int64] | pa.Array, title: str) -> None:
+    order = np.argsort(ids, kind="stable")
+    again = np.flatnonzero(np.diff(ids[order]) == 0)
+    if len(again):
+        first, second = sorted(order[again[0] : again[0] + 2])
+        raise GencliError(
+            f"{title}: rows {first} and {second} have one id, {ids[first]}",
+            "give each row an id of its own, or rename the column: rows are numbered then",
+        )
+
+
+def _few(file: pq.ParquetFile, group: int, leaves: list[str]) -> int:
+    """A number of a row group's values that is read at a time: as many as fit, or so few that they can be large.
+
+    No value is larger than all that are stored, though many can be one stored value (its dictionary's).
+    """
+    chunks = file.metadata.row_group(group)
+    sizes = [chunks.column(place) for place in range(chunks.num_columns)]
+    stored = sum(size.total_uncompressed_size for size in sizes if size.path_in_schema in leaves)
+    return max(min(_FEW, chunks.num_rows * most_bytes() // max(1, stored)), most_bytes() // max(1, stored), 1)

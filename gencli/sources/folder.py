@@ -13,10 +13,8 @@ from numpy.typing import NDArray
 
 from gencli import tables
 from gencli.errors import GencliError
-from gencli.sources.decoded import SPLITS, DecodedTable, Decoding, Places, identify
+from gencli.sources.decoded import SPLITS, DecodedTable, Decoding, Piece, identify
 from gencli.stream import Input
-
-_MOST_BYTES = 64 << 20  # of the image files that are held at a time
 
 
 class ImageFiles(Input):
@@ -67,17 +65,9 @@ class FolderTable(DecodedTable):
     def image_name(self, place: int) -> str:
         return os.path.join(self.title, self._files[place])
 
-    def values(self, count: int, keep: NDArray[np.bool_] | None = None) -> Iterator[tuple[list[bytes | None], Places]]:
-        places = np.arange(len(self._files)) if keep is None else np.flatnonzero(keep)
-        part: list[bytes | None] = []
-        size = start = 0
-        for stop, place in enumerate(places, 1):
-            value = self._folder.read(self._files[place])
-            part.append(value)
-            size += len(value)
-            if len(part) == count or size > _MOST_BYTES or stop == len(places):
-                yield part, places[start:stop]
-                part, size, start = [], 0, stop
+    def pieces(self, count: int, keep: NDArray[np.bool_] | None) -> Iterator[Piece]:
+        for place in np.arange(len(self._files)) if keep is None else np.flatnonzero(keep):
+            yield [self._folder.read(self._files[place])], np.array([place])
 
 
 def _identify(folder: Path) -> tuple[str, str]:

@@ -6,7 +6,10 @@
 from __future__ import annotations
 
 import io
+import logging
+import re
 import warnings
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,9 +17,20 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from PIL import Image
+    from PIL.ImageFile import ImageFile
 
 FORCED = {"gray": "L", "rgb": "RGB"}
+# what is decoded here, in Pillow's names, the frequent first; no others, since some of Pillow's start other programs
+FORMATS = (
+    "PNG", "JPEG", "GIF", "BMP", "PPM", "WEBP", "TIFF", "JPEG2000", "AVIF", "ICO", "QOI", "SGI", "PCX", "TGA"
+)  # fmt: skip
 _KEPT = {"1": "L", "L": "L", "P": "RGB", "RGB": "RGB"}  # the conversions that lose nothing
+_SIGNED, _FLOAT = 2, 3  # TIFF's sample formats
+_NARROWED = "of more than 8 bits a value the highest 8 are kept"
+WARNED = "Pillow warns: "
+_LFS = b"version https://git-lfs.github.com/spec/"
+
+Ends = tuple[float, float]
 
 
 class BadImage(Exception):  # noqa: N818
@@ -29,29 +43,46 @@ def decode(
     mode: str | None = None,
     size: tuple[int, ...] | None = None,
     crop: tuple[int, int] | None = None,
-) -> NDArray[np.uint8]:
+    ends: Ends | None = None,
+) -> tuple[NDArray[np.uint8], Counter[str]]:
     """[n, height, width, channels] uint8 of n image files, turned upright where their EXIF data says that they are not.
+
+    Of several frames or pages the first counts; profiles of colours and gamma are left aside.
 
     Args:
         shape: what each must be; None for what the first is.
-        mode: `gray` or `rgb` converts every image; by default only what loses nothing is converted.
+        mode: `gray` or `rgb` converts every image; by default only what loses nothing is converted. It drops
+            transparency, and keeps the high byte of unsigned values of 16 bits: v >> 8.
         size: one number for the shorter side, the longer in proportion; two for height and width. Bilinear, over
             all pixels that a new one covers, as torchvision's `Resize`.
         crop: height and width of the part kept from the middle, after `size`.
+        ends: the values of deep gray images (16 and 32 bits, float) that become 0 and 255, linearly between them.
+
+    Returns:
+        The images, and what is to be said of them, each with the number of images it is true of.
 
     Raises:
         BadImage: the first that cannot be decoded, or has another shape.
     """
     from PIL import Image
 
-    pixels = np.empty((0, 0, 0, 0), np.uint8)
-    with warnings.catch_warnings():
+    pixels, notes = np.empty((0, 0, 0, 0), np.uint8), Counter[str]()
+    logger = logging.getLogger("PIL")
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())  # otherwise what it logs goes to standard error
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
+        warnings.filterwarnings("ignore", "Palette images with Transparency")  # which is noted
         for place, value in enumerate(values):
             try:
-                image = _decode(value, mode, size, crop)
+                image = _decode(value, mode, size, crop, ends, notes)
             except BadImage as bad:
                 raise BadImage(place, *bad.args) from None
+            if warned:
+                words = re.split(r"[.:;]", str(warned[0].message).strip())[0]
+                notes[f"{WARNED}{re.sub('[0-9]+', '…', words)}"] += 1
+                warned.clear()
             if place == 0:
                 pixels = np.empty((len(values), *(shape or image.shape)), np.uint8)
             if image.shape != pixels.shape[1:]:
@@ -62,27 +93,56 @@ def decode(
                     "--size, --crop and --mode of `gencli data` make them alike",
                 )
             pixels[place] = image
-    return pixels
+    return pixels, notes
 
 
 def _decode(
-    value: bytes | None, mode: str | None, size: tuple[int, ...] | None, crop: tuple[int, int] | None
+    value: bytes | None,
+    mode: str | None,
+    size: tuple[int, ...] | None,
+    crop: tuple[int, int] | None,
+    ends: Ends | None,
+    notes: Counter[str],
 ) -> NDArray[np.uint8]:
     from PIL import Image, ImageOps
 
     if value is None:
         raise BadImage("the image has no bytes", "only embedded images can be read")
+    if value.startswith(_LFS):
+        raise BadImage("is a Git LFS pointer, not the image", "git lfs pull brings the images themselves")
     try:
-        with Image.open(io.BytesIO(value)) as image:
-            if "exif" in image.info:
+        with Image.open(io.BytesIO(value), formats=FORMATS) as image:
+            if getattr(image, "is_animated", False):
+                notes["the first of several frames or pages is used"] += 1
+            stored = _Stored(image, value)  # loading drops what it is told by
+            image.load()
+            if image.info.keys() & {"exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif"}:
                 ImageOps.exif_transpose(image, in_place=True)
-            wanted = FORCED[mode] if mode else _KEPT.get(image.mode)
+            if _is_transparent(image):
+                if mode is None:
+                    raise BadImage(
+                        f"an image of mode {image.mode} with transparency, neither gray nor RGB of 8 bits",
+                        "--mode rgb or gray of `gencli data` drops the transparency: hidden colours show",
+                    )
+                notes["transparency is dropped, hidden colours show"] += 1
+            if stored.deep:
+                flat = Image.fromarray(stored.narrow(image, mode, ends, notes))
+            elif ends is not None:
+                what = f"{stored.bits} bits of which 8 are read" if stored.bits > 8 else "8 bits"
+                raise BadImage(f"an image of {what}", "--range is for gray of more bits and floats; leave it out")
+            else:
+                flat = image
+                if stored.bits > 8:
+                    notes[_NARROWED] += 1
+            wanted = FORCED[mode] if mode else _KEPT.get(flat.mode)
             if wanted is None:
                 raise BadImage(
                     f"an image of mode {image.mode}, neither gray nor RGB of 8 bits",
                     "--mode rgb or gray of `gencli data` converts every image",
                 )
-            fitted = image if image.mode == wanted else image.convert(wanted)
+            if flat.mode in ("LAB", "RGBa", "La"):  # without a way of their own to gray
+                flat = flat.convert({"LAB": "RGB", "RGBa": "RGBA", "La": "LA"}[flat.mode])
+            fitted = flat if flat.mode == wanted else flat.convert(wanted)
             if size is not None or crop is not None:
                 fitted = _fit(fitted, size, crop)
             width, height = fitted.size
@@ -92,11 +152,102 @@ def _decode(
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         most = f"{Image.MAX_IMAGE_PIXELS or 0:,}"
         raise BadImage(f"an image of more than {most} pixels", "shrink it first, or leave it out") from None
+    except Image.UnidentifiedImageError:
+        if value.startswith((b"II*\0", b"MM\0*")):
+            raise BadImage(
+                "a TIFF that cannot be read here, such as one of float64 or of 2 channels",
+                "store it as 8 or 16 bits or float32, of 1 or 3 channels, first",
+            ) from None
+        known = ", ".join(FORMATS)
+        raise BadImage(f"not an image: its bytes are of no known format ({known})", "leave it out first") from None
     except Exception as error:  # decoders raise anything at damaged bytes
         why = str(error).partition("\n")[0] or type(error).__name__
-        if "BytesIO" in why:
-            why = "its bytes are of no known format"
         raise BadImage(f"not an image: {why}", "leave it out first") from None
+
+
+def _is_transparent(image: Image.Image) -> bool:
+    """Whether an image has an alpha channel, or colours that are declared transparent, of a palette's those it uses."""
+    declared = image.info.get("transparency")
+    if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or declared is None:
+        return image.mode.endswith(("A", "a"))
+    if image.mode != "P" and image.format != "GIF":
+        return True
+    alphas = declared if isinstance(declared, bytes) else bytes([255] * declared + [0])
+    return any(used and alpha < 255 for used, alpha in zip(image.histogram(), alphas))
+
+
+class _Stored:
+    """How an image's values are stored, of which Pillow's mode tells a part.
+
+    Attributes:
+        bits: of a value.
+        deep: whether it is a gray image of other values than unsigned bytes.
+    """
+
+    def __init__(self, image: ImageFile, value: bytes) -> None:
+        self.bits, self._kind, self._white, self._most = 8, 1, False, 0
+        self._format = image.format
+        tile = image.tile[0] if image.tile else None
+        if self._format == "TIFF":
+            tags: Any = image.tag_v2  # type: ignore[attr-defined]
+            self.bits, self._kind = tags.get(258, (1,))[0], tags.get(339, (1,))[0]
+            self._white = tags.get(262) == 0  # Pillow turns those of 8 bits round, no others
+        elif self._format == "PPM" and tile:
+            self._kind = _FLOAT if image.mode == "F" else 1
+            self._most = tile.args[1] if isinstance(tile.args, tuple) else 0
+            self.bits = 16 if image.mode == "I" or self._most > 255 else 8
+        elif self._format in ("PNG", "SGI") and tile:
+            self.bits = 16 if "16" in f"{tile.codec_name} {tile.args}" else 8
+        elif self._format == "JPEG2000" and (start := value.find(b"\xff\x4f\xff\x51")) >= 0:
+            depth = value[start + 42]  # of the first channel, in the marker SIZ
+            self.bits, self._kind = (depth & 127) + 1, _SIGNED if depth & 128 else 1
+        elif self._format == "AVIF" and (start := value.find(b"pixi" + bytes(4))) >= 0:
+            self.bits = value[start + 9]
+        self.deep = image.mode[0] in "IF" or (self._format == "TIFF" and self._kind == _SIGNED)
+
+    def narrow(self, image: Image.Image, mode: str | None, ends: Ends | None, notes: Counter[str]) -> NDArray[np.uint8]:
+        """[height, width] uint8 of a deep image."""
+        values = self._values(image)
+        least, most = values.min(), values.max()
+        if not np.isfinite([least, most]).all():
+            raise BadImage("a float image with values that are not finite", "leave it out first")
+        sign = "signed " if self._kind == _SIGNED else ""
+        what = "float" if self._kind == _FLOAT else f"{sign}{self.bits}-bit"
+        here = f"a gray image of {what} values, here {least:.10g} to {most:.10g}"
+        if ends is not None:
+            low, high = ends
+            if least < low or most > high:
+                notes["values outside --range become its ends"] += 1
+            narrow = np.rint(((values.astype(np.float64) - low) * (255 / (high - low))).clip(0, 255)).astype(np.uint8)
+        elif self._kind != 1 or self.bits > 16:
+            raise BadImage(here, "--range LOW,HIGH of `gencli data` says which values become 0 and 255")
+        elif mode is None:
+            raise BadImage(
+                here,
+                "--range LOW,HIGH of `gencli data` says which values become 0 and 255; "
+                "--mode gray or rgb keeps the highest 8 bits of all that they could hold",
+            )
+        else:
+            # Pillow scales the values of PPM and JPEG 2000 to 16 bits
+            wide = np.asarray(image) >> (self.bits - 8 if self._format == "TIFF" else 8)
+            notes[_NARROWED] += 1
+            if wide.max() < 16:
+                notes["values fill less than a sixteenth of their bits: --range LOW,HIGH would keep more"] += 1
+            narrow = wide.astype(np.uint8)
+        return 255 - narrow if self._white else narrow
+
+    def _values(self, image: Image.Image) -> NDArray[Any]:
+        """[height, width] as the file has them."""
+        values: NDArray[Any] = np.asarray(image)
+        if self._format == "TIFF" and self._kind == _SIGNED and self.bits == 8:
+            return values.view(np.int8)
+        if self._format == "TIFF" and self._kind == 1 and self.bits == 32:
+            return values.view(np.uint32)
+        if self._most:
+            return np.rint(values * (self._most / 65535)).astype(np.int64)
+        if self._format == "JPEG2000":
+            return (values >> (16 - self.bits)).astype(np.int64) - (self._kind == _SIGNED) * (1 << (self.bits - 1))
+        return values
 
 
 def _fit(image: Image.Image, size: tuple[int, ...] | None, crop: tuple[int, int] | None) -> Image.Image:
@@ -141,9 +292,9 @@ def serve(descriptor: int) -> None:
         try:
             name, values, others = calls.recv()
             try:
-                answer = functions[name](values, **others)
+                answer = True, functions[name](values, **others)
             except BadImage as bad:
-                answer = bad.args
+                answer = False, bad.args
             calls.send(answer)
         except (EOFError, OSError):
             return

@@ -86,14 +86,14 @@ class _Workers:
         worker = self._idle.get()
         try:
             worker.send((function, part, others))
-            answer = worker.recv()
+            worked, answer = worker.recv()
         except (EOFError, OSError):
             raise GencliError(
                 "a process that reads or writes images died", "--debug shows its words; --threads 1 needs none"
             ) from None
         finally:
             self._idle.put(worker)
-        if isinstance(answer, tuple):
+        if not worked:
             raise BadImage(*answer)
         return answer
 

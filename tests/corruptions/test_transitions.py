@@ -6,6 +6,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -111,11 +112,37 @@ def test_every_form_of_file_says_the_same(tmp_path: Path) -> None:
         "windows": (numbers + lines).replace("\n", "\r\n"),
         "blank lines": "\n" + lines.replace("\n", "\n\n"),
         "no end": lines.rstrip("\n"),
+        "semicolons": lines.replace(",", ";"),
+        "index": "," + numbers + "".join(f"{row},{line}\n" for row, line in enumerate(lines.splitlines())),
+        "index of names": "x,"
+        + ",".join(NAMES)
+        + "\n"
+        + "".join(f"{name},{line}\n" for name, line in zip(NAMES, lines.splitlines(), strict=True)),
+        "index alone": "".join(f"{row} {line}\n" for row, line in enumerate(lines.replace(",", " ").splitlines())),
+        "as of R": " ".join(f'"{name}"' for name in NAMES)
+        + "\n"
+        + "".join(f'"{name}" {line}\n' for name, line in zip(NAMES, lines.replace(",", " ").splitlines(), strict=True)),
     }
     paths = [tmp_path / f"{name}.csv" for name in files]
     for path, text in zip(paths, files.values(), strict=True):
         path.write_bytes(text.encode())
     paths += [parquet(tmp_path / "names.parquet", NAMES), parquet(tmp_path / "numbers.parquet", list("0123"))]
+    for name, form in (
+        ("savetxt", {}),
+        ("scientific", {"delimiter": ",", "header": "T"}),
+        ("tabs", {"delimiter": "\t"}),
+    ):
+        np.savetxt(tmp_path / name, MATRIX, **form)  # pyright: ignore
+        paths.append(tmp_path / name)
+    indexed = np.column_stack([np.arange(4), MATRIX])
+    np.savetxt(tmp_path / "with index", indexed)
+    for name, index in (("pandas", None), ("named", NAMES)):
+        frame = pd.DataFrame(MATRIX, index=index, columns=NAMES)  # pyright: ignore
+        frame.to_csv(tmp_path / f"{name}.csv")
+        frame.to_parquet(tmp_path / f"{name}.parquet")
+        frame.reset_index().to_parquet(tmp_path / f"{name} as column.parquet")
+        paths += [tmp_path / f"{name}{form}" for form in (".csv", ".parquet", " as column.parquet")]
+    paths.append(tmp_path / "with index")
     expected = replaced(plain)
     for path in paths:
         assert np.array_equal(replaced(path), expected), path
@@ -160,11 +187,16 @@ BAD = {
     "short": ("1,0,0,0\n" * 3, "3×4 numbers, where toy.parquet has 4 classes"),
     "long": ("1,0,0,0\n" * 6, "6×4 numbers, where toy.parquet has 4 classes"),
     "long by one": ("1,0,0,0\n" * 5, "column 0 is named '1', where class 0 is 'class 0'"),
-    "ragged": ("1,0,0,0\n1,0,0\n", "line 2: 3 numbers, where the first line has 4"),
+    "ragged": ("1,0,0,0\n1,0,0\n", "line 1: 4 numbers, where the last line has 3"),
     "words": ("1,0,0,0\n0,1,0,0\n0,0,one,0\n0,0,0,1\n", "line 3: 'one' is not a number"),
     "gap": ("1,0,0,0\n0,,0,0\n", "line 2: '' is not a number"),
-    "first word": ("x,0,0,0\n" + "1,0,0,0\n" * 2, "line 1: 'x' is not a number"),
-    "semicolons": ("1;0;0;0\n" * 4, "line 2: '1;0;0;0' is not a number"),
+    "first word": ("x,0,0,0\n" + "1,0,0,0\n" * 2, "2×4 numbers, where toy.parquet has 4 classes"),
+    "commas for points": ("1;0;0;0\n0;0,5;0,5;0\n0;0;1;0\n0;0;0;1\n", "line 2: '0,5' is not a number"),
+    "fractions": ("1 0 0 0\n0 1/2 1/2 0\n0 0 1 0\n0 0 0 1\n", "line 2: '1/2' is not a number"),
+    "another row": (
+        ",0,1,2,3\n0,1,0,0,0\n2,0,1,0,0\n1,0,0,1,0\n3,0,0,0,1\n",
+        "row 1 is named '2', where class 1 is 'class 1'",
+    ),
     "negative": ("1,0,0,0\n1,-0.5,0.5,0\n0,0,1,0\n0,0,0,1\n", "row 1, column 1: -0.5 is no probability"),
     "nan": ("1,0,0,0\n0,1,0,0\n0,0,nan,0\n0,0,0,1\n", "row 2, column 2: nan is no probability"),
     "percent": ("100,0,0,0\n" * 4, "row 0, column 0: 100 is no probability"),
@@ -179,7 +211,7 @@ BAD = {
     "binary": (b"\xff\xfe\x00", "neither Parquet nor CSV"),
     "endless": (b"1" * 200_000, "neither Parquet nor CSV"),
     "tall": (pa.table({name: [1.0] for name in NAMES}), "1×4 numbers, where"),
-    "texts": (pa.table({name: ["1"] * 4 for name in NAMES}), "column `class 0` is string, not numbers"),
+    "texts": (pa.table({name: ["1"] * 4 for name in NAMES}), "column `class 1` is string, not numbers"),
     "flags": (pa.table({name: [True] * 4 for name in NAMES}), "column `class 0` is bool, not numbers"),
     "null": (pa.table({name: [1, None, 0, 0] for name in NAMES}), "row 1, column 0: nan is no probability"),
     "other columns": (pa.table({name: [0.25] * 4 for name in "abcd"}), "column 0 is named 'a'"),

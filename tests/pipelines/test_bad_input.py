@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import struct
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pyarrow.parquet.encryption as encryption
 import pytest
 import torch
 from PIL import Image
@@ -83,6 +85,19 @@ class Files:
         table = pa.table({"image": values, "label": pa.array(labels or [0] * len(images))})
         return self.table(name, table.replace_schema_metadata({"huggingface": about}))
 
+    def encrypted(self, name: str) -> str:
+        """The digits with encrypted images, though everyone can read the footer."""
+
+        class Keys(encryption.KmsClient):
+            def wrap_key(self, key_bytes: bytes, master_key_identifier: str) -> bytes:
+                return base64.b64encode(key_bytes)
+
+        columns = encryption.EncryptionConfiguration("a", column_keys={"b": ["image"]}, plaintext_footer=True)
+        keys = encryption.CryptoFactory(lambda _: Keys())
+        properties = keys.file_encryption_properties(encryption.KmsConnectionConfig(), columns)
+        pq.write_table(self.digits, self.folder / name, encryption_properties=properties)
+        return name
+
     def model(self, name: str, tensors: Mapping[str, torch.Tensor] | None = None, **facts: Any) -> str:
         """The model, its facts or its tensors changed; a fact that is None is left out."""
         with safe_open(self.data / "model.safetensors", "pt") as file:
@@ -119,6 +134,12 @@ Case = tuple[Callable[[Files, str], str], str]
 DATA: dict[str, Case] = {
     "missing": (lambda f, name: name, "no such file"),
     "text": (lambda f, name: f.bytes(name, b"id,label"), "not Parquet (it starts with b'id,l')"),
+    "a pointer": (
+        lambda f, name: f.bytes(name, b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"),
+        "is a Git LFS pointer, not the file",
+    ),
+    "an encrypted footer": (lambda f, name: f.bytes(name, b"PARE" * 9), "encrypted Parquet"),
+    "an encrypted column": (lambda f, name: f.encrypted(name), "encrypted Parquet: Cannot decrypt"),
     "empty": (lambda f, name: f.bytes(name, b""), "empty, not Parquet"),
     "a model": (lambda f, name: f.bytes(name, (f.data / "model.safetensors").read_bytes()), "not Parquet"),
     "a history": (lambda f, name: f.bytes(name, (f.data / "history.parquet").read_bytes()), "no column `image`"),
@@ -131,10 +152,13 @@ DATA: dict[str, Case] = {
         "2 columns `label`",
     ),
     "labels in words": (lambda f, name: f.column(name, "label", pa.array(["a"] * 300)), "`label` is string"),
-    "labels in floats": (lambda f, name: f.column(name, "label", pa.array([0.0] * 300)), "`label` is double"),
-    "images in lists": (lambda f, name: f.column(name, "image", pa.array([[0] * 64] * 300)), "`image` is list<"),
+    "labels in floats": (lambda f, name: f.column(name, "label", pa.array([0.5] * 300)), "row 0: label 0.5"),
+    "images in lists": (
+        lambda f, name: f.column(name, "image", pa.array([[0] * 63] * 300)),
+        "row 0: an image with 63 values",
+    ),
     "images in words": (lambda f, name: f.column(name, "image", pa.array(["x" * 64] * 300)), "`image` is string"),
-    "large ids": (lambda f, name: f.column(name, "id", pa.array([(1 << 64) - 1] * 300, pa.uint64())), "damaged"),
+    "large ids": (lambda f, name: f.column(name, "id", pa.array([(1 << 64) - 1] * 300, pa.uint64())), "row 0: id 1844"),
     "a large label": (lambda f, name: f.label(name, 7, 10), "row 7: label 10 is not one of the 10 classes"),
     "a negative label": (lambda f, name: f.label(name, 299, -1), "row 299: label -1 is not one of the 10 classes"),
     "no label in a row": (lambda f, name: f.label(name, 7, None), "row 7: no label"),

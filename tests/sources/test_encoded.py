@@ -2,6 +2,8 @@
 
 import io
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,9 +16,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
+from gencli import parquet
 from gencli.errors import GencliError
 from gencli.sources import Foreign, open_table
-from gencli.sources.decoded import Decoding, parse_shape
+from gencli.sources.decoded import Decoding, most_bytes, parse_shape
 from gencli.sources.encoded import EncodedTable
 from gencli.tables import Description, identities
 from tests.helpers import image_table, images, read
@@ -157,6 +160,53 @@ def test_a_mask_keeps_its_rows(large: Any, places: set[int]) -> None:
     assert np.array_equal(images(table, keep), pixels[keep])
     assert np.array_equal(rows["label"], labels[keep])
     assert np.array_equal(rows["id"], identities("toy", "train", 0, 1300)[keep])
+
+
+def heavy(path: Path, rows: int, dictionary: bool) -> None:
+    """A file of one row group of images of 2.4 MB, three different ones."""
+    values = [encode(picture("RGB", 900, 900), "BMP") for _ in range(3)]
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    pages = [pa.array([{"bytes": values[row % 3], "path": None}], kind) for row in range(rows)]
+    table = pa.table({"image": pa.chunked_array(pages), "label": [row % 3 for row in range(rows)]})
+    pq.write_table(table, path, compression="none", use_dictionary=dictionary)
+    assert pq.ParquetFile(path).num_row_groups == 1
+
+
+MEASURED = """
+import re
+from gencli.app import main
+assert main() == 0
+print(re.search("VmHWM:[^0-9]*([0-9]+) kB", open("/proc/self/status").read())[1])
+"""  # the most memory that it took, in kB; what the parent took counts in ru_maxrss
+
+
+def test_large_images_take_little_memory(tmp_path: Path) -> None:
+    heavy(tmp_path / "heavy.parquet", 100, dictionary=False)
+    command = [sys.executable, "-c", MEASURED, "data", "parquet", "heavy.parquet", "--size", "8", "--limit", "30"]
+    done = subprocess.run([*command, "-o", "out.parquet"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 300 << 10  # where 100 rows take 243 MB
+    assert open_table(str(tmp_path / "out.parquet")).column("label").tolist() == [0, 1, 2] * 10
+
+
+def test_large_images_are_read_a_few_at_a_time_though_stored_once(tmp_path: Path) -> None:
+    heavy(tmp_path / "heavy.parquet", 40, dictionary=True)
+    table = open_table(str(tmp_path / "heavy.parquet"))
+    assert isinstance(table, EncodedTable)
+    sizes = [sum(len(value or b"") for value in values) for values, _ in table.values(1000)]
+    assert sum(sizes) == 40 * 2_430_054
+    assert max(sizes) <= most_bytes() + 16 * 2_430_054
+
+
+def test_what_arrow_does_not_read_is_not_called_damaged(tmp_path: Path) -> None:
+    for error, words in (
+        (pa.ArrowNotImplementedError("Nested data conversions"), "toy: Arrow cannot read it: Nested data conversions"),
+        (pa.ArrowMemoryError("malloc of size 9 failed"), "toy: Arrow cannot read it: malloc"),
+        (OSError(5, "Input/output error"), "toy: cannot be read: Input/output error"),
+        (OSError("Cannot decrypt ColumnMetadata."), "toy: encrypted Parquet"),
+        (OSError("Corrupt snappy compressed data."), "toy: damaged Parquet: Corrupt snappy"),
+    ):
+        with pytest.raises(GencliError, match=words), parquet.undamaged("toy"):
+            raise error
 
 
 GOOD = encode(picture("L"))

@@ -12,6 +12,7 @@ from PIL import Image
 from torchvision.datasets import ImageFolder
 
 from gencli.errors import GencliError
+from gencli.sources import open_table
 from gencli.sources.decoded import Decoding
 from gencli.sources.folder import FolderTable
 from gencli.tables import identities
@@ -138,3 +139,40 @@ def test_the_same_images_elsewhere_give_the_same_bytes(tmp_path: Path) -> None:
     shell = Shell(tmp_path)
     shell("gencli data folder here/pets -o a.parquet; cd there/pets; gencli data folder . -o ../../b.parquet").worked()
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
+
+
+def test_what_decoding_loses_is_said_once_or_refused(tmp_path: Path) -> None:
+    deep = RANDOM.integers(0, 65536, (9, 9), dtype=np.uint16)
+    for name in ("a/1.png", "b/2.png", "b/3.png"):
+        (tmp_path / "pets" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(deep).save(tmp_path / "pets" / name)
+    shell = Shell(tmp_path)
+    shell("gencli data folder pets -o out.parquet").refused("pets/a/1.png: a gray image of 16-bit values", "--range")
+    said = shell("gencli data folder pets --mode gray -o gray.parquet").worked().err.splitlines()
+    assert said == ["pets: 3 of 3 images: of more than 8 bits a value the highest 8 are kept"]
+    assert shell("gencli data folder pets --mode gray -q | gencli data show -q --format csv").worked().err == ""
+    assert not shell("gencli data folder pets --range 0,65535 -o ranged.parquet").worked().err
+    for name, expected in (("gray", deep >> 8), ("ranged", np.rint(deep / 257))):
+        assert np.array_equal(
+            images(open_table(str(tmp_path / f"{name}.parquet"))), np.stack([expected[..., None]] * 3)
+        )
+    for wrong in ("5", "5,5", "9,1", "a,b", "0,inf", "1,2,3"):
+        shell(f"gencli data folder pets --range {wrong}").refused(f"--range: '{wrong}' is no range")
+    shell("gencli data folder pets --range=-5,70000 -q -o negative.parquet").worked()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_warnings_of_pillow_are_one_line(threads: int, tmp_path: Path) -> None:
+    folder = lay_down(tmp_path / "pets", ["a/1.png", "b/2.png"])
+    for place, cut in enumerate((30, 30, 60)):  # two kinds of warnings
+        exif = Image.Exif()
+        exif[0x010E] = "a long description of the image, which is then cut"
+        data = exif.tobytes()
+        Image.fromarray(RANDOM.integers(0, 256, (6, 5, 3), dtype=np.uint8)).save(
+            folder / f"b/{place}.jpg", exif=data[: len(data) - cut]
+        )
+    shell = Shell(tmp_path)
+    said = shell(f"gencli data folder pets -o out.parquet --threads {threads}").worked().err
+    assert said.startswith("pets: 3 of 5 images: Pillow warns: ")
+    assert said.count("\n") == 1
+    assert shell(f"gencli data folder pets -o out.parquet -q --threads {threads}").worked().err == ""

@@ -34,7 +34,7 @@ def test_the_cores_are_those_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_parts_come_back_in_order(threads: str) -> None:
-    decoded = list(in_processes("decode", FILES))
+    decoded = [images for images, _ in in_processes("decode", FILES)]
     assert len(decoded) == len(PARTS)
     assert all(np.array_equal(image, part) for image, part in zip(decoded, PARTS, strict=True))
     assert list(in_processes("encode", PARTS)) == FILES
@@ -45,8 +45,8 @@ def test_the_first_bad_image_is_the_one_named(threads: str) -> None:
     files: list[Any] = [[*FILES[0]], [*FILES[1]], [*FILES[2]], [*FILES[3]], [*FILES[4]]]
     files[2][5], files[3][0] = b"none", b"neither"
     results = in_processes("decode", files)
-    assert np.array_equal(next(results), PARTS[0])
-    assert np.array_equal(next(results), PARTS[1])
+    assert np.array_equal(next(results)[0], PARTS[0])
+    assert np.array_equal(next(results)[0], PARTS[1])
     with pytest.raises(BadImage) as bad:
         next(results)
     assert bad.value.args[0] == 5

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from gencli.commands.data.selection import Crop, Mode, Selection, Size, write
+from gencli.commands.data.selection import Crop, Mode, Range, Selection, Size, write
 from gencli.options import Output, command, single
 
 app = single()
@@ -36,6 +36,7 @@ def parquet(
         typer.Option(metavar="N|A,B|FILE", help="Number or names of the classes, where the metadata has none."),
     ] = None,
     mode: Mode = None,
+    range: Range = None,
     size: Size = None,
     crop: Crop = None,
     shape: Annotated[
@@ -46,10 +47,12 @@ def parquet(
 ) -> None:
     """Parquet that others made, such as public hubs publish.
 
-    Reads columns image or img (encoded images, struct<bytes, path>) and label, and class names from the
-    huggingface metadata, or as --class-names says (a file holds one a line); writes an image table. A row's identity
-    is its place in the files and a hash of the data set's name and split: name the splits differently, and they draw
-    differently. A folder is one data set: of several splits in it --split takes one.
+    Reads columns image or img (encoded images, struct<bytes, path> or bytes; or pixels, bytes or lists of numbers)
+    and label, in any of Arrow's spellings, and class names from the huggingface metadata, or as --class-names says (a
+    file holds one a line); writes an image table. Columns id (whole numbers, each once), label_true, target, corruption
+    and severity are kept; what is left out is said. Without id a row's identity is its place in the files and a hash of
+    the data set's name and split: name the splits differently, and they draw differently. Images are decoded as `gencli
+    data folder` decodes them. A folder is one data set: of several splits in it --split takes one.
 
     \b
     Example:
@@ -58,7 +61,7 @@ def parquet(
     from gencli.errors import GencliError
     from gencli.sources import Foreign, read_table
     from gencli.sources.classes import parse_names, written
-    from gencli.sources.decoded import Decoding, parse_crop, parse_shape, parse_size
+    from gencli.sources.decoded import Decoding, parse_crop, parse_range, parse_shape, parse_size
     from gencli.stream import open_inputs, require_writable
 
     require_writable(output)
@@ -66,9 +69,9 @@ def parquet(
         raise GencliError("--files: there is no folder", "it chooses among the files of one")
     inputs = [source for path in paths or ["-"] for source in open_inputs(path, files)]
     names = parse_names(class_names)
-    decoding = Decoding(mode, parse_size(size), parse_crop(crop))
+    decoding = Decoding(mode, parse_size(size), parse_crop(crop), parse_range(range))
     table = read_table(inputs, Foreign(name, split, label, parse_shape(shape), names, decoding))
     known = {"name": table.description.name, "split": table.description.split}
-    arguments = known | {"label": label, "mode": mode, "size": size, "crop": crop, "shape": shape}
+    arguments = known | {"label": label, "mode": mode, "range": range, "size": size, "crop": crop, "shape": shape}
     arguments |= {"class_names": written(names)} if names else {}
     write(table, "data parquet", arguments, selection, output, ["PIL"])

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
 
 Mode = Annotated[Literal["gray", "rgb"] | None, typer.Option(help="Convert all images; default: as they are.")]
 Size = Annotated[str | None, typer.Option(metavar="N|HxW", help="Resize: N for the shorter side, or height and width.")]
+Range = Annotated[
+    str | None,
+    typer.Option(metavar="LOW,HIGH", help="Gray images of 16 or 32 bits or float: which values become 0 and 255."),
+]
 Crop = Annotated[str | None, typer.Option(metavar="N|HxW", help="Keep this much of the middle, after --size.")]
 
 
