@@ -86,6 +86,7 @@ def _run(arguments: list[str]) -> int:
         return _usage(wrong)
     except GencliError as wrong:
         _explain(wrong.command, wrong.message, wrong.hint)
+        return wrong.status
     except BrokenPipeError:
         raise
     except OSError as wrong:

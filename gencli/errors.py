@@ -9,11 +9,19 @@ from collections.abc import Iterable
 class GencliError(Exception):
     """One line that names what was wrong and where, and one line on what to do."""
 
+    status = 2
+
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
         self.command = "gencli"
+
+
+class CheckFailed(GencliError):  # noqa: N818
+    """What was computed is not right, as a check of it found."""
+
+    status = 1
 
 
 class MissingInput(GencliError):  # noqa: N818
