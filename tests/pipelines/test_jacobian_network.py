@@ -43,6 +43,17 @@ class Solve(Net):
         return self.out(torch.linalg.solve(torch.eye(5) + self.matrix, self.into(images.flatten(1)).tanh().T).T)
 def net(shape, classes):
     return Net(shape[0] * shape[1] * shape[2], classes)
+class Volumes(Net):
+    def __init__(self, inputs, classes):
+        super().__init__(inputs, classes)
+        self.into, self.fold, self.out = nn.Linear(inputs, 8), nn.Conv3d(1, 2, 2, padding=1), nn.Linear(54, classes)
+        self.pair = nn.Bilinear(8, 8, 8)
+    def forward(self, images):
+        hidden = self.into(images.flatten(1)).tanh()
+        hidden = torch.cdist(self.pair(hidden, hidden)[:, None], torch.zeros(1, 1, 8)) + hidden[:, None]
+        return self.out(self.fold(hidden.view(-1, 1, 2, 2, 2)).flatten(1))
+def volumes(shape, classes):
+    return Volumes(shape[0] * shape[1] * shape[2], classes)
 def solve(shape, classes):
     return Solve(shape[0] * shape[1] * shape[2], classes)
 """
@@ -96,6 +107,29 @@ def ends(folder: Path, data: Path) -> dict[str, Done]:
             ]
             for mode in ("forward", "reverse")
         },
+        "volumes": [
+            "train",
+            digits,
+            "--arch",
+            "nets:volumes",
+            "--epochs",
+            "1",
+            "--precision",
+            "auto",
+            "-o",
+            "volumes.safetensors",
+        ],
+        "of volumes": [
+            "jacobian",
+            "volumes.safetensors",
+            digits,
+            "--arch",
+            "nets:volumes",
+            "--limit",
+            "9",
+            "-o",
+            "v.json",
+        ],
         "lacking": ["jacobian", *own, "--mode", "forward", "-o", "lacking.safetensors"],
         "learner": ["jacobian", *learned, "--verify", "-o", "learner.safetensors"],
         "a learner's loss": ["jacobian", *learned, "--of", "loss", "-o", "x.safetensors"],
@@ -170,6 +204,13 @@ def test_faults_are_found_and_fallbacks_are_said(folder: Path, ends: dict[str, D
     assert not ends["reverse"].worked().err
     forward, reverse = (json.loads((folder / f"{mode}.json").read_text()) for mode in ("forward", "reverse"))
     assert [row["norm"] for row in forward] == pytest.approx([row["norm"] for row in reverse], rel=1e-5)
+
+
+def test_layers_that_are_dangerous_work(ends: dict[str, Done]) -> None:
+    """Five dimensions, no bfloat16, and distances whose batching rule is wrong."""
+    said = ends["volumes"].worked().err
+    assert "precision float32, " in said or "precision" not in said  # where there are instructions for bf16, or none
+    assert "vmap in reverse mode is wrong" in ends["of volumes"].worked().err
 
 
 def test_learners_have_jacobians_in_their_own_precision(folder: Path, ends: dict[str, Done]) -> None:
