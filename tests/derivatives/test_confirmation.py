@@ -15,7 +15,7 @@ from gencli.derivatives import rows as under_test
 from gencli.derivatives.confirmation import Confirmation
 from gencli.derivatives.rows import Mode, RowFunction, Wrt
 from gencli.derivatives.settings import JacobianSettings
-from gencli.errors import CheckFailed
+from gencli.errors import CheckFailed, GencliError
 from gencli.models.inputs import Rows
 from tests.derivatives.test_products import NORMS, SMOOTH
 from tests.derivatives.test_rows import BOTH, expected, function, one_thread
@@ -203,7 +203,7 @@ def test_derivatives_that_are_meant_otherwise_are_refused(middle: Callable[[Tens
 
 
 def test_derivatives_that_are_not_finite_are_refused() -> None:
-    with pytest.raises(CheckFailed, match="row 0 has derivatives that are not finite"):
+    with pytest.raises(GencliError, match="row 0: its outputs or their derivatives are not finite"):
         found(Between(lambda hidden: (hidden - hidden.detach()).abs().sqrt()))
 
 
