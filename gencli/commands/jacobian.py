@@ -61,7 +61,9 @@ def jacobian(
     Of a network in evaluation mode it writes each row's Jacobian: one tensor `input`, or one a parameter under its
     name, shaped [rows, outputs, ...], of a loss [rows, ...]. The table has a row a row, with columns id, label, loss,
     norm, rank (singular values above 32 units in the last place of the norm) and singular_value_1, ..., the ten
-    largest. --verify compares 20 numbers or more, of every parameter; --tolerance is times the output's largest
+    largest. All rows are checked against reverse mode without torch.func.vmap, some against differences in float64; of
+    ways that disagree the one that differences confirm is taken, and if none is the exit status is 1 and nothing is
+    written. --verify compares 20 numbers more, or one of every parameter; --tolerance is times the output's largest
     derivative, kinks are told from faults.
 
     \b

@@ -11,6 +11,7 @@ from gencli.derivatives.settings import JacobianSettings, NetworkSettings, OwnLo
 from gencli.options import TableFormat
 
 if TYPE_CHECKING:
+    from gencli.derivatives.confirmation import Confirmation
     from gencli.derivatives.entries import Check
 
 
@@ -56,9 +57,8 @@ def run(
     function = building.row_function(loaded, rows, loss, epoch, asked, network.parameters, kind)
     held = function.rows if as_tensors else 1
     require_memory(3 * held * function.outputs * function.size * kind.itemsize, f"--limit: {held:,} rows")
-    check, exact = Check.plan(function) if asked.verify else None, function
-    if check and precision != "float64":
-        exact = building.row_function(loaded, rows, loss, epoch, asked, network.parameters, torch.float64)
+    confirmation = building.confirmation(function, loaded, rows, loss, epoch, asked, network.parameters)
+    check = Check.plan(function) if asked.verify else None
     used = asdict(network) | asdict(asked) | ({"loss": loss.name} | asdict(loss) if loss else {})
     used |= {"verify": None, "summary": None, "dtype": precision, "device": where.type}
     inputs = [provenance.source("model", source.sha256, loaded.made, source.path), *tables.sources(table, "data")]
@@ -70,25 +70,29 @@ def run(
         write = None if as_tensors else places.enter_context(outputs.open_result(output, format, read))
         aside = places.enter_context(outputs.open_result(asked.summary, None, read)) if asked.summary else None
         with console.progress("rows", function.rows) as advance:
-            summary, found = jacobians.collect(function, rows, mode, as_tensors, check, console.message, advance)
+            summary, found = jacobians.collect(
+                function, rows, mode, as_tensors, confirmation, check, console.message, advance
+            )
         if check:
             with console.progress("numbers", len(check.entries)) as advance:
-                check.judge(exact, mode, TOLERANCES[precision] if tolerance is None else tolerance, advance)
+                allowed = TOLERANCES[precision] if tolerance is None else tolerance
+                check.judge(confirmation.exact, mode, allowed, advance)
+        _say(check, confirmation)
+        made["checked"] = confirmation.said
         title = f"{asked.of} by {asked.wrt}: {loaded.arch}, {function.outputs:,} x {function.size:,}"
         for each in filter(None, (write, aside)):
             each(summary, lambda: made, title)
         if place:
             tensors.write(place, found, {"of": asked.of, "wrt": asked.wrt, "step": made})
             console.message(outputs.render(jacobians.overview(summary), "table", title).rstrip())
-    if check:
-        _say(check)
 
 
-def _say(check: Check) -> None:
+def _say(check: Check | None, confirmation: Confirmation) -> None:
     from gencli import console
 
-    console.message(check.said)
-    for wrong in check.failed:
-        console.message(console.printable(f"gencli jacobian: {wrong}"))
-    if check.failed:
+    for note in [*([check.said] if check else []), *confirmation.notes]:
+        console.message(note)
+    if check and check.failed:
+        for wrong in check.failed:
+            console.message(console.printable(f"gencli jacobian: {wrong}"))
         raise typer.Exit(1)

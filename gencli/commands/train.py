@@ -101,12 +101,12 @@ def train(
             raise GencliError(f"standard input: {group.size} processes cannot share it", "name the tables' files")
         table = open_table(data)
         test_table = None if eval_data is None else open_table(eval_data)
-        setup = prepare(settings, table.description, table.schema.names, table.title)
+        setup, why = prepare(settings, table.description, table.schema.names, table.title).tried(asked)
         read = [*table.inputs, *(test_table.inputs if test_table else [])]
         first = group.rank == 0
         console.quiet |= not first
-        if settings.precision != asked:
-            console.message(f"precision {settings.precision}, by what this {settings.device} has")
+        if setup.settings.precision != asked:
+            console.message(f"precision {setup.settings.precision}, {why}")
         model_file = files.enter_context(Output(output if first else os.devnull, read, binary=True))
         write_history = files.enter_context(open_result(history, None, read)) if history and first else None
         run = setup.training(table, test_table, group)

@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 import torch
 
+from gencli.derivatives.confirmation import Confirmation
 from gencli.derivatives.operators import Operator
 from gencli.derivatives.rows import RowFunction
 from gencli.derivatives.settings import JacobianSettings, NetworkSettings, OperatorSettings
@@ -16,6 +17,7 @@ from gencli.models import Model, inputs
 from gencli.models.inputs import Rows
 from gencli.objectives import objective
 from gencli.tables import ImageTable
+from gencli.tensors import WITHOUT_FLOAT64
 
 
 def load(table: ImageTable, settings: NetworkSettings, device: torch.device) -> Rows:
@@ -74,6 +76,27 @@ def row_function(
     if settings.wrt == "input" and parameters != "*":
         raise GencliError("--parameters: the derivatives are by the input", "add --wrt parameters, or leave it out")
     return RowFunction(model, rows, settings.wrt, loss, parameters=parameters, dtype=dtype, epoch=epoch)
+
+
+def confirmation(
+    function: RowFunction,
+    model: Model,
+    rows: Rows,
+    loss: Loss | None,
+    epoch: int,
+    settings: JacobianSettings,
+    parameters: str,
+) -> Confirmation:
+    """What holds the Jacobians of a `row_function` against others, in float64 unless the network fails in it."""
+    if function.dtype == torch.float64:
+        return Confirmation(function, function)
+    if rows.images.device.type in WITHOUT_FLOAT64:
+        rows = rows.to(torch.device("cpu"))
+    try:
+        exact = row_function(model, rows, loss, epoch, settings, parameters, torch.float64)
+    except (RuntimeError, TypeError, ValueError):
+        exact = function
+    return Confirmation(function, exact)
 
 
 def precision(model: Model) -> str:

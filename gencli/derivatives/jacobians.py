@@ -11,8 +11,7 @@ import torch
 from torch import Tensor
 
 from gencli.derivatives.entries import Check
-from gencli.derivatives.rows import Mode, RowFunction, rank, singular_values
-from gencli.errors import GencliError
+from gencli.derivatives.rows import Confirm, Mode, RowFunction, rank, singular_values
 from gencli.models.inputs import Rows
 
 SHOWN = 10  # singular values in the table
@@ -24,6 +23,7 @@ def collect(
     rows: Rows,
     mode: Mode | None,
     keep: bool,
+    confirm: Confirm,
     check: Check | None,
     say: Callable[[str], None],
     done: Callable[[int], None],
@@ -32,7 +32,7 @@ def collect(
 
     Args:
         rows: the function's.
-        mode, say: see `RowFunction.jacobians`.
+        mode, confirm, say: see `RowFunction.jacobians`.
         check: takes the entries that it holds against differences.
         done: called with the number of rows that are done.
 
@@ -45,14 +45,9 @@ def collect(
     shown = min(function.outputs, function.size, SHOWN)
     columns: dict[str, list[Any]] = {name: [] for name in ("loss", "norm", "rank")}
     columns |= {f"singular_value_{number}": [] for number in range(1, shown + 1)}
-    for chunk in function.jacobians(mode, say):
-        wrong = ~(chunk.matrices.flatten(1).isfinite().all(1) & chunk.values.isfinite().all(1))
-        if wrong.any():
-            row = chunk.start + int(wrong.nonzero()[0])
-            raise GencliError(
-                f"row {row}: its outputs or their derivatives are not finite in {function.dtype}",
-                "gencli eval counts rows whose outputs are not finite; --dtype float64 reaches further",
-            )
+    for chunk in function.jacobians(mode, say, confirm=confirm):
+        for column in columns.values():
+            del column[chunk.start :]  # of a way that was left
         for values, matrix in zip(chunk.values, chunk.matrices, strict=True):
             singular = singular_values(matrix)
             found = float(values[0]), float(singular.norm()), rank(singular, function.dtype), *singular[:shown].tolist()

@@ -5,18 +5,19 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor
 from torch.func import functional_call, jvp, vjp, vmap
+from torch.overrides import TorchFunctionMode
 
 from gencli.derivatives.kinks import Kinks
 from gencli.derivatives.operators import copied, find_parameters, require_loss, require_rows_apart
 from gencli.derivatives.products import differentiable, load_forward_mode
-from gencli.errors import GencliError, first_line
+from gencli.errors import CheckFailed, GencliError, first_line
 from gencli.losses import Loss
 from gencli.models import Model
 from gencli.models.inputs import Rows, target_input
@@ -44,6 +45,13 @@ class Chunk:
     start: int
     values: Tensor
     matrices: Tensor
+
+
+class Unconfirmed(Exception):  # noqa: N818
+    """Derivatives that are not what they should be, and in words why."""
+
+
+Confirm = Callable[[Chunk, bool], None]
 
 
 class RowFunction:
@@ -91,7 +99,7 @@ class RowFunction:
             self._losses = each_row(model, loss, epoch, rows.labels, dtype)
         images, _ = self.inputs(slice(0, min(4, self.rows)))
         with differentiable(), torch.no_grad():
-            first, second, part = (self.network(images[:n]) for n in (len(images), len(images), 2))
+            first, second, part = (self._made({}, images[:n]) for n in (len(images), len(images), 2))
         require_rows_apart(model.arch, self.network, first, second, part)
         self.shapes = {name: each.shape for name, each in self.point(0).items()}
         self.size = sum(shape.numel() for shape in self.shapes.values())
@@ -115,13 +123,30 @@ class RowFunction:
     def __call__(self, point: Point, image: Tensor, target: Tensor) -> Tensor:
         """[outputs] at a point, of a row's image, which a point of inputs replaces, and target."""
         image, weights = (point["input"], {}) if self.wrt == "input" else (image, point)
-        made = functional_call(self.network, weights, (image[None],))
-        return (made if self._losses is None else self._losses(made, target[None])).reshape(-1)
+        return self.values(image[None], target[None], weights)[0]
 
-    def values(self, images: Tensor, targets: Tensor) -> Tensor:
-        """[n, outputs] at the weights, of n rows together."""
-        made = self.network(images)
+    def values(self, images: Tensor, targets: Tensor, weights: Point | None = None) -> Tensor:
+        """[n, outputs] of n rows together, at the network's weights or these in their place."""
+        made = self._made(weights or {}, images)
         return (made if self._losses is None else self._losses(made, targets)).reshape(len(images), -1)
+
+    def _made(self, weights: Point, images: Tensor) -> Tensor:
+        with _Float64() if self.dtype == torch.float64 else nullcontext():
+            return functional_call(self.network, weights, (images,))
+
+    def pull(self, images: Tensor, targets: Tensor, duals: Tensor, weights: Point | None = None) -> Tensor:
+        """Duals [n, outputs] times the Jacobians of n rows by torch's reverse mode alone, without vmap.
+
+        Returns:
+            [n, size]; by parameters [1, size], the sum over rows.
+        """
+        given = {"input": images} if self.wrt == "input" else weights or self._weights
+        point = {name: each.detach().requires_grad_() for name, each in given.items()}
+        with differentiable():
+            of_input = self.wrt == "input"
+            values = self.values(point["input"], targets) if of_input else self.values(images, targets, point)
+            found = torch.autograd.grad(values, list(point.values()), duals, materialize_grads=True)
+        return found[0].flatten(1) if of_input else self.join(dict(zip(point, found, strict=True)))[None]
 
     @property
     def mode(self) -> Mode:
@@ -133,45 +158,64 @@ class RowFunction:
         mode: Mode | None = None,
         say: Callable[[str], None] = lambda note: None,
         rows: range | None = None,
+        confirm: Confirm = lambda chunk, plain: None,
     ) -> Iterator[Chunk]:
         """The rows' Jacobians in order, in chunks whose computation takes some 256 MiB beside themselves.
 
-        Rows and directions go together through torch.func.vmap; a network that it cannot do goes row by row.
+        Rows and directions go together through torch.func.vmap; a network that it cannot do, or does wrong, goes row
+        by row. Where a chunk is not confirmed, those of the next way start at the first row again.
 
         Args:
-            mode: None for the cheaper one, or the other where torch lacks it.
+            mode: None for the cheaper one, or the other where torch lacks it or has it wrong.
             say: takes what is done in another way than it should be.
             rows: consecutive ones; None for all.
+            confirm: gets a chunk, and whether torch's reverse mode alone made it; raises `Unconfirmed`.
 
         Raises:
             GencliError: torch cannot differentiate the network in this mode.
+            CheckFailed: no way's derivatives are confirmed.
         """
         modes: list[Mode] = [mode] if mode else [self.mode, "forward" if self.mode == "reverse" else "reverse"]
         ways: list[tuple[Mode, _Compute]] = [(each, how) for each in modes for how in (_together, _row_by_row)]
-        rows, failure = rows or range(self.rows), ""
-        while rows:
+        every = left = rows or range(self.rows)
+        why, denied, changed = "", False, False
+        while left:
             used, compute = ways[0]
             most, directions = self._widths(used)
-            part = rows[: most if compute is _together else 1]
+            part = left[: most if compute is _together else 1]
             try:
                 chunk = self._chunk(slice(part.start, part.stop), directions, used, compute)
-            except _FAILURES as error:
+                confirm(chunk, compute is _row_by_row and used == "reverse")
+            except (*_FAILURES, Unconfirmed) as error:
                 if isinstance(error, torch.OutOfMemoryError) or "allocate" in str(error):
                     raise
-                if len(ways) == 1:
-                    hint = f"take --mode {'reverse' if mode == 'forward' else 'forward'}" if mode else "see --debug"
-                    raise GencliError(
-                        f"--mode: {used} is not to be had for {self._model.arch}: {first_line(error)}", hint
-                    ) from error
+                if isinstance(error, Unconfirmed):
+                    which = "torch.func.vmap in " if compute is _together else ""
+                    why = why if denied else f"{which}{used} mode is wrong for {self._model.arch}: {error}"
+                    denied, left = True, every
+                why = why or f"torch.func.vmap cannot do {self._model.arch}: {first_line(error)}"
                 del ways[0]
-                failure = failure or first_line(error)
+                if not ways:
+                    raise self._none_left(mode, why if denied else "", first_line(error)) from error
+                changed = True
                 continue
-            if failure:
+            if changed:
                 how = "with all directions together" if compute is _together else "row by row, which is slower"
-                say(f"in {used} mode {how}: torch.func.vmap cannot do {self._model.arch}: {failure}")
-                failure = ""
+                say(f"in {used} mode {how}: {why}")
+                changed = False
             yield chunk
-            rows = rows[len(part) :]
+            left = left[len(part) :]
+
+    def _none_left(self, mode: Mode | None, wrong: str, missing: str) -> GencliError:
+        hint = f"take --mode {'reverse' if mode == 'forward' else 'forward'}" if mode else ""
+        if wrong:
+            return CheckFailed(
+                f"no derivatives that differences confirm, nothing is written: {wrong}",
+                hint or "the network's own operations have to have the right backward",
+            )
+        return GencliError(
+            f"--mode: {mode or self.mode} is not to be had for {self._model.arch}: {missing}", hint or "see --debug"
+        )
 
     def _chunk(self, part: slice, directions: int, mode: Mode, compute: _Compute) -> Chunk:
         images, targets = self.inputs(part)
@@ -274,6 +318,28 @@ def _row_by_row(
 def _push(function: RowFunction, point: Point, image: Tensor, target: Tensor, unit: Tensor) -> tuple[Tensor, Tensor]:
     made: Any = jvp(lambda at: function(at, image, target), (point,), (function.split(unit),))
     return made
+
+
+class _Float64(TorchFunctionMode):
+    """Computes in float64 what a network makes in float32, by default or by its own words."""
+
+    def __enter__(self) -> Self:
+        self._before = torch.get_default_dtype()
+        torch.set_default_dtype(torch.float64)
+        return super().__enter__()
+
+    def __exit__(self, *failure: Any) -> None:
+        torch.set_default_dtype(self._before)
+        super().__exit__(*failure)
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        func = Tensor.double if func is Tensor.float else func
+        args = [_wider(each) for each in args]
+        return func(*args, **{name: _wider(each) for name, each in (kwargs or {}).items()})
+
+
+def _wider(given: Any) -> Any:
+    return torch.float64 if given is torch.float32 else given
 
 
 @contextmanager

@@ -142,7 +142,7 @@ class JacobianSettings(_WithModel):
         Literal["auto", "forward", "reverse"], typer.Option(help="A pass an input, or an output; auto: the fewer.")
     ] = "auto"
     verify: Annotated[
-        bool, typer.Option("--verify", help="Hold a sample of the numbers against differences in float64.")
+        bool, typer.Option("--verify", help="Hold single numbers of all parameters against differences in float64 too.")
     ] = False
     summary: Annotated[
         str | None, typer.Option(metavar="FILE", help="Write the table there too: Parquet, CSV or JSON.")

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 import torch
 from torch import nn
 
-from gencli.errors import GencliError
+from gencli.errors import GencliError, first_line
 from gencli.tensors import WITHOUT_FLOAT64
 from gencli.training.settings import Precision, Settings
 
@@ -59,8 +59,8 @@ def _keep_freed_memory() -> None:
 def precision(name: Precision, device: torch.device) -> Precision:
     """The precision of this name, `auto` the fastest that costs no accuracy; sets tf32 up.
 
-    `auto` is bf16 where the device has instructions for it, otherwise float32: a rule, not a trial, so that a machine
-    gives the same result every time.
+    `auto` is bf16 where the device has instructions for it, otherwise float32: a rule, not a race, so that a machine
+    gives the same result every time. Whether a network works in it is `failure`'s to say.
 
     Raises:
         GencliError: tf32 on a device without it.
@@ -77,6 +77,30 @@ def precision(name: Precision, device: torch.device) -> Precision:
         torch.backends.cuda.matmul.fp32_precision = wanted
         torch.backends.cudnn.conv.fp32_precision = wanted  # type: ignore[attr-defined]
     return name
+
+
+def failure(network: nn.Module, shape: tuple[int, int, int], bf16: bool) -> str | None:
+    """What torch says where a step of the network, or a pass in evaluation mode, fails in this precision.
+
+    Args:
+        network: on its device; its gradients are spent, its batch norm's statistics change.
+        shape: height, width and channels of its images.
+    """
+    device = next(network.parameters()).device
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(2, shape[2], *shape[:2], generator=generator).to(device, memory_format=torch.channels_last)
+    try:
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            with torch.autocast(device.type, torch.bfloat16, bf16):
+                outputs = network.train()(images)
+            outputs.float().sum().backward()
+            with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, bf16):
+                network.eval()(images)
+    except (RuntimeError, TypeError, ValueError) as error:
+        return first_line(error)
+    finally:
+        network.zero_grad()
+    return None
 
 
 def placed(settings: Settings) -> Settings:

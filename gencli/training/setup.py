@@ -19,11 +19,11 @@ from gencli.models.layers import Whitening
 from gencli.randomness import derive
 from gencli.tables import Description, ImageTable
 from gencli.tensors import double
-from gencli.training import optimizers, schedules
+from gencli.training import devices, optimizers, schedules
 from gencli.training.batches import augmentations
 from gencli.training.distributed import Group
 from gencli.training.loop import Training, no_decay
-from gencli.training.settings import Settings
+from gencli.training.settings import Precision, Settings
 from gencli.training.streaming import Streamed
 from gencli.training.validation import split
 
@@ -54,7 +54,31 @@ class Setup:
         with torch.random.fork_rng():
             torch.manual_seed(derive(self.settings.seed, "initialization"))
             network = models.build(self.settings.arch, shape, len(self.description.classes), self.options)
-        return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        for each in (*network.parameters(), *network.buffers()):
+            if each.ndim == 4:  # of images; volumes have five dimensions, and torch has no such order of them
+                each.data = each.data.contiguous(memory_format=torch.channels_last)
+        return network
+
+    def tried(self, asked: Precision) -> tuple[Setup, str]:
+        """The run in float32 where the network fails in an automatic bf16, and why its precision is what it is.
+
+        Raises:
+            GencliError: it fails in a bf16 that was asked for.
+        """
+        settings, device = self.settings, torch.device(self.settings.device)
+        plain = self, f"by what this {device.type} has"
+        if settings.precision != "bf16":
+            return plain
+        shape = Preprocessing(crop=settings.crop).input_shape(self.description.shape)
+        network = self.build(shape).to(device)
+        failure = devices.failure(network, shape, bf16=True)
+        if failure is None or devices.failure(network, shape, bf16=False) is not None:  # its own, as training will say
+            return plain
+        if asked == "bf16":
+            raise GencliError(f"--precision: {settings.arch} fails in bf16: {failure}", "take float32 or auto")
+        return replace(
+            self, settings=replace(settings, precision="float32")
+        ), f"as the network fails in bf16: {failure}"
 
     def training(self, table: ImageTable, test_table: ImageTable | None, group: Group) -> Training:
         """The run on a table's rows, before its first step; this process loads its part of them onto the device."""

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from gencli import models
+from gencli.derivatives.confirmation import Confirmation
 from gencli.derivatives.jacobians import collect
 from gencli.derivatives.operators import Operator
 from gencli.derivatives.rows import RowFunction
@@ -198,5 +199,6 @@ def test_networks_that_overflow_are_refused() -> None:
     with pytest.raises(GencliError, match="a product of the hessian is not finite"):
         operator.matvec(torch.ones(operator.size))
     function = RowFunction(model(late), chosen, "parameters", CrossEntropy())
+    confirmation = Confirmation(function, function)
     with pytest.raises(GencliError, match=r"row [0-9]+: its outputs or their derivatives are not finite"):
-        collect(function, chosen, None, False, None, lambda note: None, lambda done: None)
+        collect(function, chosen, None, False, confirmation, None, lambda note: None, lambda done: None)

@@ -35,8 +35,27 @@ class Net(nn.Module):
         self.into, self.out = nn.Linear(inputs, 5), nn.Linear(5, classes)
     def forward(self, images):
         return self.out(Scaled.apply(self.into(images.flatten(1))))
+class Solve(Net):
+    def __init__(self, inputs, classes):
+        super().__init__(inputs, classes)
+        self.matrix = nn.Parameter(torch.randn(5, 5) / 9)
+    def forward(self, images):
+        return self.out(torch.linalg.solve(torch.eye(5) + self.matrix, self.into(images.flatten(1)).tanh().T).T)
 def net(shape, classes):
     return Net(shape[0] * shape[1] * shape[2], classes)
+class Volumes(Net):
+    def __init__(self, inputs, classes):
+        super().__init__(inputs, classes)
+        self.into, self.fold, self.out = nn.Linear(inputs, 8), nn.Conv3d(1, 2, 2, padding=1), nn.Linear(54, classes)
+        self.pair = nn.Bilinear(8, 8, 8)
+    def forward(self, images):
+        hidden = self.into(images.flatten(1)).tanh()
+        hidden = torch.cdist(self.pair(hidden, hidden)[:, None], torch.zeros(1, 1, 8)) + hidden[:, None]
+        return self.out(self.fold(hidden.view(-1, 1, 2, 2, 2)).flatten(1))
+def volumes(shape, classes):
+    return Volumes(shape[0] * shape[1] * shape[2], classes)
+def solve(shape, classes):
+    return Solve(shape[0] * shape[1] * shape[2], classes)
 """
 REFUSED = {
     "a formula too": (["-f", "x", "--at", "1"], "--at: is for formulas, and a model is named"),
@@ -70,7 +89,48 @@ def ends(folder: Path, data: Path) -> dict[str, Done]:
         "loss": ["jacobian", *given, "--of", "loss", "--wrt", "parameters", "--limit", "20", "-o", "loss.safetensors"],
         "table": ["jacobian", *given, "--of", "loss", "--dtype", "float64", "--verify", "-o", "table.json"],
         "faulty": ["jacobian", *own, "--verify", "-o", "faulty.safetensors"],
-        "forward": ["jacobian", *own, "--mode", "forward", "-o", "forward.safetensors"],
+        "unverified": ["jacobian", *own, "-q", "--summary", "x.csv", "-o", "unverified.safetensors"],
+        "solve": ["train", digits, "--arch", "nets:solve", "--epochs", "1", "-q", "-o", "solve.safetensors"],
+        **{
+            mode: [
+                "jacobian",
+                "solve.safetensors",
+                digits,
+                "--arch",
+                "nets:solve",
+                "--limit",
+                "9",
+                "--mode",
+                mode,
+                "-o",
+                f"{mode}.json",
+            ]
+            for mode in ("forward", "reverse")
+        },
+        "volumes": [
+            "train",
+            digits,
+            "--arch",
+            "nets:volumes",
+            "--epochs",
+            "1",
+            "--precision",
+            "auto",
+            "-o",
+            "volumes.safetensors",
+        ],
+        "of volumes": [
+            "jacobian",
+            "volumes.safetensors",
+            digits,
+            "--arch",
+            "nets:volumes",
+            "--limit",
+            "9",
+            "-o",
+            "v.json",
+        ],
+        "lacking": ["jacobian", *own, "--mode", "forward", "-o", "lacking.safetensors"],
         "learner": ["jacobian", *learned, "--verify", "-o", "learner.safetensors"],
         "a learner's loss": ["jacobian", *learned, "--of", "loss", "-o", "x.safetensors"],
         "a learner's curvature": ["hvp", *learned[:2], "--loss", "ce", "-o", "x.safetensors"],
@@ -107,6 +167,7 @@ def test_the_same_command_gives_the_same_bytes(folder: Path, ends: dict[str, Don
     assert [entry["role"] for entry in step["inputs"]] == ["model", "data"]
     assert (step["arguments"]["of"], step["arguments"]["wrt"]) == ("logits", "input")
     assert "loss" not in step["arguments"]
+    assert step["checked"] == "3 rows against differences in float64, all against reverse mode without vmap"
 
 
 def test_tables_say_norms_ranks_and_singular_values(folder: Path, ends: dict[str, Done]) -> None:
@@ -125,15 +186,31 @@ def test_tables_say_norms_ranks_and_singular_values(folder: Path, ends: dict[str
     assert not ends["again"].err
 
 
-def test_faults_are_found_and_fallbacks_said(folder: Path, ends: dict[str, Done]) -> None:
-    faulty = ends["faulty"]
-    assert faulty.status == 1
-    assert "row by row, which is slower: torch.func.vmap cannot do nets:net" in faulty.err
-    assert "gencli jacobian: row " in faulty.err
-    assert "by into.weight[" in faulty.err
-    assert (folder / "faulty.safetensors").exists()
-    explained(ends["forward"].err, "--mode: forward is not to be had for nets:net")
-    assert not (folder / "forward.safetensors").exists()
+def test_faults_are_found_and_fallbacks_are_said(folder: Path, ends: dict[str, Done]) -> None:
+    for name in ("faulty", "unverified"):
+        assert ends[name].status == 1
+        explained(ends[name].err, "no derivatives that differences confirm, nothing is written: reverse mode is wrong")
+        assert not (folder / f"{name}.safetensors").exists()
+    assert not list(folder.glob("*.csv"))
+    explained(ends["lacking"].err, "--mode: forward is not to be had for nets:net")
+    assert not (folder / "lacking.safetensors").exists()
+    assert (
+        ends["forward"]
+        .worked()
+        .err.startswith(
+            "in forward mode row by row, which is slower: torch.func.vmap in forward mode is wrong for nets:solve: row "
+        )
+    )
+    assert not ends["reverse"].worked().err
+    forward, reverse = (json.loads((folder / f"{mode}.json").read_text()) for mode in ("forward", "reverse"))
+    assert [row["norm"] for row in forward] == pytest.approx([row["norm"] for row in reverse], rel=1e-5)
+
+
+def test_layers_that_are_dangerous_work(ends: dict[str, Done]) -> None:
+    """Five dimensions, no bfloat16, and distances whose batching rule is wrong."""
+    said = ends["volumes"].worked().err
+    assert "precision float32, " in said  # whether or not there are instructions for bf16
+    assert "vmap in reverse mode is wrong" in ends["of volumes"].worked().err
 
 
 def test_learners_have_jacobians_in_their_own_precision(folder: Path, ends: dict[str, Done]) -> None:

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
+from torch import nn
 from torch._subclasses import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from gencli import tensors
+from gencli import models, tensors
 from gencli.errors import GencliError
 from gencli.evaluation.predictions import Predictions, cross_entropy
 from gencli.evaluation.similarity import ssim
 from gencli.models.inputs import Preprocessing
 from gencli.models.layers import Whitening
 from gencli.training import devices
+from gencli.training.distributed import Group
+from gencli.training.settings import Precision, Settings
+from gencli.training.setup import Setup, prepare
+from tests.helpers import image_table
 
 
 class NoFloat64(TorchDispatchMode):
@@ -54,3 +60,69 @@ def test_apples_device_is_no_choice_for_float64(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(GencliError, match="--device: mps has no float64") as refused:
         devices.choose("mps", float64=True)
     assert refused.value.hint == "take --device cpu"
+
+
+class Within(nn.Module):
+    """Linear layers around what a network of one's own may do."""
+
+    def __init__(self, middle: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.into, self.middle, self.out = nn.Linear(16, 8), middle, nn.Linear(8, 3)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.out(self.middle(self.into(images.flatten(1))).reshape(len(images), -1)[:, :8])
+
+
+class Doubled(nn.Bilinear):
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+        return super().forward(hidden, hidden)
+
+
+class Volumes(nn.Conv3d):
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+        return super().forward(hidden.view(-1, 1, 2, 2, 2))
+
+
+def put(hidden: torch.Tensor) -> torch.Tensor:
+    made = torch.zeros(len(hidden), 8)
+    made[:, torch.arange(8)] = hidden
+    return made
+
+
+WITHOUT_BF16: dict[str, Callable[[], Callable[[torch.Tensor], torch.Tensor]]] = {
+    "Bilinear": lambda: Doubled(8, 8, 8),
+    "index_add_": lambda: lambda hidden: torch.zeros(len(hidden), 8).index_add_(1, torch.arange(8), hidden),
+    "index_put": lambda: put,
+}
+
+
+def setup(middle: Callable[[], Any], monkeypatch: pytest.MonkeyPatch, precision: Precision) -> Setup:
+    monkeypatch.setattr(models, "build", lambda *given: Within(middle()))
+    settings = Settings(arch="mlp-1x8", epochs=1, batch_size=8, lr=0.05, device="cpu", precision="bf16")
+    table = image_table(9, (4, 4, 1))
+    return prepare(settings, table.description, table.schema.names, "toy").tried(precision)[0]
+
+
+@pytest.mark.parametrize("name", WITHOUT_BF16)
+def test_auto_is_float32_where_a_network_fails_in_bf16(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = setup(WITHOUT_BF16[name], monkeypatch, "auto")
+    assert made.settings.precision == "float32"
+    run = made.training(image_table(9, (4, 4, 1)), None, Group())
+    run.run()
+    assert run.history[-1].train_loss < 3
+    with pytest.raises(GencliError, match=r"--precision: mlp-1x8 fails in bf16: .*[Tt]ype"):
+        setup(WITHOUT_BF16[name], monkeypatch, "bf16")
+
+
+def test_bf16_stays_where_the_network_works_or_fails_anyhow(monkeypatch: pytest.MonkeyPatch) -> None:
+    for middle in (lambda: torch.tanh, lambda: lambda hidden: hidden @ torch.ones(3, 3)):
+        assert setup(middle, monkeypatch, "auto").settings.precision == "bf16"
+
+
+def test_parameters_of_five_dimensions_train(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = setup(lambda: Volumes(1, 2, 3, padding=1), monkeypatch, "auto")
+    run = made.training(image_table(9, (4, 4, 1)), None, Group())
+    before = run.model.network.get_parameter("middle.weight").detach().clone()
+    run.run()
+    assert before.shape == (2, 1, 3, 3, 3)
+    assert not torch.equal(run.model.network.get_parameter("middle.weight"), before)
