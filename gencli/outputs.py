@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import math
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gencli import console, parquet
+from gencli import console, parquet, stdout
 from gencli.options import TableFormat
 from gencli.provenance import Step
 from gencli.reporting.cells import cell, numeric
@@ -119,7 +118,7 @@ def write_text(*tables: tuple[pa.Table, str]) -> None:
 
 
 def _width(destination: str | None) -> int | None:
-    return shutil.get_terminal_size().columns if is_terminal(destination) else None
+    return stdout.columns() if is_terminal(destination) else None
 
 
 def result_format(destination: str | None) -> TableFormat:

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from gencli import signals
+from gencli import signals, stdout
 from gencli.errors import GencliError, MissingInput
 from gencli.seals import Digest
 
@@ -126,7 +126,8 @@ class Input:
             raise GencliError(f"{self.name}: cut short, no {kind} footer", _upstream(self, "did not finish"))
 
     def _is_standard_output(self) -> bool:
-        return sys.stdout is not None and self.same_file(os.fstat(sys.stdout.fileno()))
+        place = stdout.descriptor()
+        return place is not None and self.same_file(os.fstat(place))
 
     def starts(self, start: bytes, position: int = 0) -> bool:
         """Whether these bytes stand at `position`."""
@@ -264,15 +265,15 @@ class Output(io.RawIOBase):
     def __init__(self, destination: str | None, inputs: Iterable[Input] = (), binary: bool = False) -> None:
         self._muted = False
         self._temporary: Path | None = None
-        self.path = None if destination in (None, "-") else Path(str(destination))
+        self.path = None if stdout.is_it(destination) else Path(str(destination))
         self.name = "standard output" if self.path is None else str(destination)
         if binary and is_terminal(destination):
             raise GencliError(f"{self.name}: binary would go to the terminal", "name a file, or write into a pipe")
         if self.path is None:
-            if sys.stdout is None:
+            if (place := stdout.descriptor()) is None:
                 raise GencliError("standard output is closed", "name a file with -o")
-            sys.stdout.flush()
-            self._fd = os.dup(sys.stdout.fileno())
+            stdout.flush()
+            self._fd = os.dup(place)
         else:
             self._fd = self._open(self.path)
         os.set_blocking(self._fd, True)  # a pipe that another process made non-blocking would seem full
@@ -368,8 +369,9 @@ class Output(io.RawIOBase):
 
 def is_terminal(destination: str | None) -> bool:
     """Whether a command's output goes to a terminal, by standard output or by name."""
-    if destination in (None, "-"):
-        return sys.stdout is not None and sys.stdout.isatty()
+    if stdout.is_it(destination):
+        place = stdout.descriptor()
+        return place is not None and os.isatty(place)
     with contextlib.suppress(OSError):
         if stat.S_ISCHR(os.stat(str(destination)).st_mode):
             device = os.open(str(destination), os.O_WRONLY | os.O_NOCTTY)
@@ -380,10 +382,15 @@ def is_terminal(destination: str | None) -> bool:
     return False
 
 
-def require_writable(*destinations: str | None, inputs: Iterable[Input] = ()) -> None:
-    """Refuses places that cannot be written, or are what is read or written already; before any work is done."""
-    for destination in destinations:
+def require_writable(output: str | None, *others: str | None, inputs: Iterable[Input] = ()) -> None:
+    """Refuses places that cannot be written, or are what is read or written already; before any work is done.
+
+    Args:
+        output: None is standard output.
+        others: files beside it, None where there are none.
+    """
+    for destination in [output, *filter(None, others)]:
         place = str(destination)
         special = os.path.exists(place) and not os.path.isfile(place) and not os.path.isdir(place)
-        if destination in (None, "-") or not special:  # whoever reads a named pipe would take the opening for the end
+        if stdout.is_it(destination) or not special:  # whoever reads a named pipe would take the opening for the end
             Output(destination, inputs).abort()

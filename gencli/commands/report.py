@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -122,7 +121,7 @@ def report(
 def _text(
     chosen: Plan, found: Sequence[Table], panels: Sequence[Panel], title: str, form: str, output: str | None
 ) -> str:
-    from gencli import outputs, stream
+    from gencli import outputs, stdout, stream
     from gencli.reporting import benchmarks, curves, layout, page, terminal
 
     if form == "html":
@@ -133,7 +132,7 @@ def _text(
         measured = chosen.of("benchmark")
         figures += [("Ratios", [benchmarks.image(measured, "svg", "")])] if measured else []
         return page.page(title or "gencli report", found, figures, chosen.documents)
-    terminal_width = shutil.get_terminal_size().columns if stream.is_terminal(output) else None
+    terminal_width = stdout.columns() if stream.is_terminal(output) else None
     text = ""
     for table in found:
         if form == "latex":
