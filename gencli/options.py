@@ -44,20 +44,28 @@ Format = Annotated[
 ]
 
 
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Start anew where there is a checkpoint already.")]
+
+
 class Saving:
     """Settings of a file `checkpoint`, that their other options are about."""
 
     checkpoint: str | None
+    resume: bool
+    overwrite: bool
 
     def resolved(self, given: Collection[str]) -> Self:
         """Itself.
 
         Raises:
-            GencliError: another is given without the file.
+            GencliError: another is given without the file, or two that exclude each other.
         """
-        for name in sorted({"checkpoint_every", "resume"} & set(given)) if self.checkpoint is None else ():
+        others = {"checkpoint_every", "resume", "overwrite"} & set(given)
+        for name in sorted(others) if self.checkpoint is None else ():
             option = name.replace("_", "-")
             raise GencliError(f"--{option}: there is no checkpoint", "name its file with --checkpoint")
+        if self.resume and self.overwrite:
+            raise GencliError("--resume and --overwrite do not go together", "leave one out")
         return self
 
 

@@ -66,12 +66,14 @@ def spectrum(
     """
     from contextlib import ExitStack
 
+    from gencli import checkpoints
     from gencli.errors import GencliError
     from gencli.stream import Input, require_writable
 
     if model == "-" and data in (None, "-"):
         raise GencliError("both the model and the data would come from standard input", "name a file for one of them")
     require_writable(output, *quantities.files, saving.checkpoint)
+    checkpoints.require(saving, checkpoints.SPECTRUM)
 
     import torch
 

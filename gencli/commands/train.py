@@ -73,6 +73,7 @@ def train(
     from contextlib import ExitStack
     from dataclasses import asdict
 
+    from gencli.checkpoints import TRAINING, require
     from gencli.stream import Output, is_terminal, require_writable
 
     if dry_run:
@@ -84,6 +85,7 @@ def train(
     if data in (None, "-") and eval_data == "-":
         raise GencliError("both tables would come from standard input", "name a file for one of them")
     require_writable(output, history, checkpoints.checkpoint)
+    require(checkpoints, TRAINING)
 
     import torch
 

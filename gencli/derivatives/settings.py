@@ -11,7 +11,7 @@ import typer
 from gencli.errors import GencliError
 from gencli.losses import LossSettings
 from gencli.losses.base import option
-from gencli.options import Saving, Seed
+from gencli.options import Overwrite, Saving, Seed
 
 
 @dataclass(frozen=True)
@@ -206,3 +206,4 @@ class SavingSettings(Saving):
     ] = None
     checkpoint_every: Annotated[int, typer.Option(min=1, metavar="N", help="Products from save to save.")] = 10
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint, if it is there.")] = False
+    overwrite: Overwrite = False

@@ -12,7 +12,6 @@ from gencli.stream import Input, require_writable
 from gencli.training.loop import Epoch, Training
 from gencli.training.settings import Checkpoints, parse_cadence
 
-_KIND = "checkpoint"
 _SECONDS = {"s": 1, "min": 60, "h": 3600}
 
 
@@ -52,7 +51,7 @@ def write(path: str, training: Training, made: Step) -> None:
     """Writes a run's state; `made` is the step that the finished model would name."""
     content, facts = training.state()
     if training.group.rank == 0:
-        checkpoints.write(path, _KIND, content, made, facts)
+        checkpoints.write(path, checkpoints.TRAINING, content, made, f"step {training.step:,}", facts)
 
 
 def run(
@@ -98,7 +97,7 @@ def resume(path: str, training: Training, made: Step) -> None:
     Raises:
         GencliError: no checkpoint, or one of other settings, data or versions.
     """
-    saved = checkpoints.read(path, _KIND, made)
+    saved = checkpoints.read(path, checkpoints.TRAINING, made)
     if saved is not None:
         training.load_state(*saved)
         console.message(f"{path}: resumed after step {training.step:,}")

@@ -11,7 +11,7 @@ import typer
 
 from gencli.errors import GencliError
 from gencli.losses import LossSettings
-from gencli.options import Saving
+from gencli.options import Overwrite, Saving
 from gencli.training import presets
 
 Precision = Literal["auto", "float32", "tf32", "bf16"]
@@ -253,6 +253,7 @@ class Checkpoints(Saving):
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the checkpoint if it is there; the result is the same.")
     ] = False
+    overwrite: Overwrite = False
 
     def resolved(self, given: Collection[str]) -> Self:
         parse_cadence(self.checkpoint_every)
