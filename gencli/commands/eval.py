@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from gencli.evaluation.settings import Requests
-from gencli.options import Format, Output, command, single
+from gencli.options import Format, ResultOutput, command, single
 
 app = single()
 
@@ -32,7 +32,7 @@ def evaluate(
     ] = None,
     device: Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where to compute.")] = "auto",
     format: Format = None,
-    output: Output = None,
+    output: ResultOutput = None,
 ) -> None:  # fmt: skip
     """Accuracy and loss per class, learned or memorized.
 

@@ -8,7 +8,7 @@ import typer
 
 from gencli.derivatives.choices import ProductSettings
 from gencli.derivatives.settings import OperatorSettings, OwnLossSettings
-from gencli.options import Data, Output, command, single
+from gencli.options import Data, TensorsOutput, command, single
 
 if TYPE_CHECKING:
     from gencli.derivatives.verification import Findings
@@ -26,7 +26,7 @@ def hvp(
     products: ProductSettings,
     data: Data = None,
     *,
-    output: Output = None,
+    output: TensorsOutput = None,
 ) -> None:
     """Curvature matrices times vectors, verified.
 

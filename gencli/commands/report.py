@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from gencli.options import Output, command, single
+from gencli.options import ReportOutput, command, single
 from gencli.reporting.settings import Settings
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def report(
         ReportFormat | None,
         typer.Option("--format", help="Default: by the file's ending (.tex and .html too), otherwise table."),
     ] = None,
-    output: Output = None,
+    output: ReportOutput = None,
 ) -> None:
     """Tables and learning curves of histories and results.
 
@@ -73,9 +73,8 @@ def report(
       gencli report history.parquet --plot curves --title Digits
     """
     from contextlib import ExitStack
-    from pathlib import Path
 
-    from gencli import outputs, stream
+    from gencli import endings, outputs, stdout, stream
     from gencli.commands import report_sources
     from gencli.errors import GencliError
     from gencli.provenance import encode, source, step
@@ -84,12 +83,13 @@ def report(
 
     stream.require_writable(output, settings.figure, settings.contact_sheet)
     names = documents.expand(files or ["-"])
+    if settings.provenance:
+        endings.TEXT.require("-o", output)
     if settings.provenance or settings.contact_sheet is not None:
         report_sources.show([Input(name) for name in names], settings, output)
         return
-    ending = {".tex": "latex", ".html": "html", ".htm": "html"}.get(Path(output or "-").suffix)
-    default = "table" if output in (None, "-") else outputs.result_format(output)
-    form: ReportFormat = format or ending or default  # pyright: ignore[reportAssignmentType]
+    default = "table" if stdout.is_it(output) else endings.named(output) or outputs.result_format(output)
+    form: ReportFormat = format or default  # pyright: ignore[reportAssignmentType]
     settings.require_place(form)
     documents.refuse_overwriting([*names, settings.against], [output, settings.figure])
     published = None if settings.against is None else Input(settings.against)

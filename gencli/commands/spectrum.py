@@ -14,7 +14,7 @@ from gencli.derivatives.settings import (
     QuantitySettings,
     SavingSettings,
 )
-from gencli.options import Data, Format, Output, command, single
+from gencli.options import Data, Format, ResultOutput, command, single
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
@@ -40,7 +40,7 @@ def spectrum(
     data: Data = None,
     *,
     format: Format = None,
-    output: Output = None,
+    output: ResultOutput = None,
 ) -> None:
     """Eigenvalues, trace and density of a model's curvature.
 

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gencli import endings
 from gencli.errors import GencliError
-from gencli.options import Data, Output, command, single
+from gencli.options import Data, ModelOutput, command, single
 from gencli.training.settings import Checkpoints, Settings
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ app = single()
 History = Annotated[
     str | None,
     typer.Option("--history", metavar="FILE", help="Write the history, one row an epoch: Parquet, CSV or JSON."),
+    endings.RESULT,
 ]
 EvalData = Annotated[
     str | None, typer.Option(metavar="TABLE", help="Measure these rows after every epoch; never trained on.")
@@ -41,7 +43,7 @@ def train(
     *,
     eval_data: EvalData = None,
     history: History = None,
-    output: Output = None,
+    output: ModelOutput = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show settings, layers, operations and memory of a step; train nothing.")
     ] = False,

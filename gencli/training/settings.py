@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 import typer
 
+from gencli import endings
 from gencli.errors import GencliError
 from gencli.losses import LossSettings
 from gencli.options import Overwrite, Saving
@@ -245,7 +246,9 @@ class Checkpoints(Saving):
     heading: ClassVar[str] = "Interruption"
 
     checkpoint: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Save the whole state of the run there, also when it is stopped.")
+        str | None,
+        typer.Option(metavar="FILE", help="Save the whole state of the run there, also when it is stopped."),
+        endings.CHECKPOINT,
     ] = None
     checkpoint_every: Annotated[
         str, typer.Option(metavar="TIME", help="How often: epochs, steps or a time, as 1ep, 500, 5min.")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from gencli.commands.data.selection import Crop, Mode, Selection, Size, write
-from gencli.options import Output, command, single
+from gencli.options import ImagesOutput, command, single
 
 app = single()
 
@@ -42,7 +42,7 @@ def parquet(
         str | None, typer.Option(metavar="HxWxC", help="Of raw pixels whose description was lost.")
     ] = None,
     selection: Selection,
-    output: Output = None,
+    output: ImagesOutput = None,
 ) -> None:
     """Parquet that others made, such as public hubs publish.
 
