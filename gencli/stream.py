@@ -6,10 +6,12 @@ What the bytes mean lives in `tables` and `tensors`.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fnmatch
 import io
 import os
 import secrets
+import select
 import stat
 import sys
 import tempfile
@@ -17,9 +19,9 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import Any, BinaryIO, Self
 
-from gencli import signals, stdout
+from gencli import console, signals, stdout
 from gencli.errors import GencliError, MissingInput
 from gencli.seals import Digest
 
@@ -138,6 +140,24 @@ class Input:
         return os.path.samestat(os.fstat(self.file.fileno()), status)
 
 
+def named_first(*wanted: tuple[str | None, Callable[[Any], Any]]) -> list[Any]:
+    """Opens what arguments name, each with its own function, pipes last: a typo costs no work of those before.
+
+    Returns:
+        What the functions gave, in the arguments' order.
+    """
+    order = sorted(range(len(wanted)), key=lambda number: is_pipe(wanted[number][0]))
+    found = {number: wanted[number][1](wanted[number][0]) for number in order}
+    return [found[number] for number in range(len(wanted))]
+
+
+def is_pipe(argument: str | None) -> bool:
+    """Standard input, or what is there and is neither file nor folder."""
+    if argument in (None, "-"):
+        return True
+    return os.path.exists(argument) and not os.path.isfile(argument) and not os.path.isdir(argument)
+
+
 def open_inputs(argument: str | None, pattern: str | None = None) -> list[Input]:
     """The input that a command's argument names: a file, standard input, or a folder's Parquet files by name.
 
@@ -245,6 +265,17 @@ def _remove_partial() -> None:
         path.unlink(missing_ok=True)
 
 
+@console.while_working
+def _require_readers() -> None:
+    """Ends work whose results nobody will read.
+
+    Raises:
+        BrokenPipeError: the reader of a pipe that is open for writing went away.
+    """
+    for output in _writing:
+        output.require_reader()
+
+
 class Output(io.RawIOBase):
     """Bytes on their way to standard output or a file, committed whole or not at all.
 
@@ -277,6 +308,8 @@ class Output(io.RawIOBase):
         else:
             self._fd = self._open(self.path)
         os.set_blocking(self._fd, True)  # a pipe that another process made non-blocking would seem full
+        mode = os.fstat(self._fd).st_mode
+        self._piped = stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
         _writing.append(self)
         self._refuse_collisions(inputs)
 
@@ -326,6 +359,15 @@ class Output(io.RawIOBase):
             self._muted = True
             raise GencliError(f"{self.name}: {error.strerror}", "nothing was kept; free some space") from None
         return len(view)
+
+    def require_reader(self) -> None:
+        """Raises BrokenPipeError if this is a pipe that nobody reads any more."""
+        if self._piped:
+            watched = select.poll()
+            watched.register(self._fd, 0)
+            if watched.poll(0):
+                self._muted = True
+                raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE), self.name)
 
     def mute(self) -> None:
         """Lets nothing more out."""

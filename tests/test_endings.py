@@ -39,7 +39,16 @@ def test_every_option_that_writes_a_file_obeys_the_rule(capfd: pytest.CaptureFix
                 said = capfd.readouterr().err
                 assert (status, ": there/x.docx: " in said) == (2, True), (path, name, said)
                 refused.add(name)
-    assert {"-o", "--history", "--predictions", "--confusion", "--density", "--along", "--vectors", "--figure"} < refused
+    assert {
+        "-o",
+        "--history",
+        "--predictions",
+        "--confusion",
+        "--density",
+        "--along",
+        "--vectors",
+        "--figure",
+    } < refused
     assert {"--summary", "--sheet", "--contact-sheet", "--checkpoint", "--plot", "--graph"} < refused
 
 
@@ -55,7 +64,8 @@ def _given(parameter: Any) -> list[str]:
 @pytest.mark.parametrize(
     ("kind", "name", "form"),
     [
-        (RESULT, "x.CSV", "csv"), (RESULT, "a.b/x.Json", "json"), (RESULT, "x.tar.md", "md"), (RESULT, "x.txt", "table"),
+        (RESULT, "x.CSV", "csv"), (RESULT, "a.b/x.Json", "json"), (RESULT, "x.tar.md", "md"),
+        (RESULT, "x.txt", "table"),
         (REPORT, "x.TEX", "latex"), (REPORT, "x.htm", "html"), (DERIVATIVES, "x.SafeTensors", "safetensors"),
         (FIGURE, "x.PDF", "pdf"), (MODEL, "x", None), (MODEL, "model.v2", None), (IMAGES, "x.out", None),
         (IMAGES, "folder.csv/x", None), (RESULT, ".hidden", None), (MODEL, "/dev/stdout", None), (MODEL, "-", None),

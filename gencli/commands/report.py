@@ -86,7 +86,7 @@ def report(
     if settings.provenance:
         endings.TEXT.require("-o", output)
     if settings.provenance or settings.contact_sheet is not None:
-        report_sources.show([Input(name) for name in names], settings, output)
+        report_sources.show(stream.named_first(*((name, Input) for name in names)), settings, output)
         return
     default = "table" if stdout.is_it(output) else endings.named(output) or outputs.result_format(output)
     form: ReportFormat = format or default  # pyright: ignore[reportAssignmentType]

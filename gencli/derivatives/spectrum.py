@@ -228,7 +228,11 @@ def compute(
         console.message(f"{path}: resumed after product {spectrum.products}")
     with signals.deferred() as arrived:
         for name in spectrum.run(matvec):
-            progress(name)
+            try:
+                progress(name)
+            except BrokenPipeError:  # nobody reads the result
+                checkpoints.write(path, checkpoints.SPECTRUM, spectrum.state(), made, f"product {spectrum.products:,}")
+                raise
             number = arrived()
             if number is not None or spectrum.products % saving.checkpoint_every == 0:
                 checkpoints.write(path, checkpoints.SPECTRUM, spectrum.state(), made, f"product {spectrum.products:,}")

@@ -61,7 +61,7 @@ def run(
     made: Step,
     progress: Callable[[int, Epoch | None], None],
 ) -> None:
-    """Runs a training; with a checkpoint it is saved now and then, and when a signal ends the process.
+    """Runs a training; with a checkpoint it is saved now and then, and when a signal or a reader's end ends it.
 
     Args:
         inputs: what is read, which no checkpoint may replace.
@@ -79,13 +79,21 @@ def run(
     with signals.deferred() as arrived:
 
         def saved(step: int, epoch: Epoch | None) -> None:
-            progress(step, epoch)
-            number, due = training.group.most(arrived() or 0, cadence.due(step, epoch))
-            if number or due:
+            gone = None
+            try:
+                progress(step, epoch)
+            except BrokenPipeError as error:
+                gone = error
+            number, due, alone = training.group.most(arrived() or 0, cadence.due(step, epoch), gone is not None)
+            if number or due or alone:
                 write(path, training, made)
+            if number or gone:
+                why = "" if number else "nobody reads the model; "
+                console.message(f"{path}: {why}stopped after step {step:,}; --resume goes on from there")
             if number:
-                console.message(f"{path}: stopped after step {step:,}; --resume goes on from there")
                 signals.die(number)
+            if gone:
+                raise gone
 
         training.run(saved)
     return write(path, training, made)

@@ -164,7 +164,7 @@ def test_what_cannot_be_drawn_is_refused_before_anything_is_read(sh: Shell, opti
 
 def test_the_sheet_is_neither_the_input_nor_the_table(sh: Shell) -> None:
     sh("cp $D/test.parquet in.png; gencli data show in.png --sheet in.png").refused("the output is the input")
-    sh("ln -s a.png a; gencli data show in.png --sheet a.png -o a").refused("a: two outputs would go there")
+    sh("ln -s a.png a; gencli data show in.png --sheet a.png -o a").refused("a.png: two outputs would go there")
     assert sh.files() == {"in.png", "a"}
 
 

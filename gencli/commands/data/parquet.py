@@ -59,12 +59,13 @@ def parquet(
     from gencli.sources import Foreign, read_table
     from gencli.sources.classes import parse_names, written
     from gencli.sources.decoded import Decoding, parse_crop, parse_shape, parse_size
-    from gencli.stream import open_inputs, require_writable
+    from gencli.stream import named_first, open_inputs, require_writable
 
     require_writable(output)
     if files is not None and not any(map(os.path.isdir, paths or [])):
         raise GencliError("--files: there is no folder", "it chooses among the files of one")
-    inputs = [source for path in paths or ["-"] for source in open_inputs(path, files)]
+    opened = named_first(*((path, lambda path: open_inputs(path, files)) for path in paths or ["-"]))
+    inputs = [source for each in opened for source in each]
     names = parse_names(class_names)
     decoding = Decoding(mode, parse_size(size), parse_crop(crop))
     table = read_table(inputs, Foreign(name, split, label, parse_shape(shape), names, decoding))
