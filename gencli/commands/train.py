@@ -128,7 +128,9 @@ def train(
         models.write(model_file, run.model, made, of_model)
         if write_history:
             write_history(run.history_table(), lambda: of_history)
-    console.message(words.summary(run, run.kept, setup.score))
+    console.message(words.summary(run, setup.score))
+    if first and (warning := words.diverged(run)):
+        console.error(f"gencli train: {warning}")  # with --quiet too: it is about the result
 
 
 def _require(

@@ -94,7 +94,11 @@ class OptimizerSettings:
     )
     lr: Annotated[
         float | None,
-        typer.Option(min=0, help="Learning rate. Default: 0.05; adamw and muon 0.001.", show_default=False),
+        typer.Option(
+            min=0,
+            help="Learning rate. Default: the network's, see --list-archs; adamw and muon 0.001.",
+            show_default=False,
+        ),
     ] = None
     schedule: Annotated[
         str,
@@ -219,11 +223,11 @@ class Settings(RunSettings, OptimizerSettings, LossSettings, ImageSettings, Netw
                 f"--deferred-reweighting: no epoch follows epoch {settings.deferred_reweighting} of {settings.epochs}",
                 "give an earlier one, or more --epochs",
             )
-        return replace(settings, lr=settings.learning_rate, preset=None)
+        return replace(settings, preset=None)
 
     @property
     def learning_rate(self) -> float:
-        """`lr`, or the optimizer's own."""
+        """`lr`, or the optimizer's own; a network's own is filled in by `setup.choose`."""
         return _LEARNING_RATES[self.optimizer] if self.lr is None else self.lr
 
 

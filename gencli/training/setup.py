@@ -139,6 +139,9 @@ def choose(settings: Settings) -> tuple[Settings, Loss]:
     )
     unset = {name: value for name, value in defaults.items() if getattr(settings, name) is None}
     settings = replace(settings, **unset)
+    if settings.lr is None and settings.optimizer == "sgd" and family.rates:
+        settings = replace(settings, lr=family.rates[bool(settings.batch_norm)])
+    settings = replace(settings, lr=settings.learning_rate)
     if (loss.task == "images") != images:
         kinds = "an image" if images else "classes", "images" if loss.task == "images" else "classes"
         raise GencliError(

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 from gencli.training.loop import Epoch, Training
 
+DIVERGED = 1000  # times the first loss
 
-def summary(run: Training, kept: Epoch, kind: str) -> str:
-    """The line at the end; `kept` is the epoch whose model is written, `kind` what scores are."""
+
+def summary(run: Training, kind: str) -> str:
+    """The line at the end; `kind` is what scores are."""
     return (
         f"{run.model.arch}: {run.model.parameters:,} parameters, {run.history[-1].epoch} epochs; "
-        f"the model is epoch {kept.epoch}'s, train {_score(kept.train_score, kind)}"
+        f"the model is epoch {run.kept.epoch}'s, train {_score(run.kept.train_score, kind)}"
+    )
+
+
+def diverged(run: Training) -> str | None:
+    """A line where the loss of the epoch whose model is written is far above the first step's."""
+    if run.first_loss is None or not run.kept.train_loss > DIVERGED * run.first_loss:
+        return None
+    return (
+        f"the loss ended at {run.kept.train_loss:.4g}, where it began at {run.first_loss:.4g}: training diverged; "
+        "lower --lr, or clip with --grad-clip"
     )
 
 
