@@ -33,7 +33,7 @@ def trained(table: ImageTable, arch: str, epochs: int, **given: object) -> Train
     ("arch", "norm", "rate"),
     [
         ("linear", None, 0.05), ("mlp-1x512", False, 0.05), ("mlp-3x512", False, 0.05), ("mlp-3x512", True, 0.05),
-        ("circulant-mlp-3x512", False, 0.005), ("circulant-mlp-3x512", True, 0.05), ("resnet32", None, 0.05),
+        ("circulant-mlp-3x512", False, 0.005), ("circulant-mlp-3x512", True, 0.05),
         ("convnet-vanilla", False, 0.01), ("convnet-vanilla", True, 0.01),
     ],
 )  # fmt: skip
