@@ -27,13 +27,14 @@ def check(
 
     from gencli import console, endings, outputs, provenance, stream, tables, tensors, theory
     from gencli.errors import GencliError
+    from gencli.named import named_first
 
     plot = getattr(kind, "plot", None)
     stream.require_writable(output, plot)
     if [getattr(kind, name, None) for name in ("data", "model")] == ["-", "-"]:
         raise GencliError("two inputs would come from standard input", "name a file for one of them")
     places = (getattr(kind, "data", None) or "", getattr(kind, "model", None) or "")
-    table, named = stream.named_first((places[0], lambda _: kind.table()), (places[1], lambda _: kind.files()))
+    table, named = named_first((places[0], lambda _: kind.table()), (places[1], lambda _: kind.files()))
     inputs = [*(table.inputs if table else []), *named.values()]
 
     def step() -> provenance.Step:

@@ -50,8 +50,8 @@ def open_all(
         GencliError: there is no such device, network, loss or file, or they do not fit each other.
     """
     from gencli import losses, models
+    from gencli.named import named_first
     from gencli.sources import open_table
-    from gencli.stream import named_first
     from gencli.training import devices
 
     if [model, data or "-", *names].count("-") > 1:
@@ -78,8 +78,8 @@ def open_several(
     """
     from gencli import models
     from gencli.evaluation import runs
+    from gencli.named import named_first
     from gencli.sources import open_table
-    from gencli.stream import named_first
 
     if arch is not None:
         models.require(arch)

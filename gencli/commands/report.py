@@ -77,6 +77,7 @@ def report(
     from gencli import endings, outputs, stdout, stream
     from gencli.commands import report_sources
     from gencli.errors import GencliError
+    from gencli.named import named_first
     from gencli.provenance import encode, source, step
     from gencli.reporting import against, benchmarks, curves, documents, plan
     from gencli.stream import Input
@@ -86,7 +87,7 @@ def report(
     if settings.provenance:
         endings.TEXT.require("-o", output)
     if settings.provenance or settings.contact_sheet is not None:
-        report_sources.show(stream.named_first(*((name, Input) for name in names)), settings, output)
+        report_sources.show(named_first(*((name, Input) for name in names)), settings, output)
         return
     default = "table" if stdout.is_it(output) else endings.named(output) or outputs.result_format(output)
     form: ReportFormat = format or default  # pyright: ignore[reportAssignmentType]

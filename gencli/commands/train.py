@@ -75,7 +75,8 @@ def train(
     from contextlib import ExitStack
     from dataclasses import asdict
 
-    from gencli.stream import Output, named_first
+    from gencli.named import named_first
+    from gencli.stream import Output
 
     if dry_run:
         from gencli.commands import plans

@@ -127,7 +127,7 @@ def fitting(requests: Requests, table: ImageTable) -> ImageTable:
     Raises:
         GencliError: it has no such columns, or fewer classes.
     """
-    _grouping(requests.by, table)
+    grouping.columns(requests.by, table)
     _require_classes(requests, len(table.description.classes))
     return table
 

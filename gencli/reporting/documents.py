@@ -19,8 +19,9 @@ import pyarrow as pa
 
 from gencli import console, parquet, provenance, tables
 from gencli.errors import GencliError, first_line
+from gencli.named import is_pipe
 from gencli.provenance import Step
-from gencli.stream import Input, is_pipe
+from gencli.stream import Input
 
 Kind = Literal["history", "result", "benchmark", "predictions", "images", "density", "confusion"]
 KINDS: dict[Kind, tuple[str, ...]] = {  # by their columns; the first that fits

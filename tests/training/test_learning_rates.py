@@ -80,6 +80,7 @@ def test_a_run_that_diverged_says_so_last(tmp_path: Path, capfd: pytest.CaptureF
     images = random.integers(0, 256, (256, 8, 8, 3), dtype=np.uint8)
     table = MemoryTable("noise", Description("noise", "", tuple("ab"), (8, 8, 3)), images, random.integers(0, 2, 256))
     run = trained(table, "linear", 3, lr=1e5)
+    assert run.first_loss is not None
     assert run.first_loss == pytest.approx(np.log(2), abs=0.5)
     assert run.history[-1].train_loss > words.DIVERGED * run.first_loss
     assert "training diverged" in str(words.diverged(run))
