@@ -29,6 +29,7 @@ sys.meta_path.insert(0, _NoPandas)  # type: ignore[arg-type]
 
 from contextlib import suppress  # noqa: E402
 
+from gencli import stdout  # noqa: E402
 from gencli.app import main  # noqa: E402
 
 
@@ -37,12 +38,13 @@ def run() -> None:
 
     That takes 0.1 s after pyarrow and 0.5 s after torch, and threads of theirs that still run can abort it.
     """
-    status = main()
-    atexit._run_exitfuncs()  # pyright: ignore[reportAttributeAccessIssue]  # libraries' temporary files and processes
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(AttributeError, OSError, ValueError):  # closed; `main` has seen to what is lost
-            stream.flush()
-    os._exit(status)
+    with stdout.kept():
+        status = main()
+        atexit._run_exitfuncs()  # pyright: ignore[reportAttributeAccessIssue]  # libraries' temporary files, processes
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(AttributeError, OSError, ValueError):  # closed; `main` has seen to what is lost
+                stream.flush()
+        os._exit(status)
 
 
 if __name__ == "__main__":

@@ -7,12 +7,13 @@ reader of standard output went away.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from gencli import console, signals
+from gencli import console, signals, stdout, strangers
 from gencli.errors import GencliError, first_line
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ is GENCLI_TRAIN_BATCH_SIZE. Exit status: 0 it worked, 1 a check failed,
 2 an error, 130 interrupted, 143 terminated, 141 the reader went away.
 """
 
+_OUT_OF_MEMORY = "can't allocate memory", "CUDA out of memory", "MPS backend out of memory"  # torch's RuntimeErrors
 
 _PURPOSES = {
     "data": "Bring data in as an image table.",
@@ -69,12 +71,15 @@ def command_tree() -> TyperGroup:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command line and returns its exit status."""
-    with signals.handled():
+    with signals.handled(), stdout.kept():
         try:
             return _run(list(sys.argv[1:] if arguments is None else arguments))
         except BrokenPipeError:
-            _drop_buffered(1, 2)
+            _drop_buffered(stdout.descriptor(), 2)
             return 141
+        except KeyboardInterrupt:  # where other code took our handler's place
+            signals.die(signal.SIGINT)
+            raise
 
 
 def _run(arguments: list[str]) -> int:
@@ -87,20 +92,26 @@ def _run(arguments: list[str]) -> int:
     except GencliError as wrong:
         _explain(wrong.command, wrong.message, wrong.hint)
         return wrong.status
-    except BrokenPipeError:
+    except (BrokenPipeError, KeyboardInterrupt):
         raise
-    except OSError as wrong:
-        _drop_buffered(1)
-        where = f"{wrong.filename}: " if wrong.filename else ""
-        _explain("gencli", f"{where}{wrong.strerror or wrong}", "check the file and the disk")
-    except Exception as wrong:
-        if isinstance(wrong, MemoryError) or "can't allocate memory" in str(wrong):  # torch's is a RuntimeError
-            _explain("gencli", f"out of memory: {wrong}".rstrip(": "), "take fewer rows, or a smaller network or batch")
-        elif "deterministic implementation" in str(wrong):  # torch's, of operations on a GPU
-            _explain("gencli", first_line(wrong), "take --device cpu, or another network")
-        else:
-            _explain("gencli", f"unexpected {type(wrong).__name__}: {wrong}", "--debug shows where; please report it")
+    except BaseException as wrong:
+        _explain("gencli", *_words(wrong))
     return 2
+
+
+def _words(wrong: BaseException) -> tuple[str, str]:
+    """What was wrong, and what to do, of an error that is none of ours."""
+    if isinstance(wrong, MemoryError) or any(words in str(wrong) for words in _OUT_OF_MEMORY):
+        return f"out of memory: {wrong}".rstrip(": "), "take fewer rows, or a smaller network or batch"
+    if "deterministic implementation" in str(wrong):  # torch's, of operations on a GPU
+        return first_line(wrong), "take --device cpu, or another network"
+    if theirs := strangers.explained(wrong):
+        return theirs.message, theirs.hint
+    if isinstance(wrong, OSError):
+        _drop_buffered(stdout.descriptor())
+        where = f"{wrong.filename}: " if wrong.filename else ""
+        return f"{where}{wrong.strerror or wrong}", "check the file and the disk"
+    return f"unexpected {type(wrong).__name__}: {wrong}", "--debug shows where; please report it"
 
 
 def _invoke(arguments: list[str]) -> int:
@@ -112,14 +123,13 @@ def _invoke(arguments: list[str]) -> int:
             context.command.invoke(context)
     except typer.Exit as left:
         status = left.exit_code
-    if sys.stdout is not None:
-        sys.stdout.flush()
+    stdout.flush()
     return status
 
 
-def _drop_buffered(*descriptors: int) -> None:
+def _drop_buffered(*descriptors: int | None) -> None:
     """What is still buffered for these has nowhere to go; at its end Python would try again, and complain."""
-    for descriptor in descriptors:
+    for descriptor in filter(None, descriptors):
         os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
 
 

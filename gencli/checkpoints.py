@@ -2,24 +2,51 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gencli import console, tensors
 from gencli.errors import GencliError
+from gencli.options import Saving
 from gencli.provenance import Step
 from gencli.stream import Input, Output
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+TRAINING, SPECTRUM = "checkpoint", "spectrum"  # kinds, as files name them
 _FORMAT = 1
 
 
-def write(path: str, kind: str, content: dict[str, Tensor], made: Step, state: Any = None) -> None:
-    """Writes tensors and what JSON holds of a state; `made` is the step that the finished result would name."""
+def require(saving: Saving, kind: str) -> None:
+    """Refuses, before any work, to start anew where a checkpoint is, and a file that is no checkpoint of this kind.
+
+    Raises:
+        GencliError: so it is.
+    """
+    path = saving.checkpoint
+    if path is None or not os.path.isfile(path):  # what cannot be written is refused elsewhere
+        return
+    if os.path.getsize(path) == 0:
+        if saving.overwrite:
+            return
+        raise GencliError(f"{path}: empty, no checkpoint", "--overwrite takes its place")
+    facts = _facts(Input(path), kind)
+    if not (saving.resume or saving.overwrite):
+        at = f" at {facts['at']}" if "at" in facts else ""
+        raise GencliError(f"{path}: a checkpoint{at} is there", "--resume goes on from it, --overwrite starts anew")
+
+
+def write(path: str, kind: str, content: dict[str, Tensor], made: Step, at: str, state: Any = None) -> None:
+    """Writes tensors and what JSON holds of a state.
+
+    Args:
+        made: the step that the finished result would name.
+        at: how far the run is, in words.
+    """
     with Output(path, binary=True) as output:
-        tensors.write(output, content, {kind: _FORMAT, "state": state, "step": made})
+        tensors.write(output, content, {kind: _FORMAT, "at": at, "state": state, "step": made})
 
 
 def read(path: str, kind: str, made: Step) -> tuple[dict[str, Tensor], Any] | None:
@@ -32,18 +59,28 @@ def read(path: str, kind: str, made: Step) -> tuple[dict[str, Tensor], Any] | No
         console.message(f"{path}: not there, starting anew")
         return None
     source = Input(path)
-    try:
-        facts = tensors.read_metadata(source)
-    except GencliError as wrong:
-        raise GencliError(wrong.message, "name another checkpoint, or remove it") from None
-    if facts.get(kind) != _FORMAT or "step" not in facts:
-        raise GencliError(f"{path}: tensors, but no checkpoint that this version knows", "name another, or remove it")
+    facts = _facts(source, kind)
+    if facts[kind] != _FORMAT or "step" not in facts:
+        raise GencliError(f"{path}: a checkpoint of another version", "name another, or remove it")
     if differences := _differences(facts["step"], made):
         raise GencliError(
             f"{path}: a checkpoint of another run: " + "; ".join(differences),
             "run it as before, or remove the checkpoint",
         )
     return tensors.read(source), facts["state"]
+
+
+def _facts(source: Input, kind: str) -> dict[str, Any]:
+    hint = "name another checkpoint; a file that is none is not overwritten"
+    try:
+        facts = tensors.read_metadata(source)
+    except GencliError as wrong:
+        raise GencliError(wrong.message, hint) from None
+    if kind not in facts:
+        raise GencliError(
+            f"{source.name}: tensors, but no checkpoint of {'training' if kind == TRAINING else 'a spectrum'}", hint
+        )
+    return facts
 
 
 def _differences(was: Step, now: Step) -> list[str]:

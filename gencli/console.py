@@ -18,7 +18,8 @@ quiet = False
 debug = False
 color: str | None = None
 
-_BAR_AFTER, _LINE_EVERY = 2.0, 10.0
+_BAR_AFTER, _LINE_EVERY, _LOOK_EVERY = 2.0, 10.0, 0.5
+_looks: list[Callable[[], object]] = []
 
 
 def message(text: str) -> None:
@@ -59,6 +60,12 @@ def rich_console(file: TextIO, width: int | None = None, terminal: bool = False)
     )  # fmt: skip
 
 
+def while_working(look: Callable[[], object]) -> Callable[[], object]:
+    """Has `look` called now and then while progress is made; what it raises ends the work."""
+    _looks.append(look)
+    return look
+
+
 class Advance(Protocol):
     """Takes how much is done in all, words on the state of things, and whether those are a line of their own."""
 
@@ -75,6 +82,7 @@ def progress(what: str, total: int | Callable[[], int]) -> Iterator[Advance]:
     bar: Any = None
     task: Any = None
     start = last = time.monotonic()
+    looked = 0.0
 
     shown = ""
     terminal = sys.stderr is not None and sys.stderr.isatty()
@@ -83,8 +91,12 @@ def progress(what: str, total: int | Callable[[], int]) -> Iterator[Advance]:
         return total() if callable(total) else total
 
     def advance(done: int, note: str = "", line: bool = False) -> None:
-        nonlocal bar, task, last, shown
+        nonlocal bar, task, last, looked, shown
         now = time.monotonic()
+        if now - looked >= _LOOK_EVERY:
+            looked = now
+            for look in _looks:
+                look()
         if quiet:
             return
         if not terminal:

@@ -22,15 +22,18 @@ from typer.core import TyperCommand, TyperGroup
 from typer.models import ParameterInfo
 
 import gencli
-from gencli import console
+from gencli import console, endings
 from gencli.errors import GencliError, MissingInput
 
 TableFormat = Literal["table", "parquet", "csv", "json", "md"]
 
-Output = Annotated[
-    str | None,
-    typer.Option("-o", "--output", metavar="FILE", help="Where to write; default: standard output."),
-]
+_OUTPUT = typer.Option("-o", "--output", metavar="FILE", help="Where to write; default: standard output.")
+ImagesOutput = Annotated[str | None, _OUTPUT, endings.IMAGES]
+ModelOutput = Annotated[str | None, _OUTPUT, endings.MODEL]
+TensorsOutput = Annotated[str | None, _OUTPUT, endings.TENSORS]
+ResultOutput = Annotated[str | None, _OUTPUT, endings.RESULT]
+DerivativesOutput = Annotated[str | None, _OUTPUT, endings.DERIVATIVES]
+ReportOutput = Annotated[str | None, _OUTPUT, endings.REPORT]
 Seed = Annotated[int, typer.Option(min=0, help="Random numbers are a function of it.")]
 Data = Annotated[
     str | None,
@@ -44,20 +47,28 @@ Format = Annotated[
 ]
 
 
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Start anew where there is a checkpoint already.")]
+
+
 class Saving:
     """Settings of a file `checkpoint`, that their other options are about."""
 
     checkpoint: str | None
+    resume: bool
+    overwrite: bool
 
     def resolved(self, given: Collection[str]) -> Self:
         """Itself.
 
         Raises:
-            GencliError: another is given without the file.
+            GencliError: another is given without the file, or two that exclude each other.
         """
-        for name in sorted({"checkpoint_every", "resume"} & set(given)) if self.checkpoint is None else ():
+        others = {"checkpoint_every", "resume", "overwrite"} & set(given)
+        for name in sorted(others) if self.checkpoint is None else ():
             option = name.replace("_", "-")
             raise GencliError(f"--{option}: there is no checkpoint", "name its file with --checkpoint")
+        if self.resume and self.overwrite:
+            raise GencliError("--resume and --overwrite do not go together", "leave one out")
         return self
 
 
@@ -180,11 +191,12 @@ class _Command(TyperCommand):
 def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Registers a function as a command, its dataclass parameters expanded, the common options added.
 
-    Numbers that are not finite are refused for every option.
+    Numbers that are not finite are refused for every option, and names of files that end in what is not written there.
     """
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
         groups: dict[str, type] = {}
+        places: dict[str, endings.Writes] = {}
         parameters: list[inspect.Parameter] = []
         hints = get_type_hints(function, include_extras=True)
         for parameter in inspect.signature(function).parameters.values():
@@ -198,6 +210,9 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Call
                 _parameter(f.name, of_fields[f.name], _field_default(f), _heading(kind, f.name))
                 for f in dataclasses.fields(kind)
             ]
+        for each in parameters:
+            found = [part for part in getattr(each.annotation, "__metadata__", ()) if isinstance(part, endings.Writes)]
+            places |= dict.fromkeys([each.name] if found else [], *found)
         parameters += [_parameter(common, *kind) for common, kind in _COMMON.items()]
 
         def run(context: typer.Context, **values: Any) -> None:
@@ -213,9 +228,12 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Call
 
         def call(values: dict[str, Any], given: list[str]) -> None:
             for key, value in values.items():
+                option = f"-{key}" if len(key) == 1 else f"--{key.replace('_', '-')}"
                 if isinstance(value, float) and not math.isfinite(value):
-                    option = f"-{key}" if len(key) == 1 else f"--{key.replace('_', '-')}"
                     raise GencliError(f"{option}: {value} is not a number to compute with", "give a finite number")
+                if key in places:
+                    form = values.get("format") if key == "output" else None
+                    places[key].require("-o" if key == "output" else option, value, form)  # type: ignore[arg-type]
             for common in _COMMON:
                 del values[common]
             for group, kind in groups.items():

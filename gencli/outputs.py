@@ -6,28 +6,23 @@ import csv
 import io
 import json
 import math
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import takewhile, zip_longest
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gencli import console, parquet
+from gencli import console, endings, parquet, stdout
 from gencli.options import TableFormat
 from gencli.provenance import Step
 from gencli.reporting.cells import cell, numeric
 from gencli.stream import Input, Output, is_terminal
 from gencli.tables import Batches, TableWriter
 
-_ENDINGS: dict[str, TableFormat] = {
-    ".parquet": "parquet", ".csv": "csv", ".json": "json", ".md": "md", ".txt": "table"
-}  # fmt: skip
 _PREVIEW_ROWS = 10
 _BAR_WIDTH = 32
 _LEAST = 14  # characters that a column of words is wrapped to
@@ -119,14 +114,14 @@ def write_text(*tables: tuple[pa.Table, str]) -> None:
 
 
 def _width(destination: str | None) -> int | None:
-    return shutil.get_terminal_size().columns if is_terminal(destination) else None
+    return stdout.columns() if is_terminal(destination) else None
 
 
 def result_format(destination: str | None) -> TableFormat:
     """The format a destination asks for by itself."""
     if is_terminal(destination):
         return "table"
-    return _ENDINGS.get(Path(destination or "-").suffix.lower(), "parquet")
+    return endings.named(destination) or "parquet"  # pyright: ignore[reportReturnType]  # others are refused before
 
 
 def render(

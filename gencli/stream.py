@@ -6,20 +6,21 @@ What the bytes mean lives in `tables` and `tensors`.
 from __future__ import annotations
 
 import contextlib
-import fnmatch
+import errno
 import io
 import os
 import secrets
+import select
 import stat
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from gencli import signals
+from gencli import console, signals, stdout
 from gencli.errors import GencliError, MissingInput
 from gencli.seals import Digest
 
@@ -129,7 +130,8 @@ class Input:
             raise GencliError(f"{self.name}: cut short, no {kind} footer", _upstream(self, "did not finish"))
 
     def _is_standard_output(self) -> bool:
-        return sys.stdout is not None and self.same_file(os.fstat(sys.stdout.fileno()))
+        place = stdout.descriptor()
+        return place is not None and self.same_file(os.fstat(place))
 
     def starts(self, start: bytes, position: int = 0) -> bool:
         """Whether these bytes stand at `position`."""
@@ -138,56 +140,6 @@ class Input:
     def same_file(self, status: os.stat_result) -> bool:
         """Whether this input lies where `status` says."""
         return os.path.samestat(os.fstat(self.file.fileno()), status)
-
-
-def open_inputs(argument: str | None, pattern: str | None = None) -> list[Input]:
-    """The input that a command's argument names: a file, standard input, or a folder's Parquet files by name.
-
-    Of a folder that has none itself those in its folders are taken. Names that start with a dot are left out.
-
-    Args:
-        pattern: that the files' names, or their paths in the folder, match, as the shell's do.
-    """
-    if argument in (None, "-") or not os.path.isdir(str(argument)):
-        return [Input(argument)]
-    folder = str(argument)
-    shards = next(filter(None, _shards(folder, pattern)), [])
-    if not shards:
-        what = "*.parquet files" if pattern is None else f"*.parquet files that match {pattern!r}"
-        raise GencliError(f"{argument}: a folder without {what}", "name a file, or the folder that holds them")
-    _allow_files(len(shards))
-    inputs = [Input(path) for path in shards]
-    for each in inputs:
-        each.folder, each.whole = folder, pattern is None
-    return inputs
-
-
-def _shards(folder: str, pattern: str | None) -> Iterator[list[str]]:
-    """The Parquet files in the folder, then those in its folders too."""
-    found: list[str] = []
-    for top, folders, files in os.walk(folder):
-        folders[:] = [each for each in folders if not each.startswith(".")]
-        names = (name for name in fnmatch.filter(files, "*.parquet") if not name.startswith("."))
-        paths = [os.path.normpath(os.path.join(top, name)) for name in names]
-        found += [path for path in paths if pattern is None or _matches(os.path.relpath(path, folder), pattern)]
-        if top == folder:
-            yield sorted(found)
-    yield sorted(found)
-
-
-def _matches(path: str, pattern: str) -> bool:
-    return any(fnmatch.fnmatchcase(name, pattern) for name in (path, os.path.basename(path)))
-
-
-def _allow_files(count: int) -> None:
-    """Raises what the shell allows, often 1,024 open files, where so many more are to be open."""
-    with contextlib.suppress(ImportError, ValueError, OSError):
-        import resource
-
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        if soft < count + 100:
-            wanted = count + 100 if hard == resource.RLIM_INFINITY else min(count + 100, hard)
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _upstream(source: Input, did: str) -> str:
@@ -247,6 +199,17 @@ def _remove_partial() -> None:
         path.unlink(missing_ok=True)
 
 
+@console.while_working
+def _require_readers() -> None:
+    """Ends work whose results nobody will read.
+
+    Raises:
+        BrokenPipeError: the reader of a pipe that is open for writing went away.
+    """
+    for output in _writing:
+        output.require_reader()
+
+
 class Output(io.RawIOBase):
     """Bytes on their way to standard output or a file, committed whole or not at all.
 
@@ -267,18 +230,20 @@ class Output(io.RawIOBase):
     def __init__(self, destination: str | None, inputs: Iterable[Input] = (), binary: bool = False) -> None:
         self._muted = False
         self._temporary: Path | None = None
-        self.path = None if destination in (None, "-") else Path(str(destination))
+        self.path = None if stdout.is_it(destination) else Path(str(destination))
         self.name = "standard output" if self.path is None else str(destination)
         if binary and is_terminal(destination):
             raise GencliError(f"{self.name}: binary would go to the terminal", "name a file, or write into a pipe")
         if self.path is None:
-            if sys.stdout is None:
+            if (place := stdout.descriptor()) is None:
                 raise GencliError("standard output is closed", "name a file with -o")
-            sys.stdout.flush()
-            self._fd = os.dup(sys.stdout.fileno())
+            stdout.flush()
+            self._fd = os.dup(place)
         else:
             self._fd = self._open(self.path)
         os.set_blocking(self._fd, True)  # a pipe that another process made non-blocking would seem full
+        mode = os.fstat(self._fd).st_mode
+        self._piped = stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
         _writing.append(self)
         self._refuse_collisions(inputs)
 
@@ -329,6 +294,15 @@ class Output(io.RawIOBase):
             raise GencliError(f"{self.name}: {error.strerror}", "nothing was kept; free some space") from None
         return len(view)
 
+    def require_reader(self) -> None:
+        """Raises BrokenPipeError if this is a pipe that nobody reads any more."""
+        if self._piped:
+            watched = select.poll()
+            watched.register(self._fd, 0)
+            if watched.poll(0):
+                self._muted = True
+                raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE), self.name)
+
     def mute(self) -> None:
         """Lets nothing more out."""
         self._muted = True
@@ -371,8 +345,9 @@ class Output(io.RawIOBase):
 
 def is_terminal(destination: str | None) -> bool:
     """Whether a command's output goes to a terminal, by standard output or by name."""
-    if destination in (None, "-"):
-        return sys.stdout is not None and sys.stdout.isatty()
+    if stdout.is_it(destination):
+        place = stdout.descriptor()
+        return place is not None and os.isatty(place)
     with contextlib.suppress(OSError):
         if stat.S_ISCHR(os.stat(str(destination)).st_mode):
             device = os.open(str(destination), os.O_WRONLY | os.O_NOCTTY)
@@ -383,10 +358,15 @@ def is_terminal(destination: str | None) -> bool:
     return False
 
 
-def require_writable(*destinations: str | None, inputs: Iterable[Input] = ()) -> None:
-    """Refuses places that cannot be written, or are what is read or written already; before any work is done."""
-    for destination in destinations:
+def require_writable(output: str | None, *others: str | None, inputs: Iterable[Input] = ()) -> None:
+    """Refuses places that cannot be written, or are what is read or written already; before any work is done.
+
+    Args:
+        output: None is standard output.
+        others: files beside it, None where there are none.
+    """
+    for destination in [output, *filter(None, others)]:
         place = str(destination)
         special = os.path.exists(place) and not os.path.isfile(place) and not os.path.isdir(place)
-        if destination in (None, "-") or not special:  # whoever reads a named pipe would take the opening for the end
+        if stdout.is_it(destination) or not special:  # whoever reads a named pipe would take the opening for the end
             Output(destination, inputs).abort()

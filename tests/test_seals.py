@@ -57,7 +57,7 @@ def test_tensors(tmp_path: Path) -> None:
 
 def test_a_checkpoint(tmp_path: Path) -> None:
     path = str(tmp_path / "toy.checkpoint")
-    checkpoints.write(path, "toy", {"weight": torch.arange(6.0)}, MADE, {"step": 7})
+    checkpoints.write(path, "toy", {"weight": torch.arange(6.0)}, MADE, "step 7", {"step": 7})
     for place, bit in flips(Path(path), 200):
         flip(Path(path), place, bit)
         with pytest.raises(GencliError):

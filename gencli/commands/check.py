@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gencli.options import Format, KindGroup, Output, Seed, Version, group
+from gencli.options import Format, KindGroup, ResultOutput, Seed, Version, group
 
 if TYPE_CHECKING:
     from gencli.theory import All
     from gencli.theory.base import Claim
-
-_FIGURES = {".png": "png", ".svg": "svg", ".pdf": "pdf"}
 
 Break = Annotated[
     bool,
@@ -22,23 +20,21 @@ Break = Annotated[
 
 
 def check(
-    kind: Claim | All, seed: Seed = 0, broken: Break = False, format: Format = None, output: Output = None
+    kind: Claim | All, seed: Seed = 0, broken: Break = False, format: Format = None, output: ResultOutput = None
 ) -> None:
     """Checks a claim."""
     from contextlib import ExitStack
-    from pathlib import Path
 
-    from gencli import console, outputs, provenance, stream, tables, tensors, theory
+    from gencli import console, endings, outputs, provenance, stream, tables, tensors, theory
     from gencli.errors import GencliError
+    from gencli.named import named_first
 
     plot = getattr(kind, "plot", None)
-    figure = None if plot is None else _FIGURES.get(Path(plot).suffix.lower())
-    if plot is not None and figure is None:
-        raise GencliError(f"--plot: {plot}: not a .png, .svg or .pdf file", "the ending says which to draw")
     stream.require_writable(output, plot)
     if [getattr(kind, name, None) for name in ("data", "model")] == ["-", "-"]:
         raise GencliError("two inputs would come from standard input", "name a file for one of them")
-    table, named = kind.table(), kind.files()
+    places = (getattr(kind, "data", None) or "", getattr(kind, "model", None) or "")
+    table, named = named_first((places[0], lambda _: kind.table()), (places[1], lambda _: kind.files()))
     inputs = [*(table.inputs if table else []), *named.values()]
 
     def step() -> provenance.Step:
@@ -54,10 +50,10 @@ def check(
         picture = files.enter_context(stream.Output(plot, inputs, binary=True)) if plot else None
         with console.progress("claims", len(kind.claims())) as advance:
             checked = theory.check(kind, table, seed, broken, advance)
-        if picture and figure:
+        if picture:
             from gencli.theory import drawing
 
-            picture.write(drawing.image(checked.panels, figure, provenance.encode(step()).decode()))
+            picture.write(drawing.image(checked.panels, endings.named(plot) or "", provenance.encode(step()).decode()))
         form = format or outputs.result_format(output)
         rows = theory.worded(checked.rows) if form == "md" else checked.rows
         for page, title in theory.pages(kind, checked) if form == "table" else [(rows, "")]:

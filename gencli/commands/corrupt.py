@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gencli.options import Data, KindGroup, Output, Seed, group
+from gencli.options import Data, ImagesOutput, KindGroup, Seed, group
 
 if TYPE_CHECKING:
     from gencli.corruptions import Corruption
@@ -21,7 +21,9 @@ Shard = Annotated[
 ]
 
 
-def corrupt(kind: Corruption, data: Data = None, seed: Seed = 0, shard: Shard = None, output: Output = None) -> None:
+def corrupt(
+    kind: Corruption, data: Data = None, seed: Seed = 0, shard: Shard = None, output: ImagesOutput = None
+) -> None:
     """Applies a kind of corruption."""
     from gencli import console, provenance
     from gencli.corruptions import Corrupted
@@ -32,6 +34,8 @@ def corrupt(kind: Corruption, data: Data = None, seed: Seed = 0, shard: Shard = 
 
     require_writable(output)
     part = parse_part(shard, "--shard")
+    if data in (None, "-"):
+        _ = kind.files  # a missing one costs no work of those before in the pipe
     result = Corrupted(open_table(data), kind, seed, *part)
     made = kind.arguments() | {"seed": seed, "shard": shard}
     used = ["numpy", "pyarrow", *kind.packages]

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from gencli.evaluation.settings import Requests
-from gencli.options import Format, Output, command, single
+from gencli.options import Format, ResultOutput, command, single
 
 app = single()
 
@@ -32,7 +32,7 @@ def evaluate(
     ] = None,
     device: Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where to compute.")] = "auto",
     format: Format = None,
-    output: Output = None,
+    output: ResultOutput = None,
 ) -> None:  # fmt: skip
     """Accuracy and loss per class, learned or memorized.
 
@@ -85,22 +85,21 @@ def evaluate(
     """
     from contextlib import ExitStack
 
-    from gencli.stream import Input, require_writable
+    from gencli.stream import require_writable
 
     places = requests.places(model, data or [])
     require_writable(output, requests.predictions, requests.confusion)
 
     import torch
 
-    from gencli import console, models, provenance, tables
+    from gencli import console, provenance, tables
+    from gencli.commands.opening import open_several
     from gencli.evaluation import runs
     from gencli.outputs import open_result
-    from gencli.sources import open_table
     from gencli.training import devices
 
-    sources = [Input(place) for place in places[0]]
-    loaded = [models.read(source, arch) for source in sources]
-    read_tables = [open_table(place) for place in places[1]]
+    devices.choose(device)
+    sources, loaded, read_tables = open_several(requests, *places, arch)
     plan = runs.plan(requests, loaded, read_tables, *places)
     exact = any(tensor.dtype == torch.float64 for model in loaded for tensor in model.network.state_dict().values())
     where = devices.choose(device, exact)

@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from gencli.errors import GencliError
-from gencli.options import Data, KindGroup, Output, group
+from gencli.options import Data, KindGroup, ModelOutput, group
 
 if TYPE_CHECKING:
     from gencli.fitting.base import Learner
 
 
-def fit(kind: Learner, data: Data = None, output: Output = None) -> None:
+def fit(kind: Learner, data: Data = None, output: ModelOutput = None) -> None:
     """Fits a learner."""
     from gencli import stream
 

@@ -8,7 +8,7 @@ import typer
 
 from gencli.derivatives.choices import ProductSettings
 from gencli.derivatives.settings import OperatorSettings, OwnLossSettings
-from gencli.options import Data, Output, command, single
+from gencli.options import Data, TensorsOutput, command, single
 
 if TYPE_CHECKING:
     from gencli.derivatives.verification import Findings
@@ -26,7 +26,7 @@ def hvp(
     products: ProductSettings,
     data: Data = None,
     *,
-    output: Output = None,
+    output: TensorsOutput = None,
 ) -> None:
     """Curvature matrices times vectors, verified.
 
@@ -56,29 +56,24 @@ def hvp(
     from dataclasses import asdict
 
     from gencli.errors import GencliError
-    from gencli.stream import Input, Output, is_terminal, require_writable
+    from gencli.stream import Output, is_terminal, require_writable
 
     words = products.words
-    if [model, data or "-", *words].count("-") > 1:
-        raise GencliError("two inputs would come from standard input", "name files for all but one of them")
     if is_terminal(output):
         raise GencliError("the products would go to the terminal", "name a file with -o")
     require_writable(output, products.plot)
 
     import torch
 
-    from gencli import console, models, objectives, provenance, tables, tensors
+    from gencli import console, objectives, provenance, tables, tensors
+    from gencli.commands.opening import open_all
     from gencli.derivatives import building, routes, vectors, verification
-    from gencli.sources import open_table
     from gencli.theory.base import require_memory
-    from gencli.training import devices
 
-    source = Input(model)
-    files = {word: vectors.open_file(word) for word in words if not vectors.is_named(word)}
-    loaded, table = models.read(source, matrix.arch), open_table(data)
-    loaded.require(table)
-    where = devices.choose(matrix.device, matrix.dtype == "float64")
-    devices.precision("float32", where)
+    names = [word for word in words if not vectors.is_named(word)]
+    source, loaded, table, files, where = open_all(
+        model, data, matrix, objective, matrix.dtype == "float64", names, vectors.open_file
+    )
     loss, epoch = objectives.objective(loaded, table, objective)
     operator = building.operator(loaded, table, loss, epoch, matrix, where)
     if products.dense:

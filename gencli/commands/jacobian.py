@@ -9,7 +9,7 @@ import typer
 from gencli.commands import jacobian_network
 from gencli.derivatives.choices import TOLERANCES, FormulaSettings
 from gencli.derivatives.settings import JacobianLossSettings, JacobianNetworkSettings, JacobianSettings
-from gencli.options import Data, Format, Output, command, single
+from gencli.options import Data, DerivativesOutput, Format, command, single
 
 app = single()
 
@@ -34,7 +34,7 @@ def jacobian(
         typer.Option(help="Precision; default: float64, of networks that of their parameters."),
     ] = None,
     format: Format = None,
-    output: Output = None,
+    output: DerivativesOutput = None,
 ) -> None:
     """Jacobians by numeric, forward and reverse mode, side by side.
 
@@ -77,10 +77,11 @@ def jacobian(
       gencli jacobian model.safetensors digits.parquet --verify \\
         --summary norms.csv -o jacobians.safetensors
     """
+    from gencli import endings
     from gencli.errors import GencliError
     from gencli.stream import require_writable
 
-    as_tensors = format is None and (output or "").endswith(".safetensors")
+    as_tensors = format is None and endings.named(output) == "safetensors"
     if model is None:
         require_writable(output, formulas.graph)
         _of_formulas(formulas, tolerance, dtype or "float64", as_tensors, format, output)
@@ -93,7 +94,7 @@ def jacobian(
 
 def _of_formulas(
     asked: FormulaSettings, tolerance: float | None, dtype: str, as_tensors: bool,
-    format: Format, output: Output,
+    format: Format, output: DerivativesOutput,
 ) -> None:  # fmt: skip
     from contextlib import ExitStack
 

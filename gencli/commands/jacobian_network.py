@@ -31,27 +31,21 @@ def run(
     from contextlib import ExitStack
     from dataclasses import asdict
 
-    from gencli.errors import GencliError
-    from gencli.stream import Input, Output
-
-    if model == "-" and data in (None, "-"):
-        raise GencliError("both the model and the data would come from standard input", "name a file for one of them")
-
     import torch
 
-    from gencli import console, models, outputs, provenance, tables, tensors
+    from gencli import console, outputs, provenance, tables, tensors
+    from gencli.commands.opening import open_all
     from gencli.derivatives import building, jacobians
     from gencli.derivatives.entries import Check
-    from gencli.sources import open_table
+    from gencli.stream import Input, Output
     from gencli.theory.base import require_memory
     from gencli.training import devices
 
-    source = Input(model)
-    loaded, table = models.read(source, network.arch), open_table(data)
-    loaded.require(table)
+    exact = dtype == "float64"
+    source, loaded, table, _, where = open_all(model, data, network, objective, exact, [], Input)
     precision = dtype or building.precision(loaded)
-    where = devices.choose(network.device, precision == "float64")
-    devices.precision("float32", where)
+    if precision == "float64" and not exact:
+        where = devices.choose(network.device, True)
     loss, epoch = building.row_loss(loaded, table, asked.of, objective)
     rows, kind = building.load(table, network, where), getattr(torch, precision)
     function = building.row_function(loaded, rows, loss, epoch, asked, network.parameters, kind)

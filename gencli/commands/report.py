@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from gencli.options import Output, command, single
+from gencli.options import ReportOutput, command, single
 from gencli.reporting.settings import Settings
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ def report(
         ReportFormat | None,
         typer.Option("--format", help="Default: by the file's ending (.tex and .html too), otherwise table."),
     ] = None,
-    output: Output = None,
+    output: ReportOutput = None,
 ) -> None:
     """Tables and learning curves of histories and results.
 
@@ -74,23 +73,24 @@ def report(
       gencli report history.parquet --plot curves --title Digits
     """
     from contextlib import ExitStack
-    from pathlib import Path
 
-    from gencli import outputs, stream
+    from gencli import endings, outputs, stdout, stream
     from gencli.commands import report_sources
     from gencli.errors import GencliError
+    from gencli.named import named_first
     from gencli.provenance import encode, source, step
     from gencli.reporting import against, benchmarks, curves, documents, plan
     from gencli.stream import Input
 
     stream.require_writable(output, settings.figure, settings.contact_sheet)
     names = documents.expand(files or ["-"])
+    if settings.provenance:
+        endings.TEXT.require("-o", output)
     if settings.provenance or settings.contact_sheet is not None:
-        report_sources.show([Input(name) for name in names], settings, output)
+        report_sources.show(named_first(*((name, Input) for name in names)), settings, output)
         return
-    ending = {".tex": "latex", ".html": "html", ".htm": "html"}.get(Path(output or "-").suffix)
-    default = "table" if output in (None, "-") else outputs.result_format(output)
-    form: ReportFormat = format or ending or default  # pyright: ignore[reportAssignmentType]
+    default = "table" if stdout.is_it(output) else endings.named(output) or outputs.result_format(output)
+    form: ReportFormat = format or default  # pyright: ignore[reportAssignmentType]
     settings.require_place(form)
     documents.refuse_overwriting([*names, settings.against], [output, settings.figure])
     published = None if settings.against is None else Input(settings.against)
@@ -122,7 +122,7 @@ def report(
 def _text(
     chosen: Plan, found: Sequence[Table], panels: Sequence[Panel], title: str, form: str, output: str | None
 ) -> str:
-    from gencli import outputs, stream
+    from gencli import outputs, stdout, stream
     from gencli.reporting import benchmarks, curves, layout, page, terminal
 
     if form == "html":
@@ -133,7 +133,7 @@ def _text(
         measured = chosen.of("benchmark")
         figures += [("Ratios", [benchmarks.image(measured, "svg", "")])] if measured else []
         return page.page(title or "gencli report", found, figures, chosen.documents)
-    terminal_width = shutil.get_terminal_size().columns if stream.is_terminal(output) else None
+    terminal_width = stdout.columns() if stream.is_terminal(output) else None
     text = ""
     for table in found:
         if form == "latex":

@@ -14,7 +14,7 @@ from gencli.derivatives.settings import (
     QuantitySettings,
     SavingSettings,
 )
-from gencli.options import Data, Format, Output, command, single
+from gencli.options import Data, Format, ResultOutput, command, single
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
@@ -40,7 +40,7 @@ def spectrum(
     data: Data = None,
     *,
     format: Format = None,
-    output: Output = None,
+    output: ResultOutput = None,
 ) -> None:
     """Eigenvalues, trace and density of a model's curvature.
 
@@ -68,26 +68,22 @@ def spectrum(
     """
     from contextlib import ExitStack
 
-    from gencli.errors import GencliError
+    from gencli import checkpoints
     from gencli.stream import Input, require_writable
 
-    if model == "-" and data in (None, "-"):
-        raise GencliError("both the model and the data would come from standard input", "name a file for one of them")
     require_writable(output, *quantities.files, saving.checkpoint)
+    checkpoints.require(saving, checkpoints.SPECTRUM)
 
     import torch
 
-    from gencli import console, models, objectives, provenance, tables
+    from gencli import console, objectives, provenance, tables
+    from gencli.commands.opening import open_all
     from gencli.derivatives import building, routes
     from gencli.derivatives import spectrum as spectra
     from gencli.outputs import open_result
-    from gencli.sources import open_table
-    from gencli.training import devices
 
-    loaded, table = models.read(source := Input(model), matrix.arch), open_table(data)
-    loaded.require(table)
-    where = devices.choose(matrix.device, matrix.dtype == "float64")
-    devices.precision("float32", where)
+    exact = matrix.dtype == "float64"
+    source, loaded, table, _, where = open_all(model, data, matrix, objective, exact, [], Input)
     loss, epoch = objectives.objective(loaded, table, objective)
     operator = building.operator(loaded, table, loss, epoch, matrix, where)
     request = spectra.Request.of(quantities, method, operator.size)

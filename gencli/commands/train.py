@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gencli import endings
 from gencli.errors import GencliError
-from gencli.options import Data, Output, command, single
+from gencli.options import Data, ModelOutput, command, single
 from gencli.training.settings import Checkpoints, Settings
 
 if TYPE_CHECKING:
-    from gencli.training.loop import Epoch, Training
+    from gencli.training.loop import Epoch
 
 app = single()
 
@@ -19,6 +20,7 @@ app = single()
 History = Annotated[
     str | None,
     typer.Option("--history", metavar="FILE", help="Write the history, one row an epoch: Parquet, CSV or JSON."),
+    endings.RESULT,
 ]
 EvalData = Annotated[
     str | None, typer.Option(metavar="TABLE", help="Measure these rows after every epoch; never trained on.")
@@ -41,7 +43,7 @@ def train(
     *,
     eval_data: EvalData = None,
     history: History = None,
-    output: Output = None,
+    output: ModelOutput = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show settings, layers, operations and memory of a step; train nothing.")
     ] = False,
@@ -73,17 +75,14 @@ def train(
     from contextlib import ExitStack
     from dataclasses import asdict
 
-    from gencli.stream import Output, is_terminal, require_writable
+    from gencli.named import named_first
+    from gencli.stream import Output
 
     if dry_run:
         from gencli.commands import plans
 
         return plans.dry_run(settings, data)
-    if is_terminal(output):
-        raise GencliError("the model would go to the terminal", "name a file with -o, or pipe it into gencli eval -")
-    if data in (None, "-") and eval_data == "-":
-        raise GencliError("both tables would come from standard input", "name a file for one of them")
-    require_writable(output, history, checkpoints.checkpoint)
+    _require(data, eval_data, output, history, checkpoints)
 
     import torch
 
@@ -91,16 +90,17 @@ def train(
     from gencli.outputs import open_result
     from gencli.sources import open_table
     from gencli.training import checkpoints as saving
-    from gencli.training import devices, distributed
-    from gencli.training.setup import prepare
+    from gencli.training import devices, distributed, words
+    from gencli.training.setup import choose, prepare
 
     asked, settings = settings.precision, devices.placed(settings)
+    choose(settings)  # which refuses what it can before the data is read
     with ExitStack() as files:
         group = files.enter_context(distributed.joined(torch.device(settings.device)))
         if group.size > 1 and (data in (None, "-") or eval_data == "-"):
             raise GencliError(f"standard input: {group.size} processes cannot share it", "name the tables' files")
-        table = open_table(data)
-        test_table = None if eval_data is None else open_table(eval_data)
+        tests = [] if eval_data is None else [(eval_data, open_table)]
+        table, test_table = [*named_first((data, open_table), *tests), None][:2]
         setup, why = prepare(settings, table.description, table.schema.names, table.title).tried(asked)
         read = [*table.inputs, *(test_table.inputs if test_table else [])]
         first = group.rank == 0
@@ -123,28 +123,27 @@ def train(
                 if epoch is None:
                     advance(step)
                 else:
-                    advance(step, _line(epoch, setup.score), True)
+                    advance(step, words.line(epoch, setup.score), True)
 
             saving.run(run, checkpoints, read, of_history, progress)
         models.write(model_file, run.model, made, of_model)
         if write_history:
             write_history(run.history_table(), lambda: of_history)
-    console.message(_summary(run, run.kept, setup.score))
+    console.message(words.summary(run, setup.score))
+    if first and (warning := words.diverged(run)):
+        console.error(f"gencli train: {warning}")  # with --quiet too: it is about the result
 
 
-def _summary(run: Training, kept: Epoch, kind: str) -> str:
-    return (
-        f"{run.model.arch}: {run.model.parameters:,} parameters, {run.history[-1].epoch} epochs; "
-        f"the model is epoch {kept.epoch}'s, train {_score(kept.train_score, kind)}"
-    )
+def _require(
+    data: str | None, eval_data: str | None, output: str | None, history: str | None, checkpoints: Checkpoints
+) -> None:
+    """Refuses places that do not go together, cannot be written, or hold what would be lost."""
+    from gencli.checkpoints import TRAINING, require
+    from gencli.stream import is_terminal, require_writable
 
-
-def _score(value: float, kind: str) -> str:
-    return f"{value:.2f} dB" if kind == "psnr" else f"accuracy {value:.4f}"
-
-
-def _line(epoch: Epoch, kind: str) -> str:
-    digits = 2 if kind == "psnr" else 4
-    scores = {"train": epoch.train_score, "validation": epoch.validation_score, "test": epoch.test_score}
-    words = "  ".join(f"{name} {score:.{digits}f}" for name, score in scores.items() if score is not None)
-    return f"epoch {epoch.epoch}: loss {epoch.train_loss:.4f}  {words}  {epoch.images_per_second:,.0f} images/s"
+    if is_terminal(output):
+        raise GencliError("the model would go to the terminal", "name a file with -o, or pipe it into gencli eval -")
+    if data in (None, "-") and eval_data == "-":
+        raise GencliError("both tables would come from standard input", "name a file for one of them")
+    require_writable(output, history, checkpoints.checkpoint)
+    require(checkpoints, TRAINING)

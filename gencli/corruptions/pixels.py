@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from gencli.corruptions.base import PixelCorruption, rounded
 from gencli.errors import GencliError, nearest
 from gencli.facts import measure
+from gencli.named import open_inputs
 from gencli.randomness import Draws
 from gencli.sources import read_table
-from gencli.stream import Input, open_inputs
+from gencli.stream import Input
 from gencli.tables import ImageTable
 
 Channels = Annotated[

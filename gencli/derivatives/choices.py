@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import typer
 
+from gencli import endings
 from gencli.errors import GencliError
 from gencli.losses.base import option
 
@@ -45,7 +46,9 @@ class ProductSettings:
         typer.Option(min=0, help="Allowed relative disagreement. Default: 1e-4; float64 1e-10.", show_default=False),
     ] = None
     plot: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Draw differences' errors over steps: .svg, .png or .pdf.")
+        str | None,
+        typer.Option(metavar="FILE", help="Draw differences' errors over steps: .svg, .png or .pdf."),
+        endings.FIGURE,
     ] = None
 
     def resolved(self, given: Collection[str]) -> ProductSettings:
@@ -62,8 +65,6 @@ class ProductSettings:
             raise GencliError("--tolerance: nothing is compared", "leave --no-verify out")
         if self.plot and self.verify is False:
             raise GencliError("--plot: draws what verification finds", "leave --no-verify out")
-        if self.plot and not self.plot.lower().endswith((".svg", ".png", ".pdf")):
-            raise GencliError(f"--plot: {self.plot}: not a .svg, .png or .pdf file", "the ending says which to draw")
         return self
 
     @property
@@ -109,7 +110,9 @@ class FormulaSettings:
         typer.Option(help="Show the evaluation trace: each node's value and tangents, or adjoints."),
     ] = None
     graph: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Draw the computation graph to a .svg, .png or .pdf file.")
+        str | None,
+        typer.Option(metavar="FILE", help="Draw the computation graph to a .svg, .png or .pdf file."),
+        endings.FIGURE,
     ] = None
     check_against: Annotated[
         str | None, typer.Option(metavar="FILE", help="Compare with this matrix, row by row; a row an output.")
@@ -122,7 +125,7 @@ class FormulaSettings:
         """Itself.
 
         Raises:
-            GencliError: there is a model, options do not go together, or no kind of figure.
+            GencliError: there is a model, options do not go together.
         """
         own = {field.name for field in fields(self)} & {*given}
         if own and "model" in given:
@@ -133,8 +136,6 @@ class FormulaSettings:
         refuse_together({"--trace": self.trace, "--check-against": self.check_against})
         refuse_together(second | {"--trace": self.trace})
         refuse_together(second | {"--graph": self.graph})
-        if self.graph and not self.graph.lower().endswith((".svg", ".png", ".pdf")):
-            raise GencliError(f"--graph: {self.graph}: not a .svg, .png or .pdf file", "the ending says which to draw")
         return self
 
 

@@ -74,8 +74,13 @@ def read_vector(argument: str, program: Program) -> tuple[Floats, Input | None]:
     return rows[0], source
 
 
+def named_files(arguments: Sequence[str]) -> list[str]:
+    """Those of the arguments that name files."""
+    return [each for each in arguments if each == "-" or Path(each).suffix in _ENDINGS]
+
+
 def _rows(option: str, arguments: Sequence[str], program: Program) -> tuple[Floats, Input | None]:
-    files = [each for each in arguments if each == "-" or Path(each).suffix in _ENDINGS]
+    files = named_files(arguments)
     if files and len(arguments) > 1:
         raise GencliError(f"{option}: {files[0]} and {len(arguments) - 1} more", "give one file, or no file")
     if files:

@@ -10,7 +10,7 @@ import numpy as np
 
 from gencli import provenance, tables
 from gencli.derivatives.formulas import Formula, Program, parse, read_lines, split
-from gencli.derivatives.matrices import Floats, Points, read_answer, read_points, read_vector
+from gencli.derivatives.matrices import Floats, Points, named_files, read_answer, read_points, read_vector
 from gencli.errors import GencliError
 from gencli.stream import Input
 
@@ -50,6 +50,8 @@ def read(
         raise GencliError("two inputs would come from standard input", "name a file for one of them")
     every = split(";".join(formulas)) if formulas else []
     files: dict[str, Input] = {}
+    for place in [*named_files([*at, *filter(None, [hvp])]), *filter(None, [answer])] if file == "-" else []:
+        Input(place).file.close()  # a missing one costs no work of those before in the pipe
     if file is not None:
         files["file"] = Input(file)
         every += _formulas_of(files["file"])

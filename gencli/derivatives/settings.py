@@ -9,10 +9,11 @@ from typing import Annotated, ClassVar, Literal, Self
 
 import typer
 
+from gencli import endings
 from gencli.errors import GencliError
 from gencli.losses import LossSettings
 from gencli.losses.base import option
-from gencli.options import Saving, Seed
+from gencli.options import Overwrite, Saving, Seed
 
 _FINEST = 1e-12  # width of a density's kernels, in parts of the spectrum's range
 
@@ -32,16 +33,24 @@ class QuantitySettings:
     ] = False
     trace: Annotated[bool, typer.Option("--trace", help="Trace, estimated, with its standard error.")] = False
     density: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Write the spectral density's curve: Parquet, CSV or JSON.")
+        str | None,
+        typer.Option(metavar="FILE", help="Write the spectral density's curve: Parquet, CSV or JSON."),
+        endings.RESULT,
     ] = None
     vectors: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Write the eigenvectors (safetensors), named INDEX/PARAMETER.")
+        str | None,
+        typer.Option(metavar="FILE", help="Write the eigenvectors (safetensors), named INDEX/PARAMETER."),
+        endings.TENSORS,
     ] = None
     along: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Write the loss along each eigenvector: Parquet, CSV or JSON.")
+        str | None,
+        typer.Option(metavar="FILE", help="Write the loss along each eigenvector: Parquet, CSV or JSON."),
+        endings.RESULT,
     ] = None
     figure: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Draw density and loss to a .png, .svg or .pdf file.")
+        str | None,
+        typer.Option(metavar="FILE", help="Draw density and loss to a .png, .svg or .pdf file."),
+        endings.FIGURE,
     ] = None
 
     @property
@@ -62,10 +71,6 @@ class QuantitySettings:
                 raise GencliError(f"{option(name)}: no {kind} is computed", f"ask for it with --{kind}")
         if self.figure and not (self.density or self.along):
             raise GencliError("--figure: nothing to draw", "ask for --density FILE or --along FILE too")
-        if self.figure and not self.figure.lower().endswith((".png", ".svg", ".pdf")):
-            raise GencliError(
-                f"--figure: {self.figure}: not a .png, .svg or .pdf file", "the ending says which to draw"
-            )
         return self
 
 
@@ -145,7 +150,9 @@ class JacobianSettings(_WithModel):
         bool, typer.Option("--verify", help="Hold single numbers of all parameters against differences in float64 too.")
     ] = False
     summary: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Write the table there too: Parquet, CSV or JSON.")
+        str | None,
+        typer.Option(metavar="FILE", help="Write the table there too: Parquet, CSV or JSON."),
+        endings.RESULT,
     ] = None
 
 
@@ -208,7 +215,10 @@ class SavingSettings(Saving):
     heading: ClassVar[str] = "Checkpoints"
 
     checkpoint: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Save the state there, also when a signal ends the run.")
+        str | None,
+        typer.Option(metavar="FILE", help="Save the state there, also when a signal ends the run."),
+        endings.CHECKPOINT,
     ] = None
     checkpoint_every: Annotated[int, typer.Option(min=1, metavar="N", help="Products from save to save.")] = 10
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint, if it is there.")] = False
+    overwrite: Overwrite = False

@@ -25,7 +25,7 @@ from gencli.provenance import Step
 from gencli.randomness import derive
 from gencli.stream import Input, require_writable
 
-_KIND, _TOP = "spectrum", 10
+_TOP = 10
 _SCHEMA = pa.schema({
     "quantity": pa.string(), "index": pa.int64(), "value": pa.float64(), "residual": pa.float64(),
     "standard_error": pa.float64(), "products": pa.int64(), "route": pa.string(), "apart": pa.float64(),
@@ -228,16 +228,20 @@ def compute(
             progress(name)
         return
     require_writable(path, inputs=inputs)
-    if saving.resume and (saved := checkpoints.read(path, _KIND, made)):
+    if saving.resume and (saved := checkpoints.read(path, checkpoints.SPECTRUM, made)):
         spectrum.load(saved[0])
         console.message(f"{path}: resumed after product {spectrum.products}")
     with signals.deferred() as arrived:
         for name in spectrum.run(matvec):
-            progress(name)
+            try:
+                progress(name)
+            except BrokenPipeError:  # nobody reads the result
+                checkpoints.write(path, checkpoints.SPECTRUM, spectrum.state(), made, f"product {spectrum.products:,}")
+                raise
             number = arrived()
             if number is not None or spectrum.products % saving.checkpoint_every == 0:
-                checkpoints.write(path, _KIND, spectrum.state(), made)
+                checkpoints.write(path, checkpoints.SPECTRUM, spectrum.state(), made, f"product {spectrum.products:,}")
             if number is not None:
                 console.message(f"{path}: stopped after product {spectrum.products}; --resume goes on from there")
                 signals.die(number)
-    checkpoints.write(path, _KIND, spectrum.state(), made)
+    checkpoints.write(path, checkpoints.SPECTRUM, spectrum.state(), made, f"product {spectrum.products:,}")

@@ -121,6 +121,22 @@ class Plan:
         return [measure(model, initial, rows, self.requests.seed, progress)]
 
 
+def fitting(requests: Requests, table: ImageTable) -> ImageTable:
+    """The table itself, if it has what is asked for.
+
+    Raises:
+        GencliError: it has no such columns, or fewer classes.
+    """
+    grouping.columns(requests.by, table)
+    _require_classes(requests, len(table.description.classes))
+    return table
+
+
+def _require_classes(requests: Requests, classes: int) -> None:
+    if requests.top and max(requests.top) > classes > 0:
+        raise GencliError(f"--top: {max(requests.top)} of {classes} classes", f"take {classes} or less")
+
+
 def plan(
     requests: Requests,
     models: list[Model],
@@ -146,10 +162,8 @@ def plan(
             requests.require_classes(f"{place}: {model.arch} makes images", bool(tables))
         elif requests.measures and tables and not model.logits:
             raise GencliError(f"{place}: {model.arch} gives scores, no logits to measure", "leave the table out")
-        elif requests.top and max(requests.top) > len(model.classes):
-            raise GencliError(
-                f"--top: {max(requests.top)} of {len(model.classes)} classes", f"take {len(model.classes)} or less"
-            )
+        else:
+            _require_classes(requests, len(model.classes))
     lead = [{"model": model} | {"data": table} for model, table in product(_names(model_places), _names(table_places))]
     measured = [] if requests.measures else tables
     losses = [_own_loss(model, place, measured, notes) for model, place in zip(models, model_places)]

@@ -11,6 +11,7 @@ from typing import Annotated, ClassVar
 
 import typer
 
+from gencli import endings
 from gencli.errors import GencliError
 
 DIRECTIONS, ASCENTS = 10, 10  # in which sharpness is measured at random, and that look for the worst
@@ -40,10 +41,12 @@ class Requests:
     predictions: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="Write each row's prediction: Parquet, or CSV or JSON by the ending."),
+        endings.RESULT,
     ] = None
     confusion: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="Write the confusion matrix likewise: a row a class, a column a prediction."),
+        endings.RESULT,
     ] = None
     measures: Annotated[
         bool, typer.Option("--measures", help="Instead: what the literature computes from weights, see above.")

@@ -24,7 +24,7 @@ from gencli.models.inputs import Preprocessing, network_input, require_target
 from gencli.models.learners import LEARNERS, Learner
 from gencli.models.linear import LINEAR
 from gencli.models.mlp import MLP
-from gencli.models.own import OWN
+from gencli.models.own import OWN, find
 from gencli.models.resnet18 import RESNET18
 from gencli.models.resnet32 import RESNET32, RESNET32_CUI2019
 from gencli.models.torchvision import TORCHVISION
@@ -52,6 +52,24 @@ def family(arch: str) -> Family:
     raise GencliError(
         f"--arch: no network {arch!r}", nearest(arch, (name for each in FAMILIES for name in each.samples))
     )
+
+
+def require(arch: str) -> Family:
+    """That of the network of this name; the code of a user's own is loaded.
+
+    Raises:
+        GencliError: there is none.
+    """
+    found = family(arch)
+    if found is OWN:
+        find(*arch.split(":"))
+    return found
+
+
+def open_file(place: str, arch: str | None = None) -> tuple[Input, Model]:
+    """A model's file, and what `read` reads of it."""
+    source = Input(place)
+    return source, read(source, arch)
 
 
 def build(arch: str, shape: Shape, classes: int, options: Options = PLAIN) -> nn.Module:

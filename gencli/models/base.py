@@ -30,6 +30,7 @@ class Family:
         options: which of `batch_norm` and `dropout` the builder takes; its defaults are the family's own.
         samples: names that lists show and completion offers.
         least: the least height and width.
+        rates: sgd's default learning rates without and with batch norm, where the optimizer's own is none to learn at.
     """
 
     example: str
@@ -41,6 +42,7 @@ class Family:
     samples: tuple[str, ...] = ()
     task: Literal["classes", "images"] = "classes"
     least: int = 1
+    rates: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)

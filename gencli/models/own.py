@@ -5,14 +5,19 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import nn
 
-from gencli.errors import GencliError, first_line, nearest
+from gencli import strangers
+from gencli.errors import GencliError, nearest
 from gencli.models.base import Family, Shape
 
 _CALL = "it is called as factory((height, width, channels), classes); --debug shows where it failed"
+_OWN = "that code is not gencli's; --debug shows where it failed"
 
 
 def own(module: str, name: str, shape: Shape, classes: int) -> nn.Module:
@@ -25,28 +30,22 @@ def own(module: str, name: str, shape: Shape, classes: int) -> nn.Module:
             [n, channels, height, width].
     """
     arch = f"{module}:{name}"
-    factory = _find(module, name)
-    try:
+    factory = find(module, name)
+    with _theirs(f"{arch} fails", _CALL):
         network = factory(shape, classes)
-    except Exception as error:
-        raise GencliError(f"--arch: {arch} fails: {_words(error)}", _CALL) from error
     if not isinstance(network, nn.Module):
         raise GencliError(f"--arch: {arch} gives {type(network).__name__}, no torch.nn.Module", "return the network")
-    state = network.state_dict()
+    with _theirs(f"{arch}: its state_dict fails", _OWN):
+        state = network.state_dict()
     if (extra := next((key for key, value in state.items() if not isinstance(value, torch.Tensor)), None)) is not None:
         raise GencliError(f"--arch: {arch}: its state {extra} is no tensor", "a model file holds tensors alone")
     if not any(parameter.requires_grad for parameter in network.parameters()):
         raise GencliError(f"--arch: {arch} has no parameters to train", "keep layers and parameters as attributes")
     device = next(network.parameters()).device
     images = torch.zeros(2, shape[2], *shape[:2], device=device)
-    try:
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
-            logits = network.eval()(images)
-    except Exception as error:
-        raise GencliError(
-            f"--arch: {arch} fails on images {list(images.shape)}: {_words(error)}",
-            "it gets float32 images [n, channels, height, width]; --debug shows where it failed",
-        ) from error
+    hint = "it gets float32 images [n, channels, height, width]; --debug shows where it failed"
+    with _theirs(f"{arch} fails on images {list(images.shape)}", hint), torch.no_grad(), torch.random.fork_rng([]):
+        logits = network.eval()(images)
     if not isinstance(logits, torch.Tensor) or logits.shape != (2, classes):
         given = list(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
         raise GencliError(
@@ -56,18 +55,24 @@ def own(module: str, name: str, shape: Shape, classes: int) -> nn.Module:
     return network.train()
 
 
-def _find(module: str, name: str):  # type: ignore[no-untyped-def]
+def find(module: str, name: str) -> Callable[..., Any]:
+    """The function of a module, which is imported for it.
+
+    Raises:
+        GencliError: there is none, or the import fails.
+    """
     if (here := os.getcwd()) not in sys.path:
         sys.path.append(here)
+    strangers.admit(f"{module}:{name}")
     try:
-        imported = importlib.import_module(module)
-    except Exception as error:
-        if isinstance(error, ModuleNotFoundError) and error.name and f"{module}.".startswith(f"{error.name}."):
+        with _theirs(f"importing {module} fails", _OWN):
+            imported = importlib.import_module(module)
+    except GencliError as error:
+        missing = error.__cause__
+        if isinstance(missing, ModuleNotFoundError) and missing.name and f"{module}.".startswith(f"{missing.name}."):
             hint = "it is looked for among what is installed and in the current folder"
-            raise GencliError(f"--arch: no module {error.name!r}", hint) from None
-        raise GencliError(
-            f"--arch: importing {module} fails: {_words(error)}", "--debug shows where it failed"
-        ) from error
+            raise GencliError(f"--arch: no module {missing.name!r}", hint) from None
+        raise
     factory = getattr(imported, name, None)
     if not callable(factory):
         functions = [key for key, value in vars(imported).items() if callable(value) and not key.startswith("_")]
@@ -75,8 +80,15 @@ def _find(module: str, name: str):  # type: ignore[no-untyped-def]
     return factory
 
 
-def _words(error: BaseException) -> str:
-    return f"{type(error).__name__}: {first_line(error)}"
+@contextmanager
+def _theirs(what: str, hint: str) -> Iterator[None]:
+    """Whatever is raised within is the network's own, an exit included."""
+    try:
+        yield
+    except (KeyboardInterrupt, MemoryError):
+        raise
+    except BaseException as error:
+        raise GencliError(f"--arch: {what}: {strangers.words(error)}", hint) from error
 
 
 OWN = Family(

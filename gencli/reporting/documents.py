@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from gencli import console, parquet, provenance, tables
 from gencli.errors import GencliError, first_line
+from gencli.named import is_pipe
 from gencli.provenance import Step
 from gencli.stream import Input
 
@@ -184,22 +185,21 @@ def _status(name: str, standard: IO[str] | None) -> os.stat_result | None:
 
 
 def read_all(names: Sequence[str]) -> list[Document]:
-    """What the files hold, in their order; one at a time is open."""
-    documents: list[Document] = []
+    """What the files hold, in their order; one at a time is open, and standard input the last."""
+    found: dict[str, Document] = {}
     shared: dict[str, Step] = {}
     blocks: dict[pa.Schema, _Block] = {}
     with console.progress("files", len(names)) as advance:
-        for done, name in enumerate(names, 1):
+        for done, name in enumerate(sorted(names, key=is_pipe), 1):
             source = Input(name)
-            document = read(source)
+            document = found[name] = read(source)
             source.file.close()
             if document.made is not None:  # runs of one sweep share their data, and it is kept once
                 document.made["inputs"] = [
                     shared.setdefault(json.dumps(entry, sort_keys=True), entry) for entry in document.made["inputs"]
                 ]
-            documents += [_joined(part, blocks) for part in _split(document)]
             advance(done)
-    return documents
+    return [_joined(part, blocks) for name in names for part in _split(found.pop(name))]
 
 
 def _joined(document: Document, blocks: dict[pa.Schema, _Block]) -> Document:

@@ -8,10 +8,10 @@ from typing import Annotated, Literal
 
 import typer
 
+from gencli import endings
 from gencli.errors import GencliError
 
 Plot = Literal["curves", "overfit-time", "test-error", "regularizers", "classes", "confusion", "reliability", "density"]
-_ENDINGS = {".png": "png", ".svg": "svg", ".pdf": "pdf"}
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class Settings:
     figure: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="Draw a figure, or a benchmark's ratios, to a .png, .svg or .pdf file."),
+        endings.FIGURE,
     ] = None
     title: Annotated[
         str | None, typer.Option(metavar="TEXT", help="Of the table as text, the figure, and the page.")
@@ -54,6 +55,7 @@ class Settings:
     contact_sheet: Annotated[
         str | None,
         typer.Option(metavar="FILE.png", help="Instead: draw the first images of image tables, a row a table."),
+        endings.SHEET,
     ] = None
     provenance: Annotated[
         bool, typer.Option("--provenance", help="Instead: how each file was made, one line a step.")
@@ -63,18 +65,12 @@ class Settings:
         """Itself.
 
         Raises:
-            GencliError: options that do nothing beside each other, or a figure of an unknown ending.
+            GencliError: options that do nothing beside each other.
         """
         instead = "provenance" if self.provenance else "contact_sheet" if self.contact_sheet is not None else None
         others = {*self.__dataclass_fields__, "format"} | ({"output"} if instead == "contact_sheet" else set())
         for name in sorted(set(given) & others - {instead}) if instead else ():
             raise GencliError(f"--{_dashed(name)} and --{_dashed(str(instead))} do not go together", "leave one out")
-        if self.contact_sheet is not None and not self.contact_sheet.lower().endswith(".png"):
-            raise GencliError(f"--contact-sheet: {self.contact_sheet}: not a .png file", "a sheet is a PNG picture")
-        if self.figure is not None and self.image_form is None:
-            raise GencliError(
-                f"--figure: {self.figure}: not a .png, .svg or .pdf file", "the ending says which to draw"
-            )
         return self
 
     def require_place(self, form: str) -> None:
@@ -93,7 +89,7 @@ class Settings:
     @property
     def image_form(self) -> str | None:
         """Of the figure: png, svg or pdf."""
-        return None if self.figure is None else _ENDINGS.get(f".{self.figure.rpartition('.')[2].lower()}")
+        return endings.named(self.figure)
 
 
 def _dashed(name: str) -> str:

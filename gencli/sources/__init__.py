@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 
 from gencli import parquet, stream
 from gencli.errors import GencliError
+from gencli.named import open_inputs
 from gencli.sources import sets
 from gencli.sources.encoded import Foreign, encoded_table
 from gencli.tables import Description, FileTable, ImageTable
@@ -16,7 +17,7 @@ from gencli.tables import Description, FileTable, ImageTable
 
 def open_table(argument: str | None, foreign: Foreign | None = None) -> ImageTable:
     """Opens the image table that a command's argument names (see `read_table`)."""
-    return read_table(stream.open_inputs(argument), foreign)
+    return read_table(open_inputs(argument), foreign)
 
 
 def read_table(inputs: list[stream.Input], foreign: Foreign | None = None) -> ImageTable:

@@ -15,6 +15,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
+from gencli import endings
 from gencli.errors import GencliError
 from gencli.randomness import Draws
 from gencli.sources import open_table
@@ -29,7 +30,9 @@ DType = Annotated[
     Literal["float64", "float32"], typer.Option(help="Precision of what is checked; what it is held against: float64.")
 ]
 Plot = Annotated[
-    str | None, typer.Option(metavar="FILE", help="Draw the claim to a .png, .svg or .pdf file.", show_default=False)
+    str | None,
+    typer.Option(metavar="FILE", help="Draw the claim to a .png, .svg or .pdf file.", show_default=False),
+    endings.FIGURE,
 ]
 Data = Annotated[
     str | None,

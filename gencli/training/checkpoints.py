@@ -12,7 +12,6 @@ from gencli.stream import Input, require_writable
 from gencli.training.loop import Epoch, Training
 from gencli.training.settings import Checkpoints, parse_cadence
 
-_KIND = "checkpoint"
 _SECONDS = {"s": 1, "min": 60, "h": 3600}
 
 
@@ -52,7 +51,7 @@ def write(path: str, training: Training, made: Step) -> None:
     """Writes a run's state; `made` is the step that the finished model would name."""
     content, facts = training.state()
     if training.group.rank == 0:
-        checkpoints.write(path, _KIND, content, made, facts)
+        checkpoints.write(path, checkpoints.TRAINING, content, made, f"step {training.step:,}", facts)
 
 
 def run(
@@ -62,7 +61,7 @@ def run(
     made: Step,
     progress: Callable[[int, Epoch | None], None],
 ) -> None:
-    """Runs a training; with a checkpoint it is saved now and then, and when a signal ends the process.
+    """Runs a training; with a checkpoint it is saved now and then, and when a signal or a reader's end ends it.
 
     Args:
         inputs: what is read, which no checkpoint may replace.
@@ -80,13 +79,21 @@ def run(
     with signals.deferred() as arrived:
 
         def saved(step: int, epoch: Epoch | None) -> None:
-            progress(step, epoch)
-            number, due = training.group.most(arrived() or 0, cadence.due(step, epoch))
-            if number or due:
+            gone = None
+            try:
+                progress(step, epoch)
+            except BrokenPipeError as error:
+                gone = error
+            number, due, alone = training.group.most(arrived() or 0, cadence.due(step, epoch), gone is not None)
+            if number or due or alone:
                 write(path, training, made)
+            if number or gone:
+                why = "" if number else "nobody reads the model; "
+                console.message(f"{path}: {why}stopped after step {step:,}; --resume goes on from there")
             if number:
-                console.message(f"{path}: stopped after step {step:,}; --resume goes on from there")
                 signals.die(number)
+            if gone:
+                raise gone
 
         training.run(saved)
     return write(path, training, made)
@@ -98,7 +105,7 @@ def resume(path: str, training: Training, made: Step) -> None:
     Raises:
         GencliError: no checkpoint, or one of other settings, data or versions.
     """
-    saved = checkpoints.read(path, _KIND, made)
+    saved = checkpoints.read(path, checkpoints.TRAINING, made)
     if saved is not None:
         training.load_state(*saved)
         console.message(f"{path}: resumed after step {training.step:,}")

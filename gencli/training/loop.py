@@ -86,6 +86,7 @@ class Training:
         history: a row an epoch so far.
         total_steps: that the settings allow.
         best: the epoch with the best validation score, the first of equals; None without validation rows.
+        first_loss: the mean loss of the first step's rows, None in the first epoch.
     """
 
     def __init__(
@@ -129,6 +130,7 @@ class Training:
         self.step = 0
         self.history: list[Epoch] = []
         self.best: Epoch | None = None
+        self.first_loss: float | None = None
         self._kept: dict[str, torch.Tensor] = {}
         self._parts: list[Predictions] = []  # of the epoch under way
         self._finished = False
@@ -204,6 +206,7 @@ class Training:
             "step": self.step,
             "history": [asdict(epoch) for epoch in self.history],
             "best": None if self.best is None else self.best.epoch,
+            "first_loss": self.first_loss,
             "finished": self._finished,
             "seconds": time.perf_counter() - self._start,
         }
@@ -223,6 +226,7 @@ class Training:
             parts["epoch"] = {name: torch.zeros_like(column) for name, column in parts["epoch"].items()}
         self._kept, self._parts = parts["kept"], [Predictions(**parts["epoch"])] if parts["epoch"] else []
         self.step, self._finished, self._earlier = facts["step"], facts["finished"], facts["seconds"]
+        self.first_loss = facts.get("first_loss")
         self.history = [Epoch(**row) for row in facts["history"]]
         self.best = None if facts["best"] is None else self.history[facts["best"] - 1]
 
@@ -245,6 +249,8 @@ class Training:
         self._add_up(train)
         self.group.share(list(self.model.network.buffers()))  # batch norm's are of each process's own rows
         self._require_finite(train.losses)
+        if self.first_loss is None:
+            self.first_loss = double(train.losses[: settings.batch_size]).mean().item()
         visited = order[: len(train.losses)]
         self.model.network.eval()
         speed = len(visited[before * settings.batch_size :]) / passed

@@ -11,7 +11,8 @@ from gencli import models
 from gencli.counts import share
 from gencli.models import summary
 from gencli.models.inputs import Preprocessing
-from gencli.training.setup import Setup
+from gencli.training.settings import Settings
+from gencli.training.setup import Setup, choose
 
 _STATES = {"sgd": 1, "adamw": 2, "muon": 1}  # numbers that an optimizer keeps for a parameter
 _CIFAR10 = (32, 32, 3), 10
@@ -68,7 +69,10 @@ def plan(setup: Setup, rows: int) -> Plan:
 
 
 def networks() -> pa.Table:
-    """The networks by name: parameters and operations an image, for 32×32×3 images of 10 classes, and what they are."""
+    """The networks by name, for 32×32×3 images of 10 classes.
+
+    Parameters, operations an image, sgd's default learning rate, and what they are.
+    """
     rows = []
     for family in models.FAMILIES:
         for name in family.samples:
@@ -79,6 +83,7 @@ def networks() -> pa.Table:
                     "network": name,
                     "parameters": models.trained(network),
                     "MFLOP": summary.flops(network, _CIFAR10[0], 1) / 1e6,
+                    "learning_rate": choose(Settings(arch=name))[0].lr,
                     "what": family.purpose,
                 }
             )

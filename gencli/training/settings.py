@@ -9,9 +9,10 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 import typer
 
+from gencli import endings
 from gencli.errors import GencliError
 from gencli.losses import LossSettings
-from gencli.options import Saving
+from gencli.options import Overwrite, Saving
 from gencli.training import presets
 
 Precision = Literal["auto", "float32", "tf32", "bf16"]
@@ -93,7 +94,11 @@ class OptimizerSettings:
     )
     lr: Annotated[
         float | None,
-        typer.Option(min=0, help="Learning rate. Default: 0.05; adamw and muon 0.001.", show_default=False),
+        typer.Option(
+            min=0,
+            help="Learning rate. Default: the network's, see --list-archs; adamw and muon 0.001.",
+            show_default=False,
+        ),
     ] = None
     schedule: Annotated[
         str,
@@ -218,11 +223,11 @@ class Settings(RunSettings, OptimizerSettings, LossSettings, ImageSettings, Netw
                 f"--deferred-reweighting: no epoch follows epoch {settings.deferred_reweighting} of {settings.epochs}",
                 "give an earlier one, or more --epochs",
             )
-        return replace(settings, lr=settings.learning_rate, preset=None)
+        return replace(settings, preset=None)
 
     @property
     def learning_rate(self) -> float:
-        """`lr`, or the optimizer's own."""
+        """`lr`, or the optimizer's own; a network's own is filled in by `setup.choose`."""
         return _LEARNING_RATES[self.optimizer] if self.lr is None else self.lr
 
 
@@ -245,7 +250,9 @@ class Checkpoints(Saving):
     heading: ClassVar[str] = "Interruption"
 
     checkpoint: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Save the whole state of the run there, also when it is stopped.")
+        str | None,
+        typer.Option(metavar="FILE", help="Save the whole state of the run there, also when it is stopped."),
+        endings.CHECKPOINT,
     ] = None
     checkpoint_every: Annotated[
         str, typer.Option(metavar="TIME", help="How often: epochs, steps or a time, as 1ep, 500, 5min.")
@@ -253,6 +260,7 @@ class Checkpoints(Saving):
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the checkpoint if it is there; the result is the same.")
     ] = False
+    overwrite: Overwrite = False
 
     def resolved(self, given: Collection[str]) -> Self:
         parse_cadence(self.checkpoint_every)

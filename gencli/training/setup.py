@@ -27,6 +27,7 @@ from gencli.training.settings import Precision, Settings
 from gencli.training.streaming import Streamed
 from gencli.training.validation import split
 
+_ANY = 1 << 20, 1 << 20, 3  # a shape that all augmentations fit
 _WHITENED = 5000  # rows that a layer's whitening is measured on, as in airbench
 
 
@@ -124,7 +125,7 @@ class Setup:
 
 
 def prepare(settings: Settings, description: Description, columns: Collection[str], title: str) -> Setup:
-    """Chooses the loss and checks what can be checked before the rows are read.
+    """Chooses the loss (see `choose`) and checks what can be checked before the rows are read.
 
     Args:
         description, columns, title: of the training table.
@@ -132,7 +133,21 @@ def prepare(settings: Settings, description: Description, columns: Collection[st
     Raises:
         GencliError: unknown names, or parts that do not fit each other or the table.
     """
-    family = models.family(settings.arch)
+    settings, loss = choose(settings)
+    images = models.family(settings.arch).task == "images"
+    if images:
+        require_target(columns, title)
+    augmentations(settings, description.shape)
+    return Setup(settings, loss, description, "psnr" if images else "accuracy")
+
+
+def choose(settings: Settings) -> tuple[Settings, Loss]:
+    """The settings with the defaults of network, loss and optimizer filled in, and the loss: all that needs no data.
+
+    Raises:
+        GencliError: unknown names, or parts that do not fit each other.
+    """
+    family = models.require(settings.arch)
     images = family.task == "images"
     settings = replace(
         settings,
@@ -148,6 +163,9 @@ def prepare(settings: Settings, description: Description, columns: Collection[st
     )
     unset = {name: value for name, value in defaults.items() if getattr(settings, name) is None}
     settings = replace(settings, **unset)
+    if settings.lr is None and settings.optimizer == "sgd" and family.rates:
+        settings = replace(settings, lr=family.rates[bool(settings.batch_norm)])
+    settings = replace(settings, lr=settings.learning_rate)
     if (loss.task == "images") != images:
         kinds = "an image" if images else "classes", "images" if loss.task == "images" else "classes"
         raise GencliError(
@@ -164,9 +182,7 @@ def prepare(settings: Settings, description: Description, columns: Collection[st
             f"--{option.replace('_', '-')}: {settings.arch} gives an image, which keeps its scale and has no classes",
             "leave it out" if option != "whiten" else "take --whiten none or dataset",
         )
-    if images:
-        require_target(columns, title)
-    augmentations(settings, description.shape)
+    augmentations(settings, _ANY)
     schedules.parse(settings.schedule, settings.warmup)
     optimizers.options(settings.optimizer, settings.momentum, settings.nesterov, no_decay(settings))
-    return Setup(settings, loss, description, "psnr" if images else "accuracy")
+    return settings, loss

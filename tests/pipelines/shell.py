@@ -144,7 +144,7 @@ def wait_for(folder: Path, pattern: str, process: subprocess.Popen[bytes], size:
 
 
 _MANY = """
-import contextlib, io, json, sys
+import contextlib, io, json, os, sys
 from gencli.app import main
 results = []
 for arguments in json.load(open(sys.argv[1])):
@@ -152,7 +152,9 @@ for arguments in json.load(open(sys.argv[1])):
     with contextlib.redirect_stderr(messages):
         status = main(arguments)
     results.append([status, messages.getvalue()])
-json.dump(results, open(sys.argv[2], "w"))
+with open(sys.argv[2], "w") as file:
+    json.dump(results, file)
+os._exit(0)  # as the program itself, see `gencli.__main__`
 """
 
 

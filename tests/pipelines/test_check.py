@@ -161,7 +161,7 @@ REFUSED = {
     "finite-sample --points 10000000 --dimension 10000000": "takes 745,058 GiB of memory, where there are",
     "min-norm --plot picture.jpg": "--plot: picture.jpg: not a .png, .svg or .pdf file",
     "min-norm --plot nowhere/picture.png": "nowhere/picture.png: cannot be written",
-    "min-norm --plot rows.csv.png -o rows.csv.png": "two outputs would go there",
+    "min-norm --plot rows.csv.png -o rows.csv.png": "a result table is not written as .png",
     "prox-step --plot picture.png": "No such option: --plot",
     "prox-step --data {data}/digits.parquet": "No such option: --data",
     "weight-decay-convexity --data {data}/history.parquet": "no column `image`",

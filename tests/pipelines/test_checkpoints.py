@@ -115,8 +115,43 @@ def test_a_checkpoint_of_another_run_is_refused_and_stays(sh: Shell) -> None:
     assert "resumed after step" in sh(command).err
 
 
+def test_a_checkpoint_is_not_lost_for_a_forgotten_resume(sh: Shell) -> None:
+    train = "gencli train $D/digits.parquet --arch mlp-1x16 --epochs 2 -q -o out --checkpoint saved"
+    spectrum = "gencli spectrum $D/model.safetensors $D/digits.parquet --top 1 -q -o out --checkpoint saved"
+    for command, at in ((train, "step 6"), (spectrum, "product 1")):
+        (sh.folder / "saved").unlink(missing_ok=True)
+        sh(command).worked()
+        kept = (sh.folder / "saved").read_bytes()
+        sh(command).refused(f"saved: a checkpoint at {at}", "--resume goes on", "--overwrite starts anew")
+        never = command.replace("$D/digits.parquet", "")
+        sh(f"mkfifo never; exec 3<>never; {never} <&3; status=$?; rm never; exit $status").refused(
+            "saved: a checkpoint"
+        )
+        assert (sh.folder / "saved").read_bytes() == kept
+        sh(f"{command} --resume").worked()
+        sh(f"{command} --overwrite --resume").refused("do not go together")
+        sh(f"{command} --overwrite --seed 1").worked()
+        assert (sh.folder / "saved").read_bytes() != kept
+    sh(train.replace("-o out", "-o other")).refused("saved: tensors, but no checkpoint of training")
+
+
+def test_what_is_no_checkpoint_is_never_overwritten(sh: Shell) -> None:
+    sh(
+        "cp $D/digits.parquet table; cp $D/model.safetensors model; touch empty; mkdir folder; echo text > text"
+    ).worked()
+    train = "gencli train $D/digits.parquet --arch mlp-1x16 --epochs 1 -q -o out --checkpoint"
+    for words in ("", "--resume", "--overwrite"):
+        sh(f"{train} table {words}").refused("table: a table, not safetensors")
+        sh(f"{train} model {words}").refused("model: tensors, but no checkpoint")
+        sh(f"{train} text {words}").refused("text: not safetensors")
+        sh(f"{train} folder {words}").refused("folder: a folder")
+    sh("cmp table $D/digits.parquet && cmp model $D/model.safetensors && test ! -e out").worked()
+    sh(f"{train} empty").refused("empty: empty, no checkpoint")
+    sh(f"{train} empty --overwrite && test -s empty").worked()
+
+
 def test_options_of_a_checkpoint_need_one(sh: Shell) -> None:
-    for words in ("--resume", "--checkpoint-every 5min"):
+    for words in ("--resume", "--overwrite", "--checkpoint-every 5min"):
         done = sh(f"gencli train $D/digits.parquet --arch mlp-1x16 {words} -o out")
         assert done.status == 2
         assert f"{words.split()[0]}: there is no checkpoint" in done.err

@@ -25,7 +25,7 @@ REFUSED = {
     "an image loss": (["--loss", "l2"], "l2 is for images"),
     "dense and vector": (["--dense", "--vector", "ones"], "goes with neither"),
     "plot unverified": (["--plot", "a.png", "--no-verify"], "draws what verification finds"),
-    "no figure": (["--plot", "a.txt"], "not a .svg, .png or .pdf"),
+    "no figure": (["--plot", "a.txt"], "not a .png, .svg or .pdf"),
     "input is output": (["--vector", "v.safetensors", "-o", "v.safetensors"], "the output is the input"),
 }
 

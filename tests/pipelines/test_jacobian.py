@@ -223,7 +223,7 @@ REFUSED = {
     '-f "x" --at 1 --step 0.1 --difference extended': "--difference extended: it chooses its steps itself",
     '-f "ln(x)" --at 5e-324': "ln(4.94066e-324) has a derivative beyond float64",
     '-f "floor(x)" --at 1': "its derivative by x is none: the formula ends or jumps there, at x = 1",
-    '-f "x" --at 1 --graph graph.txt': "--graph: graph.txt: not a .svg, .png or .pdf file",
+    '-f "x" --at 1 --graph graph.txt': "--graph: graph.txt: not a .png, .svg or .pdf file",
     '-f "x" --at "1;2" --graph graph.svg': "--graph: 2 points",
     '-f "x" --at 1 --hessian --trace reverse': "--hessian and --trace do not go together",
     '-f "x" --at 1 --hessian --hvp 1': "--hessian and --hvp do not go together",

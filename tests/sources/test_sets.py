@@ -16,10 +16,10 @@ from gencli.corruptions.base import Corruption
 from gencli.corruptions.imbalance import Subsample
 from gencli.corruptions.labels import FlipLabels, RandomLabels
 from gencli.errors import GencliError
+from gencli.named import open_inputs
 from gencli.outputs import write_images
 from gencli.sources import Foreign, open_table, read_table
 from gencli.sources.selection import select
-from gencli.stream import open_inputs
 from gencli.tables import ImageTable
 from tests.helpers import image_table, read, save
 from tests.pipelines.shell import explained, many

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from gencli.commands.data.selection import Selection, write
-from gencli.options import Output, command, single
+from gencli.options import ImagesOutput, command, single
 
 app = single()
 
@@ -19,7 +19,7 @@ def digits(
     ] = "train",
     *,
     selection: Selection,
-    output: Output = None,
+    output: ImagesOutput = None,
 ) -> None:
     """Handwritten digits, 8x8, gray; no download.
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import typer
 
 from gencli.commands.data.selection import Selection, write
-from gencli.options import Output, command, single
+from gencli.options import ImagesOutput, command, single
 
 _Root = Annotated[
     str | None,
@@ -38,7 +38,7 @@ def app(name: str) -> typer.Typer:
     """The app of one of `SOURCES`."""
     source = SOURCES[name]
 
-    def data(split="train", root: _Root = None, *, selection: Selection, output: Output = None) -> None:  # type: ignore[no-untyped-def]
+    def data(split="train", root: _Root = None, *, selection: Selection, output: ImagesOutput = None) -> None:  # type: ignore[no-untyped-def]
         _run(name, split, root, selection, output)
 
     data.__annotations__["split"] = Annotated[source.splits, typer.Option(help="Which part.")]

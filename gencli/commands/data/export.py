@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from gencli.options import Data, Output, command, single
+from gencli.options import Data, ImagesOutput, command, single
 
 app = single()
 
@@ -21,7 +21,7 @@ def export(
     folder: Annotated[
         str | None, typer.Option(metavar="DIR", help="Write DIR/CLASS/ROW.png instead; DIR must not be there yet.")
     ] = None,
-    output: Output = None,
+    output: ImagesOutput = None,
 ) -> None:
     """Images for other tools: as hubs publish them, or files.
 

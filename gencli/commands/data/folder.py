@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from gencli.commands.data.selection import Crop, Mode, Range, Selection, Size, write
-from gencli.options import Output, command, single
+from gencli.options import ImagesOutput, command, single
 
 app = single()
 
@@ -23,7 +23,7 @@ def folder(
     name: Annotated[str | None, typer.Option(help="Data set's name; default: the folder's.")] = None,
     split: Annotated[str | None, typer.Option(help="Default: train or test, where the folder is called so.")] = None,
     selection: Selection,
-    output: Output = None,
+    output: ImagesOutput = None,
 ) -> None:
     """Images in a folder a class: PNG, JPEG, GIF, BMP, PPM, WebP, TIFF, JPEG 2000, AVIF, ICO, QOI, SGI, PCX, TGA.
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from gencli.commands.data.selection import Crop, Mode, Range, Selection, Size, write
-from gencli.options import Output, command, single
+from gencli.options import ImagesOutput, command, single
 
 app = single()
 
@@ -43,7 +43,7 @@ def parquet(
         str | None, typer.Option(metavar="HxWxC", help="Of raw pixels whose description was lost.")
     ] = None,
     selection: Selection,
-    output: Output = None,
+    output: ImagesOutput = None,
 ) -> None:
     """Parquet that others made, such as public hubs publish.
 
@@ -59,15 +59,17 @@ def parquet(
       gencli data parquet cifar10-train.parquet --sample 5000 -o train.parquet
     """
     from gencli.errors import GencliError
+    from gencli.named import named_first, open_inputs
     from gencli.sources import Foreign, read_table
     from gencli.sources.classes import parse_names, written
     from gencli.sources.decoded import Decoding, parse_crop, parse_range, parse_shape, parse_size
-    from gencli.stream import open_inputs, require_writable
+    from gencli.stream import require_writable
 
     require_writable(output)
     if files is not None and not any(map(os.path.isdir, paths or [])):
         raise GencliError("--files: there is no folder", "it chooses among the files of one")
-    inputs = [source for path in paths or ["-"] for source in open_inputs(path, files)]
+    opened = named_first(*((path, lambda path: open_inputs(path, files)) for path in paths or ["-"]))
+    inputs = [source for each in opened for source in each]
     names = parse_names(class_names)
     decoding = Decoding(mode, parse_size(size), parse_crop(crop), parse_range(range))
     table = read_table(inputs, Foreign(name, split, label, parse_shape(shape), names, decoding))

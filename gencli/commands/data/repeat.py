@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from gencli.options import Data, Output, command, single
+from gencli.options import Data, ImagesOutput, command, single
 
 app = single()
 
@@ -16,7 +16,7 @@ def repeat(
     data: Data = None,
     *,
     times: Annotated[int, typer.Option(min=1, metavar="N", help="How many copies to write, one after the other.")],
-    output: Output = None,
+    output: ImagesOutput = None,
 ) -> None:
     """An image table several times over, for tests of scale.
 

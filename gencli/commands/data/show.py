@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from gencli.options import Data, Format, Output, command, single
+from gencli import endings
+from gencli.options import Data, Format, ResultOutput, command, single
 
 app = single()
 
@@ -16,13 +17,15 @@ def show(
     data: Data = None,
     *,
     sheet: Annotated[
-        str | None, typer.Option(metavar="FILE.png", help="Draw the first images of each class, a row a class.")
+        str | None,
+        typer.Option(metavar="FILE.png", help="Draw the first images of each class, a row a class."),
+        endings.SHEET,
     ] = None,
     columns: Annotated[
         int | None, typer.Option(min=1, max=100, metavar="N", help="Images a class on the sheet; default: 10.")
     ] = None,
     format: Format = None,
-    output: Output = None,
+    output: ResultOutput = None,
 ) -> None:
     """What a table holds, by class, and a sheet of its images.
 
@@ -37,7 +40,6 @@ def show(
       gencli data show noisy.parquet --format table --sheet noisy.png
     """
     from contextlib import ExitStack
-    from pathlib import Path
 
     from gencli import console, outputs, provenance, stream, tables
     from gencli.errors import GencliError
@@ -45,8 +47,6 @@ def show(
     from gencli.reporting.sheet import Sheet
     from gencli.sources import open_table
 
-    if sheet is not None and Path(sheet).suffix.lower() != ".png":
-        raise GencliError(f"--sheet: {sheet}: not a .png file", "a sheet is a PNG picture")
     if sheet is None and columns is not None:
         raise GencliError("--columns: there is no sheet", "--sheet FILE.png draws one")
     stream.require_writable(output, sheet)

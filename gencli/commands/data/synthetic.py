@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from gencli.options import KindGroup, Output, Seed, group
+from gencli.options import ImagesOutput, KindGroup, Seed, group
 
 if TYPE_CHECKING:
     from gencli.sources.synthetic import Synthetic
 
 
-def synthetic(kind: Synthetic, seed: Seed = 0, output: Output = None) -> None:
+def synthetic(kind: Synthetic, seed: Seed = 0, output: ImagesOutput = None) -> None:
     """Makes a kind of images."""
     from gencli import provenance
     from gencli.outputs import write_images

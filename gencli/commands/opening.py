@@ -1,0 +1,90 @@
+"""What commands on models open: models, image tables and files beside them, standard input last."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+from gencli.errors import GencliError
+
+if TYPE_CHECKING:
+    import torch
+
+    from gencli.derivatives.settings import NetworkSettings
+    from gencli.evaluation.settings import Requests
+    from gencli.losses import LossSettings
+    from gencli.models import Model
+    from gencli.stream import Input
+    from gencli.tables import ImageTable
+
+
+class Opened(NamedTuple):
+    """Attributes:
+    source: the model's file.
+    files: those beside, by name.
+    device: where to compute.
+    """
+
+    source: Input
+    model: Model
+    table: ImageTable
+    files: dict[str, Input]
+    device: torch.device
+
+
+def open_all(
+    model: str,
+    data: str | None,
+    network: NetworkSettings,
+    objective: LossSettings,
+    exact: bool,
+    names: list[str],
+    open_file: Callable[[str], Input],
+) -> Opened:
+    """Opens a model, a table that fits it, and the files of these `names`, what is named before standard input.
+
+    Args:
+        exact: whether float64 is computed in.
+
+    Raises:
+        GencliError: there is no such device, network, loss or file, or they do not fit each other.
+    """
+    from gencli import losses, models
+    from gencli.named import named_first
+    from gencli.sources import open_table
+    from gencli.training import devices
+
+    if [model, data or "-", *names].count("-") > 1:
+        raise GencliError("two inputs would come from standard input", "name files for all but one of them")
+    device = devices.choose(network.device, exact)
+    devices.precision("float32", device)
+    if objective.loss is not None:
+        losses.choose(objective)
+    if network.arch is not None:
+        models.require(network.arch)
+    wanted = [(model, lambda place: models.open_file(place, network.arch)), (data, open_table)]
+    (source, loaded), table, *files = named_first(*wanted, *((name, open_file) for name in names))
+    loaded.require(table)
+    return Opened(source, loaded, table, dict(zip(names, files)), device)
+
+
+def open_several(
+    requests: Requests, model_places: list[str], table_places: list[str], arch: str | None
+) -> tuple[list[Input], list[Model], list[ImageTable]]:
+    """The models' files, the models, and the tables, which have what `gencli eval` is asked for.
+
+    Raises:
+        GencliError: one of them is not there, not what it should be, or a table lacks something.
+    """
+    from gencli import models
+    from gencli.evaluation import runs
+    from gencli.named import named_first
+    from gencli.sources import open_table
+
+    if arch is not None:
+        models.require(arch)
+    of_models = [(place, lambda place: models.open_file(place, arch)) for place in model_places]
+    of_tables = [(place, lambda place: runs.fitting(requests, open_table(place))) for place in table_places]
+    opened = named_first(*of_models, *of_tables)
+    files, loaded = ([each[part] for each in opened[: len(of_models)]] for part in (0, 1))
+    return files, loaded, opened[len(of_models) :]

@@ -1,0 +1,89 @@
+"""Standard output is ours: while a command runs, results alone go there, through a duplicate that is kept here.
+
+File descriptor 1 is standard error's meanwhile. So what libraries and a user's own network print, in C too, in
+processes that they start and at the very end, stands among the messages and never in a result.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+_NAMES = None, "-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"
+_kept: TextIO | None = None
+
+
+@contextmanager
+def kept() -> Iterator[None]:
+    """Within, and within another of it, standard output is ours."""
+    global _kept  # noqa: PLW0603
+    _fill_closed()
+    shown, streams = sys.stdout, (sys.stdout, sys.__stdout__)
+    try:
+        place = None if _kept or shown is None else shown.fileno()
+    except OSError:  # a test's, in memory
+        place = None
+    if shown is None or place is None:
+        yield
+        return
+    shown.flush()
+    before = os.dup(1)
+    _kept = open(os.dup(place), "w", encoding=shown.encoding, errors=shown.errors)  # noqa: SIM115
+    os.dup2(2, 1)
+    sys.stdout = sys.__stdout__ = _kept  # the latter tells the help how wide the terminal is
+    try:
+        yield
+    finally:
+        sys.stdout, sys.__stdout__ = streams  # pyright: ignore[reportAttributeAccessIssue]
+        os.dup2(before, 1)
+        os.close(before)
+        _kept.close()
+        _kept = None
+
+
+def _fill_closed() -> None:
+    """Streams that are closed get /dev/null: the next file opened would be taken for them."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest that is free
+
+
+def leave_to_strangers() -> None:
+    """From now on what Python code prints goes to standard error as well; for code that is not ours."""
+    if _kept is not None:
+        _kept.flush()
+        sys.stdout = sys.__stdout__ = sys.stderr  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def is_it(destination: str | None) -> bool:
+    """Whether a destination is standard output: none, `-`, or the system's names of it."""
+    return destination in _NAMES
+
+
+def descriptor() -> int | None:
+    """Standard output's, for results; None where it is closed."""
+    stream = _kept or sys.stdout
+    return None if stream is None else stream.fileno()
+
+
+def flush() -> None:
+    """Lets out what was printed for standard output."""
+    stream = _kept or sys.stdout
+    if stream is not None:
+        stream.flush()
+
+
+def columns() -> int:
+    """How wide the terminal at standard output is, as `shutil.get_terminal_size` finds it."""
+    given = os.environ.get("COLUMNS", "")
+    if given.isdecimal() and int(given):
+        return int(given)
+    try:
+        return os.get_terminal_size(descriptor() or 0).columns or 80
+    except OSError:
+        return 80

@@ -1,0 +1,37 @@
+"""What people are told of a training run, on the way and at its end."""
+
+from __future__ import annotations
+
+from gencli.training.loop import Epoch, Training
+
+DIVERGED = 1000  # times the first loss
+
+
+def summary(run: Training, kind: str) -> str:
+    """The line at the end; `kind` is what scores are."""
+    return (
+        f"{run.model.arch}: {run.model.parameters:,} parameters, {run.history[-1].epoch} epochs; "
+        f"the model is epoch {run.kept.epoch}'s, train {_score(run.kept.train_score, kind)}"
+    )
+
+
+def diverged(run: Training) -> str | None:
+    """A line where the loss of the epoch whose model is written is far above the first step's."""
+    if run.first_loss is None or not run.kept.train_loss > DIVERGED * run.first_loss:
+        return None
+    return (
+        f"the loss ended at {run.kept.train_loss:.4g}, where it began at {run.first_loss:.4g}: training diverged; "
+        "lower --lr, or clip with --grad-clip"
+    )
+
+
+def _score(value: float, kind: str) -> str:
+    return f"{value:.2f} dB" if kind == "psnr" else f"accuracy {value:.4f}"
+
+
+def line(epoch: Epoch, kind: str) -> str:
+    """That of an epoch."""
+    digits = 2 if kind == "psnr" else 4
+    scores = {"train": epoch.train_score, "validation": epoch.validation_score, "test": epoch.test_score}
+    words = "  ".join(f"{name} {score:.{digits}f}" for name, score in scores.items() if score is not None)
+    return f"epoch {epoch.epoch}: loss {epoch.train_loss:.4f}  {words}  {epoch.images_per_second:,.0f} images/s"
