@@ -76,6 +76,7 @@ _gencli() {
   "gencli data folder --size") ;;
   "gencli data folder --crop") ;;
   "gencli data folder --mode") words=(gray rgb) ;;
+  "gencli data folder --range") ;;
   "gencli data folder --name") ;;
   "gencli data folder --split") ;;
   "gencli data folder --classes") ;;
@@ -87,8 +88,11 @@ _gencli() {
   "gencli data folder --color") words=(auto always never) ;;
   "gencli data parquet --name") ;;
   "gencli data parquet --split") ;;
+  "gencli data parquet --files") ;;
   "gencli data parquet --label") ;;
+  "gencli data parquet --class-names") return ;;
   "gencli data parquet --mode") words=(gray rgb) ;;
+  "gencli data parquet --range") ;;
   "gencli data parquet --size") ;;
   "gencli data parquet --crop") ;;
   "gencli data parquet --shape") ;;
@@ -244,7 +248,7 @@ _gencli() {
   "gencli corrupt common -o" | "gencli corrupt common --output") return ;;
   "gencli corrupt common --threads") ;;
   "gencli corrupt common --color") words=(auto always never) ;;
-  "gencli train --arch") words=(linear mlp-1x512 mlp-3x512 circulant-mlp-3x512 alexnet-small inception-small convnet-vanilla convnet-gelu resnet18 resnet32 airbench unet-small torchvision:resnet18 torchvision:resnet50 torchvision:vgg16_bn torchvision:mobilenet_v3_small torchvision:vit_b_16) ;;
+  "gencli train --arch") words=(linear mlp-1x512 mlp-3x512 circulant-mlp-3x512 alexnet-small inception-small convnet-vanilla convnet-gelu resnet18 resnet32 resnet32-cui2019 airbench unet-small torchvision:resnet18 torchvision:resnet50 torchvision:vgg16_bn torchvision:mobilenet_v3_small torchvision:vit_b_16) ;;
   "gencli train --dropout") ;;
   "gencli train --crop") ;;
   "gencli train --whiten") words=(image dataset none) ;;
@@ -329,7 +333,7 @@ _gencli() {
   "gencli hvp --tau") ;;
   "gencli hvp --delta") ;;
   "gencli hvp --vector") return ;;
-  "gencli hvp --method") words=(double-backward forward-over-reverse reverse-over-forward finite-difference all) ;;
+  "gencli hvp --method") words=(auto double-backward forward-over-reverse reverse-over-forward finite-difference all) ;;
   "gencli hvp --tolerance") ;;
   "gencli hvp --plot") return ;;
   "gencli hvp -o" | "gencli hvp --output") return ;;
@@ -505,7 +509,7 @@ _gencli() {
   "gencli jacobian -f" | "gencli jacobian --formula") ;;
   "gencli jacobian --file") return ;;
   "gencli jacobian --at") return ;;
-  "gencli jacobian --difference") words=(forward central richardson) ;;
+  "gencli jacobian --difference") words=(forward central richardson extended) ;;
   "gencli jacobian --step") ;;
   "gencli jacobian --hvp") return ;;
   "gencli jacobian --trace") words=(forward reverse) ;;
@@ -597,8 +601,8 @@ _gencli() {
     "gencli data svhn") once=('--split' '--root' '--classes' '--sample' '--seed' '--limit' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() ;;
     "gencli data digits") once=('--split' '--classes' '--sample' '--seed' '--limit' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() ;;
     "gencli data export") once=('--encode' '--folder' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
-    "gencli data folder") once=('--size' '--crop' '--mode' '--name' '--split' '--classes' '--sample' '--seed' '--limit' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
-    "gencli data parquet") once=('--name' '--split' '--label' '--mode' '--size' '--crop' '--shape' '--classes' '--sample' '--seed' '--limit' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
+    "gencli data folder") once=('--size' '--crop' '--mode' '--range' '--name' '--split' '--classes' '--sample' '--seed' '--limit' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
+    "gencli data parquet") once=('--name' '--split' '--files' '--label' '--class-names' '--mode' '--range' '--size' '--crop' '--shape' '--classes' '--sample' '--seed' '--limit' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
     "gencli data repeat") once=('--times' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
     "gencli data show") once=('--sheet' '--columns' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
     "gencli data synthetic") once=('--version' '-h --help') again=() words=(gaussian-clusters two-moons noise) ;;
@@ -622,7 +626,7 @@ _gencli() {
     "gencli corrupt step-imbalance") once=('--ratio' '--fraction' '--seed' '--shard' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
     "gencli corrupt subsample") once=('-n --n' '--per-class' '--classes' '--fold' '--invert' '--seed' '--shard' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
     "gencli corrupt common") once=('--kind' '--severity' '--constants' '--all' '--seed' '--shard' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
-    "gencli train") once=('--arch' '--batch-norm --no-batch-norm' '--sync-batch-norm' '--dropout' '--crop' '--whiten' '--augment' '--stream' '--resample' '--loss' '--gamma' '--beta' '--focal-form' '--label-smoothing' '--deferred-reweighting' '--tau' '--delta' '--optimizer' '--lr' '--schedule' '--warmup' '--momentum' '--nesterov --no-nesterov' '--weight-decay' '--no-decay' '--grad-clip' '--ema' '--preset' '--epochs' '--batch-size' '--max-steps' '--max-time' '--until-train-accuracy' '--validation-fraction' '--early-stop' '--measure-train' '--seed' '--precision' '--compile' '--device' '--checkpoint' '--checkpoint-every' '--resume' '--eval-data' '--history' '-o --output' '--dry-run' '--list-archs' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
+    "gencli train") once=('--arch' '--batch-norm --no-batch-norm' '--sync-batch-norm' '--dropout' '--crop' '--whiten' '--augment' '--stream' '--resample' '--loss' '--gamma' '--beta' '--focal-form' '--label-smoothing' '--deferred-reweighting' '--tau' '--delta' '--optimizer' '--lr' '--schedule' '--warmup' '--momentum' '--nesterov --no-nesterov' '--weight-decay' '--no-decay' '--grad-clip' '--ema' '--preset' '--epochs' '--batch-size' '--max-steps' '--max-time' '--until-train-accuracy' '--validation-fraction' '--early-stop' '--measure-train' '--seed' '--precision' '--compile' '--device' '--checkpoint' '--checkpoint-every' '--resume' '--overwrite' '--eval-data' '--history' '-o --output' '--dry-run' '--list-archs' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
     "gencli fit") once=('--version' '-h --help') again=() words=(finite-sample kernel least-squares) ;;
     "gencli fit finite-sample") once=('--seed' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
     "gencli fit kernel") once=('--ridge' '--validation-fraction' '--seed' '--dtype' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=(--kernel) words=() files=yes ;;
@@ -647,7 +651,7 @@ _gencli() {
     "gencli check uniform-stability") once=('--instances' '--dtype' '--data' '--plot' '--examples' '--removals' '--decay' '--passes' '--arch' '--seed' '--break' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() ;;
     "gencli check all") once=('--instances' '--dtype' '--data' '--seed' '--break' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() ;;
     "gencli jacobian") once=('--file' '--difference' '--step' '--hessian' '--hvp' '--trace' '--graph' '--check-against' '--check-tolerance' '--of' '--wrt' '--mode' '--verify' '--summary' '--parameters' '--limit' '--device' '--arch' '--loss' '--gamma' '--beta' '--focal-form' '--label-smoothing' '--deferred-reweighting' '--tau' '--delta' '--tolerance' '--dtype' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=(-f --formula --at) words=() files=yes ;;
-    "gencli spectrum") once=('--top' '--bottom' '--condition' '--trace' '--density' '--vectors' '--along' '--figure' '--parameters' '--limit' '--device' '--arch' '--operator' '--batch-size' '--dtype' '--loss' '--gamma' '--beta' '--focal-form' '--label-smoothing' '--deferred-reweighting' '--tau' '--delta' '--tolerance' '--max-products' '--basis' '--trace-products' '--density-probes' '--density-steps' '--density-width' '--along-radius' '--along-points' '--seed' '--checkpoint' '--checkpoint-every' '--resume' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
+    "gencli spectrum") once=('--top' '--bottom' '--condition' '--trace' '--density' '--vectors' '--along' '--figure' '--parameters' '--limit' '--device' '--arch' '--operator' '--batch-size' '--dtype' '--loss' '--gamma' '--beta' '--focal-form' '--label-smoothing' '--deferred-reweighting' '--tau' '--delta' '--tolerance' '--max-products' '--basis' '--trace-products' '--density-probes' '--density-steps' '--density-width' '--along-radius' '--along-points' '--seed' '--checkpoint' '--checkpoint-every' '--resume' '--overwrite' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
     "gencli report") once=('--table' '--plot' '--figure' '--title' '--against' '--best-on-test' '--fitted-at' '--contact-sheet' '--provenance' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=(--metric) words=() files=yes ;;
     "gencli recipe") once=('--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=(course cui2019 curvature demo noise2noise zhang2017) ;;
     esac
