@@ -12,7 +12,7 @@ from gencli.options import LazyGroup, group
 _PURPOSES = {name: source.purpose for name, source in downloads.SOURCES.items()} | {
     "digits": "Handwritten digits, 8x8, gray; no download.",
     "export": "Images for other tools: as hubs publish them, or files.",
-    "folder": "Images in a folder a class, in any format of Pillow's.",
+    "folder": "Images in a folder a class, in any of 14 formats.",
     "parquet": "Parquet that others made, such as public hubs publish.",
     "repeat": "An image table several times over, for tests of scale.",
     "show": "What a table holds, by class, and a sheet of its images.",

@@ -25,7 +25,7 @@ def folder(
     selection: Selection,
     output: ImagesOutput = None,
 ) -> None:
-    """Images in a folder a class: PNG, JPEG, GIF, BMP, PPM, WebP, TIFF, JPEG 2000, AVIF, ICO, QOI, SGI, PCX, TGA.
+    """Images in a folder a class, in any of 14 formats.
 
     Reads all files below DIR/CLASS/, in the order of their names, but those whose names start with a dot; writes an
     image table. Photographs that were taken sideways, as their EXIF data says, are turned upright. All images must come
@@ -34,7 +34,8 @@ def folder(
     Gray and RGB of 8 bits lose nothing. Other colours and transparency need --mode, which drops the transparency. Gray
     of 16 bits needs --mode, which keeps the high byte (v >> 8), or --range; signed, 32-bit and float images need
     --range. 16-bit colours keep their high byte, of several frames the first counts, and both are said. Profiles of
-    colours and gamma are left aside.
+    colours and gamma are left aside. The formats: PNG, JPEG, GIF, BMP, PPM, WebP, TIFF, JPEG 2000, AVIF, ICO, QOI,
+    SGI, PCX, TGA.
 
     \b
     Example:
