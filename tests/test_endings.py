@@ -16,7 +16,7 @@ from tests.pipelines.shell import Shell, many
 # options whose FILE is read
 _READ = {
     "--against", "--at", "--check-against", "--data", "--eval-data", "--file", "--hvp", "--matrix", "--model",
-    "--statistics", "--vector", "--classes",
+    "--statistics", "--vector", "--classes", "--class-names",
 }  # fmt: skip
 
 

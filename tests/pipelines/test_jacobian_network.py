@@ -238,4 +238,4 @@ def test_it_works_in_a_pipe_and_its_provenance_is_a_command(sh: Shell) -> None:
     again = shlex.join([*shlex.split(command), "-o", "again.parquet", "model.safetensors", "digits.parquet"])
     sh(f"{digits} && {again}").worked()
     assert (sh.folder / "again.parquet").read_bytes() == (sh.folder / "piped.parquet").read_bytes()
-    sh("gencli jacobian - < model.safetensors").refused("both the model and the data")
+    sh("gencli jacobian - < model.safetensors").refused("two inputs would come from standard input")

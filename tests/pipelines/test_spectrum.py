@@ -172,4 +172,4 @@ def test_what_cannot_be_computed_is_refused(sh: Shell, data: Path) -> None:
         assert end.status == 2, (message, end)
         explained(end.err, message)
     assert not (sh.folder / "out").exists()
-    sh("gencli spectrum - < $D/model.safetensors").refused("both the model and the data")
+    sh("gencli spectrum - < $D/model.safetensors").refused("two inputs would come from standard input")
