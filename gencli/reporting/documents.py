@@ -14,7 +14,7 @@ from gencli import console, parquet, provenance, tables
 from gencli.errors import GencliError
 from gencli.provenance import Step
 from gencli.reporting import readers
-from gencli.reporting.readers import Kind
+from gencli.reporting.forms import Kind
 from gencli.stream import Input
 
 DIFFER = "labels differ"  # in place of a step that is not known

@@ -11,10 +11,10 @@ from gencli.errors import GencliError, nearest
 from gencli.provenance import Step
 from gencli.reporting.classes import require
 from gencli.reporting.documents import Document
+from gencli.reporting.forms import Kind
 from gencli.reporting.groups import Setup, Table, grouped, names, setups, spread
 from gencli.reporting.panels import Bars, Curve, Lines, Matrix, Panel, limits
 from gencli.reporting.predictions import confusion, density, reliability
-from gencli.reporting.readers import Kind
 from gencli.reporting.runs import best_row, diverged_at, runs_table
 
 _DEFAULT = (

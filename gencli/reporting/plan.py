@@ -10,9 +10,9 @@ from gencli.errors import GencliError, nearest
 from gencli.reporting import against, benchmarks, classes, runs
 from gencli.reporting.documents import Document
 from gencli.reporting.figures import FIGURES, Options, draw, regularized
+from gencli.reporting.forms import Kind
 from gencli.reporting.groups import Table
 from gencli.reporting.panels import Panel
-from gencli.reporting.readers import Kind
 from gencli.reporting.settings import Settings
 
 _WORDS: dict[Kind, str] = {

@@ -1,160 +1,29 @@
-"""What `report` reads, by kind: each has its columns declared once, and all values are checked before any is used."""
+"""The reader of what `report` reads: all values are checked, as `forms` declares them, before any is used."""
 
 from __future__ import annotations
 
+import contextlib
 import csv
-import fnmatch
 import io
 import json
 import math
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
-from numbers import Real
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gencli import console, parquet
 from gencli.errors import GencliError, first_line
+from gencli.reporting.forms import FORMS, LEAD, Column, Form, Kind
 from gencli.stream import Input
 
-Kind = Literal["history", "result", "benchmark", "predictions", "images", "density", "confusion"]
 Where = Callable[[int], str]
 
-_EXACT = 1 << 53  # up to where float64 has every whole number
-_LARGEST = sys.float_info.max
 _HINT = "correct it, or make the file again"
 _NAMED = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}  # as `outputs.render` writes them to JSON
-_LEAD = ("model", "data")
-
-
-@dataclass(frozen=True)
-class Column:
-    """What a column may hold.
-
-    Attributes:
-        words: a value in words; from `low` to `high` where it is a number, or each of a list of numbers.
-        gaps: whether it may be missing.
-        nan: whether it may be NaN.
-    """
-
-    type: Literal["whole", "number", "text", "list"]
-    words: str
-    low: float = -math.inf
-    high: float = math.inf
-    gaps: bool = False
-    nan: bool = False
-
-    @property
-    def arrow(self) -> pa.DataType:
-        kinds = {"whole": pa.int64(), "number": pa.float64(), "text": pa.string(), "list": pa.list_(pa.float64())}
-        return kinds[self.type]
-
-    def holds(self, value: object) -> bool:
-        """Whether it may hold a value that JSON has, or Arrow gives."""
-        if value is None:
-            return self.gaps
-        if self.type == "text":
-            return isinstance(value, str) and (
-                value.isascii() or not any("\ud800" <= each < "\ue000" for each in value)
-            )
-        if self.type == "list":
-            return isinstance(value, list) and len(value) > 0 and all(map(self._bounds, value))
-        return self._bounds(value) and (self.type == "number" or int(value) == value)  # type: ignore[call-overload]
-
-    def _bounds(self, value: object) -> bool:
-        if not isinstance(value, Real) or isinstance(value, bool):
-            return False
-        known = self.low <= value <= self.high and (isinstance(value, float) or abs(value) <= _LARGEST)
-        return bool(known or (self.nan and value != value))  # noqa: PLR0124
-
-    def fits(self, column: pa.ChunkedArray) -> bool:
-        """Whether all of a column is, at a glance, of the type and as it may be."""
-        if self.type == "list":
-            return self._lists_fit(column)
-        if column.type != self.arrow or (column.null_count and not (self.gaps and self.type == "number")):
-            return False
-        if self.type == "text":
-            return True
-        values = column.to_numpy()
-        within = (values >= self.low) & (values <= self.high)
-        return bool((within | np.isnan(values)).all() if self.nan else (~within).sum() == column.null_count)
-
-    def _lists_fit(self, column: pa.ChunkedArray) -> bool:
-        kind = column.type
-        if not (pa.types.is_list(kind) and pa.types.is_floating(kind.value_type)) or column.null_count:
-            return False
-        lists = column.combine_chunks()
-        values = lists.flatten().to_numpy(zero_copy_only=False)
-        return bool(np.diff(lists.offsets.to_numpy()).all() and ((values >= self.low) & (values <= self.high)).all())
-
-
-_COUNT = Column("whole", "a whole number of 0 or more", 0, _EXACT)
-_KNOWN = Column("whole", "a whole number of 0 or more", 0, _EXACT, gaps=True)
-_SHARE = Column("number", "a number from 0 to 1", 0, 1, gaps=True, nan=True)
-_NUMBER = Column("number", "a number", gaps=True, nan=True)
-_POSITIVE = Column("number", "a number of 0 or more", 0, _LARGEST, gaps=True)
-_TEXT = Column("text", "text")
-
-
-@dataclass(frozen=True)
-class Form:
-    """A kind of document: the columns that make it one, all that it may have by name or pattern, and others'."""
-
-    needs: tuple[str, ...]
-    columns: dict[str, Column]
-    others: Column = _NUMBER
-
-    def column(self, name: str, lead: bool) -> Column:
-        """Of that name; `lead`: it stands before those that make the kind."""
-        if lead and name in _LEAD:
-            return _TEXT
-        found = (column for pattern, column in self.columns.items() if fnmatch.fnmatchcase(name, pattern))
-        return next(found, self.others)
-
-
-_SCORES = dict.fromkeys(["*accuracy", "accuracy_*", "memorized", "recovered"], _SHARE) | {"*_std": _NUMBER}
-FORMS: dict[Kind, Form] = {  # the first that fits
-    "history": Form(("epoch", "train_loss"), {"epoch": _COUNT, "step": _KNOWN, **_SCORES}),
-    "result": Form(
-        ("label", "name", "n", "loss"),
-        {
-            "label": Column("whole", "a whole number of 64 bits", -(1 << 63), (1 << 63) - 1, gaps=True),
-            **dict.fromkeys(["name", *_LEAD], _TEXT),
-            "n": _COUNT,
-            **dict.fromkeys(["corrupted", "not_finite", "runs"], _KNOWN),
-            "*_std": _NUMBER,
-            **_SCORES,
-            **dict.fromkeys(["top_*", "precision", "recall", "f1", "calibration_error", "corruption_error"], _SHARE),
-        },
-    ),
-    "benchmark": Form(
-        ("item", "ours", "peer", "unit", "ratio", "bar", "met"),
-        dict.fromkeys(["item", "unit"], _TEXT)
-        | {"met": Column("text", "text", gaps=True)}
-        | dict.fromkeys(["ours", "peer", "ratio", "bar"], _POSITIVE),
-    ),
-    "predictions": Form(
-        ("id", "label", "prediction"),
-        {
-            "id": Column("whole", "a whole number of 64 bits", -(1 << 63), (1 << 63) - 1),
-            "label": _COUNT,
-            **dict.fromkeys(["label_true", "prediction"], _KNOWN),
-            "probabilities": Column("list", "a list of numbers from 0 to 1", 0, 1 + 1e-6, gaps=True),  # rounded
-            **dict.fromkeys(_LEAD, _TEXT),
-        },
-    ),
-    "images": Form(("id", "image", "label"), {"label": _COUNT}),
-    "density": Form(
-        ("eigenvalue", "density"),
-        {"eigenvalue": Column("number", "a finite number", -_LARGEST, _LARGEST), "density": _POSITIVE},
-    ),
-    "confusion": Form(("label", "name"), {"label": _COUNT, "name": _TEXT}, _COUNT),
-}
 
 
 def from_parquet(source: Input, file: pq.ParquetFile) -> tuple[Kind, pa.Table]:
@@ -197,27 +66,32 @@ def from_text(source: Input) -> tuple[Kind, pa.Table]:
     raise AssertionError("which does not start so")
 
 
-class _Pairs(list[tuple[str, Any]]):
-    """A JSON object."""
+class _Twice(list[str]):
+    """The names of a JSON object that has one of them twice."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any] | _Twice:
+    found = dict(pairs)
+    return found if len(found) == len(pairs) else _Twice(name for name, _ in pairs)
 
 
 def _from_json(source: Input, text: str) -> tuple[Kind, pa.Table]:
     try:
-        found = json.loads(text, parse_int=_figure, parse_float=_figure, object_pairs_hook=_Pairs)
+        found = json.loads(text, parse_int=_figure, parse_float=_float, object_pairs_hook=_object)
     except ValueError as error:
         raise GencliError(f"{source.name}: {console.quoted(first_line(error))}", "give a whole file") from None
     except RecursionError:
         raise GencliError(f"{source.name}: nested too deep", "give a file that gencli wrote") from None
     for row, each in enumerate(found):
-        if not isinstance(each, _Pairs):
+        if isinstance(each, _Twice):
+            require_distinct(f"{source.name}: row {row}", each)
+        if not isinstance(each, dict):
             raise GencliError(f"{source.name}: row {row}: {console.quoted(each)} is not an object", _HINT)
-        require_distinct(f"{source.name}: row {row}", [name for name, _ in each])
-    objects = [dict(each) for each in found]
-    names = list(dict.fromkeys(name for each in objects for name in each))
-    form, kind = _form(source, names, len(objects))
+    names = list(dict.fromkeys(name for each in found for name in each))
+    form, kind = _form(source, names, len(found))
     columns: dict[str, Any] = {}
     for name in names:
-        values = [each.get(name) for each in objects]
+        values = [each.get(name) for each in found]
         if form.column(name, _leads(form, names, name)).type == "number":
             values = [_NAMED.get(value, value) if isinstance(value, str) else value for value in values]
         columns[name] = values
@@ -282,9 +156,13 @@ def _figure(text: str) -> int | float | str:
     except ValueError:
         pass
     try:
-        value = float(text)
+        return _float(text)
     except ValueError:
         return text
+
+
+def _float(text: str) -> float | str:
+    value = float(text)
     return text if math.isinf(value) and any(map(str.isdigit, text)) else value
 
 
@@ -316,7 +194,7 @@ def require_distinct(where: str, names: Sequence[str]) -> None:
 
 
 def _leads(form: Form, names: Sequence[str], name: str) -> bool:
-    return names.index(name) < min(map(names.index, form.needs)) if name in _LEAD else False
+    return names.index(name) < min(map(names.index, form.needs)) if name in LEAD else False
 
 
 def _table(source: Input, kind: Kind, columns: dict[str, Any], where: Where) -> pa.Table:
@@ -328,6 +206,11 @@ def _table(source: Input, kind: Kind, columns: dict[str, Any], where: Where) -> 
             made[name] = column
             continue
         expected = form.column(name, _leads(form, names, name))
+        if expected.plain(column):
+            with contextlib.suppress(pa.ArrowException, OverflowError, UnicodeEncodeError):
+                made[name] = pa.chunked_array([pa.array(column, expected.arrow)])
+                if expected.fits(made[name]):
+                    continue
         for row, value in enumerate(column):
             if not expected.holds(value):
                 found = "no value" if value is None else f"{console.quoted(value)} is not {expected.words}"
@@ -361,7 +244,7 @@ def lead_columns(rows: pa.Table, kind: Kind) -> list[str]:
     """Those that name a model and a data set."""
     if kind not in ("result", "predictions", "confusion"):
         return []
-    return [name for name in _LEAD if name in rows.column_names and pa.types.is_string(rows[name].type)]
+    return [name for name in LEAD if name in rows.column_names and pa.types.is_string(rows[name].type)]
 
 
 def _check_order(source: Input, kind: Kind, rows: pa.Table, where: Where) -> None:
