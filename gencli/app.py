@@ -138,9 +138,13 @@ def _explain(command: str, message: str, hint: str) -> None:
         import traceback
 
         traceback.print_exc()
-    console.error(console.printable(f"{command}: {message}"))
+    console.error(_shortened(f"{command}: {message}"))
     if hint:
-        console.error(console.printable(f"  {hint}"))
+        console.error(_shortened(f"  {hint}"))
+
+
+def _shortened(text: str) -> str:
+    return console.printable(text if len(text) <= 1000 else f"{text[:700]} … {text[-200:]}")
 
 
 def _usage(wrong: typer.TyperException) -> int:

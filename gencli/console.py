@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import reprlib
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -39,9 +41,42 @@ def error(text: str) -> None:
         pass
 
 
-def printable(text: str) -> str:
-    """One line of text: what files and arguments hold must not steer the terminal."""
+def printable(text: str, most: int | None = None) -> str:
+    """One line of text, of at most so many characters: what files and arguments hold must not steer the terminal."""
+    if most is not None and len(text) > most:
+        text = f"{text[: most - 1]}…"
     return "".join(character if character.isprintable() else "�" for character in text)
+
+
+def quoted(value: object, most: int = 80) -> str:
+    """A value as errors quote it, in at most so many printable characters."""
+    short = reprlib.Repr()
+    short.maxstring = short.maxlong = short.maxother = most
+    return printable(short.repr(value), most)
+
+
+def escaped(text: str) -> str:
+    r"""What steers a terminal as `\uXXXX`, as JSON has it: for files that are read back, as nothing is lost."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else _escape(each) for each in text)
+
+
+def _escape(character: str) -> str:
+    units = character.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[place : place + 4]}" for place in range(0, len(units), 4))
+
+
+def unescaped(text: str) -> str:
+    """What `escaped` was given; what it cannot have written is left as it is."""
+
+    def whole(found: re.Match[str]) -> str:
+        try:
+            return bytes.fromhex(found[0].replace("\\u", "")).decode("utf-16-be")
+        except UnicodeDecodeError:
+            return found[0]
+
+    return re.sub(r"(\\u[0-9a-f]{4})+", whole, text) if "\\u" in text else text
 
 
 def rich_console(file: TextIO, width: int | None = None, terminal: bool = False) -> Console:

@@ -6,7 +6,8 @@ import csv
 import io
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import takewhile, zip_longest
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from gencli import console, endings, parquet, stdout
 from gencli.options import TableFormat
 from gencli.provenance import Step
-from gencli.reporting.cells import cell, numeric
+from gencli.reporting.cells import LONGEST, cell, numeric
 from gencli.stream import Input, Output, is_terminal
 from gencli.tables import Batches, TableWriter
 
@@ -127,19 +128,23 @@ def result_format(destination: str | None) -> TableFormat:
 def render(
     rows: pa.Table, form: TableFormat, title: str = "", width: int | None = None, bars: str | None = None
 ) -> str:
-    """A table as text. JSON is one array of row objects; JSON and CSV hold full numbers, null and empty for none.
+    r"""A table as text. JSON is one array of row objects; JSON and CSV hold full numbers, null and empty for none.
+
+    What is not finite is "NaN", "Infinity" or "-Infinity" in JSON, which has no numbers for it, and nan, inf or -inf in
+    CSV; what would steer a terminal is `\uXXXX` in both, where a backslash before such a word in CSV is `\u005c`.
 
     `width` is the terminal's that it is for, None for another place. `title` and `bars` (see `WriteResult`) are for
     the format `table`; with bars a row is one line, the bars take the room that is left, and names are shortened.
     """
     if form == "json":
         objects = [{name: _finite(value) for name, value in row.items()} for row in rows.to_pylist()]
-        return json.dumps(objects, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+        text = json.dumps(objects, ensure_ascii=False, indent=1, allow_nan=False)
+        return "\n".join(map(console.escaped, text.split("\n"))) + "\n"
     if form == "csv":
         lines = io.StringIO()
         writer = csv.writer(lines, lineterminator="\n")
-        writer.writerow(rows.column_names)
-        writer.writerows(zip(*(column.to_pylist() for column in rows.columns), strict=True))
+        writer.writerow(map(_escaped, rows.column_names))
+        writer.writerows(zip(*(map(_escaped, column.to_pylist()) for column in rows.columns), strict=True))
         return lines.getvalue()
     return _markdown(rows) if form == "md" else _text(rows, title, width, bars)
 
@@ -148,12 +153,25 @@ def _cells(rows: pa.Table) -> Iterator[list[str]]:
     return (list(map(cell, row)) for row in zip(*(column.to_pylist() for column in rows.columns), strict=True))
 
 
+def _escaped(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    return console.escaped(re.sub(r"\\(?=u[0-9a-f]{4})", r"\\u005c", value))
+
+
+def markdown(text: str) -> str:
+    """Text as Markdown shows it: no markup, no links, no cells of its own."""
+    text = console.printable(text, LONGEST).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"[\\`*|~$\[\]]|(?<!\w)_|_(?!\w)", r"\\\g<0>", text)
+
+
 def _markdown(rows: pa.Table) -> str:
-    def line(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(text.replace("|", "\\|") for text in cells) + " |\n"
+    def line(cells: Iterable[str]) -> str:
+        return "| " + " | ".join(cells) + " |\n"
 
     rules = ["---:" if numeric(field) else "---" for field in rows.schema]
-    return line(rows.column_names) + line(rules) + "".join(map(line, _cells(rows)))
+    cells = (line(map(markdown, row)) for row in _cells(rows))
+    return line(map(markdown, rows.column_names)) + line(rules) + "".join(cells)
 
 
 def _text(rows: pa.Table, title: str, width: int | None, bars: str | None = None) -> str:
@@ -203,7 +221,8 @@ def _is_words(field: pa.Field) -> bool:
 
 def _column_width(rows: pa.Table, name: str) -> int:
     field = rows.schema.field(name)
-    heading = name.split("_") if numeric(field) else [name]
+    shown = console.printable(name, LONGEST)
+    heading = shown.split("_") if numeric(field) else [shown]
     whole = max(map(len, [*heading, *map(cell, rows[name].to_pylist())]))
     return 2 + min(whole, int((field.metadata or {}).get(b"width", whole)))
 
@@ -216,7 +235,7 @@ def _columns(rows: pa.Table, width: int | None, bars: str | None) -> str:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for field in rows.schema:
         number, metadata = numeric(field), field.metadata or {}
-        header = console.printable(field.name).replace("_", "\n" if number else " ")
+        header = console.printable(field.name, LONGEST).replace("_", "\n" if number else " ")
         short = width // 4 if bars and width and not number else int(metadata.get(b"width", 0)) or None
         overflow, justify = "ellipsis" if bars else "fold", "right" if number else "left"
         table.add_column(header, justify=justify, overflow=overflow, no_wrap=bool(bars), max_width=short)
@@ -232,4 +251,8 @@ def _columns(rows: pa.Table, width: int | None, bars: str | None) -> str:
 
 
 def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    if isinstance(value, list):
+        return list(map(_finite, value))
+    if not isinstance(value, float) or math.isfinite(value):
+        return value
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"

@@ -79,11 +79,11 @@ def report(
     from gencli.errors import GencliError
     from gencli.named import named_first
     from gencli.provenance import encode, source, step
-    from gencli.reporting import against, benchmarks, curves, documents, plan
+    from gencli.reporting import against, benchmarks, curves, documents, patterns, plan
     from gencli.stream import Input
 
     stream.require_writable(output, settings.figure, settings.contact_sheet)
-    names = documents.expand(files or ["-"])
+    names = patterns.expand(files or ["-"])
     if settings.provenance:
         endings.TEXT.require("-o", output)
     if settings.provenance or settings.contact_sheet is not None:
@@ -92,7 +92,7 @@ def report(
     default = "table" if stdout.is_it(output) else endings.named(output) or outputs.result_format(output)
     form: ReportFormat = format or default  # pyright: ignore[reportAssignmentType]
     settings.require_place(form)
-    documents.refuse_overwriting([*names, settings.against], [output, settings.figure])
+    patterns.refuse_overwriting([*names, settings.against], [output, settings.figure])
     published = None if settings.against is None else Input(settings.against)
     beside = None if published is None else against.read(published)
     read = documents.read_all(names)
@@ -139,8 +139,12 @@ def _text(
         if form == "latex":
             text += layout.latex(table, title)
         elif form == "md":
-            notes = "".join(f"\n{line}\n" for line in table.notes)
-            text += (f"## {title}\n\n" if title else "") + outputs.render(layout.shown(table), "md") + notes
+            notes = "".join(f"\n{outputs.markdown(line)}\n" for line in table.notes)
+            text += (
+                (f"## {outputs.markdown(title)}\n\n" if title else "")
+                + outputs.render(layout.shown(table), "md")
+                + notes
+            )
         else:
             rows, common = layout.fitted(table, terminal_width or 80)
             text += outputs.render(rows, "table", f"{title}\n{common}", terminal_width) + layout.below(table)

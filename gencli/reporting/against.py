@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +11,7 @@ import pyarrow as pa
 
 from gencli.errors import GencliError, nearest
 from gencli.reporting.groups import Table
+from gencli.reporting.readers import csv_rows, require_distinct
 from gencli.stream import Input
 
 _FRACTIONS = ("accuracy", "memorized", "recovered", "error", "precision", "recall", "f1")
@@ -35,21 +35,16 @@ def read(source: Input) -> Published:
     """
     source.file.seek(0)
     try:
-        lines = source.file.read().decode().splitlines()
+        lines = source.file.read().decode("utf-8-sig").splitlines(keepends=True)
     except UnicodeDecodeError:
         raise GencliError(f"{source.name}: not CSV (no UTF-8 text)", "give a CSV of published figures") from None
     comments = tuple(line.removeprefix("#").strip() for line in lines if line.startswith("#"))
-    numbered = [(number, line) for number, line in enumerate(lines, 1) if line.strip() and not line.startswith("#")]
-    cells = list(csv.reader([line for _, line in numbered]))
+    text = "".join("\n" if line.startswith("#") else line for line in lines)
+    cells = [row for _, row in csv_rows(source.name, text) if any(map(str.strip, row))]
     if len(cells) < 2:
         raise GencliError(f"{source.name}: no rows", "a header, and a row a published figure")
     header = [name.strip() for name in cells[0]]
-    for (number, _), row in zip(numbered[1:], cells[1:]):
-        if len(row) != len(header):
-            raise GencliError(
-                f"{source.name}: line {number}: {len(row)} cells, where the header has {len(header)}",
-                "quote cells that hold a comma",
-            )
+    require_distinct(source.name, header)
     rows = tuple({name: cell.strip() for name, cell in zip(header, row)} for row in cells[1:])
     return Published(source.name, tuple(header), rows, comments)
 

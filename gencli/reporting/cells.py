@@ -8,6 +8,8 @@ import pyarrow as pa
 
 from gencli import console
 
+LONGEST = 300  # characters of a cell or a heading
+
 
 def cell(value: Any) -> str:
     """A value of a table as text of one line; nothing for None."""
@@ -20,7 +22,7 @@ def cell(value: Any) -> str:
         return f"{value:.2e}" if small or abs(value) >= 1e6 else f"{value:.4f}"
     if isinstance(value, int):
         return str(value) if abs(value) >= 1 << 40 else f"{value:,}"
-    return console.printable(str(value))
+    return console.printable(str(value), LONGEST)
 
 
 def numeric(field: pa.Field) -> bool:

@@ -60,10 +60,9 @@ def image(
         "axes.unicode_minus": False,
         "svg.fonttype": "path" if fonts else "none",
     }
-    with canvas(words), warnings.catch_warnings():
+    with canvas(words):
         from matplotlib.figure import Figure
 
-        warnings.filterwarnings("ignore", "Glyph", UserWarning)  # of classes named in scripts that the font lacks
         size = 4.2 * across + 0.6, height * down + 0.2 * math.ceil(len(looks) / _columns(names, across))
         figure = Figure(figsize=size, layout="constrained")
         axes = figure.subplots(down, across, squeeze=False).ravel()
@@ -222,13 +221,15 @@ def _label(text: str, longest: int = _NAME) -> str:
 def canvas(more: dict[Any, Any] | None = None) -> Iterator[None]:
     """Figures are made within it, and matplotlib is imported there alone: settings and fonts are matplotlib's own.
 
-    Whatever lies in the folder, in HOME or in the environment, the bytes are the same.
+    Whatever lies in the folder, in HOME or in the environment, the bytes are the same. What it warns of, names in
+    scripts that the font lacks or numbers beyond an axis, is in what a file holds, and no message of ours.
     """
     load_matplotlib()
     import matplotlib as mpl
 
     plain: dict[Any, Any] = {"svg.hashsalt": "gencli", "font.size": 9, "axes.grid": True, "grid.alpha": 0.3}
-    with mpl.rc_context(plain | (more or {})):
+    with mpl.rc_context(plain | (more or {})), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         yield
 
 

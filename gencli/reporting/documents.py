@@ -2,38 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
-import csv
-import glob
 import hashlib
-import io
 import json
-import os
-import stat
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import IO, Any, Literal
+from typing import Any
 
 import pyarrow as pa
 
 from gencli import console, parquet, provenance, tables
-from gencli.errors import GencliError, first_line
+from gencli.errors import GencliError
 from gencli.named import is_pipe
 from gencli.provenance import Step
+from gencli.reporting import readers
+from gencli.reporting.forms import Kind
 from gencli.stream import Input
 
-Kind = Literal["history", "result", "benchmark", "predictions", "images", "density", "confusion"]
-KINDS: dict[Kind, tuple[str, ...]] = {  # by their columns; the first that fits
-    "history": ("epoch", "train_loss"),
-    "result": ("label", "name", "n", "loss"),
-    "benchmark": ("item", "ours", "peer", "unit", "ratio", "bar", "met"),
-    "predictions": ("id", "label", "prediction"),
-    "images": ("id", "image", "label"),
-    "density": ("eigenvalue", "density"),
-    "confusion": ("label", "name"),
-}
-_TEXT = {"name", "model", "data", "item", "unit", "met"}
 DIFFER = "labels differ"  # in place of a step that is not known
 _NOT_SETUP = {"seed", "device", "threads"}  # what runs of one setup may differ in
 
@@ -145,45 +129,6 @@ def _setup(step: Step) -> dict[str, Any]:
     return {name: value for name, value in step["arguments"].items() if name not in _NOT_SETUP}
 
 
-def expand(names: Sequence[str]) -> list[str]:
-    """The files that names and patterns name, those of a pattern by name, each file once.
-
-    Raises:
-        GencliError: no file matches a pattern.
-    """
-    found: dict[str, str] = {}
-    for name in names:
-        pattern = name != "-" and glob.has_magic(name) and not os.path.exists(name)
-        matches = sorted(glob.glob(name, recursive=True)) if pattern else [name]
-        if not matches:
-            raise GencliError(f"{name}: no file matches", "check the pattern and the folder")
-        for match in matches:
-            found.setdefault("-" if match == "-" else os.path.realpath(match), match)
-    return list(found.values())
-
-
-def refuse_overwriting(names: Sequence[str | None], destinations: Sequence[str | None]) -> None:
-    """Refuses an output that is one of the inputs, before any is read; None is no input, and standard output.
-
-    Raises:
-        GencliError: one is.
-    """
-    read = [found for name in names if name is not None and (found := _status(name, sys.stdin))]
-    for destination in destinations:
-        written = _status(destination or "-", sys.stdout)
-        if written and any(os.path.samestat(written, found) for found in read):
-            shown = "standard output" if destination in (None, "-") else destination
-            raise GencliError(f"{shown}: the output is the input", "write to another file, then rename it")
-
-
-def _status(name: str, standard: IO[str] | None) -> os.stat_result | None:
-    """Of a regular file; of `-` the standard stream's."""
-    with contextlib.suppress(OSError, AttributeError):
-        found = os.fstat(standard.fileno()) if name == "-" else os.stat(name)  # pyright: ignore[reportOptionalMemberAccess]
-        return found if stat.S_ISREG(found.st_mode) else None
-    return None
-
-
 def read_all(names: Sequence[str]) -> list[Document]:
     """What the files hold, in their order; one at a time is open, and standard input the last."""
     found: dict[str, Document] = {}
@@ -215,98 +160,28 @@ def read(source: Input) -> Document:
     """Reads a file: Parquet, or CSV or JSON, which have lost their provenance.
 
     Raises:
-        GencliError: the file is of no kind that is known, has no rows, or text where numbers belong.
+        GencliError: the file is of no kind that is known, or has other rows than its kind has; see `readers`.
     """
+    made = None
     if source.starts(b"PAR1"):
         file = parquet.open_file(source)
-        kind = _kind(source, file.schema_arrow.names, file.metadata.num_rows)
         made = parquet.read_provenance(file)
-        with parquet.undamaged(source.name):
-            rows = file.read(["label"] if kind == "images" else None).replace_schema_metadata(None)
+        kind, rows = readers.from_parquet(source, file)
         if kind == "images":
             rows = _counts(source, rows, tables.read_description(file, source.name))
     else:
-        made, rows = None, _read_text(source)
-        kind = _kind(source, rows.column_names, rows.num_rows)
-    checked = _checked(source, kind, rows)
-    return Document(kind, source.name, _Block(checked), slice(len(checked)), made, _entry(source, made))
-
-
-def _entry(source: Input, made: Step | None) -> Step:
-    return provenance.source("file", source.sha256, made, source.path)
-
-
-def _kind(source: Input, names: Sequence[str], rows: int) -> Kind:
-    kind: Kind | None = next((kind for kind, columns in KINDS.items() if set(columns) <= set(names)), None)
-    if kind is None:
-        shown = ", ".join(map(console.printable, names))
-        raise GencliError(
-            f"{source.name}: neither a history nor a result; its columns are {shown[:200]}",
-            "give what `gencli train --history`, `gencli eval` or `gencli spectrum --density` wrote",
-        )
-    if rows == 0:
-        raise GencliError(f"{source.name}: a {kind} without rows", "make it again")
-    return kind
-
-
-def _read_text(source: Input) -> pa.Table:
-    if source.starts(b"{", 8):  # a model, which may be large
-        source.expect("Parquet", b"PAR1", b"PAR1")
-    source.file.seek(0)
-    try:
-        text = source.file.read().decode()
-        if text.startswith("["):
-            objects = json.loads(text)
-            if all(isinstance(each, dict) for each in objects):
-                return pa.Table.from_pylist(objects)
-        elif "\0" not in text and len(next(csv.reader([text.partition("\n")[0]]), [])) > 1:
-            from pyarrow import csv as reader
-
-            options = reader.ConvertOptions(column_types=dict.fromkeys(_TEXT, pa.string()))
-            return reader.read_csv(io.BytesIO(text.encode()), convert_options=options)
-    except (ValueError, RecursionError, pa.ArrowException) as error:
-        if not isinstance(error, UnicodeDecodeError):
-            raise GencliError(f"{source.name}: {first_line(error)}", "give a whole file") from None
-    source.expect("Parquet", b"PAR1", b"PAR1")
-    raise AssertionError("which does not start so")
-
-
-def _checked(source: Input, kind: Kind, rows: pa.Table) -> pa.Table:
-    if len(set(rows.column_names)) < rows.num_columns:
-        raise GencliError(f"{source.name}: two columns have one name", "make it again")
-    for place, field in enumerate(rows.schema):
-        if pa.types.is_null(field.type):
-            rows = rows.set_column(place, field.name, rows[field.name].cast(pa.float64()))
-        elif field.name == "probabilities":
-            rows = rows.set_column(place, field.name, _lists(source, rows[field.name]))
-        elif field.name in _TEXT or not pa.types.is_string(field.type):
-            continue
-        elif kind != "images":
-            raise GencliError(f"{source.name}: column `{field.name}` holds text, not numbers", "make it again")
-    for name in ("epoch", "eigenvalue"):
-        if name in KINDS[kind] and rows[name].null_count:
-            raise GencliError(f"{source.name}: a row without {name}", "make it again")
-    return rows
-
-
-def _lists(source: Input, column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
-    if not pa.types.is_string(column.type):
-        return column
-    try:
-        return pa.array([text and json.loads(text) for text in column.to_pylist()], pa.list_(pa.float64()))
-    except (ValueError, pa.ArrowException):
-        raise GencliError(f"{source.name}: column `probabilities` holds no lists of numbers", "make it again") from None
+        kind, rows = readers.from_text(source)
+    entry = provenance.source("file", source.sha256, made, source.path)
+    return Document(kind, source.name, _Block(rows), slice(len(rows)), made, entry)
 
 
 def _counts(source: Input, rows: pa.Table, description: tables.Description | None) -> pa.Table:
     import numpy as np
 
-    labels = rows["label"]
-    if labels.null_count or not pa.types.is_integer(labels.type):
-        raise GencliError(f"{source.name}: not every row has a label", "check it with `gencli data show`")
+    labels = rows["label"].to_numpy()
     classes = description.classes if description else ()
-    tables.check_labels(labels.to_numpy(), len(classes) or 1 << 20, source.name)
-    n = np.bincount(labels.to_numpy(), minlength=len(classes))
+    tables.check_labels(labels, len(classes) or 1 << 20, source.name)
+    n = np.bincount(labels, minlength=len(classes))
     names = [*classes] or [str(label) for label in range(len(n))]
     return pa.table({"label": range(len(n)), "name": names, "n": n})
 
@@ -314,12 +189,10 @@ def _counts(source: Input, rows: pa.Table, description: tables.Description | Non
 def _split(document: Document) -> list[Document]:
     """A document for each model and data set that a table's first columns name."""
     rows = document.rows
-    columns = [name for name in ("model", "data") if name in rows.column_names and pa.types.is_string(rows[name].type)]
-    if document.kind not in ("result", "predictions", "confusion") or not columns:
+    columns = readers.lead_columns(rows, document.kind)
+    if not columns:
         return [document]
-    parts: dict[tuple[str, ...], list[int]] = {}
-    for place, names in enumerate(zip(*(rows[column].to_pylist() for column in columns))):
-        parts.setdefault(names, []).append(place)
+    parts = readers.parts(rows, document.kind)
     entries = [] if document.made is None else document.made["inputs"]
     places: dict[str, dict[str, int]] = {}
     for place, column in enumerate(columns):

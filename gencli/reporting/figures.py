@@ -10,7 +10,8 @@ from typing import Any
 from gencli.errors import GencliError, nearest
 from gencli.provenance import Step
 from gencli.reporting.classes import require
-from gencli.reporting.documents import Document, Kind
+from gencli.reporting.documents import Document
+from gencli.reporting.forms import Kind
 from gencli.reporting.groups import Setup, Table, grouped, names, setups, spread
 from gencli.reporting.panels import Bars, Curve, Lines, Matrix, Panel, limits
 from gencli.reporting.predictions import confusion, density, reliability

@@ -198,13 +198,23 @@ def chains(chains: Sequence[Sequence[Step]], hidden: Iterable[str] = ()) -> list
 
 
 def spread(values: Iterable[float | None]) -> tuple[float | None, float | None]:
-    """Mean and sample standard deviation of the values that there are; NaN where one is; None of too few."""
+    """Mean and sample standard deviation of the values that there are; NaN where one is; None of too few.
+
+    No sum is too large for float64; a deviation that is, is infinite.
+    """
     known = [value for value in values if value is not None]
     if not known or not all(map(math.isfinite, known)):
         return (math.nan if known else None), None
     if len(known) == 1:
         return known[0], None
-    return statistics.fmean(known), statistics.stdev(known)
+    return _or(statistics.fmean, known, statistics.mean), _or(statistics.stdev, known, lambda _: math.inf)
+
+
+def _or(of: Callable[[list[float]], float], values: list[float], beyond: Callable[[list[float]], float]) -> float:
+    try:
+        return of(values)
+    except OverflowError:
+        return beyond(values)
 
 
 def grouped(items: Iterable[T], key: Callable[[T], Any]) -> dict[Any, list[T]]:

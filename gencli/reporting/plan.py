@@ -8,8 +8,9 @@ from typing import Any
 
 from gencli.errors import GencliError, nearest
 from gencli.reporting import against, benchmarks, classes, runs
-from gencli.reporting.documents import Document, Kind
+from gencli.reporting.documents import Document
 from gencli.reporting.figures import FIGURES, Options, draw, regularized
+from gencli.reporting.forms import Kind
 from gencli.reporting.groups import Table
 from gencli.reporting.panels import Panel
 from gencli.reporting.settings import Settings

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from gencli import app, provenance
 from gencli.errors import GencliError
-from gencli.reporting import documents, groups, runs
+from gencli.reporting import documents, groups, patterns, runs
 from tests.pipelines.shell import many
 from tests.reporting.made import history, result, training
 
@@ -120,11 +120,11 @@ def test_patterns_are_expanded_and_each_file_is_read_once(tmp_path: Path, monkey
     monkeypatch.chdir(tmp_path)
     for name in ("b.csv", "a.csv", "[x].csv"):
         Path(name).write_text("")
-    assert documents.expand(["?.csv", "a.csv", "./b.csv", "[x].csv", "-", "none.csv"]) == [
+    assert patterns.expand(["?.csv", "a.csv", "./b.csv", "[x].csv", "-", "none.csv"]) == [
         "a.csv", "b.csv", "[x].csv", "-", "none.csv",
     ]  # fmt: skip
     with pytest.raises(GencliError, match=r"\*\.tsv: no file matches"):
-        documents.expand(["*.tsv"])
+        patterns.expand(["*.tsv"])
 
 
 @pytest.mark.parametrize(
@@ -132,12 +132,15 @@ def test_patterns_are_expanded_and_each_file_is_read_once(tmp_path: Path, monkey
     [
         ("a,b\n1,2\n", "neither a history nor a result; its columns are a, b"),
         ("epoch,train_loss\n", "a history without rows"),
-        ("epoch,train_loss\n1,low\n", "column `train_loss` holds text"),
-        ("epoch,train_loss\n,1\n", "a row without epoch"),
-        ("epoch,train_loss\n1\n", "Expected 2 columns, got 1"),
+        ("epoch,train_loss\n1,low\n", "line 2: column `train_loss`: 'low' is not a number"),
+        ("epoch,train_loss\n,1\n", "line 2: column `epoch`: no value"),
+        ("epoch,train_loss\n1\n", "line 2: 1 cells, where the header has 2"),
         ('[{"epoch": 1', "delimiter"),
         ("epoch,train_loss,train_loss\n1,1,1\n", "two columns have one name"),
-        ("id,label,prediction,probabilities\n1,1,1,nothing\n", "holds no lists of numbers"),
+        (
+            "id,label,prediction,probabilities\n1,1,1,nothing\n",
+            "line 2: column `probabilities`: 'nothing' is not a list of numbers from 0 to 1",
+        ),
         ("plain text\n", "not Parquet"),
         ("", "empty"),
     ],

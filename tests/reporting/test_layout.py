@@ -28,9 +28,9 @@ def lines(table: Table, width: int = 80) -> list[str]:
 
 
 def test_seeds_are_mean_and_deviation_in_one_cell(tmp_path: Path) -> None:
-    seeds = [history(tmp_path / str(seed), training(seed=seed), test_accuracy=[0.5 + seed]) for seed in (0, 1)]
+    seeds = [history(tmp_path / str(seed), training(seed=seed), test_accuracy=[0.25 + seed / 2]) for seed in (0, 1)]
     shown = layout.shown(runs.runs_table(seeds, 0.99))
-    assert shown["test_accuracy"].to_pylist() == ["1.0000 ± 0.7071"]
+    assert shown["test_accuracy"].to_pylist() == ["0.5000 ± 0.3536"]
     assert shown["epochs"].to_pylist() == ["1 ± 0.0"]
     assert "test_accuracy_std" not in shown.column_names
 

@@ -199,5 +199,5 @@ def test_runs_as_json_are_row_objects(tmp_path: Path):
 
     table = runs.runs_table([history(tmp_path / "h.parquet", training(), [0.5, float("nan")])], 0.99).rows
     (row,) = json.loads(render(table, "json"))
-    assert row["train_accuracy"] is None
+    assert row["train_accuracy"] == "NaN"
     assert row["epochs"] == 2

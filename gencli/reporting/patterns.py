@@ -1,0 +1,101 @@
+"""The files that `report` is given: names and quoted patterns."""
+
+from __future__ import annotations
+
+import contextlib
+import fnmatch
+import glob
+import os
+import stat
+import sys
+from collections.abc import Iterator, Sequence
+from typing import IO
+
+from gencli.errors import GencliError
+
+
+def expand(names: Sequence[str]) -> list[str]:
+    """The files that names and patterns name, those of a pattern by name, each file once, whatever links there are.
+
+    `**` is any folders, also by links, without those whose names start with a dot.
+
+    Raises:
+        GencliError: no file matches a pattern, a folder cannot be read, or what matches is neither file nor folder.
+    """
+    found: dict[str, str] = {}
+    for name in names:
+        pattern = name != "-" and glob.has_magic(name) and not os.path.exists(name)
+        matches = sorted(_files(name)) if pattern else [name]
+        if not matches:
+            raise GencliError(f"{name}: no file matches", "check the pattern and the folder")
+        for match in matches:
+            found.setdefault("-" if match == "-" else os.path.realpath(match), match)
+    return list(found.values())
+
+
+def _files(pattern: str) -> Iterator[str]:
+    found = ["/" if pattern.startswith("/") else ""]
+    for part in filter(None, (pattern + "/*" if pattern.endswith("**") else pattern).split("/")):
+        if part == "**":
+            found = list(_folders(found))
+        elif glob.has_magic(part):
+            found = [os.path.join(folder, name) for folder in found for name in _names(folder) if _fits(name, part)]
+        else:
+            found = [path for folder in found if os.path.lexists(path := os.path.join(folder, part))]
+    for path in found:
+        if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
+            raise GencliError(f"{path}: neither a file nor a folder", "name it by itself to read it")
+        if not os.path.isdir(path):
+            yield path
+
+
+def _folders(tops: Sequence[str]) -> Iterator[str]:
+    """These folders and all below, each once, those nearest first."""
+    seen: set[tuple[int, int]] = set()
+    level = [*tops]
+    while level:
+        following: list[str] = []
+        for folder in level:
+            status = os.stat(folder or ".")
+            if (status.st_dev, status.st_ino) in seen:
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            yield folder
+            paths = [os.path.join(folder, name) for name in _names(folder) if not name.startswith(".")]
+            following += sorted(filter(os.path.isdir, paths), key=os.path.islink)
+        level = following
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        return sorted(os.listdir(folder or "."))
+    except (NotADirectoryError, FileNotFoundError):
+        return []
+    except OSError as error:
+        raise GencliError(f"{folder}: cannot be read: {error.strerror}", "name folders that can be read") from None
+
+
+def _fits(name: str, part: str) -> bool:
+    return fnmatch.fnmatchcase(name, part) and (part.startswith(".") or not name.startswith("."))
+
+
+def refuse_overwriting(names: Sequence[str | None], destinations: Sequence[str | None]) -> None:
+    """Refuses an output that is one of the inputs, before any is read; None is no input, and standard output.
+
+    Raises:
+        GencliError: one is.
+    """
+    read = [found for name in names if name is not None and (found := _status(name, sys.stdin))]
+    for destination in destinations:
+        written = _status(destination or "-", sys.stdout)
+        if written and any(os.path.samestat(written, found) for found in read):
+            shown = "standard output" if destination in (None, "-") else destination
+            raise GencliError(f"{shown}: the output is the input", "write to another file, then rename it")
+
+
+def _status(name: str, standard: IO[str] | None) -> os.stat_result | None:
+    """Of a regular file; of `-` the standard stream's."""
+    with contextlib.suppress(OSError, AttributeError):
+        found = os.fstat(standard.fileno()) if name == "-" else os.stat(name)  # pyright: ignore[reportOptionalMemberAccess]
+        return found if stat.S_ISREG(found.st_mode) else None
+    return None

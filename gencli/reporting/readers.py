@@ -1,0 +1,281 @@
+"""The reader of what `report` reads: all values are checked, as `forms` declares them, before any is used."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import math
+import sys
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from gencli import console, parquet
+from gencli.errors import GencliError, first_line
+from gencli.reporting.forms import FORMS, LEAD, Column, Form, Kind
+from gencli.stream import Input
+
+Where = Callable[[int], str]
+
+_HINT = "correct it, or make the file again"
+_NAMED = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}  # as `outputs.render` writes them to JSON
+
+
+def from_parquet(source: Input, file: pq.ParquetFile) -> tuple[Kind, pa.Table]:
+    """The kind and the rows of a table; of an image table the labels alone.
+
+    Raises:
+        GencliError: it is of no kind, has no rows, or a value that its column may not hold.
+    """
+    with parquet.undamaged(source.name):
+        names = file.schema_arrow.names
+    form, kind = _form(source, names, file.metadata.num_rows)
+    with parquet.undamaged(source.name):
+        rows = file.read(["label"] if kind == "images" else None).replace_schema_metadata(None)
+        rows.validate(full=True)
+        columns = {}
+        for field, column in zip(rows.schema, rows.columns):
+            expected = form.column(field.name, _leads(form, names, field.name))
+            columns[field.name] = column if expected.fits(column) else column.to_pylist()
+    return kind, _table(source, kind, columns, lambda row: f"row {row}")
+
+
+def from_text(source: Input) -> tuple[Kind, pa.Table]:
+    """The kind and the rows of CSV or JSON, as `from_parquet` has them; what `outputs.render` wrote is the same again.
+
+    Raises:
+        GencliError: it is neither, or as `from_parquet` raises it.
+    """
+    if source.starts(b"{", 8):  # a model, which may be large
+        source.expect("Parquet", b"PAR1", b"PAR1")
+    source.file.seek(0)
+    try:
+        text = source.file.read().decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = "\0"
+    if text.lstrip()[:1] == "[":
+        return _from_json(source, text)
+    if "\0" not in text and "," in text.partition("\n")[0]:
+        return _from_csv(source, text)
+    source.expect("Parquet", b"PAR1", b"PAR1")
+    raise AssertionError("which does not start so")
+
+
+class _Twice(list[str]):
+    """The names of a JSON object that has one of them twice."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any] | _Twice:
+    found = dict(pairs)
+    return found if len(found) == len(pairs) else _Twice(name for name, _ in pairs)
+
+
+def _from_json(source: Input, text: str) -> tuple[Kind, pa.Table]:
+    try:
+        found = json.loads(text, parse_int=_figure, parse_float=_float, object_pairs_hook=_object)
+    except ValueError as error:
+        raise GencliError(f"{source.name}: {console.quoted(first_line(error))}", "give a whole file") from None
+    except RecursionError:
+        raise GencliError(f"{source.name}: nested too deep", "give a file that gencli wrote") from None
+    for row, each in enumerate(found):
+        if isinstance(each, _Twice):
+            require_distinct(f"{source.name}: row {row}", each)
+        if not isinstance(each, dict):
+            raise GencliError(f"{source.name}: row {row}: {console.quoted(each)} is not an object", _HINT)
+    names = list(dict.fromkeys(name for each in found for name in each))
+    form, kind = _form(source, names, len(found))
+    columns: dict[str, Any] = {}
+    for name in names:
+        values = [each.get(name) for each in found]
+        if form.column(name, _leads(form, names, name)).type == "number":
+            values = [_NAMED.get(value, value) if isinstance(value, str) else value for value in values]
+        columns[name] = values
+    return kind, _table(source, kind, columns, lambda row: f"row {row}")
+
+
+def _from_csv(source: Input, text: str) -> tuple[Kind, pa.Table]:
+    (_, names), *lines = csv_rows(source.name, text)
+    names = list(map(console.unescaped, names))
+    form, kind = _form(source, names, len(lines))
+    columns: dict[str, Any] = {}
+    for name, cells in zip(names, zip(*(row for _, row in lines))):
+        expected = form.column(name, _leads(form, names, name))
+        columns[name] = [_parsed(cell, expected) for cell in cells]
+    return kind, _table(source, kind, columns, lambda row: f"line {lines[row][0]}")
+
+
+def csv_rows(name: str, text: str) -> list[tuple[int, list[str]]]:
+    """The rows of a CSV that are not empty, each with its line, the first being the header; all of its length.
+
+    Raises:
+        GencliError: it is no CSV, or a row has another length.
+    """
+    csv.field_size_limit(sys.maxsize)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    rows: list[tuple[int, list[str]]] = []
+    before = 0
+    try:
+        for row in reader:
+            rows += [(before + 1, row)] if row else []
+            before = reader.line_num
+    except csv.Error as error:
+        raise GencliError(f"{name}: line {reader.line_num}: {error}", "give a whole CSV") from None
+    for line, row in rows:
+        if len(row) != len(rows[0][1]):
+            raise GencliError(
+                f"{name}: line {line}: {len(row)} cells, where the header has {len(rows[0][1])}",
+                "quote cells that hold a comma",
+            )
+    return rows
+
+
+def _parsed(cell: str, expected: Column) -> Any:
+    if expected.type == "text":
+        return console.unescaped(cell) if cell or not expected.gaps else None
+    if not cell:
+        return None
+    if expected.type != "list":
+        return _figure(cell)
+    try:
+        return json.loads(cell)
+    except (ValueError, RecursionError):
+        return cell
+
+
+def _figure(text: str) -> int | float | str:
+    """The number that a text is; the text itself where it is none, or one beyond float64."""
+    if "_" in text:
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        return _float(text)
+    except ValueError:
+        return text
+
+
+def _float(text: str) -> float | str:
+    value = float(text)
+    return text if math.isinf(value) and any(map(str.isdigit, text)) else value
+
+
+def _form(source: Input, names: Sequence[str], rows: int) -> tuple[Form, Kind]:
+    require_distinct(source.name, names)
+    kind: Kind | None = next((kind for kind, form in FORMS.items() if set(form.needs) <= set(names)), None)
+    if kind is None:
+        shown = ", ".join(console.printable(name, 80) for name in names[:100])
+        raise GencliError(
+            f"{source.name}: neither a history nor a result; its columns are {shown[:200]}",
+            "give what `gencli train --history`, `gencli eval` or `gencli spectrum --density` wrote",
+        )
+    if rows == 0:
+        raise GencliError(f"{source.name}: a {kind} without rows", "make it again")
+    return FORMS[kind], kind
+
+
+def require_distinct(where: str, names: Sequence[str]) -> None:
+    """Refuses columns of one name.
+
+    Raises:
+        GencliError: there are.
+    """
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise GencliError(f"{where}: two columns have one name, {console.quoted(name)}", "make it again")
+        seen.add(name)
+
+
+def _leads(form: Form, names: Sequence[str], name: str) -> bool:
+    return names.index(name) < min(map(names.index, form.needs)) if name in LEAD else False
+
+
+def _table(source: Input, kind: Kind, columns: dict[str, Any], where: Where) -> pa.Table:
+    """The columns, those that are lists of values checked and made arrays."""
+    names, form = list(columns), FORMS[kind]
+    made = {}
+    for name, column in columns.items():
+        if isinstance(column, pa.ChunkedArray):
+            made[name] = column
+            continue
+        expected = form.column(name, _leads(form, names, name))
+        if expected.plain(column):
+            with contextlib.suppress(pa.ArrowException, OverflowError, UnicodeEncodeError):
+                made[name] = pa.chunked_array([pa.array(column, expected.arrow)])
+                if expected.fits(made[name]):
+                    continue
+        for row, value in enumerate(column):
+            if not expected.holds(value):
+                found = "no value" if value is None else f"{console.quoted(value)} is not {expected.words}"
+                raise _wrong(source, where(row), name, found)
+        made[name] = pa.array([_converted(value, expected) for value in column], expected.arrow)
+    rows = pa.table(made)
+    _check_order(source, kind, rows, where)
+    return rows
+
+
+def _converted(value: Any, expected: Column) -> Any:
+    if value is None or expected.type == "text":
+        return value
+    return list(map(float, value)) if expected.type == "list" else (int if expected.type == "whole" else float)(value)
+
+
+def _wrong(source: Input, where: str, name: str, what: str) -> GencliError:
+    return GencliError(f"{source.name}: {where}: column `{console.printable(name, 80)}`: {what}", _HINT)
+
+
+def parts(rows: pa.Table, kind: Kind) -> dict[tuple[str, ...], list[int]]:
+    """The places of the rows of each model and data set that the first columns name; one without a name otherwise."""
+    lead = lead_columns(rows, kind)
+    found: dict[tuple[str, ...], list[int]] = {}
+    for place, names in enumerate(zip(*(rows[name].to_pylist() for name in lead))):
+        found.setdefault(names, []).append(place)
+    return found or {(): list(range(rows.num_rows))}
+
+
+def lead_columns(rows: pa.Table, kind: Kind) -> list[str]:
+    """Those that name a model and a data set."""
+    if kind not in ("result", "predictions", "confusion"):
+        return []
+    return [name for name in LEAD if name in rows.column_names and pa.types.is_string(rows[name].type)]
+
+
+def _check_order(source: Input, kind: Kind, rows: pa.Table, where: Where) -> None:
+    """Refuses rows whose order is not what is relied on: the last epoch last, the overall row last, classes in line."""
+    if kind == "history":
+        epochs = rows["epoch"].to_pylist()
+        for row, (before, epoch) in enumerate(pairwise(epochs), 1):
+            if epoch <= before:
+                raise _wrong(source, where(row), "epoch", f"{epoch} after {before}")
+    if kind not in ("result", "confusion"):
+        return
+    labels = rows["label"].to_pylist()
+    for places in parts(rows, kind).values():
+        if kind == "result":
+            _check_classes(source, labels, places, where)
+            continue
+        for expected, row in enumerate(places):
+            if labels[row] != expected:
+                raise _wrong(source, where(row), "label", f"{labels[row]}, where {expected} comes next")
+        names = [rows["name"][row].as_py() for row in places]
+        headings = [name for name in rows.column_names if name not in ("label", "name", *lead_columns(rows, kind))]
+        headings = headings[:-1] if headings[-1:] == ["not_finite"] else headings
+        if len(headings) == len(names) and headings not in (names, list(map(str, range(len(names))))):
+            raise GencliError(f"{source.name}: its columns are not its classes, in their order", "make it again")
+
+
+def _check_classes(source: Input, labels: Sequence[int | None], places: Sequence[int], where: Where) -> None:
+    seen: set[int | None] = set()
+    for row in places:
+        if labels[row] in seen:
+            raise _wrong(source, where(row), "label", f"{labels[row]} a second time")
+        if (labels[row] is None) != (row == places[-1]):
+            raise _wrong(source, where(row), "label", "only the last row is of all classes, and has no label")
+        seen.add(labels[row])
