@@ -39,6 +39,7 @@ _ROUNDING = 4  # errors of a loss, in units of the last place
 _SAMPLES = 4  # of rounding
 _USUAL = 0.1  # differences that rounding alone may make, at the most
 _TOLD = 0.01  # of rounding that is told
+_WORST, _FAR = 3, 1e-2  # rows of a chunk that are examined as one difference is far from them, and how far
 _BESIDE = 2  # points beside one at a kink
 _LEAST = 1e-3  # of a row's largest output: smaller ones count less than the others
 
@@ -88,7 +89,7 @@ class Confirmation:
         if wrong.any():
             self._refuse(chunk.start + int(wrong.nonzero()[0]))
         duals = self._duals(chunk)
-        rows = {row for row in self.rows if chunk.start <= row < chunk.start + count}
+        rows = {row for row in self.rows if chunk.start <= row < chunk.start + count} | self._steep(chunk, duals)
         if not plain:
             doubted = self._doubted(chunk, duals, slice(0, count))
             rows |= set() if doubted is None else {chunk.start + doubted}
@@ -133,6 +134,24 @@ class Confirmation:
         sizes = torch.maximum(norms, _LEAST * norms.amax(1, keepdim=True))
         drawn = _normals(norms, "outputs", chunk.start)
         return drawn / torch.where(sizes > 0, sizes, 1)
+
+    def _steep(self, chunk: Chunk, duals: Tensor) -> set[int]:
+        """The rows, `_WORST` at the most, that are farthest from one difference of all rows together, if any is far."""
+        exact, device, step = self.exact, self._device, _STEPS[self.exact.dtype][0]
+        images, targets = exact.inputs(slice(chunk.start, chunk.start + len(duals)))
+        point = {"input": images} if exact.wrt == "input" else exact.point(0)
+        way, dual = _direction(point, "ways", chunk.start), duals.to(device, exact.dtype)
+        with differentiable(), torch.no_grad():
+            ahead, behind = (
+                exact.values(at["input"], targets) if exact.wrt == "input" else exact.values(images, targets, at)
+                for at in (_moved(point, way, step), _moved(point, way, -step))
+            )
+        slopes = ((ahead - behind) * dual).sum(1) / (2 * step)
+        pushed = torch.einsum("no,nos->ns", duals, chunk.matrices).to(device, exact.dtype)
+        parts = pushed * (way["input"].flatten(1) if exact.wrt == "input" else exact.join(way))
+        apart = (parts.sum(1) - slopes).abs() / parts.norm(dim=1)
+        far = [row for row in apart.nan_to_num(0.0).topk(min(_WORST, len(apart))).indices.tolist() if apart[row] > _FAR]
+        return {chunk.start + row for row in far}
 
     def _doubted(self, chunk: Chunk, duals: Tensor, part: slice) -> int | None:
         """The row of this part that is farthest from reverse mode, if any is farther than usual."""

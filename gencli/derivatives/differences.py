@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 RATIO = 2.0
 STEPS = tuple(RATIO**-k for k in range(3, 27))  # of the parameters' length
 FEW = tuple(RATIO**-k for k in (8, 12, 16, 20, 23, 26))
+_LEAST = 1e-3  # of the usual size of parameters: smaller ones are moved by more than their own
 SHORT = STEPS[12::2]  # on which networks with kinks meet few, and others leave little out
 _ROUNDING = 4  # errors of a loss, in units of the last place
 
@@ -31,7 +32,8 @@ class Sweep:
     """What differences along a vector v say; quotients are [size].
 
     Attributes:
-        steps: how far the parameters were moved along v and against it, in parts of their own length.
+        steps: how far the parameters were moved along v and against it, in parts of their own length, each in units of
+            its `sizes`.
         central, richardson: relative errors |quotient - Hv| / |Hv| by step; the second are extrapolations from a step
             and the one before it, NaN at the first.
         product: the quotient or extrapolation that its neighbours contradict least.
@@ -75,12 +77,23 @@ class _Best:
         self._last = value
 
 
+def sizes(operator: Operator) -> Tensor:
+    """[size], each the root mean square of its parameter, or 1e-3 of their median where that is larger."""
+    parts = operator.unflatten(operator.weights)
+    roots = {name: part.square().mean().sqrt() for name, part in parts.items()}
+    some = [root for root in roots.values() if root > 0]
+    usual = torch.stack(some).median() if some else operator.weights.new_ones(())
+    own = {name: root.clamp_min(_LEAST * usual) if root > 0 else usual for name, root in roots.items()}
+    return operator.flatten({name: each.expand(parts[name].shape) for name, each in own.items()})
+
+
 def sweep(
     operator: Operator,
     v: Tensor,
     exact: Tensor,
     done: Callable[[], None] = lambda: None,
     steps: tuple[float, ...] = STEPS,
+    scales: Tensor | float = 1.0,
 ) -> Sweep:
     """Differences of an operator's field along v [size], not 0, over the steps; two gradients a step.
 
@@ -88,10 +101,17 @@ def sweep(
         operator: in float64, or its rounding is all that is seen.
         exact: the product [size] that errors are relative to.
         done: called after each step.
+        scales: [size], what parameters, and so v and the products, are in units of.
     """
     w = operator.weights
-    unit = float((w.norm() or 1) / v.norm())
-    middle_loss, middle = operator.at(w)
+    of = sizes(operator)
+    unit = float(((w / of).norm() or 1) / (scales * v / of).norm())
+
+    def at(length: float) -> tuple[Tensor, Tensor]:
+        loss, field = operator.at(w + length * scales * v)
+        return loss, scales * field
+
+    middle_loss, middle = at(0.0)
     rounding = _ROUNDING * torch.finfo(w.dtype).eps * float(middle_loss.abs())
     best, best_slope = _Best(), _Best()
     central, richardson = [], [math.nan]
@@ -99,7 +119,7 @@ def sweep(
     last = last_slope = middle
     for number, step in enumerate(steps):
         length = step * unit
-        (ahead_loss, ahead), (behind_loss, behind) = operator.at(w + length * v), operator.at(w - length * v)
+        (ahead_loss, ahead), (behind_loss, behind) = at(length), at(-length)
         quotient, slope = (ahead - behind) / (2 * length), (ahead_loss - behind_loss) / (2 * length)
         bend, loss_bend = ahead - 2 * middle + behind, ahead_loss - 2 * middle_loss + behind_loss
         jump = min(jump, float(bend.norm()) / length)

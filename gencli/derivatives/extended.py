@@ -143,8 +143,9 @@ class Extended:
         known: list[list[Known]] = [[(None, _mp.zero)] * len(ways) for _ in outputs]
         left = list(range(len(ways)))
         around: Any = None
+        more = 2 * max(0, *np.frexp(point)[1].tolist())  # steps from large coordinates are no larger than from 1
         for bits, shifts in _LEVELS:
-            _mp.prec = bits
+            _mp.prec = bits + more
             around = _Around(self, point, shifts)
             for way in left.copy():
                 quotients, suffices = around.quotients(*ways[way]), True

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from gencli.derivatives.differences import FEW, sweep
+from gencli.derivatives.differences import FEW, sizes, sweep
 from gencli.derivatives.operators import Operator
 from gencli.derivatives.products import FAILURES, METHODS, Route
 from gencli.derivatives.vectors import random
@@ -150,7 +150,8 @@ class Trial:
         if point.operator.dtype == operator.dtype or route == "finite-difference":
             return verdict
         single = operator.again(self._rows, operator.dtype)
-        product, reference = single.matvec(point.v, route).cpu().double(), point.product(route)[0].cpu()
+        made = single.matvec(point.scales * point.v, route).cpu().double()
+        product, reference = point.scales.cpu() * made, point.product(route)[0].cpu()
         apart = float((product - reference).norm()) / (float(reference.norm()) or 1.0)
         if apart <= _ROUNDED:
             return verdict
@@ -167,21 +168,22 @@ class Trial:
 
 
 class _Point:
-    """A trial at weights that lie `far` from the model's."""
+    """A trial at weights that lie `far` from the model's; vectors and products are in units of `scales`."""
 
     def __init__(self, operator: Operator, far: float) -> None:
         self.operator, self.v, self._probe = operator, *(random(operator, 0, each) for each in ("trial", "probe"))
+        self.scales = sizes(operator)
         if far:
-            weights = operator.weights
-            root = float(weights.norm()) / len(weights) ** 0.5 or 1.0
-            operator.weights = weights + far * root * random(operator, 0, "beside")
-        self._far, self._found, self._gradient = far, sweep(operator, self.v, self.v, steps=FEW), operator.gradient()
+            operator.weights = operator.weights + far * self.scales * random(operator, 0, "beside")
+        self._found = sweep(operator, self.v, self.v, steps=FEW, scales=self.scales)
+        self._far, self._gradient = far, self.scales * operator.gradient()
         self._products: dict[Route, Tensor] = {}
 
     def product(self, route: Route) -> Tensor:
         """[2, size] with v, the probe, by this route."""
         if route not in self._products:
-            self._products[route] = self.operator.matvec(torch.stack([self.v, self._probe]), route).double()
+            vectors = self.scales * torch.stack([self.v, self._probe])
+            self._products[route] = (self.scales * self.operator.matvec(vectors, route)).double()
             self.operator.forget()
         return self._products[route]
 
@@ -219,7 +221,7 @@ class _Point:
 
     def _second(self, product: Tensor, excuse: float) -> Verdict:
         """What differences of gradients say of the product with v."""
-        found, natural = self._found, self._steepness / (float(self.operator.weights.norm()) or 1.0)
+        found, natural = self._found, self._steepness / (float((self.operator.weights / self.scales).norm()) or 1.0)
         size = max(float(product.norm()), float(found.product.norm()), _NATURAL * natural) or 1.0
         apart, allowed = float((product - found.product).norm()), _EXACT * size + _DOUBT * found.error
         if apart > max(allowed, excuse * found.jump):

@@ -268,7 +268,7 @@ class RowFunction:
         """Vectors [..., size] as tensors [..., *shape] by name."""
         parts = vectors.split([shape.numel() for shape in self.shapes.values()], -1)
         return {
-            name: part.reshape(*vectors.shape[:-1], *shape)
+            name: part.reshape((*vectors.shape[:-1], *shape))
             for (name, shape), part in zip(self.shapes.items(), parts, strict=True)
         }
 

@@ -27,7 +27,7 @@ ROUTES: tuple[Route, ...] = (*METHODS, "finite-difference")
 TOLERANCES: dict[torch.dtype, float] = {getattr(torch, name): each for name, each in choices.TOLERANCES.items()}
 _DIFFERENCES = 1e-10  # allowed of differences, beside ten times what they contradict each other by
 _DOUBT = 10
-_INEXACT = 1e-6  # of the symmetry of what differences give
+_INEXACT = 1e-6  # of the symmetry of what differences give, and between those of two kinds
 CHEAP = 1e12  # operations of a verification that need not be asked for
 _UNCLEAR = 1e-2  # relative: differences that allow more say nothing
 _KINKED = 0.1  # part of a disagreement that a jump must have to explain it
@@ -284,7 +284,7 @@ def verify(
         step, error = found.best(errors)
         findings.say(name, f"{what} difference at its best step, {step:.1e}", error)
     apart = float((found.product - reference).norm())
-    allowed = _DIFFERENCES * length + _DOUBT * found.error
+    allowed = (_INEXACT if inexact else _DIFFERENCES) * length + _DOUBT * found.error
     jumps = (found.jump, found.slope_jump) if exact.kinks else (0.0, 0.0)
     _judge(findings, name, "difference of gradients: |difference - Hv|", apart, allowed, jumps[0], length)
     slope = float(exact.gradient() @ v.to(exact.dtype))

@@ -106,6 +106,7 @@ def one(text: str, at: str, hessian: bool = False, dtype: str = "float64") -> De
         ("sin(1e300*x)", "1", False, [-5.753861119575491e299]), ("(1e80+x)-1e80", "1", False, [1]),
         ("sin(x)", "1e100", False, [math.cos(1e100)]), ("x+sin(1e100*x)", "1", False, [1e100 * math.cos(1e100)]),
         ("erfc(x)", "30", False, [-2 / math.sqrt(math.pi) * math.exp(-900)]), ("erfc(x)", "1e200", False, [0]),
+        ("x", "1e308", False, [1]), ("x/1e300", "-1e308", False, [1e-300]), ("sqrt(x)", "1e308", False, [5e-155]),
         ("elu(x)", "-1e-300", True, [1]), ("floor(1e10*x)", "1.00000000003", False, [0]),
     ],
 )  # fmt: skip

@@ -12,10 +12,11 @@ from torch.nn import functional
 from torch.nn.utils import parametrizations
 from torch.utils.checkpoint import checkpoint
 
-from gencli.derivatives import operators, routes
+from gencli.derivatives import operators, routes, verification
 from gencli.derivatives.differences import relative, sweep
 from gencli.derivatives.lanczos import leading
 from gencli.derivatives.operators import Kind, Operator
+from gencli.derivatives.vectors import random
 from gencli.errors import CheckFailed
 from tests.derivatives.test_products import KINDS, ROWS, vector
 from tests.derivatives.test_products import operator as batched
@@ -197,6 +198,32 @@ def test_normalized_weights_have_a_right_hessian(name: str) -> None:
     assert float(u @ made.matvec(v)) == pytest.approx(float(v @ made.matvec(u)), rel=1e-10)
     if name != "householder":  # whose entries of 1 and -1 are made whole numbers: the loss jumps there
         assert relative(made.matvec(v), sweep(made, v, v).product) < 1e-9
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_parameters_are_moved_in_their_own_units(kind: Kind) -> None:
+    unit = 2.0**50
+    networks = [Net(lambda a, x, by=each: x.tanh() * (a[0] / by)) for each in (1.0, unit)]
+    networks[1].square.data *= unit
+    plain, made = (operator(each, kind) for each in networks)
+    assert routes.choose(made).trial.verdict("double-backward").outcome == "right"
+    v = vector(made.size)
+    v *= torch.cat([torch.full_like(each.flatten(), unit if name == "square" else 1)
+                                 for name, each in made.unflatten(made.weights).items()])  # fmt: skip
+    kept = made.unflatten(made.matvec(v))
+    for name, each in plain.unflatten(plain.matvec(vector(made.size))).items():
+        torch.testing.assert_close(kept[name] * (unit if name == "square" else 1), each, rtol=1e-8, atol=1e-12)
+    _, findings = verification.compute(made, made, [("v", vector(made.size))], [made.route], 1e-10)
+    assert not findings.failed
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_products_by_differences_hold_against_other_differences(seed: int) -> None:
+    made = operator(Net(once))
+    routes.choose(made)
+    assert made.route == "finite-difference"
+    _, findings = verification.compute(made, made, [("v", random(made, seed))], [made.route], 1e-10)
+    assert not findings.failed
 
 
 def test_a_method_that_is_asked_for_and_wrong_is_refused() -> None:

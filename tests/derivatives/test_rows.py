@@ -94,6 +94,22 @@ def test_both_modes_give_the_jacobian_of_a_row_alone(name: str, wrt: Wrt) -> Non
             torch.testing.assert_close(reverse[row, output], expected(made, row, output), rtol=1e-12, atol=1e-14)
 
 
+class Scaled(nn.Sequential):
+    def __init__(self) -> None:
+        super().__init__(nn.Flatten(), nn.Linear(36, 3), nn.Tanh())
+        self.scale = nn.Parameter(torch.tensor(1.3))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.scale * super().forward(images)
+
+
+def test_parameters_that_are_one_number_without_dimensions() -> None:
+    made = function(Scaled(), "parameters")
+    forward, reverse = (whole(made, mode) for mode in MODES)
+    torch.testing.assert_close(forward, reverse)
+    torch.testing.assert_close(made.split(forward)["scale"][0, 1], expected(made, 0, 1)[0])
+
+
 def test_gradients_of_the_rows_losses_have_the_mean_loss_gradient_as_mean() -> None:
     made = function(wrt="parameters", loss="cb-focal")
     images, targets = made.inputs(slice(None))
