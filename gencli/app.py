@@ -80,6 +80,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except KeyboardInterrupt:  # where other code took our handler's place
             signals.die(signal.SIGINT)
             raise
+        finally:
+            strangers.dismiss()
 
 
 def _run(arguments: list[str]) -> int:

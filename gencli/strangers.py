@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from types import FrameType
+from typing import NoReturn
 
 from gencli import stdout
 from gencli.errors import GencliError
@@ -12,6 +14,11 @@ from gencli.errors import GencliError
 _LONGEST = 300  # characters of an error's text
 _known: frozenset[str] = frozenset()  # what was loaded before: ours, and the libraries that we use
 _named = ""
+_leave = os._exit
+
+
+class _Left(SystemExit):
+    """Code that was admitted calls os._exit, and would end the command with a status of its own and no result."""
 
 
 def admit(name: str) -> None:
@@ -20,14 +27,27 @@ def admit(name: str) -> None:
     if not _named:
         _known = frozenset(map(_top, sys.modules)) - {"__main__"} | sys.stdlib_module_names
     _named = name
+    ours = os.getpid()
+
+    def leave(status: int) -> NoReturn:
+        if os.getpid() == ours:
+            raise _Left(status)
+        _leave(status)  # processes that it started end as they like
+
+    os._exit = leave
     stdout.leave_to_strangers()
+
+
+def dismiss() -> None:
+    """Once a command's result is written, processes end as they like."""
+    os._exit = _leave
 
 
 def words(error: BaseException) -> str:
     """Kind and text of an error on one line, and the line of the code that was admitted, if it came from there."""
     text = " ".join(str(error.msg if isinstance(error, SyntaxError) else error).split())
     if isinstance(error, SystemExit):
-        said = f"it calls sys.exit({text})"
+        said = f"it calls {'os._exit' if isinstance(error, _Left) else 'sys.exit'}({text})"
     else:
         said = type(error).__name__ + (f": {text[:_LONGEST]}" if text else "")
     return f"{said} ({where})" if (where := _where(error)) else said

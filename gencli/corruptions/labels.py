@@ -29,6 +29,7 @@ Floats = NDArray[np.float64]
 Rule = tuple[Floats, Callable[[Integers, Floats], Integers]]
 
 _TOLERANCE = 1e-6
+_CHANCE = 1e-12  # that independent draws look like used ones
 
 
 class ReplacedLabels(LabelCorruption):
@@ -52,6 +53,7 @@ class ReplacedLabels(LabelCorruption):
 
     def labels(self, table: ImageTable, draws: Draws) -> Callable[[Integers, Integers], Integers]:
         rates, replace = self.rule(table)
+        _require_fresh(table, draws)
         bars = _exact_bars(table, draws, rates) if self.exact else rates
 
         def replaced(labels: Integers, ids: Integers) -> Integers:
@@ -250,6 +252,22 @@ class PermuteLabels(LabelCorruption):
     def asked(self, table: ImageTable, draws: Draws) -> Floats:
         order = draws.permutation(_several(table))
         return (order != np.arange(len(order))).astype(np.float64)
+
+
+def _require_fresh(table: ImageTable, draws: Draws) -> None:
+    """Refuses labels that these very draws replaced before, which a tool that drops provenance hides from the count.
+
+    Draws that are fresh are uniform over the rows that are wrong: that none of n goes beyond u has probability uⁿ.
+    """
+    if "label_true" not in table.schema.names:
+        return
+    wrong = table.column("label") != table.column("label_true")
+    used = draws.uniforms(table.column("id")[wrong])
+    if len(used) and used.max() ** len(used) < _CHANCE:
+        raise GencliError(
+            f"{table.title}: labels that this kind and seed replaced before, in a step that the file no longer names",
+            "take another --seed, or the file that gencli wrote",
+        )
 
 
 def _several(table: ImageTable) -> int:

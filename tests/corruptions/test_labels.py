@@ -337,6 +337,20 @@ def test_the_same_kind_again_draws_other_rows(kind: Callable[..., ReplacedLabels
     assert abs((chosen[0] & chosen[1]).mean() - 0.25) < 5 * np.sqrt(0.25 * 0.75 / len(LABELS))
 
 
+@pytest.mark.parametrize("kind", RATED)
+@pytest.mark.parametrize("p", [0.05, 0.7])
+def test_draws_that_were_used_are_refused_where_another_tool_dropped_the_provenance(
+    kind: Callable[..., ReplacedLabels], p: float, tmp_path: Path
+) -> None:
+    save_corrupted(image_table(2_000, (1, 1, 1), classes=10), kind(p), tmp_path / "noisy.parquet")
+    pq.write_table(pq.read_table(tmp_path / "noisy.parquet"), tmp_path / "other.parquet")
+    other = open_table(str(tmp_path / "other.parquet"))
+    with pytest.raises(GencliError, match="replaced before"):
+        Corrupted(other, kind(p), 0)
+    for corruption, seed in ((kind(p), 1), (PermuteLabels(), 0)):
+        assert Corrupted(other, corruption, seed).rows == 2_000
+
+
 def test_kinds_and_seeds_choose_rows_by_themselves() -> None:
     chosen = [replaced(LARGE, kind(0.5), seed) != LABELS for kind in (FlipLabels, PairLabels) for seed in (0, 1)]
     for one, other in combinations(chosen, 2):

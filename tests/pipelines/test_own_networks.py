@@ -59,6 +59,13 @@ class Exits(Net):
     def fault(self, logits):
         sys.exit(0)
 
+class Ends(Net):
+    def fault(self, logits):
+        import os
+        if os.fork() == 0:
+            os._exit(7)  # a process of its own may
+        os._exit(0)
+
 class Opens(Net):
     def fault(self, logits):
         return open("weights.pt")
@@ -126,8 +133,9 @@ def test_faults_are_named_as_the_networks_own(own: Shell) -> None:
     expected = {
         "faulty:Raises": ("fails: ValueError: odd thing (", "faulty.py, line 20, in fault)"),
         "faulty:Exits": ("it calls sys.exit(0)", "faulty.py, line 24, in fault)"),
-        "faulty:Opens": ("FileNotFoundError", "weights.pt", "line 28"),
-        "faulty:Shapes": ("RuntimeError: mat1 and mat2", "line 32, in fault)"),
+        "faulty:Ends": ("it calls os._exit(0)", "faulty.py, line 31, in fault)"),
+        "faulty:Opens": ("FileNotFoundError", "weights.pt", "line 35"),
+        "faulty:Shapes": ("RuntimeError: mat1 and mat2", "line 39, in fault)"),
         "faulty:Backward": ("IndexError: of backward", "in backward)"),
         "faulty:Detached": ("faulty:Detached: torch fails on it", "does not require grad"),
         "faulty:exits": ("it calls sys.exit(no licence)", "in exits)"),
