@@ -115,5 +115,5 @@ def require(source: Input, kind: str, start: int | None, ours: bool) -> None:
     if start is None and ours:
         raise GencliError(f"{source.name}: damaged {kind}: it says how it was made, and bears no seal", hint)
     if start is not None and source.peek(start, len(BLANK)).decode("latin1") != source.blanked(start, len(BLANK)):
-        raise GencliError(f"{source.name}: damaged {kind}: not the content that was sealed", hint)
+        raise GencliError(f"{source.name}: not the {kind} that gencli sealed: damaged, or changed since", hint)
     source.sound = True

@@ -76,7 +76,7 @@ def test_a_large_table_is_refused_before_its_reader_is_done(tmp_path: Path, monk
     path.write_bytes(path.read_bytes()[:at] + b"glass" + path.read_bytes()[at + 5 :])
     table = open_table(str(path))
     for use in (lambda: read(table), lambda: tables.sources(open_table(str(path)), "data")):
-        with pytest.raises(GencliError, match="not the content that was sealed"):
+        with pytest.raises(GencliError, match="not the Parquet that gencli sealed"):
             use()
 
 
