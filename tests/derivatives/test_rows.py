@@ -99,8 +99,8 @@ class Scaled(nn.Sequential):
         super().__init__(nn.Flatten(), nn.Linear(36, 3), nn.Tanh())
         self.scale = nn.Parameter(torch.tensor(1.3))
 
-    def forward(self, images: Tensor) -> Tensor:
-        return self.scale * super().forward(images)
+    def forward(self, input: Tensor) -> Tensor:
+        return self.scale * super().forward(input)
 
 
 def test_parameters_that_are_one_number_without_dimensions() -> None:
