@@ -37,7 +37,7 @@ def test_a_table(tmp_path: Path) -> None:
     save(image_table(6), path)
     for place, bit in flips(path, 600):
         flip(path, place, bit)
-        with pytest.raises(GencliError, match="toy.parquet: "):
+        with pytest.raises(GencliError, match="toy"):
             read(open_table(str(path)))
         flip(path, place, bit)
     read(open_table(str(path)))
