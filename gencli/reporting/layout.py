@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from gencli import console
-from gencli.reporting.cells import cell, numeric
+from gencli.reporting.cells import LONGEST, cell, numeric
 from gencli.reporting.groups import PLAIN, Table, word
 
 _ROOM = 14  # characters that a column is wrapped to at the least
@@ -32,7 +32,7 @@ def shown(table: Table) -> pa.Table:
             continue
         values = table.rows.column(place).to_pylist()
         words = (
-            [console.printable(word(value)) for value in values]
+            [console.printable(word(value), LONGEST) for value in values]
             if name in table.settings
             else [cell(value) for value in values]
         )

@@ -10,6 +10,7 @@ import json
 import math
 import os
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ from hypothesis import strategies as st
 
 from gencli import app, outputs, parquet, provenance
 from gencli.errors import GencliError
-from gencli.reporting import documents, patterns
+from gencli.reporting import curves, documents, groups, patterns
+from gencli.reporting.panels import Bars, Curve, Lines
 from tests.reporting.made import measured, training
 
 Columns = dict[str, list[Any]]
@@ -319,3 +321,40 @@ def test_patterns_over_links_end_and_take_each_file_once(tmp_path: Path, monkeyp
     os.mkfifo("in/a/pipe.parquet")
     with pytest.raises(GencliError, match=r"in/a/pipe\.parquet: neither a file nor a folder"):
         patterns.expand(["in/**/*.parquet"])
+
+
+def test_a_folder_that_cannot_be_read_is_not_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "in/closed").mkdir(parents=True)
+    (tmp_path / "in/x.parquet").write_text("")
+    listed = os.listdir
+
+    def listdir(folder: str) -> list[str]:
+        if folder.endswith("closed"):
+            raise PermissionError(13, "Permission denied")
+        return listed(folder)
+
+    monkeypatch.setattr(os, "listdir", listdir)
+    for pattern in ("in/**/*.parquet", "in/*/*.parquet"):
+        with pytest.raises(GencliError, match=r"in/closed: cannot be read: Permission denied"):
+            patterns.expand([f"{tmp_path}/{pattern}"])
+
+
+def test_means_and_deviations_of_the_largest_numbers() -> None:
+    assert groups.spread([1.5e308, 1.5e308]) == (1.5e308, 0)
+    assert groups.spread([1.5e308, -1.5e308]) == (0, math.inf)
+
+
+def test_figures_of_any_numbers_and_names_warn_of_nothing() -> None:
+    bars = Bars("图\u202e", ["鱼", "b"], [("s", [1e308, -1e308], [1e300, None])])
+    lines = Lines("x", "epoch", [Curve("c", [1, 2, 9e15], [1e308, math.nan, 5e-324])], log=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for form in ("svg", "png"):
+            assert curves.image([bars, lines], form, "")
+
+
+def test_long_errors_are_shortened(capfd: pytest.CaptureFixture[str]) -> None:
+    assert app.main(["report", "x\x1b" * 5000]) == 2
+    first, *_ = capfd.readouterr().err.splitlines()
+    assert len(first) < 1000
+    assert first.isprintable()
