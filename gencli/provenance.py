@@ -69,16 +69,24 @@ def parse(text: str | bytes) -> dict[str, Any]:
     """A JSON object that a file holds. A file may hold anything: what comes back can be written again.
 
     Raises:
-        ValueError: not JSON, no object, or nested too deep.
+        ValueError: not JSON, no object, nested too deep, or a whole number that float64 has no place for.
     """
     try:
-        facts = json.loads(text, object_pairs_hook=_interned)
+        facts = json.loads(text, object_pairs_hook=_interned, parse_int=_whole)
         if not isinstance(facts, dict) or _depth(facts) > _DEPTH:
             raise ValueError("not an object, or nested too deep")
         json.dumps(facts, ensure_ascii=False).encode()  # lone surrogates
     except RecursionError:
         raise ValueError("nested too deep") from None
     return facts
+
+
+def _whole(text: str) -> int:
+    try:
+        float(value := int(text))
+    except OverflowError:
+        raise ValueError("a number that is too large") from None
+    return value
 
 
 def _interned(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

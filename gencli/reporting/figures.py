@@ -132,7 +132,8 @@ def _level(chain: list[Step]) -> float:
     for step in reversed(chain):
         numbers = {
             name: value for name, value in step["arguments"].items()
-            if name != "seed" and isinstance(value, float | int) and not isinstance(value, bool)
+            if name != "seed" and isinstance(value, float | int)
+            and not isinstance(value, bool) and math.isfinite(value)
         }  # fmt: skip
         if numbers:
             return float(numbers.get("p", next(iter(numbers.values()))))

@@ -14,6 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gencli import tables
+from gencli.console import quoted
 from gencli.errors import GencliError, first_line
 
 _MOST = 1_000_000  # without names: a stray label must not fill the memory with numbers
@@ -29,7 +30,7 @@ def parse_names(text: str | None) -> tuple[str, ...] | None:
     if text is None:
         return None
     if text.isdecimal() and text.isascii():
-        if not 1 <= int(text) <= _MOST:
+        if len(text) > len(str(_MOST)) or not 1 <= int(text) <= _MOST:
             raise GencliError(f"--class-names: {text} classes", _FORM)
         return tuple(map(str, range(int(text))))
     if os.path.exists(text):
@@ -39,11 +40,23 @@ def parse_names(text: str | None) -> tuple[str, ...] | None:
         except (OSError, UnicodeDecodeError) as error:
             raise GencliError(f"--class-names: {text}: no text file: {first_line(error)}", _FORM) from None
     else:
-        names = next(csv.reader([text]), [])
+        names = listed(text, "--class-names")
     if not names or not all(names) or any("\0" in name for name in names):
         raise GencliError(f"--class-names: {text}: a class without a name", _FORM)
     require_distinct(names, f"--class-names: {text}", "give each class a name of its own")
     return tuple(names)
+
+
+def listed(text: str, option: str) -> list[str]:
+    """The words of an option that are separated by commas; those that hold commas stand in quotes.
+
+    Raises:
+        GencliError: lines, or a word that is too long.
+    """
+    try:
+        return next(csv.reader([text]), [])
+    except csv.Error as error:
+        raise GencliError(f"{option}: {quoted(text)}: {error}", "separate names by commas") from None
 
 
 def written(names: tuple[str, ...]) -> str:

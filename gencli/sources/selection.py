@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-
 import numpy as np
 from numpy.typing import NDArray
 
 from gencli.errors import GencliError, nearest
 from gencli.randomness import Draws
+from gencli.sources.classes import listed
 from gencli.tables import ImageTable
 
 
@@ -45,14 +44,14 @@ def class_numbers(text: str, table: ImageTable) -> list[int]:
     """The labels of classes given by name or number, separated by commas; names with commas stand in quotes."""
     names = table.description.classes
     numbers = []
-    for word in next(csv.reader([text])) or [""]:
+    for word in listed(text, "--classes") or [""]:
         places = [place for place, name in enumerate(names) if name == word]
         if len(places) > 1:
             several = " and ".join(map(str, places))
             raise GencliError(f"{table.title}: classes {several} are both called {word!r}", "give the class's number")
         if places:
             numbers += places
-        elif word.isdecimal() and int(word) < len(names):
+        elif word.isdecimal() and len(word) < 20 and int(word) < len(names):
             numbers.append(int(word))
         else:
             counted = names == tuple(map(str, range(len(names))))

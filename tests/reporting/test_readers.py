@@ -153,7 +153,7 @@ def _steps() -> list[provenance.Step]:
         {"arch": ["a"]}, {"arch": {"a": 1}}, {"seed": 10**400}, {"lr": TWISTED, "loss": "n" * 9000}, {"early_stop": 1},
     ]  # fmt: skip
     made = [training(), training(0.5, seed=1), *(training(None, **each) for each in hostile)]
-    made += [training(each) for each in (10**400, [1], {"a": 1}, math.nan)]  # pyright: ignore[reportArgumentType]
+    made += [training(each) for each in (10**400, [1], {"a": 1}, math.nan, math.inf, 1e308)]  # pyright: ignore[reportArgumentType]
     return [*made, *(measured(each, "test") for each in made)]
 
 

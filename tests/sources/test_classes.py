@@ -137,3 +137,9 @@ def test_a_test_table_without_the_last_class_goes_with_its_model(tmp_path: Path)
     assert open_table(str(tmp_path / "named.parquet")).description.classes == tuple("0123456789")
     assert (tmp_path / "some.csv").read_text() == (tmp_path / "named.csv").read_text()
     assert len((tmp_path / "some.csv").read_text().splitlines()) == 12
+
+
+@pytest.mark.parametrize("text", ["1" * 5000, "a\rb", "x" * 200_000 + ",b"])
+def test_names_that_no_list_can_hold_are_refused(text: str) -> None:
+    with pytest.raises(GencliError):
+        parse_names(text)

@@ -115,3 +115,9 @@ def test_a_limit_takes_the_first_rows_of_what_is_left() -> None:
 def test_kept_rows_stay_in_order() -> None:
     mask = kept("1,2", sample=100, limit=50)
     assert read(TABLE, mask)["id"].to_pylist() == TABLE.column("id")[np.flatnonzero(mask)].tolist()
+
+
+@pytest.mark.parametrize("classes", ["1\rx", "x" * 200_000, "1" * 5000, "1,a\nb"])
+def test_names_that_no_list_can_hold_are_refused(classes: str) -> None:
+    with pytest.raises(GencliError):
+        select(TABLE, classes)
