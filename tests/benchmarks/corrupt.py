@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from gencli import provenance
+from gencli.arrow import integers
 from gencli.stream import Output
-from gencli.tables import Description, MemoryTable, TableWriter
+from gencli.tables import Description, MemoryTable, TableWriter, identities
 from tests.benchmarks.measure import GENCLI, Row, in_turns, peak_megabytes, seconds
 
 _COPY = """
@@ -45,7 +46,8 @@ def make_table(path: Path, rows: int) -> None:
             images = random.integers(0, 256, (count, 32, 32, 3), np.uint8)
             table = MemoryTable("bench", description, images, random.integers(0, 10, count))
             for batch in table.batches():
-                writer.write(batch)
+                ids = integers(identities(description.name, description.split, start, start + count))
+                writer.write(batch.set_column(0, batch.schema.field(0), ids))
         writer.close(provenance.step("bench", {}))
 
 
