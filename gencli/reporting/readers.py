@@ -115,7 +115,7 @@ def csv_rows(name: str, text: str) -> list[tuple[int, list[str]]]:
     Raises:
         GencliError: it is no CSV, or a row has another length.
     """
-    csv.field_size_limit(sys.maxsize)
+    limit = csv.field_size_limit(sys.maxsize)  # of the whole process
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     rows: list[tuple[int, list[str]]] = []
     before = 0
@@ -125,6 +125,8 @@ def csv_rows(name: str, text: str) -> list[tuple[int, list[str]]]:
             before = reader.line_num
     except csv.Error as error:
         raise GencliError(f"{name}: line {reader.line_num}: {error}", "give a whole CSV") from None
+    finally:
+        csv.field_size_limit(limit)
     for line, row in rows:
         if len(row) != len(rows[0][1]):
             raise GencliError(
