@@ -101,7 +101,7 @@ class Input:
             _ = self.sha256
 
     def blanked(self, start: int, count: int) -> str:
-        """The SHA-256 of the content, `count` bytes from `start` being the digit 0."""
+        """The seal's checksum of the content, `count` bytes from `start` being the digit 0."""
         seen, digest = self._hashed().before(start)
         digest.update(self.peek(seen, start - seen) + b"0" * count)
         position = start + count
