@@ -123,6 +123,11 @@ def test_what_a_network_prints_is_no_result(own: Shell, place: str) -> None:
     assert len(read.text.splitlines()) == 12
 
 
+def test_a_network_may_use_pandas(own: Shell) -> None:
+    (own.folder / "frames.py").write_text("import pandas\nfrom faulty import Net\nprint(pandas.Series([7]).to_list())\n")
+    assert own(f"{_TRAIN} frames:Net -o /dev/null").worked().err == "[7]\n"
+
+
 def test_a_closed_standard_output_is_no_file_of_ours(own: Shell) -> None:
     (own.folder / "writes.py").write_text("import os\nfrom faulty import Net\nos.write(1, b'printed')\n")
     own(f"{_TRAIN} writes:Net -o whole; {_TRAIN} writes:Net -o out >&-; cmp whole out").worked()
