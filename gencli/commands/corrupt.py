@@ -15,9 +15,7 @@ if TYPE_CHECKING:
 
 Shard = Annotated[
     str | None,
-    typer.Option(
-        metavar="K/N", help="Corrupt and write part K of N alone, K from 0; all parts together are the whole."
-    ),
+    typer.Option(metavar="K/N", help="Process only part K of N, K from 0; the parts together equal the whole output."),
 ]
 
 

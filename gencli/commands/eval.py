@@ -21,16 +21,16 @@ def evaluate(
         list[str] | None,
         typer.Argument(
             metavar="[DATA|MODEL]...",
-            help="Image tables: files, folders of shards, or - for standard input; more models among them.",
+            help="Image tables: files, folders of shards, or - for standard input; may include more models.",
             show_default=False,
         ),
     ] = None,
     *,
     requests: Requests,
     arch: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Of a model of your own network: package.module:factory again.")
+        str | None, typer.Option(metavar="NAME", help="For a model of your own network: its package.module:factory.")
     ] = None,
-    device: Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where to compute.")] = "auto",
+    device: Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Device to compute on.")] = "auto",
     format: Format = None,
     output: ResultOutput = None,
 ) -> None:  # fmt: skip

@@ -19,11 +19,11 @@ app = single()
 
 History = Annotated[
     str | None,
-    typer.Option("--history", metavar="FILE", help="Write the history, one row an epoch: Parquet, CSV or JSON."),
+    typer.Option("--history", metavar="FILE", help="Write the history, one row per epoch: Parquet, CSV or JSON."),
     endings.RESULT,
 ]
 EvalData = Annotated[
-    str | None, typer.Option(metavar="TABLE", help="Measure these rows after every epoch; never trained on.")
+    str | None, typer.Option(metavar="TABLE", help="Evaluate on this table after every epoch; never trained on.")
 ]
 
 
@@ -45,7 +45,10 @@ def train(
     history: History = None,
     output: ModelOutput = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show settings, layers, operations and memory of a step; train nothing.")
+        bool,
+        typer.Option(
+            "--dry-run", help="Show settings, layers, and the operations and memory of a step, without training."
+        ),
     ] = False,
     list_archs: Annotated[
         bool,
@@ -54,7 +57,7 @@ def train(
             callback=_list_archs,
             is_eager=True,
             allow_from_autoenv=False,
-            help="Show the networks and their sizes, and leave.",
+            help="List the networks with their sizes, and exit.",
         ),
     ] = False,
 ) -> None:

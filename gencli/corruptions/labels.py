@@ -22,7 +22,9 @@ from gencli.stream import Input
 from gencli.tables import ImageTable
 
 Probability = Annotated[float, typer.Option("-p", min=0, max=1, help="Probability that a label is replaced.")]
-Exact = Annotated[bool, typer.Option("--exact", help="Replace round(p n) of each class's n labels in the table read.")]
+Exact = Annotated[
+    bool, typer.Option("--exact", help="Replace exactly round(p n) of the n labels of each class of the input.")
+]
 
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -140,7 +142,7 @@ class PairLabels(ReplacedLabels):
     name = "pair-labels"
     p: Probability
     pairs: Annotated[
-        str | None, typer.Option(metavar="FROM:TO,...", help="Classes and what replaces them; default: the next.")
+        str | None, typer.Option(metavar="FROM:TO,...", help="Classes and their replacements. Default: the next class.")
     ] = None
     exact: Exact = False
 

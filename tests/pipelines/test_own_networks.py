@@ -124,7 +124,9 @@ def test_what_a_network_prints_is_no_result(own: Shell, place: str) -> None:
 
 
 def test_a_network_may_use_pandas(own: Shell) -> None:
-    (own.folder / "frames.py").write_text("import pandas\nfrom faulty import Net\nprint(pandas.Series([7]).to_list())\n")
+    (own.folder / "frames.py").write_text(
+        "import pandas\nfrom faulty import Net\nprint(pandas.Series([7]).to_list())\n"
+    )
     assert own(f"{_TRAIN} frames:Net -o /dev/null").worked().err == "[7]\n"
 
 
