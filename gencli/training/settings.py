@@ -163,8 +163,8 @@ class ImageSettings:
         typer.Option(
             min=1,
             metavar="ROWS",
-            help="Stream images from their file, with at most 2 N in memory. Rows are shuffled by row group and "
-            "within windows of N rows, or of one group; rows of one group stay near each other.",
+            help="Stream images from their file, with at most twice ROWS in memory. Rows are shuffled by row group "
+            "and within windows of ROWS, or of one group; rows of one group stay near each other.",
         ),
     ] = None
     resample: Annotated[
