@@ -47,8 +47,7 @@ Format = Annotated[
         "--format", help="Default: from the file name's extension; otherwise table on a terminal, parquet elsewhere."
     ),
 ]
-
-
+Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Device to compute on.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Start over, replacing an existing checkpoint.")]
 
 

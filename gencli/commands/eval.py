@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from gencli.evaluation.settings import Requests
-from gencli.options import Format, ResultOutput, command, single
+from gencli.options import Device, Format, ResultOutput, command, single
 
 app = single()
 
@@ -30,7 +30,7 @@ def evaluate(
     arch: Annotated[
         str | None, typer.Option(metavar="NAME", help="For a model of your own network: its package.module:factory.")
     ] = None,
-    device: Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Device to compute on.")] = "auto",
+    device: Device = "auto",
     format: Format = None,
     output: ResultOutput = None,
 ) -> None:  # fmt: skip

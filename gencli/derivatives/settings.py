@@ -13,7 +13,7 @@ from gencli import endings
 from gencli.errors import GencliError
 from gencli.losses import LossSettings
 from gencli.losses.base import option
-from gencli.options import Overwrite, Saving, Seed
+from gencli.options import Device, Overwrite, Saving, Seed
 
 _FINEST = 1e-12  # width of a density's kernels, in parts of the spectrum's range
 
@@ -89,7 +89,7 @@ class NetworkSettings:
         str, typer.Option(metavar="GLOB", help="Parameters to vary, by name, such as '*.weight'; the others are fixed.")
     ] = "*"
     limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="Use only the first N rows.")] = None
-    device: Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Device to compute on.")] = "auto"
+    device: Device = "auto"
     arch: Annotated[
         str | None, typer.Option(metavar="NAME", help="For a model of your own network: its package.module:factory.")
     ] = None

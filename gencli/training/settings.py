@@ -5,19 +5,27 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import typer
 
 from gencli import endings
 from gencli.errors import GencliError
 from gencli.losses import LossSettings
-from gencli.options import Overwrite, Saving
+from gencli.options import Device, Overwrite, Saving
 from gencli.training import presets
+from gencli.training.optimizers import OPTIMIZERS
+from gencli.training.schedules import SCHEDULES
 
 Precision = Literal["auto", "float32", "tf32", "bf16"]
 
-_LEARNING_RATES = {"sgd": 0.05, "adamw": 0.001, "muon": 0.001}
+_OWN_RATES = "; ".join(f"{name} {kind.learning_rate:g}" for name, kind in OPTIMIZERS.items() if name != "sgd")
+_OWN_MOMENTUM = "; ".join(f"{name} {kind.options['momentum']:g}" for name, kind in OPTIMIZERS.items() if kind.options)
+_SCHEDULES = ", ".join(kind.form + (f" ({kind.effect})" if kind.effect else "") for kind in SCHEDULES.values())
+if TYPE_CHECKING:
+    OptimizerName = str
+else:
+    OptimizerName = Literal[tuple(OPTIMIZERS)]
 
 
 @dataclass(frozen=True)
@@ -83,7 +91,7 @@ class RunSettings:
     compile: Annotated[
         bool, typer.Option("--compile", help="Compile the network with torch.compile, for long runs on CUDA.")
     ] = False
-    device: Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Device to compute on.")] = "auto"
+    device: Device = "auto"
 
 
 @dataclass(frozen=True)
@@ -92,14 +100,15 @@ class OptimizerSettings:
 
     heading: ClassVar[str] = "Optimization"
 
-    optimizer: Annotated[Literal["sgd", "adamw", "muon"], typer.Option(help="Muon is for matrices and kernels.")] = (
-        "sgd"
-    )
+    optimizer: Annotated[
+        OptimizerName,
+        typer.Option(help="; ".join(f"{name}: {kind.purpose}" for name, kind in OPTIMIZERS.items()) + "."),
+    ] = "sgd"
     lr: Annotated[
         float | None,
         typer.Option(
             min=0,
-            help="Learning rate. Default: the network's own, see --list-archs; adamw and muon 0.001.",
+            help=f"Learning rate. Default: the network's own, see --list-archs; {_OWN_RATES}.",
             show_default=False,
         ),
     ] = None
@@ -107,22 +116,19 @@ class OptimizerSettings:
         str,
         typer.Option(
             metavar="NAME",
-            help="Learning-rate schedule: constant, exp:F (times F per epoch), step:E1,E2:F (times F after these "
-            "epochs), linear or cosine (to 0), or one-cycle.",
+            help=f"Learning-rate schedule: {_SCHEDULES}.",
         ),
     ] = "constant"
     warmup: Annotated[
         float, typer.Option(min=0, metavar="EPOCHS", help="Warm up linearly from 0 over this many epochs.")
     ] = 0.0
     momentum: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Momentum. Default: 0.9; muon 0.95.", show_default=False)
+        float | None, typer.Option(min=0, max=1, help=f"Momentum. Default: {_OWN_MOMENTUM}.", show_default=False)
     ] = None
     nesterov: Annotated[
         bool | None, typer.Option("--nesterov/--no-nesterov", help="Use Nesterov momentum.", show_default=False)
     ] = None
-    weight_decay: Annotated[
-        float, typer.Option(min=0, help="L2 penalty of sgd; decoupled weight decay of adamw and muon.")
-    ] = 0.0
+    weight_decay: Annotated[float, typer.Option(min=0, help="Coefficient of weight decay; see --optimizer.")] = 0.0
     no_decay: Annotated[
         str | None, typer.Option(metavar="norm,bias", help="Parameters exempt from weight decay.", show_default=False)
     ] = None
@@ -234,7 +240,7 @@ class Settings(RunSettings, OptimizerSettings, LossSettings, ImageSettings, Netw
     @property
     def learning_rate(self) -> float:
         """`lr`, or the optimizer's own; a network's own is filled in by `setup.choose`."""
-        return _LEARNING_RATES[self.optimizer] if self.lr is None else self.lr
+        return OPTIMIZERS[self.optimizer].learning_rate if self.lr is None else self.lr
 
 
 def parse_cadence(text: str) -> tuple[int, str]:

@@ -12,7 +12,8 @@ from torch import nn
 from torch._subclasses import FakeTensorMode
 
 from gencli.errors import GencliError
-from gencli.training.optimizers import Optimizer, build, orthogonalized
+from gencli.training.muon import orthogonalized
+from gencli.training.optimizers import Optimizer, build
 
 SETTINGS = [
     ("sgd", None, None, 0.0),
