@@ -104,7 +104,7 @@ def sweep(
         scales: [size], what parameters, and so v and the products, are in units of.
     """
     w = operator.weights
-    of = sizes(operator)
+    of = operator.scales
     unit = float(((w / of).norm() or 1) / (scales * v / of).norm())
 
     def at(length: float) -> tuple[Tensor, Tensor]:

@@ -15,7 +15,7 @@ from torch.func import functional_call, jvp, vjp, vmap
 from torch.overrides import TorchFunctionMode
 
 from gencli.derivatives.kinks import Kinks
-from gencli.derivatives.operators import copied, find_parameters, require_loss, require_rows_apart
+from gencli.derivatives.networks import copied, find_parameters, require_loss, require_rows_apart
 from gencli.derivatives.products import differentiable, load_forward_mode
 from gencli.errors import CheckFailed, GencliError, first_line
 from gencli.losses import Loss

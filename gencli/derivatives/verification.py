@@ -16,7 +16,8 @@ from gencli.derivatives.choices import ProductSettings
 from gencli.derivatives.differences import STEPS, Sweep, relative, sweep
 from gencli.derivatives.operators import Operator
 from gencli.derivatives.products import FAILURES, METHODS, Route
-from gencli.derivatives.routes import Choice, is_memory
+from gencli.derivatives.routes import Choice
+from gencli.derivatives.trials import is_memory
 from gencli.derivatives.vectors import by_name, random
 from gencli.errors import GencliError, first_line
 from gencli.tensors import WITHOUT_FLOAT64
@@ -167,21 +168,19 @@ def compute_all(
     progress: Callable[[int], None],
 ) -> tuple[dict[str, Tensor], Findings]:
     """What `compute` gives, by the names of tensors in a file; the whole matrix where there are no vectors."""
-
-    def refuted(route: Route) -> bool:
-        return choice.trial.verdict(route).outcome == "wrong"
-
     tolerance = TOLERANCES[operator.dtype] if settings.tolerance is None else settings.tolerance
     if vectors:
         others: list[Route] = [route for route in ROUTES if route != operator.route and settings.method == "all"]
         counted = count(1)
         routes: list[Route] = [operator.route, *others]
-        made, findings = compute(operator, exact, vectors, routes, tolerance, refuted, lambda: progress(next(counted)))
+        made, findings = compute(
+            operator, exact, vectors, routes, tolerance, choice.wrong, lambda: progress(next(counted))
+        )
         tensors = by_name(operator, made)
     else:
-        matrix, findings = compute_dense(operator, exact, tolerance, refuted, progress)
+        matrix, findings = compute_dense(operator, exact, tolerance, choice.wrong, progress)
         tensors = {operator.kind: matrix}
-    if not choice.trial.exact:
+    if not choice.exact:
         findings.notes.append("not held against float64, in which the network cannot be evaluated")
     elif exact is None:
         operations = cost(operator, max(len(vectors), 1))

@@ -12,7 +12,7 @@ from torch.nn import functional
 from torch.nn.utils import parametrizations
 from torch.utils.checkpoint import checkpoint
 
-from gencli.derivatives import operators, routes, verification
+from gencli.derivatives import operators, routes, trials, verification
 from gencli.derivatives.differences import relative, sweep
 from gencli.derivatives.lanczos import leading
 from gencli.derivatives.operators import Kind, Operator
@@ -206,7 +206,7 @@ def test_parameters_are_moved_in_their_own_units(kind: Kind) -> None:
     networks = [Net(lambda a, x, by=each: x.tanh() * (a[0] / by)) for each in (1.0, unit)]
     networks[1].square.data *= unit
     plain, made = (operator(each, kind) for each in networks)
-    assert routes.choose(made).trial.verdict("double-backward").outcome == "right"
+    assert routes.choose(made).record["route"] == "double-backward"
     v = vector(made.size)
     v *= torch.cat([torch.full_like(each.flatten(), unit if name == "square" else 1)
                                  for name, each in made.unflatten(made.weights).items()])  # fmt: skip
@@ -240,7 +240,7 @@ def test_a_network_of_float32_alone_is_held_against_another_route() -> None:
     choice = routes.choose(made)
     assert "forward-over-reverse gives the same" in choice.said
     assert choice.record["difference"] is None
-    assert not choice.trial.exact
+    assert not choice.exact
 
 
 def test_what_float32_has_no_digits_for_is_refused() -> None:
@@ -264,7 +264,7 @@ def test_a_trial_takes_few_rows_of_a_large_table(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(made, "flops", int(1e12))
     for rows, expected in ((6, 2), (300, 12), (3000, 32)):
         monkeypatch.setattr(made, "rows", rows)
-        assert len(routes.Trial(made)._rows) == expected
+        assert len(trials.Trial(made).rows) == expected
 
 
 def test_a_jacobian_is_kept_where_it_fits(monkeypatch: pytest.MonkeyPatch) -> None:

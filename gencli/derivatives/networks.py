@@ -1,0 +1,94 @@
+"""A model's network as derivatives are taken of it: a copy in evaluation mode, whose rows are apart."""
+
+from __future__ import annotations
+
+import copy
+from fnmatch import fnmatchcase
+
+import torch
+from torch import Tensor, nn
+
+from gencli.errors import GencliError, nearest
+from gencli.losses import Loss
+from gencli.models import Model
+from gencli.models.base import require_finite
+from gencli.tensors import WITHOUT_FLOAT64
+
+OVERFLOW = "the network overflows: gencli eval counts such rows; --dtype float64 reaches further"
+
+
+def require_loss(model: Model, loss: Loss) -> None:
+    """Refuses a model whose outputs have no such loss.
+
+    Raises:
+        GencliError: they are scores of a learner in closed form, or images where classes are wanted, or the like.
+    """
+    if not model.logits:
+        raise GencliError(f"{model.arch} gives scores without a loss", "take a network that `gencli train` wrote")
+    if loss.task != model.task:
+        kinds = ("images", "classes") if loss.task == "images" else ("classes", "images")
+        raise GencliError(f"--loss: {loss.name} is for {kinds[0]}, {model.arch} gives {kinds[1]}", "take another")
+
+
+def copied(model: Model, device: torch.device, dtype: torch.dtype) -> nn.Module:
+    """The model's network in evaluation mode; the model stays as it is.
+
+    Raises:
+        GencliError: the device has no such numbers, or one of the network's is not finite, perhaps in this dtype alone.
+    """
+    if dtype == torch.float64 and device.type in WITHOUT_FLOAT64:
+        raise GencliError(f"--device: {device.type} has no float64", "take --device cpu")
+    network = duplicate(model.network).to(device, dtype).eval()
+    kind = str(dtype).removeprefix("torch.")
+    require_finite(
+        network,
+        f"{model.arch} in {kind}",
+        "make the model again, with a lower --lr; or where they are beyond float32 alone, take --dtype float64",
+    )
+    return network
+
+
+def duplicate(network: nn.Module) -> nn.Module:
+    """A copy; of weights that a hook computes anew at every call, such as the old weight norm's, their values alone."""
+    computed = [
+        each for module in network.modules() for each in vars(module).values()
+        if isinstance(each, Tensor) and not each.is_leaf
+    ]  # fmt: skip
+    return copy.deepcopy(network, {id(each): each.detach().clone() for each in computed})
+
+
+def find_parameters(model: Model, network: nn.Module, pattern: str) -> dict[str, Tensor]:
+    """The copied network's trained parameters of this pattern of names; autograd follows none of them any more.
+
+    Raises:
+        GencliError: there are none.
+    """
+    trained = {name: each for name, each in network.named_parameters() if each.requires_grad}
+    chosen = {name: each.detach() for name, each in trained.items() if fnmatchcase(name, pattern)}
+    if not chosen:
+        raise GencliError(f"--parameters: {model.arch} has none like {pattern!r}", nearest(pattern, trained))
+    network.requires_grad_(False)
+    return chosen
+
+
+def require_rows_apart(arch: str, network: nn.Module, first: Tensor, second: Tensor, part: Tensor) -> None:
+    """Refuses a network that gives other outputs the second time, or with fewer rows, `part` being of the first ones.
+
+    Or outputs that are not finite.
+
+    Raises:
+        GencliError: it does.
+    """
+    if not first.isfinite().all():
+        row = int((~first.flatten(1).isfinite().all(1)).nonzero()[0])
+        raise GencliError(f"{arch}: the outputs of row {row} are not finite in {first.dtype}", OVERFLOW)
+    if not torch.equal(first, second):
+        raise GencliError(f"{arch}: gives other outputs at every call", "its evaluation mode must leave chance out")
+    tolerance = torch.finfo(first.dtype).eps ** 0.5
+    if not torch.allclose(first[: len(part)], part, rtol=tolerance, atol=tolerance * float(first.abs().max())):
+        wrong = [name for name, each in network.named_modules() if getattr(each, "running_mean", 0) is None]
+        raise GencliError(
+            f"{arch}: a row's output depends on the rows beside it ({', '.join(wrong) or 'in evaluation mode'}), "
+            "so that its loss is no mean over rows",
+            "take batch norm with running statistics, or another norm",
+        )
