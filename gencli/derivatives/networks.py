@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import copy
+from contextlib import AbstractContextManager, nullcontext
 from fnmatch import fnmatchcase
+from pickle import PickleError
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
-from gencli.errors import GencliError, nearest
+from gencli.derivatives.kinks import Kinks
+from gencli.errors import GencliError, first_line, nearest
 from gencli.losses import Loss
 from gencli.models import Model
 from gencli.models.base import require_finite
 from gencli.tensors import WITHOUT_FLOAT64
 
 OVERFLOW = "the network overflows: gencli eval counts such rows; --dtype float64 reaches further"
+_SINGLE = 1e-5  # relative: what scripted functions in float32 may be apart from call to call
+
+
+class WithoutFloat64(GencliError):
+    """Of a network that computes in a narrower type, whatever it is given."""
 
 
 def require_loss(model: Model, loss: Loss) -> None:
@@ -34,10 +44,15 @@ def copied(model: Model, device: torch.device, dtype: torch.dtype) -> nn.Module:
     """The model's network in evaluation mode; the model stays as it is.
 
     Raises:
-        GencliError: the device has no such numbers, or one of the network's is not finite, perhaps in this dtype alone.
+        GencliError: the device has no such numbers, or one of the network's is not finite, perhaps in this dtype alone;
+            the network is scripted.
     """
     if dtype == torch.float64 and device.type in WITHOUT_FLOAT64:
         raise GencliError(f"--device: {device.type} has no float64", "take --device cpu")
+    if isinstance(model.network, torch.jit.ScriptModule):
+        raise GencliError(
+            f"{model.arch}: a scripted network, in which torch replaces no parameters", "leave out torch.jit.script"
+        )
     network = duplicate(model.network).to(device, dtype).eval()
     kind = str(dtype).removeprefix("torch.")
     require_finite(
@@ -48,13 +63,34 @@ def copied(model: Model, device: torch.device, dtype: torch.dtype) -> nn.Module:
     return network
 
 
+def require_float64(arch: str, seen: Kinks) -> None:
+    """Refuses a network whose evaluation in float64 was seen to leave it.
+
+    Raises:
+        WithoutFloat64: it did.
+    """
+    if seen.narrow:
+        raise WithoutFloat64(
+            f"--dtype: float64 is not to be had for {arch}, which computes in {seen.narrow} by its own words",
+            "take --dtype float32, or leave these conversions out of the network",
+        )
+
+
 def duplicate(network: nn.Module) -> nn.Module:
-    """A copy; of weights that a hook computes anew at every call, such as the old weight norm's, their values alone."""
+    """A copy; of weights that a hook computes anew at every call, such as the old weight norm's, their values alone.
+
+    Raises:
+        GencliError: the network holds what Python cannot copy.
+    """
     computed = [
         each for module in network.modules() for each in vars(module).values()
         if isinstance(each, Tensor) and not each.is_leaf
     ]  # fmt: skip
-    return copy.deepcopy(network, {id(each): each.detach().clone() for each in computed})
+    try:
+        return copy.deepcopy(network, {id(each): each.detach().clone() for each in computed})
+    except (PickleError, TypeError, NotImplementedError) as error:
+        hint = "keep locks, files and scripted functions outside of the network's attributes"
+        raise GencliError(f"{type(network).__name__}: cannot be copied: {first_line(error)}", hint) from error
 
 
 def find_parameters(model: Model, network: nn.Module, pattern: str) -> dict[str, Tensor]:
@@ -71,6 +107,33 @@ def find_parameters(model: Model, network: nn.Module, pattern: str) -> dict[str,
     return chosen
 
 
+def in_dtype(dtype: torch.dtype) -> AbstractContextManager[object]:
+    """Within, a network of float64 computes in it what it makes in float32 otherwise."""
+    return _Float64() if dtype == torch.float64 else nullcontext()
+
+
+class _Float64(TorchFunctionMode):
+    """Computes in float64 what a network makes in float32, by default or by its own words."""
+
+    def __enter__(self) -> Self:
+        self._before = torch.get_default_dtype()
+        torch.set_default_dtype(torch.float64)
+        return super().__enter__()
+
+    def __exit__(self, *failure: Any) -> None:
+        torch.set_default_dtype(self._before)
+        super().__exit__(*failure)
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        func = Tensor.double if func is Tensor.float else func
+        args = [_wider(each) for each in args]
+        return func(*args, **{name: _wider(each) for name, each in (kwargs or {}).items()})
+
+
+def _wider(given: Any) -> Any:
+    return torch.float64 if given is torch.float32 else given
+
+
 def require_rows_apart(arch: str, network: nn.Module, first: Tensor, second: Tensor, part: Tensor) -> None:
     """Refuses a network that gives other outputs the second time, or with fewer rows, `part` being of the first ones.
 
@@ -78,10 +141,15 @@ def require_rows_apart(arch: str, network: nn.Module, first: Tensor, second: Ten
 
     Raises:
         GencliError: it does.
+        WithoutFloat64: it computes in a narrower type, where the outputs are apart by its rounding alone.
     """
     if not first.isfinite().all():
         row = int((~first.flatten(1).isfinite().all(1)).nonzero()[0])
         raise GencliError(f"{arch}: the outputs of row {row} are not finite in {first.dtype}", OVERFLOW)
+    if first.dtype == torch.float64 and 0 < float((first - second).abs().max()) < _SINGLE * float(first.abs().max()):
+        raise WithoutFloat64(
+            f"--dtype: float64 is not to be had for {arch}, whose outputs have fewer digits", "take --dtype float32"
+        )
     if not torch.equal(first, second):
         raise GencliError(f"{arch}: gives other outputs at every call", "its evaluation mode must leave chance out")
     tolerance = torch.finfo(first.dtype).eps ** 0.5

@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from gencli.derivatives.differences import SHORT, sizes, sweep
 from gencli.derivatives.kinks import Kinks
-from gencli.derivatives.networks import OVERFLOW, copied, duplicate, find_parameters, require_loss, require_rows_apart
+from gencli.derivatives.networks import OVERFLOW, copied, duplicate, find_parameters, in_dtype, require_float64, require_loss, require_rows_apart
 from gencli.derivatives.products import METHODS, Batch, Product, Route, differentiable, jacobian, product
 from gencli.errors import CheckFailed, GencliError
 from gencli.losses import Loss
@@ -190,11 +190,19 @@ class Operator:
     def again(
         self, rows: Tensor | None = None, dtype: torch.dtype = torch.float64, device: torch.device | None = None
     ) -> Operator:
-        """The same in another precision, on another device, of the rows [n] int64 alone; the loss is the same."""
+        """The same in another precision, on another device, of the rows [n] int64 alone; the loss is the same.
+
+        Raises:
+            WithoutFloat64: that is the precision, and the network leaves it.
+        """
         made, device = self.part(rows), device or self.weights.device
         made.dtype, made._data = dtype, made._data.to(device)
         made.network, made.weights = duplicate(self.network).to(device, dtype), self.weights.to(device, dtype)
         made._objective = self._losses(self._data.labels.to(device), dtype)
+        if dtype == torch.float64 != self.dtype:
+            with Kinks() as seen, torch.no_grad():
+                made._batch(slice(0, 1)).outputs(made.weights)
+            require_float64(self._model.arch, seen)
         return made
 
     def part(self, rows: Tensor | None) -> Operator:
@@ -295,7 +303,8 @@ class Operator:
             wanted = target_input(preprocessing.center(self._data.targets[part])).to(self.dtype)
 
         def outputs(w: Tensor) -> Tensor:
-            return torch.func.functional_call(self.network, self.unflatten(w), (inputs,))
+            with in_dtype(self.dtype):
+                return torch.func.functional_call(self.network, self.unflatten(w), (inputs,))
 
         def losses(outputs: Tensor) -> Tensor:
             return self._objective(outputs, wanted)
@@ -319,6 +328,8 @@ class Operator:
                 batch.objective(traced)
             others = [self._batch(slice(0, n)).outputs(at) for n in (many, few)]
         first, second, part = (each.detach() for each in (traced, *others))
+        if self.dtype == torch.float64:
+            require_float64(self._model.arch, kinks)
         self.kinks, self.flops = kinks.names, counter.get_total_flops() // many
         self.outputs = traced.numel() // many
         if not traced.requires_grad:

@@ -15,7 +15,7 @@ from torch.func import functional_call, jvp, vjp, vmap
 from torch.overrides import TorchFunctionMode
 
 from gencli.derivatives.kinks import Kinks
-from gencli.derivatives.networks import copied, find_parameters, require_loss, require_rows_apart
+from gencli.derivatives.networks import copied, find_parameters, in_dtype, require_float64, require_loss, require_rows_apart
 from gencli.derivatives.products import differentiable, load_forward_mode
 from gencli.errors import CheckFailed, GencliError, first_line
 from gencli.losses import Loss
@@ -131,7 +131,7 @@ class RowFunction:
         return (made if self._losses is None else self._losses(made, targets)).reshape(len(images), -1)
 
     def _made(self, weights: Point, images: Tensor) -> Tensor:
-        with _Float64() if self.dtype == torch.float64 else nullcontext():
+        with in_dtype(self.dtype):
             return functional_call(self.network, weights, (images,))
 
     def pull(self, images: Tensor, targets: Tensor, duals: Tensor, weights: Point | None = None) -> Tensor:
@@ -258,6 +258,8 @@ class RowFunction:
         with differentiable(), seen, torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
             values = self(point, images[0], targets[0])
         self.kinks = seen.names
+        if self.dtype == torch.float64:
+            require_float64(self._model.arch, seen)
         if not values.requires_grad:
             raise GencliError(
                 f"--wrt: no output of {self._model.arch} depends on {', '.join(self.shapes)}", "take others"
@@ -318,28 +320,6 @@ def _row_by_row(
 def _push(function: RowFunction, point: Point, image: Tensor, target: Tensor, unit: Tensor) -> tuple[Tensor, Tensor]:
     made: Any = jvp(lambda at: function(at, image, target), (point,), (function.split(unit),))
     return made
-
-
-class _Float64(TorchFunctionMode):
-    """Computes in float64 what a network makes in float32, by default or by its own words."""
-
-    def __enter__(self) -> Self:
-        self._before = torch.get_default_dtype()
-        torch.set_default_dtype(torch.float64)
-        return super().__enter__()
-
-    def __exit__(self, *failure: Any) -> None:
-        torch.set_default_dtype(self._before)
-        super().__exit__(*failure)
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        func = Tensor.double if func is Tensor.float else func
-        args = [_wider(each) for each in args]
-        return func(*args, **{name: _wider(each) for name, each in (kwargs or {}).items()})
-
-
-def _wider(given: Any) -> Any:
-    return torch.float64 if given is torch.float32 else given
 
 
 @contextmanager

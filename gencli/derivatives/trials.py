@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from gencli.derivatives.differences import FEW, sweep
+from gencli.derivatives.networks import WithoutFloat64
 from gencli.derivatives.operators import Operator
 from gencli.derivatives.products import FAILURES, METHODS, Route
 from gencli.derivatives.vectors import random
@@ -22,7 +23,9 @@ _GRADIENTS = 25  # that a trial costs, about
 _OPERATIONS = 1e9  # of a trial that nobody waits for
 _MOST = 32  # rows
 _BESIDE = (0.0, 2.0**-10, 0.25)  # how far from the weights, in parts of their mean square: there no kink is likely
-_EXACT, _DOUBT = 1e-10, 10  # allowed of differences, and times what they contradict each other by
+EXACT = 2.0**-26  # allowed of differences of gradients: second derivatives of torch's lgamma have 9 digits
+EXACT_SLOPE = 1e-10  # of those of losses
+_DOUBT = 10  # times what they contradict each other by, allowed beside
 _UNCLEAR = 1e-2  # relative: differences that allow more say nothing
 _KINKED = 0.1  # part of a disagreement that a jump must have to explain it
 NATURAL = 1e-6  # of |g| |v| / |w|: products that small are as good as none
@@ -122,7 +125,7 @@ class Trial:
             device = self._operator.exact_device
             try:
                 self._points[far] = _Point(self._operator.again(self.rows, torch.float64, device), far)
-            except FAILURES:  # a network that is float32's alone
+            except (*FAILURES, WithoutFloat64):  # a network that is float32's alone
                 self._points[far] = _Point(self._operator.again(self.rows, self._operator.dtype), far)
         return self._points[far]
 
@@ -174,7 +177,7 @@ class _Point:
         """What differences of losses say of the gradient."""
         found, slope = self._found, float(self._gradient @ self.v)
         size = max(abs(slope), self._steepness / len(self.v) ** 0.5) or 1.0
-        apart, allowed = abs(found.slope - slope), _EXACT * size + _DOUBT * found.slope_error
+        apart, allowed = abs(found.slope - slope), EXACT_SLOPE * size + _DOUBT * found.slope_error
         if apart > max(allowed, excuse * found.slope_jump):
             return Verdict("gradient", f"the gradient itself is {percent(apart / size)} from differences of losses")
         return Verdict("right" if apart <= allowed else "unclear", "")
@@ -183,7 +186,7 @@ class _Point:
         """What differences of gradients say of the product with v."""
         found, natural = self._found, self._steepness / (float((self.operator.weights / self.scales).norm()) or 1.0)
         size = max(float(product.norm()), float(found.product.norm()), NATURAL * natural) or 1.0
-        apart, allowed = float((product - found.product).norm()), _EXACT * size + _DOUBT * found.error
+        apart, allowed = float((product - found.product).norm()), EXACT * size + _DOUBT * found.error
         if apart > max(allowed, excuse * found.jump):
             return Verdict("wrong", f"is {percent(apart / size)} from differences of gradients")
         beside = ", beside the weights, at which derivatives jump" if self._far else ""

@@ -217,6 +217,30 @@ def test_parameters_are_moved_in_their_own_units(kind: Kind) -> None:
     assert not findings.failed
 
 
+RIGHT: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "torch's lgamma, right to 9 digits": lambda a, x: torch.lgamma((x @ a).exp()),
+    "float32 by the network's own words": lambda a, x: (x @ a).float().tanh().to(x.dtype),
+    "constants of float32": lambda a, x: (x @ a @ torch.ones(5, 5)).tanh(),
+    "parameters near 1e-15 in large units": lambda a, x: x.tanh() * (a[0] * 2.0**50),
+    "parameters near 1e-15": lambda a, x: (x + a[0]).tanh(),
+}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("name", RIGHT)
+def test_what_is_right_is_not_called_wrong(name: str, dtype: torch.dtype) -> None:
+    network = Net(RIGHT[name])
+    network.square.data *= 2.0**-50 if "1e-15" in name else 1
+    made = operator(network, dtype=dtype)
+    choice = routes.choose(made)
+    assert choice.exact
+    assert choice.record["route"] == "double-backward"
+    assert choice.record["difference"] < 1e-9
+    tolerance = verification.TOLERANCES[dtype]
+    _, findings = verification.compute(made, made.exact, [("v", random(made, 0))], [made.route], tolerance)
+    assert not findings.failed
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_products_by_differences_hold_against_other_differences(seed: int) -> None:
     made = operator(Net(once))
@@ -236,7 +260,7 @@ def test_a_method_that_is_asked_for_and_wrong_is_refused() -> None:
 
 
 def test_a_network_of_float32_alone_is_held_against_another_route() -> None:
-    made = operator(Net(lambda a, x: (x @ a @ torch.ones(5, 5)).tanh()), dtype=torch.float32)
+    made = operator(Net(lambda a, x: x @ single(a).type_as(a)), dtype=torch.float32)
     choice = routes.choose(made)
     assert "forward-over-reverse gives the same" in choice.said
     assert choice.record["difference"] is None
