@@ -112,7 +112,12 @@ def confirmation(
     settings: JacobianSettings,
     parameters: str,
 ) -> Confirmation:
-    """What holds the Jacobians of a `row_function` against others, in float64 unless the network fails in it."""
+    """What holds the Jacobians of a `row_function` against others, in float64 unless the network fails in it.
+
+    Raises:
+        GencliError: see `RowFunction.require_alone`.
+    """
+    function.require_alone()
     if function.dtype == torch.float64:
         return Confirmation(function, function)
     if rows.images.device.type in WITHOUT_FLOAT64:

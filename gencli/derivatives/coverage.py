@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from gencli.derivatives.networks import WithoutFloat64
 from gencli.derivatives.operators import Operator
 from gencli.derivatives.products import FAILURES, Route
-from gencli.derivatives.trials import NATURAL, Trial, Verdict, is_memory, rounded, short
+from gencli.derivatives.trials import NATURAL, WORDS, Trial, Verdict, is_memory, rounded
 from gencli.derivatives.vectors import random
 from gencli.errors import GencliError, first_line
 
@@ -80,10 +81,10 @@ class Coverage:
             wrong = self._search([share for share in shares if self._off(share) > self._slack])
             if not wrong and self._run is not self._all and self._route != "finite-difference":
                 wrong = rounded(self._run, self._route, self._scales, self._v, total)
-        except FAILURES as error:
+        except (*FAILURES, WithoutFloat64) as error:
             if is_memory(error):
                 raise
-            return Verdict("missing", f"is not to be had for all rows: {short(first_line(error))}")
+            return Verdict("missing", f"is not to be had for all rows: {first_line(error, WORDS)}")
         except GencliError:
             return Verdict("wrong", "gives numbers that are not finite")
         if wrong:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
-from contextlib import AbstractContextManager, nullcontext
+import warnings
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext, suppress
 from fnmatch import fnmatchcase
 from pickle import PickleError
 from typing import Any, Self
@@ -23,7 +25,7 @@ OVERFLOW = "the network overflows: gencli eval counts such rows; --dtype float64
 _SINGLE = 1e-5  # relative: what scripted functions in float32 may be apart from call to call
 
 
-class WithoutFloat64(GencliError):
+class WithoutFloat64(GencliError):  # noqa: N818
     """Of a network that computes in a narrower type, whatever it is given."""
 
 
@@ -132,6 +134,35 @@ class _Float64(TorchFunctionMode):
 
 def _wider(given: Any) -> Any:
     return torch.float64 if given is torch.float32 else given
+
+
+def require_alone(arch: str, network: Callable[[Tensor], Tensor], images: Tensor, start: int) -> None:
+    """Refuses a network that gives of one of these rows [n, ...] alone something else than of all together.
+
+    Args:
+        start: the first one's number.
+
+    Raises:
+        GencliError: it does.
+    """
+    together = network(images)
+    allowed = torch.finfo(together.dtype).eps ** 0.5 * float(together.abs().max())
+
+    def apart(outputs: Tensor, others: Tensor) -> Tensor:
+        return (outputs - others).flatten(1).abs().amax(1) > allowed
+
+    doubtful = range(len(images))
+    with suppress(RuntimeError, TypeError, ValueError), warnings.catch_warnings():  # row by row where vmap cannot
+        warnings.simplefilter("ignore")
+        alone = torch.func.vmap(lambda image: network(image[None])[0])(images)
+        doubtful = apart(alone, together).nonzero().flatten().tolist()
+    for row in doubtful:
+        if apart(network(images[row : row + 1]), together[row : row + 1]):
+            raise GencliError(
+                f"{arch}: the output of row {start + row} depends on the rows beside it, so that the loss is no mean "
+                "over rows",
+                "let the network's norms and branches look at one row each",
+            )
 
 
 def require_rows_apart(arch: str, network: nn.Module, first: Tensor, second: Tensor, part: Tensor) -> None:

@@ -15,7 +15,17 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from gencli.derivatives.differences import SHORT, sizes, sweep
 from gencli.derivatives.kinks import Kinks
-from gencli.derivatives.networks import OVERFLOW, copied, duplicate, find_parameters, in_dtype, require_float64, require_loss, require_rows_apart
+from gencli.derivatives.networks import (
+    OVERFLOW,
+    copied,
+    duplicate,
+    find_parameters,
+    in_dtype,
+    require_alone,
+    require_float64,
+    require_loss,
+    require_rows_apart,
+)
 from gencli.derivatives.products import METHODS, Batch, Product, Route, differentiable, jacobian, product
 from gencli.errors import CheckFailed, GencliError
 from gencli.losses import Loss
@@ -71,6 +81,7 @@ class Operator:
         size: number of parameters in play.
         rows, outputs: number of rows, and of what the network gives for one.
         shapes: theirs, by name.
+        fixed: the names of the other parameters.
         weights: [size] their values.
         kinks: torch's names of the operations in network and loss whose derivatives jump somewhere.
         flops: of one row's way through the network, as torch.utils.flop_counter counts.
@@ -104,6 +115,7 @@ class Operator:
         self.network = copied(model, device, dtype)
         chosen = find_parameters(model, self.network, parameters)
         self.shapes = {name: each.shape for name, each in chosen.items()}
+        self.fixed = {name for name, _ in self.network.named_parameters()} - {*chosen}
         self.weights = self.flatten(chosen)
         self.size, self.rows = len(self.weights), len(rows)
         self._model, self._data = model, rows
@@ -200,8 +212,9 @@ class Operator:
         made.network, made.weights = duplicate(self.network).to(device, dtype), self.weights.to(device, dtype)
         made._objective = self._losses(self._data.labels.to(device), dtype)
         if dtype == torch.float64 != self.dtype:
+            inputs = made._inputs(slice(0, 1))
             with Kinks() as seen, torch.no_grad():
-                made._batch(slice(0, 1)).outputs(made.weights)
+                made._evaluate(made.weights, inputs)
             require_float64(self._model.arch, seen)
         return made
 
@@ -212,6 +225,17 @@ class Operator:
         made._data = self._data if rows is None else self._data.select(rows.to(self.weights.device))
         made.rows, made._kept = len(made._data), {}
         return made
+
+    def require_alone(self) -> None:
+        """Refuses a network that gives of a row alone something else than of its batch.
+
+        Raises:
+            GencliError: it does.
+        """
+        with differentiable(), torch.no_grad():
+            for start in range(0, self.rows, self.batch_size):
+                images = self._inputs(slice(start, start + self.batch_size))
+                require_alone(self._model.arch, lambda images: self._evaluate(self.weights, images), images, start)
 
     @cached_property
     def exact(self) -> Operator:
@@ -296,15 +320,21 @@ class Operator:
             product(replace(self._batch(slice(0, rows)), link=None), self.weights, "double-backward")
         return sum(storages.values())
 
+    def _inputs(self, part: slice) -> Tensor:
+        return self._model.preprocessing(self._data.images[part]).to(self.dtype)
+
+    def _evaluate(self, w: Tensor, inputs: Tensor) -> Tensor:
+        with in_dtype(self.dtype):
+            return torch.func.functional_call(self.network, self.unflatten(w), (inputs,))
+
     def _batch(self, part: slice) -> Batch:
-        total, preprocessing, images = self.rows, self._model.preprocessing, self._data.images[part]
-        inputs, wanted = preprocessing(images).to(self.dtype), self._data.labels[part]
+        total, preprocessing = self.rows, self._model.preprocessing
+        inputs, wanted = self._inputs(part), self._data.labels[part]
         if self._model.task == "images" and self._data.targets is not None:
             wanted = target_input(preprocessing.center(self._data.targets[part])).to(self.dtype)
 
         def outputs(w: Tensor) -> Tensor:
-            with in_dtype(self.dtype):
-                return torch.func.functional_call(self.network, self.unflatten(w), (inputs,))
+            return self._evaluate(w, inputs)
 
         def losses(outputs: Tensor) -> Tensor:
             return self._objective(outputs, wanted)

@@ -45,7 +45,9 @@ def choose(operator: Operator, asked: Route | None = None) -> Choice:
 
     Raises:
         CheckFailed: the one that is asked for, or every one, is wrong.
+        GencliError: see `Operator.require_alone`.
     """
+    operator.require_alone()
     trials, notes = _Trials(operator), []
     own: tuple[Route, ...] = ("jacobian",) if operator.has_jacobian else ()
     every: tuple[Route, ...] = (*METHODS, *own, "finite-difference")
@@ -58,7 +60,10 @@ def choose(operator: Operator, asked: Route | None = None) -> Choice:
             return Choice(trials.trial.exact, notes, trials.record(route), wrong)
         if verdict.outcome == "gradient":
             raise CheckFailed(verdict.words, "a function's first derivative is wrong: look at the network")
-        notes.append(f"{route} {verdict.words}")
+        if notes and verdict.outcome == "missing" and notes[-1].endswith(f" {verdict.words}"):
+            notes[-1] = f"{route}, {notes[-1]}"  # for the same reason
+        else:
+            notes.append(f"{route} {verdict.words}")
     right = next((route for route in every if asked and trials.verdict(route).outcome == "right"), None)
     if right is None:
         raise CheckFailed("; ".join(notes), "a function's derivative is wrong or missing: look at the network")

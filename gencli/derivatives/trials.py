@@ -30,7 +30,7 @@ _UNCLEAR = 1e-2  # relative: differences that allow more say nothing
 _KINKED = 0.1  # part of a disagreement that a jump must have to explain it
 NATURAL = 1e-6  # of |g| |v| / |w|: products that small are as good as none
 _ASYMMETRY = 1e-4
-_WORDS = 100  # characters of an error of torch's
+WORDS = 80  # characters of an error of torch's
 _ROUNDED = 1e-2  # relative: what float32 may be off by
 _AGREE = {torch.float64: 1e-6, torch.float32: 1e-3}  # of routes where differences say nothing
 
@@ -154,10 +154,10 @@ class _Point:
         """What differences and symmetry say of a route here."""
         try:
             of_v, of_probe = self.product(route)
-        except FAILURES as error:
+        except (*FAILURES, WithoutFloat64) as error:
             if is_memory(error):
                 raise
-            return Verdict("missing", f"is not to be had for this network: {short(first_line(error))}")
+            return Verdict("missing", f"is not to be had for this network: {first_line(error, WORDS)}")
         except CheckFailed:  # by differences, which are unsure
             return Verdict("unclear", "")
         except GencliError:
@@ -220,10 +220,6 @@ def rounded(operator: Operator, route: Route, scales: Tensor, v: Tensor, product
 def is_memory(error: Exception) -> bool:
     """Whether there was too little memory."""
     return "allocate" in str(error) or isinstance(error, torch.OutOfMemoryError)
-
-
-def short(line: str) -> str:
-    return line if len(line) <= _WORDS else f"{line[:_WORDS].rpartition(' ')[0]} …"
 
 
 def percent(share: float) -> str:

@@ -13,7 +13,8 @@ from torch.nn import functional
 from gencli.derivatives import routes
 from gencli.derivatives.differences import relative
 from gencli.derivatives.operators import Kind, Operator
-from gencli.errors import CheckFailed
+from gencli.derivatives.rows import RowFunction
+from gencli.errors import CheckFailed, GencliError
 from gencli.losses.classes import CrossEntropy
 from gencli.models.inputs import Rows
 from tests.derivatives.test_products import KINDS, SHAPE, model, vector
@@ -131,3 +132,36 @@ def test_what_is_right_passes(kind: Kind, dtype: torch.dtype, relu: bool) -> Non
     assert choice.record["all_rows"] < 1e-5
     assert choice.record["unsure"] == 0
     assert "on all 400 rows" in choice.said
+
+
+BESIDE: dict[str, Callable[[Tensor], Tensor]] = {
+    "a branch": lambda x: x.tanh() if x.mean() > 0.05 else 2 * x.tanh(),
+    "a choice": lambda x: torch.where(x.mean() > 0.05, x.tanh(), 2 * x.tanh()),
+}
+
+
+class Beside(Net):
+    """What it does depends on all rows of a batch; the first ones' do not show it."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__(never)
+        self.function = function
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.out(self.function(self.into(images.flatten(1))))
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_a_row_that_depends_on_those_beside_it_is_refused(name: str) -> None:
+    network, words = Beside(BESIDE[name]), r"the output of row \d+ depends on the rows beside it"
+    with torch.no_grad():
+        network.into.bias += 0.05 - network.into(model(network).preprocessing(rows().images).flatten(1)).mean()
+        first = network.into(model(network).preprocessing(rows().images[:4]).flatten(1)).mean(1)
+        network.into.bias += 1.1 * (first - 0.05).abs().max()
+    with pytest.raises(GencliError, match=words):
+        routes.choose(operator(network))
+    with pytest.raises(GencliError, match=words):
+        RowFunction(model(network), rows(), "input").require_alone()
+    made = operator(Net(never))
+    made.require_alone()
+    RowFunction(model(Net(never)), rows(), "input").require_alone()

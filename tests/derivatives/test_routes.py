@@ -17,7 +17,7 @@ from gencli.derivatives.differences import relative, sweep
 from gencli.derivatives.lanczos import leading
 from gencli.derivatives.operators import Kind, Operator
 from gencli.derivatives.vectors import random
-from gencli.errors import CheckFailed
+from gencli.errors import CheckFailed, GencliError
 from tests.derivatives.test_products import KINDS, ROWS, vector
 from tests.derivatives.test_products import operator as batched
 from tests.derivatives.test_verification import FAULTS, AtAKink
@@ -259,10 +259,16 @@ def test_a_method_that_is_asked_for_and_wrong_is_refused() -> None:
     assert caught.value.status == 1
 
 
+def single(a: Tensor) -> Tensor:
+    return torch.tanh(a @ torch.ones(5, 5))
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script")
 def test_a_network_of_float32_alone_is_held_against_another_route() -> None:
-    made = operator(Net(lambda a, x: x @ single(a).type_as(a)), dtype=torch.float32)
+    scripted: Any = torch.jit.script(single)
+    made = operator(Net(lambda a, x: x @ scripted(a)), dtype=torch.float32)
     choice = routes.choose(made)
-    assert "forward-over-reverse gives the same" in choice.said
+    assert "-reverse gives the same to" in choice.said
     assert choice.record["difference"] is None
     assert not choice.exact
 
@@ -308,3 +314,21 @@ def test_differences_that_are_unsure_are_refused() -> None:
     made = operator(Net(coarse))
     with pytest.raises(CheckFailed, match="contradict each other"):
         made.matvec(vector(made.size), "finite-difference")
+
+
+def test_a_hint_names_what_is_right() -> None:
+    with pytest.raises(CheckFailed) as caught:
+        routes.choose(operator(Net(once)), "double-backward")
+    assert caught.value.hint == "take --method finite-difference, which is right here"
+    with pytest.raises(CheckFailed) as caught:
+        routes.choose(operator(Net(once), "ggn"), "double-backward")
+    assert caught.value.hint.startswith("leave --method out")
+    assert "forward-over-reverse, reverse-over-forward" not in caught.value.message
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script")
+def test_a_scripted_network_is_refused() -> None:
+    torch.manual_seed(0)
+    scripted: Any = torch.jit.script(nn.Sequential(nn.Flatten(), nn.Linear(36, 3)))
+    with pytest.raises(GencliError, match="scripted network"):
+        operator(scripted)
