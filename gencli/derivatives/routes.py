@@ -55,6 +55,8 @@ def choose(operator: Operator, asked: Route | None = None) -> Choice:
         verdict = trials.verdict(route)
         if verdict.outcome == "right":
             operator.route = route
+            if trials.trial.exact:
+                operator.exact.route = route
             notes.append(f"{'products by ' if notes else ''}{route}: {verdict.words}")
             wrong = lambda other: trials.verdict(other).outcome == "wrong"  # noqa: E731
             return Choice(trials.trial.exact, notes, trials.record(route), wrong)
