@@ -41,6 +41,11 @@ def error(text: str) -> None:
         pass
 
 
+def warned(text: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
+    """A warning of a library or of strangers' code, in one line; for `warnings.showwarning`."""
+    message(printable(f"{category.__name__}: {str(text).partition(chr(10))[0]}", 200))
+
+
 def printable(text: str, most: int | None = None) -> str:
     """One line of text, of at most so many characters: what files and arguments hold must not steer the terminal."""
     if most is not None and len(text) > most:
