@@ -365,8 +365,13 @@ def require_writable(output: str | None, *others: str | None, inputs: Iterable[I
         output: None is standard output.
         others: files beside it, None where there are none.
     """
-    for destination in [output, *filter(None, others)]:
-        place = str(destination)
-        special = os.path.exists(place) and not os.path.isfile(place) and not os.path.isdir(place)
-        if stdout.is_it(destination) or not special:  # whoever reads a named pipe would take the opening for the end
-            Output(destination, inputs).abort()
+    opened: list[Output] = []
+    try:
+        for destination in [output, *filter(None, others)]:
+            place = str(destination)
+            special = os.path.exists(place) and not os.path.isfile(place) and not os.path.isdir(place)
+            if stdout.is_it(destination) or not special:  # whoever reads a named pipe would take an opening for its end
+                opened.append(Output(destination, inputs))
+    finally:
+        for each in opened:
+            each.abort()

@@ -29,7 +29,7 @@ from gencli.randomness import derive
 from gencli.tensors import double
 from gencli.training import devices, distributed, optimizers, schedules
 from gencli.training.averaging import Average
-from gencli.training.batches import Batches
+from gencli.training.batches import Batches, require_no_single
 from gencli.training.distributed import Group
 from gencli.training.settings import Settings
 
@@ -139,13 +139,7 @@ class Training:
             console.message(
                 f"--batch-size {settings.batch_size:,}: there are {len(rows):,} rows; a step takes them all"
             )
-        if len(rows) % settings.batch_size == 1 and any(
-            isinstance(each, nn.BatchNorm1d) for each in model.network.modules()
-        ):
-            raise GencliError(
-                f"--batch-size: of {len(rows):,} rows the last batch is a single one, too few for batch norm",
-                "take another size",
-            )
+        require_no_single(len(rows), settings, model.network)
 
     def run(self, progress: Callable[[int, Epoch | None], None] = lambda step, epoch: None) -> None:
         """Trains to the end; leaves the model in evaluation mode.
