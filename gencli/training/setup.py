@@ -88,7 +88,7 @@ class Setup:
         """The run on a table's rows, before its first step; this process loads its part of them onto the device.
 
         Args:
-            rehearsed: whether it only is to refuse what a run refuses: no image is read, and the network has no numbers.
+            rehearsed: whether it is only to refuse what a run refuses: no image is read, the network has no numbers.
         """
         settings = self.settings
         device, window = torch.device(settings.device), 1 if rehearsed else settings.stream
@@ -114,9 +114,8 @@ class Setup:
         made = asdict(self.settings) | threads | ({"processes": group.size} if group.size > 1 else {})
         of_data = tables.sources(table, "data")
         of_test = tables.sources(test_table, "eval-data") if test_table else []
-        model, history = (
-            provenance.step("train", made, files, ["torch", "numpy", "pyarrow"]) for files in (of_data, of_data + of_test)
-        )
+        packages = "torch", "numpy", "pyarrow"
+        model, history = (provenance.step("train", made, files, packages) for files in (of_data, of_data + of_test))
         return model, history
 
     def unfilled(self) -> Model:
