@@ -49,6 +49,7 @@ class Input:
     def __init__(self, argument: str | None) -> None:
         if argument == "":
             raise GencliError("a file without a name", "name it; - is standard input")
+        stdout.fill_closed()
         self.path = None if argument in (None, "-") else Path(str(argument))
         self.name = "standard input" if self.path is None else str(argument)
         raw = _open_standard_input() if self.path is None else _open_path(self.path)
@@ -230,6 +231,7 @@ class Output(io.RawIOBase):
     def __init__(self, destination: str | None, inputs: Iterable[Input] = (), binary: bool = False) -> None:
         self._muted = False
         self._temporary: Path | None = None
+        stdout.fill_closed()
         self.path = None if stdout.is_it(destination) else Path(str(destination))
         self.name = "standard output" if self.path is None else str(destination)
         if binary and is_terminal(destination):

@@ -166,6 +166,12 @@ class Training:
         """The epoch after which the model is kept: the last one, or with early stopping the best one."""
         return self.best if self._settings.early_stop is not None and self.best else self.history[-1]
 
+    @property
+    def most_common(self) -> tuple[float, int]:
+        """The share of the training rows that have the most common label, and how many rows there are."""
+        count = len(self._rows)
+        return self._rows.labels.bincount().max().item() / count, count
+
     def history_table(self) -> pa.Table:
         """The history, one row an epoch, its scores named by what they are: accuracy or psnr.
 
