@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 TRAINING, SPECTRUM = "checkpoint", "spectrum"  # kinds, as files name them
 _FORMAT = 1
+_ANEW = "give --overwrite in place of --resume to start anew"
+_NOT_OURS = "name another checkpoint; a file that is none is not overwritten"
 
 
 def require(saving: Saving, kind: str) -> None:
@@ -31,8 +33,8 @@ def require(saving: Saving, kind: str) -> None:
     if os.path.getsize(path) == 0:
         if saving.overwrite:
             return
-        raise GencliError(f"{path}: empty, no checkpoint", "--overwrite takes its place")
-    facts = _facts(Input(path), kind)
+        raise GencliError(f"{path}: empty, no checkpoint", _ANEW if saving.resume else "--overwrite takes its place")
+    facts = _facts(Input(path), kind, "name another checkpoint" if saving.resume else _NOT_OURS)
     if not (saving.resume or saving.overwrite):
         at = f" at {facts['at']}" if "at" in facts else ""
         raise GencliError(f"{path}: a checkpoint{at} is there", "--resume goes on from it, --overwrite starts anew")
@@ -59,19 +61,18 @@ def read(path: str, kind: str, made: Step) -> tuple[dict[str, Tensor], Any] | No
         console.message(f"{path}: not there, starting anew")
         return None
     source = Input(path)
-    facts = _facts(source, kind)
+    facts = _facts(source, kind, "name another checkpoint")
     if facts[kind] != _FORMAT or "step" not in facts:
-        raise GencliError(f"{path}: a checkpoint of another version", "name another, or remove it")
+        raise GencliError(f"{path}: a checkpoint of another version", f"name another, or {_ANEW}")
     if differences := _differences(facts["step"], made):
         raise GencliError(
             f"{path}: a checkpoint of another run: " + "; ".join(differences),
-            "run it as before, or remove the checkpoint",
+            f"run it as before, or {_ANEW}",
         )
     return tensors.read(source), facts["state"]
 
 
-def _facts(source: Input, kind: str) -> dict[str, Any]:
-    hint = "name another checkpoint; a file that is none is not overwritten"
+def _facts(source: Input, kind: str, hint: str) -> dict[str, Any]:
     try:
         facts = tensors.read_metadata(source)
     except GencliError as wrong:

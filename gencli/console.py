@@ -37,6 +37,8 @@ def error(text: str) -> None:
             print(text, file=sys.stderr, flush=True)
     except BrokenPipeError:
         raise
+    except ValueError:  # a user's network closed it
+        os.write(2, f"{text}\n".encode(errors="backslashreplace"))
     except OSError:
         pass
 
@@ -125,7 +127,7 @@ def progress(what: str, total: int | Callable[[], int]) -> Iterator[Advance]:
     looked = 0.0
 
     shown = ""
-    terminal = sys.stderr is not None and sys.stderr.isatty()
+    terminal = sys.stderr is not None and not sys.stderr.closed and sys.stderr.isatty()
 
     def whole() -> int:
         return total() if callable(total) else total

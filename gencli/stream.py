@@ -49,6 +49,7 @@ class Input:
     def __init__(self, argument: str | None) -> None:
         if argument == "":
             raise GencliError("a file without a name", "name it; - is standard input")
+        stdout.fill_closed()
         self.path = None if argument in (None, "-") else Path(str(argument))
         self.name = "standard input" if self.path is None else str(argument)
         raw = _open_standard_input() if self.path is None else _open_path(self.path)
@@ -230,6 +231,7 @@ class Output(io.RawIOBase):
     def __init__(self, destination: str | None, inputs: Iterable[Input] = (), binary: bool = False) -> None:
         self._muted = False
         self._temporary: Path | None = None
+        stdout.fill_closed()
         self.path = None if stdout.is_it(destination) else Path(str(destination))
         self.name = "standard output" if self.path is None else str(destination)
         if binary and is_terminal(destination):
@@ -365,8 +367,13 @@ def require_writable(output: str | None, *others: str | None, inputs: Iterable[I
         output: None is standard output.
         others: files beside it, None where there are none.
     """
-    for destination in [output, *filter(None, others)]:
-        place = str(destination)
-        special = os.path.exists(place) and not os.path.isfile(place) and not os.path.isdir(place)
-        if stdout.is_it(destination) or not special:  # whoever reads a named pipe would take the opening for the end
-            Output(destination, inputs).abort()
+    opened: list[Output] = []
+    try:
+        for destination in [output, *filter(None, others)]:
+            place = str(destination)
+            special = os.path.exists(place) and not os.path.isfile(place) and not os.path.isdir(place)
+            if stdout.is_it(destination) or not special:  # whoever reads a named pipe would take an opening for its end
+                opened.append(Output(destination, inputs))
+    finally:
+        for each in opened:
+            each.abort()
