@@ -76,7 +76,6 @@ def train(
     from dataclasses import asdict
 
     from gencli.named import named_first
-    from gencli.stream import Output
 
     if dry_run:
         from gencli.commands import plans
@@ -89,6 +88,7 @@ def train(
     from gencli import console, models, provenance, tables
     from gencli.outputs import open_result
     from gencli.sources import open_table
+    from gencli.together import Together
     from gencli.training import checkpoints as saving
     from gencli.training import devices, distributed, words
     from gencli.training.setup import choose, prepare
@@ -107,8 +107,9 @@ def train(
         console.quiet |= not first
         if setup.settings.precision != asked:
             console.message(f"precision {setup.settings.precision}, {why}")
-        model_file = files.enter_context(Output(output if first else os.devnull, read, binary=True))
-        write_history = files.enter_context(open_result(history, None, read)) if history and first else None
+        places = files.enter_context(Together())
+        model_file = places.open(output if first else os.devnull, read, binary=True)
+        write_history = open_result(places, history, None, read, aside=True) if history and first else None
         run = setup.training(table, test_table, group)
         threads = torch.get_num_threads()  # they change the order of sums
         made = asdict(setup.settings) | {"threads": threads} | ({"processes": group.size} if group.size > 1 else {})
@@ -120,13 +121,11 @@ def train(
         with console.progress("train", run.total_steps) as advance:
 
             def progress(step: int, epoch: Epoch | None) -> None:
-                if epoch is None:
-                    advance(step)
-                else:
-                    advance(step, words.line(epoch, setup.score), True)
+                advance(step, *([words.line(epoch, setup.score), True] if epoch else []))
 
             saving.run(run, checkpoints, read, of_history, progress)
         models.write(model_file, run.model, made, of_model)
+        places.keep(model_file)
         if write_history:
             write_history(run.history_table(), lambda: of_history)
     console.message(words.summary(run, setup.score))
