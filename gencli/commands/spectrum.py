@@ -68,8 +68,8 @@ def spectrum(
     from gencli import checkpoints
     from gencli.stream import Input, require_writable
 
-    require_writable(output, *quantities.files, saving.checkpoint)
     checkpoints.require(saving, checkpoints.SPECTRUM)
+    require_writable(output, *quantities.files, saving.checkpoint)
 
     import torch
 

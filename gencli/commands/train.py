@@ -144,5 +144,5 @@ def _require(
         raise GencliError("the model would go to the terminal", "name a file with -o, or pipe it into gencli eval -")
     if data in (None, "-") and eval_data == "-":
         raise GencliError("both tables would come from standard input", "name a file for one of them")
-    require_writable(output, history, checkpoints.checkpoint)
     require(checkpoints, TRAINING)
+    require_writable(output, history, checkpoints.checkpoint)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from pathlib import Path
 
 import pytest
 
-from tests.pipelines.shell import Done, Shell, explained, many
+from tests.pipelines.shell import Done, explained, many
 
 # commands, with the options whose files they write
 SEVERAL = {
