@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from gencli.errors import GencliError
-from gencli.held import Held
+from gencli.held import LARGEST, Held
 
 Matvec = Callable[[Tensor], Tensor]
 State = dict[str, Tensor]
@@ -156,7 +156,7 @@ class Lanczos:
             "counts": counts,
             "basis": held.tensor(f"{prefix}basis", (steps + 1, size), kind),
             "projected": held.tensor(f"{prefix}projected", (most, most), torch.float64),
-            "beta": held.tensor(f"{prefix}beta", (1,), torch.float64, 0.0),
+            "beta": held.tensor(f"{prefix}beta", (1,), torch.float64, 0.0, LARGEST if steps else 0.0),
             "generator": held.tensor(f"{prefix}generator", tuple(self._generator.get_state().shape), torch.uint8),
         }
         self._require_drawn(held, f"{prefix}generator", state["generator"], draws, products)
