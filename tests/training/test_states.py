@@ -72,7 +72,7 @@ _POSSIBLE = re.compile(
 
 
 @pytest.mark.parametrize("settings", [PLAIN, ADAM, STOPPED], ids=["sgd", "adamw", "muon"])
-@pytest.mark.parametrize("step", [2, 3, 4, 9])
+@pytest.mark.parametrize("step", [2, 4, 9])
 def test_whatever_is_changed_is_refused(settings: Settings, step: int) -> None:
     tensors, facts = state(settings, step)
     run, at = training(settings), f"step {step:,}"
@@ -91,7 +91,7 @@ def test_whatever_is_changed_is_refused(settings: Settings, step: int) -> None:
     assert count > 250
     assert run.step == 0
     assert all(torch.equal(each, before[name]) for name, each in run.model.network.state_dict().items())
-    with pytest.raises(GencliError, match="saved: at: 'step 8', where there must be 'step"):
+    with pytest.raises(GencliError, match="saved: at: step 8, where there must be 'step"):
         run.load_state(Held("saved", tensors, facts, "step 8"))
     run.load_state(Held("saved", tensors, facts, at))
     assert run.step == step
