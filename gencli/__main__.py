@@ -14,7 +14,7 @@ if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
 class _NoPandas:
     """Libraries of ours load pandas where it is installed, and use none of it: 40 MB and a quarter of a second.
 
-    pyarrow does to convert its first array; its compiled code has no frame, so that we seem to ask. A user's network may.
+    pyarrow does to convert its first array; its compiled code has no frame, so we seem to ask. A user's network may.
     """
 
     @classmethod

@@ -6,8 +6,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gencli import console, tensors
+from gencli import console, stdout, tensors
 from gencli.errors import GencliError
+from gencli.held import Held
 from gencli.options import Saving
 from gencli.provenance import Step
 from gencli.stream import Input, Output
@@ -16,19 +17,24 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 TRAINING, SPECTRUM = "checkpoint", "spectrum"  # kinds, as files name them
-_FORMAT = 1
+_FORMAT = 2
 _ANEW = "give --overwrite in place of --resume to start anew"
 _NOT_OURS = "name another checkpoint; a file that is none is not overwritten"
 
 
 def require(saving: Saving, kind: str) -> None:
-    """Refuses, before any work, to start anew where a checkpoint is, and a file that is no checkpoint of this kind.
+    """Refuses, before any work, to start anew where a checkpoint is, and a place that is no checkpoint of this kind.
 
     Raises:
         GencliError: so it is.
     """
     path = saving.checkpoint
-    if path is None or not os.path.isfile(path):  # what cannot be written is refused elsewhere
+    if path is None:
+        return
+    special = os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
+    if special or stdout.is_it(path) or stdout.number(path) is not None:
+        raise GencliError(f"--checkpoint: {path} is no file, to go on from later", "name a file")
+    if not os.path.isfile(path):  # what cannot be written is refused elsewhere
         return
     if os.path.getsize(path) == 0:
         if saving.overwrite:
@@ -36,11 +42,11 @@ def require(saving: Saving, kind: str) -> None:
         raise GencliError(f"{path}: empty, no checkpoint", _ANEW if saving.resume else "--overwrite takes its place")
     facts = _facts(Input(path), kind, "name another checkpoint" if saving.resume else _NOT_OURS)
     if not (saving.resume or saving.overwrite):
-        at = f" at {facts['at']}" if "at" in facts else ""
-        raise GencliError(f"{path}: a checkpoint{at} is there", "--resume goes on from it, --overwrite starts anew")
+        at = console.printable(facts["at"], 80)
+        raise GencliError(f"{path}: a checkpoint at {at} is there", "--resume goes on from it, --overwrite starts anew")
 
 
-def write(path: str, kind: str, content: dict[str, Tensor], made: Step, at: str, state: Any = None) -> None:
+def write(path: str, kind: str, content: dict[str, Tensor], made: Step, at: str, state: dict[str, Any]) -> None:
     """Writes tensors and what JSON holds of a state.
 
     Args:
@@ -51,8 +57,8 @@ def write(path: str, kind: str, content: dict[str, Tensor], made: Step, at: str,
         tensors.write(output, content, {kind: _FORMAT, "at": at, "state": state, "step": made})
 
 
-def read(path: str, kind: str, made: Step) -> tuple[dict[str, Tensor], Any] | None:
-    """What `write` wrote; None where there is no file.
+def read(path: str, kind: str, made: Step) -> Held | None:
+    """What `write` wrote, to be looked at; None where there is no file.
 
     Raises:
         GencliError: no checkpoint of this kind, or one of other settings, data or versions.
@@ -62,14 +68,12 @@ def read(path: str, kind: str, made: Step) -> tuple[dict[str, Tensor], Any] | No
         return None
     source = Input(path)
     facts = _facts(source, kind, "name another checkpoint")
-    if facts[kind] != _FORMAT or "step" not in facts:
-        raise GencliError(f"{path}: a checkpoint of another version", f"name another, or {_ANEW}")
     if differences := _differences(facts["step"], made):
         raise GencliError(
             f"{path}: a checkpoint of another run: " + "; ".join(differences),
             f"run it as before, or {_ANEW}",
         )
-    return tensors.read(source), facts["state"]
+    return Held(path, tensors.read(source), facts["state"], facts["at"])
 
 
 def _facts(source: Input, kind: str, hint: str) -> dict[str, Any]:
@@ -81,6 +85,8 @@ def _facts(source: Input, kind: str, hint: str) -> dict[str, Any]:
         raise GencliError(
             f"{source.name}: tensors, but no checkpoint of {'training' if kind == TRAINING else 'a spectrum'}", hint
         )
+    if facts[kind] != _FORMAT or facts.keys() != {kind, "at", "state", "step"} or not isinstance(facts["at"], str):
+        raise GencliError(f"{source.name}: a checkpoint of another version", "name another, or remove it")
     return facts
 
 

@@ -9,7 +9,6 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from itertools import takewhile, zip_longest
 from typing import Any, Protocol
 
@@ -23,6 +22,7 @@ from gencli.provenance import Step
 from gencli.reporting.cells import LONGEST, cell, numeric
 from gencli.stream import Input, Output, is_terminal
 from gencli.tables import Batches, TableWriter
+from gencli.together import Together
 
 _PREVIEW_ROWS = 10
 _BAR_WIDTH = 32
@@ -85,26 +85,29 @@ class WriteResult(Protocol):
     ) -> None: ...
 
 
-@contextmanager
 def open_result(
-    destination: str | None, form: TableFormat | None, inputs: Sequence[Input] = ()
-) -> Iterator[WriteResult]:
+    places: Together,
+    destination: str | None,
+    form: TableFormat | None = None,
+    inputs: Sequence[Input] = (),
+    aside: bool = False,
+) -> WriteResult:
     """Opens a result's place, or refuses it, before the work; gives what writes the rows once they are there.
 
     Without `form` the file's ending decides, and otherwise it is text on a terminal and Parquet elsewhere.
     """
     form = form or result_format(destination)
-    with Output(destination, inputs, binary=form == "parquet") as output:
+    output = places.open(destination, inputs, binary=form == "parquet", aside=aside)
 
-        def write(
-            rows: pa.Table, step: Callable[[], Step], title: str = "", below: str = "", bars: str | None = None
-        ) -> None:
-            if form == "parquet":
-                parquet.write_rows(output, rows, step())
-            else:
-                output.write((render(rows, form, title, _width(destination), bars) + below).encode())
+    def write(
+        rows: pa.Table, step: Callable[[], Step], title: str = "", below: str = "", bars: str | None = None
+    ) -> None:
+        if form == "parquet":
+            parquet.write_rows(output, rows, step())
+        else:
+            output.write((render(rows, form, title, _width(destination), bars) + below).encode())
 
-        yield write
+    return write
 
 
 def write_text(*tables: tuple[pa.Table, str]) -> None:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
-_NAMES = None, "-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"
+_OPENED = re.compile(r"/dev/fd|/proc/(\d+)(/task/\d+)?/fd")  # folders of what a process has open
+_LINKS = 40  # that a path may go through, as for the system
 _kept: TextIO | None = None
 
 
@@ -67,7 +69,26 @@ def leave_to_strangers() -> None:
 
 def is_it(destination: str | None) -> bool:
     """Whether a destination is standard output: none, `-`, or the system's names of it."""
-    return destination in _NAMES
+    return destination in (None, "-") or number(destination) == 1
+
+
+def number(path: str) -> int | None:
+    """The descriptor that a path names, as /dev/stdout, /dev/fd/3 and links to them do; None of other paths.
+
+    Such a path opened anew would be written from its start, and one renamed to would take the place of the file that
+    the shell opened, with what `>>` keeps. Number 1 is standard error's while a command runs; see `descriptor`.
+    """
+    for _ in range(_LINKS):
+        folder, name = os.path.split(path)
+        folder = os.path.realpath(folder)
+        opened = re.fullmatch(_OPENED, folder)
+        if opened and opened[1] in (None, str(os.getpid())) and name.isascii() and name.isdecimal():
+            return int(name)
+        path = os.path.join(folder, name)
+        if not os.path.islink(path):
+            return None
+        path = os.path.join(folder, os.readlink(path))
+    return None
 
 
 def descriptor() -> int | None:

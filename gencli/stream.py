@@ -12,20 +12,19 @@ import os
 import secrets
 import select
 import stat
-import sys
-import tempfile
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import Self
 
-from gencli import console, signals, stdout
+from gencli import console, signals, spooling, stdout
 from gencli.errors import GencliError, MissingInput
 from gencli.seals import Digest
 
 _CHUNK = 1 << 20
 _CHECKED_AT_ONCE = 1 << 24  # bytes
+_SHORT = 64  # bytes of a name, that any file system takes
 _LFS = b"version https://git-lfs.github.com/spec/"
 
 
@@ -52,7 +51,7 @@ class Input:
         stdout.fill_closed()
         self.path = None if argument in (None, "-") else Path(str(argument))
         self.name = "standard input" if self.path is None else str(argument)
-        raw = _open_standard_input() if self.path is None else _open_path(self.path)
+        raw = spooling.standard_input() if self.path is None else spooling.open_path(self.path)
         if raw.isatty():
             raise MissingInput
         self._digest: Digest | None = None
@@ -63,7 +62,7 @@ class Input:
             self._hashing = threading.Thread(target=self._hash, daemon=True)
             self._hashing.start()
         else:
-            self.file, self._digest = _spool(raw, self.name)
+            self.file, self._digest = spooling.spool(raw, self.name)
         self.size = os.fstat(self.file.fileno()).st_size
         if self.starts(_LFS):
             raise GencliError(f"{self.name}: is a Git LFS pointer, not the file", "git lfs pull brings the file itself")
@@ -147,49 +146,7 @@ def _upstream(source: Input, did: str) -> str:
     return f"the command before it in the pipe {did}" if source.path is None else f"what made it {did}; make it again"
 
 
-def _open_standard_input() -> BinaryIO:
-    if sys.stdin is None:
-        raise GencliError("standard input is closed", "name a file or pipe one in")
-    return os.fdopen(os.dup(sys.stdin.fileno()), "rb", buffering=0)
-
-
-def _open_path(path: Path) -> BinaryIO:
-    try:
-        return open(path, "rb", buffering=0)
-    except FileNotFoundError:
-        raise GencliError(f"{path}: no such file", "check the name and the folder") from None
-    except OSError as error:
-        raise GencliError(f"{path}: cannot be read: {error.strerror}", "name a file that can be read") from None
-
-
-def _spool(pipe: BinaryIO, name: str) -> tuple[BinaryIO, Digest]:
-    """A pipe's bytes in an unlinked temporary file, since Parquet's footer is last; and their SHA-256."""
-    digest, buffer = Digest(), memoryview(bytearray(_CHUNK))
-    with contextlib.suppress(ImportError, AttributeError, OSError):
-        import fcntl
-
-        fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, _CHUNK)  # fewer switches between writer and reader
-    os.set_blocking(pipe.fileno(), True)  # a pipe that another process made non-blocking would seem to end
-    try:
-        spool: BinaryIO = tempfile.TemporaryFile(buffering=0)  # type: ignore[assignment]  # noqa: SIM115
-        while count := _read(pipe, buffer, name):
-            digest.update(buffer[:count])
-            rest = buffer[:count]
-            while rest:
-                rest = rest[spool.write(rest) :]
-    except OSError as error:
-        where = f"{name}: cannot be spooled to a temporary file: {error.strerror}"
-        raise GencliError(where, "free some space, or set TMPDIR to a larger disk") from None
-    return spool, digest
-
-
-def _read(pipe: BinaryIO, buffer: memoryview, name: str) -> int:
-    try:
-        return pipe.readinto(buffer)  # type: ignore[attr-defined]
-    except OSError as error:
-        raise GencliError(f"{name}: cannot be read: {error.strerror}", "name a file or pipe one in") from None
-
-
+NO_ROOM = "free some space"
 _partial: set[Path] = set()  # temporary files; no signal leaves one behind
 _writing: list[Output] = []
 
@@ -208,30 +165,35 @@ def _require_readers() -> None:
         BrokenPipeError: the reader of a pipe that is open for writing went away.
     """
     for output in _writing:
-        output.require_reader()
+        if not output.aside:
+            output.require_reader()
 
 
 class Output(io.RawIOBase):
     """Bytes on their way to standard output or a file, committed whole or not at all.
 
-    A file is written beside its place, synced and renamed; anything that is no regular file (a pipe, /dev/null) is
-    written directly. After `mute` nothing more goes out: pyarrow closes a valid footer even when a writer fails, and
-    the reader must not take that for the whole table.
+    A file is written beside its place, synced and renamed; anything that is no regular file (a pipe, /dev/null), and
+    what the shell opened (/dev/fd/3), is written directly. After `mute` nothing more goes out: pyarrow closes a valid
+    footer even when a writer fails, and the reader must not take that for the whole table.
 
     Args:
         destination: a path; `-` or None is standard output.
         inputs: what is read; none of them may be the destination.
         binary: refuses a terminal.
+        aside: the work goes on without it when its reader went away.
 
     Raises:
         GencliError: the place cannot be written, is one of `inputs`, or is being written already.
         BrokenPipeError: the reader went away.
     """
 
-    def __init__(self, destination: str | None, inputs: Iterable[Input] = (), binary: bool = False) -> None:
-        self._muted = False
+    def __init__(
+        self, destination: str | None, inputs: Iterable[Input] = (), binary: bool = False, aside: bool = False
+    ) -> None:
+        self._muted, self.aside = False, aside
         self._temporary: Path | None = None
         stdout.fill_closed()
+        self._held: list[bytes | memoryview] | None = None
         self.path = None if stdout.is_it(destination) else Path(str(destination))
         self.name = "standard output" if self.path is None else str(destination)
         if binary and is_terminal(destination):
@@ -256,13 +218,22 @@ class Output(io.RawIOBase):
         if stat.S_ISREG(status.st_mode) and any(source.same_file(status) for source in inputs):
             self.abort()
             raise GencliError(f"{self.name}: the output is the input", "write to another file, then rename it")
-        replaces = self.path is None or self._temporary is not None
-        if replaces and any(other.path == self.path for other in _writing if other is not self):
+        if any(other._goes_to(self.path, status) for other in _writing if other is not self):
             self.abort()
             raise GencliError(f"{self.name}: two outputs would go there", "give them two names")
 
+    def _goes_to(self, path: Path | None, status: os.stat_result) -> bool:
+        """Whether this goes to that path, or into the file or pipe of that status."""
+        if self._temporary is not None:
+            return self.path == path or (self.path is not None and _is_at(self.path, status))
+        return not stat.S_ISCHR(status.st_mode) and os.path.samestat(os.fstat(self._fd), status)
+
     def _open(self, path: Path) -> int:
         try:
+            if (given := stdout.number(str(path))) is not None:
+                if not os.get_inheritable(given):
+                    raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+                return os.dup(given)
             if path.exists() and not path.is_file() and not path.is_dir():
                 return os.open(path, os.O_WRONLY)
             if path.is_dir() or self.name.endswith("/"):
@@ -270,7 +241,7 @@ class Output(io.RawIOBase):
             self.path = path = Path(os.path.realpath(path))
             if path.exists() and not os.access(path, os.W_OK):
                 raise PermissionError(13, "Permission denied")
-            self._temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+            self._temporary = _beside(path)
             _partial.add(self._temporary)
             fd = os.open(self._temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
             if path.exists():
@@ -284,6 +255,9 @@ class Output(io.RawIOBase):
 
     def write(self, data: object) -> int:
         view = memoryview(data).cast("B")  # type: ignore[arg-type]
+        if self._held is not None:
+            self._held.append(view if view.readonly else bytes(view))
+            return len(view)
         rest = view if not self._muted else view[:0]
         try:
             while rest:
@@ -293,8 +267,40 @@ class Output(io.RawIOBase):
             raise
         except OSError as error:
             self._muted = True
-            raise GencliError(f"{self.name}: {error.strerror}", "nothing was kept; free some space") from None
+            raise self._failed(error) from None
         return len(view)
+
+    def _failed(self, error: OSError) -> GencliError:
+        kept = "nothing was kept" if self._temporary is not None else "what went there is not whole"
+        return GencliError(f"{self.name}: {error.strerror}", f"{kept}; {NO_ROOM}")
+
+    @property
+    def direct(self) -> bool:
+        """Whether what is written is out at once, and cannot be taken back."""
+        return self._temporary is None
+
+    def hold(self) -> None:
+        """What goes out directly waits in memory, until `finish`."""
+        if self.direct:
+            self._held = []
+
+    def finish(self) -> None:
+        """Writes what waits, or makes what was written durable; it has its name with `commit`.
+
+        Raises:
+            GencliError: it cannot be written, or could not get its name.
+        """
+        held, self._held = self._held, None
+        for data in held or ():
+            self.write(data)
+        if self._temporary is not None and self.path is not None:
+            try:
+                os.fsync(self._fd)
+                os.stat(self._temporary)
+                if not os.access(self.path.parent, os.W_OK) or self.path.is_dir():
+                    raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+            except OSError as error:
+                raise self._failed(error) from None
 
     def require_reader(self) -> None:
         """Raises BrokenPipeError if this is a pipe that nobody reads any more."""
@@ -310,18 +316,18 @@ class Output(io.RawIOBase):
         self._muted = True
 
     def commit(self) -> None:
-        """Makes what was written durable and gives it its name."""
+        """Gives what is finished its name."""
         if self._temporary is not None and self.path is not None:
             try:
-                os.fsync(self._fd)
                 os.rename(self._temporary, self.path)
             except OSError as error:
-                self.abort()
-                raise GencliError(f"{self.name}: {error.strerror}", "nothing was kept; free some space") from None
+                raise self._failed(error) from None
         self._close()
 
     def abort(self) -> None:
-        """Removes what was written."""
+        """Removes what was written, unless it is committed."""
+        if self not in _writing:
+            return
         self.mute()
         if self._temporary is not None:
             self._temporary.unlink(missing_ok=True)
@@ -339,10 +345,25 @@ class Output(io.RawIOBase):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None:
-            self.commit()
-        else:
+        try:
+            if kind is None:
+                self.finish()
+                self.commit()
+        finally:
             self.abort()
+
+
+def _beside(path: Path) -> Path:
+    """A new name in the same folder, no longer than the old one where that is long: file systems have limits."""
+    ending = f".{secrets.token_hex(4)}.partial"
+    room = max(len(os.fsencode(path.name)), _SHORT) - len(ending) - 1
+    return path.with_name(f".{os.fsencode(path.name)[:room].decode(errors='ignore')}{ending}")
+
+
+def _is_at(path: Path, status: os.stat_result) -> bool:
+    with contextlib.suppress(OSError):
+        return os.path.samestat(os.stat(path), status)
+    return False
 
 
 def is_terminal(destination: str | None) -> bool:
@@ -367,13 +388,9 @@ def require_writable(output: str | None, *others: str | None, inputs: Iterable[I
         output: None is standard output.
         others: files beside it, None where there are none.
     """
-    opened: list[Output] = []
-    try:
+    with contextlib.ExitStack() as opened:
         for destination in [output, *filter(None, others)]:
             place = str(destination)
             special = os.path.exists(place) and not os.path.isfile(place) and not os.path.isdir(place)
-            if stdout.is_it(destination) or not special:  # whoever reads a named pipe would take an opening for its end
-                opened.append(Output(destination, inputs))
-    finally:
-        for each in opened:
-            each.abort()
+            if stdout.is_it(destination) or not special:  # whoever reads a named pipe would take this for the end
+                opened.callback(Output(destination, inputs).abort)

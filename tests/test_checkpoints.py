@@ -41,7 +41,7 @@ def test_an_empty_file_is_started_anew_by_overwrite(place: Path, capfd: pytest.C
 
 def test_a_spectrums_checkpoint_stays(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
     kept = {"vector": torch.zeros(1)}
-    checkpoints.write(str(place / "c.ck"), checkpoints.SPECTRUM, kept, provenance.step("spectrum", {}), "1 product")
+    checkpoints.write(str(place / "c.ck"), checkpoints.SPECTRUM, kept, provenance.step("spectrum", {}), "1 product", {})
     before = (place / "c.ck").read_bytes()
     for option, overwritten in (("--resume", False), ("--overwrite", True)):
         assert train(place, "--epochs", "1", option) == 2

@@ -66,7 +66,7 @@ def test_a_checkpoint(tmp_path: Path) -> None:
         flip(Path(path), place, bit)
     found = checkpoints.read(path, "toy", MADE)
     assert found is not None
-    assert found[1] == {"step": 7}
+    found.facts.same("step", 7)
 
 
 def test_a_large_table_is_refused_before_its_reader_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

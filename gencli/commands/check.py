@@ -23,18 +23,17 @@ def check(
     kind: Claim | All, seed: Seed = 0, broken: Break = False, format: Format = None, output: ResultOutput = None
 ) -> None:
     """Checks a claim."""
-    from contextlib import ExitStack
-
     from gencli import console, endings, outputs, provenance, stream, tables, tensors, theory
     from gencli.errors import GencliError
     from gencli.named import named_first
+    from gencli.together import Together
 
     plot = getattr(kind, "plot", None)
     stream.require_writable(output, plot)
     if [getattr(kind, name, None) for name in ("data", "model")] == ["-", "-"]:
         raise GencliError("two inputs would come from standard input", "name a file for one of them")
-    places = (getattr(kind, "data", None) or "", getattr(kind, "model", None) or "")
-    table, named = named_first((places[0], lambda _: kind.table()), (places[1], lambda _: kind.files()))
+    given = (getattr(kind, "data", None) or "", getattr(kind, "model", None) or "")
+    table, named = named_first((given[0], lambda _: kind.table()), (given[1], lambda _: kind.files()))
     inputs = [*(table.inputs if table else []), *named.values()]
 
     def step() -> provenance.Step:
@@ -45,9 +44,9 @@ def check(
             sources.append(provenance.source(option, file.sha256, tensors.read_metadata(file).get("step"), file.path))
         return provenance.step(f"check {kind.name}", made, sources, used)
 
-    with ExitStack() as files:
-        write = files.enter_context(outputs.open_result(output, format, inputs))
-        picture = files.enter_context(stream.Output(plot, inputs, binary=True)) if plot else None
+    with Together() as places:
+        write = outputs.open_result(places, output, format, inputs)
+        picture = places.open(plot, inputs, binary=True) if plot else None
         with console.progress("claims", len(kind.claims())) as advance:
             checked = theory.check(kind, table, seed, broken, advance)
         if picture:

@@ -83,11 +83,9 @@ def evaluate(
       gencli data digits | gencli train --arch mlp-1x512 --epochs 10 |
         gencli eval - test.parquet --top 3 --confusion confusion.csv
     """
-    from contextlib import ExitStack
-
     from gencli.stream import require_writable
 
-    places = requests.places(model, data or [])
+    given = requests.places(model, data or [])
     require_writable(output, requests.predictions, requests.confusion)
 
     import torch
@@ -96,11 +94,12 @@ def evaluate(
     from gencli.commands.opening import open_several
     from gencli.evaluation import runs
     from gencli.outputs import open_result
+    from gencli.together import Together
     from gencli.training import devices
 
     devices.choose(device)
-    sources, loaded, read_tables = open_several(requests, *places, arch)
-    plan = runs.plan(requests, loaded, read_tables, *places)
+    sources, loaded, read_tables = open_several(requests, *given, arch)
+    plan = runs.plan(requests, loaded, read_tables, *given)
     exact = any(tensor.dtype == torch.float64 for model in loaded for tensor in model.network.state_dict().values())
     where = devices.choose(device, exact)
     devices.precision("float32", where)
@@ -114,10 +113,11 @@ def evaluate(
         used = ["torch", "numpy", "pyarrow", *(["scipy"] if requests.measures else [])]
         return provenance.step("eval", computed, inputs, used)
 
-    with ExitStack() as files:
-        writers = [files.enter_context(open_result(output, format, read))]
-        for place in (requests.predictions, requests.confusion):
-            writers += [files.enter_context(open_result(place, None, read))] if place else []
+    with Together() as places:
+        writers = [open_result(places, output, format, read)]
+        writers += [
+            open_result(places, file, None, read) for file in (requests.predictions, requests.confusion) if file
+        ]
         with console.progress(*plan.work) as advance:
             results = plan.measure(initial, where, advance) if requests.measures else plan.evaluate(where, advance)
         for note in plan.notes:

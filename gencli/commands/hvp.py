@@ -53,11 +53,10 @@ def hvp(
       gencli hvp model.safetensors digits.parquet --vector gradient \\
         --vector random:1 --dtype float64 --plot steps.svg -o products.safetensors
     """
-    from contextlib import ExitStack
     from dataclasses import asdict
 
     from gencli.errors import GencliError
-    from gencli.stream import Output, is_terminal, require_writable
+    from gencli.stream import is_terminal, require_writable
 
     words = products.words
     if is_terminal(output):
@@ -70,6 +69,7 @@ def hvp(
     from gencli.commands.opening import open_all
     from gencli.derivatives import building, routes, vectors, verification
     from gencli.theory.base import require_memory
+    from gencli.together import Together
 
     names = [word for word in words if not vectors.is_named(word)]
     source, loaded, table, files, where = open_all(
@@ -88,9 +88,9 @@ def hvp(
     inputs += [vectors.source(file) for file in files.values()]
     made = provenance.step("hvp", used, inputs, ["torch", "numpy", "pyarrow"])
     read = [source, *table.inputs, *files.values()]
-    with ExitStack() as places:
-        place = places.enter_context(Output(output, read, binary=True))
-        drawing = places.enter_context(Output(products.plot, read, binary=True)) if products.plot else None
+    with Together() as places:
+        place = places.open(output, read, binary=True)
+        drawing = places.open(products.plot, read, binary=True) if products.plot else None
         console.message(choice.said)
         with console.progress("products", verification.work(operator, named)) as advance:
             found, findings = verification.compute_all(operator, exact, named, choice, products, advance)

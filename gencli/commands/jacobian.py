@@ -96,13 +96,12 @@ def _of_formulas(
     asked: FormulaSettings, tolerance: float | None, dtype: str, as_tensors: bool,
     format: Format, output: DerivativesOutput,
 ) -> None:  # fmt: skip
-    from contextlib import ExitStack
-
-    from gencli import console, provenance, stream, tensors
+    from gencli import console, provenance, tensors
     from gencli.derivatives import choices, graphs, modes, numeric, reports, requests
     from gencli.errors import GencliError
     from gencli.outputs import open_result, result_format
     from gencli.reporting import curves
+    from gencli.together import Together
 
     choices.refuse_together({"--trace": asked.trace, "--check-against": asked.check_against, "safetensors": as_tensors})
     length, trace, graph, answer = numeric.parse_step(asked.step), asked.trace, asked.graph, asked.check_against
@@ -122,22 +121,22 @@ def _of_formulas(
     made = request.step(chosen, ["torch", "numpy", "scipy", "mpmath", "pyarrow", *(["matplotlib"] if graph else [])])
     read = list(request.files.values())
     form = format or result_format(output)
-    with ExitStack() as files:
+    with Together() as places:
         if graph:
-            drawing = files.enter_context(stream.Output(graph, read, binary=True))
+            drawing = places.open(graph, read, binary=True)
             with curves.canvas():
                 figure = reports.picture(found, trace or "reverse")
                 drawing.write(curves.encode(figure, graph[-3:].lower(), provenance.encode(made).decode()))
         if as_tensors:
-            place = files.enter_context(stream.Output(output, read, binary=True))
+            place = places.open(output, read, binary=True)
             tensors.write(place, found.tensors(), found.facts() | {"step": made})
         elif form == "table":
-            write, pages = files.enter_context(open_result(output, form, read)), report.pages()
+            write, pages = open_result(places, output, form, read), report.pages()
             for number, (title, page) in enumerate(pages, 1):
                 write(page, lambda: made, title, "\n" if number < len(pages) else report.below)
         else:
             rows = report.stacked if form == "md" else report.rows
-            files.enter_context(open_result(output, form, read))(rows, lambda: made)
+            open_result(places, output, form, read)(rows, lambda: made)
     for said in [*report.wrong, *report.notes, *(found.value_losses() if graph and not trace else [])]:
         console.message(console.printable(f"gencli jacobian: {said}"))
     if report.wrong:

@@ -28,7 +28,6 @@ def run(
     output: str | None,
 ) -> None:
     """Reads, computes, writes; see the help of `gencli jacobian`."""
-    from contextlib import ExitStack
     from dataclasses import asdict
 
     import torch
@@ -37,8 +36,9 @@ def run(
     from gencli.commands.opening import open_all
     from gencli.derivatives import building, jacobians
     from gencli.derivatives.entries import Check
-    from gencli.stream import Input, Output
+    from gencli.stream import Input
     from gencli.theory.base import require_memory
+    from gencli.together import Together
     from gencli.training import devices
 
     exact = dtype == "float64"
@@ -59,10 +59,10 @@ def run(
     used |= {"threads": torch.get_num_threads()}
     made = provenance.step("jacobian", used, inputs, ["torch", "numpy", "pyarrow"])
     read, mode = [source, *table.inputs], None if asked.mode == "auto" else asked.mode
-    with ExitStack() as places:
-        place = places.enter_context(Output(output, read, binary=True)) if as_tensors else None
-        write = None if as_tensors else places.enter_context(outputs.open_result(output, format, read))
-        aside = places.enter_context(outputs.open_result(asked.summary, None, read)) if asked.summary else None
+    with Together() as places:
+        place = places.open(output, read, binary=True) if as_tensors else None
+        write = None if as_tensors else outputs.open_result(places, output, format, read)
+        aside = outputs.open_result(places, asked.summary, None, read) if asked.summary else None
         with console.progress("rows", function.rows) as advance:
             summary, found = jacobians.collect(
                 function, rows, mode, as_tensors, confirmation, check, console.message, advance

@@ -72,8 +72,6 @@ def report(
         --history history.parquet -o model.safetensors
       gencli report history.parquet --plot curves --title Digits
     """
-    from contextlib import ExitStack
-
     from gencli import endings, outputs, stdout, stream
     from gencli.commands import report_sources
     from gencli.errors import GencliError
@@ -81,8 +79,9 @@ def report(
     from gencli.provenance import encode, source, step
     from gencli.reporting import against, benchmarks, curves, documents, patterns, plan
     from gencli.stream import Input
+    from gencli.together import Together
 
-    stream.require_writable(output, settings.figure, settings.contact_sheet)
+    stream.require_writable(*([settings.contact_sheet] if settings.contact_sheet else [output, settings.figure]))
     names = patterns.expand(files or ["-"])
     if settings.provenance:
         endings.TEXT.require("-o", output)
@@ -104,19 +103,18 @@ def report(
     inputs += [] if published is None else [source("against", published.sha256, None, published.path)]
     drawn = settings.figure is not None or form == "html"
     made = step("report", chosen.arguments(), inputs, ["pyarrow", *(["matplotlib"] if drawn else [])])
-    with ExitStack() as places:
+    with Together() as places:
         if settings.figure is not None and settings.image_form is not None:
-            place = places.enter_context(stream.Output(settings.figure, binary=True))
+            place = places.open(settings.figure, binary=True)
             about = made["arguments"] | {"plot": chosen.plot, "title": settings.title}
             how = settings.image_form, encode(made | {"arguments": about}).decode()
             title, measured = settings.title or "", chosen.of("benchmark")
             place.write(benchmarks.image(measured, *how) if measured else curves.image(panels, *how, title))
             panels = []
         if form in ("table", "md", "latex", "html"):
-            place = places.enter_context(stream.Output(output))
-            place.write(_text(chosen, found, panels, settings.title or "", form, output).encode())
+            places.open(output).write(_text(chosen, found, panels, settings.title or "", form, output).encode())
         else:
-            places.enter_context(outputs.open_result(output, form))(found[0].rows, lambda: made)
+            outputs.open_result(places, output, form)(found[0].rows, lambda: made)
 
 
 def _text(

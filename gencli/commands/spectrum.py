@@ -17,12 +17,11 @@ from gencli.derivatives.settings import (
 from gencli.options import Data, Format, ResultOutput, command, single
 
 if TYPE_CHECKING:
-    from contextlib import ExitStack
-
     from gencli.derivatives.operators import Operator
     from gencli.derivatives.spectrum import Spectrum
     from gencli.provenance import Step
     from gencli.stream import Input
+    from gencli.together import Together
 
 app = single()
 
@@ -67,13 +66,11 @@ def spectrum(
       gencli spectrum model.safetensors digits.parquet --top 5 --bottom 2 \\
         --trace --density density.parquet --figure density.svg --format table
     """
-    from contextlib import ExitStack
-
     from gencli import checkpoints
     from gencli.stream import Input, require_writable
 
-    require_writable(output, *quantities.files, saving.checkpoint)
     checkpoints.require(saving, checkpoints.SPECTRUM)
+    require_writable(output, *quantities.files, saving.checkpoint)
 
     import torch
 
@@ -82,6 +79,7 @@ def spectrum(
     from gencli.derivatives import building, routes
     from gencli.derivatives import spectrum as spectra
     from gencli.outputs import open_result
+    from gencli.together import Together
 
     exact = matrix.dtype == "float64"
     source, loaded, table, _, where = open_all(model, data, matrix, objective, exact, [], Input)
@@ -95,14 +93,14 @@ def spectrum(
     made = provenance.step("spectrum", used, inputs, packages := ["torch", "numpy", "pyarrow"])
     drawn = [*packages, *(["matplotlib"] if quantities.figure else [])]
     made_files = provenance.step("spectrum", used | method.of_files(quantities), inputs, drawn)
-    with open_result(output, format, read := [source, *table.inputs]) as write:
-        with ExitStack() as places:
-            save = _open_files(quantities, places, read)
-            choice = routes.choose(operator)
-            console.message(choice.said)
-            with console.progress("products", lambda: found.expected) as advance:
-                spectra.compute(found, operator.matvec, advance, saving, read, made_files)
-            save(operator, found, method, made_files)
+    with Together() as places:
+        write = open_result(places, output, format, read := [source, *table.inputs])
+        save = _open_files(quantities, places, read)
+        choice = routes.choose(operator)
+        console.message(choice.said)
+        with console.progress("products", lambda: found.expected) as advance:
+            spectra.compute(found, operator.matvec, advance, saving, read, made_files)
+        save(operator, found, method, made_files)
         size = f"{operator.size:,} parameters, {operator.rows:,} rows"
         write(found.table(choice.record), lambda: made, f"{matrix.operator} of {loss.name}: {loaded.arch}, {size}")
     if not found.converged:
@@ -111,7 +109,7 @@ def spectrum(
 
 
 def _open_files(
-    asked: QuantitySettings, places: ExitStack, read: Sequence[Input]
+    asked: QuantitySettings, places: Together, read: Sequence[Input]
 ) -> Callable[[Operator, Spectrum, MethodSettings, Step], None]:
     """Opens the files beside the table; gives what writes them."""
     from gencli import console, provenance, tensors
@@ -119,14 +117,10 @@ def _open_files(
     from gencli.derivatives import spectrum as spectra
     from gencli.outputs import open_result
     from gencli.reporting import curves
-    from gencli.stream import Output
 
-    write_density = places.enter_context(open_result(asked.density, None, read)) if asked.density else None
-    write_along = places.enter_context(open_result(asked.along, None, read)) if asked.along else None
-    vectors, figure = (
-        places.enter_context(Output(file, read, binary=True)) if file else None
-        for file in (asked.vectors, asked.figure)
-    )
+    write_density = open_result(places, asked.density, None, read) if asked.density else None
+    write_along = open_result(places, asked.along, None, read) if asked.along else None
+    vectors, figure = (places.open(file, read, binary=True) if file else None for file in (asked.vectors, asked.figure))
 
     def save(operator: Operator, found: Spectrum, method: MethodSettings, made: Step) -> None:
         density = along = None

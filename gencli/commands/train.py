@@ -78,7 +78,6 @@ def train(
     from contextlib import ExitStack
 
     from gencli.named import named_first
-    from gencli.stream import Output, require_writable
 
     _require(data, eval_data, output, history, checkpoints, dry_run)
 
@@ -88,6 +87,8 @@ def train(
     from gencli.commands import plans
     from gencli.outputs import open_result
     from gencli.sources import open_table
+    from gencli.stream import require_writable
+    from gencli.together import Together
     from gencli.training import checkpoints as saving
     from gencli.training import devices, distributed, words
     from gencli.training.setup import choose, prepare
@@ -111,20 +112,19 @@ def train(
         console.quiet |= not first
         if setup.settings.precision != asked:
             console.message(f"precision {setup.settings.precision}, {why}")
-        model_file = files.enter_context(Output(output if first else os.devnull, read, binary=True))
-        write_history = files.enter_context(open_result(history, None, read)) if history and first else None
+        places = files.enter_context(Together())
+        model_file = places.open(output if first else os.devnull, read, binary=True)
+        write_history = open_result(places, history, None, read, aside=True) if history and first else None
         run = setup.training(table, test_table, group)
         of_model, of_history = setup.steps(table, test_table, group)
         with console.progress("train", run.total_steps) as advance:
 
             def progress(step: int, epoch: Epoch | None) -> None:
-                if epoch is None:
-                    advance(step)
-                else:
-                    advance(step, words.line(epoch, setup.score), True)
+                advance(step, *([words.line(epoch, setup.score), True] if epoch else []))
 
             saving.run(run, checkpoints, read, of_history, progress)
         models.write(model_file, run.model, of_model["arguments"], of_model)
+        places.keep(model_file)
         if write_history:
             write_history(run.history_table(), lambda: of_history)
     console.message(words.summary(run, setup.score))
@@ -148,5 +148,5 @@ def _require(
         raise GencliError("the model would go to the terminal", "name a file with -o, or pipe it into gencli eval -")
     if data in (None, "-") and eval_data == "-":
         raise GencliError("both tables would come from standard input", "name a file for one of them")
-    require_writable(output, history, checkpoints.checkpoint)
     require(checkpoints, TRAINING)
+    require_writable(output, history, checkpoints.checkpoint)

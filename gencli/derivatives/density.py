@@ -12,10 +12,12 @@ import torch
 from torch import Tensor
 
 from gencli.derivatives.lanczos import Lanczos, Matvec, State
+from gencli.held import LARGEST, Held
 
 _REACH, _FAR = 4, 9  # kernel widths that the curve goes beyond the outermost nodes, and where a kernel is as good as 0
 _FINEST = 64 * torch.finfo(torch.float64).eps  # of the largest node: a narrower kernel has no points
 _AT_ONCE = 1 << 22  # numbers
+_RULE, _CLOSE = ("nodes", "weights"), 1e-6
 
 
 @dataclass(frozen=True)
@@ -101,15 +103,40 @@ class Quadrature:
         """For `load`."""
         rules = {
             f"{name}/{probe}": tensor
-            for name, tensors in (("nodes", self._nodes), ("weights", self._weights))
+            for name, tensors in zip(_RULE, (self._nodes, self._weights))
             for probe, tensor in enumerate(tensors)
         }
         return self._process.state() | rules | {"through": torch.tensor([len(self._nodes), self.products])}
 
+    def take(self, held: Held, prefix: str) -> None:
+        """Loads what a checkpoint holds, if this estimate can have had it.
+
+        Raises:
+            GencliError: it cannot.
+        """
+        counts = held.tensor(f"{prefix}through", (2,), torch.int64, 0)
+        through, products = counts.tolist()
+        if through > self._probes:
+            raise held.refused(f"{prefix}through", counts.tolist(), f"at most {self._probes} probes")
+        state: State = {}
+        for probe in range(through):
+            for name, low, high in (("nodes", -LARGEST, LARGEST), ("weights", 0.0, 1 + _CLOSE)):
+                key = f"{prefix}{name}/{probe}"
+                steps = held.length(key, min(self._steps, self._size))
+                state[f"{name}/{probe}"] = held.tensor(key, (steps,), torch.float64, low, high)
+            nodes, weights = state[f"nodes/{probe}"], state[f"weights/{probe}"]
+            if len(nodes) != len(weights) or (nodes.diff() < 0).any() or abs(weights.sum().item() - 1) > _CLOSE:
+                raise held.refused(f"{prefix}weights/{probe}", weights.sum().item(), "a rule of ascending nodes, sum 1")
+        self._process.take(held, prefix, through + 1)
+        self._nodes, self._weights = ([state[f"{name}/{probe}"] for probe in range(through)] for name in _RULE)
+        self.products = products
+        made = sum(map(len, self._nodes)) + self._process.steps
+        rest = self._process.full or (self._process.steps and (not self._process.beta or self.done))
+        if made != products or self._process.kept or rest:
+            raise held.refused(f"{prefix}through", counts.tolist(), f"{made} products, the process on its way")
+
     def load(self, state: State) -> None:
         """Takes the state of the same estimate."""
         through, self.products = state["through"].tolist()
-        self._nodes, self._weights = (
-            [state[f"{name}/{probe}"] for probe in range(through)] for name in ("nodes", "weights")
-        )
+        self._nodes, self._weights = ([state[f"{name}/{probe}"] for probe in range(through)] for name in _RULE)
         self._process.load(state)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from gencli.errors import GencliError
+from gencli.held import LARGEST, Held
 
 Matvec = Callable[[Tensor], Tensor]
 State = dict[str, Tensor]
@@ -22,6 +23,8 @@ State = dict[str, Tensor]
 TOLERANCES = {torch.float32: 1e-3, torch.float64: 1e-6}
 _MOST_VECTORS, _MEMORY = 200, 1 << 31
 _EXTRA = 20  # vectors beyond twice the eigenpairs that are wanted, at the least
+ORTHONORMAL = 10  # roots of a unit in the last place that a basis may lack
+_CLOSE = 1e-6  # another processor's rounding
 _NO_DIRECTION = 10  # units in the last place: a vector of rounding errors
 
 
@@ -33,13 +36,14 @@ class Lanczos:
         projected: [most, most] float64; its leading `steps` rows and columns are T.
         beta: the coupling to v; 0 where V spans an invariant subspace, and v was drawn anew.
         products: with the operator, so far.
+        kept: the Ritz pairs that the last restart kept, 0 before the first.
     """
 
     def __init__(self, size: int, most: int, dtype: torch.dtype, generator: torch.Generator) -> None:
         self._generator, self._most = generator, min(most, size)
         self.basis = torch.zeros(self._most + 1, size, dtype=dtype)
         self.projected = torch.zeros(self._most, self._most, dtype=torch.float64)
-        self.steps = self.products = self.block = 0
+        self.steps = self.products = self.block = self.kept = 0
         self.beta = 0.0
         self._draw()
 
@@ -118,11 +122,11 @@ class Lanczos:
         self.projected.zero_()
         self.projected[range(kept), range(kept)] = values
         self.projected[:kept, kept] = self.projected[kept, :kept] = coupling
-        self.steps = kept
+        self.steps = self.kept = kept
 
     def state(self) -> State:
         """All that a later `load` needs to go on to the same numbers."""
-        counts = torch.tensor([self.steps, self.products, self.block])
+        counts = torch.tensor([self.steps, self.products, self.block, self.kept])
         return {
             "basis": self.basis[: self.steps + 1], "projected": self.projected, "counts": counts,
             "beta": torch.tensor([self.beta], dtype=torch.float64), "generator": self._generator.get_state(),
@@ -130,11 +134,63 @@ class Lanczos:
 
     def load(self, state: State) -> None:
         """Takes a state of the same process."""
-        self.steps, self.products, self.block = state["counts"].tolist()
+        self.steps, self.products, self.block, self.kept = state["counts"].tolist()
         self.basis[: self.steps + 1] = state["basis"]
         self.projected = state["projected"].clone()
         self.beta = state["beta"].item()
         self._generator.set_state(state["generator"])
+
+    def take(self, held: Held, prefix: str, draws: int = 1) -> None:
+        """Loads what a checkpoint holds, if this process can have had it after so many draws, or some more.
+
+        Raises:
+            GencliError: it cannot.
+        """
+        most, (_, size), kind = self._most, self.basis.shape, self.basis.dtype
+        counts = held.tensor(f"{prefix}counts", (4,), torch.int64, 0)
+        steps, products, block, kept = counts.tolist()
+        restarted = 0 < kept < most <= products and kept <= steps
+        if not (steps <= most and block <= products and (restarted or (kept == 0 and steps == products))):
+            raise held.refused(f"{prefix}counts", counts.tolist(), "steps, products, block and kept pairs of one run")
+        state = {
+            "counts": counts,
+            "basis": held.tensor(f"{prefix}basis", (steps + 1, size), kind),
+            "projected": held.tensor(f"{prefix}projected", (most, most), torch.float64),
+            "beta": held.tensor(f"{prefix}beta", (1,), torch.float64, 0.0, LARGEST if steps else 0.0),
+            "generator": held.tensor(f"{prefix}generator", tuple(self._generator.get_state().shape), torch.uint8),
+        }
+        self._require_drawn(held, f"{prefix}generator", state["generator"], draws, products)
+        self.load(state)
+        known = self.basis[: steps + (not self.complete)]
+        apart = (known @ known.T - torch.eye(len(known), dtype=kind)).abs().max().item()
+        if apart > ORTHONORMAL * torch.finfo(kind).eps ** 0.5:
+            raise held.refused(f"{prefix}basis", f"{apart:.2g} from orthonormal", "an orthonormal basis")
+        shaped = self._shaped()
+        for row, column in (self.projected != shaped).nonzero()[:1].tolist():
+            key = f"{prefix}projected[{row},{column}]"
+            raise held.refused(key, self.projected[row, column].item(), shaped[row, column].item())
+
+    def _shaped(self) -> Tensor:
+        """T with the coupling beside it as it must be: symmetric, an arrow of the kept pairs, then tridiagonal."""
+        kept, steps, shaped = self.kept, self.steps, torch.zeros_like(self.projected)
+        places = torch.arange(steps)
+        shaped[places, places] = self.projected[places, places]
+        sides = [(row, kept) for row in range(kept)] + [(row, row + 1) for row in range(kept, steps)]
+        for row, column in sides:
+            if column < self._most:
+                coupled = column == steps > kept
+                shaped[row, column] = shaped[column, row] = self.beta if coupled else self.projected[row, column]
+        return shaped
+
+    def _require_drawn(self, held: Held, key: str, given: Tensor, draws: int, products: int) -> None:
+        """The generator's state must be one of its own stream: a vector is drawn now and then, after `draws`."""
+        stream = torch.Generator()
+        stream.set_state(self._generator.get_state())
+        for draw in range(1, draws + products + 2):
+            if draw >= draws and torch.equal(stream.get_state(), given):
+                return
+            torch.randn(self.basis.shape[1], dtype=torch.float64, generator=stream)
+        raise held.refused(key, "another state", "one of this run's own stream")
 
 
 @dataclass(frozen=True)
@@ -203,17 +259,29 @@ class Extremes:
         if process.steps < min(self.top + self.bottom, process.basis.shape[1]):
             return
         values, columns = process.ritz()
-        residuals = process.beta * columns[-1].abs()
-        largest = values.abs().max()
-        allowed = self.tolerance * torch.maximum(values.abs(), self.tolerance * largest)
         settled = self._settled(values)
-        self.converged = bool((residuals <= allowed)[self._wanted(len(values))].all()) and settled
-        self.done = self.converged or self.products == self._most_products
+        self.converged = self._are_found(values, columns) and settled
+        self.done = self.converged or self._spent
         if process.full and not self.done:
             room = process.steps - self.top - self.bottom
             spare = max(0, min(self.top + self.bottom, room // 2))  # near the wanted ones they speed the next round up
             kept = self._wanted(len(values), spare)
             process.restart(values[kept], columns[:, kept])
+
+    @property
+    def _spent(self) -> bool:
+        return self._most_products is not None and self.products >= self._most_products
+
+    @property
+    def _slack(self) -> float:
+        """Small couplings before magnify rounding errors."""
+        return self.process.rounding / torch.finfo(self.process.basis.dtype).eps ** 0.5
+
+    def _are_found(self, values: Tensor, columns: Tensor, scale: float = 1.0) -> bool:
+        """Whether the residuals of what is wanted are small, at `scale` times what is allowed."""
+        residuals = self.process.beta * columns[-1].abs()
+        allowed = self.tolerance * torch.maximum(values.abs(), self.tolerance * values.abs().max())
+        return bool((residuals <= scale * allowed)[self._wanted(len(values))].all())
 
     def _settled(self, values: Tensor) -> bool:
         """Whether an invariant subspace can hide no copy of a wanted eigenvalue.
@@ -221,9 +289,7 @@ class Extremes:
         From one vector the process finds one vector of each eigenspace. If what it drew next is an eigenvector itself,
         all that is left has this eigenvalue.
         """
-        process = self.process
-        eps = torch.finfo(process.basis.dtype).eps
-        slack = process.rounding / eps**0.5  # small couplings before magnify rounding errors
+        process, slack = self.process, self._slack
         if process.beta > slack or process.complete:
             return True
         alone, rest = process.block == 1, process.projected[process.steps - 1, process.steps - 1]
@@ -251,6 +317,20 @@ class Extremes:
             vectors = vectors * signs / vectors.norm(dim=1, keepdim=True)
         residuals = (self.process.beta * columns[-1].abs()).clamp(min=self.process.rounding)
         return Pairs(values, vectors, residuals, self.products, self.converged)
+
+    def take(self, held: Held, prefix: str) -> None:
+        """See `Lanczos.take`."""
+        process = self.process
+        process.take(held, prefix)
+        ended = held.tensor(f"{prefix}ended", (2,), torch.bool)
+        self.converged, self.done = (bool(each) for each in ended.view(torch.uint8).tolist())
+        pairs = process.ritz()
+        enough = process.steps >= min(self.top + self.bottom, process.basis.shape[1])
+        found, surely = (enough and self._are_found(*pairs, scale) for scale in (1 + _CLOSE, 1 - _CLOSE))
+        surely = surely and (process.complete or process.beta > self._slack) and process.steps > process.kept
+        fits = found if self.converged else not surely
+        if not fits or self.done != (self.converged or (enough and self._spent)) or (process.full and not self.done):
+            raise held.refused(f"{prefix}ended", [self.converged, self.done], "what the eigenpairs say")
 
     def state(self) -> State:
         """For `load`."""

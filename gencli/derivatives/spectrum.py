@@ -20,6 +20,7 @@ from gencli.derivatives.lanczos import TOLERANCES, Extremes, Matvec, Pairs
 from gencli.derivatives.operators import Operator
 from gencli.derivatives.settings import MethodSettings, OperatorSettings, QuantitySettings, SavingSettings
 from gencli.derivatives.trace import XTrace
+from gencli.held import Held
 from gencli.losses import Loss
 from gencli.provenance import Step
 from gencli.randomness import derive
@@ -177,12 +178,20 @@ class Spectrum:
         """For `load`."""
         return {f"{part}/{name}": tensor for part, each in self._parts.items() for name, tensor in each.state().items()}
 
-    def load(self, state: dict[str, Tensor]) -> None:
-        """Takes the state of the same quantities of the same operator; others start anew."""
+    def take(self, held: Held) -> None:
+        """Takes the state of the same quantities of the same operator from a checkpoint.
+
+        Raises:
+            GencliError: it is none.
+        """
         for part, each in self._parts.items():
-            own = {name.removeprefix(f"{part}/"): value for name, value in state.items() if name.startswith(f"{part}/")}
-            if own:
-                each.load(own)
+            each.take(held, f"{part}/")
+        held.close(self.at)
+
+    @property
+    def at(self) -> str:
+        """How far it is, in words."""
+        return f"product {self.products:,}"
 
 
 def arguments(request: Request, method: MethodSettings, matrix: OperatorSettings, loss: Loss) -> dict[str, Any]:
@@ -228,20 +237,24 @@ def compute(
             progress(name)
         return
     require_writable(path, inputs=inputs)
-    if saving.resume and (saved := checkpoints.read(path, checkpoints.SPECTRUM, made)):
-        spectrum.load(saved[0])
+
+    def save(path: str) -> None:
+        checkpoints.write(path, checkpoints.SPECTRUM, spectrum.state(), made, spectrum.at, {})
+
+    if saving.resume and (held := checkpoints.read(path, checkpoints.SPECTRUM, made)):
+        spectrum.take(held)
         console.message(f"{path}: resumed after product {spectrum.products}")
     with signals.deferred() as arrived:
         for name in spectrum.run(matvec):
             try:
                 progress(name)
             except BrokenPipeError:  # nobody reads the result
-                checkpoints.write(path, checkpoints.SPECTRUM, spectrum.state(), made, f"product {spectrum.products:,}")
+                save(path)
                 raise
             number = arrived()
             if number is not None or spectrum.products % saving.checkpoint_every == 0:
-                checkpoints.write(path, checkpoints.SPECTRUM, spectrum.state(), made, f"product {spectrum.products:,}")
+                save(path)
             if number is not None:
                 console.message(f"{path}: stopped after product {spectrum.products}; --resume goes on from there")
                 signals.die(number)
-    checkpoints.write(path, checkpoints.SPECTRUM, spectrum.state(), made, f"product {spectrum.products:,}")
+    save(path)

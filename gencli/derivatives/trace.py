@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gencli.derivatives.lanczos import Matvec, State
+from gencli.derivatives.lanczos import ORTHONORMAL, Matvec, State
 from gencli.errors import GencliError
+from gencli.held import Held
 
 
 @dataclass(frozen=True)
@@ -134,6 +135,27 @@ class XTrace:
             "first": self._first, "second": self._second, "triangle": self._triangle,
             "products": torch.tensor([self.products]),
         }  # fmt: skip
+
+    def take(self, held: Held, prefix: str) -> None:
+        """Loads what a checkpoint holds, if this estimate can have had it.
+
+        Raises:
+            GencliError: it cannot.
+        """
+        kind, (probes, size) = self._probes.dtype, self._probes.shape
+        products = held.tensor(f"{prefix}products", (1,), torch.int64, 0, 2 * probes)
+        state = {name: held.tensor(f"{prefix}{name}", (probes, size), kind) for name in ("first", "second")}
+        state["triangle"] = held.tensor(f"{prefix}triangle", (probes, probes), kind)
+        self.load(state | {"products": products})
+        through = self.products >= probes
+        for name, done in (("first", self.products), ("second", max(0, self.products - probes))):
+            if state[name][done:].any():
+                raise held.refused(f"{prefix}{name}", "numbers", f"zeros from row {done}")
+        if not torch.equal(self._triangle, self._triangle.triu() if through else torch.zeros_like(self._triangle)):
+            raise held.refused(f"{prefix}triangle", "other numbers", "a triangle" if through else "zeros")
+        apart = (self._first @ self._first.T - torch.eye(probes, dtype=kind)).abs().max().item() if through else 0.0
+        if apart > ORTHONORMAL * torch.finfo(kind).eps ** 0.5:
+            raise held.refused(f"{prefix}first", f"{apart:.2g} from orthonormal", "an orthonormal basis")
 
     def load(self, state: State) -> None:
         """Takes the state of the same estimate."""

@@ -57,15 +57,7 @@ class Average:
 
     @torch.no_grad()
     def load_state_dict(self, tensors: Mapping[str, torch.Tensor]) -> None:
-        """Takes a copy of the state that the average of the same network had.
-
-        Raises:
-            GencliError: it is another's; nothing was changed then.
-        """
-        own = self.state_dict()
-        for name in own | dict(tensors):
-            if name not in own or name not in tensors or own[name].shape != tensors[name].shape:
-                raise GencliError(f"averaged weights {name}: not of this network", "resume with the same settings")
+        """Takes a copy of the state that the average of the same network had."""
         for name, tensor in self._averages.items():
             tensor.copy_(tensors[f"average.{name}"])
         self._updates = int(tensors["updates"])

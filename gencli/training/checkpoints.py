@@ -103,9 +103,9 @@ def resume(path: str, training: Training, made: Step) -> None:
     """Puts a checkpoint's state, if there is one, into a run that is just set up.
 
     Raises:
-        GencliError: no checkpoint, or one of other settings, data or versions.
+        GencliError: no checkpoint, one of other settings, data or versions, or no state of this run.
     """
-    saved = checkpoints.read(path, checkpoints.TRAINING, made)
-    if saved is not None:
-        training.load_state(*saved)
+    held = checkpoints.read(path, checkpoints.TRAINING, made)
+    if held is not None:
+        training.load_state(held)
         console.message(f"{path}: resumed after step {training.step:,}")

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections import defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 import pyarrow as pa
@@ -21,56 +20,21 @@ from gencli import console
 from gencli.errors import GencliError
 from gencli.evaluation.classes import fractions
 from gencli.evaluation.predictions import Objective, Predictions, predict
+from gencli.held import Held
 from gencli.losses import Loss
 from gencli.models import Model
 from gencli.models.heads import last_layer
 from gencli.models.inputs import Rows
 from gencli.randomness import derive
 from gencli.tensors import double
-from gencli.training import devices, distributed, optimizers, schedules
+from gencli.training import devices, distributed, optimizers, schedules, states
 from gencli.training.averaging import Average
 from gencli.training.batches import Batches, require_no_single
 from gencli.training.distributed import Group
 from gencli.training.settings import Settings
+from gencli.training.states import Epoch
 
 _PARTS = 64  # steps whose predictions are kept apart: small tensors that stay keep large ones from being reused
-
-
-@dataclass
-class Epoch:
-    """One row of a training history.
-
-    `train_*` and the three after the learning rate are means over the epoch's own steps, each row as it was visited;
-    on the last row, and on all with `measure_train`, they are measured after the epoch in evaluation mode. A score is
-    the fraction predicted right, of image-to-image networks the PSNR in dB.
-
-    Attributes:
-        epoch: from 1.
-        step: optimizer steps so far.
-        seconds: that the epoch took in all.
-        images_per_second: of the training pass alone.
-        train_loss, train_score: the loss is without weight decay.
-        test_loss, test_score: of the evaluation data after the epoch; None without it, and where they are not finite.
-        learning_rate: of the epoch's last step.
-        validation_loss, validation_score: of the rows held out; None without them.
-        clean_accuracy: of the rows whose label was left as it was, the fraction predicted right.
-        memorized, recovered: of the corrupted rows, the fractions predicted as labelled, and as they truly are.
-    """
-
-    epoch: int
-    step: int
-    seconds: float
-    images_per_second: float
-    train_loss: float
-    train_score: float
-    test_loss: float | None = None
-    test_score: float | None = None
-    learning_rate: float = 0.0
-    validation_loss: float | None = None
-    validation_score: float | None = None
-    clean_accuracy: float | None = None
-    memorized: float | None = None
-    recovered: float | None = None
 
 
 def no_decay(settings: Settings) -> list[str]:
@@ -207,28 +171,54 @@ class Training:
             "history": [asdict(epoch) for epoch in self.history],
             "best": None if self.best is None else self.best.epoch,
             "first_loss": self.first_loss,
+            "idle": self._optimizer.idle(self.step),
             "finished": self._finished,
             "seconds": time.perf_counter() - self._start,
         }
         return {f"{part}/{name}": value for part, named in tensors.items() for name, value in named.items()}, facts
 
-    def load_state(self, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, Any]) -> None:
-        """Takes the state that a run of the same settings and data had."""
-        parts: dict[str, dict[str, torch.Tensor]] = defaultdict(dict)
-        for key, value in tensors.items():
-            part, _, name = key.partition("/")
-            parts[part][name] = value.to(self._rows.labels.device)
-        self.model.network.load_state_dict(parts["network"])
-        self._optimizer.load_state_dict(parts["optimizer"])
+    def load_state(self, held: Held) -> None:
+        """Takes the state that a run of the same settings and data had.
+
+        Raises:
+            GencliError: it is none; see `states`.
+        """
+        state, device = states.read(held, self._run()), self._rows.labels.device
+
+        def here(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+            return {name: tensor.to(device) for name, tensor in tensors.items()}
+
+        self.model.network.load_state_dict(state.network)
+        self._optimizer.load_state_dict(here(state.optimizer))
         if self._average is not None:
-            self._average.load_state_dict(parts["average"])
+            self._average.load_state_dict(here(state.average))
+        self._kept, seen = here(state.kept), here(state.epoch)
         if self.group.rank > 0:  # the first process brings what all have seen in the epoch
-            parts["epoch"] = {name: torch.zeros_like(column) for name, column in parts["epoch"].items()}
-        self._kept, self._parts = parts["kept"], [Predictions(**parts["epoch"])] if parts["epoch"] else []
-        self.step, self._finished, self._earlier = facts["step"], facts["finished"], facts["seconds"]
-        self.first_loss = facts.get("first_loss")
-        self.history = [Epoch(**row) for row in facts["history"]]
-        self.best = None if facts["best"] is None else self.history[facts["best"] - 1]
+            seen = {name: torch.zeros_like(column) for name, column in seen.items()}
+        self._parts = [Predictions(**seen)] if seen else []
+        self.step, self._finished, self._earlier = state.step, state.finished, state.seconds
+        self.first_loss, self.history = state.first_loss, state.history
+        self.best = None if state.best is None else self.history[state.best - 1]
+
+    def _run(self) -> states.Run:
+        return states.Run(
+            self._settings,
+            rows=len(self._rows),
+            classes=len(self.model.classes),
+            images=self.model.task == "images",
+            corrupted=self._rows.labels_true is not None,
+            validation=self._validation is not None,
+            test=self._test is not None,
+            steps_per_epoch=self._steps_per_epoch,
+            total_steps=self.total_steps,
+            rate=self._rate,
+            network=self.model.network.state_dict(),
+            optimizer=self._optimizer.state_like(),
+            average={} if self._average is None else self._average.state_dict(),
+            visited=lambda epoch: self._rows.labels[self._batches.order(epoch)],
+            together=self.group.size > 1,
+            own=":" in self._settings.arch,
+        )
 
     def _epoch(self, progress: Callable[[int, Epoch | None], None]) -> None:
         start, number, settings = time.perf_counter(), len(self.history) + 1, self._settings

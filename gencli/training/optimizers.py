@@ -131,31 +131,50 @@ class Optimizer:
             for key, value in state.items()
         }
 
-    def load_state_dict(self, tensors: Mapping[str, torch.Tensor]) -> None:
-        """Takes a copy of the state that the optimizer of the same settings and network had.
-
-        Raises:
-            GencliError: it is another's; nothing was changed then.
-        """
-        import torch
-
-        loaded: list[dict[torch.Tensor, dict[str, torch.Tensor]]] = [{} for _ in self._parts]
-        known = {
-            self._names[parameter]: (place, parameter)
-            for place, part in enumerate(self._parts)
+    def _owners(self) -> dict[str, tuple[torch.optim.Optimizer, dict[str, Any], torch.Tensor]]:
+        """Each parameter's optimizer and group, by its name."""
+        return {
+            self._names[parameter]: (part, group, parameter)
+            for part in self._parts
             for group in part.param_groups
             for parameter in group["params"]
         }
+
+    def state_like(self) -> dict[str, dict[str, torch.Tensor]]:
+        """By parameter the quantities of its state after a step, as tensors of their shapes and types."""
+        import torch
+
+        found: dict[str, dict[str, torch.Tensor]] = {}
+        for name, (part, group, parameter) in self._owners().items():
+            if isinstance(part, torch.optim.AdamW):
+                moments = dict.fromkeys(("exp_avg", "exp_avg_sq"), parameter)
+                found[name] = {"step": torch.tensor(0.0), **moments}
+            else:
+                found[name] = {"momentum_buffer": parameter} if group["momentum"] else {}
+        return found
+
+    def idle(self, step: int) -> list[str]:
+        """The parameters whose state is not that of `step` steps, since they were without a gradient at some."""
+        state, wanted = self.state_dict(), self.state_like() if step else {}
+        return [
+            name
+            for name, quantities in wanted.items()
+            if any(f"{name}:{key}" not in state for key in quantities)
+            or ("step" in quantities and state[f"{name}:step"] != step)
+        ]
+
+    def load_state_dict(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        """Takes a copy of the state that the optimizer of the same settings and network had."""
+        import torch
+
+        for part in self._parts:
+            part.state.clear()
+        owners = self._owners()
         for name, tensor in tensors.items():
             owner, _, key = name.rpartition(":")
-            place, parameter = known.get(owner, (0, None))
-            if parameter is None or tensor.shape not in (parameter.shape, torch.Size()):
-                raise GencliError(f"optimizer state {name}: not of this network", "resume with the same settings")
+            part, _, parameter = owners[owner]
             like = parameter if tensor.ndim else tensor.to(parameter.device)
-            loaded[place].setdefault(parameter, {})[key] = torch.empty_like(like, dtype=tensor.dtype).copy_(tensor)
-        for part, state in zip(self._parts, loaded, strict=True):
-            part.state.clear()
-            part.state.update(state)
+            part.state[parameter][key] = torch.empty_like(like, dtype=tensor.dtype).copy_(tensor)
 
 
 def options(name: str, momentum: float | None, nesterov: bool | None, no_decay: Collection[str]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from gencli import provenance
 from gencli.outputs import open_result, render
+from gencli.together import Together
 from tests.benchmarks.measure import Row
 
 ALL = (
@@ -37,7 +38,8 @@ _MADE_WITH = ("numpy", "pyarrow", "torch", "PIL", "typer")
 def main(names: list[str], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     rows: list[Row] = []
-    with open_result(str(path), None) as write:
+    with Together() as places:
+        write = open_result(places, str(path))
         for name in names:
             with tempfile.TemporaryDirectory() as folder:
                 for row in import_module(f"tests.benchmarks.{name}").run(Path(folder)):

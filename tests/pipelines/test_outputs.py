@@ -188,3 +188,42 @@ def test_more_shards_than_open_files_are_one_table(sh: Shell, data: Path) -> Non
     for number in range(150):
         pq.write_table(rows.slice(2 * number, 2), sh.folder / "many" / f"{number}.parquet")
     sh("ulimit -Sn 100; gencli data show many --format csv").worked()
+
+
+def test_names_as_long_as_the_file_system_takes(sh: Shell) -> None:
+    names = "a" * 255, "é" * 127 + "b", "c" * 251 + ".csv"
+    for name in names:
+        sh(f"gencli data show $D/digits.parquet --format csv -o {name}").worked()
+    assert sh.files() == set(names)
+
+
+@pytest.mark.parametrize("place", ["-o /dev/stdout >> f", "-o link >> f", "-o /dev/fd/3 3>> f", "-o /dev/stderr 2>> f"])
+def test_what_the_shell_opened_keeps_what_it_holds(sh: Shell, place: str) -> None:
+    (sh.folder / "f").write_text("old\n")
+    (sh.folder / "link").symlink_to("/dev/stdout")
+    sh(f"gencli data show $D/digits.parquet --format csv {place}")
+    assert (sh.folder / "f").read_text().startswith("old\n")
+    assert len((sh.folder / "f").read_text().splitlines()) > 10
+
+
+def test_two_outputs_do_not_share_a_place_under_two_names(sh: Shell) -> None:
+    eval_ = "gencli eval $D/model.safetensors $D/test.parquet -q --format csv"
+    sh(f"{eval_} -o out --predictions - > out").refused("two outputs")
+    sh(f"mkfifo pipe; cat pipe & {eval_} -o pipe --predictions pipe").refused("two outputs")
+    sh(f"{eval_} -o /dev/null --predictions /dev/null").worked()
+
+
+def test_a_checkpoint_is_a_file(sh: Shell) -> None:
+    for place in ("-", "/dev/stdout", "/dev/null", "/dev/fd/3 3> f"):
+        sh(f"gencli train $D/digits.parquet --arch linear -o out --checkpoint {place}").refused(
+            "--checkpoint: ", "file"
+        )
+    assert "out" not in sh.files()
+
+
+def test_a_sheet_needs_no_standard_output(sh: Shell) -> None:
+    sh("gencli report --contact-sheet s.png $D/digits.parquet >&- && test -s s.png").worked()
+
+
+def test_a_model_survives_the_reader_of_its_history(sh: Shell) -> None:
+    sh("gencli train $D/digits.parquet --arch linear --epochs 1 -q -o m --history >(true) ; test -s m").worked()

@@ -77,14 +77,6 @@ def test_a_state_goes_on_where_it_was_left() -> None:
     assert state.keys() == other.state_dict().keys()
 
 
-def test_another_networks_state_is_refused() -> None:
-    average = Average(network(), 0.9)
-    state = average.state_dict()
-    for wrong in (state | {"average.x": torch.zeros(1)}, state | {"average.0.bias": torch.zeros(3)}, {}):
-        with pytest.raises(GencliError, match=r"averaged weights .*: not of this network"):
-            average.load_state_dict(wrong)
-
-
 @pytest.mark.parametrize("decay", [-0.1, 1, 2])
 def test_a_decay_that_is_none_is_refused(decay: float) -> None:
     with pytest.raises(GencliError, match="--ema: no decay"):

@@ -39,13 +39,12 @@ def show(
       gencli data digits | gencli corrupt random-labels -p 0.2 -o noisy.parquet
       gencli data show noisy.parquet --format table --sheet noisy.png
     """
-    from contextlib import ExitStack
-
     from gencli import console, outputs, provenance, stream, tables
     from gencli.errors import GencliError
     from gencli.facts import measure
     from gencli.reporting.sheet import Sheet
     from gencli.sources import open_table
+    from gencli.together import Together
 
     if sheet is None and columns is not None:
         raise GencliError("--columns: there is no sheet", "--sheet FILE.png draws one")
@@ -57,9 +56,9 @@ def show(
         used = ["numpy", "pyarrow", *(["PIL"] if arguments else [])]
         return provenance.step("data show", arguments, tables.sources(table, "data"), used)
 
-    with ExitStack() as files:
-        write = files.enter_context(outputs.open_result(output, format, table.inputs))
-        picture = files.enter_context(stream.Output(sheet, table.inputs, binary=True)) if sheet else None
+    with Together() as places:
+        write = outputs.open_result(places, output, format, table.inputs)
+        picture = places.open(sheet, table.inputs, binary=True) if sheet else None
         with console.progress("rows", table.rows) as advance:
             facts = measure(table, drawn and drawn.see, advance)
         if drawn and picture:

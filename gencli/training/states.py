@@ -1,0 +1,240 @@
+"""What a run of training can be like on its way: rows of its history, and what of a checkpoint fits its settings.
+
+Nothing that a checkpoint says is used before all of it is known to be a state that this run can have had.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gencli.held import LARGEST, Facts, Held
+from gencli.training.settings import Settings
+
+_LONGEST, _FASTEST = 1e10, 1e15  # seconds; images a second
+_MOST = torch.finfo(torch.float32).max  # that a loss is
+
+
+@dataclass
+class Epoch:
+    """One row of a training history.
+
+    `train_*` and the three after the learning rate are means over the epoch's own steps, each row as it was visited;
+    on the last row, and on all with `measure_train`, they are measured after the epoch in evaluation mode. A score is
+    the fraction predicted right, of image-to-image networks the PSNR in dB.
+
+    Attributes:
+        epoch: from 1.
+        step: optimizer steps so far.
+        seconds: that the epoch took in all.
+        images_per_second: of the training pass alone.
+        train_loss, train_score: the loss is without weight decay.
+        test_loss, test_score: of the evaluation data after the epoch; None without it, and where they are not finite.
+        learning_rate: of the epoch's last step.
+        validation_loss, validation_score: of the rows held out; None without them.
+        clean_accuracy: of the rows whose label was left as it was, the fraction predicted right.
+        memorized, recovered: of the corrupted rows, the fractions predicted as labelled, and as they truly are.
+    """
+
+    epoch: int
+    step: int
+    seconds: float
+    images_per_second: float
+    train_loss: float
+    train_score: float
+    test_loss: float | None = None
+    test_score: float | None = None
+    learning_rate: float = 0.0
+    validation_loss: float | None = None
+    validation_score: float | None = None
+    clean_accuracy: float | None = None
+    memorized: float | None = None
+    recovered: float | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """What determines the states that a run can have.
+
+    Attributes:
+        rows, classes: how many.
+        images: whether scores are PSNR.
+        corrupted, validation, test: whether there are such labels and rows.
+        steps_per_epoch, total_steps: at the most.
+        rate: the learning rate of a step, from 0.
+        network: the parameters and buffers by name.
+        optimizer: by parameter what it keeps, like these; `step` counts the parameter's steps.
+        average: its state, or none.
+        visited: the labels [n] of an epoch's rows in their order.
+        together: whether several processes train.
+        own: whether the network is none of ours, so that its buffers may count anything.
+    """
+
+    settings: Settings
+    rows: int
+    classes: int
+    images: bool
+    corrupted: bool
+    validation: bool
+    test: bool
+    steps_per_epoch: int
+    total_steps: int
+    rate: Callable[[int], float]
+    network: Mapping[str, Tensor]
+    optimizer: Mapping[str, Mapping[str, Tensor]]
+    average: Mapping[str, Tensor]
+    visited: Callable[[int], Tensor]
+    together: bool
+    own: bool
+
+
+@dataclass(frozen=True)
+class State:
+    """A run on its way, as `loop.Training` keeps it; tensors by name."""
+
+    step: int
+    history: list[Epoch]
+    best: int | None
+    first_loss: float | None
+    finished: bool
+    seconds: float
+    network: dict[str, Tensor]
+    optimizer: dict[str, Tensor]
+    average: dict[str, Tensor]
+    kept: dict[str, Tensor]
+    epoch: dict[str, Tensor]
+
+
+def read(held: Held, run: Run) -> State:
+    """What a checkpoint holds, if it is a state of this run.
+
+    Raises:
+        GencliError: it is not.
+    """
+    facts, settings = held.facts, run.settings
+    finished = facts.truth("finished")
+    history = _history(facts, run, finished)
+    best = _best(history, facts, run, finished)
+    facts.same("best", best)
+    before = history[-1].step if history else 0
+    step = facts.whole("step", before, before if finished else min(before + run.steps_per_epoch, run.total_steps))
+    seconds = facts.number("seconds", 0.0, _LONGEST)
+    if (spent := sum(row.seconds for row in history)) > seconds * 1.001 + 0.001:
+        raise facts.refused("seconds", seconds, f"the epochs' {spent:g} or more")
+    first_loss = facts.optional("first_loss", bool(history), 0.0, _MOST)
+    if history and first_loss is None:
+        raise facts.refused("first_loss", None, "the loss of the first step")
+    network = _network(held, "network/", run, step)
+    of = best if settings.early_stop is not None else len(history) if finished and settings.ema is not None else None
+    kept = {} if of is None else _network(held, "kept/", run, history[of - 1].step)
+    average = held.like("average/", run.average)
+    if average and average["updates"] != step:
+        raise held.refused("average/updates", average["updates"].item(), step)
+    optimizer = _optimizer(held, run, step)
+    epoch = _under_way(held, run, len(history) + 1, step - before)
+    held.close(f"step {step:,}")
+    return State(step, history, best, first_loss, finished, seconds, network, optimizer, average, kept, epoch)
+
+
+def _history(facts: Facts, run: Run, finished: bool) -> list[Epoch]:
+    size = run.steps_per_epoch
+    rows = facts.objects("history", -(-run.total_steps // size))
+    scores = (-LARGEST, math.inf) if run.images else (0.0, 1.0)
+    found: list[Epoch] = []
+    for number, row in enumerate(rows, 1):
+        most = min(number * size, run.total_steps)
+        cut = finished and run.settings.max_time is not None and number == len(rows)
+        step = row.whole("step", (number - 1) * size + 1 if cut else most, most)
+        values: dict[str, float | None] = {
+            "seconds": row.number("seconds", 0.0, _LONGEST),
+            "images_per_second": row.number("images_per_second", 0.0, _FASTEST),
+            "train_loss": row.number("train_loss", 0.0, _MOST),
+            "train_score": row.number("train_score", *scores),
+            "learning_rate": row.number("learning_rate", rate := run.rate(step - 1), rate),
+        }
+        for name, known in (("test", run.test), ("validation", run.validation)):
+            values[f"{name}_loss"] = row.optional(f"{name}_loss", known, 0.0, _MOST)
+            values[f"{name}_score"] = score = row.optional(f"{name}_score", known, scores[0], min(scores[1], LARGEST))
+            if known and score is None and not run.images:
+                raise row.refused(f"{name}_score", None, "a fraction")
+        for name in ("clean_accuracy", "memorized", "recovered"):
+            values[name] = row.optional(name, run.corrupted and not run.images, 0.0, 1.0)
+        found.append(Epoch(row.whole("epoch", number, number), step, **values))  # type: ignore[arg-type]
+        row.close()
+    return found
+
+
+def _best(history: list[Epoch], facts: Facts, run: Run, finished: bool) -> int | None:
+    """The epoch with the best validation score, the first of equals; the run ends when its settings say so."""
+    patience, enough = run.settings.early_stop, run.settings.until_train_accuracy
+    best: Epoch | None = None
+    over = False
+    for row in history:
+        if over:
+            raise facts.refused("history", f"epoch {row.epoch}", f"{row.epoch - 1} epochs, after which the run is over")
+        score = row.validation_score
+        if score is not None and (best is None or best.validation_score is None or score > best.validation_score):
+            best = row
+        waited = patience is not None and best is not None and row.epoch - best.epoch >= patience
+        over = row.step == run.total_steps or waited or (enough is not None and row.train_score >= enough)
+    if finished != over and not (finished and history and run.settings.max_time is not None):
+        raise facts.refused("finished", finished, str(over).lower())
+    return None if best is None else best.epoch
+
+
+def _network(held: Held, prefix: str, run: Run, step: int) -> dict[str, Tensor]:
+    found: dict[str, Tensor] = {}
+    for name, like in run.network.items():
+        most = LARGEST if like.isfinite().all() else math.inf  # masks are not
+        found[name] = tensor = held.tensor(f"{prefix}{name}", tuple(like.shape), like.dtype, -most, most)
+        kind = name.rpartition(".")[2]
+        if kind == "running_var" and (tensor < 0).any():
+            raise held.refused(f"{prefix}{name}", tensor.min().item(), "variances")
+        if kind == "num_batches_tracked" and not (tensor >= 0 if run.own else tensor == step):
+            raise held.refused(f"{prefix}{name}", tensor.item(), step)
+    return found
+
+
+def _optimizer(held: Held, run: Run, step: int) -> dict[str, Tensor]:
+    """Whole for every parameter, but for those that `idle` names: they were without a gradient at some step."""
+    found: dict[str, Tensor] = {}
+    idle: list[str] = []
+    for name, quantities in run.optimizer.items():
+        prefix = f"optimizer/{name}:"
+        if quantities and not any(f"{prefix}{key}" in held for key in quantities):
+            idle.append(name)
+            continue
+        own = held.like(prefix, quantities)
+        if "step" in own and own["step"] != step:
+            count = own["step"].item()
+            if not (1 <= count < step and count == int(count)):
+                raise held.refused(f"{prefix}step", count, step)
+            idle.append(name)
+        if "exp_avg_sq" in own and (own["exp_avg_sq"] < 0).any():
+            raise held.refused(f"{prefix}exp_avg_sq", own["exp_avg_sq"].min().item(), "squares")
+        found |= {f"{name}:{key}": tensor for key, tensor in own.items()}
+    if step == 0 and found:
+        raise held.refused(f"optimizer/{next(iter(found))}", "there", "nothing before the first step")
+    held.facts.same("idle", idle if step else [])
+    return found
+
+
+def _under_way(held: Held, run: Run, number: int, steps: int) -> dict[str, Tensor]:
+    """What was predicted for the rows that an epoch has visited."""
+    if not steps:
+        return {}
+    count = min(steps * run.settings.batch_size, run.rows)
+    losses = held.tensor("epoch/losses", (count,), torch.float32, 0.0)
+    if run.images:
+        scores = held.tensor("epoch/scores", (count,), torch.float32, -LARGEST, math.inf)
+        return {"losses": losses, "scores": scores}
+    scores = held.tensor("epoch/scores", (count,), torch.uint8 if run.together else torch.bool)
+    predicted = held.tensor("epoch/predicted", (count,), torch.int64, 0, run.classes - 1)
+    wrong = (scores.view(torch.uint8) != (predicted == run.visited(number)[:count].cpu())).nonzero()
+    if len(wrong):
+        raise held.refused("epoch/scores", f"row {int(wrong[0])}", "whether its label was predicted")
+    return {"losses": losses, "scores": scores, "predicted": predicted}
