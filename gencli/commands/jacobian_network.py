@@ -37,8 +37,8 @@ def run(
     from gencli.commands.opening import open_all
     from gencli.derivatives import building, jacobians
     from gencli.derivatives.entries import Check
+    from gencli.machine import require_memory
     from gencli.stream import Input, Output
-    from gencli.theory.base import require_memory
     from gencli.training import devices
 
     exact = dtype == "float64"

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from gencli import arrow, console, provenance, tables
 from gencli.errors import GencliError
-from gencli.processors import cores
+from gencli.machine import cores
 from gencli.sources import pixels
 from gencli.sources.pixels import BadImage
 from gencli.sources.processes import in_processes

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from gencli import console
 from gencli.errors import GencliError
-from gencli.processors import cores
+from gencli.machine import cores
 from gencli.sources import pixels
 from gencli.sources.pixels import BadImage
 
