@@ -55,6 +55,7 @@ class Input:
         raw = _open_standard_input() if self.path is None else _open_path(self.path)
         if raw.isatty():
             raise MissingInput
+        _refuse_device(raw, self.name)
         self._digest: Digest | None = None
         self._check: Callable[[], None] | None = None
         self._hashing: threading.Thread | None = None
@@ -160,6 +161,14 @@ def _open_path(path: Path) -> BinaryIO:
         raise GencliError(f"{path}: no such file", "check the name and the folder") from None
     except OSError as error:
         raise GencliError(f"{path}: cannot be read: {error.strerror}", "name a file that can be read") from None
+
+
+def _refuse_device(raw: BinaryIO, name: str) -> None:
+    """Of devices the empty one alone can be read to its end."""
+    status = os.fstat(raw.fileno())
+    device = stat.S_ISBLK(status.st_mode) or stat.S_ISCHR(status.st_mode)
+    if device and status.st_rdev != os.stat(os.devnull).st_rdev:
+        raise GencliError(f"{name}: a device, which may never end", "name a file or pipe one in")
 
 
 def _spool(pipe: BinaryIO, name: str) -> tuple[BinaryIO, Digest]:
