@@ -66,7 +66,7 @@ class _Workers:
             ours, theirs = socket.socketpair()
             script = [sys.executable, "-P", pixels.__file__, str(theirs.fileno())]
             # in a group of its own, so that Ctrl-C does not reach it: it ends when our end of the line is closed
-            process = subprocess.Popen(
+            process = subprocess.Popen(  # noqa: S603 - this Python on our own file
                 script,
                 pass_fds=[theirs.fileno()],
                 process_group=0,
