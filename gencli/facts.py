@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gencli import arrow, console
-from gencli.processors import in_threads
+from gencli.machine import in_threads
 from gencli.tables import Description, ImageTable
 
 _BLOCK = 1 << 16  # values at a time, as float64 in the processor's cache

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from gencli import folders
 from gencli.errors import GencliError
 from gencli.stream import Input
 
@@ -33,10 +34,14 @@ def is_pipe(argument: str | None) -> bool:
 def open_inputs(argument: str | None, pattern: str | None = None) -> list[Input]:
     """The input that a command's argument names: a file, standard input, or a folder's Parquet files by name.
 
-    Of a folder that has none itself those in its folders are taken. Names that start with a dot are left out.
+    Of a folder that has none itself those in its folders are taken, also by links, each folder once. Names that start
+    with a dot are left out.
 
     Args:
         pattern: that the files' names, or their paths in the folder, match, as the shell's do.
+
+    Raises:
+        GencliError: nothing is there, a folder cannot be read, or what is called so is no file.
     """
     if argument in (None, "-") or not os.path.isdir(str(argument)):
         return [Input(argument)]
@@ -45,6 +50,8 @@ def open_inputs(argument: str | None, pattern: str | None = None) -> list[Input]
     if not shards:
         what = "*.parquet files" if pattern is None else f"*.parquet files that match {pattern!r}"
         raise GencliError(f"{argument}: a folder without {what}", "name a file, or the folder that holds them")
+    for path in shards:
+        folders.require_file(path)
     _allow_files(len(shards))
     inputs = [Input(path) for path in shards]
     for each in inputs:
@@ -55,10 +62,8 @@ def open_inputs(argument: str | None, pattern: str | None = None) -> list[Input]
 def _shards(folder: str, pattern: str | None) -> Iterator[list[str]]:
     """The Parquet files in the folder, then those in its folders too."""
     found: list[str] = []
-    for top, folders, files in os.walk(folder):
-        folders[:] = [each for each in folders if not each.startswith(".")]
-        names = (name for name in fnmatch.filter(files, "*.parquet") if not name.startswith("."))
-        paths = [os.path.normpath(os.path.join(top, name)) for name in names]
+    for top, files in folders.walk([folder]):
+        paths = [os.path.normpath(os.path.join(top, name)) for name in fnmatch.filter(files, "*.parquet")]
         found += [path for path in paths if pattern is None or _matches(os.path.relpath(path, folder), pattern)]
         if top == folder:
             yield sorted(found)

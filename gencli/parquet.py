@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from gencli import provenance, seals
+from gencli import machine, provenance, seals
 from gencli.errors import GencliError, first_line
 from gencli.stream import Input, Output
 
@@ -22,6 +22,9 @@ if "ARROW_DEFAULT_MEMORY_POOL" not in os.environ:
 
 
 _ENCRYPTED, _DECRYPT = "encrypted Parquet", "write it without encryption first"
+_ROWS, _VALUES = 1 << 20, 1 << 24  # that any file, and any column of a row group, may hold
+_A_BYTE = 64  # values, of a column that holds more
+_UNASKED, _LARGEST_PAGE = 64 << 20, 1 << 31  # bytes
 _BUFFER = 1 << 16  # otherwise a row group's columns are read whole, and no more than 2 GB of them
 
 
@@ -29,7 +32,8 @@ def open_file(source: Input) -> pq.ParquetFile:
     """Opens one Parquet file.
 
     Raises:
-        GencliError: not Parquet, cut short, damaged, or not the rows that its provenance promises.
+        GencliError: not Parquet, cut short, damaged, far more rows or values than bytes, or not the rows that its
+            provenance promises.
     """
     if source.starts(b"PARE"):
         raise GencliError(f"{source.name}: {_ENCRYPTED}", _DECRYPT)
@@ -39,6 +43,7 @@ def open_file(source: Input) -> pq.ParquetFile:
         rows = file.metadata.num_rows
         if rows != sum(file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)):
             raise OSError("its row groups do not hold its rows")
+    _refuse_bombs(source, file.metadata)
     seal = seals.place_in_footer(source)
     ours = provenance.KEY.encode() in (file.metadata.metadata or {})
     source.check_whole(lambda: seals.require(source, "Parquet", seal, ours))
@@ -51,6 +56,27 @@ def open_file(source: Input) -> pq.ParquetFile:
             f"{source.name}: {rows} rows, where its provenance promises {promised}", "make the file again"
         )
     return file
+
+
+def _refuse_bombs(source: Input, facts: pq.FileMetaData) -> None:
+    """Refuses what takes far more memory than its file, by what the footer says, before anything is read.
+
+    Runs of equal values take next to nothing: ten kilobytes can hold 10⁹ rows.
+    """
+    hint = "write it with smaller row groups; or it is made to fill the memory"
+    if facts.num_rows > max(_ROWS, source.size):
+        raise GencliError(f"{source.name}: {facts.num_rows:,} rows in {source.size:,} bytes", hint)
+    machine.require_memory(8 * facts.num_rows, f"{source.name}: a number a row", "take fewer rows")
+    for number in range(facts.num_row_groups):
+        group = facts.row_group(number)
+        for place in range(facts.num_columns):
+            column = group.column(place)
+            where = f"{source.name}: column `{column.path_in_schema}`"
+            if column.num_values > max(_VALUES, _A_BYTE * column.total_compressed_size):
+                stored = f"{column.num_values:,} values in {column.total_compressed_size:,} bytes"
+                raise GencliError(f"{where}: {stored}", hint)
+            if column.total_uncompressed_size > _UNASKED:
+                machine.require_memory(min(column.total_uncompressed_size, _LARGEST_PAGE), where, hint)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 
 from gencli import console, signals, spooling, stdout
 from gencli.errors import GencliError, MissingInput
@@ -54,6 +54,7 @@ class Input:
         raw = spooling.standard_input() if self.path is None else spooling.open_path(self.path)
         if raw.isatty():
             raise MissingInput
+        _refuse_device(raw, self.name)
         self._digest: Digest | None = None
         self._check: Callable[[], None] | None = None
         self._hashing: threading.Thread | None = None
@@ -147,6 +148,16 @@ def _upstream(source: Input, did: str) -> str:
 
 
 NO_ROOM = "free some space"
+
+
+def _refuse_device(raw: BinaryIO, name: str) -> None:
+    """Of devices the empty one alone can be read to its end."""
+    status = os.fstat(raw.fileno())
+    device = stat.S_ISBLK(status.st_mode) or stat.S_ISCHR(status.st_mode)
+    if device and status.st_rdev != os.stat(os.devnull).st_rdev:
+        raise GencliError(f"{name}: a device, which may never end", "name a file or pipe one in")
+
+
 _partial: set[Path] = set()  # temporary files; no signal leaves one behind
 _writing: list[Output] = []
 

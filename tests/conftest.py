@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,3 +29,17 @@ def shared_data() -> Path:
     if folder is None:
         pytest.skip("GENCLI_TEST_DATA names no folder")
     return Path(folder)
+
+
+@pytest.fixture
+def unprivileged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The current folder, in which permissions count: root, whom they do not bind, is nobody meanwhile."""
+    tmp_path.chmod(0o777)
+    monkeypatch.chdir(tmp_path)  # paths from here pass no folder that is root's alone
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    yield Path()
+    os.seteuid(user)
+    for folder in tmp_path.rglob("*/"):  # so that it can be removed
+        folder.chmod(0o777)

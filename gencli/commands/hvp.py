@@ -68,7 +68,7 @@ def hvp(
     from gencli import console, objectives, provenance, tables, tensors
     from gencli.commands.opening import open_all
     from gencli.derivatives import building, routes, vectors, verification
-    from gencli.theory.base import require_memory
+    from gencli.machine import require_memory
     from gencli.together import Together
 
     names = [word for word in words if not vectors.is_named(word)]

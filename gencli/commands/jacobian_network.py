@@ -36,8 +36,8 @@ def run(
     from gencli.commands.opening import open_all
     from gencli.derivatives import building, jacobians
     from gencli.derivatives.entries import Check
+    from gencli.machine import require_memory
     from gencli.stream import Input
-    from gencli.theory.base import require_memory
     from gencli.together import Together
     from gencli.training import devices
 

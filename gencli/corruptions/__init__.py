@@ -16,7 +16,7 @@ from gencli.corruptions.labels import FlipLabels, MatrixLabels, PairLabels, Perm
 from gencli.corruptions.noise import GaussianNoise, ImpulseNoise, PoissonNoise, TextOverlay
 from gencli.corruptions.pixels import GaussianPixels, RandomPixels, ShuffledPixels
 from gencli.errors import GencliError
-from gencli.processors import in_threads
+from gencli.machine import in_threads
 from gencli.randomness import Draws
 from gencli.stream import Input
 from gencli.tables import ImageTable

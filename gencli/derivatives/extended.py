@@ -118,7 +118,7 @@ class Extended:
         numbers = [node.value if node.function == "number" else 0 for node in program.nodes]
         with np.errstate(over="ignore"):
             self._numbers = [_mp.mpf(each) for each in np.array(numbers).astype(dtype).tolist()]
-        draws = random.Random(0)
+        draws = random.Random(0)  # noqa: S311 - nudges, no secrets
         self._nudges = [draws.choice((-1, 1)) * draws.uniform(0.5, 1) for _ in program.nodes]
 
     def values(self, points: Floats) -> Floats:

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
-from contextlib import suppress
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
-
-from gencli.errors import GencliError
 
 if TYPE_CHECKING:
     import torch
@@ -70,24 +65,3 @@ class Learner(ABC):
         Raises:
             GencliError: there is no solution, or none that this arithmetic finds.
         """
-
-
-def require_memory(need: int, rows: int, hint: str) -> None:
-    """Refuses so many bytes where the machine does not have them free."""
-    have = _free_memory()
-    if need > have:
-        raise GencliError(
-            f"{rows:,} rows take {need / 2**30:,.1f} GiB of memory, where {have / 2**30:,.1f} GiB are free", hint
-        )
-
-
-def _free_memory() -> int:
-    """Bytes, what the kernel would give up included, and within the container's limit."""
-    have = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    with suppress(OSError, StopIteration):  # not on every system
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        have = min(have, 1024 * int(next(line for line in lines if line.startswith("MemAvailable")).split()[1]))
-    with suppress(OSError, ValueError):  # `max` is no limit
-        limit, used = (int(Path(f"/sys/fs/cgroup/memory.{name}").read_text()) for name in ("max", "current"))
-        have = min(have, limit - used)
-    return have

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from gencli.errors import GencliError, nearest
-from gencli.fitting.base import Fitted, Learner, Progress, require_memory
+from gencli.fitting.base import Fitted, Learner, Progress
+from gencli.machine import require_memory
 from gencli.options import Seed
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class FiniteSample(Learner):
 
     def require(self, rows: int, description: Description) -> None:
         d = _values(description)
-        require_memory(rows * (2 * description.row_bytes + 4 * d + 100), rows, _FEWER)
+        require_memory(rows * (2 * description.row_bytes + 4 * d + 100), f"{rows:,} rows", _FEWER)
 
     def fit(self, rows: Rows, classes: int, title: str, progress: Progress) -> Fitted:
         import numpy as np
@@ -129,7 +130,7 @@ class Kernel(Learner):
 
         size = 4 if self.dtype == "float32" else 8
         need = cholesky.memory(rows, size) + rows * (2 * description.row_bytes + (4 + size) * _values(description))
-        require_memory(need, rows, _FEWER)
+        require_memory(need, f"{rows:,} rows", _FEWER)
 
     def fit(self, rows: Rows, classes: int, title: str, progress: Progress) -> Fitted:
         from gencli.fitting import kernel
@@ -169,7 +170,7 @@ class LeastSquares(Learner):
 
         d = _values(description)
         need = least_squares.memory(rows, d, len(description.classes)) + rows * (description.row_bytes + 4 * d)
-        require_memory(need, rows, f"{_FEWER}, or images of fewer pixels")
+        require_memory(need, f"{rows:,} rows", f"{_FEWER}, or images of fewer pixels")
 
     def fit(self, rows: Rows, classes: int, title: str, progress: Progress) -> Fitted:
         import numpy as np

@@ -15,7 +15,7 @@ from gencli.errors import GencliError, nearest
 from gencli.models import heads, learners
 from gencli.models.airbench import AIRBENCH
 from gencli.models.alexnet import ALEXNET
-from gencli.models.base import PLAIN, Family, Options, Shape, trained
+from gencli.models.base import PLAIN, Family, Options, Shape, require_room, trained
 from gencli.models.circulant import CIRCULANT_MLP
 from gencli.models.convnet_gelu import CONVNET_GELU
 from gencli.models.convnet_vanilla import CONVNET_VANILLA
@@ -27,7 +27,7 @@ from gencli.models.mlp import MLP
 from gencli.models.own import OWN, find
 from gencli.models.resnet18 import RESNET18
 from gencli.models.resnet32 import RESNET32, RESNET32_CUI2019
-from gencli.models.torchvision import TORCHVISION
+from gencli.models.torchvision import TORCHVISION, require_stored
 from gencli.models.unet import UNET
 from gencli.stream import Input, Output
 from gencli.tables import ImageTable, is_shape
@@ -98,7 +98,10 @@ def build(arch: str, shape: Shape, classes: int, options: Options = PLAIN) -> nn
             "take larger images, or a network for small ones, such as mlp-1x512",
         )
     match = re.fullmatch(kind.pattern, arch, re.ASCII)
-    groups = (int(group) if group.isdecimal() else group for group in match.groups()) if match else ()
+    groups = [int(group) if group.isdecimal() else group for group in match.groups()] if match else []
+    if torch.get_default_device().type != "meta" and kind not in (TORCHVISION, OWN):
+        with torch.device("meta"):  # where numbers take no room
+            require_room(trained(kind.build(*groups, shape=shape, classes=classes, **given)), arch)
     return heads.attach(kind.build(*groups, shape=shape, classes=classes, **given), options.head, classes, arch)
 
 
@@ -226,6 +229,8 @@ def read(source: Input, arch: str | None = None) -> Model:
             network = learners.build(named, input_shape, len(classes), facts.get("options"))
         else:
             options = Options.from_json(facts.get("options"))
+            if kind is TORCHVISION:
+                require_stored(named, source.size)
             network, empty = _unfilled(named, input_shape, len(classes), options)
     except GencliError as error:
         raise GencliError(f"{source.name}: {error.message}", error.hint) from error

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import nn
 
+from gencli import machine
 from gencli.errors import GencliError
 
 Shape = tuple[int, int, int]
@@ -86,6 +87,15 @@ PLAIN = Options()
 def trained(network: nn.Module) -> int:
     """How many numbers of a network are trained."""
     return sum(tensor.numel() for tensor in network.parameters() if tensor.requires_grad)
+
+
+def require_room(parameters: int, arch: str) -> None:
+    """Refuses a network of more parameters than fit in memory, before there are any.
+
+    Raises:
+        GencliError: it is.
+    """
+    machine.require_memory(4 * parameters, f"--arch {arch}: {parameters:,} parameters", "take a smaller network")
 
 
 def not_finite(network: nn.Module) -> str:

@@ -10,8 +10,9 @@ import torch
 from torch import nn
 
 from gencli.errors import GencliError, nearest
-from gencli.models.base import Family, Shape
+from gencli.models.base import Family, Shape, require_room
 
+_OTHER_LAYERS = 64 << 20  # bytes by which a network of few classes, or of one output, is smaller at most
 _LARGEST = 256  # side of an image, when the least is looked for
 # torchvision warns that the initialization they have by default will change
 _WITHOUT_AUXILIARIES: dict[str, Any] = {"aux_logits": False, "init_weights": True}
@@ -32,11 +33,33 @@ def classifier(name: str, shape: Shape, classes: int) -> nn.Module:
     known = [f"torchvision:{each}" for each in models.list_models(module=models)]
     if f"torchvision:{name}" not in known:
         raise GencliError(f"--arch: no network 'torchvision:{name}'", nearest(f"torchvision:{name}", known))
+    if torch.get_default_device().type != "meta":
+        require_room(_published(name), f"torchvision:{name}")
     network = _fitting(name, shape, classes)
     if network is None:
         size = "×".join(map(str, shape[:2]))
         raise GencliError(f"--arch: torchvision:{name} takes no images of {size}", f"it takes {_sizes(name, shape[2])}")
     return network
+
+
+def require_stored(arch: str, size: int) -> None:
+    """Refuses a network far larger than the file, of `size` bytes, before it is built to be compared.
+
+    Raises:
+        GencliError: it is.
+    """
+    from torchvision.models import list_models
+
+    name = arch.partition(":")[2]
+    if name in list_models() and 4 * _published(name) > size + _OTHER_LAYERS:
+        raise GencliError(f"{arch} has {_published(name):,} parameters, not in {size:,} bytes", "make the model again")
+
+
+def _published(name: str) -> int:
+    """Parameters, of the published network of 1,000 classes."""
+    from torchvision.models import get_model_weights
+
+    return next((int(each.meta["num_params"]) for each in get_model_weights(name)), 0)
 
 
 def _fitting(name: str, shape: Shape, classes: int) -> nn.Module | None:

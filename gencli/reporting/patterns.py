@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import IO
 
-from gencli import stdout
+from gencli import folders, stdout
 from gencli.errors import GencliError
 
 
@@ -38,42 +38,19 @@ def _files(pattern: str) -> Iterator[str]:
     found = ["/" if pattern.startswith("/") else ""]
     for part in filter(None, (pattern + "/*" if pattern.endswith("**") else pattern).split("/")):
         if part == "**":
-            found = list(_folders(found))
+            found = [folder for folder, _ in folders.walk(filter(folders.is_folder, found))]
         elif glob.has_magic(part):
             found = [os.path.join(folder, name) for folder in found for name in _names(folder) if _fits(name, part)]
         else:
-            found = [path for folder in found if os.path.lexists(path := os.path.join(folder, part))]
+            found = [path for folder in found if folders.is_there(path := os.path.join(folder, part))]
     for path in found:
-        if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
-            raise GencliError(f"{path}: neither a file nor a folder", "name it by itself to read it")
-        if not os.path.isdir(path):
+        if not folders.is_folder(path):
+            folders.require_file(path)
             yield path
 
 
-def _folders(tops: Sequence[str]) -> Iterator[str]:
-    """These folders and all below, each once, those nearest first."""
-    seen: set[tuple[int, int]] = set()
-    level = [*tops]
-    while level:
-        following: list[str] = []
-        for folder in level:
-            status = os.stat(folder or ".")
-            if (status.st_dev, status.st_ino) in seen:
-                continue
-            seen.add((status.st_dev, status.st_ino))
-            yield folder
-            paths = [os.path.join(folder, name) for name in _names(folder) if not name.startswith(".")]
-            following += sorted(filter(os.path.isdir, paths), key=os.path.islink)
-        level = following
-
-
 def _names(folder: str) -> list[str]:
-    try:
-        return sorted(os.listdir(folder or "."))
-    except (NotADirectoryError, FileNotFoundError):
-        return []
-    except OSError as error:
-        raise GencliError(f"{folder}: cannot be read: {error.strerror}", "name folders that can be read") from None
+    return folders.names(folder) if folders.is_folder(folder) else []
 
 
 def _fits(name: str, part: str) -> bool:

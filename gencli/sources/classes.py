@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 from gencli import tables
 from gencli.console import quoted
 from gencli.errors import GencliError, first_line
+from gencli.stream import Input
 
 _MOST = 1_000_000  # without names: a stray label must not fill the memory with numbers
+_LONGEST = 64 << 20  # bytes of a file of names
 _FORM = "write how many there are, their names in order as a,b,c, or a file of names, one a line"
 
 
@@ -35,8 +37,12 @@ def parse_names(text: str | None) -> tuple[str, ...] | None:
         return tuple(map(str, range(int(text))))
     if os.path.exists(text):
         try:
-            with open(text, encoding="utf-8-sig") as file:
-                names = file.read().splitlines()
+            source = Input(text)
+            if source.size > _LONGEST:
+                raise GencliError(f"{text}: {source.size:,} bytes, too many for names")
+            names = source.peek(0, source.size).decode("utf-8-sig").splitlines()
+        except GencliError as error:
+            raise GencliError(f"--class-names: {error.message}", _FORM) from None
         except (OSError, UnicodeDecodeError) as error:
             raise GencliError(f"--class-names: {text}: no text file: {first_line(error)}", _FORM) from None
     else:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from gencli import arrow, console, provenance, tables
 from gencli.errors import GencliError
-from gencli.processors import cores
+from gencli.machine import cores, free_memory
 from gencli.sources import pixels
 from gencli.sources.pixels import BadImage
 from gencli.sources.processes import in_processes
@@ -67,7 +67,7 @@ class DecodedTable(ABC):
         self._said: set[str] = set()  # of what the images' decoding noted
         first, places = next(self.values(1))
         with self._named(deque([places])):
-            shape = pixels.decode(first, **self._decoding)[0].shape
+            shape = pixels.decode(first, most=_room(), **self._decoding)[0].shape
         self.description = Description(name, split, classes, (shape[1], shape[2], shape[3]))
         names = ("id", "image", *(each for each in columns if each != "id"), *(["target"] if targets else []))
         self.schema = self.description.schema(names)
@@ -113,7 +113,7 @@ class DecodedTable(ABC):
                 waiting.append(places)
                 yield part
 
-        decoded = in_processes("decode", parts(), shape=self.description.shape, **self._decoding)
+        decoded = in_processes("decode", parts(), shape=self.description.shape, most=_room(), **self._decoding)
         notes, rows = Counter[str](), 0
         while True:
             with self._named(waiting):
@@ -160,6 +160,11 @@ class DecodedTable(ABC):
 def most_bytes() -> int:
     """Of the encoded images in a part: those that wait for all cores take 32 MB, more where that is 1 MB a part."""
     return max(1 << 20, (16 << 20) // cores())
+
+
+def _room() -> int:
+    """Bytes of memory for an image that is being decoded, as many at a time as there are cores."""
+    return free_memory() // cores()
 
 
 def identify(stem: str) -> tuple[str, str]:

@@ -126,9 +126,9 @@ class _Store:
 
     def _download(self, url: str, archive: _Archive, output: Output) -> None:
         digest, done = hashlib.md5(usedforsecurity=False), 0
-        request = Request(url, headers={"User-Agent": f"gencli/{gencli.__version__}"})
+        request = Request(url, headers={"User-Agent": f"gencli/{gencli.__version__}"})  # noqa: S310 - an address that torchvision publishes
         with (
-            urlopen(request, timeout=_PATIENCE) as response,
+            urlopen(request, timeout=_PATIENCE) as response,  # noqa: S310 - likewise
             self.progress(archive.path.name, response.length or 0) as advance,
         ):
             while chunk := response.read(_CHUNK):

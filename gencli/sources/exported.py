@@ -99,11 +99,13 @@ def write_folder(table: ImageTable, destination: str, keep: NDArray[np.bool_] | 
         raise GencliError(f"{destination}: {error.strerror}", "name a place where a folder can be made") from None
     remove = signals.before_dying(lambda: shutil.rmtree(temporary, ignore_errors=True))
     try:
-        start = 0
+        start, made = 0, set[int]()
         for batch, files in encoded(table, keep):
             for row, (label, file) in enumerate(zip(batch.column("label").to_pylist(), files, strict=True), start):
                 folder = temporary / names[label]
-                folder.mkdir(exist_ok=True)
+                if label not in made:
+                    folder.mkdir()  # is there where the disk takes Cat for cat
+                    made.add(label)
                 (folder / f"{row:08d}.png").write_bytes(file)
             start += len(files)
             yield start

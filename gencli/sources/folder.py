@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gencli import tables
+from gencli import folders, tables
 from gencli.errors import GencliError
+from gencli.sources.classes import require_distinct
 from gencli.sources.decoded import SPLITS, DecodedTable, Decoding, Piece, identify
 from gencli.stream import Input
 
@@ -22,33 +23,48 @@ class ImageFiles(Input):
 
     def __init__(self, folder: str, files: list[str]) -> None:
         self.path, self.name, self._files = Path(os.path.abspath(folder)), folder, files
+        self._digests: dict[str, bytes] = {}  # of those that were read
 
     @cached_property
     def sha256(self) -> str:  # type: ignore[override]
-        lines = (f"{hashlib.sha256(self.read(file)).hexdigest()}  {file}\n" for file in self._files)
-        return hashlib.sha256("".join(lines).encode(errors="surrogateescape")).hexdigest()
+        lines = hashlib.sha256()
+        for file in self._files:
+            digest = self._digests.get(file) or hashlib.sha256(self.read(file)).digest()
+            mark, shown = ("\\", _escaped(file)) if _escaped(file) != file else ("", file)
+            lines.update(f"{mark}{digest.hex()}  {shown}\n".encode(errors="surrogateescape"))
+        return lines.hexdigest()
 
     def same_file(self, status: os.stat_result) -> bool:
         return any(os.path.samestat(os.stat(self.path / file), status) for file in self._files)
 
     def read(self, file: str) -> bytes:
-        """A file's bytes."""
-        try:
-            return (self.path / file).read_bytes()
-        except OSError as error:
-            raise GencliError(
-                f"{os.path.join(self.name, file)}: cannot be read: {error.strerror}", "leave it out first"
-            ) from None
+        """A file's bytes.
+
+        Raises:
+            GencliError: it cannot be read, or was another when it was read before.
+        """
+        path = os.path.join(self.name, file)
+        content = folders.read(path)
+        digest = hashlib.sha256(content).digest()
+        if self._digests.setdefault(file, digest) != digest:
+            raise GencliError(f"{path}: changed while it was read", "run the command again when nobody writes there")
+        return content
+
+
+def _escaped(file: str) -> str:
+    return file.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
 
 
 class FolderTable(DecodedTable):
     """The images below a folder's folders, each a class, in the order of their names.
 
-    Files and folders whose names start with a dot are left out, and files beside the classes' folders. The data set
-    is called as the folder, or as the folder above one that is called train, test, validation or val.
+    Files and folders whose names start with a dot are left out, and files beside the classes' folders. Links are
+    followed, each folder once. The data set is called as the folder, or as the folder above one that is called train,
+    test, validation or val.
 
     Raises:
-        GencliError: no such folder, fewer than two classes, a class without images, a file that is no image.
+        GencliError: no such folder, one that cannot be read or is of two classes, fewer than two classes, a class
+            without images, a file that is no image, or what is no file.
     """
 
     def __init__(self, folder: str, name: str | None, split: str | None, decoding: Decoding) -> None:
@@ -60,6 +76,7 @@ class FolderTable(DecodedTable):
         labels = np.repeat(np.arange(len(classes)), [len(files) for files in classes.values()])
         columns = {"id": tables.identities(name, split, 0, len(labels)), "label": labels}
         shown = tuple(each.encode(errors="replace").decode() for each in classes)
+        require_distinct(shown, folder, "rename one; only UTF-8 tells classes apart")
         super().__init__([self._folder], None, columns, name, split, shown, decoding)
 
     def image_name(self, place: int) -> str:
@@ -77,39 +94,41 @@ def _identify(folder: Path) -> tuple[str, str]:
 
 def _classes(folder: str) -> dict[str, list[str]]:
     """The files of each class, by its name."""
-    try:
-        with os.scandir(folder) as entries:
-            names = sorted(each.name for each in entries if each.is_dir() and not each.name.startswith("."))
-    except OSError as error:
-        raise GencliError(
-            f"{folder}: {error.strerror}", "name a folder that holds a folder of images a class"
-        ) from None
-    splits = [name for name in names if name in SPLITS and _holds_folders_alone(os.path.join(folder, name))]
+    hint = "name the folder that holds a folder of images a class"
+    if os.path.exists(folder) and not folders.is_folder(folder):
+        raise GencliError(f"{folder}: not a folder", hint)
+    tops = {name: os.path.join(folder, name) for name in folders.names(folder) if not name.startswith(".")}
+    tops = {name: path for name, path in tops.items() if folders.is_folder(path)}
+    splits = [name for name in tops if name in SPLITS and _holds_folders_alone(tops[name])]
     if splits:
+        raise GencliError(f"{folder}: its folder {splits[0]!r} holds a split, no class", f"name it: {tops[splits[0]]}")
+    if len(tops) < 2:
         raise GencliError(
-            f"{folder}: its folder {splits[0]!r} holds a split, no class", f"name it: {os.path.join(folder, splits[0])}"
+            f"{folder}: {f'one class alone, {next(iter(tops))!r}' if tops else 'no folders, so no classes'}", hint
         )
-    classes = {name: sorted(_below(os.path.join(folder, name))) for name in names}
-    if len(classes) < 2:
-        held = f"one class alone, {names[0]!r}" if names else "no folders, so no classes"
-        raise GencliError(f"{folder}: {held}", "name the folder that holds a folder of images a class")
+    owners: dict[folders.Identity, str] = {}
+    classes = {name: sorted(_below(folder, name, owners)) for name in tops}
     for name, files in classes.items():
         if not files:
-            raise GencliError(
-                f"{os.path.join(folder, name)}: no images", "a class needs one; remove the folder otherwise"
-            )
+            raise GencliError(f"{tops[name]}: no images", "a class needs one; remove the folder otherwise")
     return classes
 
 
 def _holds_folders_alone(folder: str) -> bool:
-    with os.scandir(folder) as entries:
-        found = [each.is_dir() for each in entries if not each.name.startswith(".")]
-    return bool(found) and all(found)
+    _, others = next(folders.walk([folder]))
+    inner = [name for name in folders.names(folder) if not name.startswith(".")]
+    return bool(inner) and not others
 
 
-def _below(folder: str) -> Iterator[str]:
-    """All files below a folder, as paths from there."""
-    for top, folders, files in os.walk(folder, followlinks=True):
-        folders[:] = [each for each in folders if not each.startswith(".")]
-        inner = os.path.relpath(top, folder)
-        yield from (os.path.normpath(os.path.join(inner, each)) for each in files if not each.startswith("."))
+def _below(folder: str, name: str, owners: dict[folders.Identity, str]) -> Iterator[str]:
+    """The paths below the class's folder of all files in it and in its folders, each of which is of one class."""
+    top, above = os.path.join(folder, name), os.path.realpath(folder)
+    for inner, files in folders.walk([top]):
+        owner = owners.setdefault(folders.identity(inner), name)
+        if os.path.commonpath([above, place := os.path.realpath(inner)]) == place:
+            raise GencliError(f"{inner}: leads to {place}, in which the classes are", "remove the link")
+        if owner != name:
+            raise GencliError(f"{inner}: a folder of class {owner!r} too", "give each image one class: remove a link")
+        for file in files:
+            folders.require_file(os.path.join(inner, file))
+            yield os.path.normpath(os.path.join(os.path.relpath(inner, top), file))

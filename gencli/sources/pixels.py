@@ -10,6 +10,8 @@ import logging
 import re
 import warnings
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,7 +29,10 @@ FORMATS = (
 _KEPT = {"1": "L", "L": "L", "P": "RGB", "RGB": "RGB"}  # the conversions that lose nothing
 _SIGNED, _FLOAT = 2, 3  # TIFF's sample formats
 _NARROWED = "of more than 8 bits a value the highest 8 are kept"
+_SHRINK = "shrink it first, or leave it out"
 WARNED = "Pillow warns: "
+_ANY_FILE, _A_BYTE = 64 << 20, 256  # bytes of pixels that any file may hold, and each byte of a larger one
+_COPIES = 8  # of pixels on their way: Pillow's, converted, as bytes, between processes, in a batch
 _LFS = b"version https://git-lfs.github.com/spec/"
 
 Ends = tuple[float, float]
@@ -44,6 +49,7 @@ def decode(
     size: tuple[int, ...] | None = None,
     crop: tuple[int, int] | None = None,
     ends: Ends | None = None,
+    most: int | None = None,
 ) -> tuple[NDArray[np.uint8], Counter[str]]:
     """[n, height, width, channels] uint8 of n image files, turned upright where their EXIF data says that they are not.
 
@@ -57,6 +63,7 @@ def decode(
             all pixels that a new one covers, as torchvision's `Resize`.
         crop: height and width of the part kept from the middle, after `size`.
         ends: the values of deep gray images (16 and 32 bits, float) that become 0 and 255, linearly between them.
+        most: bytes of memory that an image may take on its way.
 
     Returns:
         The images, and what is to be said of them, each with the number of images it is true of.
@@ -76,7 +83,7 @@ def decode(
         warnings.filterwarnings("ignore", "Palette images with Transparency")  # which is noted
         for place, value in enumerate(values):
             try:
-                image = _decode(value, mode, size, crop, ends, notes)
+                image = _decode(value, mode, size, crop, ends, notes, most)
             except BadImage as bad:
                 raise BadImage(place, *bad.args) from None
             if warned:
@@ -103,6 +110,7 @@ def _decode(
     crop: tuple[int, int] | None,
     ends: Ends | None,
     notes: Counter[str],
+    most: int | None,
 ) -> NDArray[np.uint8]:
     from PIL import Image, ImageOps
 
@@ -111,7 +119,8 @@ def _decode(
     if value.startswith(_LFS):
         raise BadImage("is a Git LFS pointer, not the image", "git lfs pull brings the images themselves")
     try:
-        with Image.open(io.BytesIO(value), formats=FORMATS) as image:
+        with _bounded(len(value)), Image.open(io.BytesIO(value), formats=FORMATS) as image:
+            _require_room(image.size, image.mode, most, len(value))
             if getattr(image, "is_animated", False):
                 notes["the first of several frames or pages is used"] += 1
             stored = _Stored(image, value)  # loading drops what it is told by
@@ -144,14 +153,11 @@ def _decode(
                 flat = flat.convert({"LAB": "RGB", "RGBa": "RGBA", "La": "LA"}[flat.mode])
             fitted = flat if flat.mode == wanted else flat.convert(wanted)
             if size is not None or crop is not None:
-                fitted = _fit(fitted, size, crop)
+                fitted = _fit(fitted, size, crop, most)
             width, height = fitted.size
             return np.frombuffer(fitted.tobytes(), np.uint8).reshape(height, width, len(wanted))
     except BadImage:
         raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        most = f"{Image.MAX_IMAGE_PIXELS or 0:,}"
-        raise BadImage(f"an image of more than {most} pixels", "shrink it first, or leave it out") from None
     except Image.UnidentifiedImageError:
         if value.startswith((b"II*\0", b"MM\0*")):
             raise BadImage(
@@ -163,6 +169,39 @@ def _decode(
     except Exception as error:  # decoders raise anything at damaged bytes
         why = str(error).partition("\n")[0] or type(error).__name__
         raise BadImage(f"not an image: {why}", "leave it out first") from None
+
+
+@contextmanager
+def _bounded(stored: int) -> Iterator[None]:
+    """Opening and loading within: images of so many pixels that no mode fits are refused, an icon's pictures too."""
+    from PIL import Image
+
+    known = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = min(known or _allowed(stored), _allowed(stored))
+    try:
+        yield
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        pixels = int((re.findall(r"\d+", str(error)) or ["0"])[0])
+        most = f"more than {Image.MAX_IMAGE_PIXELS:,}"
+        raise BadImage(f"an image of {pixels:,} pixels in {stored:,} bytes: {most}", _SHRINK) from None
+    finally:
+        Image.MAX_IMAGE_PIXELS = known
+
+
+def _allowed(stored: int) -> int:
+    return max(_ANY_FILE, _A_BYTE * stored)
+
+
+def _require_room(size: tuple[int, int], mode: str, most: int | None, stored: int | None = None) -> None:
+    """Refuses an image, of width and height, before there are pixels of it; `stored` bytes where it comes in a file."""
+    held = size[0] * size[1] * (1 if mode in ("1", "L", "P") else 2 if mode.startswith("I;16") else 4)
+    what = f"an image of {size[1]}×{size[0]}, {held >> 20:,} MiB of pixels"
+    if stored is not None and held > _allowed(stored):
+        raise BadImage(f"{what} in {stored:,} bytes: more than {_A_BYTE} times the file", _SHRINK)
+    if most is not None and _COPIES * held > most:
+        raise BadImage(
+            f"{what}: takes {_COPIES} times that, where {most >> 20:,} MiB of memory are free for it", _SHRINK
+        )
 
 
 def _is_transparent(image: Image.Image) -> bool:
@@ -250,13 +289,16 @@ class _Stored:
         return values
 
 
-def _fit(image: Image.Image, size: tuple[int, ...] | None, crop: tuple[int, int] | None) -> Image.Image:
+def _fit(
+    image: Image.Image, size: tuple[int, ...] | None, crop: tuple[int, int] | None, most: int | None
+) -> Image.Image:
     from PIL import Image
 
     if size is not None:
         width, height = image.size
         shorter = min(width, height)
         scaled = size if len(size) == 2 else (size[0] * height // shorter, size[0] * width // shorter)
+        _require_room((scaled[1], scaled[0]), image.mode, most)
         image = image.resize((scaled[1], scaled[0]), Image.Resampling.BILINEAR)
     if crop is not None:
         height, width = crop

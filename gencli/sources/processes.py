@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from gencli import console
 from gencli.errors import GencliError
-from gencli.processors import cores
+from gencli.machine import cores
 from gencli.sources import pixels
 from gencli.sources.pixels import BadImage
 
@@ -66,7 +66,7 @@ class _Workers:
             ours, theirs = socket.socketpair()
             script = [sys.executable, "-P", pixels.__file__, str(theirs.fileno())]
             # in a group of its own, so that Ctrl-C does not reach it: it ends when our end of the line is closed
-            process = subprocess.Popen(
+            process = subprocess.Popen(  # noqa: S603 - this Python on our own file
                 script,
                 pass_fds=[theirs.fileno()],
                 process_group=0,

@@ -5,7 +5,6 @@ Also what a check consists of, rows that compare two numbers and panels of a pic
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,6 @@ import typer
 from numpy.typing import NDArray
 
 from gencli import endings
-from gencli.errors import GencliError
 from gencli.randomness import Draws
 from gencli.sources import open_table
 from gencli.stream import Input
@@ -167,14 +165,6 @@ def open_data(argument: str | None) -> ImageTable:
     from gencli.sources.digits import digits
 
     return digits("train")
-
-
-def require_memory(need: int, option: str) -> None:
-    """Refuses what an option asks for where its bytes exceed the machine's memory."""
-    have = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    if need > have:
-        gib = f"{need / 2**30:,.0f} GiB" if need < 1 << 70 else f"2^{need.bit_length() - 1} bytes"
-        raise GencliError(f"{option}: takes {gib} of memory, where there are {have / 2**30:,.0f} GiB", "take less")
 
 
 def complex_step(f: Callable[[Floats], Any], w: Floats) -> NDArray[np.float64]:

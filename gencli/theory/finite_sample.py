@@ -10,9 +10,10 @@ import numpy as np
 import typer
 
 from gencli.fitting import finite_sample
+from gencli.machine import require_memory
 from gencli.randomness import Draws
 from gencli.tables import ImageTable
-from gencli.theory.base import Claim, Instances, Row, require_memory
+from gencli.theory.base import Claim, Instances, Row
 
 _CLASSES = 10
 _DENSE = 1000  # points up to which the matrix of all hidden units is formed

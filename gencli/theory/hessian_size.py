@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gencli.machine import require_memory
 from gencli.randomness import Draws
 from gencli.tables import ImageTable
 from gencli.theory import networks
-from gencli.theory.base import Claim, Instances, Row, require_memory
+from gencli.theory.base import Claim, Instances, Row
 from gencli.theory.networks import Examples, Layers
 
 

@@ -9,9 +9,10 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
+from gencli.machine import require_memory
 from gencli.randomness import Draws
 from gencli.tables import ImageTable
-from gencli.theory.base import Drawn, Floats, Panel, Row, Series, require_memory, slope
+from gencli.theory.base import Drawn, Floats, Panel, Row, Series, slope
 
 _QUANTILES = 100_000
 _SIZES = 17, 65, 257, 1025  # odd, so that the median is one of the values

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import typer
 
+from gencli.machine import require_memory
 from gencli.randomness import Draws
 from gencli.tables import ImageTable
 from gencli.theory import networks
-from gencli.theory.base import Drawn, Floats, Instances, OnData, Panel, Row, Series, require_memory
+from gencli.theory.base import Drawn, Floats, Instances, OnData, Panel, Row, Series
 from gencli.theory.networks import Arch, Examples
 
 if TYPE_CHECKING:

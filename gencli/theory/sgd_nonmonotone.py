@@ -12,11 +12,12 @@ import typer
 from numpy.polynomial import Polynomial
 
 from gencli.errors import GencliError
+from gencli.machine import require_memory
 from gencli.randomness import Draws
 from gencli.stream import Input
 from gencli.tables import ImageTable
 from gencli.theory import networks
-from gencli.theory.base import Drawn, Instances, OnData, Panel, Row, Series, require_memory
+from gencli.theory.base import Drawn, Instances, OnData, Panel, Row, Series
 
 if TYPE_CHECKING:
     from gencli.losses import Loss

@@ -13,10 +13,11 @@ import typer
 from numpy.typing import NDArray
 
 from gencli.errors import GencliError
+from gencli.machine import require_memory
 from gencli.randomness import Draws
 from gencli.tables import ImageTable
 from gencli.theory import networks
-from gencli.theory.base import Drawn, Floats, Instances, OnData, Panel, Row, Series, require_memory
+from gencli.theory.base import Drawn, Floats, Instances, OnData, Panel, Row, Series
 from gencli.theory.networks import Arch, Examples
 from gencli.theory.objectives import Objective
 

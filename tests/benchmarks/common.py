@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from gencli.corruptions.common import KINDS, Common
-from gencli.processors import in_threads
+from gencli.machine import in_threads
 from gencli.randomness import Draws
 from gencli.tables import Description, MemoryTable
 from tests.benchmarks.corrupt import make_table

@@ -2,8 +2,11 @@
 
 import hashlib
 import io
+import os
 import shutil
+import socket
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -126,8 +129,8 @@ def test_a_bad_folder_is_refused(files: dict[str, bytes], says: str, tmp_path: P
 
 def test_other_places_are_refused(tmp_path: Path) -> None:
     shell = Shell(lay_down(tmp_path))
-    shell("gencli data folder nowhere").refused("nowhere: No such file")
-    shell("gencli data folder cat/10.png").refused("cat/10.png: Not a directory")
+    shell("gencli data folder nowhere").refused("nowhere: not there")
+    shell("gencli data folder cat/10.png").refused("cat/10.png: not a folder")
     shell("gencli data folder . -o cat/10.png").refused("cat/10.png")
     shell("gencli data folder . --size 1e9 -o out.parquet").refused("--size: '1e9'")
     shell("gencli data folder . --crop 7 -o out.parquet").refused("Zebra/a.png", "smaller than the crop of 7×7")
@@ -176,3 +179,77 @@ def test_warnings_of_pillow_are_one_line(threads: int, tmp_path: Path) -> None:
     assert said.startswith("pets: 3 of 5 images: Pillow warns: ")
     assert said.count("\n") == 1
     assert shell(f"gencli data folder pets -o out.parquet -q --threads {threads}").worked().err == ""
+
+
+def test_links_are_followed_and_each_folder_is_read_once(tmp_path: Path) -> None:
+    folder = lay_down(tmp_path / "pets", ["a/1.png", "a/in/2.png", "b/3.png"])
+    lay_down(tmp_path / "elsewhere", ["4.png"])
+    for link, target in (("a/p", "."), ("a/q", "."), ("a/in/up", ".."), ("b/x", "../../elsewhere"), ("b/y", "x")):
+        (folder / link).symlink_to(target)
+    table = open_folder(folder)
+    assert [table.image_name(row) for row in range(table.rows)] == [
+        f"{folder}/{name}" for name in ("a/1.png", "a/in/2.png", "b/3.png", "b/x/4.png")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("link", "target", "says"),
+    [
+        ("c", "a", "c: a folder of class 'a' too"),
+        ("a/b", "../b", "b: a folder of class 'a' too"),
+        ("a/up", "..", r"a/up: leads to .*pets, in which the classes are"),
+        ("a/root", "/", r"a/root: leads to /, in which the classes are"),
+        ("a/x.png", "/dev/zero", r"a/x\.png: a device"),
+        ("a/x.png", "nowhere", r"a/x\.png: a link that leads nowhere"),
+        ("a/x.png", "x.png", r"a/x\.png: a link that leads nowhere"),
+    ],
+)
+def test_links_that_give_an_image_two_classes_or_lead_to_no_file(
+    link: str, target: str, says: str, tmp_path: Path
+) -> None:
+    folder = lay_down(tmp_path / "pets", ["a/1.png", "b/2.png"])
+    (folder / link).symlink_to(target)
+    with pytest.raises(GencliError, match=f"pets/{says}"):
+        open_folder(folder)
+
+
+def test_pipes_and_sockets_are_no_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(lay_down(tmp_path, ["a/1.png", "b/2.png"]))
+    os.mkfifo("a/pipe")
+    with pytest.raises(GencliError, match="a/pipe: a named pipe"):
+        open_folder(Path())
+    os.unlink("a/pipe")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind("b/socket")
+        with pytest.raises(GencliError, match="b/socket: a socket"):
+            open_folder(Path())
+
+
+@pytest.mark.parametrize("closed", ["b/in", "b/2.png", "b", "."])
+def test_what_cannot_be_read_is_not_left_out(closed: str, unprivileged: Path) -> None:
+    lay_down(unprivileged / "pets", ["a/1.png", "b/2.png", "b/in/3.png"])
+    (unprivileged / "pets" / closed).chmod(0)
+    with pytest.raises(GencliError, match=rf"pets/?{closed.strip('.')}: cannot be read: Permission denied"):
+        images(open_folder(unprivileged / "pets"))
+
+
+@pytest.mark.parametrize("change", [lambda file: file.unlink(), lambda file: file.write_bytes(png())])
+def test_files_that_change_while_they_are_read_are_refused(change: Callable[[Path], object], tmp_path: Path) -> None:
+    folder = lay_down(tmp_path / "pets", ["a/1.png", "b/2.png"])
+    table = open_folder(folder)  # reads the first
+    change(folder / "a/1.png")
+    with pytest.raises(GencliError, match=r"a/1\.png: (not there|changed while it was read)"):
+        images(table)
+
+
+def test_names_of_any_bytes(tmp_path: Path) -> None:
+    names = ["new\nline\\/1.png", "new\nline\\/x\ry.png", "ü\u202e/" + "n" * 251 + ".png"]
+    table = open_folder(lay_down(tmp_path / "pets", names))
+    assert table.description.classes == ("new\nline\\", "ü\u202e")
+    (source,) = table.inputs
+    lines = subprocess.check_output(["sha256sum", *names], cwd=tmp_path / "pets")
+    assert source.sha256 == hashlib.sha256(lines).hexdigest()
+    for name in (b"\xff", b"\xfe"):
+        os.rename(os.fsencode(lay_down(tmp_path / "c", ["1.png"])), os.fsencode(tmp_path / "pets") + b"/" + name)
+    with pytest.raises(GencliError, match="are both called"):
+        open_folder(tmp_path / "pets")

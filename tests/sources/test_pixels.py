@@ -289,6 +289,58 @@ def test_what_pillow_warns_of_is_a_note(capfd: pytest.CaptureFixture[str]) -> No
 def test_an_oversized_image_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     for side in (11, 20):  # Pillow warns of the first and refuses the second
-        with pytest.raises(BadImage, match="an image of more than 100 pixels") as bad:
+        with pytest.raises(BadImage, match=rf"an image of {side**2} pixels in [\d,]+ bytes: more than 100") as bad:
             decode([file(Image.fromarray(picture(5, 5))), file(Image.fromarray(picture(side, side)))])
         assert bad.value.args[0] == 1
+
+
+def png_with(kind: bytes, data: bytes) -> bytes:
+    """A PNG with one more chunk after the first."""
+    value = file(Image.new("L", (8, 8)))
+    chunk = struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    return value[:33] + chunk + value[33:]
+
+
+def icon(picture: bytes) -> bytes:
+    """One that says it was 256×256."""
+    entry = struct.pack("<BBBBHHII", 0, 0, 0, 0, 1, 32, len(picture), 22)
+    return struct.pack("<HHH", 0, 1, 1) + entry + picture
+
+
+PAGE = zlib.compress(bytes(2 << 20), 9)
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        (b"P5 60000 60000 255\n", "an image of 3,600,000,000 pixels in 19 bytes: more than 67,108,864"),
+        (b"P6 4200 4100 255\n", "an image of 4100×4200, 65 MiB of pixels in 17 bytes: more than 256 times the file"),
+        (icon(file(Image.new("1", (20_000, 4_000)))), "an image of 80,000,000 pixels in"),
+        (png_with(b"iTXt", b"k\0\1\0\0\0" + PAGE), "not an image: Decompressed data too large"),
+        (png_with(b"zTXt", b"k\0\0" + PAGE), "not an image: Decompressed data too large"),
+        (png_with(b"iCCP", b"k\0\0" + PAGE), "not an image: Decompressed data too large"),
+    ],
+    ids=["pixels", "pixels of 4 bytes", "icon", "iTXt", "zTXt", "iCCP"],
+)
+def test_bombs_are_refused_by_what_they_say(value: bytes, says: str) -> None:
+    with pytest.raises(BadImage) as bad:
+        decode([value])
+    assert bad.value.args[1].startswith(says)
+
+
+def test_large_images_of_large_files_are_read() -> None:
+    assert decode([b"P6 4200 4100 255\n" + bytes(3 * 4200 * 4100)]).shape == (1, 4100, 4200, 3)
+
+
+@pytest.mark.parametrize("form", ["GIF", "WEBP", "PNG", "TIFF"])
+def test_of_many_frames_one_is_decoded(form: str) -> None:
+    frames = [Image.new("L", (8, 8), value) for value in range(200)]
+    value = file(frames[7], form, save_all=True, append_images=frames)
+    assert decode([value], mode="gray")[0].mean() == pytest.approx(7, abs=1)
+
+
+@pytest.mark.parametrize("options", [{}, {"size": (2_000,)}, {"size": (2_000, 2_000)}])
+def test_memory_bounds_images_and_what_is_made_of_them(options: dict[str, Any]) -> None:
+    value = file(Image.new("L", (30, 30 if options else 4_000)))
+    with pytest.raises(BadImage, match=r"takes 8 times that, where 0 MiB of memory are free for it"):
+        decode([value], most=100_000, **options)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from gencli.errors import GencliError
-from gencli.processors import cores
+from gencli.machine import cores
 from gencli.sources.pixels import BadImage, encode
 from gencli.sources.processes import in_processes
 from tests.pipelines.shell import Shell

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -292,3 +293,36 @@ def test_a_row_in_several_versions_is_no_row_twice(tmp_path: Path) -> None:
     pq.write_table(pa.concat_tables([*versions, versions[2]]), tmp_path / "more.parquet")
     with pytest.raises(GencliError, match="rows 10 and 20 are both id"):
         open_table(str(tmp_path / "more.parquet"))
+
+
+def test_folders_are_searched_by_links_too_each_once(tmp_path: Path) -> None:
+    hub(tmp_path / "set/in/train-0.parquet", [0, 1])
+    hub(tmp_path / "elsewhere/train-1.parquet", [1], 5)
+    for link, target in (("in/up", "../.."), ("in/again", "."), ("more", "../elsewhere")):
+        (tmp_path / "set" / link).symlink_to(target)
+    assert [each.name for each in open_inputs(str(tmp_path / "set"))] == [
+        f"{tmp_path}/set/{name}" for name in ("in/train-0.parquet", "more/train-1.parquet")
+    ]
+
+
+def test_a_folder_that_cannot_be_read_is_not_left_out(unprivileged: Path) -> None:
+    hub(unprivileged / "set/in/train-0.parquet", [0, 1])
+    (unprivileged / "set/closed").mkdir()
+    (unprivileged / "set/closed").chmod(0)
+    with pytest.raises(GencliError, match="set/closed: cannot be read: Permission denied"):
+        open_inputs("set")
+    hub(unprivileged / "set/train.parquet", [0, 1])  # the folder itself has files: those in others are not asked for
+    assert len(open_inputs("set")) == 1
+
+
+@pytest.mark.parametrize(("target", "what"), [("/dev/zero", "a device"), ("nowhere", "a link that leads nowhere")])
+def test_what_is_no_file_is_no_part_of_a_folder(target: str, what: str, tmp_path: Path) -> None:
+    hub(tmp_path / "a.parquet", [0, 1])
+    (tmp_path / "b.parquet").symlink_to(target)
+    with pytest.raises(GencliError, match=f"b.parquet: {what}"):
+        open_inputs(str(tmp_path))
+    (tmp_path / "b.parquet").unlink()
+    os.mkfifo(tmp_path / "b.parquet")
+    with pytest.raises(GencliError, match=r"b\.parquet: a named pipe"):
+        open_inputs(str(tmp_path))
+    assert len(open_inputs(str(tmp_path), "a*")) == 1

@@ -12,7 +12,7 @@ from scipy.special import expit
 
 from gencli.errors import GencliError
 from gencli.theory import networks, objectives
-from gencli.theory.base import Relation, Row, complex_step, minimize, require_memory, slope
+from gencli.theory.base import Relation, Row, complex_step, minimize, slope
 
 RELATIONS = {"<": operator.lt, "<=": operator.le, "=": operator.eq, ">=": operator.ge, ">": operator.gt}
 NUMBERS = st.integers(-3, 3) | st.floats(-1e6, 1e6, width=32)
@@ -71,14 +71,6 @@ def test_minimize_finds_the_minimum_from_values():
 def test_a_slope_is_the_power():
     x = np.geomspace(1, 100, 7)
     assert slope(x, 3 * x**-0.5) == pytest.approx(-0.5)
-
-
-def test_what_cannot_fit_in_memory_is_refused_with_its_size():
-    require_memory(1 << 20, "--size 1")
-    with pytest.raises(GencliError, match=r"--size 9: takes 1,048,576 GiB of memory, where there are"):
-        require_memory(1 << 50, "--size 9")
-    with pytest.raises(GencliError, match=r"takes 2\^5000 bytes"):
-        require_memory(1 << 5000, "--size 9")
 
 
 def test_the_loss_of_a_network_has_the_hessian_of_autograd():
