@@ -2,6 +2,7 @@
 # make test     the tests
 # make check    ruff, pyright, import-linter
 # make bench    ratios against peers measured in one run, the machine's floors beside them
+# make mutants  how many one-token mistakes the tests notice; hours
 # make docs     man pages and completions
 # Each sets up .venv first where it is missing.
 
@@ -11,7 +12,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 unexport PYTHONUNBUFFERED PYTHONPATH
 
-.PHONY: demo test check bench docs
+.PHONY: demo test check bench docs mutants
 .DELETE_ON_ERROR:
 
 demo: .venv/installed
@@ -28,6 +29,9 @@ check: .venv/dev
 
 bench: .venv/dev
 	python -m tests.benchmarks
+
+mutants: .venv/dev
+	python -m tests.mutants
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "gencli needs Python 3.11 or newer: make PYTHON=python3.11")'

@@ -12,11 +12,20 @@ if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
 
 
 class _NoPandas:
-    """pyarrow loads pandas, where it is installed, to convert its first array: 40 MB and a quarter of a second."""
+    """Libraries of ours load pandas where it is installed, and use none of it: 40 MB and a quarter of a second.
+
+    pyarrow does to convert its first array; its compiled code has no frame, so that we seem to ask. A user's network may.
+    """
 
     @classmethod
     def find_spec(cls, name: str, *_: object) -> ModuleSpec | None:
-        return ModuleSpec(name, cls) if name == "pandas" else None  # type: ignore[arg-type]
+        if name != "pandas":
+            return None
+        frame = sys._getframe(1)
+        while frame.f_back is not None and frame.f_globals["__name__"].startswith("importlib."):
+            frame = frame.f_back
+        asker = frame.f_globals["__name__"].partition(".")[0]
+        return ModuleSpec(name, cls) if asker in ("gencli", "pyarrow", "sklearn", "torch") else None  # type: ignore[arg-type]
 
     @staticmethod
     def create_module(spec: ModuleSpec) -> None:

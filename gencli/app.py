@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -71,6 +72,7 @@ def command_tree() -> TyperGroup:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command line and returns its exit status."""
+    warnings.showwarning = console.warned
     with signals.handled(), stdout.kept():
         try:
             return _run(list(sys.argv[1:] if arguments is None else arguments))

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 TRAINING, SPECTRUM = "checkpoint", "spectrum"  # kinds, as files name them
 _FORMAT = 2
+_ANEW = "give --overwrite in place of --resume to start anew"
+_NOT_OURS = "name another checkpoint; a file that is none is not overwritten"
 
 
 def require(saving: Saving, kind: str) -> None:
@@ -37,14 +39,14 @@ def require(saving: Saving, kind: str) -> None:
     if os.path.getsize(path) == 0:
         if saving.overwrite:
             return
-        raise GencliError(f"{path}: empty, no checkpoint", "--overwrite takes its place")
-    facts = _facts(Input(path), kind)
+        raise GencliError(f"{path}: empty, no checkpoint", _ANEW if saving.resume else "--overwrite takes its place")
+    facts = _facts(Input(path), kind, "name another checkpoint" if saving.resume else _NOT_OURS)
     if not (saving.resume or saving.overwrite):
         at = console.printable(facts["at"], 80)
         raise GencliError(f"{path}: a checkpoint at {at} is there", "--resume goes on from it, --overwrite starts anew")
 
 
-def write(path: str, kind: str, content: dict[str, Tensor], made: Step, at: str, state: dict[str, Any]) -> None:
+def write(path: str, kind: str, content: dict[str, Tensor], made: Step, at: str, state: Any = None) -> None:
     """Writes tensors and what JSON holds of a state.
 
     Args:
@@ -52,7 +54,7 @@ def write(path: str, kind: str, content: dict[str, Tensor], made: Step, at: str,
         at: how far the run is, in words.
     """
     with Output(path, binary=True) as output:
-        tensors.write(output, content, {kind: _FORMAT, "at": at, "state": state, "step": made})
+        tensors.write(output, content, {kind: _FORMAT, "at": at, "state": state or {}, "step": made})
 
 
 def read(path: str, kind: str, made: Step) -> Held | None:
@@ -65,17 +67,16 @@ def read(path: str, kind: str, made: Step) -> Held | None:
         console.message(f"{path}: not there, starting anew")
         return None
     source = Input(path)
-    facts = _facts(source, kind)
+    facts = _facts(source, kind, "name another checkpoint")
     if differences := _differences(facts["step"], made):
         raise GencliError(
             f"{path}: a checkpoint of another run: " + "; ".join(differences),
-            "run it as before, or remove the checkpoint",
+            f"run it as before, or {_ANEW}",
         )
     return Held(path, tensors.read(source), facts["state"], facts["at"])
 
 
-def _facts(source: Input, kind: str) -> dict[str, Any]:
-    hint = "name another checkpoint; a file that is none is not overwritten"
+def _facts(source: Input, kind: str, hint: str) -> dict[str, Any]:
     try:
         facts = tensors.read_metadata(source)
     except GencliError as wrong:

@@ -37,8 +37,15 @@ def error(text: str) -> None:
             print(text, file=sys.stderr, flush=True)
     except BrokenPipeError:
         raise
+    except ValueError:  # a user's network closed it
+        os.write(2, f"{text}\n".encode(errors="backslashreplace"))
     except OSError:
         pass
+
+
+def warned(text: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
+    """A warning of a library or of strangers' code, in one line; for `warnings.showwarning`."""
+    message(printable(f"{category.__name__}: {str(text).partition(chr(10))[0]}", 200))
 
 
 def printable(text: str, most: int | None = None) -> str:
@@ -120,7 +127,7 @@ def progress(what: str, total: int | Callable[[], int]) -> Iterator[Advance]:
     looked = 0.0
 
     shown = ""
-    terminal = sys.stderr is not None and sys.stderr.isatty()
+    terminal = sys.stderr is not None and not sys.stderr.closed and sys.stderr.isatty()
 
     def whole() -> int:
         return total() if callable(total) else total

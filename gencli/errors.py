@@ -38,6 +38,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f"did you mean {close[0]}?" if close else "known: " + ", ".join(names)
 
 
-def first_line(error: BaseException) -> str:
-    """Of an error's text."""
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+def first_line(error: BaseException, most: int | None = None) -> str:
+    """Of an error's text, its first words where they are more than so many characters."""
+    line = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return line if most is None or len(line) <= most else f"{line[:most].rpartition(' ')[0]} …"

@@ -27,14 +27,14 @@ from gencli.errors import GencliError, MissingInput
 
 TableFormat = Literal["table", "parquet", "csv", "json", "md"]
 
-_OUTPUT = typer.Option("-o", "--output", metavar="FILE", help="Where to write; default: standard output.")
+_OUTPUT = typer.Option("-o", "--output", metavar="FILE", help="Output file. Default: standard output.")
 ImagesOutput = Annotated[str | None, _OUTPUT, endings.IMAGES]
 ModelOutput = Annotated[str | None, _OUTPUT, endings.MODEL]
 TensorsOutput = Annotated[str | None, _OUTPUT, endings.TENSORS]
 ResultOutput = Annotated[str | None, _OUTPUT, endings.RESULT]
 DerivativesOutput = Annotated[str | None, _OUTPUT, endings.DERIVATIVES]
 ReportOutput = Annotated[str | None, _OUTPUT, endings.REPORT]
-Seed = Annotated[int, typer.Option(min=0, help="Random numbers are a function of it.")]
+Seed = Annotated[int, typer.Option(min=0, help="Random seed.")]
 Data = Annotated[
     str | None,
     typer.Argument(
@@ -43,11 +43,12 @@ Data = Annotated[
 ]
 Format = Annotated[
     TableFormat | None,
-    typer.Option("--format", help="Default: by the file's ending; a table on a terminal, parquet elsewhere."),
+    typer.Option(
+        "--format", help="Default: from the file name's extension; otherwise table on a terminal, parquet elsewhere."
+    ),
 ]
-
-
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Start anew where there is a checkpoint already.")]
+Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Device to compute on.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Start over, replacing an existing checkpoint.")]
 
 
 class Saving:
@@ -102,7 +103,7 @@ Version = Annotated[
         callback=_show_version,
         is_eager=True,
         allow_from_autoenv=False,  # others set GENCLI_VERSION to a version
-        help="Print the version and leave.",
+        help="Print the version and exit.",
     ),
 ]
 _COMMON: dict[str, tuple[Any, Any]] = {
@@ -114,7 +115,7 @@ _COMMON: dict[str, tuple[Any, Any]] = {
                 envvar="GENCLI_THREADS",
                 callback=_set_threads,
                 show_default=False,
-                help="Cores to use; default: OMP_NUM_THREADS, or all.",
+                help="Number of cores to use. Default: OMP_NUM_THREADS, or all.",
             ),
         ],
         None,
@@ -122,14 +123,16 @@ _COMMON: dict[str, tuple[Any, Any]] = {
     "quiet": (
         Annotated[
             bool,
-            typer.Option("-q", "--quiet", envvar="GENCLI_QUIET", callback=_set_quiet, help="No messages, only errors."),
+            typer.Option(
+                "-q", "--quiet", envvar="GENCLI_QUIET", callback=_set_quiet, help="Print no messages except errors."
+            ),
         ],
         False,
     ),
     "color": (
         Annotated[
             Literal["auto", "always", "never"],
-            typer.Option(envvar="GENCLI_COLOR", callback=_set_color, help="Colour in tables and messages."),
+            typer.Option(envvar="GENCLI_COLOR", callback=_set_color, help="Color tables and messages."),
         ],
         "auto",
     ),

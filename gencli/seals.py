@@ -1,7 +1,8 @@
-"""Seals: a file's SHA-256 within the file, so that a damaged file of ours is never read as another one.
+"""Seals: a file's checksum within the file, so that a damaged file of ours is never read as another one.
 
-A seal's 64 hexadecimal digits stand where the format keeps words of ours: in a Parquet footer, in a safetensors header.
-The hash is of the whole file, these digits counted as zeros; other readers of the formats see one word more.
+A seal's 32 hexadecimal digits stand where the format keeps words of ours: in a Parquet footer, in a safetensors header.
+It is XXH3-128 of the whole file, these digits counted as zeros; other readers of the formats see one word more.
+XXH3 meets damage, not forgery, and takes a tenth of the time of SHA-256 (https://github.com/Cyan4973/xxHash).
 """
 
 from __future__ import annotations
@@ -11,39 +12,42 @@ import re
 from collections import deque
 from typing import TYPE_CHECKING
 
+from xxhash import xxh3_128
+
 from gencli.errors import GencliError
 
 if TYPE_CHECKING:
     from gencli.stream import Input, Output
 
 KEY = "gencli.seal"
-BLANK = "0" * 64
-_TABLE = re.compile(rb"gencli\.seal\x18\x40([0-9a-f]{64})")  # Thrift: a string of 64 bytes
-_TENSORS = re.compile(rb'.{8}\{"__metadata__":\{"gencli":"\{\\"seal\\":\\"([0-9a-f]{64})\\"', re.DOTALL)
+BLANK = "0" * 32
+_TABLE = re.compile(rb"gencli\.seal\x18\x20([0-9a-f]{32})")  # Thrift: a string of 32 bytes
+_TENSORS = re.compile(rb'.{8}\{"__metadata__":\{"gencli":"\{\\"seal\\":\\"([0-9a-f]{32})\\"', re.DOTALL)
 _STATES = 64
 
 
 class Digest:
-    """A SHA-256 that keeps its last states, so that other bytes near the end need no second pass."""
+    """A SHA-256, and the last states of the seal's checksum, so that blanks near the end need no second pass."""
 
     def __init__(self) -> None:
-        self._sha, self.position = hashlib.sha256(), 0
-        self._states = deque([(0, self._sha.copy())], _STATES)
+        self._sha, self._checksum, self.position = hashlib.sha256(), xxh3_128(), 0
+        self._states = deque([(0, self._checksum.copy())], _STATES)
 
     def update(self, chunk: bytes | memoryview) -> None:
         """Takes the next bytes."""
         self._sha.update(chunk)
+        self._checksum.update(chunk)
         self.position += len(chunk)
-        self._states.append((self.position, self._sha.copy()))
+        self._states.append((self.position, self._checksum.copy()))
 
     def hexdigest(self) -> str:
-        """Of all bytes so far."""
+        """SHA-256 of all bytes so far."""
         return self._sha.hexdigest()
 
-    def before(self, position: int) -> tuple[int, hashlib._Hash]:
-        """A state at or before a position, and how many bytes it has seen."""
+    def before(self, position: int) -> tuple[int, xxh3_128]:
+        """A state of the checksum at or before a position, and how many bytes it has seen."""
         known = [(seen, state) for seen, state in self._states if seen <= position]
-        seen, state = known[-1] if known else (0, hashlib.sha256())
+        seen, state = known[-1] if known else (0, xxh3_128())
         return seen, state.copy()
 
 
@@ -53,11 +57,11 @@ class Sealing:
     closed = False
 
     def __init__(self, output: Output) -> None:
-        self._output, self._sha = output, hashlib.sha256()
+        self._output, self._checksum = output, xxh3_128()
         self._held: bytearray | None = None
 
     def write(self, data: bytes) -> int:
-        self._sha.update(data)
+        self._checksum.update(data)
         if self._held is None:
             return self._output.write(data)
         self._held += data
@@ -73,12 +77,12 @@ class Sealing:
     def release(self) -> None:
         """Writes what waits, sealed."""
         assert self._held is not None
-        _fill(self._output, self._held, _TABLE, self._sha.hexdigest())
+        _fill(self._output, self._held, _TABLE, self._checksum.hexdigest())
 
 
 def write_tensors(output: Output, content: bytes) -> None:
     """Writes a safetensors file whose metadata of ours begins with a blank seal, sealed."""
-    _fill(output, content, _TENSORS, hashlib.sha256(content).hexdigest())
+    _fill(output, content, _TENSORS, xxh3_128(content).hexdigest())
 
 
 def _fill(output: Output, content: bytes | bytearray, pattern: re.Pattern[bytes], seal: str) -> None:

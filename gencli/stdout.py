@@ -6,6 +6,7 @@ processes that they start and at the very end, stands among the messages and nev
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import sys
@@ -22,7 +23,7 @@ _kept: TextIO | None = None
 def kept() -> Iterator[None]:
     """Within, and within another of it, standard output is ours."""
     global _kept  # noqa: PLW0603
-    _fill_closed()
+    fill_closed()
     shown, streams = sys.stdout, (sys.stdout, sys.__stdout__)
     try:
         place = None if _kept or shown is None else shown.fileno()
@@ -46,8 +47,11 @@ def kept() -> Iterator[None]:
         _kept = None
 
 
-def _fill_closed() -> None:
-    """Streams that are closed get /dev/null: the next file opened would be taken for them."""
+def fill_closed() -> None:
+    """Streams that are closed get /dev/null: the next file opened would be taken for them.
+
+    A user's network may close them too, and what it prints would go into a result.
+    """
     for number in range(3):
         try:
             os.fstat(number)
@@ -59,7 +63,8 @@ def leave_to_strangers() -> None:
     """From now on what Python code prints goes to standard error as well; for code that is not ours."""
     if _kept is not None:
         _kept.flush()
-        sys.stdout = sys.__stdout__ = sys.stderr  # pyright: ignore[reportAttributeAccessIssue]
+        theirs = io.TextIOWrapper(os.fdopen(os.dup(2), "wb", 0), errors="backslashreplace", write_through=True)
+        sys.stdout = sys.__stdout__ = theirs  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def is_it(destination: str | None) -> bool:

@@ -48,6 +48,7 @@ class Input:
     def __init__(self, argument: str | None) -> None:
         if argument == "":
             raise GencliError("a file without a name", "name it; - is standard input")
+        stdout.fill_closed()
         self.path = None if argument in (None, "-") else Path(str(argument))
         self.name = "standard input" if self.path is None else str(argument)
         raw = spooling.standard_input() if self.path is None else spooling.open_path(self.path)
@@ -100,7 +101,7 @@ class Input:
             _ = self.sha256
 
     def blanked(self, start: int, count: int) -> str:
-        """The SHA-256 of the content, `count` bytes from `start` being the digit 0."""
+        """The seal's checksum of the content, `count` bytes from `start` being the digit 0."""
         seen, digest = self._hashed().before(start)
         digest.update(self.peek(seen, start - seen) + b"0" * count)
         position = start + count
@@ -192,6 +193,7 @@ class Output(io.RawIOBase):
         self._muted, self.aside = False, aside
         self._temporary: Path | None = None
         self._held: list[bytes | memoryview] | None = None
+        stdout.fill_closed()
         self.path = None if stdout.is_it(destination) else Path(str(destination))
         self.name = "standard output" if self.path is None else str(destination)
         if binary and is_terminal(destination):
@@ -386,9 +388,13 @@ def require_writable(output: str | None, *others: str | None, inputs: Iterable[I
         output: None is standard output.
         others: files beside it, None where there are none.
     """
-    with contextlib.ExitStack() as opened:
+    opened: list[Output] = []
+    try:
         for destination in [output, *filter(None, others)]:
             place = str(destination)
             special = os.path.exists(place) and not os.path.isfile(place) and not os.path.isdir(place)
-            if stdout.is_it(destination) or not special:  # whoever reads a named pipe would take this for the end
-                opened.callback(Output(destination, inputs).abort)
+            if stdout.is_it(destination) or not special:  # whoever reads a named pipe would take an opening for its end
+                opened.append(Output(destination, inputs))
+    finally:
+        for each in opened:
+            each.abort()

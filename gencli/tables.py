@@ -131,6 +131,11 @@ def source(role: str, file: Input, made: bool = True) -> provenance.Step:
     return provenance.source(role, file.sha256, step, file.path)
 
 
+def rewritten(table: ImageTable) -> bool:
+    """Whether another tool wrote this table of gencli's again: its description stayed, its provenance did not."""
+    return isinstance(table, FileTable) and table.made is None
+
+
 class FileTable:
     """An image table in the files of one data set."""
 

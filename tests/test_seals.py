@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import torch
+from xxhash import xxh3_128
 
 from gencli import checkpoints, parquet, provenance, seals, stream, tables, tensors
 from gencli.errors import GencliError
@@ -88,7 +89,7 @@ def test_the_hash_is_of_the_whole_file_its_seal_blank(
     save(image_table(3000, (8, 8, 3)), path)
     content, seal = path.read_bytes(), pq.read_metadata(path).metadata[seals.KEY.encode()]
     assert content.count(seal) == 1
-    assert hashlib.sha256(content.replace(seal, seals.BLANK.encode())).hexdigest() == seal.decode()
+    assert xxh3_128(content.replace(seal, seals.BLANK.encode())).hexdigest() == seal.decode()
     if piped:
         pipe, end = os.pipe()
         monkeypatch.setattr("sys.stdin", os.fdopen(pipe))
@@ -101,7 +102,7 @@ def test_the_hash_is_of_the_whole_file_its_seal_blank(
     source = Input("-" if piped else str(path))
     place = seals.place_in_footer(source)
     assert place is not None
-    assert source.blanked(place, 64) == seal.decode()
+    assert source.blanked(place, 32) == seal.decode()
     assert source.sha256 == hashlib.sha256(content).hexdigest()
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 Break = Annotated[
     bool,
-    typer.Option("--break", allow_from_autoenv=False, help="With a wrong ingredient: the check must come out false."),
+    typer.Option("--break", allow_from_autoenv=False, help="Break the claim on purpose: the check must fail."),
 ]
 
 
@@ -95,7 +95,7 @@ def options(
             callback=_list,
             is_eager=True,
             allow_from_autoenv=False,
-            help="Name the claims with what they say, and leave.",
+            help="List the claims with what they say, and exit.",
         ),
     ] = False,
     version: Version = False,

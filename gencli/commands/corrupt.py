@@ -7,17 +7,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gencli.options import Data, ImagesOutput, KindGroup, Seed, group
+from gencli.options import Data, ImagesOutput, KindGroup, group
 
 if TYPE_CHECKING:
     from gencli.corruptions import Corruption
 
 
+Seed = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        help="Random numbers are a function of it, and of how often this kind was applied before. Tables that another "
+        "tool rewrote have forgotten that: give another one, or the same noise comes again.",
+    ),
+]
 Shard = Annotated[
     str | None,
-    typer.Option(
-        metavar="K/N", help="Corrupt and write part K of N alone, K from 0; all parts together are the whole."
-    ),
+    typer.Option(metavar="K/N", help="Process only part K of N, K from 0; the parts together equal the whole output."),
 ]
 
 
@@ -31,12 +37,19 @@ def corrupt(
     from gencli.outputs import render, write_images
     from gencli.sources import open_table
     from gencli.stream import require_writable
+    from gencli.tables import rewritten
 
     require_writable(output)
     part = parse_part(shard, "--shard")
     if data in (None, "-"):
         _ = kind.files  # a missing one costs no work of those before in the pipe
-    result = Corrupted(open_table(data), kind, seed, *part)
+    table = open_table(data)
+    if rewritten(table):
+        console.message(
+            f"{table.title}: another tool wrote it, its steps are forgotten; "
+            "a kind that was applied before draws the same again, but for another --seed"
+        )
+    result = Corrupted(table, kind, seed, *part)
     made = kind.arguments() | {"seed": seed, "shard": shard}
     used = ["numpy", "pyarrow", *kind.packages]
     write_images(result, output, lambda: provenance.step(result.command, made, result.sources(), used))

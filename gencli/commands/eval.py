@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from gencli.evaluation.settings import Requests
-from gencli.options import Format, ResultOutput, command, single
+from gencli.options import Device, Format, ResultOutput, command, single
 
 app = single()
 
@@ -21,16 +21,16 @@ def evaluate(
         list[str] | None,
         typer.Argument(
             metavar="[DATA|MODEL]...",
-            help="Image tables: files, folders of shards, or - for standard input; more models among them.",
+            help="Image tables: files, folders of shards, or - for standard input; may include more models.",
             show_default=False,
         ),
     ] = None,
     *,
     requests: Requests,
     arch: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Of a model of your own network: package.module:factory again.")
+        str | None, typer.Option(metavar="NAME", help="For a model of your own network: its package.module:factory.")
     ] = None,
-    device: Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where to compute.")] = "auto",
+    device: Device = "auto",
     format: Format = None,
     output: ResultOutput = None,
 ) -> None:  # fmt: skip

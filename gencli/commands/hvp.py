@@ -38,7 +38,8 @@ def hvp(
     empirical Fisher, the mean of g g' with g the rows' gradients (Kunstner et al. 2019, arXiv:1905.12558).
 
     First a product of a few rows is held against symmetry and, in float64, against differences of gradients and losses,
-    whatever the options say: derivatives of derivatives may be wrong without an error. The first route that is right is
+    and then one of each batch, whatever the options say: derivatives of derivatives may be wrong without an error, if
+    for few rows alone. That costs about six gradients of all rows. The first route that is right is
     taken, or the exit status is 1 and nothing is written. Norms, Rayleigh quotients and what further verification finds
     go to standard error: each product is held against another route of automatic differentiation, against float64,
     symmetry, and differences over a sweep of steps; differences that kinks spoil are reported. If a check fails the
@@ -80,7 +81,7 @@ def hvp(
         require_memory(3 * operator.size**2 * operator.dtype.itemsize, f"--dense: {operator.size:,} parameters")
     choice = routes.choose(operator, None if products.method in ("auto", "all") else products.method)
     named = [pair for word in words for pair in vectors.find(operator, word, files.get(word))]
-    exact = operator.exact if verification.wanted(operator, len(named), products) and choice.trial.exact else None
+    exact = operator.exact if verification.wanted(operator, len(named), products) and choice.exact else None
     used = asdict(matrix) | {"loss": loss.name} | asdict(loss) | products.arguments(files)
     used |= {"device": where.type, "threads": torch.get_num_threads()}
     inputs = [provenance.source("model", source.sha256, loaded.made, source.path), *tables.sources(table, "data")]

@@ -18,7 +18,7 @@ app = single()
 def jacobian(
     *,
     model: Annotated[
-        str | None, typer.Argument(metavar="MODEL", help="Model (safetensors), of a network.", show_default=False)
+        str | None, typer.Argument(metavar="MODEL", help="Model (safetensors).", show_default=False)
     ] = None,
     data: Data = None,
     formulas: FormulaSettings,
@@ -27,11 +27,11 @@ def jacobian(
     objective: JacobianLossSettings,
     tolerance: Annotated[
         float | None,
-        typer.Option(min=0, help="Allowed between methods, see above; default: 1e-10, in float32 1e-4."),
+        typer.Option(min=0, help="Allowed difference between methods, see above. Default: 1e-10, in float32 1e-4."),
     ] = None,
     dtype: Annotated[
         Literal["float64", "float32"] | None,
-        typer.Option(help="Precision; default: float64, of networks that of their parameters."),
+        typer.Option(help="Precision. Default: float64; for networks that of their parameters."),
     ] = None,
     format: Format = None,
     output: DerivativesOutput = None,

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from gencli.training.settings import Settings
+from typing import TYPE_CHECKING
+
+from gencli.training.settings import Checkpoints, Precision, Settings
+
+if TYPE_CHECKING:
+    from gencli.tables import ImageTable
+    from gencli.training.distributed import Group
+    from gencli.training.setup import Setup
 
 
 def list_archs() -> None:
@@ -13,21 +20,39 @@ def list_archs() -> None:
     write_text((plan.networks(), "For 32 x 32 x 3 images of 10 classes; operations of one image forward."))
 
 
-def dry_run(settings: Settings, data: str | None) -> None:
-    """Writes the plan of a run; of the data it reads what they are, no rows."""
-    from gencli.outputs import write_text
+def without_data(settings: Settings, asked: Precision, eval_data: str | None) -> None:
+    """Writes the plan of a run on a data set like CIFAR-10."""
     from gencli.sources import open_table
     from gencli.tables import Description
-    from gencli.training.plan import plan
     from gencli.training.setup import prepare
 
-    if data is None:
-        description, rows, columns = Description("", "", tuple("0123456789"), (32, 32, 3)), 50_000, ["target"]
-        title = "No data is named (- is standard input), so for"
-    else:
-        table = open_table(data)
-        description, rows, columns, title = table.description, table.rows, table.schema.names, f"{table.title}:"
-    made = plan(prepare(settings, description, columns, title.rstrip(":")), rows)
+    if eval_data is not None:
+        open_table(eval_data)
+    description, title = Description("", "", tuple("0123456789"), (32, 32, 3)), "No data is named (- is standard input)"
+    _write(prepare(settings, description, ["target"], title).tried(asked)[0], 50_000, f"{title}, so for")
+
+
+def show(
+    setup: Setup, table: ImageTable, test_table: ImageTable | None, group: Group, checkpoints: Checkpoints
+) -> None:
+    """Writes the plan of a run; of the data it reads what they are, and the labels.
+
+    Raises:
+        GencliError: the run would be refused.
+    """
+    from gencli.checkpoints import TRAINING, read
+
+    setup.training(table, test_table, group, rehearsed=True)
+    if checkpoints.resume and checkpoints.checkpoint is not None:
+        read(checkpoints.checkpoint, TRAINING, setup.steps(table, test_table, group)[1])
+    _write(setup, table.rows, f"{table.title}:")
+
+
+def _write(setup: Setup, rows: int, title: str) -> None:
+    from gencli.outputs import write_text
+    from gencli.training.plan import plan
+
+    made, description = plan(setup, rows), setup.description
     size = " x ".join(map(str, description.shape))
     words = f"{title} {rows:,} images {size} of {len(description.classes)} classes"
     write_text((made.settings, words), (made.layers, ""), (made.totals, ""))

@@ -15,7 +15,7 @@ app = single()
 def recipe(
     name: Annotated[
         Literal["course", "cui2019", "curvature", "demo", "noise2noise", "zhang2017"] | None,
-        typer.Argument(metavar="NAME", help="Print where this one lies.", show_default=False),
+        typer.Argument(metavar="NAME", help="Print the path of this recipe.", show_default=False),
     ] = None,
 ) -> None:
     """Makefiles that reproduce whole papers; lists them.

@@ -21,7 +21,7 @@ ReportFormat = Literal["table", "parquet", "csv", "json", "md", "latex", "html"]
 Files = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="FILE...", help="Histories, results, benchmarks; quoted patterns; - for standard input.",
+        metavar="FILE...", help="Histories, results, benchmarks; quoted glob patterns; - for standard input.",
         show_default=False,
     ),
 ]  # fmt: skip
@@ -34,7 +34,7 @@ def report(
     settings: Settings,
     format: Annotated[
         ReportFormat | None,
-        typer.Option("--format", help="Default: by the file's ending (.tex and .html too), otherwise table."),
+        typer.Option("--format", help="Default: from the file name's extension (.tex and .html too), otherwise table."),
     ] = None,
     output: ReportOutput = None,
 ) -> None:

@@ -51,8 +51,9 @@ def spectrum(
     loss over all rows, the network in evaluation mode. Where eigenvalues have both signs the smallest absolute one is
     not found, and the row says "condition at least".
 
-    That product of few rows is made first, since derivatives of derivatives may be wrong without an error: the first
-    route that is right is taken, or the exit status is 1 and nothing is written. Eigenvalues come in algebraic order,
+    That product is made first, then one of each batch, about six gradients of all rows in float64, since derivatives of
+    derivatives may be wrong without an error, if for few rows alone: the first route that is right is taken, or the
+    exit status is 1 and nothing is written. Eigenvalues come in algebraic order,
     by the Lanczos process with full reorthogonalization; copies of one that many vectors share may be missed. If some
     are not found within --max-products, that is said and the exit status is 1. The trace is by XTrace, its standard
     error by the jackknife. The density's file has columns eigenvalue, density and standard_error; that of --along has
@@ -96,9 +97,9 @@ def spectrum(
         write = open_result(places, output, format, read := [source, *table.inputs])
         save = _open_files(quantities, places, read)
         choice = routes.choose(operator)
+        console.message(choice.said)
         with console.progress("products", lambda: found.expected) as advance:
             spectra.compute(found, operator.matvec, advance, saving, read, made_files)
-        console.message(choice.said)
         save(operator, found, method, made_files)
         size = f"{operator.size:,} parameters, {operator.rows:,} rows"
         write(found.table(choice.record), lambda: made, f"{matrix.operator} of {loss.name}: {loaded.arch}, {size}")

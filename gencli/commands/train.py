@@ -19,11 +19,11 @@ app = single()
 
 History = Annotated[
     str | None,
-    typer.Option("--history", metavar="FILE", help="Write the history, one row an epoch: Parquet, CSV or JSON."),
+    typer.Option("--history", metavar="FILE", help="Write the history, one row per epoch: Parquet, CSV or JSON."),
     endings.RESULT,
 ]
 EvalData = Annotated[
-    str | None, typer.Option(metavar="TABLE", help="Measure these rows after every epoch; never trained on.")
+    str | None, typer.Option(metavar="TABLE", help="Evaluate on this table after every epoch; never trained on.")
 ]
 
 
@@ -45,7 +45,10 @@ def train(
     history: History = None,
     output: ModelOutput = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show settings, layers, operations and memory of a step; train nothing.")
+        bool,
+        typer.Option(
+            "--dry-run", help="Show settings, layers, and the operations and memory of a step, without training."
+        ),
     ] = False,
     list_archs: Annotated[
         bool,
@@ -54,7 +57,7 @@ def train(
             callback=_list_archs,
             is_eager=True,
             allow_from_autoenv=False,
-            help="Show the networks and their sizes, and leave.",
+            help="List the networks with their sizes, and exit.",
         ),
     ] = False,
 ) -> None:
@@ -73,19 +76,16 @@ def train(
     """
     import os
     from contextlib import ExitStack
-    from dataclasses import asdict
 
     from gencli.named import named_first
+    from gencli.stream import require_writable
 
-    if dry_run:
-        from gencli.commands import plans
-
-        return plans.dry_run(settings, data)
-    _require(data, eval_data, output, history, checkpoints)
+    _require(data, eval_data, output, history, checkpoints, dry_run)
 
     import torch
 
-    from gencli import console, models, provenance, tables
+    from gencli import console, models
+    from gencli.commands import plans
     from gencli.outputs import open_result
     from gencli.sources import open_table
     from gencli.together import Together
@@ -95,6 +95,8 @@ def train(
 
     asked, settings = settings.precision, devices.placed(settings)
     choose(settings)  # which refuses what it can before the data is read
+    if dry_run and data is None:
+        return plans.without_data(settings, asked, eval_data)
     with ExitStack() as files:
         group = files.enter_context(distributed.joined(torch.device(settings.device)))
         if group.size > 1 and (data in (None, "-") or eval_data == "-"):
@@ -103,6 +105,9 @@ def train(
         table, test_table = [*named_first((data, open_table), *tests), None][:2]
         setup, why = prepare(settings, table.description, table.schema.names, table.title).tried(asked)
         read = [*table.inputs, *(test_table.inputs if test_table else [])]
+        if dry_run:
+            require_writable(output, history, checkpoints.checkpoint, inputs=read)
+            return plans.show(setup, table, test_table, group, checkpoints)
         first = group.rank == 0
         console.quiet |= not first
         if setup.settings.precision != asked:
@@ -111,20 +116,14 @@ def train(
         model_file = places.open(output if first else os.devnull, read, binary=True)
         write_history = open_result(places, history, None, read, aside=True) if history and first else None
         run = setup.training(table, test_table, group)
-        threads = torch.get_num_threads()  # they change the order of sums
-        made = asdict(setup.settings) | {"threads": threads} | ({"processes": group.size} if group.size > 1 else {})
-        of_data, of_test = tables.sources(table, "data"), tables.sources(test_table, "eval-data") if test_table else []
-        of_model, of_history = (
-            provenance.step("train", made, files, ["torch", "numpy", "pyarrow"])
-            for files in (of_data, of_data + of_test)
-        )
+        of_model, of_history = setup.steps(table, test_table, group)
         with console.progress("train", run.total_steps) as advance:
 
             def progress(step: int, epoch: Epoch | None) -> None:
                 advance(step, *([words.line(epoch, setup.score), True] if epoch else []))
 
             saving.run(run, checkpoints, read, of_history, progress)
-        models.write(model_file, run.model, made, of_model)
+        models.write(model_file, run.model, of_model["arguments"], of_model)
         places.keep(model_file)
         if write_history:
             write_history(run.history_table(), lambda: of_history)
@@ -134,13 +133,18 @@ def train(
 
 
 def _require(
-    data: str | None, eval_data: str | None, output: str | None, history: str | None, checkpoints: Checkpoints
+    data: str | None,
+    eval_data: str | None,
+    output: str | None,
+    history: str | None,
+    checkpoints: Checkpoints,
+    dry_run: bool,
 ) -> None:
     """Refuses places that do not go together, cannot be written, or hold what would be lost."""
     from gencli.checkpoints import TRAINING, require
     from gencli.stream import is_terminal, require_writable
 
-    if is_terminal(output):
+    if is_terminal(output) and not dry_run:
         raise GencliError("the model would go to the terminal", "name a file with -o, or pipe it into gencli eval -")
     if data in (None, "-") and eval_data == "-":
         raise GencliError("both tables would come from standard input", "name a file for one of them")

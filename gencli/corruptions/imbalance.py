@@ -45,7 +45,9 @@ class Subset(Corruption):
 class Imbalance(Subset):
     """Keeps of some classes fewer rows than of others."""
 
-    ratio: Annotated[float, typer.Option(help="Rows of the largest class to those of the smallest, 100 or 0.01 alike.")]
+    ratio: Annotated[
+        float, typer.Option(help="Ratio of the largest to the smallest class; 100 and 0.01 mean the same.")
+    ]
 
     def __post_init__(self) -> None:
         if not 0 < self.ratio < inf:
@@ -119,7 +121,7 @@ class StepImbalance(Imbalance):
     """
 
     name = "step-imbalance"
-    fraction: Annotated[float, typer.Option(help="Share of the classes that keep few rows.")] = 0.5
+    fraction: Annotated[float, typer.Option(help="Share of the classes that keep only few rows.")] = 0.5
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -154,11 +156,13 @@ class Subsample(Subset):
     """
 
     name = "subsample"
-    n: Annotated[int | None, typer.Option("-n", "--n", min=1, metavar="N", help="Keep this many rows of all.")] = None
-    per_class: Annotated[int | None, typer.Option(min=1, metavar="N", help="Keep this many rows of each class.")] = None
-    classes: Annotated[str | None, typer.Option(metavar="A,B", help="Keep these classes (names or numbers).")] = None
+    n: Annotated[int | None, typer.Option("-n", "--n", min=1, metavar="N", help="Number of rows to keep.")] = None
+    per_class: Annotated[int | None, typer.Option(min=1, metavar="N", help="Number of rows to keep per class.")] = None
+    classes: Annotated[str | None, typer.Option(metavar="A,B", help="Keep only these classes (names or numbers).")] = (
+        None
+    )
     fold: Annotated[str | None, typer.Option(metavar="K/N", help="Keep fold K of N, K from 0.")] = None
-    invert: Annotated[bool, typer.Option("--invert", help="Keep all folds but that one.")] = False
+    invert: Annotated[bool, typer.Option("--invert", help="Keep all folds except that one.")] = False
 
     def __post_init__(self) -> None:
         if self.invert and not self.fold:

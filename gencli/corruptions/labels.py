@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,7 +23,9 @@ from gencli.stream import Input
 from gencli.tables import ImageTable
 
 Probability = Annotated[float, typer.Option("-p", min=0, max=1, help="Probability that a label is replaced.")]
-Exact = Annotated[bool, typer.Option("--exact", help="Replace round(p n) of each class's n labels in the table read.")]
+Exact = Annotated[
+    bool, typer.Option("--exact", help="Replace exactly round(p n) of the n labels of each class of the input.")
+]
 
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -30,6 +33,8 @@ Rule = tuple[Floats, Callable[[Integers, Floats], Integers]]
 
 _TOLERANCE = 1e-6
 _CHANCE = 1e-12  # that independent draws look like used ones
+_SPOTS = 4096  # that the probabilities of a rule are counted at
+_ORDERS = 1_000_000  # so many orders of the classes are not the same by chance
 
 
 class ReplacedLabels(LabelCorruption):
@@ -53,13 +58,14 @@ class ReplacedLabels(LabelCorruption):
 
     def labels(self, table: ImageTable, draws: Draws) -> Callable[[Integers, Integers], Integers]:
         rates, replace = self.rule(table)
-        _require_fresh(table, draws)
+        if (wrong := _wrong(table)) is not None:
+            _require_fresh(table.title, draws, *wrong, len(rates), replace)
         bars = _exact_bars(table, draws, rates) if self.exact else rates
 
         def replaced(labels: Integers, ids: Integers) -> Integers:
             drawn = np.flatnonzero(draws.uniforms(ids) < bars[labels])
             after = labels.copy()
-            after[drawn] = replace(labels[drawn], draws.words(ids[drawn], 1)[:, 0].astype(np.float64) * 2.0**-32)
+            after[drawn] = replace(labels[drawn], _spots(draws, ids[drawn]))
             return after
 
         return replaced
@@ -140,7 +146,7 @@ class PairLabels(ReplacedLabels):
     name = "pair-labels"
     p: Probability
     pairs: Annotated[
-        str | None, typer.Option(metavar="FROM:TO,...", help="Classes and what replaces them; default: the next.")
+        str | None, typer.Option(metavar="FROM:TO,...", help="Classes and their replacements. Default: the next class.")
     ] = None
     exact: Exact = False
 
@@ -247,6 +253,10 @@ class PermuteLabels(LabelCorruption):
 
     def labels(self, table: ImageTable, draws: Draws) -> Callable[[Integers, Integers], Integers]:
         order = draws.permutation(_several(table))
+        if "label_true" in table.schema.names:
+            labels, true = table.column("label"), table.column("label_true")
+            if math.perm(len(order), len(np.unique(true))) > _ORDERS and (labels == order[true]).all():
+                raise _used(table.title)
         return lambda labels, ids: order[labels]
 
     def asked(self, table: ImageTable, draws: Draws) -> Floats:
@@ -254,20 +264,48 @@ class PermuteLabels(LabelCorruption):
         return (order != np.arange(len(order))).astype(np.float64)
 
 
-def _require_fresh(table: ImageTable, draws: Draws) -> None:
-    """Refuses labels that these very draws replaced before, which a tool that drops provenance hides from the count.
+def _spots(draws: Draws, ids: Integers) -> Floats:
+    """[n] uniform on [0, 1): which label replaces that of each row."""
+    return draws.words(ids, 1)[:, 0].astype(np.float64) * 2.0**-32
 
-    Draws that are fresh are uniform over the rows that are wrong: that none of n goes beyond u has probability uⁿ.
-    """
+
+def _wrong(table: ImageTable) -> tuple[Integers, Integers, Integers] | None:
+    """Ids, labels and true labels of the rows that are labelled wrong; None where none are known to be."""
     if "label_true" not in table.schema.names:
-        return
-    wrong = table.column("label") != table.column("label_true")
-    used = draws.uniforms(table.column("id")[wrong])
-    if len(used) and used.max() ** len(used) < _CHANCE:
-        raise GencliError(
-            f"{table.title}: labels that this kind and seed replaced before, in a step that the file no longer names",
-            "take another --seed, or the file that gencli wrote",
-        )
+        return None
+    ids, labels, true = (table.column(name) for name in ("id", "label", "label_true"))
+    wrong = labels != true
+    return (ids[wrong], labels[wrong], true[wrong]) if wrong.any() else None
+
+
+def _require_fresh(
+    title: str, draws: Draws, ids: Integers, labels: Integers, true: Integers, classes: int,
+    replace: Callable[[Integers, Floats], Integers],
+) -> None:  # fmt: skip
+    """Refuses wrong labels that these very draws made before, which a tool that drops provenance hides from the count.
+
+    Draws that are fresh are uniform over the rows that are wrong: that none of n goes beyond u has probability uⁿ. And
+    what they would put in place of the true labels are the wrong ones by chance alone: that a share f of n is, where q
+    is expected, has a probability of at most exp(−n KL(f ‖ q)) (Hoeffding 1963, theorem 1). So rates of 1 are found
+    too, but not where a class has one other that replaces it, nor where few rows are wrong.
+    """
+    if draws.uniforms(ids).max() ** len(ids) < _CHANCE:
+        raise _used(title)
+    grid = np.tile((np.arange(_SPOTS) + 0.5) / _SPOTS, classes)
+    before = np.repeat(np.arange(classes), _SPOTS)
+    counts = np.bincount(before * classes + replace(before, grid), minlength=classes * classes)
+    expected = max((counts[true * classes + labels] / _SPOTS).mean(), 1 / _SPOTS)
+    found = (replace(true, _spots(draws, ids)) == labels).mean()
+    pairs = ((found, expected), (1 - found, 1 - expected))
+    if found > expected and len(ids) * sum(f * math.log(f / q) for f, q in pairs if f > 0) > -math.log(_CHANCE):
+        raise _used(title)
+
+
+def _used(title: str) -> GencliError:
+    return GencliError(
+        f"{title}: labels that this kind and seed replaced before, in a step that the file no longer names",
+        "take another --seed, or the file that gencli wrote",
+    )
 
 
 def _several(table: ImageTable) -> int:

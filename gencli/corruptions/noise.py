@@ -47,15 +47,15 @@ class NoiseCorruption(Corruption):
     most: ClassVar[float]
     values: ClassVar[tuple[float, float]] = -math.inf, math.inf
     on: Annotated[
-        Literal["image", "target", "both"], typer.Option(help="What to damage; a new target is the image from before.")
+        Literal["image", "target", "both"], typer.Option(help="What to corrupt; a new target is the unchanged image.")
     ] = field(default="image", kw_only=True)
-    clean_target: Annotated[bool, typer.Option("--clean-target", help="Keep the image from before as the target.")] = (
+    clean_target: Annotated[bool, typer.Option("--clean-target", help="Keep the unchanged image as the target.")] = (
         field(default=False, kw_only=True)
     )
     dtype: Annotated[
         Literal["uint8", "float32"] | None,
         typer.Option(
-            show_default=False, help="Of images and targets; uint8 is rounded and clipped. Default: the table's."
+            show_default=False, help="Type of images and targets; uint8 is rounded and clipped. Default: the table's."
         ),
     ] = field(default=None, kw_only=True)
 
@@ -170,7 +170,7 @@ class GaussianNoise(NoiseCorruption):
     name = "gaussian-noise"
     option = "sigma"
     most = 1e6
-    sigma: Annotated[str, typer.Option(metavar="S|A:B", help="Standard deviation, in gray levels of 255.")]
+    sigma: Annotated[str, typer.Option(metavar="S|A:B", help="Standard deviation, in gray levels from 0 to 255.")]
 
     def noisy(self, images: Values, strengths: NDArray[np.float64], rows: Rows) -> Values:
         values = rows.normals(images[0].size).reshape(images.shape)
@@ -199,7 +199,7 @@ class PoissonNoise(NoiseCorruption):
     option = "peak"
     most = 1e6
     values = 0.0, 1e9
-    peak: Annotated[str, typer.Option(metavar="L|A:B", help="Mean count at 255, above 0.")]
+    peak: Annotated[str, typer.Option(metavar="L|A:B", help="Mean photon count at gray level 255; above 0.")]
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -268,7 +268,7 @@ class TextOverlay(NoiseCorruption):
     packages = ("PIL",)
     option = "p"
     most = 1.0
-    p: Annotated[str, typer.Option("-p", metavar="P|A:B", help="Fraction of the pixels to cover.")]
+    p: Annotated[str, typer.Option("-p", metavar="P|A:B", help="Fraction of the pixels to cover with text.")]
 
     def noisy(self, images: Values, strengths: NDArray[np.float64], rows: Rows) -> Values:
         made = images.copy()

@@ -22,7 +22,7 @@ from gencli.stream import Input
 from gencli.tables import ImageTable
 
 Channels = Annotated[
-    Literal["together", "apart"], typer.Option(help="Move a pixel's channels together, or each value by itself.")
+    Literal["together", "apart"], typer.Option(help="Move the channels of a pixel together, or each value separately.")
 ]
 _STATISTICS = "scalar", "channel"
 _BLOCK = 1 << 19  # values at a time, which stay in the cache
@@ -110,7 +110,7 @@ class GaussianPixels(PixelCorruption):
 
     name = "gaussian-pixels"
     statistics: Annotated[
-        str, typer.Option(metavar="scalar|channel|FILE", help="Mean and variance of all values, or a channel's.")
+        str, typer.Option(metavar="scalar|channel|FILE", help="Mean and variance over all values, or per channel.")
     ] = "channel"
 
     @cached_property

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
+from typing import TypeVar
 
 import torch
 
 from gencli.derivatives.confirmation import Confirmation
+from gencli.derivatives.networks import WithoutFloat64
 from gencli.derivatives.operators import Operator
+from gencli.derivatives.products import FAILURES
 from gencli.derivatives.rows import RowFunction
 from gencli.derivatives.settings import JacobianSettings, NetworkSettings, OperatorSettings
-from gencli.errors import GencliError
+from gencli.errors import GencliError, first_line
 from gencli.losses import Loss, LossSettings
 from gencli.losses.base import option
 from gencli.models import Model, inputs
@@ -18,6 +22,8 @@ from gencli.models.inputs import Rows
 from gencli.objectives import objective
 from gencli.tables import ImageTable
 from gencli.tensors import WITHOUT_FLOAT64
+
+_Made = TypeVar("_Made")
 
 
 def load(table: ImageTable, settings: NetworkSettings, device: torch.device) -> Rows:
@@ -42,11 +48,26 @@ def operator(
     Raises:
         GencliError: see `load` and `Operator`.
     """
-    return Operator(
-        model, load(table, settings, device), loss, settings.operator,
-        parameters=settings.parameters, dtype=getattr(torch, settings.dtype), batch_size=settings.batch_size,
-        epoch=epoch,
-    )  # fmt: skip
+    rows = load(table, settings, device)
+
+    def made(dtype: torch.dtype) -> Operator:
+        return Operator(
+            model, rows, loss, settings.operator,
+            parameters=settings.parameters, dtype=dtype, batch_size=settings.batch_size, epoch=epoch,
+        )  # fmt: skip
+
+    return _in_float64(model, made) if settings.dtype == "float64" else made(torch.float32)
+
+
+def _in_float64(model: Model, made: Callable[[torch.dtype], _Made]) -> _Made:
+    """What is made in float64; a network that fails in it alone is refused."""
+    try:
+        return made(torch.float64)
+    except FAILURES as error:
+        made(torch.float32)
+        raise WithoutFloat64(
+            f"--dtype: float64 is not to be had for {model.arch}: {first_line(error)}", "take --dtype float32"
+        ) from error
 
 
 def row_loss(model: Model, table: ImageTable, of: str, settings: LossSettings) -> tuple[Loss | None, int]:
@@ -75,7 +96,11 @@ def row_function(
     """
     if settings.wrt == "input" and parameters != "*":
         raise GencliError("--parameters: the derivatives are by the input", "add --wrt parameters, or leave it out")
-    return RowFunction(model, rows, settings.wrt, loss, parameters=parameters, dtype=dtype, epoch=epoch)
+
+    def made(dtype: torch.dtype) -> RowFunction:
+        return RowFunction(model, rows, settings.wrt, loss, parameters=parameters, dtype=dtype, epoch=epoch)
+
+    return _in_float64(model, made) if dtype == torch.float64 else made(dtype)
 
 
 def confirmation(
@@ -87,14 +112,19 @@ def confirmation(
     settings: JacobianSettings,
     parameters: str,
 ) -> Confirmation:
-    """What holds the Jacobians of a `row_function` against others, in float64 unless the network fails in it."""
+    """What holds the Jacobians of a `row_function` against others, in float64 unless the network fails in it.
+
+    Raises:
+        GencliError: see `RowFunction.require_alone`.
+    """
+    function.require_alone()
     if function.dtype == torch.float64:
         return Confirmation(function, function)
     if rows.images.device.type in WITHOUT_FLOAT64:
         rows = rows.to(torch.device("cpu"))
     try:
         exact = row_function(model, rows, loss, epoch, settings, parameters, torch.float64)
-    except (RuntimeError, TypeError, ValueError):
+    except (*FAILURES, WithoutFloat64):
         exact = function
     return Confirmation(function, exact)
 

@@ -26,28 +26,36 @@ class ProductSettings:
         list[str] | None,
         typer.Option(
             metavar="NAME|FILE",
-            help="random:SEED, gradient, ones, eigen:K (-1 the smallest), or a file; repeatable. Default: random:0.",
+            help="Vector: random:SEED, gradient, ones, eigen:K (-1 is the smallest), or a file; repeatable. "
+            "Default: random:0.",
             show_default=False,
         ),
     ] = None
     method: Annotated[
         Literal["auto", "double-backward", "forward-over-reverse", "reverse-over-forward", "finite-difference", "all"],
-        typer.Option(help="Of the products; auto: the first that is right; all writes these and compares the others."),
+        typer.Option(
+            help="How to compute products; auto picks the first that is right; all compares every method and "
+            "writes auto's."
+        ),
     ] = "auto"
-    dense: Annotated[bool, typer.Option("--dense", help="Instead: the whole matrix, a product a column.")] = False
+    dense: Annotated[
+        bool, typer.Option("--dense", help="Compute the whole matrix instead, one product per column.")
+    ] = False
     verify: Annotated[
         bool | None,
         typer.Option(
-            "--verify/--no-verify", help="Default: where it takes less than 1e12 operations.", show_default=False
+            "--verify/--no-verify",
+            help="Verify the products. Default: if that takes fewer than 1e12 operations.",
+            show_default=False,
         ),
     ] = None
     tolerance: Annotated[
         float | None,
-        typer.Option(min=0, help="Allowed relative disagreement. Default: 1e-4; float64 1e-10.", show_default=False),
+        typer.Option(min=0, help="Allowed relative difference. Default: 1e-4; in float64 1e-10.", show_default=False),
     ] = None
     plot: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="Draw differences' errors over steps: .svg, .png or .pdf."),
+        typer.Option(metavar="FILE", help="Draw the error of finite differences over the step: .svg, .png or .pdf."),
         endings.FIGURE,
     ] = None
 
@@ -87,38 +95,42 @@ class FormulaSettings:
 
     formula: Annotated[
         list[str] | None,
-        typer.Option("-f", "--formula", metavar="FORMULA", help="Formula, repeatable; semicolons part several."),
+        typer.Option("-f", "--formula", metavar="FORMULA", help="Formula; repeatable; semicolons separate several."),
     ] = None
-    file: Annotated[str | None, typer.Option(metavar="FILE", help="More formulas, one a line; # begins a comment.")] = (
-        None
-    )
+    file: Annotated[
+        str | None, typer.Option(metavar="FILE", help="File of more formulas, one per line; # starts a comment.")
+    ] = None
     at: Annotated[
         list[str] | None,
-        typer.Option(metavar="POINT|FILE", help="Point, as 1,2 or pi/2,0; repeatable; or a file, a point a row."),
+        typer.Option(
+            metavar="POINT|FILE", help="Point, such as 1,2 or pi/2,0; repeatable; or a file with one point per row."
+        ),
     ] = None
     difference: Annotated[
         Literal["forward", "central", "richardson", "extended"] | None,
-        typer.Option(help="Numeric method, see above; default: forward with a number for --step, else extended."),
+        typer.Option(help="Numeric method, see above. Default: forward if --step is a number, otherwise extended."),
     ] = None
-    step: Annotated[str, typer.Option(metavar="X|auto", help="Its step; auto takes the best at each point.")] = "auto"
-    hessian: Annotated[bool, typer.Option("--hessian", help="Instead: the Hessian of each formula.")] = False
-    hvp: Annotated[str | None, typer.Option(metavar="VECTOR|FILE", help="Instead: the Hessians times this vector.")] = (
-        None
-    )
+    step: Annotated[
+        str, typer.Option(metavar="X|auto", help="Step of the numeric method; auto picks the best one at each point.")
+    ] = "auto"
+    hessian: Annotated[bool, typer.Option("--hessian", help="Compute the Hessian of each formula instead.")] = False
+    hvp: Annotated[
+        str | None, typer.Option(metavar="VECTOR|FILE", help="Compute the Hessians times this vector instead.")
+    ] = None
     trace: Annotated[
         Literal["forward", "reverse"] | None,
-        typer.Option(help="Show the evaluation trace: each node's value and tangents, or adjoints."),
+        typer.Option(help="Show the evaluation trace: value and tangents, or adjoints, of each node."),
     ] = None
     graph: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="Draw the computation graph to a .svg, .png or .pdf file."),
+        typer.Option(metavar="FILE", help="Draw the computation graph: .svg, .png or .pdf."),
         endings.FIGURE,
     ] = None
     check_against: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Compare with this matrix, row by row; a row an output.")
+        str | None, typer.Option(metavar="FILE", help="Compare with this matrix, one row per output.")
     ] = None
     check_tolerance: Annotated[
-        float, typer.Option(min=0, help="Allowed there, times 1 or the derivative if that is larger.")
+        float, typer.Option(min=0, help="Tolerance of --check-against, relative to max(1, |derivative|).")
     ] = 5e-4
 
     def resolved(self, given: Collection[str]) -> FormulaSettings:

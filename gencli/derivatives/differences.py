@@ -78,12 +78,21 @@ class _Best:
 
 
 def sizes(operator: Operator) -> Tensor:
-    """[size], each the root mean square of its parameter, or 1e-3 of their median where that is larger."""
-    parts = operator.unflatten(operator.weights)
+    """[size], each the root mean square of its parameter, or 1e-3 of their median where that is larger.
+
+    But no more than what changes the loss as others do: small numbers may be near 0, or in large units.
+    """
+    parts, gradients = operator.unflatten(operator.weights), operator.unflatten(operator.gradient())
     roots = {name: part.square().mean().sqrt() for name, part in parts.items()}
+    steep = {name: part.square().mean().sqrt() for name, part in gradients.items()}
     some = [root for root in roots.values() if root > 0]
     usual = torch.stack(some).median() if some else operator.weights.new_ones(())
-    own = {name: root.clamp_min(_LEAST * usual) if root > 0 else usual for name, root in roots.items()}
+    changes = [roots[name] * steep[name] for name in roots if roots[name] > 0 and steep[name] > 0]
+    change = torch.stack(changes).median() if changes else torch.inf
+    own = {
+        name: torch.maximum(root, ((_LEAST if root > 0 else 1) * usual).clamp_max(change / steep[name]))
+        for name, root in roots.items()
+    }
     return operator.flatten({name: each.expand(parts[name].shape) for name, each in own.items()})
 
 
@@ -104,7 +113,7 @@ def sweep(
         scales: [size], what parameters, and so v and the products, are in units of.
     """
     w = operator.weights
-    of = sizes(operator)
+    of = operator.scales
     unit = float(((w / of).norm() or 1) / (scales * v / of).norm())
 
     def at(length: float) -> tuple[Tensor, Tensor]:

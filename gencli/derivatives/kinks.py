@@ -1,9 +1,10 @@
-"""Which operations of a network have kinks, where derivatives jump."""
+"""Which operations of a network have kinks, where derivatives jump, and whether it leaves float64."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 _KINKED = {
@@ -20,14 +21,19 @@ class Kinks(TorchDispatchMode):
 
     Attributes:
         names: in the order in which they came.
+        narrow: a type that numbers of float64 were put into, which loses digits; "" where none were.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.names: list[str] = []
+        self.narrow = ""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = func.overloadpacket.__name__.rstrip("_")
         if name in _KINKED and name not in self.names:
             self.names.append(name)
-        return func(*args, **(kwargs or {}))
+        made = func(*args, **(kwargs or {}))
+        if name == "_to_copy" and args[0].dtype == torch.float64 and made.is_floating_point() and made.itemsize < 8:
+            self.narrow = str(made.dtype).removeprefix("torch.")
+        return made

@@ -5,30 +5,38 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from functools import cached_property, partial
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.func import vjp
 from torch.utils.flop_counter import FlopCounterMode
 
-from gencli.derivatives.differences import SHORT, sweep
+from gencli.derivatives.differences import SHORT, sizes, sweep
 from gencli.derivatives.kinks import Kinks
+from gencli.derivatives.networks import (
+    OVERFLOW,
+    copied,
+    duplicate,
+    find_parameters,
+    in_dtype,
+    require_alone,
+    require_float64,
+    require_loss,
+    require_rows_apart,
+)
 from gencli.derivatives.products import METHODS, Batch, Product, Route, differentiable, jacobian, product
-from gencli.errors import CheckFailed, GencliError, nearest
+from gencli.errors import CheckFailed, GencliError
 from gencli.losses import Loss
 from gencli.losses.classes import CrossEntropy
 from gencli.models import Model
-from gencli.models.base import require_finite
 from gencli.models.inputs import Rows, target_input
 from gencli.objectives import each_row
 from gencli.tensors import WITHOUT_FLOAT64
 
 _MEMORY = 1 << 31  # bytes of the graphs of many batches, or of a Jacobian
 _UNSURE = 1e-3  # of the largest product: what differences may contradict each other by
-_OVERFLOW = "the network overflows: gencli eval counts such rows; --dtype float64 reaches further"
 
 Kind = Literal["hessian", "ggn", "fisher", "empirical-fisher"]
 
@@ -73,6 +81,7 @@ class Operator:
         size: number of parameters in play.
         rows, outputs: number of rows, and of what the network gives for one.
         shapes: theirs, by name.
+        fixed: the names of the other parameters.
         weights: [size] their values.
         kinks: torch's names of the operations in network and loss whose derivatives jump somewhere.
         flops: of one row's way through the network, as torch.utils.flop_counter counts.
@@ -106,6 +115,7 @@ class Operator:
         self.network = copied(model, device, dtype)
         chosen = find_parameters(model, self.network, parameters)
         self.shapes = {name: each.shape for name, each in chosen.items()}
+        self.fixed = {name for name, _ in self.network.named_parameters()} - {*chosen}
         self.weights = self.flatten(chosen)
         self.size, self.rows = len(self.weights), len(rows)
         self._model, self._data = model, rows
@@ -140,7 +150,7 @@ class Operator:
                     total[place] += multiply(vector)
         if not total.isfinite().all():
             raise GencliError(
-                f"{self._model.arch}: a product of the {self.kind} is not finite in {self.dtype}", _OVERFLOW
+                f"{self._model.arch}: a product of the {self.kind} is not finite in {self.dtype}", OVERFLOW
             )
         return total.view(v.shape)
 
@@ -192,19 +202,50 @@ class Operator:
     def again(
         self, rows: Tensor | None = None, dtype: torch.dtype = torch.float64, device: torch.device | None = None
     ) -> Operator:
-        """The same in another precision, on another device, of the rows [n] int64 alone; the loss is the same."""
-        made = copy.copy(self)
-        made.__dict__ = {name: each for name, each in vars(self).items() if name not in ("exact", "_keeps")}
-        made.dtype, device, made._kept = dtype, device or self.weights.device, {}
+        """The same in another precision, on another device, of the rows [n] int64 alone; the loss is the same.
+
+        Raises:
+            WithoutFloat64: that is the precision, and the network leaves it.
+        """
+        made, device = self.part(rows), device or self.weights.device
+        made.dtype, made._data = dtype, made._data.to(device)
         made.network, made.weights = duplicate(self.network).to(device, dtype), self.weights.to(device, dtype)
-        made._data = (self._data if rows is None else self._data.select(rows.to(self.weights.device))).to(device)
-        made.rows, made._objective = len(made._data), self._losses(self._data.labels.to(device), dtype)
+        made._objective = self._losses(self._data.labels.to(device), dtype)
+        if dtype == torch.float64 != self.dtype:
+            inputs = made._inputs(slice(0, 1))
+            with Kinks() as seen, torch.no_grad():
+                made._evaluate(made.weights, inputs)
+            require_float64(self._model.arch, seen)
         return made
+
+    def part(self, rows: Tensor | None) -> Operator:
+        """The same of the rows [n] int64 alone, all where None; the loss is the same, and their mean."""
+        made = copy.copy(self)
+        made.__dict__ = {name: each for name, each in vars(self).items() if name not in ("exact", "scales", "_keeps")}
+        made._data = self._data if rows is None else self._data.select(rows.to(self.weights.device))
+        made.rows, made._kept = len(made._data), {}
+        return made
+
+    def require_alone(self) -> None:
+        """Refuses a network that gives of a row alone something else than of its batch.
+
+        Raises:
+            GencliError: it does.
+        """
+        with differentiable(), torch.no_grad():
+            for start in range(0, self.rows, self.batch_size):
+                images = self._inputs(slice(start, start + self.batch_size))
+                require_alone(self._model.arch, lambda images: self._evaluate(self.weights, images), images, start)
 
     @cached_property
     def exact(self) -> Operator:
         """The same in float64, on the CPU where the device has none; itself where it is."""
         return self if self.dtype == torch.float64 else self.again(device=self.exact_device)
+
+    @cached_property
+    def scales(self) -> Tensor:
+        """[size], see `differences.sizes`."""
+        return sizes(self)
 
     @property
     def exact_device(self) -> torch.device:
@@ -279,14 +320,21 @@ class Operator:
             product(replace(self._batch(slice(0, rows)), link=None), self.weights, "double-backward")
         return sum(storages.values())
 
+    def _inputs(self, part: slice) -> Tensor:
+        return self._model.preprocessing(self._data.images[part]).to(self.dtype)
+
+    def _evaluate(self, w: Tensor, inputs: Tensor) -> Tensor:
+        with in_dtype(self.dtype):
+            return torch.func.functional_call(self.network, self.unflatten(w), (inputs,))
+
     def _batch(self, part: slice) -> Batch:
-        total, preprocessing, images = self.rows, self._model.preprocessing, self._data.images[part]
-        inputs, wanted = preprocessing(images).to(self.dtype), self._data.labels[part]
+        total, preprocessing = self.rows, self._model.preprocessing
+        inputs, wanted = self._inputs(part), self._data.labels[part]
         if self._model.task == "images" and self._data.targets is not None:
             wanted = target_input(preprocessing.center(self._data.targets[part])).to(self.dtype)
 
         def outputs(w: Tensor) -> Tensor:
-            return torch.func.functional_call(self.network, self.unflatten(w), (inputs,))
+            return self._evaluate(w, inputs)
 
         def losses(outputs: Tensor) -> Tensor:
             return self._objective(outputs, wanted)
@@ -310,88 +358,13 @@ class Operator:
                 batch.objective(traced)
             others = [self._batch(slice(0, n)).outputs(at) for n in (many, few)]
         first, second, part = (each.detach() for each in (traced, *others))
+        if self.dtype == torch.float64:
+            require_float64(self._model.arch, kinks)
         self.kinks, self.flops = kinks.names, counter.get_total_flops() // many
         self.outputs = traced.numel() // many
         if not traced.requires_grad:
             raise GencliError(f"--parameters: no output depends on {', '.join(self.shapes)}", "take others too")
         require_rows_apart(self._model.arch, self.network, first, second, part)
-
-
-def require_loss(model: Model, loss: Loss) -> None:
-    """Refuses a model whose outputs have no such loss.
-
-    Raises:
-        GencliError: they are scores of a learner in closed form, or images where classes are wanted, or the like.
-    """
-    if not model.logits:
-        raise GencliError(f"{model.arch} gives scores without a loss", "take a network that `gencli train` wrote")
-    if loss.task != model.task:
-        kinds = ("images", "classes") if loss.task == "images" else ("classes", "images")
-        raise GencliError(f"--loss: {loss.name} is for {kinds[0]}, {model.arch} gives {kinds[1]}", "take another")
-
-
-def copied(model: Model, device: torch.device, dtype: torch.dtype) -> nn.Module:
-    """The model's network in evaluation mode; the model stays as it is.
-
-    Raises:
-        GencliError: the device has no such numbers, or one of the network's is not finite, perhaps in this dtype alone.
-    """
-    if dtype == torch.float64 and device.type in WITHOUT_FLOAT64:
-        raise GencliError(f"--device: {device.type} has no float64", "take --device cpu")
-    network = duplicate(model.network).to(device, dtype).eval()
-    kind = str(dtype).removeprefix("torch.")
-    require_finite(
-        network,
-        f"{model.arch} in {kind}",
-        "make the model again, with a lower --lr; or where they are beyond float32 alone, take --dtype float64",
-    )
-    return network
-
-
-def duplicate(network: nn.Module) -> nn.Module:
-    """A copy; of weights that a hook computes anew at every call, such as the old weight norm's, their values alone."""
-    computed = [
-        each for module in network.modules() for each in vars(module).values()
-        if isinstance(each, Tensor) and not each.is_leaf
-    ]  # fmt: skip
-    return copy.deepcopy(network, {id(each): each.detach().clone() for each in computed})
-
-
-def find_parameters(model: Model, network: nn.Module, pattern: str) -> dict[str, Tensor]:
-    """The copied network's trained parameters of this pattern of names; autograd follows none of them any more.
-
-    Raises:
-        GencliError: there are none.
-    """
-    trained = {name: each for name, each in network.named_parameters() if each.requires_grad}
-    chosen = {name: each.detach() for name, each in trained.items() if fnmatchcase(name, pattern)}
-    if not chosen:
-        raise GencliError(f"--parameters: {model.arch} has none like {pattern!r}", nearest(pattern, trained))
-    network.requires_grad_(False)
-    return chosen
-
-
-def require_rows_apart(arch: str, network: nn.Module, first: Tensor, second: Tensor, part: Tensor) -> None:
-    """Refuses a network that gives other outputs the second time, or with fewer rows, `part` being of the first ones.
-
-    Or outputs that are not finite.
-
-    Raises:
-        GencliError: it does.
-    """
-    if not first.isfinite().all():
-        row = int((~first.flatten(1).isfinite().all(1)).nonzero()[0])
-        raise GencliError(f"{arch}: the outputs of row {row} are not finite in {first.dtype}", _OVERFLOW)
-    if not torch.equal(first, second):
-        raise GencliError(f"{arch}: gives other outputs at every call", "its evaluation mode must leave chance out")
-    tolerance = torch.finfo(first.dtype).eps ** 0.5
-    if not torch.allclose(first[: len(part)], part, rtol=tolerance, atol=tolerance * float(first.abs().max())):
-        wrong = [name for name, each in network.named_modules() if getattr(each, "running_mean", 0) is None]
-        raise GencliError(
-            f"{arch}: a row's output depends on the rows beside it ({', '.join(wrong) or 'in evaluation mode'}), "
-            "so that its loss is no mean over rows",
-            "take batch norm with running statistics, or another norm",
-        )
 
 
 def _gradient(function: Callable[[Tensor], Tensor], w: Tensor) -> tuple[Tensor, Tensor]:

@@ -5,17 +5,24 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 from torch.func import functional_call, jvp, vjp, vmap
-from torch.overrides import TorchFunctionMode
 
 from gencli.derivatives.kinks import Kinks
-from gencli.derivatives.operators import copied, find_parameters, require_loss, require_rows_apart
+from gencli.derivatives.networks import (
+    copied,
+    find_parameters,
+    in_dtype,
+    require_alone,
+    require_float64,
+    require_loss,
+    require_rows_apart,
+)
 from gencli.derivatives.products import differentiable, load_forward_mode
 from gencli.errors import CheckFailed, GencliError, first_line
 from gencli.losses import Loss
@@ -28,6 +35,8 @@ Mode = Literal["forward", "reverse"]
 Point = dict[str, Tensor]
 _Compute = Callable[["RowFunction", Mode, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 
+_TOGETHER = 128  # rows
+_WORDS = 100  # characters of an error of torch's
 _MEMORY = 1 << 28  # bytes of a chunk of rows and directions
 _FAILURES = (RuntimeError, TypeError, ValueError)
 
@@ -131,8 +140,19 @@ class RowFunction:
         return (made if self._losses is None else self._losses(made, targets)).reshape(len(images), -1)
 
     def _made(self, weights: Point, images: Tensor) -> Tensor:
-        with _Float64() if self.dtype == torch.float64 else nullcontext():
+        with in_dtype(self.dtype):
             return functional_call(self.network, weights, (images,))
+
+    def require_alone(self) -> None:
+        """Refuses a network that gives of a row alone something else than of others with it.
+
+        Raises:
+            GencliError: it does.
+        """
+        with differentiable(), torch.no_grad():
+            for start in range(0, self.rows, _TOGETHER):
+                images = self.inputs(slice(start, start + _TOGETHER))[0]
+                require_alone(self._model.arch, lambda images: self._made({}, images), images, start)
 
     def pull(self, images: Tensor, targets: Tensor, duals: Tensor, weights: Point | None = None) -> Tensor:
         """Duals [n, outputs] times the Jacobians of n rows by torch's reverse mode alone, without vmap.
@@ -193,10 +213,10 @@ class RowFunction:
                     which = "torch.func.vmap in " if compute is _together else ""
                     why = why if denied else f"{which}{used} mode is wrong for {self._model.arch}: {error}"
                     denied, left = True, every
-                why = why or f"torch.func.vmap cannot do {self._model.arch}: {first_line(error)}"
+                why = why or f"torch.func.vmap cannot do {self._model.arch}: {first_line(error, _WORDS)}"
                 del ways[0]
                 if not ways:
-                    raise self._none_left(mode, why if denied else "", first_line(error)) from error
+                    raise self._none_left(mode, why if denied else "", first_line(error), confirm) from error
                 changed = True
                 continue
             if changed:
@@ -206,8 +226,11 @@ class RowFunction:
             yield chunk
             left = left[len(part) :]
 
-    def _none_left(self, mode: Mode | None, wrong: str, missing: str) -> GencliError:
-        hint = f"take --mode {'reverse' if mode == 'forward' else 'forward'}" if mode else ""
+    def _none_left(self, mode: Mode | None, wrong: str, missing: str, confirm: Confirm) -> GencliError:
+        hint, other = "", "reverse" if mode == "forward" else "forward"
+        with suppress(*_FAILURES, GencliError):
+            if mode and next(self.jacobians(other, rows=range(1), confirm=confirm)):
+                hint = f"take --mode {other}"
         if wrong:
             return CheckFailed(
                 f"no derivatives that differences confirm, nothing is written: {wrong}",
@@ -258,6 +281,8 @@ class RowFunction:
         with differentiable(), seen, torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
             values = self(point, images[0], targets[0])
         self.kinks = seen.names
+        if self.dtype == torch.float64:
+            require_float64(self._model.arch, seen)
         if not values.requires_grad:
             raise GencliError(
                 f"--wrt: no output of {self._model.arch} depends on {', '.join(self.shapes)}", "take others"
@@ -318,28 +343,6 @@ def _row_by_row(
 def _push(function: RowFunction, point: Point, image: Tensor, target: Tensor, unit: Tensor) -> tuple[Tensor, Tensor]:
     made: Any = jvp(lambda at: function(at, image, target), (point,), (function.split(unit),))
     return made
-
-
-class _Float64(TorchFunctionMode):
-    """Computes in float64 what a network makes in float32, by default or by its own words."""
-
-    def __enter__(self) -> Self:
-        self._before = torch.get_default_dtype()
-        torch.set_default_dtype(torch.float64)
-        return super().__enter__()
-
-    def __exit__(self, *failure: Any) -> None:
-        torch.set_default_dtype(self._before)
-        super().__exit__(*failure)
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        func = Tensor.double if func is Tensor.float else func
-        args = [_wider(each) for each in args]
-        return func(*args, **{name: _wider(each) for name, each in (kwargs or {}).items()})
-
-
-def _wider(given: Any) -> Any:
-    return torch.float64 if given is torch.float32 else given
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from gencli import endings
 from gencli.errors import GencliError
 from gencli.losses import LossSettings
 from gencli.losses.base import option
-from gencli.options import Overwrite, Saving, Seed
+from gencli.options import Device, Overwrite, Saving, Seed
 
 _FINEST = 1e-12  # width of a density's kernels, in parts of the spectrum's range
 
@@ -25,16 +25,21 @@ class QuantitySettings:
     heading: ClassVar[str] = "Quantities"
 
     top: Annotated[
-        int | None, typer.Option(min=1, metavar="K", help="Largest eigenvalues. Default: 10, if nothing is asked for.")
+        int | None,
+        typer.Option(
+            min=1, metavar="K", help="Number of largest eigenvalues. Default: 10, if nothing else is asked for."
+        ),
     ] = None
-    bottom: Annotated[int | None, typer.Option(min=1, metavar="K", help="Smallest (most negative) eigenvalues.")] = None
+    bottom: Annotated[
+        int | None, typer.Option(min=1, metavar="K", help="Number of smallest (most negative) eigenvalues.")
+    ] = None
     condition: Annotated[
-        bool, typer.Option("--condition", help="Condition number, or what it exceeds where signs are mixed.")
+        bool, typer.Option("--condition", help="Condition number, or a lower bound if signs are mixed.")
     ] = False
-    trace: Annotated[bool, typer.Option("--trace", help="Trace, estimated, with its standard error.")] = False
+    trace: Annotated[bool, typer.Option("--trace", help="Estimate of the trace, with its standard error.")] = False
     density: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="Write the spectral density's curve: Parquet, CSV or JSON."),
+        typer.Option(metavar="FILE", help="Write the curve of the spectral density: Parquet, CSV or JSON."),
         endings.RESULT,
     ] = None
     vectors: Annotated[
@@ -81,12 +86,12 @@ class NetworkSettings:
     heading: ClassVar[str] = "Network"
 
     parameters: Annotated[
-        str, typer.Option(metavar="GLOB", help="Parameters by name, such as '*.weight'; the others are fixed.")
+        str, typer.Option(metavar="GLOB", help="Parameters to vary, by name, such as '*.weight'; the others are fixed.")
     ] = "*"
-    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="The first N rows alone.")] = None
-    device: Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where to compute.")] = "auto"
+    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="Use only the first N rows.")] = None
+    device: Device = "auto"
     arch: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Of a model of your own network: package.module:factory again.")
+        str | None, typer.Option(metavar="NAME", help="For a model of your own network: its package.module:factory.")
     ] = None
 
 
@@ -101,7 +106,7 @@ class OperatorSettings(NetworkSettings):
         typer.Option(help="Hessian of the mean loss, generalized Gauss-Newton matrix, or Fisher information."),
     ] = "hessian"
     batch_size: Annotated[
-        int, typer.Option(min=1, help="Rows at a time; where all fit, products cost half the time.")
+        int, typer.Option(min=1, help="Rows per batch; if all rows fit in one, products take half the time.")
     ] = 512
     dtype: Annotated[Literal["float32", "float64"], typer.Option(help="Precision of products and vectors.")] = "float32"
 
@@ -116,7 +121,7 @@ class OwnLossSettings(LossSettings):
         str | None,
         typer.Option(
             metavar="NAME",
-            help="As of gencli train. Default: the model's own; classes have as many rows as in its training.",
+            help="Loss, as in gencli train. Default: the model's own, with the class counts of its training rows.",
             show_default=False,
         ),
     ] = None
@@ -138,20 +143,23 @@ class JacobianSettings(_WithModel):
     heading: ClassVar[str] = "Networks"
 
     of: Annotated[
-        Literal["logits", "loss"], typer.Option(help="What is differentiated: a row's outputs, or its loss.")
+        Literal["logits", "loss"], typer.Option(help="What to differentiate: the outputs of a row, or its loss.")
     ] = "logits"
     wrt: Annotated[
-        Literal["input", "parameters"], typer.Option(help="By what: the network's input, whitened, or its parameters.")
+        Literal["input", "parameters"],
+        typer.Option(help="With respect to the network's preprocessed input, or to its parameters."),
     ] = "input"
     mode: Annotated[
-        Literal["auto", "forward", "reverse"], typer.Option(help="A pass an input, or an output; auto: the fewer.")
+        Literal["auto", "forward", "reverse"],
+        typer.Option(help="One pass per input or per output; auto picks the cheaper."),
     ] = "auto"
     verify: Annotated[
-        bool, typer.Option("--verify", help="Hold single numbers of all parameters against differences in float64 too.")
+        bool,
+        typer.Option("--verify", help="Also compare single entries with differences in float64, over all parameters."),
     ] = False
     summary: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="Write the table there too: Parquet, CSV or JSON."),
+        typer.Option(metavar="FILE", help="Write the table to a file too: Parquet, CSV or JSON."),
         endings.RESULT,
     ] = None
 
@@ -174,19 +182,27 @@ class MethodSettings:
 
     tolerance: Annotated[
         float | None,
-        typer.Option(min=0, help="Residual allowed, relative to the eigenvalue; default: 1e-3, in float64 1e-6."),
+        typer.Option(min=0, help="Allowed residual, relative to the eigenvalue. Default: 1e-3, in float64 1e-6."),
     ] = None
-    max_products: Annotated[int, typer.Option(min=1, metavar="N", help="Products for eigenvalues, at the most.")] = 1000
+    max_products: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Maximum number of products for the eigenvalues.")
+    ] = 1000
     basis: Annotated[
         int | None,
-        typer.Option(min=3, metavar="N", help="Lanczos vectors in memory; default: 200, fewer beyond 2 GiB."),
+        typer.Option(
+            min=3, metavar="N", help="Lanczos vectors kept in memory. Default: 200, or as many as fit in 2 GiB."
+        ),
     ] = None
-    trace_products: Annotated[int, typer.Option(min=4, metavar="N", help="Products for the trace.")] = 98
-    density_probes: Annotated[int, typer.Option(min=1, metavar="N", help="Random starts of the density.")] = 5
-    density_steps: Annotated[int, typer.Option(min=1, metavar="N", help="Products from each.")] = 50
-    density_width: Annotated[float, typer.Option(help="Its smoothing, as a share of the spectrum's range.")] = 0.01
-    along_radius: Annotated[float, typer.Option(help="Distance on either side, where the model is.")] = 0.5
-    along_points: Annotated[int, typer.Option(min=2, metavar="N", help="Distances there.")] = 21
+    trace_products: Annotated[int, typer.Option(min=4, metavar="N", help="Number of products for the trace.")] = 98
+    density_probes: Annotated[int, typer.Option(min=1, metavar="N", help="Number of random starts of the density.")] = 5
+    density_steps: Annotated[int, typer.Option(min=1, metavar="N", help="Lanczos steps per start.")] = 50
+    density_width: Annotated[
+        float, typer.Option(help="Width of the density's kernel, as a share of the spectrum's range.")
+    ] = 0.01
+    along_radius: Annotated[float, typer.Option(help="Distance along the eigenvector on either side of the model.")] = (
+        0.5
+    )
+    along_points: Annotated[int, typer.Option(min=2, metavar="N", help="Number of points along each eigenvector.")] = 21
     seed: Seed = 0
 
     def of_files(self, quantities: QuantitySettings) -> dict[str, float]:
@@ -216,9 +232,9 @@ class SavingSettings(Saving):
 
     checkpoint: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="Save the state there, also when a signal ends the run."),
+        typer.Option(metavar="FILE", help="Save the state to this file, also when a signal ends the run."),
         endings.CHECKPOINT,
     ] = None
-    checkpoint_every: Annotated[int, typer.Option(min=1, metavar="N", help="Products from save to save.")] = 10
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint, if it is there.")] = False
+    checkpoint_every: Annotated[int, typer.Option(min=1, metavar="N", help="Products between checkpoints.")] = 10
+    resume: Annotated[bool, typer.Option("--resume", help="Continue from the checkpoint if it exists.")] = False
     overwrite: Overwrite = False

@@ -120,6 +120,8 @@ def _vector(operator: Operator, file: Input, given: dict[str, Tensor]) -> Tensor
     hint = "give a tensor for each parameter in play, such as what gencli hvp writes"
     for name in operator.shapes | given:
         expected, found = operator.shapes.get(name), given.get(name)
+        if expected is None and name in operator.fixed:
+            raise GencliError(f"{file.name}: {name} is fixed, by --parameters or by the network", "leave it out")
         if expected is None or found is None or found.shape != expected:
             there = "is missing" if found is None else f"is {_times(found.shape)}"
             wanted = "is no parameter in play" if expected is None else f"is {_times(expected)}"

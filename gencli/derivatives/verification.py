@@ -16,7 +16,8 @@ from gencli.derivatives.choices import ProductSettings
 from gencli.derivatives.differences import STEPS, Sweep, relative, sweep
 from gencli.derivatives.operators import Operator
 from gencli.derivatives.products import FAILURES, METHODS, Route
-from gencli.derivatives.routes import Choice, is_memory
+from gencli.derivatives.routes import Choice
+from gencli.derivatives.trials import EXACT, EXACT_SLOPE, is_memory
 from gencli.derivatives.vectors import by_name, random
 from gencli.errors import GencliError, first_line
 from gencli.tensors import WITHOUT_FLOAT64
@@ -25,7 +26,6 @@ Verdict = Literal["holds", "fails", "kinks", "unclear", "refuted", "missing", ""
 
 ROUTES: tuple[Route, ...] = (*METHODS, "finite-difference")
 TOLERANCES: dict[torch.dtype, float] = {getattr(torch, name): each for name, each in choices.TOLERANCES.items()}
-_DIFFERENCES = 1e-10  # allowed of differences, beside ten times what they contradict each other by
 _DOUBT = 10
 _INEXACT = 1e-6  # of the symmetry of what differences give, and between those of two kinds
 CHEAP = 1e12  # operations of a verification that need not be asked for
@@ -167,21 +167,19 @@ def compute_all(
     progress: Callable[[int], None],
 ) -> tuple[dict[str, Tensor], Findings]:
     """What `compute` gives, by the names of tensors in a file; the whole matrix where there are no vectors."""
-
-    def refuted(route: Route) -> bool:
-        return choice.trial.verdict(route).outcome == "wrong"
-
     tolerance = TOLERANCES[operator.dtype] if settings.tolerance is None else settings.tolerance
     if vectors:
         others: list[Route] = [route for route in ROUTES if route != operator.route and settings.method == "all"]
         counted = count(1)
         routes: list[Route] = [operator.route, *others]
-        made, findings = compute(operator, exact, vectors, routes, tolerance, refuted, lambda: progress(next(counted)))
+        made, findings = compute(
+            operator, exact, vectors, routes, tolerance, choice.wrong, lambda: progress(next(counted))
+        )
         tensors = by_name(operator, made)
     else:
-        matrix, findings = compute_dense(operator, exact, tolerance, refuted, progress)
+        matrix, findings = compute_dense(operator, exact, tolerance, choice.wrong, progress)
         tensors = {operator.kind: matrix}
-    if not choice.trial.exact:
+    if not choice.exact:
         findings.notes.append("not held against float64, in which the network cannot be evaluated")
     elif exact is None:
         operations = cost(operator, max(len(vectors), 1))
@@ -251,7 +249,8 @@ def verify(
 ) -> None:
     """Adds what an independent route, symmetry, and differences of gradients and losses say of a product.
 
-    Differences hold within 1e-10 and ten times what they contradict each other by. Where they do not, and gradients
+    Differences of gradients hold within 1.5e-8, those of losses within 1e-10, and ten times what they contradict each
+    other by. Where they do not, and gradients
     ahead of the parameters and behind them differ however short the step, a kink explains it.
 
     Args:
@@ -284,20 +283,21 @@ def verify(
         step, error = found.best(errors)
         findings.say(name, f"{what} difference at its best step, {step:.1e}", error)
     apart = float((found.product - reference).norm())
-    allowed = (_INEXACT if inexact else _DIFFERENCES) * length + _DOUBT * found.error
+    allowed = (_INEXACT if inexact else EXACT) * length + _DOUBT * found.error
     jumps = (found.jump, found.slope_jump) if exact.kinks else (0.0, 0.0)
     _judge(findings, name, "difference of gradients: |difference - Hv|", apart, allowed, jumps[0], length)
-    slope = float(exact.gradient() @ v.to(exact.dtype))
-    apart = abs(found.slope - slope)
-    allowed = _DIFFERENCES * abs(slope) + _DOUBT * found.slope_error
-    _judge(findings, name, "difference of losses: |difference - g'v|", apart, allowed, jumps[1], abs(slope))
+    gradient, along = exact.gradient(), v.to(exact.dtype)
+    slope = float(gradient @ along)
+    apart, size = abs(found.slope - slope), max(abs(slope), float(gradient.norm() * along.norm()) / len(v) ** 0.5)
+    allowed = EXACT_SLOPE * size + _DOUBT * found.slope_error
+    _judge(findings, name, "difference of losses: |difference - g'v|", apart, allowed, jumps[1], size)
 
 
 def _judge(findings: Findings, name: str, what: str, apart: float, allowed: float, jump: float, size: float) -> None:
     verdict: Verdict = ""
     if apart > allowed and jump >= _KINKED * apart:
         verdict = "kinks"
-    elif _UNCLEAR * size < allowed >= apart > _DIFFERENCES * size:
+    elif _UNCLEAR * size < allowed >= apart > EXACT_SLOPE * size:
         verdict = "unclear"
     findings.say(name, what, apart, allowed, verdict)
 

@@ -13,7 +13,7 @@ from torch import nn
 
 from gencli.errors import first_line
 from gencli.evaluation.logits import margins
-from gencli.evaluation.predictions import batch_size, cross_entropy, predict
+from gencli.evaluation.predictions import NONE, Predictions, batch_size, cross_entropy, predict
 from gencli.evaluation.settings import ASCENTS, DIRECTIONS
 from gencli.evaluation.trace import Node, Trace
 from gencli.models import Model, Shape
@@ -233,23 +233,34 @@ def of_data(model: Model, rows: Rows, complexity: Figure, dimension: Figure) -> 
     γ is the ⌊n/10⌋-th smallest margin (see `logits`), of fewer than 10 the smallest: the tenth percentile of Jiang et
     al. 2020, arXiv:1912.02178, as Dziugaite et al. 2020, arXiv:2010.11924, compute it (`kthvalue(m // 10)`), so that at
     most a tenth of the rows has no larger one. R is the spectral complexity, ‖X‖ the Frobenius norm of the network's n
-    inputs: the leading term of Bartlett et al.'s bound, its logarithm left out. Undefined where γ ≤ 0.
+    inputs: the leading term of Bartlett et al.'s bound, its logarithm left out. Undefined where γ ≤ 0, and both where
+    the outputs of a row are not finite.
     """
-    logits = predict(model, rows).logits
-    if logits is None:
+    gap = dimension.note if dimension.value is None else vc_gap(dimension.value, len(rows))
+    yield Figure.of("vc_gap_bound", gap)
+    predicted = predict(model, rows)
+    if predicted.logits is None:
         raise TypeError("margins are of networks that tell classes apart")
-    found = margins(logits, rows.labels).cpu().double()
+    if why := _not_finite(predicted):
+        for name in ("margin", "margin_normalized_complexity"):
+            yield Figure.of(name, why)
+        return
+    found = margins(predicted.logits, rows.labels).cpu().double()
     gamma = found.kthvalue(max(len(found) // 10, 1)).values.item()
     inputs = (model.preprocessing(part) for part in rows.images.split(_STEP))
     norm = math.sqrt(sum(double(part).square().sum().item() for part in inputs))
-    gap = dimension.note if dimension.value is None else vc_gap(dimension.value, len(rows))
-    yield Figure.of("vc_gap_bound", gap)
     yield Figure.of("margin", gamma)
     if complexity.value is None or gamma <= 0:
         normalized = complexity.note or "the margin is not above 0"
     else:
         normalized = complexity.value * norm / (gamma * len(rows))
     yield Figure.of("margin_normalized_complexity", normalized)
+
+
+def _not_finite(found: Predictions) -> str | None:
+    """Why nothing can be said of rows, where the outputs of some are not finite."""
+    gone = 0 if found.predicted is None else int((found.predicted == NONE).sum())
+    return f"the outputs of {gone:,} of {len(found.losses):,} rows are not finite" if gone else None
 
 
 def flatness(
@@ -268,21 +279,20 @@ def flatness(
 
     The weights are moved and put back.
     """
-    weights = _filters(model.network)
-    if not weights:
+    weights, here = _filters(model.network), predict(model, rows)
+    if why := _not_finite(here) if weights else "no weights are trained":
         for name in ("sharpness", "sharpness_standard_error", "worst_sharpness"):
-            yield Figure.of(name, "no weights are trained")
+            yield Figure.of(name, why)
         return
-    before, generator = predict(model, rows).mean_loss, torch.Generator().manual_seed(seed)
+    before, generator = here.mean_loss, torch.Generator().manual_seed(seed)
     kept = [weight.detach().clone() for weight in weights]
 
-    def rise(directions: Iterable[torch.Tensor]) -> float:
-        """L(w + d) − L(w), the filters' directions brought to the length that is allowed."""
+    def move(directions: Iterable[torch.Tensor]) -> None:
+        """To w + d, the filters' directions brought to the length that is allowed."""
         for weight, own, drawn in zip(weights, kept, directions, strict=True):
             lengths = _rows(drawn).norm(dim=1)
             scale = RADIUS * _rows(own).norm(dim=1) / torch.where(lengths > 0, lengths, 1)
             weight.data.copy_(own + (_rows(drawn) * scale[:, None]).view(own.shape))
-        return predict(model, rows).mean_loss - before
 
     def put_back() -> None:
         for weight, own in zip(weights, kept, strict=True):
@@ -291,18 +301,22 @@ def flatness(
     rises: list[float] = []
     try:
         for done in range(DIRECTIONS):
-            rises.append(rise(torch.randn(own.shape, generator=generator).to(own.device) for own in kept))
+            move(torch.randn(own.shape, generator=generator).to(own.device) for own in kept)
+            rises.append(predict(model, rows).mean_loss - before)
             progress(done + 1)
         yield Figure.of("sharpness", sum(rises) / DIRECTIONS)
         yield Figure.of("sharpness_standard_error", torch.tensor(rises).double().std().item() / math.sqrt(DIRECTIONS))
         put_back()
         for done in range(ASCENTS):
-            slopes = _slopes(model, rows, weights)
-            if slopes is None:
+            found = _slopes(model, rows, weights)
+            if found is None:
                 yield Figure.of("worst_sharpness", "the network has no gradient")
                 return
-            rises.append(rise(slopes))
+            if done:  # one pass gives what the step before came to as well
+                rises.append(found[0] - before)
+            move(found[1])
             progress(DIRECTIONS + done + 1)
+        rises.append(predict(model, rows).mean_loss - before)
         yield Figure.of("worst_sharpness", max(rises) if all(map(math.isfinite, rises)) else math.nan)
     finally:
         put_back()
@@ -318,15 +332,18 @@ def _rows(weight: torch.Tensor) -> torch.Tensor:
     return weight.flatten(1) if weight.ndim > 1 else weight[None]
 
 
-def _slopes(model: Model, rows: Rows, weights: list[nn.Parameter]) -> list[torch.Tensor] | None:
-    """The derivative of the summed cross-entropy by each weight; None where the network gives none."""
+def _slopes(model: Model, rows: Rows, weights: list[nn.Parameter]) -> tuple[float, list[torch.Tensor]] | None:
+    """The mean cross-entropy, and the derivative of its sum by each weight; None where the network gives none."""
     totals, size = [torch.zeros_like(weight) for weight in weights], batch_size(model.network)
+    losses: list[torch.Tensor] = []
     for start in range(0, len(rows), size):
         part = slice(start, start + size)
         with torch.enable_grad():
-            loss = cross_entropy(model.network(model.preprocessing(rows.images[part])).float(), rows.labels[part]).sum()
-        if not loss.requires_grad:
+            loss = cross_entropy(model.network(model.preprocessing(rows.images[part])).float(), rows.labels[part])
+            whole = loss.sum()
+        if not whole.requires_grad:
             return None
-        slopes = torch.autograd.grad(loss, weights, materialize_grads=True)
+        losses.append(loss.detach())
+        slopes = torch.autograd.grad(whole, weights, materialize_grads=True)
         totals = [total + slope for total, slope in zip(totals, slopes, strict=True)]
-    return totals
+    return double(torch.cat(losses)).mean().item(), totals

@@ -27,7 +27,8 @@ class Requests:
         str | None,
         typer.Option(
             metavar="COLUMN,...",
-            help="A row a value of this column, or of several, in place of a class; label is the value, or its number.",
+            help="One row per value of this column, or of several, instead of per class; label is the value, or "
+            "its number.",
         ),
     ] = None
     top: Annotated[
@@ -37,19 +38,25 @@ class Requests:
     intervals: Annotated[
         bool, typer.Option("--intervals", help="Add accuracy_low and accuracy_high: 95 % bootstrap intervals.")
     ] = False
-    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap, and of --measures' random directions.")] = 0
+    seed: Annotated[
+        int, typer.Option(min=0, help="Random seed of the bootstrap and of the random directions of --measures.")
+    ] = 0
     predictions: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="Write each row's prediction: Parquet, or CSV or JSON by the ending."),
+        typer.Option(
+            metavar="FILE", help="Write one line per data row with its prediction: Parquet, CSV or JSON, by extension."
+        ),
         endings.RESULT,
     ] = None
     confusion: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="Write the confusion matrix likewise: a row a class, a column a prediction."),
+        typer.Option(
+            metavar="FILE", help="Write the confusion matrix: one row per class, one column per predicted class."
+        ),
         endings.RESULT,
     ] = None
     measures: Annotated[
-        bool, typer.Option("--measures", help="Instead: what the literature computes from weights, see above.")
+        bool, typer.Option("--measures", help="Compute capacity measures of the weights instead, see above.")
     ] = False
 
     def resolved(self, given: Collection[str]) -> Requests:

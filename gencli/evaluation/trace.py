@@ -24,7 +24,7 @@ from torch.utils._pytree import tree_leaves
 from gencli.evaluation import lipschitz
 from gencli.evaluation.affine import Affine, Linear
 from gencli.models.alexnet import ResponseNorm
-from gencli.models.circulant import Circulant
+from gencli.models.circulant import Circulant, convolved
 
 Change = Callable[[Literal["weight", "bias"], torch.Tensor], torch.Tensor]
 _BATCH_NORMS = "native_batch_norm", "_native_batch_norm_legit_no_training", "cudnn_batch_norm", "miopen_batch_norm"
@@ -184,8 +184,7 @@ class Trace(TorchDispatchMode):
         try:
             made = forward(x)
             if isinstance(module, Circulant):
-                function = partial(_circulant, module.size)
-                node = self._multiplied("circulant", x, module.weight, module.bias, function, "circulant")
+                node = self._multiplied("circulant", x, module.weight, module.bias, convolved, "circulant")
                 made = self._changed(node, x, made)
             else:
                 node = self._stretched(type(module).__name__, x, _LEAVES[type(module)](module), made)
@@ -398,7 +397,3 @@ def _before(node: Node | None) -> set[Node]:
 def _spread(x: torch.Tensor, made: torch.Tensor) -> float:
     """How far broadcasting stretches: each value of x is that often in the result."""
     return math.sqrt(made.numel() / x.numel())
-
-
-def _circulant(size: int, rows: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    return torch.fft.irfft(torch.fft.rfft(weight) * torch.fft.rfft(rows), size)

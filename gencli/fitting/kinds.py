@@ -100,15 +100,15 @@ class Kernel(Learner):
 
     name = "kernel"
     packages = ("torch", "numpy", "scipy", "pyarrow")
-    kernel: Annotated[list[str], typer.Option("--kernel", metavar="NAME", help="gaussian:SCALE or linear.")]
-    ridge: Annotated[float, typer.Option(min=0, help="Added to K's diagonal.")] = 0.0
+    kernel: Annotated[list[str], typer.Option("--kernel", metavar="NAME", help="Kernel: gaussian:SCALE or linear.")]
+    ridge: Annotated[float, typer.Option(min=0, help="Added to the diagonal of the kernel matrix K.")] = 0.0
     validation_fraction: Annotated[
-        float, typer.Option(min=0, max=0.9, metavar="F", help="Of each class's rows, held out to choose a kernel.")
+        float, typer.Option(min=0, max=0.9, metavar="F", help="Share of each class's rows held out to choose a kernel.")
     ] = 0.0
-    seed: Annotated[int, typer.Option(min=0, help="The rows held out are a function of it.")] = 0
-    dtype: Annotated[Literal["float32", "float64"], typer.Option(help="Of K, of its factor and of predictions.")] = (
-        "float32"
-    )
+    seed: Annotated[int, typer.Option(min=0, help="Random seed of the held-out rows.")] = 0
+    dtype: Annotated[
+        Literal["float32", "float64"], typer.Option(help="Precision of K, of its factor and of predictions.")
+    ] = "float32"
 
     def __post_init__(self) -> None:
         if len(self.specs) > 1 and not self.validation_fraction:
@@ -162,7 +162,7 @@ class LeastSquares(Learner):
     """
 
     name = "least-squares"
-    ridge: Annotated[float, typer.Option(min=0, help="The penalty's coefficient.")] = 0.0
+    ridge: Annotated[float, typer.Option(min=0, help="Coefficient of the ridge penalty.")] = 0.0
 
     def require(self, rows: int, description: Description) -> None:
         from gencli.fitting import least_squares

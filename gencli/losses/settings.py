@@ -20,32 +20,43 @@ class LossSettings:
         str | None,
         typer.Option(
             metavar="NAME",
-            help="ce (the default), focal, cb-ce, cb-focal, cb-sigmoid, balanced-softmax, ldam or logit-adjusted; of "
-            "images l2 (the default), l1 or huber.",
+            help="ce (the default), focal, cb-ce, cb-focal, cb-sigmoid, balanced-softmax, ldam or logit-adjusted; "
+            "for images l2 (the default), l1 or huber.",
             show_default=False,
         ),
     ] = None
     gamma: Annotated[
-        float | None, typer.Option(help="Focusing of focal, cb-focal. Default: 2.", show_default=False)
+        float | None, typer.Option(help="Focusing exponent of the focal loss. Default: 2.", show_default=False)
     ] = None
     beta: Annotated[
         float | None,
-        typer.Option(help="Of the class weights of cb-*: 0 for none, to below 1. Default: 0.9999.", show_default=False),
+        typer.Option(
+            help="Beta of the class weights of cb-*, from 0 (no weights) to below 1. Default: 0.9999.",
+            show_default=False,
+        ),
     ] = None
     focal_form: Annotated[
         FocalForm | None,
-        typer.Option(help="Classes apart, or against each other. Default: sigmoid.", show_default=False),
+        typer.Option(help="Sigmoid per class, or softmax. Default: sigmoid.", show_default=False),
     ] = None
     label_smoothing: Annotated[
-        float | None, typer.Option(help="Share of ce's target spread over the classes. Default: 0.", show_default=False)
+        float | None,
+        typer.Option(
+            help="Label smoothing of ce: share of the target spread over all classes. Default: 0.", show_default=False
+        ),
     ] = None
     deferred_reweighting: Annotated[
-        int | None, typer.Option(metavar="EPOCH", help="Weigh ldam's classes after this epoch.", show_default=False)
+        int | None,
+        typer.Option(
+            metavar="EPOCH", help="Weight the classes of ldam from the epoch after this one.", show_default=False
+        ),
     ] = None
-    tau: Annotated[float | None, typer.Option(help="Adjustment of logit-adjusted. Default: 1.", show_default=False)] = (
-        None
-    )
+    tau: Annotated[
+        float | None, typer.Option(help="Strength of the adjustment of logit-adjusted. Default: 1.", show_default=False)
+    ] = None
     delta: Annotated[
         float | None,
-        typer.Option(help="Where huber turns linear, of pixels/255. Default: 0.1.", show_default=False),
+        typer.Option(
+            help="Difference at which huber turns linear, in units of pixels/255. Default: 0.1.", show_default=False
+        ),
     ] = None

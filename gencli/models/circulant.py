@@ -31,12 +31,16 @@ class Circulant(nn.Module):
         self.bias = nn.Parameter(torch.zeros(size)) if bias else None
 
     def forward(self, rows: torch.Tensor) -> torch.Tensor:
-        spectrum = torch.fft.rfft(self.weight) * torch.fft.rfft(rows.to(self.weight.dtype))
-        result = torch.fft.irfft(spectrum, self.size)
+        result = convolved(rows.to(self.weight.dtype), self.weight)
         return result if self.bias is None else result + self.bias
 
     def extra_repr(self) -> str:
         return f"{self.size}, bias={self.bias is not None}"
+
+
+def convolved(rows: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """C x for rows x [n, size] and the weight [size] that C is made of."""
+    return torch.fft.irfft(torch.fft.rfft(weight) * torch.fft.rfft(rows), rows.shape[-1])
 
 
 def circulant_mlp(

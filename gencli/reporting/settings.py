@@ -20,45 +20,50 @@ class Settings:
 
     table: Annotated[
         Literal["runs", "classes", "long-tail", "corruptions"] | None,
-        typer.Option(help="What a row is, see above; default: runs where a history is given, otherwise classes."),
+        typer.Option(help="What a row stands for, see above. Default: runs if there is a history, otherwise classes."),
     ] = None
     plot: Annotated[
         Plot | None,
-        typer.Option(help="Draw it: as text below the table, or into --figure. Default there: what the files are of."),
+        typer.Option(
+            help="Draw a plot, as text below the table or into --figure. Default of --figure: by the kind of file."
+        ),
     ] = None
     figure: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="Draw a figure, or a benchmark's ratios, to a .png, .svg or .pdf file."),
+        typer.Option(metavar="FILE", help="Draw the plot, or the ratios of a benchmark, to a .png, .svg or .pdf file."),
         endings.FIGURE,
     ] = None
     title: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="Of the table as text, the figure, and the page.")
+        str | None, typer.Option(metavar="TEXT", help="Title of the text table, the figure and the page.")
     ] = None
     against: Annotated[
         str | None,
-        typer.Option(metavar="FILE.csv", help="Published figures: show them and the differences; see above."),
+        typer.Option(
+            metavar="FILE.csv", help="Published figures to show beside ours, with the differences; see above."
+        ),
     ] = None
     best_on_test: Annotated[
-        bool, typer.Option("--best-on-test", help="Add the best epoch by the test set, named so; it is optimistic.")
+        bool,
+        typer.Option("--best-on-test", help="Add the best epoch by test accuracy, labeled as such; it is optimistic."),
     ] = False
     fitted_at: Annotated[
-        float, typer.Option(min=0, max=1, help="Train accuracy that counts as fitted, for epochs_to_fit.")
+        float, typer.Option(min=0, max=1, help="Train accuracy that counts as fitted in epochs_to_fit.")
     ] = 0.99
     metric: Annotated[
         list[str] | None,
         typer.Option(
             metavar="COLUMN",
-            help="Column for curves, classes (repeatable) and the long-tail table; default: those of accuracy.",
+            help="Column for curves, classes (repeatable) and the long-tail table. Default: those of accuracy.",
             show_default=False,
         ),
     ] = None
     contact_sheet: Annotated[
         str | None,
-        typer.Option(metavar="FILE.png", help="Instead: draw the first images of image tables, a row a table."),
+        typer.Option(metavar="FILE.png", help="Draw the first images of image tables instead, one row per table."),
         endings.SHEET,
     ] = None
     provenance: Annotated[
-        bool, typer.Option("--provenance", help="Instead: how each file was made, one line a step.")
+        bool, typer.Option("--provenance", help="Print how each file was made instead, one line per step.")
     ] = False
 
     def resolved(self, given: Collection[str]) -> Settings:

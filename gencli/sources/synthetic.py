@@ -28,7 +28,9 @@ _MIDDLE = 127.5
 _MOST_CLASSES = 1_000_000
 
 Size = Annotated[str, typer.Option(metavar="HxWxC", help="Height, width and channels of the images.")]
-Classes = Annotated[int, typer.Option(min=2, max=_MOST_CLASSES, metavar="K", help="Row i has label i mod K.")]
+Classes = Annotated[
+    int, typer.Option(min=2, max=_MOST_CLASSES, metavar="K", help="Number of classes; row i has label i mod K.")
+]
 
 
 @dataclass(frozen=True)
@@ -37,11 +39,14 @@ class Synthetic(ABC):
 
     name: ClassVar[str]
     rows: Annotated[
-        int, typer.Option(min=1, max=1 << 32, metavar="N", help="How many; fewer are the first of more.")
+        int,
+        typer.Option(
+            min=1, max=1 << 32, metavar="N", help="Number of rows; a smaller table is the start of a larger one."
+        ),
     ] = 1000
     size: Size = "8x8x1"
     split: Annotated[
-        str, typer.Option(metavar="NAME", help="Enters the rows' identities: another split, other rows.")
+        str, typer.Option(metavar="NAME", help="Part of the rows' identities: another split has other rows.")
     ] = "train"
 
     @property
@@ -80,7 +85,7 @@ class GaussianClusters(Synthetic):
     name = "gaussian-clusters"
     classes: Classes = 2
     separation: Annotated[
-        float, typer.Option(min=0, max=1000, metavar="D", help="Distance of class means, in standard deviations.")
+        float, typer.Option(min=0, max=1000, metavar="D", help="Distance between class means, in standard deviations.")
     ] = 4.0
 
     def __post_init__(self) -> None:
@@ -125,7 +130,7 @@ class TwoMoons(Synthetic):
     name = "two-moons"
     size: Size = "16x16x1"
     noise: Annotated[
-        float, typer.Option(min=0, max=10, metavar="S", help="Standard deviation of the points' noise.")
+        float, typer.Option(min=0, max=10, metavar="S", help="Standard deviation of the noise of the points.")
     ] = 0.1
 
     @property

@@ -61,7 +61,10 @@ class All:
     name = "all"
     family = "together"
     instances: Annotated[
-        int | None, typer.Option(min=1, max=100_000, metavar="N", help="Random instances of each; default: its own.")
+        int | None,
+        typer.Option(
+            min=1, max=100_000, metavar="N", help="Random instances of each claim. Default: each claim's own number."
+        ),
     ] = None
     dtype: DType = "float64"
     data: Data = None

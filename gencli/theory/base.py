@@ -25,9 +25,11 @@ from gencli.tables import ImageTable
 Floats = NDArray[Any]  # of a claim's dtype
 Number = float | np.floating[Any]
 Relation = Literal["<", "<=", "=", ">=", ">"]
-Instances = Annotated[int, typer.Option(min=1, max=100_000, metavar="N", help="Random instances of the claim.")]
+Instances = Annotated[
+    int, typer.Option(min=1, max=100_000, metavar="N", help="Number of random instances of the claim.")
+]
 DType = Annotated[
-    Literal["float64", "float32"], typer.Option(help="Precision of what is checked; what it is held against: float64.")
+    Literal["float64", "float32"], typer.Option(help="Precision of the checked side; the reference is always float64.")
 ]
 Plot = Annotated[
     str | None,
@@ -38,7 +40,7 @@ Data = Annotated[
     str | None,
     typer.Option(metavar="TABLE", help="Image table to use; default: the built-in digits.", show_default=False),
 ]
-Dimension = Annotated[int, typer.Option(min=1, max=500, metavar="D", help="How many coordinates w has.")]
+Dimension = Annotated[int, typer.Option(min=1, max=500, metavar="D", help="Number of coordinates of w.")]
 
 
 @dataclass(frozen=True)

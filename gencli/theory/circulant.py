@@ -43,7 +43,9 @@ class Circulant(Claim):
     name = "circulant"
     family = "symmetry"
     packages = ("scipy",)
-    size: Annotated[int, typer.Option(min=3, max=100_000, metavar="N", help="Rows and columns of the matrices.")] = 64
+    size: Annotated[
+        int, typer.Option(min=3, max=100_000, metavar="N", help="Number of rows and columns of the matrices.")
+    ] = 64
 
     def __post_init__(self) -> None:
         need = 8 * self.size**2 * 2 * np.dtype(self.dtype).itemsize

@@ -42,8 +42,12 @@ class FiniteSample(Claim):
     name = "finite-sample"
     family = "interpolation"
     instances: Instances = 1
-    points: Annotated[int, typer.Option(min=100, max=10_000_000, metavar="N", help="Points to fit, n.")] = 50_000
-    dimension: Annotated[int, typer.Option(min=2, max=10_000_000, metavar="D", help="Their dimension, d.")] = 3072
+    points: Annotated[int, typer.Option(min=100, max=10_000_000, metavar="N", help="Number of points to fit, n.")] = (
+        50_000
+    )
+    dimension: Annotated[int, typer.Option(min=2, max=10_000_000, metavar="D", help="Dimension of the points, d.")] = (
+        3072
+    )
 
     def __post_init__(self) -> None:
         need = self.points * self.dimension * np.dtype(self.dtype).itemsize

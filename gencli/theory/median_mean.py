@@ -43,8 +43,12 @@ class MedianMean(Drawn):
     name = "median-mean"
     family = "targets"
     packages = ("scipy",)
-    examples: Annotated[int, typer.Option(min=1, max=10_000_000, metavar="N", help="Values to minimize over.")] = 101
-    runs: Annotated[int, typer.Option(min=100, max=1_000_000, metavar="N", help="Samples behind each variance.")] = 2000
+    examples: Annotated[
+        int, typer.Option(min=1, max=10_000_000, metavar="N", help="Number of values to minimize over.")
+    ] = 101
+    runs: Annotated[int, typer.Option(min=100, max=1_000_000, metavar="N", help="Number of samples per variance.")] = (
+        2000
+    )
 
     def __post_init__(self) -> None:
         item = np.dtype(self.dtype).itemsize

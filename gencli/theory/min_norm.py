@@ -41,9 +41,9 @@ class MinNorm(Drawn):
 
     name = "min-norm"
     family = "interpolation"
-    examples: Annotated[int, typer.Option(min=1, max=10_000, metavar="N", help="Equations, n.")] = 20
-    dimension: Annotated[int, typer.Option(min=2, max=1_000_000, metavar="D", help="Unknowns, d.")] = 100
-    passes: Annotated[int, typer.Option(min=1, max=1_000_000, metavar="N", help="Passes at the most.")] = 10_000
+    examples: Annotated[int, typer.Option(min=1, max=10_000, metavar="N", help="Number of equations, n.")] = 20
+    dimension: Annotated[int, typer.Option(min=2, max=1_000_000, metavar="D", help="Number of unknowns, d.")] = 100
+    passes: Annotated[int, typer.Option(min=1, max=1_000_000, metavar="N", help="Maximum number of epochs.")] = 10_000
 
     def __post_init__(self) -> None:
         if self.examples >= self.dimension:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from gencli.tables import ImageTable
 
-Layers = Annotated[str, typer.Option(metavar="N-N-...-N", help="Widths of the layers, the inputs first.")]
-Examples = Annotated[int, typer.Option(min=1, max=1_000_000, metavar="N", help="Examples in the loss.")]
+Layers = Annotated[str, typer.Option(metavar="N-N-...-N", help="Widths of the layers, starting with the inputs.")]
+Examples = Annotated[int, typer.Option(min=1, max=1_000_000, metavar="N", help="Number of examples in the loss.")]
 
 Arch = Annotated[str, typer.Option(metavar="NAME", help="Network, such as mlp-1x8.")]
 

@@ -45,11 +45,13 @@ class NoiseTargets(Drawn):
     name = "noise-targets"
     family = "targets"
     packages = ("scipy",)
-    hidden: Annotated[int, typer.Option(min=1, max=1000, metavar="N", help="Hidden units.")] = 4
+    hidden: Annotated[int, typer.Option(min=1, max=1000, metavar="N", help="Number of hidden units.")] = 4
     examples: Annotated[
-        int, typer.Option(min=64 * _LEAST, max=10_000_000, metavar="N", help="Examples n at the most.")
+        int, typer.Option(min=64 * _LEAST, max=10_000_000, metavar="N", help="Maximum number of examples n.")
     ] = 64 * _LEAST
-    iterations: Annotated[int, typer.Option(min=1, max=10_000, metavar="N", help="Of L-BFGS, at the most.")] = 100
+    iterations: Annotated[
+        int, typer.Option(min=1, max=10_000, metavar="N", help="Maximum number of L-BFGS iterations.")
+    ] = 100
 
     def __post_init__(self) -> None:
         need = 20 * self.examples * self.hidden * np.dtype(self.dtype).itemsize

@@ -41,7 +41,9 @@ class ProxStep(Claim):
     dimension: Dimension = 10
     penalty: Annotated[
         float | None,
-        typer.Option(min=1e-3, max=1e3, metavar="LAMBDA", help="lambda; default: drawn from 0.1 to 10 each time."),
+        typer.Option(
+            min=1e-3, max=1e3, metavar="LAMBDA", help="lambda. Default: drawn from 0.1 to 10 for each instance."
+        ),
     ] = None
 
     def check(self, draws: Draws, broken: bool, table: ImageTable | None) -> Iterator[Row]:

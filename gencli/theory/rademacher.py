@@ -58,10 +58,10 @@ class Rademacher(Drawn, OnData):
     instances: Instances = 1
     arch: Arch = "mlp-1x64"
     examples: Examples = 200
-    draws: Annotated[int, typer.Option(min=1, max=10_000, metavar="N", help="Vectors of random signs.")] = 3
-    steps: Annotated[int, typer.Option(min=1, max=1_000_000, metavar="N", help="Steps on all rows, a training.")] = 400
+    draws: Annotated[int, typer.Option(min=1, max=10_000, metavar="N", help="Number of random sign vectors.")] = 3
+    steps: Annotated[int, typer.Option(min=1, max=1_000_000, metavar="N", help="Full-batch steps per training.")] = 400
     bound: Annotated[
-        float, typer.Option(min=1e-6, max=1e6, metavar="R", help="The norm-based bound of the limited families.")
+        float, typer.Option(min=1e-6, max=1e6, metavar="R", help="Norm bound of the constrained families.")
     ] = 0.5
 
     def check(self, draws: Draws, broken: bool, table: ImageTable | None) -> Iterator[Row | Panel]:

@@ -59,10 +59,12 @@ class SgdNonmonotone(Drawn, OnData):
     ] = None
     arch: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help=f"Network to start anew. Default: {_ARCH}.", show_default=False),
+        typer.Option(
+            metavar="NAME", help=f"Network to initialize and start from. Default: {_ARCH}.", show_default=False
+        ),
     ] = None
-    rate: Annotated[float, typer.Option(min=1e-12, max=1e6, metavar="ETA", help="Step size of the network.")] = 0.1
-    batch_size: Annotated[int, typer.Option(min=1, metavar="N", help="Rows of a step of the network.")] = 8
+    rate: Annotated[float, typer.Option(min=1e-12, max=1e6, metavar="ETA", help="Learning rate for the network.")] = 0.1
+    batch_size: Annotated[int, typer.Option(min=1, metavar="N", help="Rows per step for the network.")] = 8
 
     def files(self) -> Mapping[str, Input]:
         return self._files

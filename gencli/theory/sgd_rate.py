@@ -63,9 +63,14 @@ class SgdRate(Drawn):
     packages = ("scipy",)
     instances: Instances = 1
     steps: Annotated[
-        int, typer.Option(min=64, max=100_000, metavar="T", help="Steps at the most; also a 4th, 16th and 64th of it.")
+        int,
+        typer.Option(
+            min=64, max=100_000, metavar="T", help="Maximum number of steps; a 4th, 16th and 64th of it are run too."
+        ),
     ] = 1024
-    runs: Annotated[int, typer.Option(min=20, max=10_000, metavar="N", help="Stochastic runs to average.")] = 200
+    runs: Annotated[
+        int, typer.Option(min=20, max=10_000, metavar="N", help="Number of stochastic runs to average.")
+    ] = 200
 
     def check(self, draws: Draws, broken: bool, table: ImageTable | None) -> Iterator[Row | Panel]:
         counts = [self.steps // part for part in (64, 16, 4, 1)]

@@ -45,10 +45,10 @@ class SgdRegret(Claim):
     family = "steps"
     packages = ("scipy",)
     dimension: Dimension = 10
-    steps: Annotated[int, typer.Option(min=1, max=10_000_000, metavar="T", help="Steps.")] = 100
+    steps: Annotated[int, typer.Option(min=1, max=10_000_000, metavar="T", help="Number of steps.")] = 100
     rate: Annotated[
         float | None,
-        typer.Option(min=1e-6, max=1e6, metavar="ETA", help="eta; default: drawn from 0.001 to 10 each time."),
+        typer.Option(min=1e-6, max=1e6, metavar="ETA", help="eta. Default: drawn from 0.001 to 10 for each instance."),
     ] = None
 
     def __post_init__(self) -> None:

@@ -63,9 +63,11 @@ class UniformStability(Drawn, OnData):
     packages = ("torch", "sklearn", "scipy")
     instances: Instances = 1
     examples: Examples = 100
-    removals: Annotated[int, typer.Option(min=1, max=250_000, metavar="N", help="Rows to leave out, each once.")] = 10
+    removals: Annotated[
+        int, typer.Option(min=1, max=250_000, metavar="N", help="Number of rows that are left out, one at a time.")
+    ] = 10
     decay: Annotated[float, typer.Option(min=1e-4, max=1e6, metavar="LAMBDA", help="Weight decay, lambda.")] = 0.1
-    passes: Annotated[int, typer.Option(min=1, max=100_000, metavar="E", help="Passes of SGD.")] = 10
+    passes: Annotated[int, typer.Option(min=1, max=100_000, metavar="E", help="Epochs of SGD.")] = 10
     arch: Arch = "mlp-1x16"
 
     def __post_init__(self) -> None:

@@ -47,7 +47,9 @@ class WeightDecayConvexity(Drawn, OnData):
     instances: Instances = 1
     arch: Arch = "mlp-1x8"
     examples: Examples = 300
-    steps: Annotated[int, typer.Option(min=0, max=1_000_000, metavar="N", help="Steps of gradient descent.")] = 50
+    steps: Annotated[
+        int, typer.Option(min=0, max=1_000_000, metavar="N", help="Number of steps of gradient descent.")
+    ] = 50
     decay: Annotated[
         float, typer.Option(min=1e-6, max=1e6, metavar="LAMBDA", help="lambda of the compared Hessians.")
     ] = 0.1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import torch
+from torch import nn
 
 from gencli.errors import GencliError
 from gencli.losses import resample_weights
@@ -27,6 +28,25 @@ def augmentations(settings: Settings, shape: Shape) -> list[augmentation.Augment
     windows = _has_windows(settings)
     crop, shape = (settings.crop, shape) if windows else (None, Preprocessing(crop=settings.crop).input_shape(shape))
     return augmentation.parse(settings.augment, crop, shape)
+
+
+def require_geometric(settings: Settings) -> None:
+    """Refuses augmentations that would change an image and not the target that its output is compared with."""
+    for name in settings.augment.split(",") if settings.augment else []:
+        if name.partition(":")[0] not in _GEOMETRIC:
+            raise GencliError(
+                f"--augment: {name} would change the image and not its target",
+                "of image-to-image work only " + ", ".join(_GEOMETRIC),
+            )
+
+
+def require_no_single(rows: int, settings: Settings, network: nn.Module) -> None:
+    """Refuses a last batch of one row where batch norm takes a mean over the batch alone."""
+    if rows % settings.batch_size == 1 and any(isinstance(each, nn.BatchNorm1d) for each in network.modules()):
+        raise GencliError(
+            f"--batch-size: of {rows:,} rows the last batch is a single one, too few for batch norm",
+            "take another size",
+        )
 
 
 def _has_windows(settings: Settings) -> bool:
@@ -53,12 +73,6 @@ class Batches:
             self._scaling = self._preprocessing.scaling(self._preprocessing.center(rows.images))
         self._to_images = model.task == "images"
         if self._to_images:
-            for name in settings.augment.split(",") if settings.augment else []:
-                if name.partition(":")[0] not in _GEOMETRIC:
-                    raise GencliError(
-                        f"--augment: {name} would change the image and not its target",
-                        "of image-to-image work only " + ", ".join(_GEOMETRIC),
-                    )
             self._images = torch.cat([self._images, cut(rows.targets)], 3)  # type: ignore[list-item]
         self._generator = torch.Generator()  # on the CPU: all devices draw the same
 

@@ -29,7 +29,7 @@ from gencli.randomness import derive
 from gencli.tensors import double
 from gencli.training import devices, distributed, optimizers, schedules, states
 from gencli.training.averaging import Average
-from gencli.training.batches import Batches
+from gencli.training.batches import Batches, require_no_single
 from gencli.training.distributed import Group
 from gencli.training.settings import Settings
 from gencli.training.states import Epoch
@@ -103,13 +103,7 @@ class Training:
             console.message(
                 f"--batch-size {settings.batch_size:,}: there are {len(rows):,} rows; a step takes them all"
             )
-        if len(rows) % settings.batch_size == 1 and any(
-            isinstance(each, nn.BatchNorm1d) for each in model.network.modules()
-        ):
-            raise GencliError(
-                f"--batch-size: of {len(rows):,} rows the last batch is a single one, too few for batch norm",
-                "take another size",
-            )
+        require_no_single(len(rows), settings, model.network)
 
     def run(self, progress: Callable[[int, Epoch | None], None] = lambda step, epoch: None) -> None:
         """Trains to the end; leaves the model in evaluation mode.
@@ -135,6 +129,12 @@ class Training:
     def kept(self) -> Epoch:
         """The epoch after which the model is kept: the last one, or with early stopping the best one."""
         return self.best if self._settings.early_stop is not None and self.best else self.history[-1]
+
+    @property
+    def most_common(self) -> tuple[float, int]:
+        """The share of the training rows that have the most common label, and how many rows there are."""
+        count = len(self._rows)
+        return self._rows.labels.bincount().max().item() / count, count
 
     def history_table(self) -> pa.Table:
         """The history, one row an epoch, its scores named by what they are: accuracy or psnr.

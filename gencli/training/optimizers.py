@@ -1,97 +1,103 @@
-"""The optimizers: which parameters each one changes, which of them decay, and its state by parameter name."""
+"""The optimizers: which parameters each one changes, which of them decay, and its state by parameter name.
+
+Options are shown without torch, which is imported where it computes.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
-
-import torch
-from torch import nn
+from typing import TYPE_CHECKING, Any
 
 from gencli.errors import GencliError, nearest
 
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    Groups = Callable[[Collection[nn.Parameter]], list[dict[str, Any]]]
+
 NO_DECAY = "norm", "bias"
-_NORMS = nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What an optimizer is.
+    """What an optimizer is; an entry in `OPTIMIZERS` is all that it takes to add one.
 
     Attributes:
+        learning_rate: its own default; for sgd a network may have another one, `Family.rates`.
         options: which of `momentum` and `nesterov` it takes, with its own defaults.
+        states: numbers that it keeps per parameter.
+        build: torch's optimizers, given the trained parameters by name, a function that makes torch's groups of some of
+            them, the learning rate and the options.
+        largest_momentum: that it takes.
     """
 
     purpose: str
     source: str
+    learning_rate: float
     options: Mapping[str, Any]
+    states: int
+    build: Callable[[Mapping[str, nn.Parameter], Groups, float, dict[str, Any]], list[torch.optim.Optimizer]]
+    largest_momentum: float = 0.999_999
+
+
+def _sgd(
+    parameters: Mapping[str, nn.Parameter], groups: Groups, lr: float, options: dict[str, Any]
+) -> list[torch.optim.Optimizer]:
+    import torch
+
+    return [torch.optim.SGD(groups(parameters.values()), lr, **options, fused=True)]
+
+
+def _adamw(
+    parameters: Mapping[str, nn.Parameter], groups: Groups, lr: float, options: dict[str, Any]
+) -> list[torch.optim.Optimizer]:
+    import torch
+
+    return [torch.optim.AdamW(groups(parameters.values()), lr, **options, fused=True)]
+
+
+def _muon(
+    parameters: Mapping[str, nn.Parameter], groups: Groups, lr: float, options: dict[str, Any]
+) -> list[torch.optim.Optimizer]:
+    """Muon for hidden weights; AdamW for biases, norms, embeddings of positions, and the output layer, the last one."""
+    from gencli.training.muon import Muon
+
+    hidden = [name for name, p in parameters.items() if p.ndim > 1 and "weight" in name.rpartition(".")[2]][:-1]
+    if not hidden:
+        raise GencliError("--optimizer: muon finds no weights but the output layer's", "take adamw or sgd")
+    others = {name: parameter for name, parameter in parameters.items() if name not in hidden}
+    return [Muon(groups([parameters[name] for name in hidden]), lr, **options), *_adamw(others, groups, lr, {})]
 
 
 OPTIMIZERS = {
     "sgd": Kind(
-        "Stochastic gradient descent; weight decay is coupled, an L2 penalty in the gradient.",
+        "stochastic gradient descent, weight decay an L2 penalty",
         "Sutskever, Martens, Dahl, Hinton 2013, for momentum, in the form of torch's SGD",
+        0.05,
         {"momentum": 0.9, "nesterov": False},
+        1,
+        _sgd,
+        1.0,
     ),
     "adamw": Kind(
-        "Adam at torch's betas 0.9 and 0.999; weight decay is decoupled, p - lr decay p.",
+        "Adam at betas 0.9 and 0.999, weight decay decoupled",
         "Loshchilov, Hutter 2019, arXiv:1711.05101",
+        0.001,
         {},
+        2,
+        _adamw,
     ),
     "muon": Kind(
-        "Orthogonalized momentum for hidden weights, adamw for all else; weight decay is decoupled.",
+        "orthogonalized momentum for hidden weights, adamw for the rest, weight decay decoupled",
         "Jordan et al. 2024, kellerjordan.github.io/posts/muon, scaled as Liu et al. 2025, arXiv:2502.16982",
+        0.001,
         {"momentum": 0.95},
+        1,
+        _muon,
     ),
 }
-
-
-class Muon(torch.optim.Optimizer):
-    """Muon: momentum, orthogonalized, for weights of two or more dimensions.
-
-    A kernel [out, in, height, width] counts as the matrix [out, in·height·width], as in airbench94_muon. With gradient
-    g: b ← μ b + (1 − μ) g, u = (1 − μ) g + μ b (Nesterov), p ← (1 − lr·decay) p − lr · 0.2 √max(rows, columns) · NS(u).
-    The factor gives updates the root mean square of AdamW's, so that one learning rate and one decay serve both (Liu et
-    al. 2025, arXiv:2502.16982). torch's Muon does the same, but to matrices alone.
-    """
-
-    def __init__(self, params: list[dict[str, Any]], lr: float, momentum: float) -> None:
-        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": 0.0})
-
-    @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]
-        for group in self.param_groups:
-            lr, momentum = group["lr"], group["momentum"]
-            for parameter in group["params"]:
-                gradient = parameter.grad
-                if gradient is None:
-                    continue
-                state = self.state[parameter]
-                if not state:
-                    state["momentum_buffer"] = torch.zeros_like(parameter)
-                buffer = state["momentum_buffer"].lerp_(gradient, 1 - momentum)
-                matrix = gradient.lerp(buffer, momentum).flatten(1)
-                update = orthogonalized(matrix).view_as(gradient)
-                parameter.mul_(1 - lr * group["weight_decay"])
-                parameter.add_(update, alpha=-lr * 0.2 * max(matrix.shape) ** 0.5)
-
-
-def orthogonalized(matrix: torch.Tensor) -> torch.Tensor:
-    """The matrix [m, n] with its singular values brought to about 1, but for the tiniest; in bfloat16.
-
-    Five steps X ← a X + (b A + c A²) X, A = X Xᵀ, of the Newton-Schulz iteration with the coefficients of Jordan et al.
-    2024, from X = matrix / its Frobenius norm. A matrix of zeros stays one.
-    """
-    x = matrix.bfloat16()
-    tall = x.shape[0] > x.shape[1]
-    if tall:
-        x = x.T
-    x = x / x.norm().clamp(min=1e-7)
-    for _ in range(5):
-        gram = x @ x.T
-        x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=-4.7750, alpha=2.0315), x, beta=3.4445)
-    return x.T if tall else x
 
 
 class Optimizer:
@@ -103,7 +109,7 @@ class Optimizer:
 
     @property
     def param_groups(self) -> list[dict[str, Any]]:
-        """The groups of parameters, each with `lr`, which a schedule sets, and `base_lr`."""
+        """The groups of parameters, each with `lr`, which a schedule sets."""
         return [group for part in self._parts for group in part.param_groups]
 
     def step(self) -> None:
@@ -136,6 +142,8 @@ class Optimizer:
 
     def state_like(self) -> dict[str, dict[str, torch.Tensor]]:
         """By parameter the quantities of its state after a step, as tensors of their shapes and types."""
+        import torch
+
         found: dict[str, dict[str, torch.Tensor]] = {}
         for name, (part, group, parameter) in self._owners().items():
             if isinstance(part, torch.optim.AdamW):
@@ -157,6 +165,8 @@ class Optimizer:
 
     def load_state_dict(self, tensors: Mapping[str, torch.Tensor]) -> None:
         """Takes a copy of the state that the optimizer of the same settings and network had."""
+        import torch
+
         for part in self._parts:
             part.state.clear()
         owners = self._owners()
@@ -200,9 +210,6 @@ def build(
 ) -> Optimizer:
     """The optimizer of this name for the parameters of a network that are trained.
 
-    `muon` gives to `adamw` what is no weight matrix or kernel (biases, norms, embeddings of positions), and the last of
-    those, which is the output layer.
-
     Args:
         momentum, nesterov: None for the optimizer's own; muon's is always Nesterov's.
         weight_decay: coupled in sgd, as a gradient of decay · p; decoupled in the others, p ← p − lr · decay · p. None
@@ -220,34 +227,26 @@ def build(
 
     def groups(parameters: Collection[nn.Parameter]) -> list[dict[str, Any]]:
         halves = ((decay, [p for p in parameters if p not in still]), (0.0, [p for p in parameters if p in still]))
-        return [{"params": part, "weight_decay": rate, "base_lr": lr} for rate, part in halves if part]
+        return [{"params": part, "weight_decay": rate} for rate, part in halves if part]
 
-    if name == "sgd":
-        return Optimizer([torch.optim.SGD(groups(trained.values()), lr, **chosen, fused=True)], network)
-    hidden: list[nn.Parameter] = []
-    if name == "muon":
-        hidden = [p for name, p in trained.items() if p.ndim > 1 and "weight" in name.rpartition(".")[2]][:-1]
-        if not hidden:
-            raise GencliError("--optimizer: muon finds no weights but the output layer's", "take adamw or sgd")
-    parts: list[torch.optim.Optimizer] = [Muon(groups(hidden), lr, **chosen)] if hidden else []
-    taken = set(hidden)
-    others = [parameter for parameter in trained.values() if parameter not in taken]
-    return Optimizer([*parts, torch.optim.AdamW(groups(others), lr, fused=True)], network)
+    return Optimizer(OPTIMIZERS[name].build(trained, groups, lr, chosen), network)
 
 
 def _require(name: str, options: Mapping[str, Any]) -> None:
     momentum = options.get("momentum", 0.0)
-    most = 1 if name == "sgd" else 0.999_999
-    if not 0 <= momentum <= most:
+    if not 0 <= momentum <= OPTIMIZERS[name].largest_momentum:
         raise GencliError(f"--momentum: no {momentum:g} in {name}", "give 0 or more, and less than 1")
     if options.get("nesterov") and not momentum:
         raise GencliError("--nesterov: there is no momentum", "give --momentum above 0, or leave it out")
 
 
 def _undecayed(network: nn.Module, no_decay: Collection[str]) -> set[nn.Parameter]:
+    from torch import nn
+
+    norms = nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm
     found: set[nn.Parameter] = set()
     if "norm" in no_decay:
-        found |= {p for module in network.modules() if isinstance(module, _NORMS) for p in module.parameters(False)}
+        found |= {p for module in network.modules() if isinstance(module, norms) for p in module.parameters(False)}
     if "bias" in no_decay:
         found |= {p for name, p in network.named_parameters() if "bias" in name.rpartition(".")[2]}
     return found

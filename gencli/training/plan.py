@@ -11,10 +11,10 @@ from gencli import models
 from gencli.counts import share
 from gencli.models import summary
 from gencli.models.inputs import Preprocessing
+from gencli.training.optimizers import OPTIMIZERS
 from gencli.training.settings import Settings
 from gencli.training.setup import Setup, choose
 
-_STATES = {"sgd": 1, "adamw": 2, "muon": 1}  # numbers that an optimizer keeps for a parameter
 _CIFAR10 = (32, 32, 3), 10
 
 
@@ -42,7 +42,7 @@ def plan(setup: Setup, rows: int) -> Plan:
         network = setup.build(shape)
     layers = summary.layers(network, shape)
     parameters = models.trained(network)
-    states = _STATES[settings.optimizer] + (settings.ema is not None)
+    states = OPTIMIZERS[settings.optimizer].states + (settings.ema is not None)
     steps = settings.epochs * -(-rows // settings.batch_size)
     flops = summary.step_flops(network, shape, batch)
     totals = {

@@ -21,12 +21,14 @@ class Curve(ABC):
 
     Attributes:
         name, form, example: as users write it.
+        effect: on the learning rate, in a few words.
         pattern: matches its parameters, by groups.
     """
 
     name: ClassVar[str]
     form: ClassVar[str]
     example: ClassVar[str]
+    effect: ClassVar[str] = ""
     pattern: ClassVar[str] = ""
 
     @classmethod
@@ -57,6 +59,7 @@ class Exponential(Curve):
     """
 
     name, form, example, pattern = "exp", "exp:F", "exp:0.95", _NUMBER
+    effect = "times F per epoch"
     factor: float
 
     @classmethod
@@ -75,6 +78,7 @@ class Steps(Curve):
     """
 
     name, form, example = "step", "step:E1,E2,...:F", "step:160,180:0.01"
+    effect = "times F after these epochs"
     pattern = rf"(\d{{1,9}}(?:,\d{{1,9}})*):{_NUMBER}"
     epochs: tuple[int, ...]
     factor: float
@@ -99,6 +103,7 @@ class Linear(Curve):
     """
 
     name = form = example = "linear"
+    effect = "to 0"
 
     def at(self, step: int, steps_per_epoch: int, total_steps: int) -> float:
         return 1 - step / total_steps
@@ -112,6 +117,7 @@ class Cosine(Curve):
     """
 
     name = form = example = "cosine"
+    effect = "to 0"
 
     def at(self, step: int, steps_per_epoch: int, total_steps: int) -> float:
         return _cosine(1, 0, step / total_steps)
@@ -126,6 +132,7 @@ class OneCycle(Curve):
     """
 
     name = form = example = "one-cycle"
+    effect = "up, then to 0"
 
     def at(self, step: int, steps_per_epoch: int, total_steps: int) -> float:
         peak, last = _PEAK * total_steps - 1, total_steps - 1

@@ -5,19 +5,27 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import typer
 
 from gencli import endings
 from gencli.errors import GencliError
 from gencli.losses import LossSettings
-from gencli.options import Overwrite, Saving
+from gencli.options import Device, Overwrite, Saving
 from gencli.training import presets
+from gencli.training.optimizers import OPTIMIZERS
+from gencli.training.schedules import SCHEDULES
 
 Precision = Literal["auto", "float32", "tf32", "bf16"]
 
-_LEARNING_RATES = {"sgd": 0.05, "adamw": 0.001, "muon": 0.001}
+_OWN_RATES = "; ".join(f"{name} {kind.learning_rate:g}" for name, kind in OPTIMIZERS.items() if name != "sgd")
+_OWN_MOMENTUM = "; ".join(f"{name} {kind.options['momentum']:g}" for name, kind in OPTIMIZERS.items() if kind.options)
+_SCHEDULES = ", ".join(kind.form + (f" ({kind.effect})" if kind.effect else "") for kind in SCHEDULES.values())
+if TYPE_CHECKING:
+    OptimizerName = str
+else:
+    OptimizerName = Literal[tuple(OPTIMIZERS)]
 
 
 @dataclass(frozen=True)
@@ -29,58 +37,61 @@ class RunSettings:
     preset: Annotated[
         Literal["zhang2017", "cui2019", "course", "fast"] | None,
         typer.Option(
-            help="The settings of a paper, before which given options go; another optimizer keeps its own "
-            "--lr and --momentum.",
+            help="Settings of a paper; explicit options override them; another optimizer keeps its own --lr and "
+            "--momentum.",
             show_default=False,
         ),
     ] = None
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the data, at the most.")] = 30
-    batch_size: Annotated[int, typer.Option(min=1, help="Images a step.")] = 128
+    epochs: Annotated[int, typer.Option(min=1, help="Maximum number of epochs.")] = 30
+    batch_size: Annotated[int, typer.Option(min=1, help="Images per step.")] = 128
     max_steps: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Stop after so many steps; schedules end there.")
+        int | None, typer.Option(min=1, metavar="N", help="Stop after N steps; schedules end there too.")
     ] = None
     max_time: Annotated[
         float | None,
-        typer.Option(min=0, metavar="MINUTES", help="Stop after so long; how far it gets is not reproducible."),
+        typer.Option(min=0, metavar="MINUTES", help="Stop after this time; how far the run gets is not reproducible."),
     ] = None
     until_train_accuracy: Annotated[
         float | None,
         typer.Option(
-            min=0, max=1, metavar="A", help="Stop once so much of the training rows is fitted; implies --measure-train."
+            min=0, max=1, metavar="A", help="Stop once train accuracy reaches this value; implies --measure-train."
         ),
     ] = None
     validation_fraction: Annotated[
         float,
-        typer.Option(min=0, max=0.9, metavar="F", help="Of each class's rows, held out and measured every epoch."),
+        typer.Option(
+            min=0, max=0.9, metavar="F", help="Share of each class's rows to hold out and evaluate every epoch."
+        ),
     ] = 0.0
     early_stop: Annotated[
         int | None,
         typer.Option(
             min=1,
             metavar="EPOCHS",
-            help="Stop when so many brought no better validation accuracy; keep the best model.",
+            help="Stop after EPOCHS epochs without improvement in validation accuracy; keep the best model.",
         ),
     ] = None
     measure_train: Annotated[
         bool,
         typer.Option(
-            "--measure-train", help="Measure the training rows after every epoch; otherwise on the way, and at the end."
+            "--measure-train",
+            help="Evaluate the training rows after every epoch; otherwise while training, and at the end.",
         ),
     ] = False
     seed: Annotated[
-        int, typer.Option(min=0, help="Initialization, order, augmentation and dropout are separate functions of it.")
+        int, typer.Option(min=0, help="Random seed of initialization, order, augmentation and dropout.")
     ] = 0
     precision: Annotated[
         Precision,
         typer.Option(
-            help="Of the network's arithmetic; bf16 keeps the parameters in float32, tf32 is for CUDA, auto is bf16 "
-            "where the device has it."
+            help="Precision of the network's arithmetic; bf16 keeps the parameters in float32, tf32 is for CUDA, "
+            "auto is bf16 where the device supports it."
         ),
     ] = "float32"
     compile: Annotated[
         bool, typer.Option("--compile", help="Compile the network with torch.compile, for long runs on CUDA.")
     ] = False
-    device: Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where to compute.")] = "auto"
+    device: Device = "auto"
 
 
 @dataclass(frozen=True)
@@ -89,14 +100,15 @@ class OptimizerSettings:
 
     heading: ClassVar[str] = "Optimization"
 
-    optimizer: Annotated[Literal["sgd", "adamw", "muon"], typer.Option(help="Muon is for matrices and kernels.")] = (
-        "sgd"
-    )
+    optimizer: Annotated[
+        OptimizerName,
+        typer.Option(help="; ".join(f"{name}: {kind.purpose}" for name, kind in OPTIMIZERS.items()) + "."),
+    ] = "sgd"
     lr: Annotated[
         float | None,
         typer.Option(
             min=0,
-            help="Learning rate. Default: the network's, see --list-archs; adamw and muon 0.001.",
+            help=f"Learning rate. Default: the network's own, see --list-archs; {_OWN_RATES}.",
             show_default=False,
         ),
     ] = None
@@ -104,27 +116,24 @@ class OptimizerSettings:
         str,
         typer.Option(
             metavar="NAME",
-            help="Of the learning rate: constant, exp:F (times F an epoch), step:E1,E2:F (times F after these epochs), "
-            "linear or cosine (to 0), or one-cycle.",
+            help=f"Learning-rate schedule: {_SCHEDULES}.",
         ),
     ] = "constant"
     warmup: Annotated[
-        float, typer.Option(min=0, metavar="EPOCHS", help="Times a linear rise from 0 over so many epochs.")
+        float, typer.Option(min=0, metavar="EPOCHS", help="Warm up linearly from 0 over this many epochs.")
     ] = 0.0
     momentum: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Default: 0.9; muon 0.95.", show_default=False)
+        float | None, typer.Option(min=0, max=1, help=f"Momentum. Default: {_OWN_MOMENTUM}.", show_default=False)
     ] = None
     nesterov: Annotated[
-        bool | None, typer.Option("--nesterov/--no-nesterov", help="Nesterov's momentum.", show_default=False)
+        bool | None, typer.Option("--nesterov/--no-nesterov", help="Use Nesterov momentum.", show_default=False)
     ] = None
-    weight_decay: Annotated[
-        float, typer.Option(min=0, help="An L2 penalty's coefficient for sgd; decoupled for adamw and muon.")
-    ] = 0.0
+    weight_decay: Annotated[float, typer.Option(min=0, help="Coefficient of weight decay; see --optimizer.")] = 0.0
     no_decay: Annotated[
-        str | None, typer.Option(metavar="norm,bias", help="Parameters without weight decay.", show_default=False)
+        str | None, typer.Option(metavar="norm,bias", help="Parameters exempt from weight decay.", show_default=False)
     ] = None
     grad_clip: Annotated[
-        float | None, typer.Option(min=0, metavar="NORM", help="Scale longer gradients down to this norm.")
+        float | None, typer.Option(min=0, metavar="NORM", help="Clip the norm of the gradient to this value.")
     ] = None
     ema: Annotated[
         float | None,
@@ -138,12 +147,11 @@ class ImageSettings:
 
     heading: ClassVar[str] = "Images"
 
-    crop: Annotated[int | None, typer.Option(min=1, metavar="S", help="Cut out the central S x S pixels.")] = None
+    crop: Annotated[int | None, typer.Option(min=1, metavar="S", help="Crop to the central S x S pixels.")] = None
     whiten: Annotated[
         Literal["image", "dataset", "none"] | None,
         typer.Option(
-            help="By the image's own mean and deviation, by the training images', or not. Default: image; of "
-            "image-to-image networks none.",
+            help="Normalize per image, by the training set, or not. Default: image; for image-to-image networks none.",
             show_default=False,
         ),
     ] = None
@@ -151,8 +159,8 @@ class ImageSettings:
         str | None,
         typer.Option(
             metavar="NAME,...",
-            help="Change training images at random, in this order: crop[:PAD] (a window of --crop, or of the image "
-            "and 4 pixels around it), flip, translate:N, cutout[:SIDE], rotate:DEGREES, color[:S].",
+            help="Random augmentation of training images, in this order: crop[:PAD] (a window of --crop, or of the "
+            "image padded by 4 pixels), flip, translate:N, cutout[:SIDE], rotate:DEGREES, color[:S].",
             show_default=False,
         ),
     ] = None
@@ -161,13 +169,15 @@ class ImageSettings:
         typer.Option(
             min=1,
             metavar="ROWS",
-            help="Leave the images in their file, at most twice so many in memory. Rows are shuffled by row group, and "
-            "within windows of so many, or of one group: those of one group stay near each other.",
+            help="Stream images from their file, with at most twice ROWS in memory. Rows are shuffled by row group "
+            "and within windows of ROWS, or of one group; rows of one group stay near each other.",
         ),
     ] = None
     resample: Annotated[
         Literal["balanced", "sqrt"] | None,
-        typer.Option(help="Draw rows with replacement: classes equally often, or by the root of their size."),
+        typer.Option(
+            help="Draw rows with replacement: classes equally often, or in proportion to the square root of their size."
+        ),
     ] = None
 
 
@@ -180,7 +190,9 @@ class NetworkSettings:
     arch: Annotated[
         str,
         typer.Option(
-            metavar="NAME", help="See --list-archs; or torchvision:NAME, or package.module:factory.", show_default=False
+            metavar="NAME",
+            help="Network: see --list-archs; or torchvision:NAME, or package.module:factory.",
+            show_default=False,
         ),
     ] = ""
     batch_norm: Annotated[
@@ -188,7 +200,7 @@ class NetworkSettings:
         typer.Option("--batch-norm/--no-batch-norm", help="Default: the network's own.", show_default=False),
     ] = None
     sync_batch_norm: Annotated[
-        bool, typer.Option("--sync-batch-norm", help="Batch norm over the rows of all of torchrun's processes.")
+        bool, typer.Option("--sync-batch-norm", help="Compute batch norm over the rows of all torchrun processes.")
     ] = False
     dropout: Annotated[
         float | None, typer.Option(min=0, metavar="P", help="Default: the network's own.", show_default=False)
@@ -228,7 +240,7 @@ class Settings(RunSettings, OptimizerSettings, LossSettings, ImageSettings, Netw
     @property
     def learning_rate(self) -> float:
         """`lr`, or the optimizer's own; a network's own is filled in by `setup.choose`."""
-        return _LEARNING_RATES[self.optimizer] if self.lr is None else self.lr
+        return OPTIMIZERS[self.optimizer].learning_rate if self.lr is None else self.lr
 
 
 def parse_cadence(text: str) -> tuple[int, str]:
@@ -251,14 +263,20 @@ class Checkpoints(Saving):
 
     checkpoint: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="Save the whole state of the run there, also when it is stopped."),
+        typer.Option(
+            metavar="FILE", help="Save the complete state of the run to this file, also when the run is interrupted."
+        ),
         endings.CHECKPOINT,
     ] = None
     checkpoint_every: Annotated[
-        str, typer.Option(metavar="TIME", help="How often: epochs, steps or a time, as 1ep, 500, 5min.")
+        str, typer.Option(metavar="TIME", help="How often to save: epochs, steps or time, such as 1ep, 500, 5min.")
     ] = "1ep"
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the checkpoint if it is there; the result is the same.")
+        bool,
+        typer.Option(
+            "--resume",
+            help="Continue from the checkpoint if it exists; the result is the same as without interruption.",
+        ),
     ] = False
     overwrite: Overwrite = False
 

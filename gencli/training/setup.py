@@ -10,17 +10,18 @@ from typing import Literal
 import torch
 from torch import nn
 
-from gencli import losses, models
+from gencli import losses, models, provenance, tables
 from gencli.errors import GencliError
 from gencli.losses import Loss
 from gencli.models import Model, Options, inputs
 from gencli.models.inputs import Preprocessing, Rows, require_target
 from gencli.models.layers import Whitening
+from gencli.provenance import Step
 from gencli.randomness import derive
 from gencli.tables import Description, ImageTable
 from gencli.tensors import double
 from gencli.training import devices, optimizers, schedules
-from gencli.training.batches import augmentations
+from gencli.training.batches import augmentations, require_geometric
 from gencli.training.distributed import Group
 from gencli.training.loop import Training, no_decay
 from gencli.training.settings import Precision, Settings
@@ -81,24 +82,49 @@ class Setup:
             self, settings=replace(settings, precision="float32")
         ), f"as the network fails in bf16: {failure}"
 
-    def training(self, table: ImageTable, test_table: ImageTable | None, group: Group) -> Training:
-        """The run on a table's rows, before its first step; this process loads its part of them onto the device."""
-        settings, device = self.settings, torch.device(self.settings.device)
+    def training(
+        self, table: ImageTable, test_table: ImageTable | None, group: Group, rehearsed: bool = False
+    ) -> Training:
+        """The run on a table's rows, before its first step; this process loads its part of them onto the device.
+
+        Args:
+            rehearsed: whether it is only to refuse what a run refuses: no image is read, the network has no numbers.
+        """
+        settings = self.settings
+        device, window = torch.device(settings.device), 1 if rehearsed else settings.stream
 
         def load(table: ImageTable) -> Rows:
             kept = group.part(table)
-            return inputs.load(table, kept) if settings.stream is None else Streamed(table, kept, settings.stream)
+            return inputs.load(table, kept) if window is None else Streamed(table, kept, window)
 
         rows, validation = load(table), None
         if settings.validation_fraction:
             rows, validation = split(rows, settings.validation_fraction, settings.seed)
         rows = rows.to(device)
-        model = self.model(rows, group)
+        model = self.unfilled() if rehearsed else self.model(rows, group)
         if test_table is not None:
             model.require(test_table)
         test = None if test_table is None else load(test_table).to(device)
         held = None if validation is None else validation.to(device)
         return Training(model, rows, settings, self.loss, held, test, group)
+
+    def steps(self, table: ImageTable, test_table: ImageTable | None, group: Group) -> tuple[Step, Step]:
+        """How the model is made, and its history, which evaluation data are part of."""
+        threads = {"threads": torch.get_num_threads()}  # they change the order of sums
+        made = asdict(self.settings) | threads | ({"processes": group.size} if group.size > 1 else {})
+        of_data = tables.sources(table, "data")
+        of_test = tables.sources(test_table, "eval-data") if test_table else []
+        packages = "torch", "numpy", "pyarrow"
+        model, history = (provenance.step("train", made, files, packages) for files in (of_data, of_data + of_test))
+        return model, history
+
+    def unfilled(self) -> Model:
+        """The model to train, its network on torch's device `meta`: shapes without numbers."""
+        settings, description = self.settings, self.description
+        preprocessing = Preprocessing(settings.whiten or "none", settings.crop)
+        with torch.device("meta"):
+            network = self.build(preprocessing.input_shape(description.shape))
+        return Model(settings.arch, description.shape, description.classes, network, self.options, preprocessing)
 
     def model(self, rows: Rows, group: Group) -> Model:
         """The model to train on these rows, on their device, initialized."""
@@ -182,6 +208,8 @@ def choose(settings: Settings) -> tuple[Settings, Loss]:
             f"--{option.replace('_', '-')}: {settings.arch} gives an image, which keeps its scale and has no classes",
             "leave it out" if option != "whiten" else "take --whiten none or dataset",
         )
+    if images:
+        require_geometric(settings)
     augmentations(settings, _ANY)
     schedules.parse(settings.schedule, settings.warmup)
     optimizers.options(settings.optimizer, settings.momentum, settings.nesterov, no_decay(settings))

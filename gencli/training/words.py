@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
+
 from gencli.training.loop import Epoch, Training
 
 DIVERGED = 1000  # times the first loss
 
 
 def summary(run: Training, kind: str) -> str:
-    """The line at the end; `kind` is what scores are."""
-    return (
+    """The line at the end, and one more where nothing was learned; `kind` is what scores are."""
+    line = (
         f"{run.model.arch}: {run.model.parameters:,} parameters, {run.history[-1].epoch} epochs; "
         f"the model is epoch {run.kept.epoch}'s, train {_score(run.kept.train_score, kind)}"
     )
+    return line if (why := unlearned(run)) is None else f"{line}\n{why}"
 
 
 def diverged(run: Training) -> str | None:
@@ -22,6 +25,17 @@ def diverged(run: Training) -> str | None:
     return (
         f"the loss ended at {run.kept.train_loss:.4g}, where it began at {run.first_loss:.4g}: training diverged; "
         "lower --lr, or clip with --grad-clip"
+    )
+
+
+def unlearned(run: Training) -> str | None:
+    """A line where the model is right on no more of its training rows than one label for all, beyond three errors."""
+    share, rows, score = *run.most_common, run.kept.train_score
+    if run.model.task == "images" or score > share + 3 * math.sqrt(share * (1 - share) / rows):
+        return None
+    return (
+        f"train accuracy {score:.4f} is no better than the most common label for all, {share:.4f}: nothing was learned; "
+        "more --epochs, or another --lr"
     )
 
 

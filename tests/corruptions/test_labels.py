@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from gencli import tables
 from gencli.corruptions import Corrupted
 from gencli.corruptions.base import LabelCorruption
 from gencli.corruptions.labels import FlipLabels, PairLabels, PermuteLabels, RandomLabels, ReplacedLabels
@@ -349,6 +350,27 @@ def test_draws_that_were_used_are_refused_where_another_tool_dropped_the_provena
         Corrupted(other, kind(p), 0)
     for corruption, seed in ((kind(p), 1), (PermuteLabels(), 0)):
         assert Corrupted(other, corruption, seed).rows == 2_000
+
+
+@pytest.mark.parametrize("rows", [20, 2_000])
+@pytest.mark.parametrize("kind", [RandomLabels(1), FlipLabels(1), PermuteLabels()])
+def test_used_draws_are_known_by_the_labels_too(kind: LabelCorruption, rows: int, tmp_path: Path) -> None:
+    """Where all rows are replaced, which ones are says nothing."""
+    save_corrupted(image_table(rows, (1, 1, 1), classes=10), kind, tmp_path / "noisy.parquet")
+    pq.write_table(pq.read_table(tmp_path / "noisy.parquet"), tmp_path / "other.parquet")
+    other = open_table(str(tmp_path / "other.parquet"))
+    assert tables.rewritten(other)
+    assert not tables.rewritten(open_table(str(tmp_path / "noisy.parquet")))
+    with pytest.raises(GencliError, match="replaced before"):
+        Corrupted(other, kind, 0)
+    for corruption in (RandomLabels(1), FlipLabels(0.5), PairLabels(1), PermuteLabels()):
+        assert Corrupted(other, corruption, 1).rows == rows
+
+
+def test_one_replacement_for_each_class_is_no_sign_of_used_draws(tmp_path: Path) -> None:
+    save_corrupted(image_table(2_000, (1, 1, 1), classes=10), PairLabels(1), tmp_path / "noisy.parquet")
+    pq.write_table(pq.read_table(tmp_path / "noisy.parquet"), tmp_path / "other.parquet")
+    assert Corrupted(open_table(str(tmp_path / "other.parquet")), PairLabels(1), 0).rows == 2_000
 
 
 def test_kinds_and_seeds_choose_rows_by_themselves() -> None:

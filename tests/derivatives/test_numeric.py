@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.interpolate import BarycentricInterpolator
 
-from gencli.derivatives.numeric import Difference, differentiate, parse_step
+from gencli.derivatives.numeric import Difference, _entries, differentiate, parse_step
 from gencli.errors import GencliError
 
 AXIS = np.ones(1)
@@ -124,3 +125,25 @@ def test_steps() -> None:
     for text in ("0", "-1", "nan", "inf", "small", ""):
         with pytest.raises(GencliError, match="--step"):
             parse_step(text)
+
+
+def test_the_tableau_is_polynomial_extrapolation_in_the_squared_step() -> None:
+    levels, rounding = 7, np.zeros((7, 1))
+    quotients = np.random.default_rng(0).normal(size=(levels, 1))
+    squares = 0.25 ** np.arange(levels)
+
+    def at_0(first: int, count: int) -> float:
+        used = slice(first, first + count)
+        return float(BarycentricInterpolator(squares[used], quotients[used, 0])(0.0))
+
+    entries, errors, finest = _entries(quotients, rounding, "richardson")
+    expected = [
+        (at_0(first, column + 1), finest)
+        for column in range(1, levels - 1)
+        for first, finest in enumerate(range(column + 1, levels), 1)
+    ]
+    assert entries[:, 0] == pytest.approx([entry for entry, _ in expected], rel=1e-9)
+    assert finest.tolist() == [level for _, level in expected]
+    # the first entry, of levels 1 and 2, against levels 1, 2, and 0 and 1
+    around = quotients[1, 0], quotients[2, 0], at_0(0, 2)
+    assert errors[0, 0] == pytest.approx(max(abs(at_0(1, 2) - each) for each in around))

@@ -12,12 +12,12 @@ from torch.nn import functional
 from torch.nn.utils import parametrizations
 from torch.utils.checkpoint import checkpoint
 
-from gencli.derivatives import operators, routes, verification
+from gencli.derivatives import operators, routes, trials, verification
 from gencli.derivatives.differences import relative, sweep
 from gencli.derivatives.lanczos import leading
 from gencli.derivatives.operators import Kind, Operator
 from gencli.derivatives.vectors import random
-from gencli.errors import CheckFailed
+from gencli.errors import CheckFailed, GencliError
 from tests.derivatives.test_products import KINDS, ROWS, vector
 from tests.derivatives.test_products import operator as batched
 from tests.derivatives.test_verification import FAULTS, AtAKink
@@ -206,7 +206,7 @@ def test_parameters_are_moved_in_their_own_units(kind: Kind) -> None:
     networks = [Net(lambda a, x, by=each: x.tanh() * (a[0] / by)) for each in (1.0, unit)]
     networks[1].square.data *= unit
     plain, made = (operator(each, kind) for each in networks)
-    assert routes.choose(made).trial.verdict("double-backward").outcome == "right"
+    assert routes.choose(made).record["route"] == "double-backward"
     v = vector(made.size)
     v *= torch.cat([torch.full_like(each.flatten(), unit if name == "square" else 1)
                                  for name, each in made.unflatten(made.weights).items()])  # fmt: skip
@@ -214,6 +214,30 @@ def test_parameters_are_moved_in_their_own_units(kind: Kind) -> None:
     for name, each in plain.unflatten(plain.matvec(vector(made.size))).items():
         torch.testing.assert_close(kept[name] * (unit if name == "square" else 1), each, rtol=1e-8, atol=1e-12)
     _, findings = verification.compute(made, made, [("v", vector(made.size))], [made.route], 1e-10)
+    assert not findings.failed
+
+
+RIGHT: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "torch's lgamma, right to 9 digits": lambda a, x: torch.lgamma((x @ a).exp()),
+    "float32 by the network's own words": lambda a, x: (x @ a).float().tanh().to(x.dtype),
+    "constants of float32": lambda a, x: (x @ a @ torch.ones(5, 5)).tanh(),
+    "parameters near 1e-15 in large units": lambda a, x: x.tanh() * (a[0] * 2.0**50),
+    "parameters near 1e-15": lambda a, x: (x + a[0]).tanh(),
+}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("name", RIGHT)
+def test_what_is_right_is_not_called_wrong(name: str, dtype: torch.dtype) -> None:
+    network = Net(RIGHT[name])
+    network.square.data *= 2.0**-50 if "1e-15" in name else 1
+    made = operator(network, dtype=dtype)
+    choice = routes.choose(made)
+    assert choice.exact
+    assert choice.record["route"] == "double-backward"
+    assert choice.record["difference"] < 1e-9
+    tolerance = verification.TOLERANCES[dtype]
+    _, findings = verification.compute(made, made.exact, [("v", random(made, 0))], [made.route], tolerance)
     assert not findings.failed
 
 
@@ -235,12 +259,18 @@ def test_a_method_that_is_asked_for_and_wrong_is_refused() -> None:
     assert caught.value.status == 1
 
 
+def single(a: Tensor) -> Tensor:
+    return torch.tanh(a @ torch.ones(5, 5))
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script")
 def test_a_network_of_float32_alone_is_held_against_another_route() -> None:
-    made = operator(Net(lambda a, x: (x @ a @ torch.ones(5, 5)).tanh()), dtype=torch.float32)
+    scripted: Any = torch.jit.script(single)
+    made = operator(Net(lambda a, x: x @ scripted(a)), dtype=torch.float32)
     choice = routes.choose(made)
-    assert "forward-over-reverse gives the same" in choice.said
+    assert "-reverse gives the same to" in choice.said
     assert choice.record["difference"] is None
-    assert not choice.trial.exact
+    assert not choice.exact
 
 
 def test_what_float32_has_no_digits_for_is_refused() -> None:
@@ -264,7 +294,7 @@ def test_a_trial_takes_few_rows_of_a_large_table(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(made, "flops", int(1e12))
     for rows, expected in ((6, 2), (300, 12), (3000, 32)):
         monkeypatch.setattr(made, "rows", rows)
-        assert len(routes.Trial(made)._rows) == expected
+        assert len(trials.Trial(made).rows) == expected
 
 
 def test_a_jacobian_is_kept_where_it_fits(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -284,3 +314,21 @@ def test_differences_that_are_unsure_are_refused() -> None:
     made = operator(Net(coarse))
     with pytest.raises(CheckFailed, match="contradict each other"):
         made.matvec(vector(made.size), "finite-difference")
+
+
+def test_a_hint_names_what_is_right() -> None:
+    with pytest.raises(CheckFailed) as caught:
+        routes.choose(operator(Net(once)), "double-backward")
+    assert caught.value.hint == "take --method finite-difference, which is right here"
+    with pytest.raises(CheckFailed) as caught:
+        routes.choose(operator(Net(once), "ggn"), "double-backward")
+    assert caught.value.hint.startswith("leave --method out")
+    assert "forward-over-reverse, reverse-over-forward" not in caught.value.message
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script")
+def test_a_scripted_network_is_refused() -> None:
+    torch.manual_seed(0)
+    scripted: Any = torch.jit.script(nn.Sequential(nn.Flatten(), nn.Linear(36, 3)))
+    with pytest.raises(GencliError, match="scripted network"):
+        operator(scripted)

@@ -18,6 +18,7 @@ from gencli.derivatives.rows import RowFunction
 from gencli.errors import GencliError
 from gencli.evaluation import runs
 from gencli.evaluation.classes import confusion, per_class
+from gencli.evaluation.measures import measure
 from gencli.evaluation.predictions import NONE, Evaluated, evaluate
 from gencli.evaluation.settings import Requests
 from gencli.losses.classes import CrossEntropy
@@ -142,6 +143,18 @@ def test_a_note_says_how_many_rows_and_which_tensor() -> None:
     assert "1 of 3 values of 1.bias are not finite, the first nan at [1]" in note
     with pytest.raises(GencliError, match=r"m: 1 of 3 values of 1.bias are not finite"):
         plan(network, measures=True)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_margins_and_sharpness_are_of_finite_outputs_alone(value: float) -> None:
+    """Of the rest they would be figures that no row vouches for: not a number counts as the largest margin."""
+    torch.manual_seed(0)
+    rows = load(TABLE)
+    gone = int((models.network_input(rows.images)[:, 0, 0, 0] > 0).sum())
+    table = measure(model(Spoilt(value, 0)), None, rows, 0).to_pylist()
+    told = {row["measure"]: (row["value"], row["note"]) for row in table}
+    for name in ("margin", "margin_normalized_complexity", "sharpness", "sharpness_standard_error", "worst_sharpness"):
+        assert told[name] == (None, f"the outputs of {gone} of 40 rows are not finite")
 
 
 def test_several_models_have_one_column() -> None:

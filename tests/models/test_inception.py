@@ -65,3 +65,11 @@ def test_the_scale_of_batch_norm_is_kept_and_not_trained() -> None:
     trained = {id(parameter) for parameter in network.parameters()}
     assert all(id(norm.bias) in trained and id(norm.weight) not in trained for norm in norms)
     assert all(torch.equal(norm.weight, torch.ones_like(norm.weight)) for norm in norms)
+
+
+def test_without_batch_norm_images_bear_on_the_logits() -> None:
+    """With torch's own initialization their part is 1e-5, and the network learns nothing."""
+    torch.manual_seed(0)
+    network = models.build("inception-small", (8, 8, 3), 10, models.Options(batch_norm=False))
+    with torch.no_grad():
+        assert network(torch.randn(20, 3, 8, 8)).std(0).mean() > 0.1

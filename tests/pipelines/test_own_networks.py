@@ -123,6 +123,13 @@ def test_what_a_network_prints_is_no_result(own: Shell, place: str) -> None:
     assert len(read.text.splitlines()) == 12
 
 
+def test_a_network_may_use_pandas(own: Shell) -> None:
+    (own.folder / "frames.py").write_text(
+        "import pandas\nfrom faulty import Net\nprint(pandas.Series([7]).to_list())\n"
+    )
+    assert own(f"{_TRAIN} frames:Net -o /dev/null").worked().err == "[7]\n"
+
+
 def test_a_closed_standard_output_is_no_file_of_ours(own: Shell) -> None:
     (own.folder / "writes.py").write_text("import os\nfrom faulty import Net\nos.write(1, b'printed')\n")
     own(f"{_TRAIN} writes:Net -o whole; {_TRAIN} writes:Net -o out >&-; cmp whole out").worked()
@@ -154,3 +161,35 @@ def test_a_networks_interrupt_ends_the_command(own: Shell) -> None:
     (own.folder / "stops.py").write_text("raise KeyboardInterrupt\n")
     done = own(f"{_TRAIN} stops:f -o out")
     assert (done.status, done.out, done.err) == (130, b"", "")
+
+
+_CLOSING = """
+import contextlib, os, sys
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, shape, classes):
+        super().__init__()
+        self.last = nn.Linear(shape[0] * shape[1] * shape[2], classes)
+
+    def forward(self, images):
+        with contextlib.suppress(OSError):
+            os.write(1, b"closing")
+            os.close(1)
+        sys.stdout.close()
+        sys.stderr.close()
+        return self.last(images.flatten(1))
+"""
+
+
+def test_a_network_may_close_standard_output_and_error(sh: Shell) -> None:
+    (sh.folder / "closing.py").write_text(_CLOSING)
+    sh(f"set -e; {_TRAIN} closing:Net > model").worked()
+    evaluated = "gencli eval model $D/digits.parquet --arch closing:Net"
+    for place in ("-o r.csv", "--format csv > r.csv"):
+        found = sh(f"set -e; {evaluated} {place}; cat r.csv").worked().text
+        assert found.startswith("label,name,")
+        assert "closing" not in found
+    refused = sh(f"{evaluated} --by none")
+    assert refused.status == 2
+    assert "no column 'none'" in refused.err

@@ -106,6 +106,19 @@ def test_pictures_have_points(name: str):
             assert np.isfinite(series.y).all(), panel.title
 
 
+def test_the_picture_of_sgd_rate_is_that_of_its_rows():
+    checked = check(KINDS["sgd-rate"], None)
+    rows = {(row["instance"], row["quantity"]): row for row in checked.rows.to_pylist()}
+    (panel,) = checked.panels
+    assert len(panel.series) == 2 * len(_LOSSES) + 2
+    for series in panel.series[:-2]:
+        quantity = "gap of mean, bound" if series.label.endswith("full") else "expected gap, bound"
+        name, _, how = series.label.rpartition(", ")
+        for steps, gap in zip(series.x, series.y, strict=True):
+            row = rows[f"0: {name}, T={steps:,}, {how}", quantity]
+            assert gap == pytest.approx(row["left"] / row["right"] * steps**-0.5)
+
+
 def test_all_takes_its_options_to_every_claim():
     claims = All(instances=2, dtype="float32").claims()
     assert [claim.name for claim in claims] == list(CLAIMS)

@@ -11,6 +11,7 @@ from gencli.models import Model
 from gencli.models.inputs import Preprocessing, Rows, load, target_input
 from gencli.training.batches import Batches
 from gencli.training.settings import Settings
+from gencli.training.setup import choose
 from tests.helpers import image_table
 
 SHAPE = (6, 8, 3)
@@ -86,10 +87,8 @@ def test_targets_without_augmentation_are_the_centre() -> None:
 
 
 def test_what_changes_the_image_alone_is_refused_for_image_to_image_networks() -> None:
-    data = rows()
-    data.targets = data.images
     with pytest.raises(GencliError, match="--augment: cutout:2 would change the image and not its target"):
-        batches(replace(SETTINGS, arch="unet-small", augment="flip,cutout:2"), data, "unet-small")
+        choose(replace(SETTINGS, arch="unet-small", augment="flip,cutout:2"))
 
 
 def test_balanced_rows_are_drawn_with_replacement() -> None:

@@ -15,7 +15,7 @@ app = single()
 @command(app, "digits")
 def digits(
     split: Annotated[
-        Literal["train", "test"], typer.Option(help="Rows 0-1436 of the 1,797 are train, the others test.")
+        Literal["train", "test"], typer.Option(help="train is rows 0 to 1436 of the 1,797, test the others.")
     ] = "train",
     *,
     selection: Selection,

@@ -11,7 +11,7 @@ from gencli.options import ImagesOutput, command, single
 
 _Root = Annotated[
     str | None,
-    typer.Option(metavar="DIR", help="Keeps the downloads; default: gencli in XDG_CACHE_HOME or ~/.cache."),
+    typer.Option(metavar="DIR", help="Folder of the downloads. Default: gencli in XDG_CACHE_HOME or ~/.cache."),
 ]
 
 
@@ -41,7 +41,7 @@ def app(name: str) -> typer.Typer:
     def data(split="train", root: _Root = None, *, selection: Selection, output: ImagesOutput = None) -> None:  # type: ignore[no-untyped-def]
         _run(name, split, root, selection, output)
 
-    data.__annotations__["split"] = Annotated[source.splits, typer.Option(help="Which part.")]
+    data.__annotations__["split"] = Annotated[source.splits, typer.Option(help="Which split.")]
     data.__doc__ = f"""{source.purpose}
 
     Reads the files that torchvision keeps under --root, and downloads there first what is missing; writes an image

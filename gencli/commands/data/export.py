@@ -16,10 +16,10 @@ def export(
     data: Data = None,
     *,
     encode: Annotated[
-        Literal["png"] | None, typer.Option(help="Write Parquet with images encoded so, as hubs publish it.")
+        Literal["png"] | None, typer.Option(help="Write Parquet with encoded images, as public hubs do.")
     ] = None,
     folder: Annotated[
-        str | None, typer.Option(metavar="DIR", help="Write DIR/CLASS/ROW.png instead; DIR must not be there yet.")
+        str | None, typer.Option(metavar="DIR", help="Write DIR/CLASS/ROW.png instead; DIR must not exist.")
     ] = None,
     output: ImagesOutput = None,
 ) -> None:

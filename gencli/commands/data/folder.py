@@ -14,14 +14,16 @@ app = single()
 
 @command(app, "folder")
 def folder(
-    folder: Annotated[str, typer.Argument(metavar="DIR", help="Folder that holds a folder a class.")],
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="Folder with one subfolder of images per class.")],
     *,
     size: Size = None,
     crop: Crop = None,
     mode: Mode = None,
     range: Range = None,
-    name: Annotated[str | None, typer.Option(help="Data set's name; default: the folder's.")] = None,
-    split: Annotated[str | None, typer.Option(help="Default: train or test, where the folder is called so.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the data set. Default: the folder's.")] = None,
+    split: Annotated[
+        str | None, typer.Option(help="Name of the split. Default: train or test, if that is the folder's name.")
+    ] = None,
     selection: Selection,
     output: ImagesOutput = None,
 ) -> None:

@@ -17,30 +17,37 @@ app = single()
 def parquet(
     paths: Annotated[
         list[str] | None,
-        typer.Argument(metavar="PATH...", help="Files of one data set in order, a folder, or -.", show_default=False),
+        typer.Argument(
+            metavar="PATH...",
+            help="Files of one data set, in order; or a folder; or - for standard input.",
+            show_default=False,
+        ),
     ] = None,
     *,
     name: Annotated[
-        str | None, typer.Option(help="Data set's name; default: the file's, without -train or -test.")
+        str | None, typer.Option(help="Name of the data set. Default: the file's, without -train or -test.")
     ] = None,
     split: Annotated[
         str | None,
-        typer.Option(help="Take these files where names tell several; else: call it so. Default: by the file's name."),
+        typer.Option(
+            help="Split to read where file names tell several; otherwise its name. Default: from the file's name."
+        ),
     ] = None,
     files: Annotated[
-        str | None, typer.Option(metavar="GLOB", help="Of a folder take the files whose names match, quoted.")
+        str | None,
+        typer.Option(metavar="GLOB", help="Read only the folder's files that match this pattern (quote it)."),
     ] = None,
-    label: Annotated[str, typer.Option(metavar="COLUMN", help="Column of the labels.")] = "label",
+    label: Annotated[str, typer.Option(metavar="COLUMN", help="Column that holds the labels.")] = "label",
     class_names: Annotated[
         str | None,
-        typer.Option(metavar="N|A,B|FILE", help="Number or names of the classes, where the metadata has none."),
+        typer.Option(metavar="N|A,B|FILE", help="Number or names of the classes, if the metadata lacks them."),
     ] = None,
     mode: Mode = None,
     range: Range = None,
     size: Size = None,
     crop: Crop = None,
     shape: Annotated[
-        str | None, typer.Option(metavar="HxWxC", help="Of raw pixels whose description was lost.")
+        str | None, typer.Option(metavar="HxWxC", help="Shape of raw pixels, if the metadata lacks it.")
     ] = None,
     selection: Selection,
     output: ImagesOutput = None,

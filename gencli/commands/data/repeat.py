@@ -15,7 +15,7 @@ app = single()
 def repeat(
     data: Data = None,
     *,
-    times: Annotated[int, typer.Option(min=1, metavar="N", help="How many copies to write, one after the other.")],
+    times: Annotated[int, typer.Option(min=1, metavar="N", help="Number of copies, written one after the other.")],
     output: ImagesOutput = None,
 ) -> None:
     """An image table several times over, for tests of scale.

@@ -10,13 +10,17 @@ import typer
 if TYPE_CHECKING:
     from gencli.tables import ImageTable
 
-Mode = Annotated[Literal["gray", "rgb"] | None, typer.Option(help="Convert all images; default: as they are.")]
+Mode = Annotated[
+    Literal["gray", "rgb"] | None, typer.Option(help="Convert all images. Default: leave them as they are.")
+]
 Size = Annotated[str | None, typer.Option(metavar="N|HxW", help="Resize: N for the shorter side, or height and width.")]
 Range = Annotated[
     str | None,
-    typer.Option(metavar="LOW,HIGH", help="Gray images of 16 or 32 bits or float: which values become 0 and 255."),
+    typer.Option(
+        metavar="LOW,HIGH", help="Values that become 0 and 255, for gray images of 16 or 32 bits or of floats."
+    ),
 ]
-Crop = Annotated[str | None, typer.Option(metavar="N|HxW", help="Keep this much of the middle, after --size.")]
+Crop = Annotated[str | None, typer.Option(metavar="N|HxW", help="Keep the center, after --size.")]
 
 
 @dataclass(frozen=True)
@@ -24,11 +28,12 @@ class Selection:
     """Which rows to keep: of these classes, then a sample of them, then the first."""
 
     classes: Annotated[
-        str | None, typer.Option(metavar="A,B", help="Keep these classes (names or numbers); their labels stay.")
+        str | None,
+        typer.Option(metavar="A,B", help="Keep only these classes (names or numbers); labels are unchanged."),
     ] = None
-    sample: Annotated[int | None, typer.Option(min=1, metavar="N", help="Keep N rows drawn at random.")] = None
-    seed: Annotated[int, typer.Option(min=0, help="Which rows --sample draws is a function of it.")] = 0
-    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="Keep the first N rows.")] = None
+    sample: Annotated[int | None, typer.Option(min=1, metavar="N", help="Keep N rows, drawn at random.")] = None
+    seed: Annotated[int, typer.Option(min=0, help="Random seed of --sample.")] = 0
+    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="Keep only the first N rows.")] = None
 
 
 def write(

@@ -18,11 +18,11 @@ def show(
     *,
     sheet: Annotated[
         str | None,
-        typer.Option(metavar="FILE.png", help="Draw the first images of each class, a row a class."),
+        typer.Option(metavar="FILE.png", help="Draw the first images of each class, one row per class."),
         endings.SHEET,
     ] = None,
     columns: Annotated[
-        int | None, typer.Option(min=1, max=100, metavar="N", help="Images a class on the sheet; default: 10.")
+        int | None, typer.Option(min=1, max=100, metavar="N", help="Images per class on the sheet. Default: 10.")
     ] = None,
     format: Format = None,
     output: ResultOutput = None,

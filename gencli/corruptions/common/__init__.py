@@ -76,10 +76,14 @@ class Common(PixelCorruption):
     name = "common"
     family = "common corruptions"
     packages = ("scipy", "PIL")
-    kind: Annotated[Kind | None, typer.Option(metavar="KIND", help="The corruption.", show_default=False)] = None
-    severity: Annotated[int | None, typer.Option(min=1, max=5, help="How strong.", show_default=False)] = None
-    constants: Annotated[Literal["auto", "cifar", "imagenet"], typer.Option(help="Whose constants.")] = "auto"
-    all: Annotated[bool, typer.Option("--all", help="Every kind at every severity.")] = False
+    kind: Annotated[Kind | None, typer.Option(metavar="KIND", help="Corruption to apply.", show_default=False)] = None
+    severity: Annotated[int | None, typer.Option(min=1, max=5, help="Severity, from 1 to 5.", show_default=False)] = (
+        None
+    )
+    constants: Annotated[
+        Literal["auto", "cifar", "imagenet"], typer.Option(help="Whose published constants to use.")
+    ] = "auto"
+    all: Annotated[bool, typer.Option("--all", help="Apply every corruption at every severity.")] = False
 
     def __post_init__(self) -> None:
         if self.all and not (self.kind is self.severity is None):

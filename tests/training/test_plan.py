@@ -1,0 +1,85 @@
+"""A dry run refuses what the run refuses, in the same words, and writes nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from gencli.app import main
+from gencli.models.base import Shape
+
+
+class Single(nn.Module):
+    """A network without arithmetic in bfloat16."""
+
+    def __init__(self, shape: Shape, classes: int) -> None:
+        super().__init__()
+        self.dense = nn.Linear(shape[0] * shape[1] * shape[2], classes)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        made = self.dense(images.flatten(1))
+        if made.dtype == torch.bfloat16:
+            raise RuntimeError("float32 alone")
+        return made
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("plan")
+    assert main(["data", "digits", "--limit", "41", "-q", "-o", str(place / "digits.parquet")]) == 0
+    assert main(["data", "synthetic", "two-moons", "-q", "-o", str(place / "moons.parquet")]) == 0
+    trained = ["train", str(place / "digits.parquet"), "--arch", "linear", "--epochs", "1", "-q"]
+    assert main([*trained, "--checkpoint", str(place / "c.ck"), "-o", str(place / "m.safetensors")]) == 0
+    return place
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ("--arch tests.training.test_plan:Single --precision bf16", "fails in bf16"),
+        ("--arch linear --device cuda", "no cuda here"),
+        ("--arch linear --sync-batch-norm", "no batch norm"),
+        ("--arch linear --optimizer muon", "no weights but the output"),
+        ("--arch linear --ema 1.5", "no decay"),
+        ("--arch linear --validation-fraction 0.001", "leaves no validation rows"),
+        ("--arch mlp-1x8 --batch-norm --batch-size 10", "the last batch is a single one"),
+        ("--arch linear --eval-data moons.parquet", "where the model takes"),
+        ("--arch linear --eval-data none.parquet", "no such file"),
+        ("--arch linear -o digits.parquet", "not written as .parquet"),
+        ("--arch linear --history m.csv -o m.csv", "end"),
+        ("--arch linear --history h.csv --checkpoint h.csv", ""),
+        ("--arch linear -o none/m.safetensors", "cannot be written"),
+        ("--arch linear --checkpoint c.ck", "a checkpoint at step 1 is there"),
+        ("--arch linear --epochs 2 --checkpoint c.ck --resume", "--epochs was 1, is 2"),
+    ],
+)
+def test_what_a_run_refuses_its_dry_run_refuses(
+    options: str, why: str, place: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    if "cuda" in options and torch.cuda.is_available():
+        pytest.skip("there is one")
+    monkeypatch.chdir(place)
+    before, said = sorted(place.iterdir()), list[str]()
+    words = ["train", "digits.parquet", *options.split(), "-q"]
+    for more in ([], ["--dry-run"]):
+        given = [] if "-o" in words else ["-o", "out.safetensors"]
+        assert main([*words, *given, *more]) == 2
+        said.append(capfd.readouterr().err)
+    assert said[0] == said[1]
+    assert why in said[0]
+    assert sorted(place.iterdir()) == before
+
+
+def test_a_dry_run_that_is_fine_writes_its_plan_alone(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(place)
+    before = sorted(place.iterdir())
+    words = ["train", "digits.parquet", "--arch", "mlp-1x8", "--batch-norm", "--whiten", "dataset", "--loss", "cb-ce"]
+    more = ["--eval-data", "digits.parquet", "--validation-fraction", "0.2", "--resample", "balanced", "--dry-run"]
+    assert main([*words, *more, "--history", "h.csv", "-o", "n.safetensors"]) == 0
+    assert "41 images 8 x 8 x 1 of 10 classes" in capfd.readouterr().out
+    assert sorted(place.iterdir()) == before
