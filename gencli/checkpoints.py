@@ -46,7 +46,7 @@ def require(saving: Saving, kind: str) -> None:
         raise GencliError(f"{path}: a checkpoint at {at} is there", "--resume goes on from it, --overwrite starts anew")
 
 
-def write(path: str, kind: str, content: dict[str, Tensor], made: Step, at: str, state: dict[str, Any]) -> None:
+def write(path: str, kind: str, content: dict[str, Tensor], made: Step, at: str, state: Any = None) -> None:
     """Writes tensors and what JSON holds of a state.
 
     Args:
@@ -54,7 +54,7 @@ def write(path: str, kind: str, content: dict[str, Tensor], made: Step, at: str,
         at: how far the run is, in words.
     """
     with Output(path, binary=True) as output:
-        tensors.write(output, content, {kind: _FORMAT, "at": at, "state": state, "step": made})
+        tensors.write(output, content, {kind: _FORMAT, "at": at, "state": state or {}, "step": made})
 
 
 def read(path: str, kind: str, made: Step) -> Held | None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 LARGEST = sys.float_info.max
-_ANEW = "it was changed since, or its run was lost before: --overwrite starts anew"
+_ANEW = "it was changed since, or its run was lost before: --overwrite in place of --resume starts anew"
 
 
 def _refused(name: str, key: str, value: object, wanted: object) -> GencliError:

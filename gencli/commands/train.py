@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -10,9 +10,6 @@ from gencli import endings
 from gencli.errors import GencliError
 from gencli.options import Data, ModelOutput, command, single
 from gencli.training.settings import Checkpoints, Settings
-
-if TYPE_CHECKING:
-    from gencli.training.loop import Epoch
 
 app = single()
 
@@ -76,6 +73,7 @@ def train(
     """
     import os
     from contextlib import ExitStack
+    from functools import partial
 
     from gencli.named import named_first
 
@@ -118,10 +116,7 @@ def train(
         run = setup.training(table, test_table, group)
         of_model, of_history = setup.steps(table, test_table, group)
         with console.progress("train", run.total_steps) as advance:
-
-            def progress(step: int, epoch: Epoch | None) -> None:
-                advance(step, *([words.line(epoch, setup.score), True] if epoch else []))
-
+            progress = partial(words.progress, advance, setup.score)
             saving.run(run, checkpoints, read, of_history, progress)
         models.write(model_file, run.model, of_model["arguments"], of_model)
         places.keep(model_file)

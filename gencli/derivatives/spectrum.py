@@ -239,7 +239,7 @@ def compute(
     require_writable(path, inputs=inputs)
 
     def save(path: str) -> None:
-        checkpoints.write(path, checkpoints.SPECTRUM, spectrum.state(), made, spectrum.at, {})
+        checkpoints.write(path, checkpoints.SPECTRUM, spectrum.state(), made, spectrum.at)
 
     if saving.resume and (held := checkpoints.read(path, checkpoints.SPECTRUM, made)):
         spectrum.take(held)

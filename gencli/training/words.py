@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from gencli.console import Advance
 from gencli.training.loop import Epoch, Training
 
 DIVERGED = 1000  # times the first loss
@@ -41,6 +42,11 @@ def unlearned(run: Training) -> str | None:
 
 def _score(value: float, kind: str) -> str:
     return f"{value:.2f} dB" if kind == "psnr" else f"accuracy {value:.4f}"
+
+
+def progress(advance: Advance, score: str, step: int, epoch: Epoch | None) -> None:
+    """Shows a run's step, and an epoch as a line."""
+    advance(step, *([line(epoch, score), True] if epoch else []))
 
 
 def line(epoch: Epoch, kind: str) -> str:

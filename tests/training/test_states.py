@@ -65,7 +65,7 @@ def accept(run: Training, held: Held, words: str) -> None:
 
 # values that another run of these settings can have had
 _POSSIBLE = re.compile(
-    r"history: .*(images_per_second|train_loss): one more|history: .*_loss: (None|one more)"
+    r"history: .*(images_per_second|seconds|train_loss): one more|history: .*_loss: (None|one more)"
     r"|(first_loss|seconds): one more|history: .*(clean_accuracy|memorized|recovered): None"
     r"|epoch/losses: 1000000000 at \d+"
 )
