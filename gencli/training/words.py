@@ -35,8 +35,8 @@ def unlearned(run: Training) -> str | None:
     if run.model.task == "images" or score > share + 3 * math.sqrt(share * (1 - share) / rows):
         return None
     return (
-        f"train accuracy {score:.4f} is no better than the most common label for all, {share:.4f}: "
-        "nothing was learned; more --epochs, or another --lr"
+        f"train accuracy {score:.4f} is no better than one label for all, {share:.4f}: nothing was learned; "
+        "more --epochs, or another --lr"
     )
 
 

@@ -75,6 +75,18 @@ def test_what_is_given_and_other_optimizers_go_before_a_networks_rate() -> None:
     assert rate(preset="cui2019", optimizer="adamw") == 0.001
 
 
+@pytest.mark.parametrize("arch", ["inception-small", "convnet-gelu"])
+def test_networks_that_diverge_without_batch_norm_have_a_rate_for_that(arch: str) -> None:
+    given = [{"batch_norm": False}, {"batch_norm": True}, {}]
+    assert [setup.choose(Settings(arch=arch, **each).resolved(each))[0].lr for each in given] == [0.01, 0.05, 0.05]
+
+
+def test_a_run_that_learned_nothing_says_so() -> None:
+    still = trained(digits("train"), "linear", 1, lr=1e-9)
+    assert "nothing was learned" in words.summary(still, "accuracy").splitlines()[-1]
+    assert "nothing" not in words.summary(trained(digits("train"), "linear", 1), "accuracy")
+
+
 def test_a_run_that_diverged_says_so_last(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (256, 8, 8, 3), dtype=np.uint8)
