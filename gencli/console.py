@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
-from gencli import signals
+from gencli import signals, stdout
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -48,10 +48,19 @@ def warned(text: Warning | str, category: type[Warning], *_: object, **__: objec
     message(printable(f"{category.__name__}: {str(text).partition(chr(10))[0]}", 200))
 
 
+def columns() -> int | None:
+    """How wide the terminal at standard error is; None where it is none."""
+    if sys.stderr is None or not sys.stderr.isatty():
+        return None
+    return stdout.columns(sys.stderr.fileno())
+
+
 def printable(text: str, most: int | None = None) -> str:
     """One line of text, of at most so many characters: what files and arguments hold must not steer the terminal."""
     if most is not None and len(text) > most:
         text = f"{text[: most - 1]}…"
+    if text.isprintable():
+        return text
     return "".join(character if character.isprintable() else "�" for character in text)
 
 
