@@ -84,7 +84,7 @@ def flush() -> None:
 
 
 def columns(place: int | None = None) -> int:
-    """How wide the terminal at a descriptor is, standard output's by default, as `shutil.get_terminal_size` finds it."""
+    """How wide the terminal at a descriptor is, by default standard output's; 80 where it does not say."""
     given = os.environ.get("COLUMNS", "")
     if given.isdecimal() and int(given):
         return int(given)

@@ -7,6 +7,7 @@ from bisect import bisect_left
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
 from fractions import Fraction
+from functools import partial
 from math import ceil, gcd, inf
 from typing import Annotated
 
@@ -207,24 +208,25 @@ def _parts_of(largest: int, factor: Fraction, count: int) -> NDArray[np.int64]:
     for same in np.split(unsure, np.flatnonzero(np.diff(whole[unsure])) + 1):
         if len(same):  # the numbers fall, so that the first ones reach the whole one
             size = int(whole[same[0]])
-            reach = bisect_left(same.tolist(), True, key=lambda number: not _reaches(largest, factor, number, last, size))
+            short = partial(_falls_short, largest, factor, last, size)
+            reach = bisect_left(same.tolist(), True, key=short)
             parts[same] = size - (np.arange(len(same)) >= reach)
     return parts
 
 
-def _reaches(largest: int, factor: Fraction, number: int, last: int, size: int) -> bool:
-    """Whether largest · factor^(number/last) ≥ size, of positive numbers."""
+def _falls_short(largest: int, factor: Fraction, last: int, size: int, number: int) -> bool:
+    """Whether largest · factor^(number/last) < size, of positive numbers."""
     common = gcd(number, last) or 1
     number, last = number // common, last // common
     if last <= factor.denominator.bit_length():
-        return size**last * factor.denominator**number <= largest**last * factor.numerator**number
+        return size**last * factor.denominator**number > largest**last * factor.numerator**number
     digits = 50  # equal they cannot be: the factor would be a rational number to the power of `last`
     while True:
         with localcontext(prec=digits):
             left = last * (Decimal(size) / largest).ln()
             right = number * (Decimal(factor.numerator) / factor.denominator).ln()
             if abs(left - right) > abs(left + right) * Decimal(10) ** (10 - digits):
-                return left < right
+                return left > right
         digits *= 2
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from gencli.errors import GencliError, nearest
+from gencli.errors import GencliError, nearest, require_enough
 from gencli.models.base import Family, Shape
 
 _LARGEST = 256  # side of an image, when the least is looked for
@@ -59,7 +59,8 @@ def _fitting(name: str, shape: Shape, classes: int) -> nn.Module | None:
     state = {key: tensor.detach().to("meta") for key, tensor in tensors}
     try:
         torch.func.functional_call(network.eval(), state, torch.empty(1, channels, height, width, device="meta"))
-    except (RuntimeError, ValueError, AssertionError):
+    except (RuntimeError, ValueError, AssertionError) as error:
+        require_enough(error)
         return None
     return network.train()
 

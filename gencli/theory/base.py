@@ -170,8 +170,11 @@ def open_data(argument: str | None) -> ImageTable:
 
 
 def require_memory(need: int, option: str) -> None:
-    """Refuses what an option asks for where its bytes exceed the machine's memory."""
-    have = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    """Refuses what an option asks for where its bytes exceed the machine's memory, or what `ulimit -v` allows."""
+    import resource
+
+    have, allowed = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), resource.getrlimit(resource.RLIMIT_AS)[0]
+    have = have if allowed == resource.RLIM_INFINITY else min(have, allowed)
     if need > have:
         gib = f"{need / 2**30:,.0f} GiB" if need < 1 << 70 else f"2^{need.bit_length() - 1} bytes"
         raise GencliError(f"{option}: takes {gib} of memory, where there are {have / 2**30:,.0f} GiB", "take less")
