@@ -12,7 +12,10 @@ _MEMORY = re.compile(
     "|malloc of size|realloc of size|failed to map segment|failed to allocate",
     re.IGNORECASE,
 )
-_THREADS = re.compile("start new thread|thread creation failed|pthread_create", re.IGNORECASE)
+_THREADS = re.compile(
+    "start new thread|launch worker thread|thread creation failed|pthread_create|Resource temporarily unavailable",
+    re.IGNORECASE,
+)
 
 
 class GencliError(Exception):
