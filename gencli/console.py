@@ -156,7 +156,7 @@ class _Progress:
 
     def __init__(self, what: str, total: int | Callable[[], int]) -> None:
         self._what, self._total = what, total
-        self._done, self._note = 0, ""
+        self._done, self._note, self._said = 0, "", ""
         self._start = self._last = time.monotonic()
         self._looked = 0.0
         self._terminal = sys.stderr is not None and not sys.stderr.closed and sys.stderr.isatty()
@@ -191,7 +191,8 @@ class _Progress:
             if not self._terminal:
                 self._last = now
                 text = f"{self._what}: {self._done:,} of {whole:,} {self._note}".rstrip()
-                message(f"{text}, {now - self._start:.0f} s")
+                message(text if text != self._said else f"{text}, {now - self._start:.0f} s")
+                self._said = text
                 return
             if self._bar is None:
                 self._bar = _bar(self._what)
