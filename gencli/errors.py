@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 _MEMORY = re.compile(
     "bad_alloc|out of memory|not enough memory|(can't|cannot|could not|unable to|failed to) allocate"
-    "|malloc of size|realloc of size|failed to map segment|failed to allocate",
+    "|malloc of size|realloc of size|failed to map segment|without exception set|without setting an exception",
     re.IGNORECASE,
 )
 _THREADS = re.compile(

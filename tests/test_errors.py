@@ -17,6 +17,7 @@ SHORT = [
     (ImportError("libtorch_cpu.so: failed to map segment from shared object"), "memory"),
     (pa.ArrowMemoryError("malloc of size 64 failed"), "memory"),
     (OSError(errno.ENOMEM, "Cannot allocate memory"), "memory"),
+    (SystemError("error return without exception set"), "memory"),  # Python's own, where it gets no memory for one
     (RuntimeError("can't start new thread"), "threads"),
     (OSError("Unknown error: Failed to launch worker thread: Resource temporarily unavailable"), "threads"),
 ]
