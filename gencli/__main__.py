@@ -38,7 +38,7 @@ sys.meta_path.insert(0, _NoPandas)  # type: ignore[arg-type]
 
 from contextlib import suppress  # noqa: E402
 
-from gencli import stdout  # noqa: E402
+from gencli import aborts, stdout  # noqa: E402
 from gencli.app import main  # noqa: E402
 
 
@@ -47,6 +47,7 @@ def run() -> None:
 
     That takes 0.1 s after pyarrow and 0.5 s after torch, and threads of theirs that still run can abort it.
     """
+    aborts.caught()
     with stdout.kept():
         status = main()
         atexit._run_exitfuncs()  # pyright: ignore[reportAttributeAccessIssue]  # libraries' temporary files, processes

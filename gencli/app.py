@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from gencli import console, signals, stdout, strangers
-from gencli.errors import GencliError, first_line
+from gencli import aborts, console, signals, stdout, strangers
+from gencli.errors import GencliError, first_line, shortage
 
 if TYPE_CHECKING:
     import typer
@@ -35,8 +35,6 @@ Every option can come from the environment: --batch-size of `gencli train`
 is GENCLI_TRAIN_BATCH_SIZE. Exit status: 0 it worked, 1 a check failed,
 2 an error, 130 interrupted, 143 terminated, 141 the reader went away.
 """
-
-_OUT_OF_MEMORY = "can't allocate memory", "CUDA out of memory", "MPS backend out of memory"  # torch's RuntimeErrors
 
 _PURPOSES = {
     "data": "Bring data in as an image table.",
@@ -99,14 +97,14 @@ def _run(arguments: list[str]) -> int:
     except (BrokenPipeError, KeyboardInterrupt):
         raise
     except BaseException as wrong:
-        _explain("gencli", *_words(wrong))
+        _explain(getattr(wrong, "__notes__", ["gencli"])[-1], *_words(wrong))
     return 2
 
 
 def _words(wrong: BaseException) -> tuple[str, str]:
     """What was wrong, and what to do, of an error that is none of ours."""
-    if isinstance(wrong, MemoryError) or any(words in str(wrong) for words in _OUT_OF_MEMORY):
-        return f"out of memory: {wrong}".rstrip(": "), "take fewer rows, or a smaller network or batch"
+    if short := shortage(wrong):
+        return f"out of {short}: {first_line(wrong)}".removesuffix(": MemoryError"), aborts.OUT_OF_MEMORY
     if "deterministic implementation" in str(wrong):  # torch's, of operations on a GPU
         return first_line(wrong), "take --device cpu, or another network"
     if theirs := strangers.explained(wrong):

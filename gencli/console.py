@@ -6,12 +6,13 @@ import os
 import re
 import reprlib
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
-from gencli import signals
+from gencli import signals, stdout
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -48,10 +49,19 @@ def warned(text: Warning | str, category: type[Warning], *_: object, **__: objec
     message(printable(f"{category.__name__}: {str(text).partition(chr(10))[0]}", 200))
 
 
+def columns() -> int | None:
+    """How wide the terminal at standard error is; None where it is none."""
+    if sys.stderr is None or not sys.stderr.isatty():
+        return None
+    return stdout.columns(sys.stderr.fileno())
+
+
 def printable(text: str, most: int | None = None) -> str:
     """One line of text, of at most so many characters: what files and arguments hold must not steer the terminal."""
     if most is not None and len(text) > most:
         text = f"{text[: most - 1]}…"
+    if text.isprintable():
+        return text
     return "".join(character if character.isprintable() else "�" for character in text)
 
 
@@ -118,49 +128,91 @@ class Advance(Protocol):
 def progress(what: str, total: int | Callable[[], int]) -> Iterator[Advance]:
     """Progress on standard error: on a terminal a bar once the work takes long, otherwise a line every ten seconds.
 
+    Both come also while nothing advances, from a thread of their own, so that no long step is silent.
+
     Args:
         total: all that is to do, or what guesses it anew as the work goes on.
     """
-    bar: Any = None
-    task: Any = None
-    start = last = time.monotonic()
-    looked = 0.0
+    shown = _Progress(what, total)
+    over = threading.Event()
 
-    shown = ""
-    terminal = sys.stderr is not None and not sys.stderr.closed and sys.stderr.isatty()
+    def show() -> None:
+        with suppress(BrokenPipeError):
+            while not over.wait(_LOOK_EVERY):
+                shown.show()
 
-    def whole() -> int:
-        return total() if callable(total) else total
+    if not quiet:
+        with suppress(RuntimeError):  # no thread is left
+            threading.Thread(target=show, daemon=True).start()
+    try:
+        yield shown
+    finally:
+        over.set()
+        shown.stop()
 
-    def advance(done: int, note: str = "", line: bool = False) -> None:
-        nonlocal bar, task, last, looked, shown
+
+class _Progress:
+    """What is done of some work, as a bar or as lines."""
+
+    def __init__(self, what: str, total: int | Callable[[], int]) -> None:
+        self._what, self._total = what, total
+        self._done, self._note, self._said = 0, "", ""
+        self._start = self._last = time.monotonic()
+        self._looked = 0.0
+        self._terminal = sys.stderr is not None and not sys.stderr.closed and sys.stderr.isatty()
+        self._bar: Any = None
+        self._stopped = False
+        self._lock = threading.Lock()
+
+    def __call__(self, done: int, note: str = "", line: bool = False) -> None:
         now = time.monotonic()
-        if now - looked >= _LOOK_EVERY:
-            looked = now
+        if now - self._looked >= _LOOK_EVERY:
+            self._looked = now
             for look in _looks:
                 look()
-        if quiet:
-            return
-        if not terminal:
-            if line or now - last >= _LINE_EVERY:
-                last = now
-                message(note if line else f"{what}: {done:,} of {whole():,} {note}".rstrip())
-            return
-        shown = note or shown
-        if bar is None and now - start > _BAR_AFTER:
-            from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+        self._done = done
+        if line and not self._terminal:
+            self._last = now
+            message(note)
+        else:
+            self._note = note or self._note * self._terminal
+            self.show()
 
-            columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}")
-            to = rich_console(sys.stderr, terminal=True)
-            bar = Progress(*columns, TimeRemainingColumn(), console=to, transient=True)
-            bar.start()
-            signals.before_dying(lambda: os.write(2, b"\x1b[?25h\n"))  # the bar hides the cursor
-            task = bar.add_task(what, total=whole(), note=shown)
-        if bar is not None:
-            bar.update(task, completed=done, total=whole(), note=shown)
+    def show(self) -> None:
+        """Shows how things stand, if it is time to."""
+        now = time.monotonic()
+        since = _BAR_AFTER if self._terminal else _LINE_EVERY
+        if quiet or (self._bar is None and now - (self._start if self._terminal else self._last) < since):
+            return
+        with self._lock:
+            if self._stopped:
+                return
+            whole = self._total() if callable(self._total) else self._total
+            if not self._terminal:
+                self._last = now
+                text = f"{self._what}: {self._done:,} of {whole:,} {self._note}".rstrip()
+                message(text if text != self._said else f"{text}, {now - self._start:.0f} s")
+                self._said = text
+                return
+            if self._bar is None:
+                self._bar = _bar(self._what)
+            self._bar.update(self._bar.task_ids[0], completed=self._done, total=whole, note=self._note)
 
-    try:
-        yield advance
-    finally:
-        if bar is not None:
-            bar.stop()
+    def stop(self) -> None:
+        """Shows no more, and takes the bar away."""
+        with self._lock:
+            self._stopped = True
+            if self._bar is not None:
+                self._bar.stop()
+
+
+def _bar(what: str) -> Any:
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}")
+    to = rich_console(sys.stderr, terminal=True)
+    bar = Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=to, transient=True)
+    bar.add_task(what, note="")
+    bar.start()
+    signals.before_dying(lambda: os.write(2, b"\x1b[?25h\n"))  # the bar hides the cursor
+    return bar

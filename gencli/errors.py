@@ -3,7 +3,19 @@
 from __future__ import annotations
 
 import difflib
+import errno
+import re
 from collections.abc import Iterable
+
+_MEMORY = re.compile(
+    "bad_alloc|out of memory|not enough memory|(can't|cannot|could not|unable to|failed to) allocate"
+    "|malloc of size|realloc of size|failed to map segment|without exception set|without setting an exception",
+    re.IGNORECASE,
+)
+_THREADS = re.compile(
+    "start new thread|launch worker thread|thread creation failed|pthread_create|Resource temporarily unavailable",
+    re.IGNORECASE,
+)
 
 
 class GencliError(Exception):
@@ -36,6 +48,20 @@ def nearest(word: str, known: Iterable[str]) -> str:
     names = list(known)
     close = difflib.get_close_matches(word, names, n=1)
     return f"did you mean {close[0]}?" if close else "known: " + ", ".join(names)
+
+
+def shortage(error: BaseException) -> str | None:
+    """What was short where that is why, memory or threads: of Python, torch, Arrow and C++; None otherwise."""
+    text, number = str(error), getattr(error, "errno", None)
+    if _THREADS.search(text) or number == errno.EAGAIN:
+        return "threads"
+    return "memory" if isinstance(error, MemoryError) or number == errno.ENOMEM or _MEMORY.search(text) else None
+
+
+def require_enough(error: BaseException) -> None:
+    """Raises the error again where memory or threads were short: then it says nothing of a file or a network."""
+    if not isinstance(error, GencliError) and shortage(error):
+        raise error
 
 
 def first_line(error: BaseException, most: int | None = None) -> str:

@@ -45,7 +45,7 @@ def objective(model: Model, table: ImageTable, settings: LossSettings | None = N
         trained_on = _is_trained_on(model, table)
         if own and not trained_on:
             raise GencliError(
-                f"{model.arch}: the model's file does not say how many rows the classes had in training, on which its "
+                f"{model.title}: the model's file does not say how many rows the classes had in training, on which its "
                 f"loss, {loss.name}, depends",
                 "give the table that it was trained on, train it again, or name another loss: --loss ce",
             )
@@ -82,7 +82,7 @@ def _epoch(model: Model, loss: Loss, made: dict[str, Any]) -> int | None:
         ended = [name for name in _ENDINGS if made.get(name) is not None]
         if ended:
             raise GencliError(
-                f"{model.arch}: the model's file does not say after which epoch it was kept, on which its loss, "
+                f"{model.title}: the model's file does not say after which epoch it was kept, on which its loss, "
                 f"{loss.name}, depends; --{ended[0].replace('_', '-')} may have ended it early",
                 "train it again, or name another loss: --loss ce",
             )

@@ -228,6 +228,9 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Call
             except GencliError as error:
                 error.command = context.command_path
                 raise
+            except Exception as error:
+                error.add_note(context.command_path)
+                raise
 
         def call(values: dict[str, Any], given: list[str]) -> None:
             for key, value in values.items():

@@ -9,7 +9,6 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import takewhile, zip_longest
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,14 +18,13 @@ from numpy.typing import NDArray
 from gencli import console, endings, parquet, stdout
 from gencli.options import TableFormat
 from gencli.provenance import Step
-from gencli.reporting.cells import LONGEST, cell, numeric
+from gencli.reporting import text_tables
+from gencli.reporting.cells import LONGEST, cells, numeric
 from gencli.stream import Input, Output, is_terminal
 from gencli.tables import Batches, TableWriter
 from gencli.together import Together
 
 _PREVIEW_ROWS = 10
-_BAR_WIDTH = 32
-_LEAST = 14  # characters that a column of words is wrapped to
 
 
 def write_images(
@@ -68,7 +66,7 @@ def _preview(table: Batches, destination: str | None, keep: NDArray[np.bool_] | 
     for name in {"image", "target"} & set(rows.column_names):
         rows = rows.set_column(rows.schema.get_field_index(name), name, pa.array([what] * first.num_rows))
     dataset = f"{description.name} {description.split}".strip()
-    shown = _text(rows.append_column("name", pa.array(names)), "", _width(destination))
+    shown = text_tables.table(rows.append_column("name", pa.array(names)), "", _width(destination))
     more = console.printable(f"{total:,} rows of {dataset}; write them with -o FILE, or into a pipe")
     with Output(destination) as output:
         output.write(f"{shown}{more}\n".encode())
@@ -136,8 +134,8 @@ def render(
     What is not finite is "NaN", "Infinity" or "-Infinity" in JSON, which has no numbers for it, and nan, inf or -inf in
     CSV; what would steer a terminal is `\uXXXX` in both, where a backslash before such a word in CSV is `\u005c`.
 
-    `width` is the terminal's that it is for, None for another place. `title` and `bars` (see `WriteResult`) are for
-    the format `table`; with bars a row is one line, the bars take the room that is left, and names are shortened.
+    `width` is the terminal's that it is for, None for another place. It, `title` and `bars` are for the format `table`;
+    see `reporting.text_tables`.
     """
     if form == "json":
         objects = [{name: _finite(value) for name, value in row.items()} for row in rows.to_pylist()]
@@ -149,11 +147,7 @@ def render(
         writer.writerow(map(_escaped, rows.column_names))
         writer.writerows(zip(*(map(_escaped, column.to_pylist()) for column in rows.columns), strict=True))
         return lines.getvalue()
-    return _markdown(rows) if form == "md" else _text(rows, title, width, bars)
-
-
-def _cells(rows: pa.Table) -> Iterator[list[str]]:
-    return (list(map(cell, row)) for row in zip(*(column.to_pylist() for column in rows.columns), strict=True))
+    return _markdown(rows) if form == "md" else text_tables.table(rows, title, width, bars)
 
 
 def _escaped(value: Any) -> Any:
@@ -173,84 +167,8 @@ def _markdown(rows: pa.Table) -> str:
         return "| " + " | ".join(cells) + " |\n"
 
     rules = ["---:" if numeric(field) else "---" for field in rows.schema]
-    cells = (line(map(markdown, row)) for row in _cells(rows))
-    return line(map(markdown, rows.column_names)) + line(rules) + "".join(cells)
-
-
-def _text(rows: pa.Table, title: str, width: int | None, bars: str | None = None) -> str:
-    lines = [console.printable(line) for line in title.split("\n") if line]
-    for part in [rows] if bars or width is None else _parts(rows, width):
-        lines += (line.rstrip() for line in _columns(part, width, bars).splitlines())
-    return "\n".join(lines) + "\n"
-
-
-def _parts(rows: pa.Table, width: int) -> Iterator[pa.Table]:
-    """The table in parts of columns that fit a line each, if they can; what its rows are of is in all of them.
-
-    That is in the columns up to `name`, or else the first ones that hold words; the widest of them are wrapped, and
-    other words to half a line.
-    """
-    names = rows.column_names
-    widths = {name: _column_width(rows, name) for name in names}
-    if sum(widths.values()) <= width:
-        yield rows
-        return
-    last = names.index("name") + 1 if "name" in names else max(1, sum(1 for _ in takewhile(_is_words, rows.schema)))
-    keys, others = names[:last], names[last:]
-    taken = {name: min(widths[name], width // 2) for name in others if _is_words(rows.schema.field(name))}
-    over = sum(widths[name] for name in keys) - width
-    over += max([taken.get(name, widths[name]) for name in others], default=0)
-    for name in sorted(keys, key=lambda name: -widths[name]):
-        taken[name] = max(min(_LEAST, widths[name]), widths[name] - max(over, 0))
-        over -= widths[name] - taken[name]
-    for name in [name for name in taken if taken[name] < widths[name]]:
-        widths[name] = taken[name]
-        place, field = rows.schema.get_field_index(name), rows.schema.field(name)
-        metadata = {**(field.metadata or {}), b"width": str(taken[name] - 2).encode()}
-        rows = rows.cast(rows.schema.set(place, field.with_metadata(metadata)))
-    room = width - sum(widths[name] for name in keys)
-    part: list[str] = []
-    for name in others:
-        if part and sum(widths[each] for each in [*part, name]) > room:
-            yield rows.select([*keys, *part])
-            part = []
-        part.append(name)
-    yield rows.select([*keys, *part])
-
-
-def _is_words(field: pa.Field) -> bool:
-    return not numeric(field)
-
-
-def _column_width(rows: pa.Table, name: str) -> int:
-    field = rows.schema.field(name)
-    shown = console.printable(name, LONGEST)
-    heading = shown.split("_") if numeric(field) else [shown]
-    whole = max(map(len, [*heading, *map(cell, rows[name].to_pylist())]))
-    return 2 + min(whole, int((field.metadata or {}).get(b"width", whole)))
-
-
-def _columns(rows: pa.Table, width: int | None, bars: str | None) -> str:
-    from rich import box
-    from rich.bar import Bar
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for field in rows.schema:
-        number, metadata = numeric(field), field.metadata or {}
-        header = console.printable(field.name, LONGEST).replace("_", "\n" if number else " ")
-        short = width // 4 if bars and width and not number else int(metadata.get(b"width", 0)) or None
-        overflow, justify = "ellipsis" if bars else "fold", "right" if number else "left"
-        table.add_column(header, justify=justify, overflow=overflow, no_wrap=bool(bars), max_width=short)
-    if bars:
-        table.add_column(max_width=_BAR_WIDTH)
-    lengths = rows[bars].to_pylist() if bars else []
-    longest = max(lengths, default=0)
-    for cells, length in zip_longest(_cells(rows), lengths):
-        table.add_row(*cells, *([Bar(longest, 0, length)] if bars else []))
-    page = io.StringIO()
-    console.rich_console(page, width or 10_000, terminal=width is not None).print(table)
-    return page.getvalue()
+    body = (line(map(markdown, row)) for row in cells(rows))
+    return line(map(markdown, rows.column_names)) + line(rules) + "".join(body)
 
 
 def _finite(value: Any) -> Any:

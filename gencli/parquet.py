@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from gencli import machine, provenance, seals
-from gencli.errors import GencliError, first_line
+from gencli.errors import GencliError, first_line, require_enough
 from gencli.stream import Input, Output
 
 if "ARROW_DEFAULT_MEMORY_POOL" not in os.environ:
@@ -84,12 +84,18 @@ def undamaged(name: str) -> Iterator[None]:
     """Reading within: what the Parquet reader raises is that the file of this name is damaged, if no other reason."""
     try:
         yield
-    except (pa.ArrowNotImplementedError, pa.ArrowCapacityError, pa.ArrowMemoryError) as error:
+    except pa.ArrowMemoryError as error:
+        raise GencliError(
+            f"{name}: out of memory: {first_line(error)}",
+            "allow more memory (ulimit -v), or write it with smaller row groups; or it is damaged, and claims too much",
+        ) from None
+    except (pa.ArrowNotImplementedError, pa.ArrowCapacityError) as error:
         raise GencliError(
             f"{name}: Arrow cannot read it: {first_line(error)}",
             "write it with smaller row groups and without rare types or codecs; or it is damaged",
         ) from None
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        require_enough(error)
         if "decrypt" in str(error).lower():
             raise GencliError(f"{name}: {_ENCRYPTED}: {first_line(error)}", _DECRYPT) from None
         if isinstance(error, OSError) and error.errno:

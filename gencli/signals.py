@@ -2,24 +2,35 @@
 
 That is what shells, make and schedulers expect (they report 130 and 143), and a handler that raised an exception would
 be lost where libraries catch everything while they are imported, and come between a file's creation and its `with`.
+Python's handlers wait while the main thread computes in C, so that a thread of its own sees to signals that last.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
-_ENDING = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
+_ENDING = signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGXCPU
+_PATIENCE = 0.3  # seconds that Python's own handler has
+_NO_TIME = b"gencli: the limit of processor time is reached (ulimit -t)\n  raise it, or give less to do\n"
 _undo: list[Callable[[], object]] = []
 
 
-def before_dying(undo: Callable[[], object]) -> Callable[[], object]:
-    """Has `undo` called when a signal ends the process; it may be in the middle of anything."""
-    _undo.append(undo)
-    return undo
+def undo() -> None:
+    """Removes what is half done."""
+    for each in _undo:
+        each()
+
+
+def before_dying(each: Callable[[], object]) -> Callable[[], object]:
+    """Has it called when a signal ends the process; it may be in the middle of anything."""
+    _undo.append(each)
+    return each
 
 
 @contextmanager
@@ -29,11 +40,45 @@ def handled() -> Iterator[None]:
     for number, handler in before.items():
         if handler is not signal.SIG_IGN:
             signal.signal(number, _die)
+    _warn_before_the_end()
     try:
-        yield
+        with _watched():
+            yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _warn_before_the_end() -> None:
+    """`ulimit -t` sets both limits, and the kernel kills at the hard one: the soft one is to come a second before."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    if soft == hard != resource.RLIM_INFINITY and hard > 1:
+        resource.setrlimit(resource.RLIMIT_CPU, (hard - 1, hard))
+
+
+@contextmanager
+def _watched() -> Iterator[None]:
+    """Within, a signal that Python's own handler does not come to ends the process all the same."""
+    heard, told = os.pipe()
+    os.set_blocking(told, False)
+
+    def watch() -> None:
+        while number := os.read(heard, 1):
+            if signal.getsignal(number[0]) is _die:
+                time.sleep(_PATIENCE)
+                _end(number[0])
+        os.close(heard)
+
+    before = signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+    with suppress(RuntimeError):  # no thread is left
+        threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(told)
 
 
 @contextmanager
@@ -63,7 +108,18 @@ def die(number: int) -> None:
 
 
 def _die(number: int, frame: FrameType | None) -> None:
-    for undo in _undo:
-        undo()
     signal.signal(number, signal.SIG_DFL)
+    _end(number)
+
+
+def _end(number: int) -> None:
+    """From any thread."""
+    undo()
+    if number == signal.SIGXCPU:
+        os.write(2, _NO_TIME)
+        os._exit(2)
+    if threading.current_thread() is not threading.main_thread():
+        import ctypes
+
+        ctypes.CDLL(None).signal(number, 0)  # SIG_DFL, which Python sets in its main thread alone
     os.kill(os.getpid(), number)

@@ -104,12 +104,12 @@ def flush() -> None:
         stream.flush()
 
 
-def columns() -> int:
-    """How wide the terminal at standard output is, as `shutil.get_terminal_size` finds it."""
+def columns(place: int | None = None) -> int:
+    """How wide the terminal at a descriptor is, by default standard output's; 80 where it does not say."""
     given = os.environ.get("COLUMNS", "")
     if given.isdecimal() and int(given):
         return int(given)
     try:
-        return os.get_terminal_size(descriptor() or 0).columns or 80
+        return os.get_terminal_size(descriptor() or 0 if place is None else place).columns or 80
     except OSError:
         return 80

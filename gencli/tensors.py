@@ -10,7 +10,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from gencli import provenance, seals
-from gencli.errors import GencliError
+from gencli.errors import GencliError, require_enough
 from gencli.stream import Input, Output
 
 if TYPE_CHECKING:
@@ -79,4 +79,5 @@ def read(source: Input) -> dict[str, torch.Tensor]:
     try:
         return safetensors.torch.load(source.file.read())
     except Exception as error:  # the library's own error type lies in a private module
+        require_enough(error)
         raise GencliError(f"{source.name}: not safetensors: {error}", "make the file again") from None

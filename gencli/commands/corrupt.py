@@ -56,7 +56,7 @@ def corrupt(
     words, rows = result.report()
     console.message(f"{kind.name}: {words}")
     if rows is not None and not console.quiet:
-        console.message(render(rows, "table").rstrip("\n"))
+        console.message(render(rows, "table", width=console.columns()).rstrip("\n"))
 
 
 class Kinds(KindGroup):

@@ -109,13 +109,9 @@ def _drawn(findings: Findings, form: str, provenance: str) -> bytes:
 
 
 def _say(findings: Findings, title: str) -> None:
-    from shutil import get_terminal_size
-
     from gencli import console, outputs
-    from gencli.stream import is_terminal
 
-    width = get_terminal_size().columns if is_terminal("/dev/stderr") else None
-    console.message(outputs.render(findings.table, "table", title, width).rstrip())
+    console.message(outputs.render(findings.table, "table", title, console.columns()).rstrip())
     for note in findings.notes:
         console.message(note)
     for wrong in findings.failed:

@@ -78,7 +78,7 @@ def run(
             each(summary, lambda: made, title)
         if place:
             tensors.write(place, found, {"of": asked.of, "wrt": asked.wrt, "step": made})
-            console.message(outputs.render(jacobians.overview(summary), "table", title).rstrip())
+            console.message(outputs.render(jacobians.overview(summary), "table", title, console.columns()).rstrip())
 
 
 def _say(check: Check | None, confirmation: Confirmation) -> None:

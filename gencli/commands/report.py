@@ -78,7 +78,6 @@ def report(
     from gencli.named import named_first
     from gencli.provenance import encode, source, step
     from gencli.reporting import against, benchmarks, curves, documents, patterns, plan
-    from gencli.stream import Input
     from gencli.together import Together
 
     stream.require_writable(*([settings.contact_sheet] if settings.contact_sheet else [output, settings.figure]))
@@ -86,13 +85,13 @@ def report(
     if settings.provenance:
         endings.TEXT.require("-o", output)
     if settings.provenance or settings.contact_sheet is not None:
-        report_sources.show(named_first(*((name, Input) for name in names)), settings, output)
+        report_sources.show(named_first(*((name, stream.Input) for name in names)), settings, output)
         return
     default = "table" if stdout.is_it(output) else endings.named(output) or outputs.result_format(output)
     form: ReportFormat = format or default  # pyright: ignore[reportAssignmentType]
     settings.require_place(form)
     patterns.refuse_overwriting([*names, settings.against], [output, settings.figure])
-    published = None if settings.against is None else Input(settings.against)
+    published = None if settings.against is None else stream.Input(settings.against)
     beside = None if published is None else against.read(published)
     read = documents.read_all(names)
     chosen = plan.Plan(read, settings, form == "html")

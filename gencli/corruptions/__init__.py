@@ -67,8 +67,8 @@ class Corrupted:
             made = in_threads(apply, found) if self._corruption.slow else ((batch, apply(batch)) for batch in found)
             for before, after in made:
                 labels, now = (arrow.values(batch.column("label")) for batch in (before, after))
-                self._moved.rows[:] += np.bincount(labels, minlength=classes)
-                self._moved.changed[:] += np.bincount(labels[labels != now], minlength=classes)
+                np.add.at(self._moved.rows, labels, 1)
+                np.add.at(self._moved.changed, labels[labels != now], 1)
                 yield after
 
     def _pieces(self, mask: NDArray[np.bool_] | None) -> Iterator[pa.RecordBatch]:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from bisect import bisect_left
 from dataclasses import dataclass
+from decimal import Decimal, localcontext
 from fractions import Fraction
-from math import ceil, inf
+from functools import partial
+from math import ceil, gcd, inf
 from typing import Annotated
 
 import numpy as np
@@ -100,8 +103,7 @@ class LongTail(Imbalance):
     name = "long-tail"
 
     def sizes(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        largest, last = int(rows.max()), len(rows) - 1
-        return np.array([_part_of(largest, self.factor, number, last) for number in range(len(rows))])
+        return _parts_of(int(rows.max()), self.factor, len(rows))
 
 
 @dataclass(frozen=True)
@@ -195,13 +197,37 @@ class Subsample(Subset):
         return _mask(order, table.rows)
 
 
-def _part_of(largest: int, factor: Fraction, number: int, last: int) -> int:
-    """int(largest · factor^(number/last)), exactly: the largest k with k^last ≤ largest^last · factor^number."""
-    near = largest * float(factor) ** (number / last)
-    if abs(near - round(near)) > 1e-9 * max(near, 1):
-        return int(near)
-    top, bottom = factor.numerator**number, factor.denominator**number
-    return round(near) - (round(near) ** last * bottom > largest**last * top)
+def _parts_of(largest: int, factor: Fraction, count: int) -> NDArray[np.int64]:
+    """[count] int(largest · factor^(i/(count − 1))), exactly: where floats cannot tell, powers of integers do."""
+    last = count - 1
+    near = largest * float(factor) ** (np.arange(count) / last)
+    whole = np.rint(near)
+    parts = near.astype(np.int64)
+    unsure = np.flatnonzero(abs(near - whole) <= 1e-9 * np.maximum(near, 1))
+    unsure = unsure[(whole[unsure] > 0) & (factor < 1)]
+    for same in np.split(unsure, np.flatnonzero(np.diff(whole[unsure])) + 1):
+        if len(same):  # the numbers fall, so that the first ones reach the whole one
+            size = int(whole[same[0]])
+            short = partial(_falls_short, largest, factor, last, size)
+            reach = bisect_left(same.tolist(), True, key=short)
+            parts[same] = size - (np.arange(len(same)) >= reach)
+    return parts
+
+
+def _falls_short(largest: int, factor: Fraction, last: int, size: int, number: int) -> bool:
+    """Whether largest · factor^(number/last) < size, of positive numbers."""
+    common = gcd(number, last) or 1
+    number, last = number // common, last // common
+    if last <= factor.denominator.bit_length():
+        return size**last * factor.denominator**number > largest**last * factor.numerator**number
+    digits = 50  # equal they cannot be: the factor would be a rational number to the power of `last`
+    while True:
+        with localcontext(prec=digits):
+            left = last * (Decimal(size) / largest).ln()
+            right = number * (Decimal(factor.numerator) / factor.denominator).ln()
+            if abs(left - right) > abs(left + right) * Decimal(10) ** (10 - digits):
+                return left > right
+        digits *= 2
 
 
 def _ranks(labels: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -324,9 +324,9 @@ def _exact_bars(table: ImageTable, draws: Draws, rates: Floats) -> Floats:
     labels, lots = table.column("label"), draws.uniforms(table.column("id"))
     lots = lots[np.lexsort((lots, labels))]
     bars = np.ones(len(rates))
-    ends = np.cumsum(np.bincount(labels, minlength=len(rates)))
-    for label, own in enumerate(np.split(lots, ends[:-1])):
-        count = share(rates[label], len(own))
+    present, rows = np.unique(labels, return_counts=True)
+    for label, own in zip(present, np.split(lots, np.cumsum(rows)[:-1])):
+        count = share(float(rates[label]), len(own))
         if count < len(own):
             first, last = np.searchsorted(own, own[count]), np.searchsorted(own, own[count], side="right")
             bars[label] = own[count] if count - first <= last - count else np.nextafter(own[count], 1)

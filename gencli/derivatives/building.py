@@ -14,7 +14,7 @@ from gencli.derivatives.operators import Operator
 from gencli.derivatives.products import FAILURES
 from gencli.derivatives.rows import RowFunction
 from gencli.derivatives.settings import JacobianSettings, NetworkSettings, OperatorSettings
-from gencli.errors import GencliError, first_line
+from gencli.errors import GencliError, first_line, require_enough
 from gencli.losses import Loss, LossSettings
 from gencli.losses.base import option
 from gencli.models import Model, inputs
@@ -124,7 +124,8 @@ def confirmation(
         rows = rows.to(torch.device("cpu"))
     try:
         exact = row_function(model, rows, loss, epoch, settings, parameters, torch.float64)
-    except (*FAILURES, WithoutFloat64):
+    except (*FAILURES, WithoutFloat64) as error:
+        require_enough(error)
         exact = function
     return Confirmation(function, exact)
 

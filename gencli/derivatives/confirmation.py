@@ -20,7 +20,7 @@ from gencli.derivatives.choices import TOLERANCES
 from gencli.derivatives.numeric import Difference, Floats, differentiate
 from gencli.derivatives.products import differentiable
 from gencli.derivatives.rows import Chunk, Point, RowFunction, Unconfirmed
-from gencli.errors import GencliError
+from gencli.errors import GencliError, require_enough
 from gencli.randomness import derive
 from gencli.tensors import double
 
@@ -158,7 +158,8 @@ class Confirmation:
         images, targets = self.function.inputs(slice(chunk.start + part.start, chunk.start + part.stop))
         try:
             expected = self.function.pull(images, targets, duals[part])
-        except RuntimeError:  # torch lacks it
+        except RuntimeError as error:  # torch lacks it
+            require_enough(error)
             self._all = False
             return None
         shape = "no,nos->ns" if self.function.wrt == "input" else "no,nos->s"
@@ -197,7 +198,8 @@ class Confirmation:
         point, slack = self.exact.point(row), _SLACK[self.exact.dtype]
         try:
             truth = self._pull(self.exact, row, point, dual)
-        except RuntimeError:
+        except RuntimeError as error:
+            require_enough(error)
             return None
         verdict = self._compare(row, point, dual, truth, slack)
         if verdict == "fails" and not self._jumps(row, point, dual):

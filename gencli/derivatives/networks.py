@@ -36,7 +36,7 @@ def require_loss(model: Model, loss: Loss) -> None:
         GencliError: they are scores of a learner in closed form, or images where classes are wanted, or the like.
     """
     if not model.logits:
-        raise GencliError(f"{model.arch} gives scores without a loss", "take a network that `gencli train` wrote")
+        raise GencliError(f"{model.title} gives scores without a loss", "take a network that `gencli train` wrote")
     if loss.task != model.task:
         kinds = ("images", "classes") if loss.task == "images" else ("classes", "images")
         raise GencliError(f"--loss: {loss.name} is for {kinds[0]}, {model.arch} gives {kinds[1]}", "take another")
@@ -59,7 +59,7 @@ def copied(model: Model, device: torch.device, dtype: torch.dtype) -> nn.Module:
     kind = str(dtype).removeprefix("torch.")
     require_finite(
         network,
-        f"{model.arch} in {kind}",
+        f"{model.title} in {kind}",
         "make the model again, with a lower --lr; or where they are beyond float32 alone, take --dtype float64",
     )
     return network

@@ -150,7 +150,7 @@ class Operator:
                     total[place] += multiply(vector)
         if not total.isfinite().all():
             raise GencliError(
-                f"{self._model.arch}: a product of the {self.kind} is not finite in {self.dtype}", OVERFLOW
+                f"{self._model.title}: a product of the {self.kind} is not finite in {self.dtype}", OVERFLOW
             )
         return total.view(v.shape)
 
@@ -364,7 +364,7 @@ class Operator:
         self.outputs = traced.numel() // many
         if not traced.requires_grad:
             raise GencliError(f"--parameters: no output depends on {', '.join(self.shapes)}", "take others too")
-        require_rows_apart(self._model.arch, self.network, first, second, part)
+        require_rows_apart(self._model.title, self.network, first, second, part)
 
 
 def _gradient(function: Callable[[Tensor], Tensor], w: Tensor) -> tuple[Tensor, Tensor]:

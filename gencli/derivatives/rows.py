@@ -109,7 +109,7 @@ class RowFunction:
         images, _ = self.inputs(slice(0, min(4, self.rows)))
         with differentiable(), torch.no_grad():
             first, second, part = (self._made({}, images[:n]) for n in (len(images), len(images), 2))
-        require_rows_apart(model.arch, self.network, first, second, part)
+        require_rows_apart(model.title, self.network, first, second, part)
         self.shapes = {name: each.shape for name, each in self.point(0).items()}
         self.size = sum(shape.numel() for shape in self.shapes.values())
         self.shape = first.shape[1:] if loss is None else torch.Size()
@@ -213,7 +213,7 @@ class RowFunction:
                     which = "torch.func.vmap in " if compute is _together else ""
                     why = why if denied else f"{which}{used} mode is wrong for {self._model.arch}: {error}"
                     denied, left = True, every
-                why = why or f"torch.func.vmap cannot do {self._model.arch}: {first_line(error, _WORDS)}"
+                why = why or f"torch.func.vmap cannot do {self._model.title}: {first_line(error, _WORDS)}"
                 del ways[0]
                 if not ways:
                     raise self._none_left(mode, why if denied else "", first_line(error), confirm) from error

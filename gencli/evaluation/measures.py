@@ -11,7 +11,7 @@ import pyarrow as pa
 import torch
 from torch import nn
 
-from gencli.errors import first_line
+from gencli.errors import first_line, require_enough
 from gencli.evaluation.logits import margins
 from gencli.evaluation.predictions import NONE, Predictions, batch_size, cross_entropy, predict
 from gencli.evaluation.settings import ASCENTS, DIRECTIONS
@@ -129,6 +129,7 @@ def _traced(network: nn.Module, shape: Shape) -> Trace | str:
             bound = trace.lipschitz()
             return _contradiction(network, image, math.inf if isinstance(bound, str) else bound) or trace
         except Exception as error:
+            require_enough(error)
             why = f"the network cannot be read: {type(error).__name__}: {first_line(error)}"
     return why
 

@@ -188,7 +188,7 @@ def _own_loss(model: Model, place: str, tables: list[ImageTable], notes: list[st
 
 def _not_finite(model: Model, table: ImageTable, rows: int) -> str:
     why = [why for why in [not_finite(model.network)] if why]
-    said = f"{model.arch} on {table.title}: the outputs of {rows:,} of {table.rows:,} rows are not finite"
+    said = f"{model.title} on {table.title}: the outputs of {rows:,} of {table.rows:,} rows are not finite"
     return "; ".join([said, *why])
 
 

@@ -117,6 +117,7 @@ class Model:
         made: its provenance, None until it is written.
         class_rows: how many training rows each class had, by label; None where it is not known.
         epoch: the one after which the network was as it is, from 1; likewise.
+        file: that it was read from, as messages call it; empty for none.
     """
 
     arch: str
@@ -128,6 +129,12 @@ class Model:
     made: provenance.Step | None = None
     class_rows: tuple[int, ...] | None = None
     epoch: int | None = None
+    file: str = ""
+
+    @property
+    def title(self) -> str:
+        """How messages call it: its file, if it has one, and its network."""
+        return f"{self.file}: {self.arch}" if self.file else self.arch
 
     @property
     def parameters(self) -> int:
@@ -253,6 +260,7 @@ def read(source: Input, arch: str | None = None) -> Model:
         made,
         counts and tuple(counts),
         epoch,
+        source.name,
     )
 
 

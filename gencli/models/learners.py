@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from gencli.errors import GencliError
+from gencli.errors import GencliError, require_enough
 from gencli.models.base import Shape
 from gencli.models.inputs import Preprocessing
 from gencli.models.layers import Pixels
@@ -130,5 +130,6 @@ def build(name: str, shape: Shape, classes: int, facts: Any) -> Learner:
             raise ValueError
         with torch.device("meta"):
             return LEARNERS[name](shape, classes, **facts)
-    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError):
+    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        require_enough(error)
         raise GencliError("its learner's options are unknown here", "use the gencli that wrote it") from None

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from gencli import strangers
-from gencli.errors import GencliError, nearest
+from gencli.errors import GencliError, nearest, require_enough
 from gencli.models.base import Family, Shape
 
 _CALL = "it is called as factory((height, width, channels), classes); --debug shows where it failed"
@@ -88,6 +88,7 @@ def _theirs(what: str, hint: str) -> Iterator[None]:
     except (KeyboardInterrupt, MemoryError):
         raise
     except BaseException as error:
+        require_enough(error)
         raise GencliError(f"--arch: {what}: {strangers.words(error)}", hint) from error
 
 

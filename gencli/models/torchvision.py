@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from gencli.errors import GencliError, nearest
+from gencli.errors import GencliError, nearest, require_enough
 from gencli.models.base import Family, Shape, require_room
 
 _OTHER_LAYERS = 64 << 20  # bytes by which a network of few classes, or of one output, is smaller at most
@@ -82,7 +82,8 @@ def _fitting(name: str, shape: Shape, classes: int) -> nn.Module | None:
     state = {key: tensor.detach().to("meta") for key, tensor in tensors}
     try:
         torch.func.functional_call(network.eval(), state, torch.empty(1, channels, height, width, device="meta"))
-    except (RuntimeError, ValueError, AssertionError):
+    except (RuntimeError, ValueError, AssertionError) as error:
+        require_enough(error)
         return None
     return network.train()
 

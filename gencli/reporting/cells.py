@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -23,6 +24,11 @@ def cell(value: Any) -> str:
     if isinstance(value, int):
         return str(value) if abs(value) >= 1 << 40 else f"{value:,}"
     return console.printable(str(value), LONGEST)
+
+
+def cells(rows: pa.Table) -> Iterator[list[str]]:
+    """The cells of each row."""
+    return (list(map(cell, row)) for row in zip(*(column.to_pylist() for column in rows.columns), strict=True))
 
 
 def numeric(field: pa.Field) -> bool:

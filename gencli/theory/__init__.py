@@ -129,8 +129,10 @@ def check(
             for each in claim.check(Draws(seed, "check", claim.name), broken, table):
                 if isinstance(each, Panel):
                     panels.append(each)
-                else:
-                    found.append((claim.name, each))
+                    continue
+                found.append((claim.name, each))
+                if advance:
+                    advance(number, f"{claim.name}, after {each.instance}")
     columns = {
         "claim": pa.array([name for name, _ in found], pa.string()),
         "instance": pa.array([row.instance for _, row in found], pa.string()),

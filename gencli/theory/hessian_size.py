@@ -58,7 +58,7 @@ class HessianSize(Claim):
             hessian = networks.hessian(*f)
             yield Row(instance, "entries of H, P^2", hessian.numel(), "=", counted**2)
             largest = float(hessian.abs().max())
-            asymmetry = float((hessian - hessian.T).abs().max()) / largest
+            asymmetry = float((hessian - hessian.T).abs_().max()) / largest
             yield Row(instance, "largest |H - H'| / largest |H|", asymmetry, "<=", 1000 * self.eps)
             v = torch.from_numpy(random.standard_normal(len(f.w)).astype(self.dtype))
             dense, product = hessian @ v, networks.hvp(*f, v)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ import typer
 
 from gencli import arrow
 from gencli.errors import GencliError
+from gencli.machine import require_memory
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -72,6 +74,8 @@ def read(table: ImageTable, examples: int, dtype: str) -> tuple[Tensor, Tensor]:
     """The table's first rows: images [n, channels, height, width] of the dtype, over 255, and labels [n] int64."""
     import torch
 
+    values = math.prod(table.description.shape) * np.dtype(dtype).itemsize
+    require_memory(4 * min(examples, table.rows) * values, f"--examples {examples}")
     keep = np.arange(table.rows) < examples
     batches = list(table.batches(None if keep.all() else keep))
     if not batches:
@@ -82,6 +86,18 @@ def read(table: ImageTable, examples: int, dtype: str) -> tuple[Tensor, Tensor]:
         raise GencliError(f"{table.title}: black images, or a pixel that is not finite", "take other rows")
     pixels = torch.from_numpy(images.astype(dtype) / np.dtype(dtype).type(255))
     return pixels.permute(0, 3, 1, 2), torch.from_numpy(labels.copy())
+
+
+def size(arch: str, images: Tensor, classes: int) -> int:
+    """Bytes of the parameters of the network that `build` makes, without making it."""
+    import torch
+
+    from gencli import models
+
+    channels, height, width = images.shape[1:]
+    with torch.device("meta"):
+        network = models.build(arch, (height, width, channels), classes)
+    return sum(each.numel() for each in network.parameters()) * images.element_size()
 
 
 def build(arch: str, images: Tensor, classes: int, seed: int) -> nn.Module:
@@ -95,6 +111,7 @@ def build(arch: str, images: Tensor, classes: int, seed: int) -> nn.Module:
     from gencli import models
 
     channels, height, width = images.shape[1:]
+    require_memory(3 * size(arch, images, classes), f"--arch {arch}")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = models.build(arch, (height, width, channels), classes).to(images.dtype).eval()

@@ -69,10 +69,10 @@ class Rademacher(Drawn, OnData):
         import torch
 
         assert table is not None
-        values = math.prod(table.description.shape) * np.dtype(self.dtype).itemsize
-        require_memory(4 * min(self.examples, table.rows) * values, f"--examples {self.examples}")
         images, _ = networks.read(table, self.examples, self.dtype)
         n, total = len(images), float(images.double().square().sum())
+        need = self.draws * (3 * 8 * n + 2 * 8 * self.steps + 2 * networks.size(self.arch, images, 1))
+        require_memory(need, f"--draws {self.draws}, --steps {self.steps}, --arch {self.arch}")
         shrink = n**-0.5 if broken else 1.0
         for number, random in self.numbered(draws):
             signs = torch.from_numpy(random.choice([-1.0, 1.0], (self.draws, n)).astype(self.dtype))

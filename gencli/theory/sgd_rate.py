@@ -10,6 +10,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
+from gencli.machine import require_memory
 from gencli.randomness import Draws
 from gencli.tables import ImageTable
 from gencli.theory.base import Drawn, Floats, Instances, Panel, Row, Series, slope
@@ -71,6 +72,10 @@ class SgdRate(Drawn):
     runs: Annotated[
         int, typer.Option(min=20, max=10_000, metavar="N", help="Number of stochastic runs to average.")
     ] = 200
+
+    def __post_init__(self) -> None:
+        need = self.runs * (self.steps + 4 * _EXAMPLES) * 8
+        require_memory(need, f"--steps {self.steps}, --runs {self.runs}")
 
     def check(self, draws: Draws, broken: bool, table: ImageTable | None) -> Iterator[Row | Panel]:
         counts = [self.steps // part for part in (64, 16, 4, 1)]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from math import prod
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import numpy as np
@@ -85,8 +84,9 @@ class UniformStability(Drawn, OnData):
                 f"--examples {self.examples}: {table.title} has {table.rows:,} rows, and {self.removals} are held out",
                 "take fewer examples, or more rows",
             )
+        sets = (1 + self.removals) * self.examples * (self.passes + 2 + 3 * (1 + _OTHERS))
+        require_memory(8 * sets, f"--removals {self.removals}, --examples {self.examples}, --passes {self.passes}")
         wanted, classes = (1 + _OTHERS) * self.examples, len(table.description.classes)
-        require_memory(32 * min(wanted, table.rows) * prod(table.description.shape), f"--examples {self.examples}")
         images, labels = networks.read(table, wanted, self.dtype)
         counts = np.array([self.examples // part for part in _PARTS])
         for number, random in self.numbered(draws):

@@ -87,15 +87,10 @@ class WeightDecayConvexity(Drawn, OnData):
                 yield _panel(before, after)
 
     def _loss(self, table: ImageTable, images: Tensor, labels: Tensor, seed: int) -> networks.Loss:
-        import torch
-
-        from gencli import models
-
-        given = self.arch, table.description.shape, len(table.description.classes)
-        with torch.device("meta"):
-            parameters = sum(parameter.numel() for parameter in models.build(*given).parameters())
+        classes = len(table.description.classes)
+        parameters = networks.size(self.arch, images, classes) // images.element_size()
         require_memory(6 * 8 * parameters**2, f"--arch {self.arch}: the Hessian of {parameters:,} parameters")
-        network = networks.build(self.arch, images, len(table.description.classes), seed)
+        network = networks.build(self.arch, images, classes, seed)
         return networks.loss(network, images, labels)
 
 

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 import torch
 from torch import nn
 
-from gencli.errors import GencliError, first_line
+from gencli.errors import GencliError, first_line, require_enough
 from gencli.tensors import WITHOUT_FLOAT64
 from gencli.training.settings import Precision, Settings
 
@@ -97,6 +97,7 @@ def failure(network: nn.Module, shape: tuple[int, int, int], bf16: bool) -> str 
             with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, bf16):
                 network.eval()(images)
     except (RuntimeError, TypeError, ValueError) as error:
+        require_enough(error)
         return first_line(error)
     finally:
         network.zero_grad()

@@ -18,7 +18,7 @@ from torch import nn
 from torch.distributed.nn.functional import all_reduce
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from gencli.errors import GencliError
+from gencli.errors import GencliError, require_enough
 from gencli.tables import ImageTable
 
 PATIENCE = timedelta(minutes=5)  # for a process that does not answer
@@ -141,6 +141,7 @@ def joined(device: torch.device) -> Iterator[Group]:
         dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
         yield Group(rank, size)
     except (dist.DistError, RuntimeError, ValueError) as error:
+        require_enough(error)
         if not _is_lost(error):
             raise
         line = str(error).splitlines()[0]

@@ -2,7 +2,9 @@
 
 import math
 import shlex
+import time
 from decimal import Decimal, localcontext
+from fractions import Fraction
 from itertools import combinations
 from pathlib import Path
 from random import Random
@@ -16,7 +18,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from gencli.corruptions import Corrupted
-from gencli.corruptions.imbalance import LongTail, StepImbalance, Subsample, Subset
+from gencli.corruptions.imbalance import LongTail, StepImbalance, Subsample, Subset, _parts_of
 from gencli.corruptions.labels import RandomLabels
 from gencli.errors import GencliError
 from gencli.randomness import Draws
@@ -326,3 +328,24 @@ def test_training_and_validation_from_one_file(tmp_path: Path) -> None:
     assert sorted(ids) == sorted(whole.column("id"))
     assert parts[1].made is not None
     assert parts[1].made["arguments"]["fold"] == "0/5"
+
+
+@pytest.mark.parametrize("factor", ["1", "1/20", "999999999999/1000000000000", "9/16", "1/1000000"])
+def test_sizes_are_exact_and_a_million_classes_take_no_time(factor: str) -> None:
+    ratio = Fraction(factor)
+    for largest, count in ((4096, 13), (5000, 7), (1, 3)):
+        exact = [
+            next(
+                k
+                for k in range(largest, -1, -1)
+                if k**last * ratio.denominator**i <= largest**last * ratio.numerator**i
+            )
+            for last in [count - 1]
+            for i in range(count)
+        ]
+        assert _parts_of(largest, ratio, count).tolist() == exact
+    start = time.process_time()
+    many = _parts_of(1300, ratio, 1_000_000)
+    assert time.process_time() - start < 3
+    assert many[0] == 1300
+    assert many[-1] == int(1300 * ratio)

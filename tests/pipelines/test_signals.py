@@ -108,3 +108,28 @@ def test_an_interrupt_stops_a_loop_of_the_shell(sh: Shell) -> None:
     assert done.status == 130
     assert not done.out
     assert sh.files() == set()
+
+
+def test_a_long_computation_in_c_is_ended(sh: Shell) -> None:
+    call = (
+        "np.linalg.eigvals(np.random.default_rng(0).random((6000, 6000)))"  # minutes, in which Python's handlers wait
+    )
+    undo = "signals.before_dying(lambda: Path('half').unlink(missing_ok=True))"
+    (sh.folder / "long.py").write_text(
+        "from pathlib import Path\nimport numpy as np\nfrom gencli import signals\n"
+        f"{undo}\nwith signals.handled():\n    Path('half').touch()\n    {call}\n"
+    )
+    process = sh.start("exec python long.py")
+    wait_for(sh.folder, "half", process)
+    time.sleep(2)
+    process.send_signal(signal.SIGINT)
+    done = finish(process)
+    assert (done.status, done.err) == (128 + signal.SIGINT, "")
+    assert sh.files() == {"long.py"}
+
+
+def test_the_limit_of_processor_time_is_an_error(sh: Shell) -> None:
+    done = finish(sh.start(f"ulimit -t 6; {TRAIN}"))
+    assert done.status == 2
+    assert "the limit of processor time is reached" in done.err
+    assert not sh.files()

@@ -1,0 +1,162 @@
+"""Tables as text: columns that fit a terminal, where long tables are folded; all rows of them, fast, elsewhere."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from itertools import takewhile, zip_longest
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from gencli import console
+from gencli.reporting.cells import LONGEST, cell, cells, numeric
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_BAR_WIDTH = 32
+_LEAST = 14  # characters that a column of words is wrapped to
+_MOST, _ENDS = 200, 10  # rows that a terminal shows; of more the first and the last so many
+_FOLDED = "…"
+
+
+def table(rows: pa.Table, title: str = "", width: int | None = None, bars: str | None = None) -> str:
+    """A table as text, under a title of one or more lines.
+
+    Args:
+        width: of the terminal that it is for, which shows the ends of a long table; None for another place.
+        bars: the column whose numbers are shown as bars too, in the room that is left; a row is then one line, and
+            names are shortened.
+    """
+    lines = [console.printable(line) for line in title.split("\n") if line]
+    more = max(0, rows.num_rows - 2 * _ENDS) if width is not None and rows.num_rows > _MOST else 0
+    if more:
+        rows = pa.concat_tables([rows.slice(0, _ENDS), rows.slice(rows.num_rows - _ENDS)])
+    for part in [rows] if bars or width is None else _parts(rows, width):
+        lines += (line.rstrip() for line in _columns(part, width, bars, more > 0).splitlines())
+    if more:
+        lines.append(f"{_FOLDED} {more:,} more; a file has them all, as text too")
+    return "\n".join(lines) + "\n"
+
+
+def _parts(rows: pa.Table, width: int) -> Iterator[pa.Table]:
+    """The table in parts of columns that fit a line each, if they can; what its rows are of is in all of them.
+
+    That is in the columns up to `name`, or else the first ones that hold words; the widest of them are wrapped, and
+    other words to half a line.
+    """
+    names = rows.column_names
+    widths = {name: _column_width(rows, name) for name in names}
+    if sum(widths.values()) <= width:
+        yield rows
+        return
+    last = names.index("name") + 1 if "name" in names else max(1, sum(1 for _ in takewhile(_is_words, rows.schema)))
+    keys, others = names[:last], names[last:]
+    taken = {name: min(widths[name], width // 2) for name in others if _is_words(rows.schema.field(name))}
+    over = sum(widths[name] for name in keys) - width
+    over += max([taken.get(name, widths[name]) for name in others], default=0)
+    for name in sorted(keys, key=lambda name: -widths[name]):
+        taken[name] = max(min(_LEAST, widths[name]), widths[name] - max(over, 0))
+        over -= widths[name] - taken[name]
+    for name in [name for name in taken if taken[name] < widths[name]]:
+        widths[name] = taken[name]
+        place, field = rows.schema.get_field_index(name), rows.schema.field(name)
+        metadata = {**(field.metadata or {}), b"width": str(taken[name] - 2).encode()}
+        rows = rows.cast(rows.schema.set(place, field.with_metadata(metadata)))
+    room = width - sum(widths[name] for name in keys)
+    part: list[str] = []
+    for name in others:
+        if part and sum(widths[each] for each in [*part, name]) > room:
+            yield rows.select([*keys, *part])
+            part = []
+        part.append(name)
+    yield rows.select([*keys, *part])
+
+
+def _is_words(field: pa.Field) -> bool:
+    return not numeric(field)
+
+
+def _column_width(rows: pa.Table, name: str) -> int:
+    field = rows.schema.field(name)
+    shown = console.printable(name, LONGEST)
+    heading = shown.split("_") if numeric(field) else [shown]
+    whole = max(map(len, [*heading, *map(cell, rows[name].to_pylist())]))
+    return 2 + min(whole, int((field.metadata or {}).get(b"width", whole)))
+
+
+def _columns(rows: pa.Table, width: int | None, bars: str | None, folded: bool) -> str:
+    from rich import box
+    from rich.bar import Bar
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for field in rows.schema:
+        number, metadata = numeric(field), field.metadata or {}
+        header = console.printable(field.name, LONGEST).replace("_", "\n" if number else " ")
+        short = width // 4 if bars and width and not number else int(metadata.get(b"width", 0)) or None
+        overflow, justify = "ellipsis" if bars else "fold", "right" if number else "left"
+        table.add_column(header, justify=justify, overflow=overflow, no_wrap=bool(bars), max_width=short)
+    if bars:
+        table.add_column(max_width=_BAR_WIDTH)
+    lengths: list[int] = rows[bars].to_pylist() if bars else []
+    if rows.num_rows > _MOST:
+        return _many(table, [list(map(cell, column.to_pylist())) for column in rows.columns], lengths)
+    longest = max(lengths, default=0)
+    for number, (row, length) in enumerate(zip_longest(cells(rows), lengths)):
+        if folded and number == _ENDS:
+            table.add_row(*[_FOLDED] * rows.num_columns)
+        table.add_row(*row, *([Bar(longest, 0, length)] if bars else []))
+    return _printed(table, width)
+
+
+def _printed(table: Table, width: int | None) -> str:
+    page = io.StringIO()
+    console.rich_console(page, width or 10_000, terminal=width is not None).print(table)
+    return page.getvalue()
+
+
+def _many(table: Table, columns: Sequence[Sequence[str]], lengths: Sequence[int]) -> str:
+    """What rich prints of a table with these columns of text and bars, in a hundredth of the time."""
+    from rich.cells import cell_len, set_cell_size
+    from rich.text import Text
+
+    def long(text: str) -> int:
+        return len(text) if text.isascii() else cell_len(text)
+
+    padded: list[Sequence[Sequence[str]]] = []
+    for column, texts in zip(table.columns, columns):
+        whole = max(map(long, [*str(column.header).split("\n"), *texts]))
+        column.min_width = column.max_width = room = min(whole, column.max_width or whole)
+        align = str.rjust if column.justify == "right" else str.ljust
+        padded.append(
+            [
+                [align(text, room)]
+                if text.isascii() and len(text) <= room
+                else [
+                    " " * (room - cell_len(part)) + part if align is str.rjust else set_cell_size(part, room)
+                    for part in map(str, Text(text).wrap(console.rich_console(io.StringIO()), room, overflow="fold"))
+                ]
+                for text in texts
+            ]
+        )
+    if lengths:
+        table.columns[-1].min_width, longest = _BAR_WIDTH, max(1, *lengths)
+        padded.append([[_bar(length / longest)] for length in lengths])
+    body: list[str] = []
+    for row in zip(*padded):
+        if all(len(parts) == 1 for parts in row):
+            body.append(" " + "  ".join(part for (part,) in row))
+        else:
+            blank = [" " * cell_len(parts[0]) for parts in row]
+            body += (" " + "  ".join(part or none for part, none in zip(line, blank)) for line in zip_longest(*row))
+    heading = _printed(table, None).rstrip()
+    return "\n".join([heading, *body, ""]) + "\n"
+
+
+def _bar(share: float) -> str:
+    from rich.bar import END_BLOCK_ELEMENTS, FULL_BLOCK
+
+    whole, part = divmod(int(8 * _BAR_WIDTH * share), 8)
+    return FULL_BLOCK * whole + END_BLOCK_ELEMENTS[part].strip()
