@@ -1,7 +1,8 @@
 """`python -m tests.hostile SECONDS SEED`: cases of all grammars for so long; findings go to build/fuzz, reduced.
 
 `python -m tests.hostile again SEED GRAMMAR NUMBER` runs one case and says what is wrong with it. The same seed makes the
-same cases, on any machine and however many run.
+same cases, on any machine and however many run. `python -m tests.hostile sample COUNT` runs a few that are the same
+every time.
 """
 
 from __future__ import annotations
@@ -43,9 +44,9 @@ def case(seed: str, grammar: str, number: int, files: Files) -> Case:
     return GRAMMARS[grammar](Random(f"{seed}/{grammar}/{number}"), files)
 
 
-def batch(seed: str, grammar: str, first: int, files: Files, judge: Judge) -> dict[int, str]:
-    """What is wrong with the cases from this number on, those that are right left out."""
-    made = [case(seed, grammar, number, files) for number in range(first, first + BATCH)]
+def batch(seed: str, grammar: str, first: int, count: int, files: Files, judge: Judge) -> dict[int, str]:
+    """What is wrong with so many cases from this number on, those that are right left out."""
+    made = [case(seed, grammar, number, files) for number in range(first, first + count)]
     suspects = [number for number, what in enumerate(judge.all(made)) if what]
     confirmed = {first + number: judge.again(made[number]) for number in suspects}
     return {number: what for number, what in confirmed.items() if what}
@@ -60,7 +61,7 @@ def _work(
         for grammar, first in jobs:
             if time.monotonic() > end:
                 break
-            found = batch(seed, grammar, first, files, judge)
+            found = batch(seed, grammar, first, BATCH, files, judge)
             for number, what in found.items():
                 known[f"{grammar}: {kind(what)}"] += 1
                 if known[f"{grammar}: {kind(what)}"] == 1:
@@ -87,28 +88,27 @@ def _keep(seed: str, grammar: str, number: int, what: str, files: Files, judge: 
     )
 
 
-def main() -> int:
-    """Runs cases; the status is 1 if something is wrong with one."""
-    child.load()
+def sample(count: int, files: Files) -> dict[str, str]:
+    """What is wrong with so many cases that are the same every time."""
+    wrong: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as folder:
-        files = seeds.make(Path(folder) / "seeds")
-        if sys.argv[1:2] == ["again"]:
-            seed, grammar, number = sys.argv[2:5]
-            one = case(seed, grammar, int(number), files)
-            what = Judge(Path(folder) / "judge").again(one)
-            print(shlex.join(["gencli", *one.command]), what or "nothing is wrong", sep="\n")
-            return bool(what)
-    seconds, seed = float(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else str(time.time_ns())
-    grammars = sys.argv[3].split(",") if len(sys.argv) > 3 else [*GRAMMARS]
+        judge = Judge(Path(folder))
+        for number, first in enumerate(range(0, count, BATCH)):
+            grammar = [*GRAMMARS][number % len(GRAMMARS)]
+            found = batch("sample", grammar, first, min(BATCH, count - first), files, judge)
+            wrong |= {f"{grammar} {place}": what for place, what in found.items()}
+    return wrong
+
+
+def fuzz(seconds: float, seed: str, grammars: list[str], files: Files) -> bool:
+    """Runs cases on two cores for so long, and says what is wrong; whether anything is."""
     start = time.monotonic()
-    print(f"seed {seed}, {seconds:g} s", flush=True)
     results = multiprocessing.SimpleQueue()
     jobs = [(grammar, first) for first in range(0, 10**6, BATCH) for grammar in grammars]
     workers = max(1, min(2, len(os.sched_getaffinity(0))))
     context = multiprocessing.get_context("fork")
     for worker in range(workers):
-        arguments = jobs[worker::workers], seed, files, start + seconds, results
-        context.Process(target=_work, args=arguments).start()
+        context.Process(target=_work, args=(jobs[worker::workers], seed, files, start + seconds, results)).start()
     ran, wrong = Counter[str](), Counter[tuple[str, str]]()
     while workers:
         got = results.get()
@@ -119,15 +119,35 @@ def main() -> int:
         ran[grammar] += BATCH
         for number, what in found.items():
             wrong[grammar, kind(what)] += 1
-            if wrong[grammar, kind(what)] <= 3:
+            if wrong[grammar, kind(what)] == 1:
                 print(f"{grammar} {number}: {what}", flush=True)
     took = time.monotonic() - start
-    print(
-        f"{ran.total():,} cases in {took:.0f} s: " + ", ".join(f"{grammar} {count:,}" for grammar, count in ran.items())
-    )
+    print(f"{ran.total():,} cases in {took:.0f} s: " + ", ".join(f"{name} {count:,}" for name, count in ran.items()))
     for (grammar, what), count in wrong.most_common():
         print(f"{count:6,} {grammar}: {what}")
     return bool(wrong)
+
+
+def main() -> int:
+    """Runs cases; the status is 1 if something is wrong with one."""
+    child.load()
+    with tempfile.TemporaryDirectory() as folder:
+        files = seeds.make(Path(folder))
+    arguments = sys.argv[1:]
+    if arguments[0] == "again":
+        one = case(arguments[1], arguments[2], int(arguments[3]), files)
+        with tempfile.TemporaryDirectory() as folder:
+            what = Judge(Path(folder)).again(one)
+        print(shlex.join(["gencli", *one.command]), what or "nothing is wrong", sep="\n")
+        return bool(what)
+    if arguments[0] == "sample":
+        found = sample(int(arguments[1]), files)
+        print(f"{arguments[1]} cases", *(f"{place}: {what}" for place, what in found.items()), sep="\n")
+        return bool(found)
+    seconds, seed = float(arguments[0]), arguments[1] if len(arguments) > 1 else str(time.time_ns())
+    grammars = arguments[2].split(",") if len(arguments) > 2 else [*GRAMMARS]
+    print(f"seed {seed}, {seconds:g} s", flush=True)
+    return fuzz(seconds, seed, grammars, files)
 
 
 if __name__ == "__main__":
