@@ -1,4 +1,4 @@
-"""The parsers alone, in one process, guided by coverage: `python -m tests.hostile.guided PARSER SECONDS SEED`.
+"""The parsers alone, guided by coverage: `python -m tests.hostile.guided SECONDS SEED [PARSER]`; all of them, in turn.
 
 Atheris (the extra `fuzz`) keeps inputs that reach new branches of gencli and changes them further. A parser may raise
 GencliError, or the errors that its docstring names; any other ends the run, with the input beside it.
@@ -7,13 +7,19 @@ GencliError, or the errors that its docstring names; any other ends the run, wit
 from __future__ import annotations
 
 import os
+import re
+import subprocess
 import sys
 import tempfile
+import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-import atheris  # pyright: ignore[reportMissingImports]
+try:
+    import atheris  # pyright: ignore[reportMissingImports]
+except ModuleNotFoundError:
+    sys.exit("atheris, which this needs, is not installed: pip install '.[fuzz]'")
 
 with atheris.instrument_imports(include=["gencli"]):
     from gencli import console, provenance, tensors
@@ -94,9 +100,8 @@ PARSERS: dict[str, tuple[Callable[[bytes], None], tuple[bytes, ...]]] = {
 }
 
 
-def main() -> None:
-    """Runs one parser until the time is over, or an input is found that it does not take as it says."""
-    name, seconds, seed = sys.argv[1:4]
+def guide(name: str, seconds: int, seed: str) -> None:
+    """Runs one parser in this process, and ends it."""
     parse, starts = PARSERS[name]
     corpus = Path(tempfile.mkdtemp())
     for number, start in enumerate(starts):
@@ -108,10 +113,31 @@ def main() -> None:
         with suppress(GencliError):
             parse(data)
 
-    options = [f"-max_total_time={seconds}", f"-seed={seed}", "-max_len=4096", "-timeout=10", "-rss_limit_mb=4096"]
-    atheris.Setup([sys.argv[0], *options, f"-artifact_prefix={found}/{name}-", "-verbosity=0", str(corpus)], one)
+    # libFuzzer takes seeds of 32 bits
+    options = [f"-max_total_time={seconds}", f"-seed={zlib.crc32(seed.encode())}", "-max_len=4096", "-timeout=10"]
+    limits = ["-rss_limit_mb=4096", f"-artifact_prefix={found}/{name}-", "-verbosity=0", "-print_final_stats=1"]
+    atheris.Setup([sys.argv[0], *options, *limits, str(corpus)], one)
     atheris.Fuzz()
 
 
+def main() -> int:
+    """Runs parsers; the status is 1 if one does not take an input as it says."""
+    seconds, seed, *names = sys.argv[1:]
+    if names:
+        guide(names[0], int(seconds), seed)
+    wrong = 0
+    for name in PARSERS:
+        command = [sys.executable, "-m", "tests.hostile.guided", str(int(seconds) // len(PARSERS)), seed, name]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        ran = re.search("number_of_executed_units: *([0-9]+)", done.stderr)
+        print(f"{name}: {int(ran[1]) if ran else 0:,} inputs", flush=True)
+        if done.returncode:
+            print(
+                done.stdout[-2000:], done.stderr[-500:], f"its input lies in build/fuzz/{name}-*", sep="\n", flush=True
+            )
+        wrong |= done.returncode != 0
+    return wrong
+
+
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from pathlib import Path
+
+import xxhash
 
 from tests.hostile import child
 
@@ -60,10 +61,10 @@ def _checkpoint(place: Path, files: dict[str, bytes]) -> bytes:
 
 def seal(content: bytes) -> bytes:
     """The file with the seal that its bytes deserve; see `gencli.seals`. One that bears none stays as it is."""
-    found = re.search(rb"gencli\.seal\x18\x40([0-9a-f]{64})", content) if content[:4] == b"PAR1" else None
-    found = found or re.match(rb'.{8}\{"__metadata__":\{"gencli":"\{\\"seal\\":\\"([0-9a-f]{64})', content, re.DOTALL)
+    found = re.search(rb"gencli\.seal\x18\x20([0-9a-f]{32})", content) if content[:4] == b"PAR1" else None
+    found = found or re.match(rb'.{8}\{"__metadata__":\{"gencli":"\{\\"seal\\":\\"([0-9a-f]{32})', content, re.DOTALL)
     if found is None:
         return content
     start, end = found.span(1)
-    blank = content[:start] + b"0" * 64 + content[end:]
-    return content[:start] + hashlib.sha256(blank).hexdigest().encode() + content[end:]
+    blank = content[:start] + b"0" * 32 + content[end:]
+    return content[:start] + xxhash.xxh3_128_hexdigest(blank).encode() + content[end:]

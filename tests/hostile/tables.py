@@ -42,7 +42,7 @@ def footers_facts(content: bytes) -> dict[bytes, bytes]:
 def written(rows: pa.Table, facts: dict[bytes, bytes], **settings: Any) -> bytes:
     """Rows as another writer may write them, with keys and values of ours, sealed where they were."""
     sink = io.BytesIO()
-    facts = {key: b"0" * 64 if key == b"gencli.seal" else text for key, text in facts.items() if key != b"ARROW:schema"}
+    facts = {key: b"0" * 32 if key == b"gencli.seal" else text for key, text in facts.items() if key != b"ARROW:schema"}
     pq.write_table(rows.replace_schema_metadata(facts or None), sink, **{"compression": "none"} | settings)
     return seal(sink.getvalue())
 

@@ -43,7 +43,7 @@ def whole(facts: str, tensors: Tensors, header: dict[str, Any] | None = None) ->
 
 def _facts(facts: dict[str, Any]) -> str:
     return json.dumps(
-        {"seal": "0" * 64, **{name: facts[name] for name in facts if name != "seal"}},
+        {"seal": "0" * 32, **{name: facts[name] for name in facts if name != "seal"}},
         ensure_ascii=False,
         separators=(",", ":"),
     )
