@@ -1,6 +1,7 @@
 """Decoding of single images: resizing and cropping as torchvision does it, orientation, what is refused."""
 
 import io
+import os
 import struct
 import subprocess
 import zlib
@@ -292,3 +293,13 @@ def test_an_oversized_image_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(BadImage, match="an image of more than 100 pixels") as bad:
             decode([file(Image.fromarray(picture(5, 5))), file(Image.fromarray(picture(side, side)))])
         assert bad.value.args[0] == 1
+
+
+def test_libtiff_says_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    damaged = bytearray(file(Image.fromarray(picture(8, 8)), "TIFF", compression="tiff_lzw"))
+    at = damaged.index(b"\x11\x01\x04\x00")  # where the pixels lie
+    damaged[at + 8 : at + 12] = b"\xff\xff\xff\x7f"
+    with pytest.raises(BadImage, match="not an image"):
+        decode([bytes(damaged)])
+    os.write(2, b"afterwards one is heard\n")
+    assert capfd.readouterr().err == "afterwards one is heard\n"
