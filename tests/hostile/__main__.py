@@ -1,8 +1,8 @@
-"""`python -m tests.hostile SECONDS SEED`: cases of all grammars for so long; findings go to build/fuzz, reduced.
+"""`python -m tests.hostile SECONDS SEED [GRAMMAR,...]`: cases for so long; findings go to build/fuzz, reduced.
 
-`python -m tests.hostile again SEED GRAMMAR NUMBER` runs one case and says what is wrong with it. The same seed makes the
-same cases, on any machine and however many run. `python -m tests.hostile sample COUNT` runs a few that are the same
-every time.
+`python -m tests.hostile again SEED GRAMMAR NUMBER` runs one case and says what is wrong with it: the same seed makes
+the same cases, however many run. `... sample COUNT` runs a few that are the same every time, `... itself` sees whether
+what must not happen is noticed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections import Counter
 from pathlib import Path
 from random import Random
 
-from tests.hostile import child, images, options, seeds, tables, tensors, texts
+from tests.hostile import child, images, itself, options, seeds, tables, tensors, texts
 from tests.hostile.cases import Case
 from tests.hostile.child import Files
 from tests.hostile.oracle import Judge, kind, reduced
@@ -140,6 +140,8 @@ def main() -> int:
             what = Judge(Path(folder)).again(one)
         print(shlex.join(["gencli", *one.command]), what or "nothing is wrong", sep="\n")
         return bool(what)
+    if arguments[0] == "itself":
+        return itself.main(files)
     if arguments[0] == "sample":
         found = sample(int(arguments[1]), files)
         print(f"{arguments[1]} cases", *(f"{place}: {what}" for place, what in found.items()), sep="\n")

@@ -11,12 +11,15 @@ from typing import Any
 from tests.hostile.child import Files, Outcome
 
 STRANGE = (
-    "", " ", "x" * 20_000, "\x1b[31m", "\u009b2J", "\u202eabc", "\n", "\r\n", "\0", "a,b", '"', "'", "\\", "<script>", "%s", "{0}",
-    "NaN", "null", "-1", "1e400", "0x10", "１", "1_0", "٣", "é", "𝒳", "../../etc/passwd", "/etc/passwd", "strangers.module:f",
+    "", " ", "x" * 20_000,
+    "\x1b[31m", "\u009b2J", "\u202eabc", "\n", "\r\n", "\0", "a,b", '"', "'", "\\", "<script>", "%s", "{0}",
+    "NaN", "null", "-1", "1e400", "0x10", "１", "1_0", "٣", "é", "𝒳", "../../etc/passwd", "/etc/passwd",
+    "strangers.module:f",
     "antigravity:fly", "torchvision:resnet18", "own", "linear", "mlp-1x4", "mlp-9x99999999", "😀" * 200, "\ud800",
 )  # fmt: skip
 NUMBERS = (
-    0, 1, -1, 2, 7, 10, 255, 256, 65536, 2**31 - 1, 2**31, -(2**31), 2**32, 2**53, 2**53 + 1, 2**63 - 1, 2**63, -(2**63),
+    0, 1, -1, 2, 7, 10, 255, 256, 65536, 2**31 - 1, 2**31, -(2**31), 2**32, 2**53, 2**53 + 1, 2**63 - 1,
+    2**63, -(2**63),
     2**64, 10**30, 0.5, -0.0, 1e-320, 1e308, 1.8e19, float("inf"), float("-inf"), float("nan"),
 )  # fmt: skip
 
@@ -27,7 +30,8 @@ class Case:
 
     Attributes:
         changed: the file that is strange, and as it was before.
-        like: files (or what makes them of the case's, None where nothing does) on which the command's result is the right one, if it
+        like: files (or what makes them of the case's,
+    None where nothing does) on which the command's result is the right one, if it
             is not refused. Results are not judged where this is None.
         refused: whether nothing but a refusal is right.
         judge: says what is wrong with a result.

@@ -26,7 +26,8 @@ Files = Mapping[str, bytes]
 
 SECONDS, WAIT, MEMORY = 10, 40, 2 << 30  # of a core; by the clock, on a machine that others use; bytes
 _LATE = (
-    "matplotlib.figure", "mpmath", "pyarrow.compute", "pyarrow.parquet", "rich.table", "safetensors.torch", "scipy.linalg",
+    "matplotlib.figure", "mpmath", "pyarrow.compute", "pyarrow.parquet", "rich.table", "safetensors.torch",
+    "scipy.linalg",
     "sklearn.datasets", "torch._dynamo", "torch._decomp.decompositions_for_jvp", "torch.utils.flop_counter",
 )  # fmt: skip
 _LARGE = 1 << 20  # KiB: what no file of a few KiB is worth

@@ -17,7 +17,8 @@ from tests.hostile.cases import Case
 from tests.hostile.child import Files, Outcome
 
 _EXACT = {  # formats that lose nothing, with the settings that make them so
-    "PNG": {}, "BMP": {}, "PPM": {}, "TIFF": {"compression": "tiff_lzw"}, "WEBP": {"lossless": True}, "SGI": {}, "PCX": {},
+    "PNG": {}, "BMP": {}, "PPM": {}, "TIFF": {"compression": "tiff_lzw"}, "WEBP": {"lossless": True},
+    "SGI": {}, "PCX": {},
     "TGA": {"compression": "tga_rle"}, "JPEG2000": {"irreversible": False}, "QOI": {},
 }  # fmt: skip
 _OTHERS = {
@@ -109,7 +110,7 @@ def encoded(random: Random, seeds: Files) -> Case:
     way = random.randrange(4)
     if way == 1:
         damaged = cases.damaged(random, images[1])
-        right = form == _CHECKED and damaged[: len(images[1])] == images[1] or damaged == images[1]
+        right = (form == _CHECKED and damaged[: len(images[1])] == images[1]) or damaged == images[1]
         strange = float(form == _CHECKED and not right)
         images[1] = damaged
     elif way == 2:

@@ -33,15 +33,21 @@ _BASES = (
 )
 # that make runs long or large as they should, or write where it is said, or start code that is named here
 _LEFT = {
-    "--epochs", "--steps", "--threads", "--debug", "--output", "--arch", "--history", "--checkpoint", "--figure", "--sheet",
+    "--epochs", "--steps", "--threads", "--debug", "--output", "--arch", "--history", "--checkpoint",
+    "--figure", "--sheet",
     "--confusion", "--predictions", "--density", "--vectors", "--along", "--graph", "--summary", "--contact-sheet",
-    "--install-completion", "--show-completion", "--times", "--root", "--top", "--size", "--stream", "--warmup", "--help",
-    "--version", "--plot", "--file", "--preset", "--list-archs", "--provenance", "--color", "--device", "--max-products",
+    "--install-completion", "--show-completion", "--times", "--root", "--top", "--size", "--stream",
+    "--warmup", "--help",
+    "--version", "--plot", "--file", "--preset", "--list-archs", "--provenance", "--color", "--device",
+    "--max-products",
 }  # fmt: skip
 _WORDS = (
-    "0", "1", "-1", "0.5", "1.5", "-0", "nan", "inf", "-inf", "1e400", "1e-400", "1e308", "9" * 30, "1_0", "0x10", "１", "٣", " 1", "1 ",
-    "", ",", ",,", "1,2", "a,b", "1,", ":", "x:y", "0:1", "K/N", "0/1", "1/1", "-1/2", "1/0", "\n", "é", "\x1b[31m", "x" * 5000,
-    "../..", "/", ".", "t.parquet", "nothing.parquet", "*", "[", "**", "(", "\\", "$(touch x)", "1x1", "0x0", "3x3x3", "8x8",
+    "0", "1", "-1", "0.5", "1.5", "-0", "nan", "inf", "-inf", "1e400", "1e-400", "1e308", "9" * 30, "1_0",
+    "0x10", "１", "٣", " 1", "1 ",
+    "", ",", ",,", "1,2", "a,b", "1,", ":", "x:y", "0:1", "K/N", "0/1", "1/1", "-1/2", "1/0", "\n", "é",
+    "\x1b[31m", "x" * 5000,
+    "../..", "/", ".", "t.parquet", "nothing.parquet", "*", "[", "**", "(", "\\", "$(touch x)", "1x1", "0x0",
+    "3x3x3", "8x8",
 )  # fmt: skip
 
 

@@ -1,0 +1,84 @@
+"""Whether the harness notices what must not happen: commands that do it, each in place of gencli's own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from gencli import app
+from tests.hostile import child
+from tests.hostile.cases import Case
+from tests.hostile.child import Files
+from tests.hostile.oracle import Judge, reduced
+
+
+def _fail() -> int:
+    raise ZeroDivisionError("deliberately")
+
+
+def _write(path: str) -> int:
+    Path(path).write_text("left")
+    return 2
+
+
+def _grow() -> int:
+    return len(bytearray(child.MEMORY * 3 // 4)) and 0
+
+
+def _spin() -> int:
+    while True:
+        pass
+
+
+def _say(words: str, status: int = 2) -> int:
+    print(words, file=sys.stderr)
+    return status
+
+
+def _answer(path: str) -> int:
+    print(Path(path).read_bytes().count(b"x"))
+    return 0
+
+
+FAULTS: dict[str, Callable[[], int]] = {
+    "status 70: ZeroDivisionError": _fail,
+    "failed, and wrote left": lambda: _write("left") and _say("gencli: x"),
+    "opened /tmp/stranger": lambda: _write("/tmp/stranger"),
+    "opened /etc/passwd": lambda: len(Path("/etc/passwd").read_text()) and 0,
+    "subprocess.Popen": lambda: subprocess.run("true", check=False).returncode,
+    "os.system": lambda: os.system("true"),
+    "imported this": lambda: bool(__import__("this")) and 0,
+    "took 6 quarters of a GiB": _grow,
+    "took too long": _spin,
+    "status 1": lambda: 1,
+    "status -11": lambda: os.kill(os.getpid(), 11) or 0,
+    "says 'unexpected": lambda: _say("gencli: unexpected word"),
+    "says 3 lines": lambda: _say("gencli: a\n  b\n  c"),
+    "says 'a warning": lambda: _say("a warning", 0),
+    "names no file": lambda: _say("gencli: x\n  y"),
+    "another result": lambda: _answer("x.csv"),
+}
+
+
+def main(files: Files) -> int:
+    """Commits each fault; the status is 1 if one is not noticed."""
+    del files
+    run, wrong, child.SECONDS = app._run, 0, 1
+    with tempfile.TemporaryDirectory() as folder:
+        for words, fault in FAULTS.items():
+            app._run = lambda _, fault=fault: fault()
+            case = Case({"x.csv": b"axbcx"}, (words,), ("x.csv", b"axbcd"), {"x.csv": b"axbcd"})
+            what = Judge(Path(folder)).again(case)
+            if what is None or words not in what:
+                print(f"{words!r}: noticed as {what!r}")
+                wrong = 1
+        app._run = lambda _: _answer("x.csv")
+        case = Case({"x.csv": b"aaaaxaaaxbbbb"}, ("",), ("x.csv", b"aaaaxaaaabbbb"), {"x.csv": b"aaaaxaaaabbbb"})
+        least = reduced(case, "another result", Judge(Path(folder)))
+        wrong |= least.files["x.csv"] != b"aaaaxaaaxbbbb"
+    app._run = run
+    return wrong
