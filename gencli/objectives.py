@@ -96,7 +96,8 @@ def _recorded(model: Model, made: dict[str, Any]) -> dict[str, Any]:
     for name, kind in get_type_hints(LossSettings).items():
         value = found.get(name)
         kinds = [each for part in get_args(kind) for each in (get_args(part) or [part])]
-        right = type(value) in kinds or (float in kinds and type(value) is int) or (type(value) is str and value in kinds)
+        right = type(value) in kinds or (float in kinds and type(value) is int)
+        right |= type(value) is str and value in kinds
         if name in found and not right:
             hint = "name another loss: --loss ce, or make the model again"
             raise GencliError(f"{model.arch}: damaged metadata: its loss's {name} is {console.quoted(value)}", hint)

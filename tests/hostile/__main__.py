@@ -1,7 +1,7 @@
 """`python -m tests.hostile SECONDS SEED [GRAMMAR,...]`: cases for so long; findings go to build/fuzz, reduced.
 
 `python -m tests.hostile again SEED GRAMMAR NUMBER` runs one case and says what is wrong with it: the same seed makes
-the same cases, however many run. `... sample COUNT` runs a few that are the same every time, `... itself` sees whether
+the same cases, however many run. `... sample COUNT` runs a few that are the same every time, and sees first whether
 what must not happen is noticed.
 """
 
@@ -140,10 +140,8 @@ def main() -> int:
             what = Judge(Path(folder)).again(one)
         print(shlex.join(["gencli", *one.command]), what or "nothing is wrong", sep="\n")
         return bool(what)
-    if arguments[0] == "itself":
-        return itself.main(files)
     if arguments[0] == "sample":
-        found = sample(int(arguments[1]), files)
+        found = itself.missed() | sample(int(arguments[1]), files)
         print(f"{arguments[1]} cases", *(f"{place}: {what}" for place, what in found.items()), sep="\n")
         return bool(found)
     seconds, seed = float(arguments[0]), arguments[1] if len(arguments) > 1 else str(time.time_ns())
