@@ -30,7 +30,7 @@ _LATE = (
     "scipy.linalg",
     "sklearn.datasets", "torch._dynamo", "torch._decomp.decompositions_for_jvp", "torch.utils.flop_counter",
 )  # fmt: skip
-_LARGE = 1 << 20  # KiB: what no file of a few KiB is worth
+_LARGE = 3 << 19  # KiB: what no file of a few KiB is worth
 _FORBIDDEN = {
     "subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork", "os.forkpty", "pty.spawn", "os.kill",
     "socket.connect", "socket.bind", "pickle.find_class", "ctypes.dlopen", "urllib.Request", "webbrowser.open",
@@ -149,8 +149,8 @@ def _work(place: Path, commands: Sequence[Sequence[str]], start: int) -> None:
     from gencli.app import main
 
     size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (size + MEMORY,) * 2)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 30,) * 2)
+    resource.setrlimit(resource.RLIMIT_AS, (size + MEMORY, size + MEMORY))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 30, 1 << 30))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     now = _Hook()
     sys.addaudithook(now)

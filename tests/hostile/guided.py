@@ -21,7 +21,7 @@ try:
 except ModuleNotFoundError:
     sys.exit("atheris, which this needs, is not installed: pip install '.[fuzz]'")
 
-with atheris.instrument_imports(include=["gencli"]):
+with atheris.instrument_imports(include=["gencli"]):  # pyright: ignore[reportAttributeAccessIssue]
     from gencli import console, provenance, tensors
     from gencli.corruptions import transitions
     from gencli.derivatives import formulas, matrices

@@ -6,6 +6,7 @@ import io
 import struct
 import zlib
 from random import Random
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -102,7 +103,7 @@ def encoded(random: Random, seeds: Files) -> Case:
         channels, shape = 3, (*shape[:2], 3)
     pixels = [np.random.default_rng(random.randrange(2**32)).integers(0, 256, shape, dtype=np.uint8) for _ in range(2)]
     try:
-        images = [_encoded(random, form, each) for each in pixels]
+        images: list[Any] = [_encoded(random, form, each) for each in pixels]
     except (KeyError, OSError, ValueError):  # not built into this Pillow, or not for such an image
         form = "PNG"
         images = [_encoded(random, form, each) for each in pixels]
@@ -121,7 +122,7 @@ def encoded(random: Random, seeds: Files) -> Case:
                 (b"", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", b"\xd7\xcd\xc6\x9a" + bytes(60), None)
             ),
             False,
-        )  # type: ignore[call-overload]
+        )
     paths = random.choice((["a.png", "b.png"], ["/etc/passwd", "../../x"], [None, None], ["\x1b[31m", "$(touch x)"]))
     values = [{"bytes": image, "path": path} for image, path in zip(images, paths)]
     column = (

@@ -25,7 +25,7 @@ def _write(path: str) -> int:
 
 
 def _grow() -> int:
-    return len(bytearray(child.MEMORY * 3 // 4)) and 0
+    return len(bytearray(child.MEMORY * 7 // 8)) and 0
 
 
 def _spin() -> int:
@@ -51,7 +51,7 @@ FAULTS: dict[str, Callable[[], int]] = {
     "subprocess.Popen": lambda: subprocess.run("true", check=False).returncode,
     "os.system": lambda: os.system("true"),
     "imported this": lambda: bool(__import__("this")) and 0,
-    "took 6 quarters of a GiB": _grow,
+    "took 7 quarters of a GiB": _grow,
     "took too long": _spin,
     "status 1": lambda: 1,
     "status -11": lambda: os.kill(os.getpid(), 11) or 0,

@@ -51,7 +51,8 @@ def manners(case: Case, outcome: Outcome) -> str | None:
         return f"says {outcome.err[max(0, found.start() - 20) :][:120]!r}"
     lines = outcome.err.splitlines()
     if outcome.status == 0:
-        return f"says {lines[0][:120]!r}" if lines else None
+        odd = [line for line in lines if not line.startswith("gencli ")]
+        return f"says {odd[0][:120]!r}" if odd else None
     if outcome.out or outcome.files:
         return f"failed, and wrote {', '.join([*outcome.files, 'its output'][:3])}"
     if not 1 <= len(lines) <= 2 or not lines[0].startswith("gencli") or max(map(len, lines)) > 1100:
@@ -154,8 +155,8 @@ def reduced(case: Case, what: str, judge: Judge) -> Case:
             same = len(content) == len(before)
             less = content[:at] + (before[at : at + step] if same else b"") + content[at + step :]
             trial = Case(
-                case.files | {name: seal(less)}, case.command, case.changed, case.like, case.refused, case.judge
-            )  # type: ignore[operator]
+                {**case.files, name: seal(less)}, case.command, case.changed, case.like, case.refused, case.judge
+            )
             if less != content and kind(judge.again(trial) or "") == kind(what):
                 content, best = less, trial
                 at += step if same else 0

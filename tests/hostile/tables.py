@@ -43,7 +43,8 @@ def written(rows: pa.Table, facts: dict[bytes, bytes], **settings: Any) -> bytes
     """Rows as another writer may write them, with keys and values of ours, sealed where they were."""
     sink = io.BytesIO()
     facts = {key: b"0" * 32 if key == b"gencli.seal" else text for key, text in facts.items() if key != b"ARROW:schema"}
-    pq.write_table(rows.replace_schema_metadata(facts or None), sink, **{"compression": "none"} | settings)
+    given: dict[str, Any] = {"compression": "none"} | settings
+    pq.write_table(rows.replace_schema_metadata(facts or None), sink, **given)
     return seal(sink.getvalue())
 
 
@@ -72,7 +73,7 @@ def respelled(random: Random, rows: pa.Table, facts: dict[bytes, bytes]) -> byte
         rows = rows.set_column(rows.column_names.index("image"), field, pa.array(values, field.type))
     if random.random() < 0.3 and "image" in rows.column_names:
         rows = rows.select(random.sample(rows.column_names, rows.num_columns))
-    settings = {
+    settings: dict[str, Any] = {
         "compression": random.choice(_CODECS),
         "row_group_size": random.choice((1, 5, 1000)),
         "data_page_version": random.choice(("1.0", "2.0")),
@@ -208,7 +209,7 @@ def _case(random: Random, name: str, files: Files, command: tuple[str, ...]) -> 
     elif way < 4:
         rows = _changed_rows(random, rows)
         facts = {key: text for key, text in facts.items() if key not in (b"gencli.provenance", b"gencli.seal")}
-        content, like = respelled(random, rows, facts), files | {name: written(rows, facts)}
+        content, like = respelled(random, rows, facts), {**files, name: written(rows, facts)}
     elif way == 4:
         facts, other = _restated(random, facts)
         content, like = written(rows, facts), None if other else files
@@ -218,11 +219,13 @@ def _case(random: Random, name: str, files: Files, command: tuple[str, ...]) -> 
     else:
         content = _low(random, content)
 
-        def like(strange: Files) -> Files | None:
+        def reread_files(strange: Files) -> Files | None:
             found = reread(strange[name])
             return None if found is None else {**strange, name: found}
 
-    return Case(files | {name: content}, command, (name, files[name]), like, refused)
+        like = reread_files
+
+    return Case({**files, name: content}, command, (name, files[name]), like, refused)
 
 
 def images(random: Random, seeds: Files) -> Case:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Sequence
 from random import Random
 from typing import Any
 
@@ -75,7 +76,7 @@ def _retyped(random: Random, tensors: Tensors) -> Tensors:
     return {**tensors, name: (dtype, shape, data)}
 
 
-def _case(random: Random, name: str, files: Files, command: list[str]) -> Case:
+def _case(random: Random, name: str, files: Files, command: Sequence[str]) -> Case:
     content = files[name]
     facts, tensors = parts(content)
     way = random.randrange(6)
@@ -102,7 +103,7 @@ def _case(random: Random, name: str, files: Files, command: list[str]) -> Case:
             changed = cases.edit(random, changed)
         text = _facts(changed) if isinstance(changed, dict) else json.dumps(changed)
         content = whole(cases.twice(random, text) if random.random() < 0.1 else text, tensors)
-    return Case(files | {name: content}, tuple(command), (name, files[name]), like, refused)
+    return Case({**files, name: content}, tuple(command), (name, files[name]), like, refused)
 
 
 def models(random: Random, seeds: Files) -> Case:

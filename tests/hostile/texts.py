@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
@@ -201,19 +202,21 @@ def formulas(random: Random, seeds: Files) -> Case:
         if max(map(abs, known)) < 1e6:
             break
     text = f"{text} + 0*w1 + 0*w2"
-    judge = None
+    judge: Callable[[Outcome], str | None] | None = None
     if random.random() < 0.5:
         text = cases.reworded(random, text).replace("\0", "")
         text = text if not text.startswith("-") else f" {text}"
         text = text.encode(errors="replace").decode()
     else:
 
-        def judge(outcome: Outcome) -> str | None:
+        def near(outcome: Outcome) -> str | None:
             rows = json.loads(outcome.out)
             reverse = [row for row in rows if row["method"] == "reverse"]
             found = (reverse[0]["output_value"], *(row["value"] for row in reverse))
-            near = all(abs(one - other) <= 1e-9 * max(1, abs(other)) for one, other in zip(found, known, strict=True))
-            return None if near else f"another result: {found}, not {known}"
+            right = all(abs(one - other) <= 1e-9 * max(1, abs(other)) for one, other in zip(found, known, strict=True))
+            return None if right else f"another result: {found}, not {known}"
+
+        judge = near
 
     command = ["jacobian", "-f", text, f"--at={at[0]},{at[1]}", "--step", "0.001", "-q", "--format", "json"]
     return Case({}, tuple(command), judge=judge)
