@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
+import tempfile
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
@@ -182,13 +184,15 @@ def reread(content: bytes) -> bytes | None:
     ours, theirs = os.pipe()
     child = os.fork()
     if child == 0:
+        path = Path(tempfile.mkdtemp()) / "other.parquet"
         try:
-            Path("other.parquet").write_bytes(content)
+            path.write_bytes(content)
             other = duckdb.connect(config={"threads": 1})
-            found = other.sql("select * from read_parquet('other.parquet')").to_arrow_table()
+            found = other.sql(f"select * from read_parquet('{path}')").to_arrow_table()
             with os.fdopen(theirs, "wb") as sink:
                 sink.write(written(found, footers_facts(content)))
         finally:
+            shutil.rmtree(path.parent)
             os._exit(0)
     os.close(theirs)
     with os.fdopen(ours, "rb") as source:
