@@ -1,5 +1,6 @@
 # make demo     a network memorizes random labels, in about a minute
 # make test     the tests
+# make fuzz     strange files and options for SECONDS=600, those of SEED again; findings in build/fuzz
 # make check    ruff, pyright, import-linter
 # make bench    ratios against peers measured in one run, the machine's floors beside them
 # make mutants  how many one-token mistakes the tests notice; hours
@@ -12,7 +13,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 unexport PYTHONUNBUFFERED PYTHONPATH
 
-.PHONY: demo test check bench docs mutants
+.PHONY: demo test fuzz check bench docs mutants
 .DELETE_ON_ERROR:
 
 demo: .venv/installed
@@ -20,6 +21,14 @@ demo: .venv/installed
 
 test: .venv/dev
 	pytest -n auto --maxprocesses 4
+
+SECONDS ?= 600
+SEED := $(or $(SEED),$(shell date +%s))
+
+fuzz: .venv/fuzz
+	wrong=0; python -m tests.hostile.flips || wrong=1; \
+	python -m tests.hostile.guided $$(($(SECONDS) / 5)) $(SEED) || wrong=1; \
+	python -W ignore -m tests.hostile $$(($(SECONDS) * 4 / 5)) $(SEED) || wrong=1; exit $$wrong
 
 check: .venv/dev
 	ruff check .
@@ -41,6 +50,10 @@ mutants: .venv/dev
 
 .venv/dev: .venv/installed
 	pip install --quiet --editable '.[dev,bench]'
+	touch $@
+
+.venv/fuzz: .venv/dev
+	pip install --quiet --editable '.[fuzz]'
 	touch $@
 
 docs: .venv/dev

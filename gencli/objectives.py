@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from gencli import console
 from gencli.errors import GencliError
@@ -39,7 +39,7 @@ def objective(model: Model, table: ImageTable, settings: LossSettings | None = N
     made = model.made["arguments"] if model.made else {}
     plain: dict[str, Any] = {"loss": "l2" if model.task == "images" else "ce"}
     own = "loss" not in given and made.get("loss") is not None
-    defaults = {field.name: made.get(field.name) for field in fields(LossSettings)} if own else plain
+    defaults = _recorded(model, made) if own else plain
     loss = choose(LossSettings(**defaults | given))
     if isinstance(loss, CountedLoss) and model.class_rows is None:
         trained_on = _is_trained_on(model, table)
@@ -86,7 +86,22 @@ def _epoch(model: Model, loss: Loss, made: dict[str, Any]) -> int | None:
                 f"{loss.name}, depends; --{ended[0].replace('_', '-')} may have ended it early",
                 "train it again, or name another loss: --loss ce",
             )
-    return model.epoch or made.get("epochs")
+    epochs = made.get("epochs")
+    return model.epoch or (epochs if type(epochs) is int and epochs > 0 else None)
+
+
+def _recorded(model: Model, made: dict[str, Any]) -> dict[str, Any]:
+    """The settings of the loss that a model's file names, of the types that they have."""
+    found = {field.name: made.get(field.name) for field in fields(LossSettings)}
+    for name, kind in get_type_hints(LossSettings).items():
+        value = found.get(name)
+        kinds = [each for part in get_args(kind) for each in (get_args(part) or [part])]
+        right = type(value) in kinds or (float in kinds and type(value) is int)
+        right |= type(value) is str and value in kinds
+        if name in found and not right:
+            hint = "name another loss: --loss ce, or make the model again"
+            raise GencliError(f"{model.arch}: damaged metadata: its loss's {name} is {console.quoted(value)}", hint)
+    return found
 
 
 def _is_trained_on(model: Model, table: ImageTable) -> bool:

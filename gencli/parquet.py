@@ -103,6 +103,20 @@ def undamaged(name: str) -> Iterator[None]:
         raise GencliError(f"{name}: damaged Parquet: {first_line(error)}", "make the file again") from None
 
 
+def read(file: pq.ParquetFile, columns: list[str] | None = None) -> pa.Table:
+    """All rows, of these columns or of all; within `undamaged`.
+
+    Raises:
+        OSError: pages hold other numbers of values than the footer says.
+    """
+    table = file.read(columns)
+    rows = file.metadata.num_rows
+    for name, column in zip(table.column_names, table.columns):
+        if len(column) != rows:
+            raise OSError(f"column `{name}` has {len(column)} values, where its footer says {rows}")
+    return table
+
+
 def read_provenance(file: pq.ParquetFile) -> provenance.Step | None:
     """How the file was made; None for files from elsewhere."""
     return _footer(file).get("step")
@@ -123,7 +137,7 @@ def read_numbers(source: Input, hint: str) -> tuple[list[str], NDArray[np.float6
         if not (pa.types.is_integer(field.type) or pa.types.is_floating(field.type)):
             raise GencliError(f"{source.name}: column `{field.name}` is {field.type}, not numbers", hint)
     with undamaged(source.name):
-        columns = [column.to_numpy() for column in file.read().columns]
+        columns = [column.to_numpy() for column in read(file).columns]
     return file.schema_arrow.names, np.array(columns, np.float64).T
 
 

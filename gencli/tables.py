@@ -170,7 +170,7 @@ class FileTable:
 
     def column(self, name: str) -> NDArray[np.int64]:
         with parquet.undamaged(self.title):
-            chunks = [chunk for file in self._files for chunk in file.read(columns=[name]).column(0).chunks]
+            chunks = [chunk for file in self._files for chunk in parquet.read(file, [name]).column(0).chunks]
         parts, start = [np.empty(0, np.int64)], 0
         for chunk in chunks:
             parts.append(values(self._stored(chunk, name, start)))

@@ -185,3 +185,17 @@ def test_the_epoch_is_the_one_that_was_kept(train_table: ImageTable, folder: Pat
     old = written(run.model, folder / "early", epoch=None)
     with pytest.raises(GencliError, match=r"after which epoch it was kept, .* --until-train-accuracy"):
         objective(old, train_table)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("loss", False), ("loss", 3), ("gamma", "2"), ("gamma", True), ("focal_form", "x"), ("tau", [1])],
+)
+def test_a_loss_that_a_file_names_wrongly_is_refused(
+    name: str, value: object, train_table: ImageTable, folder: Path
+) -> None:
+    model = trained(train_table, epochs=1).model
+    assert model.made is not None
+    model.made["arguments"][name] = value
+    with pytest.raises(GencliError, match=f"damaged metadata: its loss's {name} is"):
+        objective(written(model, folder / "strange.safetensors"), train_table)

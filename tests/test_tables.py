@@ -17,6 +17,7 @@ from gencli.sources import open_table
 from gencli.stream import Input, Output
 from gencli.tables import Description, MemoryTable, TableWriter, identities
 from tests.helpers import image_table, images, read, save, save_in_pieces, seal
+from tests.hostile import thrift
 
 
 def group_sizes(path: Path) -> list[int]:
@@ -85,6 +86,21 @@ def test_rows_missing_from_what_the_provenance_promises_are_refused(tmp_path: Pa
     seal(tmp_path / "part.parquet")
     with pytest.raises(GencliError, match="3 rows, where its provenance promises 5"):
         open_table(str(tmp_path / "part.parquet"))
+
+
+@pytest.mark.parametrize("name", ["id", "label", "label_true"])
+def test_a_page_of_no_known_kind_holds_no_rows(name: str, tmp_path: Path) -> None:
+    """Arrow passes over it, and over its rows."""
+    path = tmp_path / "theirs.parquet"
+    toy = read(image_table(6))
+    pq.write_table(toy.append_column("label_true", toy["label"]), path, use_dictionary=False)
+    content = path.read_bytes()
+    page = thrift.pages(content)[["id", "image", "label", "label_true"].index(name)]
+    page.header[0].value = 63  # of the kinds 0 to 3, in as many bytes
+    path.write_bytes(thrift.with_page(content, page))
+    for use in (lambda table: table.column(name), read):
+        with pytest.raises(GencliError, match=r"theirs.parquet: damaged Parquet"):
+            use(open_table(str(path)))
 
 
 @given(part=st.floats(0, 0.999))

@@ -56,7 +56,7 @@ def _read_parquet(source: Input) -> Named:
         if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
             raise GencliError(f"{source.name}: column `{name}` is {kind}, not numbers", MATRIX)
     with parquet.undamaged(source.name):
-        table = file.read()
+        table = parquet.read(file)
     rows = [] if labels is None else [_name(each) for each in table[labels].to_pylist()]
     return names, rows, np.array([table[name].to_numpy() for name in names], np.float64).T
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ Floats = NDArray[np.float64]
 
 _ENDINGS = (".parquet", ".csv", ".tsv", ".txt", ".safetensors")
 _PLAIN = str.maketrans({"−": "-"} | dict.fromkeys(",;[]()\t", " "))
+_GAP = re.compile(r"(^|[\[(,;])\s*[,;]|(?<![\])])[,;]$")  # in a row of numbers
 _SHOWN = 4  # coordinates of a point that messages and titles show
 
 
@@ -180,6 +182,20 @@ def _read_tensor(source: Input) -> Floats:
     return tensor.double().reshape(-1, tensor.shape[-1]).numpy()
 
 
+def _is_number(cell: str) -> bool:
+    try:
+        _float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _float(cell: str) -> float:
+    if "_" in cell:  # Python's own spelling
+        raise ValueError(f"{cell!r} is not a number")
+    return float(cell)
+
+
 def _read_text(source: Input) -> tuple[list[str], Floats]:
     """Numbers between commas or spaces, a row a line; a first line of words is the columns' names."""
     hint = "give Parquet, safetensors, CSV, or rows of numbers"
@@ -196,13 +212,15 @@ def _read_text(source: Input) -> tuple[list[str], Floats]:
             continue
         where = f"{source.name}: line {number}"
         try:
-            row = [float(cell) for cell in cells]
+            row = [_float(cell) for cell in cells]
         except ValueError as error:
-            if rows or names:
+            if rows or names or any(map(_is_number, cells)):
                 raise GencliError(f"{where}: {error}", hint) from None
             names = [cell.strip('"') for cell in line.replace(";", ",").split(",")]
             names = [each.strip() for each in (names if len(names) > 1 else cells)]
             continue
+        if _GAP.search(line.partition("#")[0].strip()):
+            raise GencliError(f"{where}: a number is missing", hint)
         if rows and len(row) != len(rows[0]):
             raise GencliError(f"{where}: {len(row)} numbers, where the rows before have {len(rows[0])}", hint)
         rows.append(row)

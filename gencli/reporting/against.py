@@ -144,7 +144,7 @@ def _number(published: Published, row: dict[str, str], name: str) -> float | Non
     if not text:
         return None
     try:
-        value = float(text)
+        value = math.nan if "_" in text else float(text)  # which Python takes between digits
     except ValueError:
         value = math.nan
     if not math.isfinite(value):

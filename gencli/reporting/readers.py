@@ -36,7 +36,7 @@ def from_parquet(source: Input, file: pq.ParquetFile) -> tuple[Kind, pa.Table]:
         names = file.schema_arrow.names
     form, kind = _form(source, names, file.metadata.num_rows)
     with parquet.undamaged(source.name):
-        rows = file.read(["label"] if kind == "images" else None).replace_schema_metadata(None)
+        rows = parquet.read(file, ["label"] if kind == "images" else None).replace_schema_metadata(None)
         rows.validate(full=True)
         columns = {}
         for field, column in zip(rows.schema, rows.columns):

@@ -177,7 +177,7 @@ class _Renamed:
 def _integers(files: list[pq.ParquetFile], title: str, name: str) -> NDArray[np.int64]:
     parts, start = [np.empty(0, np.int64)], 0
     with parquet.undamaged(title):
-        for chunk in (chunk for file in files for chunk in file.read(columns=[name]).column(0).chunks):
+        for chunk in (chunk for file in files for chunk in parquet.read(file, [name]).column(0).chunks):
             column = arrow.plain(chunk)
             if column.null_count:
                 raise GencliError(f"{title}: {column.null_count} rows without `{name}`", "leave such rows out first")
@@ -275,7 +275,7 @@ def _bytes(column: pa.Array) -> pa.Array:
 
 def _words(files: list[pq.ParquetFile], title: str, name: str) -> pa.Array:
     with parquet.undamaged(title):
-        chunks = [chunk for file in files for chunk in file.read(columns=[name]).column(0).chunks]
+        chunks = [chunk for file in files for chunk in parquet.read(file, [name]).column(0).chunks]
     return pa.concat_arrays([arrow.plain(chunk) for chunk in chunks])
 
 

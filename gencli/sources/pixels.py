@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import re
+import sys
 import warnings
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -124,7 +126,8 @@ def _decode(
             if getattr(image, "is_animated", False):
                 notes["the first of several frames or pages is used"] += 1
             stored = _Stored(image, value)  # loading drops what it is told by
-            image.load()
+            with _hushed() if image.format == "TIFF" else nullcontext():
+                image.load()
             if image.info.keys() & {"exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif"}:
                 ImageOps.exif_transpose(image, in_place=True)
             if _is_transparent(image):
@@ -202,6 +205,21 @@ def _require_room(size: tuple[int, int], mode: str, most: int | None, stored: in
         raise BadImage(
             f"{what}: takes {_COPIES} times that, where {most >> 20:,} MiB of memory are free for it", _SHRINK
         )
+
+
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """Within, nobody hears what is written to standard error, as libtiff does past Python."""
+    with suppress(AttributeError, OSError, ValueError):
+        sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _is_transparent(image: Image.Image) -> bool:
@@ -344,7 +362,6 @@ def serve(descriptor: int) -> None:
 
 if __name__ == "__main__":
     import gc
-    import sys
 
     gc.set_threshold(100_000)  # decoding makes many objects and hardly a cycle: a tenth of the time
     serve(int(sys.argv[1]))

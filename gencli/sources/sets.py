@@ -285,7 +285,7 @@ def require_own_ids(table: ImageTable, files: Sequence[pq.ParquetFile]) -> None:
 def _codes(files: Sequence[pq.ParquetFile], name: str, title: str) -> NDArray[np.int64]:
     """Numbers [rows] that are equal where a column's values are."""
     with parquet.undamaged(title):
-        column = pa.chunked_array([chunk for file in files for chunk in file.read([name]).column(0).chunks])
+        column = pa.chunked_array([chunk for file in files for chunk in parquet.read(file, [name]).column(0).chunks])
         codes = column.dictionary_encode().combine_chunks().indices.to_numpy(zero_copy_only=False)
         return np.nan_to_num(codes, nan=-1).astype(np.int64)
 

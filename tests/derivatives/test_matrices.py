@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +93,30 @@ def test_files_that_hold_no_points(name: str, tmp_path: Path) -> None:
         points(str(tmp_path / name))
     assert message in raised.value.message
     assert name in raised.value.message
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("1_0,2\n", "line 1: '1_0' is not a number"),
+        ("1,2\n1_0,2\n", "line 2: '1_0' is not a number"),
+        ("1.O,2\n3,4\n", "line 1: could not convert string to float: '1.O'"),  # no header
+        ("1,,2\n", "line 1: a number is missing"),
+        (",1,2\n", "line 1: a number is missing"),
+        ("1;2;\n", "line 1: a number is missing"),
+        ("[[1, , 2]]\n", "line 1: a number is missing"),
+    ],
+)
+def test_rows_of_other_numbers_than_they_seem(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "points.csv").write_text(text)
+    with pytest.raises(GencliError, match=re.escape(f"points.csv: {message}")):
+        read_points([str(tmp_path / "points.csv")], parse(split("x*y")))
+
+
+def test_rows_in_brackets(tmp_path: Path) -> None:
+    (tmp_path / "points.txt").write_text("[[1, 2],\n [3, 4]]\n")
+    points = read_points([str(tmp_path / "points.txt")], parse(split("x*y")))
+    assert points.coordinates.tolist() == [[1, 2], [3, 4]]
 
 
 def test_parquet_of_words_and_of_holes_is_refused(tmp_path: Path) -> None:

@@ -132,6 +132,7 @@ def test_published_figures_stand_beside_ours_with_the_difference(tmp_path: Path)
         ("netwrk,test_accuracy\na,0.5\n", "no column 'netwrk'"),
         ("network,test_accuracy\na,89.05\n", "89.05 is above 1"),
         ("network,test_accuracy\na,high\n", "'high' is not a number"),
+        ("network,test_accuracy\na,0_9\n", "'0_9' is not a number"),
         ("network,test_accuracy\na\n", "line 2: 1 cells, where the header has 2"),
         ("network,test_accuracy\n", "no rows"),
     ],

@@ -1,6 +1,7 @@
 """Decoding of single images: resizing and cropping as torchvision does it, orientation, what is refused."""
 
 import io
+import os
 import struct
 import subprocess
 import zlib
@@ -344,3 +345,13 @@ def test_memory_bounds_images_and_what_is_made_of_them(options: dict[str, Any]) 
     value = file(Image.new("L", (30, 30 if options else 4_000)))
     with pytest.raises(BadImage, match=r"takes 8 times that, where 0 MiB of memory are free for it"):
         decode([value], most=100_000, **options)
+
+
+def test_libtiff_says_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    damaged = bytearray(file(Image.fromarray(picture(8, 8)), "TIFF", compression="tiff_lzw"))
+    at = damaged.index(b"\x11\x01\x04\x00")  # where the pixels lie
+    damaged[at + 8 : at + 12] = b"\xff\xff\xff\x7f"
+    with pytest.raises(BadImage, match="not an image"):
+        decode([bytes(damaged)])
+    os.write(2, b"afterwards one is heard\n")
+    assert capfd.readouterr().err == "afterwards one is heard\n"
