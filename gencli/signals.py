@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 _ENDING = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
@@ -64,6 +64,7 @@ def die(number: int) -> None:
 
 def _die(number: int, frame: FrameType | None) -> None:
     for undo in _undo:
-        undo()
+        with suppress(Exception):  # a disk that fails, a terminal that is gone
+            undo()
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)

@@ -9,7 +9,6 @@ import contextlib
 import errno
 import io
 import os
-import secrets
 import select
 import stat
 import sys
@@ -20,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from gencli import console, signals, stdout
+from gencli import console, partial, stdout
 from gencli.errors import GencliError, MissingInput
 from gencli.seals import Digest
 
@@ -189,14 +188,7 @@ def _read(pipe: BinaryIO, buffer: memoryview, name: str) -> int:
         raise GencliError(f"{name}: cannot be read: {error.strerror}", "name a file or pipe one in") from None
 
 
-_partial: set[Path] = set()  # temporary files; no signal leaves one behind
 _writing: list[Output] = []
-
-
-@signals.before_dying
-def _remove_partial() -> None:
-    for path in _partial:
-        path.unlink(missing_ok=True)
 
 
 @console.while_working
@@ -268,9 +260,7 @@ class Output(io.RawIOBase):
             self.path = path = Path(os.path.realpath(path))
             if path.exists() and not os.access(path, os.W_OK):
                 raise PermissionError(13, "Permission denied")
-            self._temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
-            _partial.add(self._temporary)
-            fd = os.open(self._temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+            self._temporary, fd = partial.create(path)
             if path.exists():
                 os.fchmod(fd, stat.S_IMODE(path.stat().st_mode))
             return fd
@@ -322,14 +312,14 @@ class Output(io.RawIOBase):
         """Removes what was written."""
         self.mute()
         if self._temporary is not None:
-            self._temporary.unlink(missing_ok=True)
+            partial.remove(self._temporary)
         self._close()
 
     def _close(self) -> None:
         os.close(self._fd)
         _writing.remove(self)
         if self._temporary is not None:
-            _partial.discard(self._temporary)
+            partial.keep(self._temporary)
 
     def __enter__(self) -> Self:
         return self
