@@ -1,6 +1,6 @@
 """Files and folders on their way: written beside their place, under a name that says so, until they are whole.
 
-They are locked while they are written, so that the next run to write there knows what a killed one left, and removes it.
+They are locked meanwhile, so that the next run to write there knows what a killed one left, and removes it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ _written: set[Path] = set()  # no signal leaves one behind
 @signals.before_dying
 def _remove_all() -> None:
     for path in list(_written):  # a thread may add one
-        _delete(path)
+        with suppress(OSError):
+            _delete(path)
 
 
 def create(place: Path, folder: bool = False) -> tuple[Path, int]:

@@ -108,3 +108,23 @@ def test_an_interrupt_stops_a_loop_of_the_shell(sh: Shell) -> None:
     assert done.status == 130
     assert not done.out
     assert sh.files() == set()
+
+
+def test_the_next_run_removes_what_a_killed_one_left_and_nothing_else(sh: Shell) -> None:
+    others = {".out.partial", ".out.0123456.partial", ".outer.01234567.partial", ".out.01234567.partial.x"}
+    for name in others:
+        (sh.folder / name).touch()
+    begun = []
+    for name, number in (("killed", signal.SIGKILL), ("living", signal.SIGSTOP)):
+        begun.append(sh.start(f"exec {CORRUPT} $D/large.parquet -o {name}"))
+        wait_for(sh.folder, f".{name}.*.partial", begun[-1], size=1)
+        begun[-1].send_signal(number)
+    begun[0].wait()
+    (left,), (held,) = ([path.name for path in sh.folder.glob(f".{name}.*")] for name in ("killed", "living"))
+    for name in ("killed", "living", "out"):
+        done = sh(f"gencli corrupt random-labels -p 0.5 $D/digits.parquet -o {name}").worked()
+        assert (f"{left}: removed; a run that was killed left it" in done.err) == (name == "killed")
+    assert sh.files() == others | {held, "killed", "living", "out"}
+    begun[1].send_signal(signal.SIGCONT)
+    finish(begun[1]).worked()
+    assert sh.files() == others | {"killed", "living", "out"}
