@@ -1,5 +1,7 @@
 # make demo     a network memorizes random labels, in about a minute
 # make test     the tests
+# make faults   kills, full disks, closed streams and other faults, of every command that writes: [SEED=0] [COUNT=200]
+#               [SECONDS=600] [CLASSES="kills links"]
 # make check    ruff, pyright, import-linter
 # make bench    ratios against peers measured in one run, the machine's floors beside them
 # make mutants  how many one-token mistakes the tests notice; hours
@@ -12,7 +14,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 unexport PYTHONUNBUFFERED PYTHONPATH
 
-.PHONY: demo test check bench docs mutants
+.PHONY: demo test faults check bench docs mutants
 .DELETE_ON_ERROR:
 
 demo: .venv/installed
@@ -20,6 +22,9 @@ demo: .venv/installed
 
 test: .venv/dev
 	pytest -n auto --maxprocesses 4
+
+faults: .venv/dev
+	SEED=$(SEED) COUNT=$(COUNT) SECONDS=$(SECONDS) python -m tests.hostile.faults $(CLASSES)
 
 check: .venv/dev
 	ruff check .

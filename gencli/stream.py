@@ -55,14 +55,15 @@ class Input:
             raise MissingInput
         self._digest: Digest | None = None
         self._check: Callable[[], None] | None = None
-        self._hashing: threading.Thread | None = None
         if stat.S_ISREG(os.fstat(raw.fileno()).st_mode):
             self.file = raw
-            self._hashing = threading.Thread(target=self._hash, daemon=True)
-            self._hashing.start()
         else:
             self.file, self._digest = _spool(raw, self.name)
-        self.size = os.fstat(self.file.fileno()).st_size
+        self._opened = self._state()
+        self.size = self._opened[0]
+        self._hashing = threading.Thread(target=self._hash, daemon=True) if self._digest is None else None
+        if self._hashing is not None:
+            self._hashing.start()
         if self.starts(_LFS):
             raise GencliError(f"{self.name}: is a Git LFS pointer, not the file", "git lfs pull brings the file itself")
 
@@ -72,6 +73,10 @@ class Input:
             while chunk := os.pread(self.file.fileno(), _CHUNK, digest.position):
                 digest.update(chunk)
             self._digest = digest
+
+    def _state(self) -> tuple[int, int]:
+        status = os.fstat(self.file.fileno())
+        return status.st_size, status.st_mtime_ns
 
     def _hashed(self) -> Digest:
         if self._hashing is not None:
@@ -85,9 +90,11 @@ class Input:
         """The content's SHA-256 in hexadecimal; waits for the thread that computes it.
 
         Raises:
-            GencliError: the file cannot be read, or what `check_whole` was given refuses it.
+            GencliError: the file cannot be read, changed since it was opened, or `check_whole`'s check refuses it.
         """
         digest = self._hashed().hexdigest()
+        if self._state() != self._opened:
+            raise GencliError(f"{self.name}: changed while it was read", "wait until it is written, then run again")
         check, self._check = self._check, None
         if check is not None:
             check()
@@ -253,6 +260,8 @@ class Output(io.RawIOBase):
 
     def _open(self, path: Path) -> int:
         try:
+            with contextlib.suppress(FileNotFoundError):
+                os.stat(path)  # refuses links in a circle
             if path.exists() and not path.is_file() and not path.is_dir():
                 return os.open(path, os.O_WRONLY)
             if path.is_dir() or self.name.endswith("/"):

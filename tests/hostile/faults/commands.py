@@ -16,6 +16,7 @@ LINES = f"""
 data digits --limit 300 -o out
 data folder folder -o out
 data parquet hub.parquet -o out
+data parquet foreign.parquet -o out
 data repeat digits.parquet --times 2 -o out
 data export digits.parquet --encode png -o out
 data export digits.parquet --folder out
@@ -25,6 +26,8 @@ data synthetic two-moons -o out
 data synthetic noise -o out
 corrupt random-labels -p 0.5 large.parquet -o out
 corrupt flip-labels -p 0.5 {_EACH}
+corrupt shuffled-pixels foreign.parquet -o out
+train foreign.parquet --arch linear --epochs 1 -o out
 corrupt pair-labels -p 0.5 {_EACH}
 corrupt matrix-labels --matrix matrix.csv {_EACH}
 corrupt permute-labels {_EACH}

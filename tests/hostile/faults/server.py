@@ -28,7 +28,7 @@ def load() -> None:
         importlib.import_module(module.name)
     for name in (
         "torch._dynamo", "torch._functorch", "safetensors.torch", "pyarrow.compute", "sklearn.datasets", "rich.table",
-        "matplotlib.figure", "matplotlib.backends.backend_svg",
+        "matplotlib.figure", "matplotlib.backends.backend_svg", "importlib.readers",
     ):  # fmt: skip
         importlib.import_module(name)
 
