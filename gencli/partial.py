@@ -15,14 +15,14 @@ from pathlib import Path
 
 from gencli import console, signals
 
+_SHORT = 64  # bytes that any file system takes; beside a longer name there is one no longer
 _written: set[Path] = set()  # no signal leaves one behind
 
 
 @signals.before_dying
 def _remove_all() -> None:
     for path in list(_written):  # a thread may add one
-        with suppress(OSError):
-            _delete(path)
+        _delete(path)
 
 
 def create(place: Path, folder: bool = False) -> tuple[Path, int]:
@@ -34,14 +34,14 @@ def create(place: Path, folder: bool = False) -> tuple[Path, int]:
     Raises:
         OSError: it cannot be made.
     """
+    room = max(len(os.fsencode(place.name)), _SHORT) - len("..01234567.partial")
+    start = f".{os.fsencode(place.name)[:room].decode(errors='ignore')}."
     with suppress(OSError):  # a folder that cannot be listed
         for name in os.listdir(place.parent):
-            if name.startswith(f".{place.name}.") and re.fullmatch(
-                r"[0-9a-f]{8}\.partial", name[len(place.name) + 2 :]
-            ):
+            if name.startswith(start) and re.fullmatch(r"[0-9a-f]{8}\.partial", name[len(start) :]):
                 _remove_left(place.with_name(name))
     while True:
-        path = place.with_name(f".{place.name}.{secrets.token_hex(4)}.partial")
+        path = place.with_name(f"{start}{secrets.token_hex(4)}.partial")
         _written.add(path)
         try:
             if folder:
@@ -69,10 +69,11 @@ def remove(path: Path) -> None:
 
 
 def _delete(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
+    with suppress(OSError):  # what went wrong before counts for more, and the next run tries again
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _remove_left(path: Path) -> None:
@@ -81,6 +82,8 @@ def _remove_left(path: Path) -> None:
         try:
             if _lock(fd, fcntl.LOCK_NB):
                 _delete(path)
+                if path.exists():
+                    return
                 console.message(f"{path}: removed; a run that was killed left it")
         finally:
             os.close(fd)

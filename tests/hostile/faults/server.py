@@ -28,7 +28,7 @@ def load() -> None:
         importlib.import_module(module.name)
     for name in (
         "torch._dynamo", "torch._functorch", "safetensors.torch", "pyarrow.compute", "sklearn.datasets", "rich.table",
-        "matplotlib.figure", "matplotlib.backends.backend_svg", "importlib.readers",
+        "matplotlib.figure", "matplotlib.backends.backend_svg", "importlib.readers", "encodings.utf_16_be",
     ):  # fmt: skip
         importlib.import_module(name)
 
