@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import sys
 import time
 
@@ -16,7 +17,9 @@ def main() -> int:
     seed, count = int(os.environ.get("SEED") or 0), int(os.environ.get("COUNT") or 200)
     end = time.monotonic() + float(os.environ.get("SECONDS") or "inf")
     world, table = World(), []
-    print(f"SEED={seed} COUNT={count}", flush=True)
+    print(
+        f"SEED={seed} COUNT={count}" + ("" if shutil.which("cc") else ", and no C compiler: no call fails"), flush=True
+    )
     for name in sys.argv[1:] or CLASSES:
         start, cases, findings = time.monotonic(), 0, 0
         for words, case in CLASSES[name](world, random.Random(f"{seed} {name}"), count):

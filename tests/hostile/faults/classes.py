@@ -15,11 +15,11 @@ from functools import partial
 from pathlib import Path
 from random import Random
 
-from tests.hostile.faults.commands import LINES, OFTEN, outputs
+from tests.hostile.faults.commands import OFTEN, outputs
 from tests.hostile.faults.world import NOBODY, OLD, Ended, World, content, require
 from tests.pipelines.shell import BIN, Shell, environment, explained
 
-Case = tuple[str, Callable[[], None]]
+Case = tuple[str, Callable[[], object]]
 CALLS = "create", "write", "fsync", "rename", "unlink", "mkdir"
 _MOST = 60  # calls of one kind that are tried, of one line
 _SIGNALS = signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP
@@ -38,14 +38,14 @@ def kills(world: World, random: Random, count: int) -> Iterator[Case]:
             world.judge(line, folder, done)
 
     for place in range(count):
-        line, number, moment = LINES[place % len(LINES)], random.choice(_SIGNALS), random.uniform(0, 1.05)
+        line, number, moment = world.lines[place % len(world.lines)], random.choice(_SIGNALS), random.uniform(0, 1.05)
         yield f"{number.name} at {moment:.4f} of {line}", partial(kill, line, number, moment)
 
 
 def signals_at_calls(world: World, random: Random, count: int) -> Iterator[Case]:
     """A signal within a call that changes the folder."""
     for place in range(count):
-        line, call, number = random.choice(LINES), CALLS[place % len(CALLS)], random.choice(_SIGNALS)
+        line, call, number = random.choice(world.lines), CALLS[place % len(CALLS)], random.choice(_SIGNALS)
         n = random.randint(1, 4)
         yield f"{call} {n} {number.name} of {line}", partial(_at_call, world, line, f"{call} {n} {-number}")
 
@@ -60,11 +60,11 @@ def _at_call(world: World, line: str, fault: str, under: Path | None = None) -> 
 
 def failing_calls(world: World, random: Random, count: int) -> Iterator[Case]:
     """Every call that changes the folder fails once, of some lines, and a random one of all others."""
-    for line in LINES:
+    for line in world.lines:
         for call in CALLS:
             name = random.choice(["ENOSPC", "EIO"] if call in ("write", "fsync") else ["EACCES", "EIO", "ENOSPC"])
             number = getattr(errno, name)
-            if line in OFTEN:
+            if line in often(world):
                 for n in range(1, _MOST):
                     fired = [False]
 
@@ -82,7 +82,7 @@ def failing_calls(world: World, random: Random, count: int) -> Iterator[Case]:
 
 def failing_reads(world: World, random: Random, count: int) -> Iterator[Case]:
     """A read of an input fails, or all of them bring half."""
-    for line in [line for line in LINES if any((world.inputs / word).exists() for word in line.split())]:
+    for line in [line for line in world.lines if any((world.inputs / word).exists() for word in line.split())]:
         for call, n, number in (("read", random.randint(1, 9), errno.EIO), ("open", 1, errno.EIO), ("read", 1, 0)):
             if random.random() < count / 200:
                 what = f"{call} {n} {number}"
@@ -91,7 +91,7 @@ def failing_reads(world: World, random: Random, count: int) -> Iterator[Case]:
 
 def short_writes(world: World, random: Random, count: int) -> Iterator[Case]:
     """Every write takes half of what it is given."""
-    for line in random.sample(LINES, min(len(LINES), count // 10)):
+    for line in random.sample(world.lines, min(len(world.lines), count // 10)):
         yield f"short writes of {line}", partial(_at_call, world, line, "write 1 0")
 
 
@@ -102,10 +102,10 @@ def limits(world: World, random: Random, count: int) -> Iterator[Case]:
         with placed(world, line) as folder:
             world.judge(line, folder, world.run(line, folder, limits={name: value}))
 
-    for line in random.sample(LINES, min(len(LINES), count // 8)):
+    for line in random.sample(world.lines, min(len(world.lines), count // 8)):
         for name, value in (("RLIMIT_FSIZE", random.choice([1000, 5000])), ("RLIMIT_NOFILE", 32)):
             yield f"{name} {value} of {line}", partial(limit, line, name, value)
-    for line in OFTEN[: count // 25]:
+    for line in often(world)[: count // 25]:
         for value in (400, 800, 1600):
             yield f"ulimit -v {value}000 of {line}", partial(_alone, world, line, memory=value * 1_000_000)
 
@@ -148,14 +148,15 @@ def streams(world: World, random: Random, count: int) -> Iterator[Case]:
     ]
     ways += [{"full": (1,)}, {"full": (2,)}, {"full": (1, 2)}, {"closed": (0, 1), "full": (2,)}]
     for place, way in enumerate(ways * max(1, count // 40)):
-        line = OFTEN[place % len(OFTEN)] if place < len(ways) else random.choice(LINES)
+        lines = often(world) if place < len(ways) else world.lines
+        line = lines[place % len(lines)]
         yield f"{way} of {line}", partial(_alone, world, line, **way)  # type: ignore[arg-type]
 
 
 def environments(world: World, random: Random, count: int) -> Iterator[Case]:
     """No HOME, no place for temporary files, a mask that takes all, a clock that jumps, times of files that do."""
     nowhere = {"HOME": "/nowhere", "XDG_CONFIG_HOME": "/nowhere", "XDG_CACHE_HOME": "/nowhere"}
-    for line in random.sample(OFTEN, max(1, len(OFTEN) * count // 200)):
+    for line in often(world)[: max(1, count // 14)]:
         yield f"no HOME of {line}", partial(_alone, world, line, unset=("HOME", "TMPDIR", "USER", "LOGNAME"))
         yield f"HOME and TMPDIR nowhere of {line}", partial(_alone, world, line, TMPDIR="/nowhere", **nowhere)
 
@@ -175,7 +176,7 @@ def environments(world: World, random: Random, count: int) -> Iterator[Case]:
             for path, was in before.items():
                 os.utime(path, (was, was))
 
-    for line in random.sample(LINES, min(len(LINES), count // 8)):
+    for line in random.sample(world.lines, min(len(world.lines), count // 8)):
         yield f"umask 777 of {line}", partial(run, line, mask=0o777, user=NOBODY)
         yield f"a clock that jumps of {line}", partial(run, line, environment={"FAULT_CLOCK": "1"})
         yield f"files of 1901 of {line}", partial(times, line, -(1 << 31))
@@ -216,7 +217,7 @@ def folders(world: World, random: Random, count: int) -> Iterator[Case]:
             finally:
                 subprocess.run(["umount", folder], check=True)
 
-    for line in random.sample(LINES, min(len(LINES), count // 8)):
+    for line in random.sample(world.lines, min(len(world.lines), count // 8)):
         if os.geteuid() == 0:
             yield f"read-only, as nobody, of {line}", partial(read_only, line)
             size = random.choice([4, 16, 64, 256])
@@ -256,7 +257,7 @@ def changing_inputs(world: World, random: Random, count: int) -> Iterator[Case]:
 
     reading = [
         (line, word)
-        for line in LINES
+        for line in world.lines
         for word in sorted(set(line.split()))
         if (world.inputs / word).is_file() and "--provenance" not in line
     ]
@@ -284,7 +285,7 @@ def writers(world: World, random: Random, count: int) -> Iterator[Case]:
             require(done.status in (right, 2, *([] if end is None else [128 + end])), done)
             world.judge(line, folder, done)
 
-    for line in random.sample(LINES, min(len(LINES), count // 10)):
+    for line in random.sample(world.lines, min(len(world.lines), count // 10)):
         if "--folder out" not in line:
             call, end = random.choice(["write", "fsync", "rename"]), random.choice([None, None, *_SIGNALS])
             words = f", then {end.name}" if end else ""
@@ -321,7 +322,7 @@ def links(world: World, random: Random, count: int) -> Iterator[Case]:
                 require((folder / "there" / "file").read_bytes() == OLD, "the old one is gone")
             require(set(os.listdir(folder / "there")) <= {"file", "new"}, "left", os.listdir(folder / "there"))
 
-    for line in random.sample(LINES, min(len(LINES), count // 8)):
+    for line in random.sample(world.lines, min(len(world.lines), count // 8)):
         for way in ("file", "nothing", "folder", "broken", "circle", "input"):
             reads = any((world.inputs / word).exists() for word in line.split())
             if "--folder out" not in line and (way != "input" or reads):
@@ -358,6 +359,11 @@ def pipelines(world: World, random: Random, count: int) -> Iterator[Case]:
     yield "SIGTERM while the reader stalls", stalled_kill
     yield f"a pipeline of {stages} stages", long
     yield f"a stage of {stages} dies", broken
+
+
+def often(world: World) -> list[str]:
+    """Lines of the world of every way to write."""
+    return [line for line in OFTEN if line in world.lines]
 
 
 @contextmanager

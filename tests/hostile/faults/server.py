@@ -20,16 +20,23 @@ from typing import Any
 PATIENCE = 60  # seconds; longer is a hang, and the status 999
 
 
-def load() -> None:
-    """All of gencli, and what it loads when it needs it."""
+_HEAVY = (
+    "torch._dynamo", "torch._functorch", "safetensors.torch", "pyarrow.compute", "sklearn.datasets", "rich.table",
+    "matplotlib.figure", "matplotlib.backends.backend_svg", "importlib.readers", "encodings.utf_16_be",
+)  # fmt: skip
+
+
+def load(light: bool) -> None:
+    """All of gencli, and what it loads when it needs it; or what data and corrupt need."""
     import gencli
 
-    for module in pkgutil.walk_packages(gencli.__path__, "gencli."):
-        importlib.import_module(module.name)
-    for name in (
-        "torch._dynamo", "torch._functorch", "safetensors.torch", "pyarrow.compute", "sklearn.datasets", "rich.table",
-        "matplotlib.figure", "matplotlib.backends.backend_svg", "importlib.readers", "encodings.utf_16_be",
-    ):  # fmt: skip
+    rooms = {module.name for module in pkgutil.walk_packages(gencli.__path__, "gencli.")}
+    if light:
+        rooms = {name for name in rooms if name.startswith(("gencli.commands.data", "gencli.cor", "gencli.sources"))}
+        rooms |= {"gencli.commands.corrupt", "gencli.outputs"}
+    for name in sorted(rooms) + [
+        name for name in _HEAVY if not light or not name.startswith(("torch", "safetensors", "matplotlib"))
+    ]:
         importlib.import_module(name)
 
 
@@ -54,7 +61,7 @@ def child(asked: dict[str, Any]) -> None:
     run()
 
 
-def wait(process: int, asked: dict[str, Any]) -> dict[str, int]:
+def wait(process: int, asked: dict[str, Any]) -> dict[str, Any]:
     """Until it ends or is stopped, its signal sent on the way."""
     start, sent = time.monotonic(), "signal" not in asked
     while True:
@@ -77,7 +84,7 @@ def wait(process: int, asked: dict[str, Any]) -> dict[str, int]:
 
 def serve() -> None:
     """Answers until its input ends."""
-    load()
+    load(sys.argv[1:] == ["light"])
     for line in sys.stdin:
         asked = json.loads(line)
         process = asked.get("process")
