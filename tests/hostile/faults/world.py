@@ -111,6 +111,7 @@ class World:
         """As `run`; gives the server's answer, as the run may be stopped."""
         quiet = ["-q"] if asked.pop("quiet", True) else []
         (self.top / "fired").unlink(missing_ok=True)
+        self.messages(folder).write_text("")  # a run may be killed before it has anything to say
         given = {"FAULT": fault, "FAULT_UNDER": str(under or folder), "FAULT_FIRED": str(self.top / "fired")}
         asked["environment"] = given | asked.get("environment", {})
         asked["streams"] = {"2": str(self.messages(folder))}
