@@ -111,6 +111,12 @@ def test_a_link_stays_a_link(sh: Shell, data: Path) -> None:
     assert (sh.folder / "d" / "real").read_bytes() != (data / "corrupted.parquet").read_bytes()
 
 
+def test_a_name_may_be_as_long_as_the_file_system_takes(sh: Shell) -> None:
+    name = "ü" * 127 + "x"
+    sh(f"{CORRUPT} $D/digits.parquet -o {name}").worked()
+    assert sh.files() == {name}
+
+
 def test_a_file_larger_than_allowed(sh: Shell) -> None:
     (sh.folder / "out").write_text("old")
     sh(f"ulimit -f 1000; {CORRUPT} $D/large.parquet -o out").refused("out: File too large")

@@ -128,3 +128,9 @@ def test_the_next_run_removes_what_a_killed_one_left_and_nothing_else(sh: Shell)
     begun[1].send_signal(signal.SIGCONT)
     finish(begun[1]).worked()
     assert sh.files() == others | {"killed", "living", "out"}
+
+
+def test_what_cannot_be_undone_keeps_no_process_from_dying(sh: Shell) -> None:
+    script = "from gencli import signals; signals.before_dying(lambda: 1 / 0); signals.die(15); print('alive')"
+    done = sh(f'python -c "{script}"')
+    assert (done.status, done.text, done.err) == (143, "", "")
