@@ -134,3 +134,35 @@ def test_what_cannot_be_undone_keeps_no_process_from_dying(sh: Shell) -> None:
     script = "from gencli import signals; signals.before_dying(lambda: 1 / 0); signals.die(15); print('alive')"
     done = sh(f'python -c "{script}"')
     assert (done.status, done.text, done.err) == (143, "", "")
+
+
+def test_no_way_out_is_pythons_own(sh: Shell) -> None:
+    """Which aborts the process while a thread of Arrow's reads through Python."""
+    script = """
+import threading, time
+import pyarrow.parquet as pq
+import gencli.__main__ as program
+
+class Slow:
+    closed = False
+    def __init__(self):
+        self.file = open("digits.parquet", "rb")
+        self.seek, self.tell = self.file.seek, self.file.tell
+    def read(self, size=-1):
+        time.sleep(0.05)
+        return self.file.read(size)
+    def close(self):
+        pass
+
+def main():
+    batches = pq.ParquetFile(Slow(), pre_buffer=True).iter_batches(10)
+    threading.Thread(target=lambda: list(batches), daemon=True).start()
+    time.sleep(0.1)
+    raise MemoryError("nothing left")
+
+program.main = main
+program.run()
+"""
+    (sh.folder / "exit.py").write_text(script)
+    done = sh("cp $D/digits.parquet .; python exit.py")
+    assert (done.status, done.err) == (2, "gencli: unexpected MemoryError: nothing left\n  please report it\n")
