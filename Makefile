@@ -1,6 +1,8 @@
 # make demo     a network memorizes random labels, in about a minute
 # make test     the tests
 # make fuzz     strange files and options for SECONDS=600, those of SEED again; findings in build/fuzz
+# make faults   kills, full disks, closed streams and other faults, of every command that writes: [SEED=0] [COUNT=200]
+#               [SECONDS=600] [CLASSES="kills links"]
 # make check    ruff, pyright, import-linter
 # make bench    ratios against peers measured in one run, the machine's floors beside them
 # make mutants  how many one-token mistakes the tests notice; hours
@@ -13,7 +15,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 unexport PYTHONUNBUFFERED PYTHONPATH
 
-.PHONY: demo test fuzz check bench docs mutants
+.PHONY: demo test fuzz faults check bench docs mutants
 .DELETE_ON_ERROR:
 
 demo: .venv/installed
@@ -29,6 +31,9 @@ fuzz: .venv/fuzz
 	wrong=0; python -m tests.hostile.flips || wrong=1; \
 	python -m tests.hostile.guided $$(($(SECONDS) / 5)) $(SEED) || wrong=1; \
 	python -W ignore -m tests.hostile $$(($(SECONDS) * 4 / 5)) $(SEED) || wrong=1; exit $$wrong
+
+faults: .venv/dev
+	SEED=$(SEED) COUNT=$(COUNT) SECONDS=$(SECONDS) python -m tests.hostile.faults $(CLASSES)
 
 check: .venv/dev
 	ruff check .

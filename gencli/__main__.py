@@ -49,8 +49,13 @@ def run() -> None:
     """
     aborts.caught()
     with stdout.kept():
-        status = main()
-        atexit._run_exitfuncs()  # pyright: ignore[reportAttributeAccessIssue]  # libraries' temporary files, processes
+        status = 2
+        try:
+            status = main()
+            atexit._run_exitfuncs()  # pyright: ignore[reportAttributeAccessIssue]  # libraries' files, processes
+        except BaseException as wrong:  # from among the explanations of another, as where memory is used up
+            with suppress(Exception):
+                print(f"gencli: unexpected {type(wrong).__name__}: {wrong}\n  please report it", file=sys.stderr)
         for stream in (sys.stdout, sys.stderr):
             with suppress(AttributeError, OSError, ValueError):  # closed; `main` has seen to what is lost
                 stream.flush()

@@ -24,7 +24,8 @@ _undo: list[Callable[[], object]] = []
 def undo() -> None:
     """Removes what is half done."""
     for each in _undo:
-        each()
+        with suppress(Exception):  # a disk that fails, a terminal that is gone
+            each()
 
 
 def before_dying(each: Callable[[], object]) -> Callable[[], object]:

@@ -9,7 +9,6 @@ import contextlib
 import errno
 import io
 import os
-import secrets
 import select
 import stat
 import threading
@@ -18,13 +17,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from gencli import console, signals, spooling, stdout
+from gencli import console, partial, spooling, stdout
 from gencli.errors import GencliError, MissingInput
 from gencli.seals import Digest
 
 _CHUNK = 1 << 20
 _CHECKED_AT_ONCE = 1 << 24  # bytes
-_SHORT = 64  # bytes of a name, that any file system takes
 _LFS = b"version https://git-lfs.github.com/spec/"
 
 
@@ -57,14 +55,15 @@ class Input:
         _refuse_device(raw, self.name)
         self._digest: Digest | None = None
         self._check: Callable[[], None] | None = None
-        self._hashing: threading.Thread | None = None
         if stat.S_ISREG(os.fstat(raw.fileno()).st_mode):
             self.file = raw
-            self._hashing = threading.Thread(target=self._hash, daemon=True)
-            self._hashing.start()
         else:
             self.file, self._digest = spooling.spool(raw, self.name)
-        self.size = os.fstat(self.file.fileno()).st_size
+        self._opened = self._state()
+        self.size = self._opened[0]
+        self._hashing = threading.Thread(target=self._hash, daemon=True) if self._digest is None else None
+        if self._hashing is not None:
+            self._hashing.start()
         if self.starts(_LFS):
             raise GencliError(f"{self.name}: is a Git LFS pointer, not the file", "git lfs pull brings the file itself")
 
@@ -74,6 +73,10 @@ class Input:
             while chunk := os.pread(self.file.fileno(), _CHUNK, digest.position):
                 digest.update(chunk)
             self._digest = digest
+
+    def _state(self) -> tuple[int, int]:
+        status = os.fstat(self.file.fileno())
+        return status.st_size, status.st_mtime_ns
 
     def _hashed(self) -> Digest:
         if self._hashing is not None:
@@ -87,9 +90,11 @@ class Input:
         """The content's SHA-256 in hexadecimal; waits for the thread that computes it.
 
         Raises:
-            GencliError: the file cannot be read, or what `check_whole` was given refuses it.
+            GencliError: the file cannot be read, changed since it was opened, or `check_whole`'s check refuses it.
         """
         digest = self._hashed().hexdigest()
+        if self._state() != self._opened:
+            raise GencliError(f"{self.name}: changed while it was read", "wait until it is written, then run again")
         check, self._check = self._check, None
         if check is not None:
             check()
@@ -158,14 +163,7 @@ def _refuse_device(raw: BinaryIO, name: str) -> None:
         raise GencliError(f"{name}: a device, which may never end", "name a file or pipe one in")
 
 
-_partial: set[Path] = set()  # temporary files; no signal leaves one behind
 _writing: list[Output] = []
-
-
-@signals.before_dying
-def _remove_partial() -> None:
-    for path in _partial:
-        path.unlink(missing_ok=True)
 
 
 @console.while_working
@@ -245,6 +243,8 @@ class Output(io.RawIOBase):
                 if not os.get_inheritable(given):
                     raise OSError(errno.EBADF, os.strerror(errno.EBADF))
                 return os.dup(given)
+            with contextlib.suppress(FileNotFoundError):
+                os.stat(path)  # refuses links in a circle
             if path.exists() and not path.is_file() and not path.is_dir():
                 return os.open(path, os.O_WRONLY)
             if path.is_dir() or self.name.endswith("/"):
@@ -252,9 +252,7 @@ class Output(io.RawIOBase):
             self.path = path = Path(os.path.realpath(path))
             if path.exists() and not os.access(path, os.W_OK):
                 raise PermissionError(13, "Permission denied")
-            self._temporary = _beside(path)
-            _partial.add(self._temporary)
-            fd = os.open(self._temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+            self._temporary, fd = partial.create(path)
             if path.exists():
                 os.fchmod(fd, stat.S_IMODE(path.stat().st_mode))
             return fd
@@ -341,14 +339,14 @@ class Output(io.RawIOBase):
             return
         self.mute()
         if self._temporary is not None:
-            self._temporary.unlink(missing_ok=True)
+            partial.remove(self._temporary)
         self._close()
 
     def _close(self) -> None:
         os.close(self._fd)
         _writing.remove(self)
         if self._temporary is not None:
-            _partial.discard(self._temporary)
+            partial.keep(self._temporary)
 
     def __enter__(self) -> Self:
         return self
@@ -362,13 +360,6 @@ class Output(io.RawIOBase):
                 self.commit()
         finally:
             self.abort()
-
-
-def _beside(path: Path) -> Path:
-    """A new name in the same folder, no longer than the old one where that is long: file systems have limits."""
-    ending = f".{secrets.token_hex(4)}.partial"
-    room = max(len(os.fsencode(path.name)), _SHORT) - len(ending) - 1
-    return path.with_name(f".{os.fsencode(path.name)[:room].decode(errors='ignore')}{ending}")
 
 
 def _is_at(path: Path, status: os.stat_result) -> bool:

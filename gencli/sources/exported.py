@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
-import shutil
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gencli import arrow, signals
+from gencli import arrow, partial
 from gencli.errors import GencliError
 from gencli.sources.classes import require_distinct
 from gencli.sources.processes import in_processes
@@ -90,14 +88,12 @@ def write_folder(table: ImageTable, destination: str, keep: NDArray[np.bool_] | 
     for name in names:
         if name.startswith(".") or not name or "/" in name or "\0" in name:
             raise GencliError(f"{table.title}: class {name!r} cannot name a folder", "export to Parquet: --encode png")
-    temporary = place.with_name(f".{place.name}.{secrets.token_hex(4)}")
     if os.path.lexists(place):
         raise GencliError(f"{destination}: is there already", "name a folder that is not there yet")
     try:
-        temporary.mkdir()
+        temporary, lock = partial.create(place, folder=True)
     except OSError as error:
         raise GencliError(f"{destination}: {error.strerror}", "name a place where a folder can be made") from None
-    remove = signals.before_dying(lambda: shutil.rmtree(temporary, ignore_errors=True))
     try:
         start, made = 0, set[int]()
         for batch, files in encoded(table, keep):
@@ -113,7 +109,8 @@ def write_folder(table: ImageTable, destination: str, keep: NDArray[np.bool_] | 
     except OSError as error:
         raise GencliError(f"{destination}: {error.strerror}", "nothing was kept; free some space") from None
     finally:
-        remove()
+        partial.remove(temporary)
+        os.close(lock)
 
 
 def _require_png(table: ImageTable) -> None:

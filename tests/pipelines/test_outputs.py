@@ -63,14 +63,16 @@ def test_a_shell_that_emptied_the_input_is_told(sh: Shell, own: Path, script: st
         ("new/", "new/: a folder, not a file"),
         ("f/out", "f/out: cannot be written: Not a directory"),
         ("$(printf '%0300d' 0)", "File name too long"),
+        ("circle", "circle: cannot be written: Too many levels of symbolic links"),
     ],
 )
 def test_a_place_that_cannot_be_written_is_refused_before_the_input_is_read(
     sh: Shell, own: Path, place: str, words: str
 ) -> None:
     (sh.folder / "folder").mkdir()
+    (sh.folder / "circle").symlink_to("circle")
     sh(f"mkfifo never; exec 3<>never; {CORRUPT} -o {place} <&3").refused(words)  # reading would wait for ever
-    assert sh.files() == {"f", "folder", "never"}
+    assert sh.files() == {"f", "folder", "circle", "never"}
 
 
 def test_evaluation_refuses_its_places_before_it_reads(sh: Shell) -> None:
@@ -107,6 +109,12 @@ def test_a_link_stays_a_link(sh: Shell, data: Path) -> None:
     sh("gencli corrupt shuffled-pixels $D/digits.parquet -q -o link").worked()
     assert (sh.folder / "link").is_symlink()
     assert (sh.folder / "d" / "real").read_bytes() != (data / "corrupted.parquet").read_bytes()
+
+
+def test_a_name_may_be_as_long_as_the_file_system_takes(sh: Shell) -> None:
+    name = "ü" * 127 + "x"
+    sh(f"{CORRUPT} $D/digits.parquet -o {name}").worked()
+    assert sh.files() == {name}
 
 
 def test_a_file_larger_than_allowed(sh: Shell) -> None:

@@ -133,3 +133,61 @@ def test_the_limit_of_processor_time_is_an_error(sh: Shell) -> None:
     assert done.status == 2
     assert "the limit of processor time is reached" in done.err
     assert not sh.files()
+
+
+def test_the_next_run_removes_what_a_killed_one_left_and_nothing_else(sh: Shell) -> None:
+    others = {".out.partial", ".out.0123456.partial", ".outer.01234567.partial", ".out.01234567.partial.x"}
+    for name in others:
+        (sh.folder / name).touch()
+    begun = []
+    for name, number in (("killed", signal.SIGKILL), ("living", signal.SIGSTOP)):
+        begun.append(sh.start(f"exec {CORRUPT} $D/large.parquet -o {name}"))
+        wait_for(sh.folder, f".{name}.*.partial", begun[-1], size=1)
+        begun[-1].send_signal(number)
+    begun[0].wait()
+    (left,), (held,) = ([path.name for path in sh.folder.glob(f".{name}.*")] for name in ("killed", "living"))
+    for name in ("killed", "living", "out"):
+        done = sh(f"gencli corrupt random-labels -p 0.5 $D/digits.parquet -o {name}").worked()
+        assert (f"{left}: removed; a run that was killed left it" in done.err) == (name == "killed")
+    assert sh.files() == others | {held, "killed", "living", "out"}
+    begun[1].send_signal(signal.SIGCONT)
+    finish(begun[1]).worked()
+    assert sh.files() == others | {"killed", "living", "out"}
+
+
+def test_what_cannot_be_undone_keeps_no_process_from_dying(sh: Shell) -> None:
+    script = "from gencli import signals; signals.before_dying(lambda: 1 / 0); signals.die(15); print('alive')"
+    done = sh(f'python -c "{script}"')
+    assert (done.status, done.text, done.err) == (143, "", "")
+
+
+def test_no_way_out_is_pythons_own(sh: Shell) -> None:
+    """Which aborts the process while a thread of Arrow's reads through Python."""
+    script = """
+import threading, time
+import pyarrow.parquet as pq
+import gencli.__main__ as program
+
+class Slow:
+    closed = False
+    def __init__(self):
+        self.file = open("digits.parquet", "rb")
+        self.seek, self.tell = self.file.seek, self.file.tell
+    def read(self, size=-1):
+        time.sleep(0.05)
+        return self.file.read(size)
+    def close(self):
+        pass
+
+def main():
+    batches = pq.ParquetFile(Slow(), pre_buffer=True).iter_batches(10)
+    threading.Thread(target=lambda: list(batches), daemon=True).start()
+    time.sleep(0.1)
+    raise MemoryError("nothing left")
+
+program.main = main
+program.run()
+"""
+    (sh.folder / "exit.py").write_text(script)
+    done = sh("cp $D/digits.parquet .; python exit.py")
+    assert (done.status, done.err) == (2, "gencli: unexpected MemoryError: nothing left\n  please report it\n")

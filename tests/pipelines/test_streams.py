@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import signal
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,6 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from gencli import seals
+from gencli.errors import GencliError
+from gencli.stream import Input
 from tests.helpers import seal
 from tests.pipelines.shell import Shell, explained, finish
 
@@ -213,6 +217,18 @@ def test_closed_streams(sh: Shell) -> None:
     sh(f"{CORRUPT} $D/digits.parquet >&-").refused("standard output is closed")
     sh(f"{CORRUPT} $D/digits.parquet -o out >&- 2>&- <&-").worked()
     sh("gencli --help >&-; gencli --version >&-").worked()
+
+
+@pytest.mark.parametrize("change", [bytes.upper, lambda content: content * 2, lambda content: content[:50]])
+def test_an_input_that_changes_while_it_is_read_is_refused(tmp_path: Path, change: Callable[[bytes], bytes]) -> None:
+    path = tmp_path / "f"
+    path.write_bytes(b"a" * 100)
+    os.utime(path, (1, 1))  # clocks of file systems stand still for milliseconds
+    source = Input(str(path))
+    assert source.sha256
+    path.write_bytes(change(path.read_bytes()))
+    with pytest.raises(GencliError, match="f: changed while it was read"):
+        _ = source.sha256
 
 
 def test_one_standard_input_is_not_read_twice(sh: Shell) -> None:
