@@ -22,6 +22,7 @@ if "ARROW_DEFAULT_MEMORY_POOL" not in os.environ:
 
 
 _ENCRYPTED, _DECRYPT = "encrypted Parquet", "write it without encryption first"
+_SIGNATURE = 28  # bytes behind the footer of a file with encrypted columns
 _ROWS, _VALUES = 1 << 20, 1 << 24  # that any file, and any column of a row group, may hold
 _A_BYTE = 64  # values, of a column that holds more
 _UNASKED, _LARGEST_PAGE = 64 << 20, 1 << 31  # bytes
@@ -43,7 +44,11 @@ def open_file(source: Input) -> pq.ParquetFile:
         rows = file.metadata.num_rows
         if rows != sum(file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)):
             raise OSError("its row groups do not hold its rows")
-    _refuse_bombs(source, file.metadata)
+        length = int.from_bytes(source.peek(source.size - 8, 4), "little")
+        more = length - file.metadata.serialized_size
+        if more:  # Arrow aborts the process where it is asked about an encrypted column
+            raise OSError("Cannot decrypt its columns" if more == _SIGNATURE else f"{more} bytes behind its footer")
+        _refuse_bombs(source, file.metadata)
     seal = seals.place_in_footer(source)
     ours = provenance.KEY.encode() in (file.metadata.metadata or {})
     source.check_whole(lambda: seals.require(source, "Parquet", seal, ours))

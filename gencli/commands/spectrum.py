@@ -96,10 +96,11 @@ def spectrum(
     with Together() as places:
         write = open_result(places, output, format, read := [source, *table.inputs])
         save = _open_files(quantities, places, read)
+        spectra.resume(found, saving, read, made_files)
         choice = routes.choose(operator)
         console.message(choice.said)
         with console.progress("products", lambda: found.expected) as advance:
-            spectra.compute(found, operator.matvec, advance, saving, read, made_files)
+            spectra.compute(found, operator.matvec, advance, saving, made_files)
         save(operator, found, method, made_files)
         size = f"{operator.size:,} parameters, {operator.rows:,} rows"
         write(found.table(choice.record), lambda: made, f"{matrix.operator} of {loss.name}: {loaded.arch}, {size}")

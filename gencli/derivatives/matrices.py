@@ -214,7 +214,8 @@ def _read_text(source: Input) -> tuple[list[str], Floats]:
         try:
             row = [_float(cell) for cell in cells]
         except ValueError as error:
-            if rows or names or any(map(_is_number, cells)):
+            words = [word.strip("[]()") for word in re.split(r"[,;\s]+", line.partition("#")[0])]  # w[1] is a name
+            if rows or names or any(map(_is_number, words)):
                 raise GencliError(f"{where}: {error}", hint) from None
             names = [cell.strip('"') for cell in line.replace(";", ",").split(",")]
             names = [each.strip() for each in (names if len(names) > 1 else cells)]

@@ -213,19 +213,30 @@ def named_vectors(operator: Operator, spectrum: Spectrum) -> dict[str, Tensor]:
     }
 
 
-def compute(
-    spectrum: Spectrum,
-    matvec: Matvec,
-    advance: console.Advance,
-    saving: SavingSettings,
-    inputs: Sequence[Input],
-    made: Step,
-) -> None:
-    """Runs a spectrum; with a checkpoint its state is saved now and then, and when a signal ends the process.
+def resume(spectrum: Spectrum, saving: SavingSettings, inputs: Sequence[Input], made: Step) -> None:
+    """Takes the state that a checkpoint holds, where the settings ask for one.
 
     Args:
         inputs: what is read, which no checkpoint may replace.
         made: the step that the results will name; a checkpoint of another one is refused.
+
+    Raises:
+        GencliError: a place that cannot be written, or no checkpoint of this run.
+    """
+    path = saving.checkpoint
+    if path is None:
+        return
+    require_writable(path, inputs=inputs)
+    if saving.resume and (held := checkpoints.read(path, checkpoints.SPECTRUM, made)):
+        spectrum.take(held)
+        console.message(f"{path}: resumed after product {spectrum.products}")
+
+
+def compute(spectrum: Spectrum, matvec: Matvec, advance: console.Advance, saving: SavingSettings, made: Step) -> None:
+    """Runs a spectrum; with a checkpoint its state is saved now and then, and when a signal ends the process.
+
+    Args:
+        made: the step that the results will name.
     """
     path = saving.checkpoint
 
@@ -236,14 +247,10 @@ def compute(
         for name in spectrum.run(matvec):
             progress(name)
         return
-    require_writable(path, inputs=inputs)
 
     def save(path: str) -> None:
         checkpoints.write(path, checkpoints.SPECTRUM, spectrum.state(), made, spectrum.at)
 
-    if saving.resume and (held := checkpoints.read(path, checkpoints.SPECTRUM, made)):
-        spectrum.take(held)
-        console.message(f"{path}: resumed after product {spectrum.products}")
     with signals.deferred() as arrived:
         for name in spectrum.run(matvec):
             try:

@@ -325,7 +325,7 @@ def test_bad_options_and_values_are_refused(tmp_path: Path) -> None:
         ids = pa.array(range(3), pa.int64())
         pq.write_table(rows.set_column(0, rows.schema.field(0), ids), tmp_path / f"{name}.parquet")
     asked = [f"{words} {'' if 'parquet' in words else 'toy.parquet'} -o out.parquet" for words, _ in BAD]
-    done = many(tmp_path, [["corrupt", *words.split()] for words in asked])
+    done = many(tmp_path, [["corrupt", *words.split(), "-q"] for words in asked])
     for one, (_, words) in zip(done, BAD, strict=True):
         one.refused(words)
     assert not (tmp_path / "out.parquet").exists()

@@ -117,7 +117,7 @@ def _outcome(place: Path, files: Files) -> Outcome | None:
     seen = sorted(set(log.decode(errors="replace").splitlines()))
     seen += [f"removed {name}" for name in files.keys() - found.keys()]
     seen += [f"left {path.name} in TMPDIR" for path in (place / "beside").iterdir()]
-    if status in (-signal.SIGXCPU, -signal.SIGKILL):
+    if status in (-signal.SIGXCPU, -signal.SIGKILL) or b"limit of processor time is reached" in err:
         seen.append("took too long")
     if grown > _LARGE:
         seen.append(f"took {grown >> 18} quarters of a GiB")

@@ -335,7 +335,7 @@ def answers(files: Files) -> dict[str, Answer]:
 
     for number, (title, (make, _)) in enumerate(DATA.items()):
         file = make(files, f"data-{number}")
-        ask(f"corrupt {title}", file, ["corrupt", "random-labels", "-p", "1", file])
+        ask(f"corrupt {title}", file, ["corrupt", "random-labels", "-p", "1", "-q", file])
         ask(f"train {title}", file, ["train", "--arch", "mlp-1x2", "--epochs", "1", file])
         ask(f"data {title}", file, ["data", "parquet", file, "--sample", "1000"])
     for number, (title, (make, _)) in enumerate(MODELS.items()):

@@ -200,7 +200,7 @@ def test_large_images_are_read_a_few_at_a_time_though_stored_once(tmp_path: Path
 def test_what_arrow_does_not_read_is_not_called_damaged(tmp_path: Path) -> None:
     for error, words in (
         (pa.ArrowNotImplementedError("Nested data conversions"), "toy: Arrow cannot read it: Nested data conversions"),
-        (pa.ArrowMemoryError("malloc of size 9 failed"), "toy: Arrow cannot read it: malloc"),
+        (pa.ArrowMemoryError("malloc of size 9 failed"), "toy: out of memory: malloc"),
         (OSError(5, "Input/output error"), "toy: cannot be read: Input/output error"),
         (OSError("Cannot decrypt ColumnMetadata."), "toy: encrypted Parquet"),
         (OSError("Corrupt snappy compressed data."), "toy: damaged Parquet: Corrupt snappy"),
