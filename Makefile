@@ -63,4 +63,4 @@ mutants: .venv/dev
 
 docs: .venv/dev
 	rm -f man/*.1
-	python -m gencli.reference
+	python -m gencli.cli.reference

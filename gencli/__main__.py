@@ -38,8 +38,8 @@ sys.meta_path.insert(0, _NoPandas)  # type: ignore[arg-type]
 
 from contextlib import suppress  # noqa: E402
 
-from gencli import aborts, stdout  # noqa: E402
-from gencli.app import main  # noqa: E402
+from gencli.cli import aborts, stdout  # noqa: E402
+from gencli.cli.app import main  # noqa: E402
 
 
 def run() -> None:

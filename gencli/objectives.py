@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
-from gencli import console
+from gencli.cli import console
 from gencli.errors import GencliError
 from gencli.losses import Loss, LossSettings, choose
 from gencli.losses.base import CountedLoss
@@ -13,9 +13,9 @@ from gencli.losses.base import CountedLoss
 if TYPE_CHECKING:
     import torch
 
+    from gencli.files.tables import ImageTable
     from gencli.losses.base import RowLoss
     from gencli.models import Model
-    from gencli.tables import ImageTable
 
 _ENDINGS = ("early_stop", "until_train_accuracy", "max_steps", "max_time")  # what ends a run before its last epoch
 

@@ -8,7 +8,7 @@ import traceback
 from types import FrameType
 from typing import NoReturn
 
-from gencli import stdout
+from gencli.cli import stdout
 from gencli.errors import GencliError
 
 _LONGEST = 300  # characters of an error's text

@@ -11,13 +11,13 @@ import pyarrow as pa
 import xxhash
 from numpy.typing import NDArray
 
-from gencli import arrow, provenance, seals, tables
+from gencli.cli.outputs import write_images
 from gencli.corruptions import Corrupted
 from gencli.corruptions.base import Corruption
-from gencli.outputs import write_images
+from gencli.files import arrow, provenance, seals, tables
+from gencli.files.stream import Output
+from gencli.files.tables import Batches, Description, ImageTable, MemoryTable, TableWriter
 from gencli.sources import open_table
-from gencli.stream import Output
-from gencli.tables import Batches, Description, ImageTable, MemoryTable, TableWriter
 
 
 def image_table(

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from gencli.cli.reference import Page, read_tree
 from gencli.commands.data.downloads import SOURCES
-from gencli.reference import Page, read_tree
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

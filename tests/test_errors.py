@@ -5,9 +5,9 @@ import errno
 import pyarrow as pa
 import pytest
 
-from gencli import parquet
-from gencli.app import _words
+from gencli.cli.app import _words
 from gencli.errors import GencliError, require_enough, shortage
+from gencli.files import parquet
 
 SHORT = [
     (MemoryError(), "memory"),

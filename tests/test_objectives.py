@@ -12,20 +12,21 @@ import pytest
 import torch
 from torch.nn import functional
 
-from gencli import models, provenance, tables
+from gencli import models
 from gencli.corruptions.imbalance import LongTail
-from gencli.derivatives import building
-from gencli.derivatives.rows import RowFunction
-from gencli.derivatives.settings import OperatorSettings
+from gencli.curvature import building
+from gencli.curvature.settings import OperatorSettings
 from gencli.errors import GencliError
 from gencli.evaluation.predictions import evaluate
+from gencli.files import provenance, tables
+from gencli.files.stream import Input, Output
+from gencli.files.tables import ImageTable
+from gencli.jacobians.rows import RowFunction
 from gencli.losses import LossSettings
 from gencli.models import Model
 from gencli.models.inputs import Rows
 from gencli.objectives import objective
 from gencli.sources.digits import digits
-from gencli.stream import Input, Output
-from gencli.tables import ImageTable
 from gencli.training.distributed import Group
 from gencli.training.loop import Training
 from gencli.training.settings import Settings

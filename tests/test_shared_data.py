@@ -8,9 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from gencli import arrow, tables
+from gencli.files import arrow, tables
+from gencli.files.tables import identities
 from gencli.sources import open_table
-from gencli.tables import identities
 from tests.helpers import images
 
 pytestmark = pytest.mark.shared

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gencli.options import Format, KindGroup, ResultOutput, Seed, Version, group
+from gencli.cli.options import Format, KindGroup, ResultOutput, Seed, Version, group
 
 if TYPE_CHECKING:
     from gencli.theory import All
@@ -23,10 +23,12 @@ def check(
     kind: Claim | All, seed: Seed = 0, broken: Break = False, format: Format = None, output: ResultOutput = None
 ) -> None:
     """Checks a claim."""
-    from gencli import console, endings, outputs, provenance, stream, tables, tensors, theory
+    from gencli import theory
+    from gencli.cli import console, outputs
     from gencli.errors import GencliError
-    from gencli.named import named_first
-    from gencli.together import Together
+    from gencli.files import endings, provenance, stream, tables, tensors
+    from gencli.files.named import named_first
+    from gencli.files.together import Together
 
     plot = getattr(kind, "plot", None)
     stream.require_writable(output, plot)

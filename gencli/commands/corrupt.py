@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gencli.options import Data, ImagesOutput, KindGroup, group
+from gencli.cli.options import Data, ImagesOutput, KindGroup, group
 
 if TYPE_CHECKING:
     from gencli.corruptions import Corruption
@@ -31,13 +31,14 @@ def corrupt(
     kind: Corruption, data: Data = None, seed: Seed = 0, shard: Shard = None, output: ImagesOutput = None
 ) -> None:
     """Applies a kind of corruption."""
-    from gencli import console, provenance
+    from gencli.cli import console
+    from gencli.cli.outputs import render, write_images
     from gencli.corruptions import Corrupted
     from gencli.corruptions.base import parse_part
-    from gencli.outputs import render, write_images
+    from gencli.files import provenance
+    from gencli.files.stream import require_writable
+    from gencli.files.tables import rewritten
     from gencli.sources import open_table
-    from gencli.stream import require_writable
-    from gencli.tables import rewritten
 
     require_writable(output)
     part = parse_part(shard, "--shard")

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
+from gencli.cli.options import Device, Format, ResultOutput, command, single
 from gencli.evaluation.settings import Requests
-from gencli.options import Device, Format, ResultOutput, command, single
 
 app = single()
 
@@ -83,18 +83,19 @@ def evaluate(
       gencli data digits | gencli train --arch mlp-1x512 --epochs 10 |
         gencli eval - test.parquet --top 3 --confusion confusion.csv
     """
-    from gencli.stream import require_writable
+    from gencli.files.stream import require_writable
 
     given = requests.places(model, data or [])
     require_writable(output, requests.predictions, requests.confusion)
 
     import torch
 
-    from gencli import console, provenance, tables
+    from gencli.cli import console
+    from gencli.cli.outputs import open_result
     from gencli.commands.opening import open_several
     from gencli.evaluation import runs
-    from gencli.outputs import open_result
-    from gencli.together import Together
+    from gencli.files import provenance, tables
+    from gencli.files.together import Together
     from gencli.training import devices
 
     devices.choose(device)

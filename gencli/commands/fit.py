@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from gencli.cli.options import Data, KindGroup, ModelOutput, group
 from gencli.errors import GencliError
-from gencli.options import Data, KindGroup, ModelOutput, group
 
 if TYPE_CHECKING:
     from gencli.fitting.base import Learner
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def fit(kind: Learner, data: Data = None, output: ModelOutput = None) -> None:
     """Fits a learner."""
-    from gencli import stream
+    from gencli.files import stream
 
     if stream.is_terminal(output):
         raise GencliError("the model would go to the terminal", "name a file with -o, or pipe it into gencli eval -")
@@ -23,7 +23,9 @@ def fit(kind: Learner, data: Data = None, output: ModelOutput = None) -> None:
 
     import torch
 
-    from gencli import console, models, provenance, tables
+    from gencli import models
+    from gencli.cli import console
+    from gencli.files import provenance, tables
     from gencli.models import inputs, learners
     from gencli.sources import open_table
 

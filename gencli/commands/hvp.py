@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gencli.derivatives.choices import ProductSettings
-from gencli.derivatives.settings import OperatorSettings, OwnLossSettings
-from gencli.options import Data, TensorsOutput, command, single
+from gencli.cli.options import Data, TensorsOutput, command, single
+from gencli.curvature.settings import OperatorSettings, OwnLossSettings
+from gencli.formulas.settings import ProductSettings
 
 if TYPE_CHECKING:
-    from gencli.derivatives.verification import Findings
+    from gencli.curvature.verification import Findings
 
 app = single()
 
@@ -56,7 +56,7 @@ def hvp(
     from dataclasses import asdict
 
     from gencli.errors import GencliError
-    from gencli.stream import is_terminal, require_writable
+    from gencli.files.stream import is_terminal, require_writable
 
     words = products.words
     if is_terminal(output):
@@ -65,11 +65,13 @@ def hvp(
 
     import torch
 
-    from gencli import console, objectives, provenance, tables, tensors
+    from gencli import objectives
+    from gencli.cli import console
     from gencli.commands.opening import open_all
-    from gencli.derivatives import building, routes, vectors, verification
+    from gencli.curvature import building, routes, vectors, verification
+    from gencli.files import provenance, tables, tensors
+    from gencli.files.together import Together
     from gencli.machine import require_memory
-    from gencli.together import Together
 
     names = [word for word in words if not vectors.is_named(word)]
     source, loaded, table, files, where = open_all(
@@ -101,7 +103,7 @@ def hvp(
 
 
 def _drawn(findings: Findings, form: str, provenance: str) -> bytes:
-    from gencli.derivatives.differences import picture
+    from gencli.curvature.differences import picture
     from gencli.reporting.curves import canvas, encode
 
     with canvas():
@@ -109,7 +111,7 @@ def _drawn(findings: Findings, form: str, provenance: str) -> bytes:
 
 
 def _say(findings: Findings, title: str) -> None:
-    from gencli import console, outputs
+    from gencli.cli import console, outputs
 
     console.message(outputs.render(findings.table, "table", title, console.columns()).rstrip())
     for note in findings.notes:

@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 import typer
 
+from gencli.cli.options import Data, DerivativesOutput, Format, command, single
 from gencli.commands import jacobian_network
-from gencli.derivatives.choices import TOLERANCES, FormulaSettings
-from gencli.derivatives.settings import JacobianLossSettings, JacobianNetworkSettings, JacobianSettings
-from gencli.options import Data, DerivativesOutput, Format, command, single
+from gencli.curvature.settings import JacobianLossSettings, JacobianNetworkSettings, JacobianSettings
+from gencli.formulas.settings import TOLERANCES, FormulaSettings
 
 app = single()
 
@@ -36,7 +36,7 @@ def jacobian(
     format: Format = None,
     output: DerivativesOutput = None,
 ) -> None:
-    """Jacobians by numeric, forward and reverse mode, side by side.
+    """Jacobians by differences, forward and reverse mode, side by side.
 
     Reads formulas and points, or a model and an image table; writes derivatives: to a file that ends in .safetensors as
     matrices, elsewhere as a table. The exit status is 1 if methods disagree by more than --tolerance.
@@ -77,9 +77,9 @@ def jacobian(
       gencli jacobian model.safetensors digits.parquet --verify \\
         --summary norms.csv -o jacobians.safetensors
     """
-    from gencli import endings
     from gencli.errors import GencliError
-    from gencli.stream import require_writable
+    from gencli.files import endings
+    from gencli.files.stream import require_writable
 
     as_tensors = format is None and endings.named(output) == "safetensors"
     if model is None:
@@ -96,37 +96,40 @@ def _of_formulas(
     asked: FormulaSettings, tolerance: float | None, dtype: str, as_tensors: bool,
     format: Format, output: DerivativesOutput,
 ) -> None:  # fmt: skip
-    from gencli import console, provenance, tensors
-    from gencli.derivatives import choices, graphs, modes, numeric, reports, requests
+    from gencli.cli import console
+    from gencli.cli.outputs import open_result, result_format
     from gencli.errors import GencliError
-    from gencli.outputs import open_result, result_format
+    from gencli.files import provenance, tensors
+    from gencli.files.together import Together
+    from gencli.formulas import compare, differences, graph, reports, requests, settings
     from gencli.reporting import curves
-    from gencli.together import Together
 
-    choices.refuse_together({"--trace": asked.trace, "--check-against": asked.check_against, "safetensors": as_tensors})
-    length, trace, graph, answer = numeric.parse_step(asked.step), asked.trace, asked.graph, asked.check_against
+    settings.refuse_together(
+        {"--trace": asked.trace, "--check-against": asked.check_against, "safetensors": as_tensors}
+    )
+    length, trace, picture, answer = differences.parse_step(asked.step), asked.trace, asked.graph, asked.check_against
     difference = asked.difference or ("extended" if length is None else "forward")
     if difference == "extended" and length is not None:
         raise GencliError("--difference extended: it chooses its steps itself", "leave --step out")
     tolerance = TOLERANCES[dtype] if tolerance is None else tolerance
     request = requests.read(asked.formula or [], asked.file, asked.at or [], asked.hessian, asked.hvp, answer)
-    if graph:
-        graphs.require_drawable(request.program, len(request.points.coordinates))
+    if picture:
+        graph.require_drawable(request.program, len(request.points.coordinates))
     with console.progress("points", len(request.points.coordinates)) as advance:
         quotient = None if difference == "extended" else difference
-        found = modes.compute(request, quotient, length, dtype, tolerance, advance)
+        found = compare.compute(request, quotient, length, dtype, tolerance, advance)
     report = reports.make(found, request, trace, answer, asked.check_tolerance)
     chosen = {"step": asked.step, "difference": difference, "trace": trace, "dtype": dtype, "tolerance": tolerance}
     chosen |= {"check_tolerance": asked.check_tolerance if answer else None}
-    made = request.step(chosen, ["torch", "numpy", "scipy", "mpmath", "pyarrow", *(["matplotlib"] if graph else [])])
+    made = request.step(chosen, ["torch", "numpy", "scipy", "mpmath", "pyarrow", *(["matplotlib"] if picture else [])])
     read = list(request.files.values())
     form = format or result_format(output)
     with Together() as places:
-        if graph:
-            drawing = places.open(graph, read, binary=True)
+        if picture:
+            drawing = places.open(picture, read, binary=True)
             with curves.canvas():
                 figure = reports.picture(found, trace or "reverse")
-                drawing.write(curves.encode(figure, graph[-3:].lower(), provenance.encode(made).decode()))
+                drawing.write(curves.encode(figure, picture[-3:].lower(), provenance.encode(made).decode()))
         if as_tensors:
             place = places.open(output, read, binary=True)
             tensors.write(place, found.tensors(), found.facts() | {"step": made})
@@ -137,7 +140,7 @@ def _of_formulas(
         else:
             rows = report.stacked if form == "md" else report.rows
             open_result(places, output, form, read)(rows, lambda: made)
-    for said in [*report.wrong, *report.notes, *(found.value_losses() if graph and not trace else [])]:
+    for said in [*report.wrong, *report.notes, *(found.value_losses() if picture and not trace else [])]:
         console.message(console.printable(f"gencli jacobian: {said}"))
     if report.wrong:
         raise typer.Exit(1)

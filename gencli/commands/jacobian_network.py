@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from gencli.derivatives.choices import TOLERANCES
-from gencli.derivatives.settings import JacobianSettings, NetworkSettings, OwnLossSettings
-from gencli.options import TableFormat
+from gencli.cli.options import TableFormat
+from gencli.curvature.settings import JacobianSettings, NetworkSettings, OwnLossSettings
+from gencli.formulas.settings import TOLERANCES
 
 if TYPE_CHECKING:
-    from gencli.derivatives.confirmation import Confirmation
-    from gencli.derivatives.entries import Check
+    from gencli.jacobians.confirmation import Confirmation
+    from gencli.jacobians.entries import Check
 
 
 def run(
@@ -32,13 +32,15 @@ def run(
 
     import torch
 
-    from gencli import console, outputs, provenance, tables, tensors
+    from gencli.cli import console, outputs
     from gencli.commands.opening import open_all
-    from gencli.derivatives import building, jacobians
-    from gencli.derivatives.entries import Check
+    from gencli.curvature import building
+    from gencli.files import provenance, tables, tensors
+    from gencli.files.stream import Input
+    from gencli.files.together import Together
+    from gencli.jacobians import summary
+    from gencli.jacobians.entries import Check
     from gencli.machine import require_memory
-    from gencli.stream import Input
-    from gencli.together import Together
     from gencli.training import devices
 
     exact = dtype == "float64"
@@ -64,7 +66,7 @@ def run(
         write = None if as_tensors else outputs.open_result(places, output, format, read)
         aside = outputs.open_result(places, asked.summary, None, read) if asked.summary else None
         with console.progress("rows", function.rows) as advance:
-            summary, found = jacobians.collect(
+            summary, found = summary.collect(
                 function, rows, mode, as_tensors, confirmation, check, console.message, advance
             )
         if check:
@@ -78,11 +80,11 @@ def run(
             each(summary, lambda: made, title)
         if place:
             tensors.write(place, found, {"of": asked.of, "wrt": asked.wrt, "step": made})
-            console.message(outputs.render(jacobians.overview(summary), "table", title, console.columns()).rstrip())
+            console.message(outputs.render(summary.overview(summary), "table", title, console.columns()).rstrip())
 
 
 def _say(check: Check | None, confirmation: Confirmation) -> None:
-    from gencli import console
+    from gencli.cli import console
 
     for note in [*([check.said] if check else []), *confirmation.notes]:
         console.message(note)

@@ -10,12 +10,12 @@ from gencli.errors import GencliError
 if TYPE_CHECKING:
     import torch
 
-    from gencli.derivatives.settings import NetworkSettings
+    from gencli.curvature.settings import NetworkSettings
     from gencli.evaluation.settings import Requests
+    from gencli.files.stream import Input
+    from gencli.files.tables import ImageTable
     from gencli.losses import LossSettings
     from gencli.models import Model
-    from gencli.stream import Input
-    from gencli.tables import ImageTable
 
 
 class Opened(NamedTuple):
@@ -50,7 +50,7 @@ def open_all(
         GencliError: there is no such device, network, loss or file, or they do not fit each other.
     """
     from gencli import losses, models
-    from gencli.named import named_first
+    from gencli.files.named import named_first
     from gencli.sources import open_table
     from gencli.training import devices
 
@@ -78,7 +78,7 @@ def open_several(
     """
     from gencli import models
     from gencli.evaluation import runs
-    from gencli.named import named_first
+    from gencli.files.named import named_first
     from gencli.sources import open_table
 
     if arch is not None:

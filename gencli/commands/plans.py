@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from gencli.training.settings import Checkpoints, Precision, Settings
 
 if TYPE_CHECKING:
-    from gencli.tables import ImageTable
+    from gencli.files.tables import ImageTable
     from gencli.training.distributed import Group
     from gencli.training.setup import Setup
 
 
 def list_archs() -> None:
     """Writes the table of networks."""
-    from gencli.outputs import write_text
+    from gencli.cli.outputs import write_text
     from gencli.training import plan
 
     write_text((plan.networks(), "For 32 x 32 x 3 images of 10 classes; operations of one image forward."))
@@ -22,8 +22,8 @@ def list_archs() -> None:
 
 def without_data(settings: Settings, asked: Precision, eval_data: str | None) -> None:
     """Writes the plan of a run on a data set like CIFAR-10."""
+    from gencli.files.tables import Description
     from gencli.sources import open_table
-    from gencli.tables import Description
     from gencli.training.setup import prepare
 
     if eval_data is not None:
@@ -40,7 +40,7 @@ def show(
     Raises:
         GencliError: the run would be refused.
     """
-    from gencli.checkpoints import TRAINING, read
+    from gencli.files.checkpoints import TRAINING, read
 
     setup.training(table, test_table, group, rehearsed=True)
     if checkpoints.resume and checkpoints.checkpoint is not None:
@@ -49,7 +49,7 @@ def show(
 
 
 def _write(setup: Setup, rows: int, title: str) -> None:
-    from gencli.outputs import write_text
+    from gencli.cli.outputs import write_text
     from gencli.training.plan import plan
 
     made, description = plan(setup, rows), setup.description

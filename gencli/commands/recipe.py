@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from gencli.options import command, single
+from gencli.cli.options import command, single
 
 app = single()
 
@@ -41,7 +41,7 @@ def recipe(
       make -f "$(gencli recipe zhang2017)" -n -j2 OUT=zhang2017 SCALE=smoke
     """
     from gencli import recipes
-    from gencli.stream import Output
+    from gencli.files.stream import Output
 
     lines = [f"{each:13}{purpose}" for each, purpose in recipes.purposes().items()]
     with Output(None) as output:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from gencli.options import ReportOutput, command, single
+from gencli.cli.options import ReportOutput, command, single
 from gencli.reporting.settings import Settings
 
 if TYPE_CHECKING:
@@ -72,13 +72,14 @@ def report(
         --history history.parquet -o model.safetensors
       gencli report history.parquet --plot curves --title Digits
     """
-    from gencli import endings, outputs, stdout, stream
+    from gencli.cli import outputs, stdout
     from gencli.commands import report_sources
     from gencli.errors import GencliError
-    from gencli.named import named_first
-    from gencli.provenance import encode, source, step
+    from gencli.files import endings, stream
+    from gencli.files.named import named_first
+    from gencli.files.provenance import encode, source, step
+    from gencli.files.together import Together
     from gencli.reporting import against, benchmarks, curves, documents, patterns, plan
-    from gencli.together import Together
 
     stream.require_writable(*([settings.contact_sheet] if settings.contact_sheet else [output, settings.figure]))
     names = patterns.expand(files or ["-"])
@@ -119,7 +120,8 @@ def report(
 def _text(
     chosen: Plan, found: Sequence[Table], panels: Sequence[Panel], title: str, form: str, output: str | None
 ) -> str:
-    from gencli import outputs, stdout, stream
+    from gencli.cli import outputs, stdout
+    from gencli.files import stream
     from gencli.reporting import benchmarks, curves, layout, page, terminal
 
     if form == "html":

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from itertools import takewhile
 
+from gencli.files.stream import Input
 from gencli.reporting.settings import Settings
-from gencli.stream import Input
 
 
 def show(inputs: list[Input], settings: Settings, output: str | None) -> None:
     """Writes how files were made, or draws the first images of tables."""
-    from gencli import provenance, stream, tables
+    from gencli.files import provenance, stream, tables
     from gencli.reporting import documents, groups, sheet
     from gencli.sources import read_table
 

@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gencli.derivatives.settings import (
+from gencli.cli.options import Data, Format, ResultOutput, command, single
+from gencli.curvature.settings import (
     MethodSettings,
     OperatorSettings,
     OwnLossSettings,
     QuantitySettings,
     SavingSettings,
 )
-from gencli.options import Data, Format, ResultOutput, command, single
 
 if TYPE_CHECKING:
-    from gencli.derivatives.operators import Operator
-    from gencli.derivatives.spectrum import Spectrum
-    from gencli.provenance import Step
-    from gencli.stream import Input
-    from gencli.together import Together
+    from gencli.curvature.operators import Operator
+    from gencli.curvature.spectrum import Spectrum
+    from gencli.files.provenance import Step
+    from gencli.files.stream import Input
+    from gencli.files.together import Together
 
 app = single()
 
@@ -66,20 +66,22 @@ def spectrum(
       gencli spectrum model.safetensors digits.parquet --top 5 --bottom 2 \\
         --trace --density density.parquet --figure density.svg --format table
     """
-    from gencli import checkpoints
-    from gencli.stream import Input, require_writable
+    from gencli.files import checkpoints
+    from gencli.files.stream import Input, require_writable
 
     checkpoints.require(saving, checkpoints.SPECTRUM)
     require_writable(output, *quantities.files, saving.checkpoint)
 
     import torch
 
-    from gencli import console, objectives, provenance, tables
+    from gencli import objectives
+    from gencli.cli import console
+    from gencli.cli.outputs import open_result
     from gencli.commands.opening import open_all
-    from gencli.derivatives import building, routes
-    from gencli.derivatives import spectrum as spectra
-    from gencli.outputs import open_result
-    from gencli.together import Together
+    from gencli.curvature import building, routes
+    from gencli.curvature import spectrum as spectra
+    from gencli.files import provenance, tables
+    from gencli.files.together import Together
 
     exact = matrix.dtype == "float64"
     source, loaded, table, _, where = open_all(model, data, matrix, objective, exact, [], Input)
@@ -113,10 +115,11 @@ def _open_files(
     asked: QuantitySettings, places: Together, read: Sequence[Input]
 ) -> Callable[[Operator, Spectrum, MethodSettings, Step], None]:
     """Opens the files beside the table; gives what writes them."""
-    from gencli import console, provenance, tensors
-    from gencli.derivatives import profiles
-    from gencli.derivatives import spectrum as spectra
-    from gencli.outputs import open_result
+    from gencli.cli import console
+    from gencli.cli.outputs import open_result
+    from gencli.curvature import plots
+    from gencli.curvature import spectrum as spectra
+    from gencli.files import provenance, tensors
     from gencli.reporting import curves
 
     write_density = open_result(places, asked.density, None, read) if asked.density else None
@@ -126,17 +129,17 @@ def _open_files(
     def save(operator: Operator, found: Spectrum, method: MethodSettings, made: Step) -> None:
         density = along = None
         if write_density:
-            density = profiles.density_table(found, method.density_width)
+            density = plots.density_table(found, method.density_width)
             write_density(density, lambda: made)
         if write_along:
             with console.progress("losses", len(found.eigenvalues()) * method.along_points) as advance:
-                along = profiles.along_table(operator, found, method.along_radius, method.along_points, advance)
+                along = plots.along_table(operator, found, method.along_radius, method.along_points, advance)
             write_along(along, lambda: made)
         if vectors:
             tensors.write(vectors, spectra.named_vectors(operator, found), {"step": made})
         if figure and asked.figure:
             with curves.canvas():
-                drawn = profiles.picture(density, along, found.eigenvalues())
+                drawn = plots.picture(density, along, found.eigenvalues())
                 figure.write(curves.encode(drawn, asked.figure[-3:].lower(), provenance.encode(made).decode()))
 
     return save

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from gencli import endings
+from gencli.cli.options import Data, ModelOutput, command, single
 from gencli.errors import GencliError
-from gencli.options import Data, ModelOutput, command, single
+from gencli.files import endings
 from gencli.training.settings import Checkpoints, Settings
 
 app = single()
@@ -75,18 +75,19 @@ def train(
     from contextlib import ExitStack
     from functools import partial
 
-    from gencli.named import named_first
+    from gencli.files.named import named_first
 
     _require(data, eval_data, output, history, checkpoints, dry_run)
 
     import torch
 
-    from gencli import console, models
+    from gencli import models
+    from gencli.cli import console
+    from gencli.cli.outputs import open_result
     from gencli.commands import plans
-    from gencli.outputs import open_result
+    from gencli.files.stream import require_writable
+    from gencli.files.together import Together
     from gencli.sources import open_table
-    from gencli.stream import require_writable
-    from gencli.together import Together
     from gencli.training import checkpoints as saving
     from gencli.training import devices, distributed, words
     from gencli.training.setup import choose, prepare
@@ -136,8 +137,8 @@ def _require(
     dry_run: bool,
 ) -> None:
     """Refuses places that do not go together, cannot be written, or hold what would be lost."""
-    from gencli.checkpoints import TRAINING, require
-    from gencli.stream import is_terminal, require_writable
+    from gencli.files.checkpoints import TRAINING, require
+    from gencli.files.stream import is_terminal, require_writable
 
     if is_terminal(output) and not dry_run:
         raise GencliError("the model would go to the terminal", "name a file with -o, or pipe it into gencli eval -")

@@ -8,7 +8,6 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gencli import arrow, provenance, tables
 from gencli.corruptions.base import Corruption, Moved
 from gencli.corruptions.common import Common
 from gencli.corruptions.imbalance import LongTail, StepImbalance, Subsample
@@ -16,10 +15,11 @@ from gencli.corruptions.labels import FlipLabels, MatrixLabels, PairLabels, Perm
 from gencli.corruptions.noise import GaussianNoise, ImpulseNoise, PoissonNoise, TextOverlay
 from gencli.corruptions.pixels import GaussianPixels, RandomPixels, ShuffledPixels
 from gencli.errors import GencliError
+from gencli.files import arrow, provenance, tables
+from gencli.files.stream import Input
+from gencli.files.tables import ImageTable
 from gencli.machine import in_threads
 from gencli.randomness import Draws
-from gencli.stream import Input
-from gencli.tables import ImageTable
 
 KINDS: dict[str, type[Corruption]] = {
     kind.name: kind

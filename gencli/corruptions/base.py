@@ -14,11 +14,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gencli import arrow
 from gencli.errors import GencliError
+from gencli.files import arrow
+from gencli.files.stream import Input
+from gencli.files.tables import Description, ImageTable
 from gencli.randomness import Draws
-from gencli.stream import Input
-from gencli.tables import Description, ImageTable
 
 Apply = Callable[[pa.RecordBatch], pa.RecordBatch]
 

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from gencli.corruptions.base import Apply, Corruption, Moved, parse_part
 from gencli.counts import typed
 from gencli.errors import GencliError
+from gencli.files.tables import ImageTable
 from gencli.randomness import Draws
 from gencli.sources.selection import class_numbers, require_one_version
-from gencli.tables import ImageTable
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,10 @@ from gencli.corruptions.base import LabelCorruption
 from gencli.corruptions.transitions import MATRIX, Named, read_matrix, require_order
 from gencli.counts import share
 from gencli.errors import GencliError
+from gencli.files.stream import Input
+from gencli.files.tables import ImageTable
 from gencli.randomness import Draws
 from gencli.sources.selection import class_numbers
-from gencli.stream import Input
-from gencli.tables import ImageTable
 
 Probability = Annotated[float, typer.Option("-p", min=0, max=1, help="Probability that a label is replaced.")]
 Exact = Annotated[

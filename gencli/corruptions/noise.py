@@ -15,11 +15,11 @@ import pyarrow as pa
 import typer
 from numpy.typing import NDArray
 
-from gencli import arrow
 from gencli.corruptions.base import Apply, Corruption, Moved, rounded
 from gencli.errors import GencliError
+from gencli.files import arrow
+from gencli.files.tables import Description, ImageTable
 from gencli.randomness import Draws, Rows
-from gencli.tables import Description, ImageTable
 
 if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont

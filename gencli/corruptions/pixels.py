@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from gencli.corruptions.base import PixelCorruption, rounded
 from gencli.errors import GencliError, nearest
-from gencli.facts import measure
-from gencli.named import open_inputs
+from gencli.files.named import open_inputs
+from gencli.files.stream import Input
+from gencli.files.tables import ImageTable
 from gencli.randomness import Draws
 from gencli.sources import read_table
-from gencli.stream import Input
-from gencli.tables import ImageTable
+from gencli.sources.statistics import measure
 
 Channels = Annotated[
     Literal["together", "apart"], typer.Option(help="Move the channels of a pixel together, or each value separately.")

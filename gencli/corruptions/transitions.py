@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gencli import arrow, parquet
 from gencli.errors import GencliError, first_line
-from gencli.stream import Input
+from gencli.files import arrow, parquet
+from gencli.files.stream import Input
 
 MATRIX = "a transition matrix has a row and a column for each class, no number below 0, and rows that sum to 1"
 _INDEX = "__index_level_0__"  # pandas' name of one that has none

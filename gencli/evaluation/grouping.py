@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from gencli.errors import GencliError, nearest
-from gencli.tables import ImageTable
+from gencli.files.tables import ImageTable
 
 GROUPED = ("corruption", "severity")  # tables that have these columns are grouped by them
 

@@ -16,10 +16,10 @@ from gencli.evaluation.logits import margins
 from gencli.evaluation.predictions import NONE, Predictions, batch_size, cross_entropy, predict
 from gencli.evaluation.settings import ASCENTS, DIRECTIONS
 from gencli.evaluation.trace import Node, Trace
+from gencli.files.tensors import double
 from gencli.models import Model, Shape
 from gencli.models.circulant import Circulant
 from gencli.models.inputs import Rows
-from gencli.tensors import double
 
 SOURCES = {
     "parameters": "",

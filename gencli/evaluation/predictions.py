@@ -13,17 +13,17 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
-from gencli import arrow
 from gencli.evaluation import grouping
 from gencli.evaluation import logits as rows_of
 from gencli.evaluation.similarity import WINDOW, psnr, squared_error, ssim
+from gencli.files import arrow
+from gencli.files.tables import ImageTable
+from gencli.files.tensors import double
 from gencli.losses import Loss
 from gencli.losses.classes import CrossEntropy
 from gencli.models import Model
 from gencli.models.inputs import Rows, target_input
 from gencli.objectives import each_row
-from gencli.tables import ImageTable
-from gencli.tensors import double
 
 Objective = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # (outputs, labels or targets) → [n] losses
 

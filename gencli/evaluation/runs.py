@@ -18,13 +18,13 @@ from gencli.evaluation.classes import confusion, labelled, per_class
 from gencli.evaluation.predictions import evaluate
 from gencli.evaluation.settings import ASCENTS, DIRECTIONS, Requests
 from gencli.evaluation.similarity import WINDOW
+from gencli.files.tables import ImageTable
 from gencli.losses import Loss
 from gencli.models import Model, build
 from gencli.models.base import not_finite, require_finite
 from gencli.models.inputs import load
 from gencli.objectives import objective
 from gencli.randomness import derive
-from gencli.tables import ImageTable
 
 
 @dataclass

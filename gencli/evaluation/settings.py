@@ -11,8 +11,8 @@ from typing import Annotated, ClassVar
 
 import typer
 
-from gencli import endings
 from gencli.errors import GencliError
+from gencli.files import endings
 
 DIRECTIONS, ASCENTS = 10, 10  # in which sharpness is measured at random, and that look for the worst
 

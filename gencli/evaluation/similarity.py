@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
-from gencli.tensors import double
+from gencli.files.tensors import double
 
 WINDOW = 11
 _SIGMA, _C1, _C2 = 1.5, 0.01**2, 0.03**2

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 if TYPE_CHECKING:
     import torch
 
+    from gencli.files.tables import Description
     from gencli.models.inputs import Rows
-    from gencli.tables import Description
 
 
 class Progress(Protocol):

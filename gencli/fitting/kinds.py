@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from gencli.cli.options import Seed
 from gencli.errors import GencliError, nearest
 from gencli.fitting.base import Fitted, Learner, Progress
 from gencli.machine import require_memory
-from gencli.options import Seed
 
 if TYPE_CHECKING:
+    from gencli.files.tables import Description
     from gencli.models.inputs import Rows
-    from gencli.tables import Description
 
 _FEWER = "take fewer rows: gencli corrupt subsample"
 

@@ -16,7 +16,7 @@ def class_counts(labels: Tensor, classes: int) -> Tensor:
     Raises:
         GencliError: a label is none of 0 ... classes - 1.
     """
-    from gencli.tables import check_labels
+    from gencli.files.tables import check_labels
 
     check_labels(labels.numpy(), classes, "the training rows")
     return labels.bincount(minlength=classes)

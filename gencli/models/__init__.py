@@ -10,8 +10,10 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from gencli import provenance, tensors
 from gencli.errors import GencliError, nearest
+from gencli.files import provenance, tensors
+from gencli.files.stream import Input, Output
+from gencli.files.tables import ImageTable, is_shape
 from gencli.models import heads, learners
 from gencli.models.airbench import AIRBENCH
 from gencli.models.alexnet import ALEXNET
@@ -29,8 +31,6 @@ from gencli.models.resnet18 import RESNET18
 from gencli.models.resnet32 import RESNET32, RESNET32_CUI2019
 from gencli.models.torchvision import TORCHVISION, require_stored
 from gencli.models.unet import UNET
-from gencli.stream import Input, Output
-from gencli.tables import ImageTable, is_shape
 
 FAMILIES = [
     LINEAR, MLP, CIRCULANT_MLP,

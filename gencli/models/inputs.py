@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gencli import arrow
 from gencli.errors import GencliError
-from gencli.tables import ImageTable
-from gencli.tensors import double
+from gencli.files import arrow
+from gencli.files.tables import ImageTable
+from gencli.files.tensors import double
 
 Shape = tuple[int, int, int]
 Whiten = Literal["image", "dataset", "none"]

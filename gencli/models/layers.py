@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from gencli.tensors import double
+from gencli.files.tensors import double
 
 
 class Pixels(nn.Module):

@@ -10,9 +10,9 @@ from typing import Any
 import pyarrow as pa
 
 from gencli.errors import GencliError, nearest
+from gencli.files.stream import Input
 from gencli.reporting.groups import Table
 from gencli.reporting.readers import csv_rows, require_distinct
-from gencli.stream import Input
 
 _FRACTIONS = ("accuracy", "memorized", "recovered", "error", "precision", "recall", "f1")
 

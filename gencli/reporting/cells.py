@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from gencli import console
+from gencli.cli import console
 
 LONGEST = 300  # characters of a cell or a heading
 

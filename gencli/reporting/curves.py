@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gencli import console
+from gencli.cli import console
 from gencli.reporting.panels import Bars, Lines, Matrix, Panel
 
 if TYPE_CHECKING:

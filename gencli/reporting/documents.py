@@ -10,13 +10,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from gencli import console, parquet, provenance, tables
+from gencli.cli import console
 from gencli.errors import GencliError
-from gencli.named import is_pipe
-from gencli.provenance import Step
+from gencli.files import parquet, provenance, tables
+from gencli.files.named import is_pipe
+from gencli.files.provenance import Step
+from gencli.files.stream import Input
 from gencli.reporting import readers
 from gencli.reporting.forms import Kind
-from gencli.stream import Input
 
 DIFFER = "labels differ"  # in place of a step that is not known
 _NOT_SETUP = {"seed", "device", "threads"}  # what runs of one setup may differ in
@@ -246,7 +247,7 @@ def steps(file: Input, several: bool) -> Iterator[str]:
     Raises:
         GencliError: it does not say.
     """
-    from gencli.tensors import read_metadata
+    from gencli.files.tensors import read_metadata
 
     model = file.starts(b"{", 8)
     made = read_metadata(file).get("step") if model else parquet.read_provenance(parquet.open_file(file))

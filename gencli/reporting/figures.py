@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gencli.errors import GencliError, nearest
-from gencli.provenance import Step
+from gencli.files.provenance import Step
 from gencli.reporting.classes import require
 from gencli.reporting.documents import Document
 from gencli.reporting.forms import Kind

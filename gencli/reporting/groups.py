@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 
-from gencli.provenance import Step
+from gencli.files.provenance import Step
 from gencli.reporting.documents import DIFFER, Document, corruptions, data_name
 
 T = TypeVar("T")

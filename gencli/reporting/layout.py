@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from gencli import console
+from gencli.cli import console
 from gencli.reporting.cells import LONGEST, cell, numeric
 from gencli.reporting.groups import PLAIN, Table, word
 

@@ -8,7 +8,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from gencli import console, provenance
+from gencli.cli import console
+from gencli.files import provenance
 from gencli.reporting.cells import numeric
 from gencli.reporting.documents import Document
 from gencli.reporting.groups import Table

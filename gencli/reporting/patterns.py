@@ -11,8 +11,9 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import IO
 
-from gencli import folders, stdout
+from gencli.cli import stdout
 from gencli.errors import GencliError
+from gencli.files import folders
 
 
 def expand(names: Sequence[str]) -> list[str]:

@@ -15,10 +15,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gencli import console, parquet
+from gencli.cli import console
 from gencli.errors import GencliError, first_line
+from gencli.files import parquet
+from gencli.files.stream import Input
 from gencli.reporting.forms import FORMS, LEAD, Column, Form, Kind
-from gencli.stream import Input
 
 Where = Callable[[int], str]
 

@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from gencli import endings
 from gencli.errors import GencliError
+from gencli.files import endings
 
 Plot = Literal["curves", "overfit-time", "test-error", "regularizers", "classes", "confusion", "reliability", "density"]
 

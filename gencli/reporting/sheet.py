@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from gencli import console
-from gencli.arrow import unpack, values
+from gencli.cli import console
 from gencli.errors import GencliError
-from gencli.facts import Facts
-from gencli.tables import ImageTable
+from gencli.files.arrow import unpack, values
+from gencli.files.tables import ImageTable
+from gencli.sources.statistics import Facts
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Sequence
 from itertools import cycle
 
-from gencli import console
+from gencli.cli import console
 from gencli.reporting.cells import cell
 from gencli.reporting.panels import Bars, Curve, Lines, Matrix, Numbers, Panel
 

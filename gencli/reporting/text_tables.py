@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from gencli import console
+from gencli.cli import console
 from gencli.reporting.cells import LONGEST, cell, cells, numeric
 
 if TYPE_CHECKING:

@@ -7,12 +7,12 @@ from dataclasses import replace
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gencli import parquet, stream
 from gencli.errors import GencliError
-from gencli.named import open_inputs
+from gencli.files import parquet, stream
+from gencli.files.named import open_inputs
+from gencli.files.tables import Description, FileTable, ImageTable
 from gencli.sources import sets
 from gencli.sources.encoded import Foreign, encoded_table
-from gencli.tables import Description, FileTable, ImageTable
 
 
 def open_table(argument: str | None, foreign: Foreign | None = None) -> ImageTable:

@@ -13,10 +13,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gencli import tables
-from gencli.console import quoted
+from gencli.cli.console import quoted
 from gencli.errors import GencliError, first_line
-from gencli.stream import Input
+from gencli.files import tables
+from gencli.files.stream import Input
 
 _MOST = 1_000_000  # without names: a stray label must not fill the memory with numbers
 _LONGEST = 64 << 20  # bytes of a file of names

@@ -15,14 +15,15 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gencli import arrow, console, provenance, tables
+from gencli.cli import console
 from gencli.errors import GencliError
+from gencli.files import arrow, provenance, tables
+from gencli.files.stream import Input
+from gencli.files.tables import Description
 from gencli.machine import cores, free_memory
 from gencli.sources import pixels
 from gencli.sources.pixels import BadImage
 from gencli.sources.processes import in_processes
-from gencli.stream import Input
-from gencli.tables import Description
 
 Places = NDArray[np.int64]
 SPLITS = ("train", "test", "validation", "val")

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gencli.tables import Description, MemoryTable
+from gencli.files.tables import Description, MemoryTable
 
 SPLITS = {"train": slice(0, 1437), "test": slice(1437, 1797)}
 

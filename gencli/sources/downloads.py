@@ -29,11 +29,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 import gencli
-from gencli import tables
-from gencli.console import Advance
+from gencli.cli.console import Advance
 from gencli.errors import GencliError
-from gencli.stream import Input, Output
-from gencli.tables import Description, MemoryTable
+from gencli.files import tables
+from gencli.files.stream import Input, Output
+from gencli.files.tables import Description, MemoryTable
 
 Progress = Callable[[str, int], AbstractContextManager[Advance]]
 

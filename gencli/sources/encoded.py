@@ -16,12 +16,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from gencli import arrow, console, parquet, tables
+from gencli.cli import console
 from gencli.errors import GencliError
+from gencli.files import arrow, parquet, tables
+from gencli.files.stream import Input
+from gencli.files.tables import Description, FileTable, ImageTable
 from gencli.sources.classes import classes_of, hub_names
 from gencli.sources.decoded import DecodedTable, Decoding, Piece, Places, identify, most_bytes, parse_shape
-from gencli.stream import Input
-from gencli.tables import Description, FileTable, ImageTable
 
 _FEW = 16
 _STARTS = re.compile(rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|GIF8[79]a|RIFF....WEBP|II\*\0|MM\0\*", re.DOTALL)

@@ -13,11 +13,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gencli import arrow, partial
 from gencli.errors import GencliError
+from gencli.files import arrow, partial
+from gencli.files.tables import ImageTable
 from gencli.sources.classes import require_distinct
 from gencli.sources.processes import in_processes
-from gencli.tables import ImageTable
 
 _ITSELF = "other tools can read the table itself"
 

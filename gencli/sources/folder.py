@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gencli import folders, tables
 from gencli.errors import GencliError
+from gencli.files import folders, tables
+from gencli.files.stream import Input
 from gencli.sources.classes import require_distinct
 from gencli.sources.decoded import SPLITS, DecodedTable, Decoding, Piece, identify
-from gencli.stream import Input
 
 
 class ImageFiles(Input):

@@ -16,7 +16,7 @@ from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from typing import Any, Literal
 
-from gencli import console
+from gencli.cli import console
 from gencli.errors import GencliError
 from gencli.machine import cores
 from gencli.sources import pixels

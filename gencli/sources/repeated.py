@@ -8,10 +8,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gencli import arrow
 from gencli.errors import GencliError
-from gencli.stream import Input
-from gencli.tables import Description, ImageTable
+from gencli.files import arrow
+from gencli.files.stream import Input
+from gencli.files.tables import Description, ImageTable
 
 _PLACES = 1 << 32  # an identity's low bits
 

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gencli.errors import GencliError, nearest
+from gencli.files.tables import ImageTable
 from gencli.randomness import Draws
 from gencli.sources.classes import listed
-from gencli.tables import ImageTable
 
 
 def select(

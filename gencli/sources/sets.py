@@ -17,13 +17,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from gencli import parquet, tables
 from gencli.errors import GencliError, nearest
-from gencli.provenance import Step
+from gencli.files import parquet, tables
+from gencli.files.provenance import Step
+from gencli.files.stream import Input
+from gencli.files.tables import Description, ImageTable
 from gencli.sources.classes import hub_names
 from gencli.sources.decoded import SPLITS
-from gencli.stream import Input
-from gencli.tables import Description, ImageTable
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")

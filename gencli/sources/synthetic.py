@@ -16,12 +16,12 @@ import pyarrow as pa
 import typer
 from numpy.typing import NDArray
 
-from gencli import arrow, tables
 from gencli.errors import GencliError
+from gencli.files import arrow, tables
+from gencli.files.stream import Input
+from gencli.files.tables import Description
 from gencli.randomness import Draws
 from gencli.sources.decoded import parse_shape
-from gencli.stream import Input
-from gencli.tables import Description
 
 _DEVIATION = 32.0  # gray levels; black and white are four of them from the middle
 _MIDDLE = 127.5

@@ -10,10 +10,10 @@ from typing import Annotated, Any, NamedTuple
 import pyarrow as pa
 import typer
 
-from gencli.console import Advance
+from gencli.cli.console import Advance
+from gencli.files.stream import Input
+from gencli.files.tables import ImageTable
 from gencli.randomness import Draws
-from gencli.stream import Input
-from gencli.tables import ImageTable
 from gencli.theory import networks
 from gencli.theory.base import Claim, Data, DType, Panel, Row, open_data
 from gencli.theory.circulant import Circulant

@@ -14,11 +14,11 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from gencli import endings
+from gencli.files import endings
+from gencli.files.stream import Input
+from gencli.files.tables import ImageTable
 from gencli.randomness import Draws
 from gencli.sources import open_table
-from gencli.stream import Input
-from gencli.tables import ImageTable
 
 Floats = NDArray[Any]  # of a claim's dtype
 Number = float | np.floating[Any]

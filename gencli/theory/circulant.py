@@ -9,9 +9,9 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from gencli.files.tables import ImageTable
 from gencli.machine import require_memory
 from gencli.randomness import Draws
-from gencli.tables import ImageTable
 from gencli.theory.base import Claim, Floats, Row
 
 _SOLVED = 10  # the equation MS = SM is solved in full up to this size, by a matrix of n² rows

@@ -9,10 +9,10 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from gencli.files.tables import ImageTable
 from gencli.fitting import finite_sample
 from gencli.machine import require_memory
 from gencli.randomness import Draws
-from gencli.tables import ImageTable
 from gencli.theory.base import Claim, Instances, Row
 
 _CLASSES = 10

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gencli.files.tables import ImageTable
 from gencli.machine import require_memory
 from gencli.randomness import Draws
-from gencli.tables import ImageTable
 from gencli.theory import networks
 from gencli.theory.base import Claim, Instances, Row
 from gencli.theory.networks import Examples, Layers

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gencli.files.tables import ImageTable
 from gencli.machine import require_memory
 from gencli.randomness import Draws
-from gencli.tables import ImageTable
 from gencli.theory import networks
 from gencli.theory.base import Drawn, Floats, Panel, Row, Series, slope
 from gencli.theory.networks import Examples, Layers

@@ -10,9 +10,9 @@ import numpy as np
 import typer
 
 from gencli.errors import GencliError
+from gencli.files.tables import ImageTable
 from gencli.machine import require_memory
 from gencli.randomness import Draws
-from gencli.tables import ImageTable
 from gencli.theory.base import Drawn, Floats, Panel, Row, Series
 
 _LINES = "|w − X⁺y|", "|Xw − y|", "distance from the span"

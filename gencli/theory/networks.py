@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import numpy as np
 import typer
 
-from gencli import arrow
 from gencli.errors import GencliError
+from gencli.files import arrow
 from gencli.machine import require_memory
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from gencli.tables import ImageTable
+    from gencli.files.tables import ImageTable
 
 Layers = Annotated[str, typer.Option(metavar="N-N-...-N", help="Widths of the layers, starting with the inputs.")]
 Examples = Annotated[int, typer.Option(min=1, max=1_000_000, metavar="N", help="Number of examples in the loss.")]

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gencli.files.tables import ImageTable
 from gencli.randomness import Draws
-from gencli.tables import ImageTable
 from gencli.theory import objectives
 from gencli.theory.base import Claim, Dimension, Floats, Row, complex_step, minimize
 

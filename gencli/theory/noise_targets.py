@@ -9,9 +9,9 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from gencli.files.tables import ImageTable
 from gencli.machine import require_memory
 from gencli.randomness import Draws
-from gencli.tables import ImageTable
 from gencli.theory.base import Drawn, Floats, Panel, Row, Series, slope
 
 _DEVIATION = 0.5

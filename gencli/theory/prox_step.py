@@ -9,8 +9,8 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from gencli.files.tables import ImageTable
 from gencli.randomness import Draws
-from gencli.tables import ImageTable
 from gencli.theory import objectives
 from gencli.theory.base import Claim, Dimension, Floats, Row, complex_step, minimize
 

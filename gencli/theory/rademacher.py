@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import typer
 
+from gencli.files.tables import ImageTable
 from gencli.machine import require_memory
 from gencli.randomness import Draws
-from gencli.tables import ImageTable
 from gencli.theory import networks
 from gencli.theory.base import Drawn, Floats, Instances, OnData, Panel, Row, Series
 from gencli.theory.networks import Arch, Examples

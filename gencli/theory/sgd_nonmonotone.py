@@ -12,10 +12,10 @@ import typer
 from numpy.polynomial import Polynomial
 
 from gencli.errors import GencliError
+from gencli.files.stream import Input
+from gencli.files.tables import ImageTable
 from gencli.machine import require_memory
 from gencli.randomness import Draws
-from gencli.stream import Input
-from gencli.tables import ImageTable
 from gencli.theory import networks
 from gencli.theory.base import Drawn, Instances, OnData, Panel, Row, Series
 

@@ -10,9 +10,9 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
+from gencli.files.tables import ImageTable
 from gencli.machine import require_memory
 from gencli.randomness import Draws
-from gencli.tables import ImageTable
 from gencli.theory.base import Drawn, Floats, Instances, Panel, Row, Series, slope
 
 _EXAMPLES, _DIMENSION = 40, 5

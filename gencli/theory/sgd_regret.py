@@ -9,9 +9,9 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from gencli.files.tables import ImageTable
 from gencli.machine import require_memory
 from gencli.randomness import Draws
-from gencli.tables import ImageTable
 from gencli.theory.base import Claim, Dimension, Floats, Row
 
 _SEARCHED = 8, 3  # steps and coordinates of the search for a counterexample

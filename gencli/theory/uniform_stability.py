@@ -12,9 +12,9 @@ import typer
 from numpy.typing import NDArray
 
 from gencli.errors import GencliError
+from gencli.files.tables import ImageTable
 from gencli.machine import require_memory
 from gencli.randomness import Draws
-from gencli.tables import ImageTable
 from gencli.theory import networks
 from gencli.theory.base import Drawn, Floats, Instances, OnData, Panel, Row, Series
 from gencli.theory.networks import Arch, Examples

@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from gencli import checkpoints, console, signals
-from gencli.provenance import Step
-from gencli.stream import Input, require_writable
+from gencli.cli import console, signals
+from gencli.files import checkpoints
+from gencli.files.provenance import Step
+from gencli.files.stream import Input, require_writable
 from gencli.training.loop import Epoch, Training
 from gencli.training.settings import Checkpoints, parse_cadence
 

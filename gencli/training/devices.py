@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from gencli.errors import GencliError, first_line, require_enough
-from gencli.tensors import WITHOUT_FLOAT64
+from gencli.files.tensors import WITHOUT_FLOAT64
 from gencli.training.settings import Precision, Settings
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of malloc.h

@@ -19,7 +19,7 @@ from torch.distributed.nn.functional import all_reduce
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from gencli.errors import GencliError, require_enough
-from gencli.tables import ImageTable
+from gencli.files.tables import ImageTable
 
 PATIENCE = timedelta(minutes=5)  # for a process that does not answer
 

@@ -16,17 +16,17 @@ import pyarrow as pa
 import torch
 from torch import nn
 
-from gencli import console
+from gencli.cli import console
 from gencli.errors import GencliError
 from gencli.evaluation.classes import fractions
 from gencli.evaluation.predictions import Objective, Predictions, predict
-from gencli.held import Held
+from gencli.files.held import Held
+from gencli.files.tensors import double
 from gencli.losses import Loss
 from gencli.models import Model
 from gencli.models.heads import last_layer
 from gencli.models.inputs import Rows
 from gencli.randomness import derive
-from gencli.tensors import double
 from gencli.training import devices, distributed, optimizers, schedules, states
 from gencli.training.averaging import Average
 from gencli.training.batches import Batches, require_no_single

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import typer
 
-from gencli import endings
+from gencli.cli.options import Device, Overwrite, Saving
 from gencli.errors import GencliError
+from gencli.files import endings
 from gencli.losses import LossSettings
-from gencli.options import Device, Overwrite, Saving
 from gencli.training import presets
 from gencli.training.optimizers import OPTIMIZERS
 from gencli.training.schedules import SCHEDULES

@@ -10,16 +10,17 @@ from typing import Literal
 import torch
 from torch import nn
 
-from gencli import losses, models, provenance, tables
+from gencli import losses, models
 from gencli.errors import GencliError
+from gencli.files import provenance, tables
+from gencli.files.provenance import Step
+from gencli.files.tables import Description, ImageTable
+from gencli.files.tensors import double
 from gencli.losses import Loss
 from gencli.models import Model, Options, inputs
 from gencli.models.inputs import Preprocessing, Rows, require_target
 from gencli.models.layers import Whitening
-from gencli.provenance import Step
 from gencli.randomness import derive
-from gencli.tables import Description, ImageTable
-from gencli.tensors import double
 from gencli.training import devices, optimizers, schedules
 from gencli.training.batches import augmentations, require_geometric
 from gencli.training.distributed import Group

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gencli.held import LARGEST, Facts, Held
+from gencli.files.held import LARGEST, Facts, Held
 from gencli.training.settings import Settings
 
 _LONGEST, _FASTEST = 1e10, 1e15  # seconds; images a second

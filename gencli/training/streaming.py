@@ -10,9 +10,9 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from gencli import arrow
+from gencli.files import arrow
+from gencli.files.tables import ImageTable
 from gencli.models.inputs import Rows
-from gencli.tables import ImageTable
 
 
 class Streamed(Rows):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from gencli.console import Advance
+from gencli.cli.console import Advance
 from gencli.training.loop import Epoch, Training
 
 DIVERGED = 1000  # times the first loss

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from gencli import provenance
-from gencli.outputs import open_result, render
-from gencli.together import Together
+from gencli.cli.outputs import open_result, render
+from gencli.files import provenance
+from gencli.files.together import Together
 from tests.benchmarks.measure import Row
 
 ALL = (

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from gencli.corruptions.common import KINDS, Common
+from gencli.files.tables import Description, MemoryTable
 from gencli.machine import in_threads
 from gencli.randomness import Draws
-from gencli.tables import Description, MemoryTable
 from tests.benchmarks.corrupt import make_table
 from tests.benchmarks.measure import GENCLI, THREADS, Row, in_turns, peak_megabytes, timed
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from gencli import reference
+from gencli.cli import reference
 from tests.benchmarks.measure import Row, environment
 
 _LINES = ("gencli ", "gencli corrupt ", "gencli train --", "gencli train --lr 0.1 -o ", "gencli report --table ")

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from gencli import provenance
-from gencli.arrow import integers
-from gencli.stream import Output
-from gencli.tables import Description, MemoryTable, TableWriter, identities
+from gencli.files import provenance
+from gencli.files.arrow import integers
+from gencli.files.stream import Output
+from gencli.files.tables import Description, MemoryTable, TableWriter, identities
 from tests.benchmarks.measure import GENCLI, Row, in_turns, peak_megabytes, seconds
 
 _COPY = """

@@ -11,9 +11,9 @@ import torch
 
 from gencli.evaluation.classes import per_class
 from gencli.evaluation.predictions import batch_size, evaluate
+from gencli.files.tables import Description, MemoryTable
 from gencli.models import Model, build
 from gencli.models.inputs import load
-from gencli.tables import Description, MemoryTable
 from gencli.training import devices
 from tests.benchmarks.measure import THREADS, Row, in_turns, timed
 

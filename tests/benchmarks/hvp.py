@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gencli.derivatives.differences import relative, sweep
-from gencli.derivatives.operators import Operator
-from gencli.derivatives.products import METHODS
+from gencli.curvature.differences import relative, sweep
+from gencli.curvature.operators import Operator
+from gencli.curvature.products import METHODS
 from gencli.losses.classes import CrossEntropy
 from gencli.models import Model, build
 from gencli.models.inputs import Rows

@@ -18,10 +18,10 @@ import numpy as np
 import torch
 
 from gencli import models
+from gencli.files.stream import Input
 from gencli.fitting import cholesky
 from gencli.models.inputs import load
 from gencli.sources import open_table
-from gencli.stream import Input
 from tests.benchmarks.measure import GENCLI, Row, peak_megabytes
 
 _ROWS, _TESTS, _SCALE = 10_000, 1000, 0.02

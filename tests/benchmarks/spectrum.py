@@ -14,9 +14,9 @@ import scipy.sparse.linalg
 import torch
 from torch import Tensor, nn
 
-from gencli.derivatives.lanczos import leading
-from gencli.derivatives.operators import Operator
-from gencli.derivatives.trace import Trace, XTrace
+from gencli.curvature.lanczos import leading
+from gencli.curvature.operators import Operator
+from gencli.curvature.xtrace import Trace, XTrace
 from gencli.losses.classes import CrossEntropy
 from gencli.models import Model
 from gencli.models.inputs import Rows, load

@@ -24,9 +24,9 @@ from gencli.corruptions import Corrupted
 from gencli.corruptions.common import KINDS, RECIPES, Common, Kind
 from gencli.corruptions.common.weather import _distances, _equalized, _outlines
 from gencli.errors import GencliError
+from gencli.files.tables import Description, MemoryTable
 from gencli.randomness import Draws
 from gencli.sources import open_table
-from gencli.tables import Description, MemoryTable
 from tests.helpers import image_table, images, read, save, save_corrupted
 
 Constants = Literal["cifar", "imagenet"]

@@ -21,9 +21,9 @@ from gencli.corruptions import Corrupted
 from gencli.corruptions.imbalance import LongTail, StepImbalance, Subsample, Subset, _parts_of
 from gencli.corruptions.labels import RandomLabels
 from gencli.errors import GencliError
+from gencli.files.tables import Description, ImageTable, MemoryTable
 from gencli.randomness import Draws
 from gencli.sources import open_table
-from gencli.tables import Description, ImageTable, MemoryTable
 from tests.helpers import chi_square, image_table, read, save, save_corrupted
 from tests.pipelines.shell import Shell, explained, many
 

@@ -18,12 +18,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from gencli import provenance
+from gencli.cli.outputs import write_images
 from gencli.corruptions import KINDS, Corrupted
 from gencli.corruptions.base import Corruption
-from gencli.outputs import write_images
+from gencli.files import provenance
+from gencli.files.tables import ImageTable, MemoryTable
 from gencli.sources import open_table
-from gencli.tables import ImageTable, MemoryTable
 from tests.helpers import image_table, read, save, save_corrupted
 from tests.pipelines.shell import Shell, many
 

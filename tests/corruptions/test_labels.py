@@ -15,15 +15,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from gencli import tables
 from gencli.corruptions import Corrupted
 from gencli.corruptions.base import LabelCorruption
 from gencli.corruptions.labels import FlipLabels, PairLabels, PermuteLabels, RandomLabels, ReplacedLabels
 from gencli.corruptions.pixels import ShuffledPixels
 from gencli.errors import GencliError
+from gencli.files import tables
+from gencli.files.tables import Description, ImageTable, MemoryTable
 from gencli.randomness import Draws
 from gencli.sources import open_table
-from gencli.tables import Description, ImageTable, MemoryTable
 from tests.helpers import chi_square, image_table, read, save, save_corrupted
 from tests.pipelines.shell import Shell, many
 

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from scipy.stats import kstest
 
-from gencli import arrow
 from gencli.corruptions import Corrupted
 from gencli.corruptions.noise import GaussianNoise, ImpulseNoise, NoiseCorruption, PoissonNoise, TextOverlay
 from gencli.errors import GencliError
+from gencli.files import arrow
+from gencli.files.tables import Batches, Description, MemoryTable
 from gencli.randomness import Draws
-from gencli.tables import Batches, Description, MemoryTable
 from tests.helpers import chi_square, image_table, images, read, save_corrupted
 from tests.pipelines.shell import Shell, many
 

@@ -11,9 +11,9 @@ from scipy.stats import kstest
 
 from gencli.corruptions import Corrupted
 from gencli.corruptions.pixels import GaussianPixels, RandomPixels, ShuffledPixels
+from gencli.files.tables import Batches, Description, MemoryTable
 from gencli.randomness import Draws
 from gencli.sources import open_table
-from gencli.tables import Batches, Description, MemoryTable
 from tests.helpers import chi_square, image_table, images, read, save, save_corrupted
 from tests.pipelines.shell import Shell
 

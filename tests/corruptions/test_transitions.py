@@ -17,8 +17,8 @@ from scipy.stats import chisquare
 
 from gencli.corruptions import Corrupted
 from gencli.corruptions.labels import MatrixLabels
+from gencli.files.tables import ImageTable
 from gencli.sources import open_table
-from gencli.tables import ImageTable
 from tests.helpers import chi_square, image_table, read, save
 from tests.pipelines.shell import Shell, many
 

@@ -11,16 +11,16 @@ import torch
 from torch import nn
 
 from gencli import models
-from gencli.derivatives.confirmation import Confirmation
-from gencli.derivatives.jacobians import collect
-from gencli.derivatives.operators import Operator
-from gencli.derivatives.rows import RowFunction
+from gencli.curvature.operators import Operator
 from gencli.errors import GencliError
 from gencli.evaluation import runs
 from gencli.evaluation.classes import confusion, per_class
 from gencli.evaluation.measures import measure
 from gencli.evaluation.predictions import NONE, Evaluated, evaluate
 from gencli.evaluation.settings import Requests
+from gencli.jacobians.confirmation import Confirmation
+from gencli.jacobians.rows import RowFunction
+from gencli.jacobians.summary import collect
 from gencli.losses.classes import CrossEntropy
 from gencli.models import Model
 from gencli.models.base import Options, not_finite

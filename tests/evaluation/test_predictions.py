@@ -9,10 +9,10 @@ from gencli import models
 from gencli.corruptions.labels import RandomLabels
 from gencli.evaluation.classes import per_class
 from gencli.evaluation.predictions import evaluate, predict
+from gencli.files.tables import ImageTable
 from gencli.losses.classes import ClassBalancedSigmoid
 from gencli.models import Model
 from gencli.models.inputs import load
-from gencli.tables import ImageTable
 from tests.helpers import image_table, save_corrupted
 
 CPU = torch.device("cpu")

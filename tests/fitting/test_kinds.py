@@ -12,12 +12,12 @@ from scipy.spatial.distance import cdist
 
 from gencli import machine
 from gencli.errors import GencliError
+from gencli.files.tables import Description
 from gencli.fitting.base import Fitted, Learner
 from gencli.fitting.kinds import FiniteSample, Kernel, LeastSquares
 from gencli.models import learners
 from gencli.models.inputs import Rows
 from gencli.models.learners import PLAIN_PIXELS
-from gencli.tables import Description
 
 CLASSES = 3
 SHAPE = (3, 4, 2)

@@ -146,7 +146,7 @@ def _forked(place: Path, commands: Sequence[Sequence[str]], start: int) -> int:
 
 
 def _work(place: Path, commands: Sequence[Sequence[str]], start: int) -> None:
-    from gencli.app import main
+    from gencli.cli.app import main
 
     size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (size + MEMORY, size + MEMORY))

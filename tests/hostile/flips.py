@@ -10,11 +10,12 @@ from pathlib import Path
 
 import torch
 
-from gencli import checkpoints, models, provenance
+from gencli import models
 from gencli.errors import GencliError
+from gencli.files import checkpoints, provenance
+from gencli.files.stream import Input, Output
 from gencli.models import Model
 from gencli.sources import open_table
-from gencli.stream import Input, Output
 from tests.helpers import image_table, read, save
 
 _MADE = provenance.step("train", {"epochs": 3})

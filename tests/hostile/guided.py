@@ -22,14 +22,15 @@ except ModuleNotFoundError:
     sys.exit("atheris, which this needs, is not installed: pip install '.[fuzz]'")
 
 with atheris.instrument_imports(include=["gencli"]):  # pyright: ignore[reportAttributeAccessIssue]
-    from gencli import console, provenance, tensors
+    from gencli.cli import console
     from gencli.corruptions import transitions
-    from gencli.derivatives import formulas, matrices
     from gencli.errors import GencliError
+    from gencli.files import provenance, tensors
+    from gencli.files.stream import Input
+    from gencli.formulas import matrices, parsing
     from gencli.reporting import against, readers
     from gencli.sources import classes
     from gencli.sources.pixels import BadImage, decode
-    from gencli.stream import Input
     from gencli.training import schedules, settings
 
 _PLACE = Path(tempfile.mkdtemp(dir="/dev/shm" if os.path.isdir("/dev/shm") else None)) / "x"
@@ -58,7 +59,7 @@ def void(value: object) -> None:
 
 
 def _formulas(text: str) -> None:
-    formulas.parse(formulas.read_lines(text, "x"))
+    parsing.parse(parsing.read_lines(text, "x"))
 
 
 def _provenance(text: str) -> None:

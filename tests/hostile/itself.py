@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from gencli import app
+from gencli.cli import app
 from tests.hostile import child
 from tests.hostile.cases import Case
 from tests.hostile.oracle import Judge

@@ -54,7 +54,7 @@ _WORDS = (
 @cache
 def _known(words: tuple[str, ...]) -> list[tuple[str, bool]]:
     """The options of a command, and whether they take a value."""
-    from gencli.app import command_tree
+    from gencli.cli.app import command_tree
 
     command: Any = command_tree()
     context = command.make_context("gencli", [words[0]], resilient_parsing=True)

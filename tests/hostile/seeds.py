@@ -60,7 +60,7 @@ def _checkpoint(place: Path, files: dict[str, bytes]) -> bytes:
 
 
 def seal(content: bytes) -> bytes:
-    """The file with the seal that its bytes deserve; see `gencli.seals`. One that bears none stays as it is."""
+    """The file with the seal that its bytes deserve; see `gencli.files.seals`. One that bears none stays as it is."""
     found = re.search(rb"gencli\.seal\x18\x20([0-9a-f]{32})", content) if content[:4] == b"PAR1" else None
     found = found or re.match(rb'.{8}\{"__metadata__":\{"gencli":"\{\\"seal\\":\\"([0-9a-f]{32})', content, re.DOTALL)
     if found is None:

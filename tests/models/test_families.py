@@ -11,10 +11,11 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from gencli import models, provenance
+from gencli import models
 from gencli.errors import GencliError
+from gencli.files import provenance
+from gencli.files.stream import Input, Output
 from gencli.models import FAMILIES, Options
-from gencli.stream import Input, Output
 
 SAMPLES = [name for family in FAMILIES for name in family.samples]
 OURS = [name for name in SAMPLES if not name.startswith("torchvision:")]

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from gencli.arrow import unpack
 from gencli.corruptions.labels import RandomLabels
 from gencli.errors import GencliError
+from gencli.files.arrow import unpack
 from gencli.models.inputs import Preprocessing, load
 from tests.helpers import image_table, images, save, save_corrupted
 

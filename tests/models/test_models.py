@@ -8,11 +8,12 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from gencli import models, provenance, tensors
+from gencli import models
 from gencli.errors import GencliError
+from gencli.files import provenance, tensors
+from gencli.files.stream import Input, Output
+from gencli.files.tables import Description, MemoryTable
 from gencli.models.inputs import Preprocessing
-from gencli.stream import Input, Output
-from gencli.tables import Description, MemoryTable
 
 MADE = provenance.step("train", {"arch": "mlp-2x7"})
 

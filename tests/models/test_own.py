@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from gencli import models, provenance
+from gencli import models
 from gencli.errors import GencliError
-from gencli.stream import Input, Output
+from gencli.files import provenance
+from gencli.files.stream import Input, Output
 
 SHAPE = (4, 5, 2)
 CODE = """

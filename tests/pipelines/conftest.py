@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gencli import provenance
-from gencli.outputs import write_images
-from gencli.tables import Description, MemoryTable
+from gencli.cli.outputs import write_images
+from gencli.files import provenance
+from gencli.files.tables import Description, MemoryTable
 from tests.pipelines.shell import Shell
 
 

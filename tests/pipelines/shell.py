@@ -145,7 +145,7 @@ def wait_for(folder: Path, pattern: str, process: subprocess.Popen[bytes], size:
 
 _MANY = """
 import contextlib, io, json, os, sys
-from gencli.app import main
+from gencli.cli.app import main
 results = []
 for arguments in json.load(open(sys.argv[1])):
     messages = io.StringIO()

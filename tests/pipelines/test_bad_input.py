@@ -20,10 +20,10 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from gencli import seals
-from gencli.provenance import KEY
-from gencli.stream import Output
-from gencli.tensors import write
+from gencli.files import seals
+from gencli.files.provenance import KEY
+from gencli.files.stream import Output
+from gencli.files.tensors import write
 from tests.helpers import seal
 from tests.pipelines.shell import Done, Shell, explained, many
 

@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from gencli import theory
-from gencli.app import main
-from gencli.provenance import KEY, command_line
+from gencli.cli.app import main
+from gencli.files.provenance import KEY, command_line
 from gencli.theory import CLAIMS, statement
 from tests.pipelines.shell import Shell, explained, many
 

@@ -24,7 +24,7 @@ FORKS = """
     import os, signal, sys, time
     import torch
     from gencli import models
-    from gencli.app import main
+    from gencli.cli.app import main
     from gencli.training import checkpoints, setup
 
     def run(arguments, seconds):

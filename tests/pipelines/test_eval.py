@@ -117,7 +117,7 @@ def test_a_file_chooses_no_code_to_run(sh: Shell) -> None:
         import json
         from safetensors import safe_open
         from safetensors.torch import load_file
-        from gencli import stream, tensors
+        from gencli.files import stream, tensors
         import os
         path = os.environ["D"] + "/model.safetensors"
         facts = json.loads(safe_open(path, "pt").metadata()["gencli"])

@@ -12,8 +12,8 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from gencli.stream import Output
-from gencli.tensors import write
+from gencli.files.stream import Output
+from gencli.files.tensors import write
 from tests.pipelines.shell import Shell, explained, many
 
 LEARNERS = ["finite-sample", "kernel --kernel gaussian:0.1", "least-squares --ridge 1"]

@@ -235,7 +235,7 @@ REFUSED = {
 }  # fmt: skip
 _REFUSED = """
 import json, shlex, sys
-from gencli.app import main
+from gencli.cli.app import main
 for command in json.load(open(sys.argv[1])):
     print("status", main(["jacobian", *shlex.split(command)]), file=sys.stderr)
     assert "torch" not in sys.modules, command

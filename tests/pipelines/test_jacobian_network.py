@@ -12,9 +12,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from gencli import models
+from gencli.files.stream import Input
 from gencli.models import inputs
 from gencli.sources import open_table
-from gencli.stream import Input
 from tests.pipelines.shell import Done, Shell, explained, many
 
 FAULTY = """

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gencli import provenance
+from gencli.files import provenance
 from tests.pipelines.shell import Shell
 
 TRAIN = "gencli train --arch mlp-1x16 --epochs 1"

@@ -13,10 +13,10 @@ import pytest
 from PIL import Image
 from rich.cells import cell_len
 
-from gencli import provenance, seals
-from gencli.outputs import write_images
+from gencli.cli.outputs import write_images
+from gencli.files import provenance, seals
+from gencli.files.tables import Description, MemoryTable
 from gencli.sources import open_table
-from gencli.tables import Description, MemoryTable
 from tests.helpers import images, read, save, seal
 from tests.pipelines.shell import Shell
 

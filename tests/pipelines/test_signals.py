@@ -116,7 +116,7 @@ def test_a_long_computation_in_c_is_ended(sh: Shell) -> None:
     )
     undo = "signals.before_dying(lambda: Path('half').unlink(missing_ok=True))"
     (sh.folder / "long.py").write_text(
-        "from pathlib import Path\nimport numpy as np\nfrom gencli import signals\n"
+        "from pathlib import Path\nimport numpy as np\nfrom gencli.cli import signals\n"
         f"{undo}\nwith signals.handled():\n    Path('half').touch()\n    {call}\n"
     )
     process = sh.start("exec python long.py")
@@ -156,7 +156,7 @@ def test_the_next_run_removes_what_a_killed_one_left_and_nothing_else(sh: Shell)
 
 
 def test_what_cannot_be_undone_keeps_no_process_from_dying(sh: Shell) -> None:
-    script = "from gencli import signals; signals.before_dying(lambda: 1 / 0); signals.die(15); print('alive')"
+    script = "from gencli.cli import signals; signals.before_dying(lambda: 1 / 0); signals.die(15); print('alive')"
     done = sh(f'python -c "{script}"')
     assert (done.status, done.text, done.err) == (143, "", "")
 

@@ -14,11 +14,11 @@ from scipy.sparse.linalg import eigsh
 from torch import nn
 
 from gencli import models
-from gencli.derivatives.operators import Operator
+from gencli.curvature.operators import Operator
+from gencli.files.stream import Input
 from gencli.losses.classes import CrossEntropy
 from gencli.models import inputs
 from gencli.sources import open_table
-from gencli.stream import Input
 from tests.pipelines.shell import Shell, explained, finish, many, wait_for
 
 NET = """

@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from gencli import seals
 from gencli.errors import GencliError
-from gencli.stream import Input
+from gencli.files import seals
+from gencli.files.stream import Input
 from tests.helpers import seal
 from tests.pipelines.shell import Shell, explained, finish
 

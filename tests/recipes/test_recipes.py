@@ -18,8 +18,9 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from gencli import console, recipes
-from gencli.app import command_tree, main
+from gencli import recipes
+from gencli.cli import console
+from gencli.cli.app import command_tree, main
 from tests.pipelines.shell import Shell, environment
 
 PAPERS = sorted(set(recipes.purposes()) - {"demo"})

@@ -7,9 +7,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from gencli import parquet, provenance
+from gencli.files import parquet, provenance
+from gencli.files.stream import Output
 from gencli.reporting.documents import Document, read_all
-from gencli.stream import Output
 
 Rows = dict[str, Any]
 

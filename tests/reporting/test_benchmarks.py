@@ -6,10 +6,11 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from gencli import app, parquet, provenance
+from gencli.cli import app
 from gencli.errors import GencliError
+from gencli.files import parquet, provenance
+from gencli.files.stream import Input, Output
 from gencli.reporting import benchmarks, documents
-from gencli.stream import Input, Output
 
 TEXT, NUMBER = pa.string(), pa.float64()
 KINDS = {"item": TEXT, "ours": NUMBER, "peer": NUMBER, "unit": TEXT, "ratio": NUMBER, "bar": NUMBER, "met": TEXT}

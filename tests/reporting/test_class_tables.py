@@ -10,9 +10,9 @@ import pyarrow as pa
 import pytest
 
 from gencli.errors import GencliError
+from gencli.files.stream import Input
 from gencli.reporting import against, classes, runs
 from gencli.reporting.documents import Document, read_all
-from gencli.stream import Input
 from tests.helpers import image_table
 from tests.helpers import save as save_images
 from tests.reporting.made import history, measured, read, result, training

@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from gencli import provenance
 from gencli.errors import GencliError
+from gencli.files import provenance
 from gencli.reporting import curves, figures, terminal
 from gencli.reporting.figures import Options, draw
 from gencli.reporting.panels import Bars, Curve, Lines, Matrix, Panel

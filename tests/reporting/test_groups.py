@@ -15,8 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gencli import app, provenance
+from gencli.cli import app
 from gencli.errors import GencliError
+from gencli.files import provenance
 from gencli.reporting import documents, groups, patterns, runs
 from tests.pipelines.shell import many
 from tests.reporting.made import history, result, training

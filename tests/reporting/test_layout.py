@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gencli import app, outputs
+from gencli.cli import app, outputs
 from gencli.reporting import classes, layout, runs
 from gencli.reporting.groups import Table
 from tests.reporting.made import history, measured, read, result, training

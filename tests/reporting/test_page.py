@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from gencli import app
+from gencli.cli import app
 from tests.reporting.made import history, result, training
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")

@@ -20,8 +20,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gencli import app, outputs, parquet, provenance
+from gencli.cli import app, outputs
 from gencli.errors import GencliError
+from gencli.files import parquet, provenance
 from gencli.reporting import curves, documents, groups, patterns
 from gencli.reporting.panels import Bars, Curve, Lines
 from tests.reporting.made import measured, training

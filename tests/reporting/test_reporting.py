@@ -7,11 +7,11 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from gencli import parquet, provenance
 from gencli.errors import GencliError
+from gencli.files import parquet, provenance
+from gencli.files.stream import Input, Output
 from gencli.reporting import classes, curves, documents, figures, runs, terminal
 from gencli.reporting.panels import Lines
-from gencli.stream import Input, Output
 
 
 def data_step(split: str, p: float | None) -> provenance.Step:
@@ -195,7 +195,7 @@ def test_a_figure_is_the_same_bytes_every_time_and_says_how_it_was_made(tmp_path
 
 
 def test_runs_as_json_are_row_objects(tmp_path: Path):
-    from gencli.outputs import render
+    from gencli.cli.outputs import render
 
     table = runs.runs_table([history(tmp_path / "h.parquet", training(), [0.5, float("nan")])], 0.99).rows
     (row,) = json.loads(render(table, "json"))

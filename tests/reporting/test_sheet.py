@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from gencli.errors import GencliError
-from gencli.facts import measure
 from gencli.reporting.sheet import MOST_CLASSES, Sheet
 from gencli.sources import open_table
+from gencli.sources.statistics import measure
 from tests.helpers import images
 from tests.pipelines.shell import Shell
-from tests.test_facts import Toy
+from tests.sources.test_statistics import Toy
 
 RANDOM = np.random.default_rng(0)
 RED = 220, 0, 0

@@ -11,11 +11,11 @@ import pytest
 from gencli.corruptions import Corrupted
 from gencli.corruptions.labels import PairLabels
 from gencli.errors import GencliError
+from gencli.files.tables import Description, MemoryTable
 from gencli.sources import Foreign, open_table
 from gencli.sources.classes import parse_names, written
 from gencli.sources.exported import Exported, write_folder
 from gencli.sources.selection import class_numbers
-from gencli.tables import Description, MemoryTable
 from tests.helpers import save
 from tests.pipelines.shell import many
 from tests.sources.test_encoded import GOOD, hub_file

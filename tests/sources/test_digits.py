@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
+from gencli.files.tables import Description
 from gencli.sources.digits import digits
-from gencli.tables import Description
 from tests.helpers import images
 
 

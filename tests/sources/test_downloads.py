@@ -30,13 +30,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from torchvision import datasets
 
-from gencli.app import main
+from gencli.cli.app import main
+from gencli.cli.reference import read_tree
 from gencli.commands.data.downloads import SOURCES
-from gencli.parquet import read_provenance
-from gencli.provenance import command_line
-from gencli.reference import read_tree
+from gencli.files.parquet import read_provenance
+from gencli.files.provenance import command_line
+from gencli.files.tables import ImageTable, read_description
 from gencli.sources import open_table
-from gencli.tables import ImageTable, read_description
 from tests.helpers import images
 from tests.pipelines.shell import environment, explained, finish, wait_for
 from tests.test_docs import example
@@ -271,7 +271,7 @@ def test_a_second_call_downloads_nothing(
 def test_a_download_shows_how_far_it_is_unless_quiet(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, server: Server, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("gencli.console._LINE_EVERY", 0)
+    monkeypatch.setattr("gencli.cli.console._LINE_EVERY", 0)
     source = lay_down("svhn", monkeypatch, server.url)
     source.put(server.folder)
     size = f"{len(source.archives['test_32x32.mat']):,}"
@@ -467,7 +467,7 @@ _STALLED = """
 import sys
 from torchvision import datasets
 datasets.SVHN.split_list = {"train": [sys.argv[1], "train_32x32.mat", "0" * 32]}
-from gencli.app import main
+from gencli.cli.app import main
 main(["data", "svhn", "--root", "root", "-o", "out.parquet"])
 """
 

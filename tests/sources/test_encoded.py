@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from gencli import parquet
 from gencli.errors import GencliError
+from gencli.files import parquet
+from gencli.files.tables import Description, identities
 from gencli.sources import Foreign, open_table
 from gencli.sources.decoded import Decoding, most_bytes, parse_shape
 from gencli.sources.encoded import EncodedTable
-from gencli.tables import Description, identities
 from tests.helpers import image_table, images, read
 
 RANDOM = np.random.default_rng(0)
@@ -174,7 +174,7 @@ def heavy(path: Path, rows: int, dictionary: bool) -> None:
 
 MEASURED = """
 import re
-from gencli.app import main
+from gencli.cli.app import main
 assert main() == 0
 print(re.search("VmHWM:[^0-9]*([0-9]+) kB", open("/proc/self/status").read())[1])
 """  # the most memory that it took, in kB; what the parent took counts in ru_maxrss

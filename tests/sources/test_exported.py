@@ -9,9 +9,9 @@ import pytest
 
 from gencli.corruptions.labels import RandomLabels
 from gencli.errors import GencliError
+from gencli.files.tables import Description, MemoryTable
 from gencli.sources import open_table
 from gencli.sources.exported import Exported, write_folder
-from gencli.tables import Description, MemoryTable
 from tests.helpers import image_table, images, read, save, save_corrupted
 from tests.pipelines.shell import Shell
 

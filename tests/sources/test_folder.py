@@ -15,10 +15,10 @@ from PIL import Image
 from torchvision.datasets import ImageFolder
 
 from gencli.errors import GencliError
+from gencli.files.tables import identities
 from gencli.sources import open_table
 from gencli.sources.decoded import Decoding
 from gencli.sources.folder import FolderTable
-from gencli.tables import identities
 from tests.helpers import images
 from tests.pipelines.shell import Shell
 

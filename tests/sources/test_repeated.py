@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gencli.app import main
+from gencli.cli.app import main
 from gencli.corruptions import Corrupted
 from gencli.corruptions.labels import RandomLabels
 from gencli.errors import GencliError
+from gencli.files.tables import MemoryTable
 from gencli.sources import open_table
 from gencli.sources.repeated import Repeated
-from gencli.tables import MemoryTable
 from tests.helpers import image_table, read, save, save_corrupted
 
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from gencli.errors import GencliError
+from gencli.files.tables import Description, MemoryTable
 from gencli.sources import open_table
 from gencli.sources.selection import select
-from gencli.tables import Description, MemoryTable
 from tests.helpers import image_table, read
 
 TABLE = image_table(2000, (1, 1, 1), classes=5)

@@ -11,17 +11,17 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from gencli import provenance, tables
+from gencli.cli.outputs import write_images
 from gencli.corruptions import Corrupted
 from gencli.corruptions.base import Corruption
 from gencli.corruptions.imbalance import Subsample
 from gencli.corruptions.labels import FlipLabels, RandomLabels
 from gencli.errors import GencliError
-from gencli.named import open_inputs
-from gencli.outputs import write_images
+from gencli.files import provenance, tables
+from gencli.files.named import open_inputs
+from gencli.files.tables import ImageTable
 from gencli.sources import Foreign, open_table, read_table
 from gencli.sources.selection import select
-from gencli.tables import ImageTable
 from tests.helpers import image_table, read, save
 from tests.pipelines.shell import explained, many
 from tests.sources.test_encoded import encode

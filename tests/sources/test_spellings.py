@@ -13,10 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from gencli import arrow, console
+from gencli.cli import console
 from gencli.corruptions.common import Common
 from gencli.corruptions.labels import RandomLabels
 from gencli.errors import GencliError
+from gencli.files import arrow
 from gencli.sources import Foreign, open_table
 from gencli.sources.exported import Exported
 from tests.helpers import image_table, images, read, save, save_corrupted

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from scipy.integrate import quad
 from scipy.stats import kstest, norm
 
-from gencli.app import main
+from gencli.cli.app import main
 from gencli.errors import GencliError
+from gencli.files.tables import Description
 from gencli.sources import open_table
 from gencli.sources.synthetic import KINDS, GaussianClusters, Noise, Synthetic, SyntheticTable, TwoMoons
-from gencli.tables import Description
 from tests.helpers import chi_square, images, read
 
 

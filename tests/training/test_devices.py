@@ -12,10 +12,11 @@ from torch._subclasses import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from gencli import models, tensors
+from gencli import models
 from gencli.errors import GencliError
 from gencli.evaluation.predictions import Predictions, cross_entropy
 from gencli.evaluation.similarity import ssim
+from gencli.files import tensors
 from gencli.models.inputs import Preprocessing
 from gencli.models.layers import Whitening
 from gencli.training import devices

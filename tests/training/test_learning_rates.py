@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gencli import provenance
-from gencli.app import main
-from gencli.outputs import write_images
+from gencli.cli.app import main
+from gencli.cli.outputs import write_images
+from gencli.files import provenance
+from gencli.files.tables import Description, ImageTable, MemoryTable
 from gencli.sources import open_table
 from gencli.sources.digits import digits
-from gencli.tables import Description, ImageTable, MemoryTable
 from gencli.training import setup, words
 from gencli.training.distributed import Group
 from gencli.training.loop import Training

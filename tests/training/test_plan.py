@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from gencli.app import main
+from gencli.cli.app import main
 from gencli.models.base import Shape
 
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import torch
 
-from gencli import checkpoints, provenance
 from gencli.errors import GencliError
-from gencli.held import Held
+from gencli.files import checkpoints, provenance
+from gencli.files.held import Held
 from gencli.models.inputs import load
 from gencli.training.distributed import Group
 from gencli.training.loop import Training

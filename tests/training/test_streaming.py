@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from gencli.files.tables import ImageTable
 from gencli.models.inputs import Rows, load
-from gencli.tables import ImageTable
 from gencli.training.distributed import Group
 from gencli.training.settings import Settings
 from gencli.training.setup import prepare

@@ -6,8 +6,8 @@ from importlib import import_module
 
 import typer
 
+from gencli.cli.options import LazyGroup, group
 from gencli.commands.data import downloads
-from gencli.options import LazyGroup, group
 
 _PURPOSES = {name: source.purpose for name, source in downloads.SOURCES.items()} | {
     "digits": "Handwritten digits, 8x8, gray; no download.",

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from gencli.cli.options import ImagesOutput, command, single
 from gencli.commands.data.selection import Selection, write
-from gencli.options import ImagesOutput, command, single
 
 app = single()
 

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 import typer
 
+from gencli.cli.options import ImagesOutput, command, single
 from gencli.commands.data.selection import Selection, write
-from gencli.options import ImagesOutput, command, single
 
 _Root = Annotated[
     str | None,
@@ -57,9 +57,9 @@ def app(name: str) -> typer.Typer:
 
 
 def _run(name: str, split: str, root: str | None, selection: Selection, output: str | None) -> None:
-    from gencli.console import progress
+    from gencli.cli.console import progress
+    from gencli.files.stream import require_writable
     from gencli.sources.downloads import load
-    from gencli.stream import require_writable
 
     require_writable(output)
     table = load(name, split, root, progress)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from gencli.options import Data, ImagesOutput, command, single
+from gencli.cli.options import Data, ImagesOutput, command, single
 
 app = single()
 
@@ -34,12 +34,13 @@ def export(
       gencli data digits | gencli data export --encode png -o digits.parquet
       gencli data digits | gencli data export --folder digits
     """
-    from gencli import console, provenance, tables
+    from gencli.cli import console
+    from gencli.cli.outputs import write_images
     from gencli.errors import GencliError
-    from gencli.outputs import write_images
+    from gencli.files import provenance, tables
+    from gencli.files.stream import require_writable
     from gencli.sources import open_table
     from gencli.sources.exported import Exported, write_folder
-    from gencli.stream import require_writable
 
     if (encode is None) == (folder is None) or (folder is not None and output is not None):
         raise GencliError("one of --encode and --folder says what to write", "-o goes with --encode alone")

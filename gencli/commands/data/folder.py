@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
+from gencli.cli.options import ImagesOutput, command, single
 from gencli.commands.data.selection import Crop, Mode, Range, Selection, Size, write
-from gencli.options import ImagesOutput, command, single
 
 app = single()
 
@@ -44,9 +44,9 @@ def folder(
       gencli data digits | gencli data export --folder digits
       gencli data folder digits --size 16 -o large-digits.parquet
     """
+    from gencli.files.stream import require_writable
     from gencli.sources.decoded import Decoding, parse_crop, parse_range, parse_size
     from gencli.sources.folder import FolderTable
-    from gencli.stream import require_writable
 
     require_writable(output)
     table = FolderTable(folder, name, split, Decoding(mode, parse_size(size), parse_crop(crop), parse_range(range)))

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from gencli.cli.options import ImagesOutput, command, single
 from gencli.commands.data.selection import Crop, Mode, Range, Selection, Size, write
-from gencli.options import ImagesOutput, command, single
 
 app = single()
 
@@ -66,11 +66,11 @@ def parquet(
       gencli data parquet cifar10-train.parquet --sample 5000 -o train.parquet
     """
     from gencli.errors import GencliError
-    from gencli.named import named_first, open_inputs
+    from gencli.files.named import named_first, open_inputs
+    from gencli.files.stream import require_writable
     from gencli.sources import Foreign, read_table
     from gencli.sources.classes import parse_names, written
     from gencli.sources.decoded import Decoding, parse_crop, parse_range, parse_shape, parse_size
-    from gencli.stream import require_writable
 
     require_writable(output)
     if files is not None and not any(map(os.path.isdir, paths or [])):

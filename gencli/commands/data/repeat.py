@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from gencli.options import Data, ImagesOutput, command, single
+from gencli.cli.options import Data, ImagesOutput, command, single
 
 app = single()
 
@@ -27,11 +27,11 @@ def repeat(
     Example:
       gencli data digits | gencli data repeat --times 10 -o many.parquet
     """
-    from gencli import provenance, tables
-    from gencli.outputs import write_images
+    from gencli.cli.outputs import write_images
+    from gencli.files import provenance, tables
+    from gencli.files.stream import require_writable
     from gencli.sources import open_table
     from gencli.sources.repeated import Repeated
-    from gencli.stream import require_writable
 
     require_writable(output)
     table = open_table(data)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 if TYPE_CHECKING:
-    from gencli.tables import ImageTable
+    from gencli.files.tables import ImageTable
 
 Mode = Annotated[
     Literal["gray", "rgb"] | None, typer.Option(help="Convert all images. Default: leave them as they are.")
@@ -49,8 +49,8 @@ def write(
 
     `role` is what the inputs were given as, `source` where the command finds them itself.
     """
-    from gencli import provenance, tables
-    from gencli.outputs import write_images
+    from gencli.cli.outputs import write_images
+    from gencli.files import provenance, tables
     from gencli.sources.selection import select
 
     made = arguments | asdict(selection)

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from gencli import endings
-from gencli.options import Data, Format, ResultOutput, command, single
+from gencli.cli.options import Data, Format, ResultOutput, command, single
+from gencli.files import endings
 
 app = single()
 
@@ -39,12 +39,13 @@ def show(
       gencli data digits | gencli corrupt random-labels -p 0.2 -o noisy.parquet
       gencli data show noisy.parquet --format table --sheet noisy.png
     """
-    from gencli import console, outputs, provenance, stream, tables
+    from gencli.cli import console, outputs
     from gencli.errors import GencliError
-    from gencli.facts import measure
+    from gencli.files import provenance, stream, tables
+    from gencli.files.together import Together
     from gencli.reporting.sheet import Sheet
     from gencli.sources import open_table
-    from gencli.together import Together
+    from gencli.sources.statistics import measure
 
     if sheet is None and columns is not None:
         raise GencliError("--columns: there is no sheet", "--sheet FILE.png draws one")

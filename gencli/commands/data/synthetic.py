@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from gencli.options import ImagesOutput, KindGroup, Seed, group
+from gencli.cli.options import ImagesOutput, KindGroup, Seed, group
 
 if TYPE_CHECKING:
     from gencli.sources.synthetic import Synthetic
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 def synthetic(kind: Synthetic, seed: Seed = 0, output: ImagesOutput = None) -> None:
     """Makes a kind of images."""
-    from gencli import provenance
-    from gencli.outputs import write_images
+    from gencli.cli.outputs import write_images
+    from gencli.files import provenance
     from gencli.sources.synthetic import SyntheticTable
 
     made = asdict(kind) | {"seed": seed}

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from gencli.corruptions.base import Apply, Moved, PixelCorruption, rounded
 from gencli.corruptions.common import blur, digital, noise, weather
 from gencli.errors import GencliError
+from gencli.files.tables import Description, ImageTable
 from gencli.randomness import Draws
-from gencli.tables import Description, ImageTable
 
 Kind = Literal[
     "gaussian-noise",

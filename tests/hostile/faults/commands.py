@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from gencli import app
+from gencli.cli import app
 from gencli.commands.data.downloads import SOURCES
 
 # downloads are attacked by their own tests, with a server; all checks write as one does

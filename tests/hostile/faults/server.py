@@ -33,7 +33,7 @@ def load(light: bool) -> None:
     rooms = {module.name for module in pkgutil.walk_packages(gencli.__path__, "gencli.")}
     if light:
         rooms = {name for name in rooms if name.startswith(("gencli.commands.data", "gencli.cor", "gencli.sources"))}
-        rooms |= {"gencli.commands.corrupt", "gencli.outputs"}
+        rooms |= {"gencli.commands.corrupt", "gencli.cli.outputs"}
     for name in sorted(rooms) + [
         name for name in _HEAVY if not light or not name.startswith(("torch", "safetensors", "matplotlib"))
     ]:

@@ -1,0 +1,161 @@
+"""The commands' registration, and `main`, which turns errors and signals into exit statuses.
+
+0 it worked; 1 a check found its claim false; 2 anything else wrong; 130 and 143 interrupted and terminated; 141 the
+reader of standard output went away.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from gencli import strangers
+from gencli.cli import aborts, console, signals, stdout
+from gencli.errors import GencliError, first_line, shortage
+
+if TYPE_CHECKING:
+    import typer
+    from typer.core import TyperGroup
+
+_HELP = """Experiments on generalization in deep learning, as shell pipelines.
+
+\b
+Tables of images go from command to command as Parquet, networks as
+safetensors, and every file says how it was made:
+  gencli data digits --split test -o test.parquet
+  gencli data digits | gencli corrupt random-labels -p 0.5 |
+    gencli train --arch mlp-1x512 | gencli eval - test.parquet
+
+\b
+Every option can come from the environment: --batch-size of `gencli train`
+is GENCLI_TRAIN_BATCH_SIZE. Exit status: 0 it worked, 1 a check failed,
+2 an error, 130 interrupted, 143 terminated, 141 the reader went away.
+"""
+
+_PURPOSES = {
+    "data": "Bring data in as an image table.",
+    "corrupt": "Damage a data set in exact, repeatable ways.",
+    "train": "Fit a network by stochastic gradient descent.",
+    "fit": "Learners in closed form: kernels, least squares.",
+    "eval": "Accuracy and loss per class, learned or memorized.",
+    "hvp": "Curvature matrices times vectors, verified.",
+    "check": "A theorem against a computation: exit status 1 where it fails.",
+    "jacobian": "Jacobians by numeric, forward and reverse mode, side by side.",
+    "spectrum": "Eigenvalues, trace and density of a model's curvature.",
+    "report": "Tables and learning curves of histories and results.",
+    "recipe": "Makefiles that reproduce whole papers; lists them.",
+}
+
+
+def command_tree() -> TyperGroup:
+    """The whole command line."""
+    import typer
+
+    from gencli.cli.options import LazyGroup, group
+
+    class Commands(LazyGroup):
+        def purposes(self) -> dict[str, str]:
+            return _PURPOSES
+
+        def load(self, name: str) -> typer.Typer:
+            return import_module(f"gencli.commands.{name}").app
+
+    settings = {"auto_envvar_prefix": "GENCLI", "help_option_names": ["-h", "--help"]}
+    return typer.main.get_group(group(_HELP, cls=Commands, context_settings=settings))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command line and returns its exit status."""
+    warnings.showwarning = console.warned
+    with signals.handled(), stdout.kept():
+        try:
+            return _run(list(sys.argv[1:] if arguments is None else arguments))
+        except BrokenPipeError:
+            _drop_buffered(stdout.descriptor(), 2)
+            return 141
+        except KeyboardInterrupt:  # where other code took our handler's place
+            signals.die(signal.SIGINT)
+            raise
+        finally:
+            strangers.dismiss()
+
+
+def _run(arguments: list[str]) -> int:
+    import typer
+
+    try:
+        return _invoke(arguments)
+    except typer.TyperException as wrong:
+        return _usage(wrong)
+    except GencliError as wrong:
+        _explain(wrong.command, wrong.message, wrong.hint)
+        return wrong.status
+    except (BrokenPipeError, KeyboardInterrupt):
+        raise
+    except BaseException as wrong:
+        _explain(getattr(wrong, "__notes__", ["gencli"])[-1], *_words(wrong))
+    return 2
+
+
+def _words(wrong: BaseException) -> tuple[str, str]:
+    """What was wrong, and what to do, of an error that is none of ours."""
+    if short := shortage(wrong):
+        return f"out of {short}: {first_line(wrong)}".removesuffix(": MemoryError"), aborts.OUT_OF_MEMORY
+    if "deterministic implementation" in str(wrong):  # torch's, of operations on a GPU
+        return first_line(wrong), "take --device cpu, or another network"
+    if theirs := strangers.explained(wrong):
+        return theirs.message, theirs.hint
+    if isinstance(wrong, OSError):
+        _drop_buffered(stdout.descriptor())
+        where = f"{wrong.filename}: " if wrong.filename else ""
+        return f"{where}{wrong.strerror or wrong}", "check the file and the disk"
+    return f"unexpected {type(wrong).__name__}: {wrong}", "--debug shows where; please report it"
+
+
+def _invoke(arguments: list[str]) -> int:
+    import typer
+
+    status = 0
+    try:
+        with command_tree().make_context("gencli", arguments) as context:
+            context.command.invoke(context)
+    except typer.Exit as left:
+        status = left.exit_code
+    stdout.flush()
+    return status
+
+
+def _drop_buffered(*descriptors: int | None) -> None:
+    """What is still buffered for these has nowhere to go; at its end Python would try again, and complain."""
+    for descriptor in filter(None, descriptors):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
+
+
+def _explain(command: str, message: str, hint: str) -> None:
+    if console.debug:
+        import traceback
+
+        traceback.print_exc()
+    console.error(_shortened(f"{command}: {message}"))
+    if hint:
+        console.error(_shortened(f"  {hint}"))
+
+
+def _shortened(text: str) -> str:
+    return console.printable(text if len(text) <= 1000 else f"{text[:700]} … {text[-200:]}")
+
+
+def _usage(wrong: typer.TyperException) -> int:
+    """Usage errors in two lines; the help itself where a command made of commands got no word."""
+    context = getattr(wrong, "ctx", None)
+    if type(wrong).__name__ == "NoArgsIsHelpError":
+        console.error(wrong.format_message())
+    else:
+        path = context.command_path if context else "gencli"
+        _explain(path, wrong.format_message(), f"see {path} --help")
+    return 2

@@ -1,0 +1,349 @@
+"""Options that several commands share, and the decorator that registers a command with them.
+
+A command's settings are a dataclass whose fields are its options (`Annotated[type, typer.Option(...)]`): a parameter
+annotated with such a class stands for all its fields. A class's `heading` names its options' section in the help; its
+method `resolved`, given the names of the options that the user set, gives what the command gets in its place.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import functools
+import inspect
+import math
+import os
+from abc import abstractmethod
+from collections.abc import Callable, Collection, Mapping
+from typing import Annotated, Any, Literal, Self, get_type_hints
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.models import ParameterInfo
+
+import gencli
+from gencli.cli import console
+from gencli.errors import GencliError, MissingInput
+from gencli.files import endings
+
+TableFormat = Literal["table", "parquet", "csv", "json", "md"]
+
+_OUTPUT = typer.Option("-o", "--output", metavar="FILE", help="Output file. Default: standard output.")
+ImagesOutput = Annotated[str | None, _OUTPUT, endings.IMAGES]
+ModelOutput = Annotated[str | None, _OUTPUT, endings.MODEL]
+TensorsOutput = Annotated[str | None, _OUTPUT, endings.TENSORS]
+ResultOutput = Annotated[str | None, _OUTPUT, endings.RESULT]
+DerivativesOutput = Annotated[str | None, _OUTPUT, endings.DERIVATIVES]
+ReportOutput = Annotated[str | None, _OUTPUT, endings.REPORT]
+Seed = Annotated[int, typer.Option(min=0, help="Random seed.")]
+Data = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="DATA", help="Image table: a file, a folder of shards, or - for standard input.", show_default=False
+    ),
+]
+Format = Annotated[
+    TableFormat | None,
+    typer.Option(
+        "--format", help="Default: from the file name's extension; otherwise table on a terminal, parquet elsewhere."
+    ),
+]
+Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Device to compute on.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Start over, replacing an existing checkpoint.")]
+
+
+class Saving:
+    """Settings of a file `checkpoint`, that their other options are about."""
+
+    checkpoint: str | None
+    resume: bool
+    overwrite: bool
+
+    def resolved(self, given: Collection[str]) -> Self:
+        """Itself.
+
+        Raises:
+            GencliError: another is given without the file, or two that exclude each other.
+        """
+        others = {"checkpoint_every", "resume", "overwrite"} & set(given)
+        for name in sorted(others) if self.checkpoint is None else ():
+            option = name.replace("_", "-")
+            raise GencliError(f"--{option}: there is no checkpoint", "name its file with --checkpoint")
+        if self.resume and self.overwrite:
+            raise GencliError("--resume and --overwrite do not go together", "leave one out")
+        return self
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        print(f"gencli {gencli.__version__}")
+        raise typer.Exit
+
+
+def _set_quiet(value: bool) -> None:
+    console.quiet = value
+
+
+def _set_debug(value: bool) -> None:
+    console.debug = value
+
+
+def _set_color(value: str | None) -> None:
+    console.color = value
+
+
+def _set_threads(value: int | None) -> None:
+    if value is not None:  # read by numpy, pyarrow and torch when they are loaded, which is later
+        os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = str(value)
+
+
+Version = Annotated[
+    bool,
+    typer.Option(
+        "--version",
+        callback=_show_version,
+        is_eager=True,
+        allow_from_autoenv=False,  # others set GENCLI_VERSION to a version
+        help="Print the version and exit.",
+    ),
+]
+_COMMON: dict[str, tuple[Any, Any]] = {
+    "threads": (
+        Annotated[
+            int | None,
+            typer.Option(
+                min=1,
+                envvar="GENCLI_THREADS",
+                callback=_set_threads,
+                show_default=False,
+                help="Number of cores to use. Default: OMP_NUM_THREADS, or all.",
+            ),
+        ],
+        None,
+    ),
+    "quiet": (
+        Annotated[
+            bool,
+            typer.Option(
+                "-q", "--quiet", envvar="GENCLI_QUIET", callback=_set_quiet, help="Print no messages except errors."
+            ),
+        ],
+        False,
+    ),
+    "color": (
+        Annotated[
+            Literal["auto", "always", "never"],
+            typer.Option(envvar="GENCLI_COLOR", callback=_set_color, help="Color tables and messages."),
+        ],
+        "auto",
+    ),
+    "debug": (
+        Annotated[
+            bool,
+            typer.Option("--debug", envvar="GENCLI_DEBUG", callback=_set_debug, is_eager=True, help="Show tracebacks."),
+        ],
+        False,
+    ),
+    "version": (Version, False),
+}
+
+
+def _parameter(name: str, annotation: Any, default: Any, heading: str | None = None) -> inspect.Parameter:
+    if metadata := getattr(annotation, "__metadata__", ()):
+        own = [copy.copy(info) for info in metadata]  # several commands share them
+        for info in own:
+            if isinstance(info, ParameterInfo):
+                info.show_envvar = False  # the rule GENCLI_COMMAND_OPTION is said once, in the main help
+                info.rich_help_panel = heading
+        annotation = Annotated[annotation.__origin__, *own]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _field_default(field: dataclasses.Field[Any]) -> Any:
+    return inspect.Parameter.empty if field.default is dataclasses.MISSING else field.default
+
+
+def _source(context: typer.Context, name: str) -> str | None:
+    source = context.get_parameter_source(name)
+    return None if source is None else source.name
+
+
+def _heading(kind: type, field: str) -> str | None:
+    declared = next(each for each in kind.__mro__ if field in inspect.get_annotations(each))
+    return getattr(declared, "heading", None)
+
+
+class _Command(TyperCommand):
+    """A command whose help shows options under their headings."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        sections: dict[str, list[tuple[str, str]]] = {"Arguments": []}
+        common: list[tuple[str, str]] = []
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            heading = getattr(parameter, "rich_help_panel", None)
+            if parameter.param_type_name == "argument":
+                heading = "Arguments"
+            if record:
+                (sections.setdefault(heading, []) if heading else common).append(record)
+        for heading, records in (sections | {"Options": common}).items():
+            if records:
+                with formatter.section(heading):
+                    formatter.write_dl(records)
+
+
+def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Registers a function as a command, its dataclass parameters expanded, the common options added.
+
+    Numbers that are not finite are refused for every option, and names of files that end in what is not written there.
+    """
+
+    def register(function: Callable[..., None]) -> Callable[..., None]:
+        groups: dict[str, type] = {}
+        places: dict[str, endings.Writes] = {}
+        parameters: list[inspect.Parameter] = []
+        hints = get_type_hints(function, include_extras=True)
+        for parameter in inspect.signature(function).parameters.values():
+            kind = hints[parameter.name]
+            if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
+                parameters.append(_parameter(parameter.name, kind, parameter.default))
+                continue
+            groups[parameter.name] = kind
+            of_fields = get_type_hints(kind, include_extras=True)
+            parameters += [
+                _parameter(f.name, of_fields[f.name], _field_default(f), _heading(kind, f.name))
+                for f in dataclasses.fields(kind)
+            ]
+        for each in parameters:
+            found = [part for part in getattr(each.annotation, "__metadata__", ()) if isinstance(part, endings.Writes)]
+            places |= dict.fromkeys([each.name] if found else [], *found)
+        parameters += [_parameter(common, *kind) for common, kind in _COMMON.items()]
+
+        def run(context: typer.Context, **values: Any) -> None:
+            given = [name for name in values if _source(context, name) not in (None, "DEFAULT")]
+            try:
+                call(values, given)
+            except MissingInput:
+                console.error(_short_help(context))
+                raise typer.Exit(2) from None
+            except GencliError as error:
+                error.command = context.command_path
+                raise
+            except Exception as error:
+                error.add_note(context.command_path)
+                raise
+
+        def call(values: dict[str, Any], given: list[str]) -> None:
+            for key, value in values.items():
+                option = f"-{key}" if len(key) == 1 else f"--{key.replace('_', '-')}"
+                if isinstance(value, float) and not math.isfinite(value):
+                    raise GencliError(f"{option}: {value} is not a number to compute with", "give a finite number")
+                if key in places:
+                    form = values.get("format") if key == "output" else None
+                    places[key].require("-o" if key == "output" else option, value, form)  # type: ignore[arg-type]
+            for common in _COMMON:
+                del values[common]
+            for group, kind in groups.items():
+                settings = kind(**{field.name: values.pop(field.name) for field in dataclasses.fields(kind)})
+                values[group] = settings.resolved(given) if hasattr(settings, "resolved") else settings
+            function(**values)
+
+        run.__doc__ = function.__doc__
+        context = inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
+        parameters.insert(0, context)
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        app.command(name, cls=_Command)(run)
+        return function
+
+    return register
+
+
+def _short_help(context: typer.Context) -> str:
+    """Usage, purpose and example: the help down to the options."""
+    text = inspect.cleandoc(context.command.help or "").replace("\b\n", "")
+    return f"{context.get_usage()}\n\n{text}\n\nSee {context.command_path} --help."
+
+
+class LazyGroup(TyperGroup):
+    """A command made of commands that are loaded when they are called: the help needs only names and purposes.
+
+    Building all of them takes a third of the time that importing typer takes, and grows with every command.
+    """
+
+    @abstractmethod
+    def purposes(self) -> Mapping[str, str]:
+        """One line on each command, by name."""
+
+    @abstractmethod
+    def load(self, name: str) -> typer.Typer:
+        """The app of a command."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(self.purposes())
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        known = cmd_name in self.purposes()
+        for name in [cmd_name] if known else self.purposes():  # all of them, so that the nearest can be named
+            self.commands[name] = typer.main.get_command(self.load(name))
+        return self.commands[cmd_name] if known else None
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(self.purposes().items()))
+
+
+class KindGroup(LazyGroup):
+    """A command whose commands are kinds of one thing: dataclasses whose fields are options and docstrings helps.
+
+    They are loaded with the libraries they need, which the main help does without.
+    """
+
+    @abstractmethod
+    def kinds(self) -> Mapping[str, type]:
+        """The dataclasses by name."""
+
+    @abstractmethod
+    def run(self) -> Callable[..., None]:
+        """What each command calls; its parameter `kind` is the dataclass with the options' values."""
+
+    def purposes(self) -> Mapping[str, str]:
+        return {name: (kind.__doc__ or "").partition("\n")[0] for name, kind in self.kinds().items()}
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """By family, where kinds have one."""
+        families: dict[str, list[tuple[str, str]]] = {}
+        for name, purpose in self.purposes().items():
+            families.setdefault(getattr(self.kinds()[name], "family", "kinds"), []).append((name, purpose))
+        for family, rows in families.items():
+            with formatter.section(family.capitalize()):
+                formatter.write_dl(rows)
+
+    def load(self, name: str) -> typer.Typer:
+        kind, run = self.kinds()[name], self.run()
+
+        @functools.wraps(run)
+        def function(**values: Any) -> None:
+            run(**values)
+
+        function.__annotations__ = run.__annotations__ | {"kind": kind}
+        function.__doc__ = inspect.getdoc(kind)
+        app = single()
+        command(app, name)(function)
+        return app
+
+
+def single() -> typer.Typer:
+    """An app for one command."""
+    return typer.Typer(rich_markup_mode=None, add_completion=False)
+
+
+def group(help: str, **settings: Any) -> typer.Typer:
+    """A command made of commands."""
+    app = typer.Typer(help=help, rich_markup_mode=None, add_completion=False, no_args_is_help=True, **settings)
+
+    @app.callback()
+    def options(version: Version = False) -> None:
+        pass
+
+    return app

@@ -1,0 +1,180 @@
+"""What commands write: image tables to files and pipes, result tables in every format, previews to terminals."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from gencli.cli import console, stdout
+from gencli.cli.options import TableFormat
+from gencli.files import endings, parquet
+from gencli.files.provenance import Step
+from gencli.files.stream import Input, Output, is_terminal
+from gencli.files.tables import Batches, TableWriter
+from gencli.files.together import Together
+from gencli.reporting import text_tables
+from gencli.reporting.cells import LONGEST, cells, numeric
+
+_PREVIEW_ROWS = 10
+
+
+def write_images(
+    table: Batches, destination: str | None, step: Callable[[], Step], keep: NDArray[np.bool_] | None = None
+) -> None:
+    """Writes the rows of a table that `keep` marks, with `step()`, asked for when all rows are read, as provenance."""
+    total = table.rows if keep is None else int(keep.sum())
+    if is_terminal(destination):
+        _preview(table, destination, keep, total)
+        return
+    with (
+        Output(destination, table.inputs) as output,
+        TableWriter(output, table.schema, table.description) as writer,
+        console.progress("rows", total) as advance,
+    ):
+        for batch in _ahead(table.batches(keep)):
+            writer.write(batch)
+            advance(writer.rows)
+        writer.close(step())
+
+
+def _ahead(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The same batches, the next one made while this one is used."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, batches, None)
+        while (batch := coming.result()) is not None:
+            coming = pool.submit(next, batches, None)
+            yield batch
+
+
+def _preview(table: Batches, destination: str | None, keep: NDArray[np.bool_] | None, total: int) -> None:
+    """An image table on a terminal: its first rows, with the class names, and what it is."""
+    none = pa.RecordBatch.from_pylist([], table.schema)  # a part of a table of fewer rows than parts
+    first = next(table.batches(keep), none).slice(0, _PREVIEW_ROWS)
+    description = table.description
+    what = f"{description.dtype} {'×'.join(map(str, description.shape))}"
+    names = [description.classes[label] for label in first.column("label").to_pylist()]
+    rows = pa.Table.from_batches([first])
+    for name in {"image", "target"} & set(rows.column_names):
+        rows = rows.set_column(rows.schema.get_field_index(name), name, pa.array([what] * first.num_rows))
+    dataset = f"{description.name} {description.split}".strip()
+    shown = text_tables.table(rows.append_column("name", pa.array(names)), "", _width(destination))
+    more = console.printable(f"{total:,} rows of {dataset}; write them with -o FILE, or into a pipe")
+    with Output(destination) as output:
+        output.write(f"{shown}{more}\n".encode())
+
+
+class WriteResult(Protocol):
+    """Writes the rows with their provenance, which is asked for then.
+
+    For text are a title of one or more lines, what stands below, and the column whose numbers are shown as bars too.
+    """
+
+    def __call__(
+        self, rows: pa.Table, step: Callable[[], Step], title: str = "", below: str = "", bars: str | None = None
+    ) -> None: ...
+
+
+def open_result(
+    places: Together,
+    destination: str | None,
+    form: TableFormat | None = None,
+    inputs: Sequence[Input] = (),
+    aside: bool = False,
+) -> WriteResult:
+    """Opens a result's place, or refuses it, before the work; gives what writes the rows once they are there.
+
+    Without `form` the file's ending decides, and otherwise it is text on a terminal and Parquet elsewhere.
+    """
+    form = form or result_format(destination)
+    output = places.open(destination, inputs, binary=form == "parquet", aside=aside)
+
+    def write(
+        rows: pa.Table, step: Callable[[], Step], title: str = "", below: str = "", bars: str | None = None
+    ) -> None:
+        if form == "parquet":
+            parquet.write_rows(output, rows, step())
+        else:
+            output.write((render(rows, form, title, _width(destination), bars) + below).encode())
+
+    return write
+
+
+def write_text(*tables: tuple[pa.Table, str]) -> None:
+    """Writes tables with their titles to standard output, for people."""
+    with Output(None) as output:
+        for rows, title in tables:
+            output.write(render(rows, "table", title, _width(None)).encode())
+
+
+def _width(destination: str | None) -> int | None:
+    return stdout.columns() if is_terminal(destination) else None
+
+
+def result_format(destination: str | None) -> TableFormat:
+    """The format a destination asks for by itself."""
+    if is_terminal(destination):
+        return "table"
+    return endings.named(destination) or "parquet"  # pyright: ignore[reportReturnType]  # others are refused before
+
+
+def render(
+    rows: pa.Table, form: TableFormat, title: str = "", width: int | None = None, bars: str | None = None
+) -> str:
+    r"""A table as text. JSON is one array of row objects; JSON and CSV hold full numbers, null and empty for none.
+
+    What is not finite is "NaN", "Infinity" or "-Infinity" in JSON, which has no numbers for it, and nan, inf or -inf in
+    CSV; what would steer a terminal is `\uXXXX` in both, where a backslash before such a word in CSV is `\u005c`.
+
+    `width` is the terminal's that it is for, None for another place. It, `title` and `bars` are for the format `table`;
+    see `reporting.text_tables`.
+    """
+    if form == "json":
+        objects = [{name: _finite(value) for name, value in row.items()} for row in rows.to_pylist()]
+        text = json.dumps(objects, ensure_ascii=False, indent=1, allow_nan=False)
+        return "\n".join(map(console.escaped, text.split("\n"))) + "\n"
+    if form == "csv":
+        lines = io.StringIO()
+        writer = csv.writer(lines, lineterminator="\n")
+        writer.writerow(map(_escaped, rows.column_names))
+        writer.writerows(zip(*(map(_escaped, column.to_pylist()) for column in rows.columns), strict=True))
+        return lines.getvalue()
+    return _markdown(rows) if form == "md" else text_tables.table(rows, title, width, bars)
+
+
+def _escaped(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    return console.escaped(re.sub(r"\\(?=u[0-9a-f]{4})", r"\\u005c", value))
+
+
+def markdown(text: str) -> str:
+    """Text as Markdown shows it: no markup, no links, no cells of its own."""
+    text = console.printable(text, LONGEST).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"[\\`*|~$\[\]]|(?<!\w)_|_(?!\w)", r"\\\g<0>", text)
+
+
+def _markdown(rows: pa.Table) -> str:
+    def line(cells: Iterable[str]) -> str:
+        return "| " + " | ".join(cells) + " |\n"
+
+    rules = ["---:" if numeric(field) else "---" for field in rows.schema]
+    body = (line(map(markdown, row)) for row in cells(rows))
+    return line(map(markdown, rows.column_names)) + line(rules) + "".join(body)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, list):
+        return list(map(_finite, value))
+    if not isinstance(value, float) or math.isfinite(value):
+        return value
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"

@@ -1,0 +1,377 @@
+"""Extreme eigenpairs of a symmetric operator by the Lanczos process.
+
+Thick restart as in Wu and Simon 2000, "Thick-restart Lanczos method for large symmetric eigenvalue problems",
+doi:10.1137/S0895479898334605. Every vector is orthogonalized twice against all that are kept: without that the process
+finds eigenvalues again that it has found before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from gencli.errors import GencliError
+from gencli.files.held import LARGEST, Held
+
+Matvec = Callable[[Tensor], Tensor]
+State = dict[str, Tensor]
+
+TOLERANCES = {torch.float32: 1e-3, torch.float64: 1e-6}
+_MOST_VECTORS, _MEMORY = 200, 1 << 31
+_EXTRA = 20  # vectors beyond twice the eigenpairs that are wanted, at the least
+ORTHONORMAL = 10  # roots of a unit in the last place that a basis may lack
+_CLOSE = 1e-6  # another processor's rounding
+_NO_DIRECTION = 10  # units in the last place: a vector of rounding errors
+
+
+class Lanczos:
+    """The process: A V = V T + β v eᵀ with an orthonormal basis V and a small symmetric T.
+
+    Attributes:
+        basis: [most + 1, size]; its first `steps` rows are V, the next one is v.
+        projected: [most, most] float64; its leading `steps` rows and columns are T.
+        beta: the coupling to v; 0 where V spans an invariant subspace, and v was drawn anew.
+        products: with the operator, so far.
+        kept: the Ritz pairs that the last restart kept, 0 before the first.
+    """
+
+    def __init__(self, size: int, most: int, dtype: torch.dtype, generator: torch.Generator) -> None:
+        self._generator, self._most = generator, min(most, size)
+        self.basis = torch.zeros(self._most + 1, size, dtype=dtype)
+        self.projected = torch.zeros(self._most, self._most, dtype=torch.float64)
+        self.steps = self.products = self.block = self.kept = 0
+        self.beta = 0.0
+        self._draw()
+
+    @property
+    def full(self) -> bool:
+        """Whether there is no room for another step."""
+        return self.steps == self._most
+
+    @property
+    def complete(self) -> bool:
+        """Whether V spans the whole space."""
+        return self.steps == self.basis.shape[1]
+
+    @property
+    def rounding(self) -> float:
+        """A unit in the last place of the operator's norm."""
+        return torch.finfo(self.basis.dtype).eps * self.projected.abs().max().item()
+
+    def step(self, matvec: Matvec) -> None:
+        """Takes v into V, with one product."""
+        row = self.steps
+        image = matvec(self.basis[row]).to(self.basis, copy=True)
+        self.products += 1
+        if not image.isfinite().all():
+            raise GencliError("the operator gives numbers that are not finite", "look at the model and the data")
+        self.steps += 1
+        coefficients, image = self._orthogonalized(image)
+        self.projected[row, row] = coefficients[row]
+        self.block += 1
+        self.beta = image.norm().item()
+        if self.complete or self.beta <= _NO_DIRECTION * self.rounding:
+            self.beta = 0.0
+        if self.beta:
+            self.basis[self.steps] = image / self.beta
+        elif not self.complete:
+            self._draw()
+        if self.steps < self._most:
+            self.projected[row, row + 1] = self.projected[row + 1, row] = self.beta
+
+    def _orthogonalized(self, vector: Tensor) -> tuple[Tensor, Tensor]:
+        found, known = vector.new_zeros(self.steps), self.basis[: self.steps]
+        for _ in range(2):
+            coefficients = known @ vector
+            vector = vector - coefficients @ known
+            found += coefficients
+        return found, vector
+
+    def _draw(self) -> None:
+        drawn = torch.randn(self.basis.shape[1], dtype=torch.float64, generator=self._generator)
+        _, vector = self._orthogonalized(drawn.to(self.basis.dtype))
+        self.basis[self.steps] = vector / vector.norm()
+
+    def ritz(self) -> tuple[Tensor, Tensor]:
+        """Ritz values [steps] ascending and their vectors as columns [steps, steps], both float64."""
+        return tuple(torch.linalg.eigh(self.projected[: self.steps, : self.steps]))  # type: ignore[return-value]
+
+    def vectors(self, columns: Tensor) -> Tensor:
+        """V times columns [steps, k] float64: [k, size]."""
+        return columns.T.to(self.basis.dtype) @ self.basis[: self.steps]
+
+    def least_image(self) -> float:
+        """The least ‖A x‖ of unit vectors x in V's span: no absolute eigenvalue lies above all of them but below it.
+
+        It is the smallest singular value of T with the row β eᵀ below it.
+        """
+        last = torch.zeros(1, self.steps, dtype=torch.float64)
+        last[0, -1] = self.beta
+        return torch.linalg.svdvals(torch.cat([self.projected[: self.steps, : self.steps], last]))[-1].item()
+
+    def restart(self, values: Tensor, columns: Tensor) -> None:
+        """Keeps these Ritz pairs alone, and v."""
+        kept, room = len(values), self.basis[self.steps].clone()
+        self.basis[:kept] = self.vectors(columns)
+        self.basis[kept] = room
+        coupling = self.beta * columns[-1]
+        self.projected.zero_()
+        self.projected[range(kept), range(kept)] = values
+        self.projected[:kept, kept] = self.projected[kept, :kept] = coupling
+        self.steps = self.kept = kept
+
+    def state(self) -> State:
+        """All that a later `load` needs to go on to the same numbers."""
+        counts = torch.tensor([self.steps, self.products, self.block, self.kept])
+        return {
+            "basis": self.basis[: self.steps + 1], "projected": self.projected, "counts": counts,
+            "beta": torch.tensor([self.beta], dtype=torch.float64), "generator": self._generator.get_state(),
+        }  # fmt: skip
+
+    def load(self, state: State) -> None:
+        """Takes a state of the same process."""
+        self.steps, self.products, self.block, self.kept = state["counts"].tolist()
+        self.basis[: self.steps + 1] = state["basis"]
+        self.projected = state["projected"].clone()
+        self.beta = state["beta"].item()
+        self._generator.set_state(state["generator"])
+
+    def take(self, held: Held, prefix: str, draws: int = 1) -> None:
+        """Loads what a checkpoint holds, if this process can have had it after so many draws, or some more.
+
+        Raises:
+            GencliError: it cannot.
+        """
+        most, (_, size), kind = self._most, self.basis.shape, self.basis.dtype
+        counts = held.tensor(f"{prefix}counts", (4,), torch.int64, 0)
+        steps, products, block, kept = counts.tolist()
+        restarted = 0 < kept < most <= products and kept <= steps
+        if not (steps <= most and block <= products and (restarted or (kept == 0 and steps == products))):
+            raise held.refused(f"{prefix}counts", counts.tolist(), "steps, products, block and kept pairs of one run")
+        state = {
+            "counts": counts,
+            "basis": held.tensor(f"{prefix}basis", (steps + 1, size), kind),
+            "projected": held.tensor(f"{prefix}projected", (most, most), torch.float64),
+            "beta": held.tensor(f"{prefix}beta", (1,), torch.float64, 0.0, LARGEST if steps else 0.0),
+            "generator": held.tensor(f"{prefix}generator", tuple(self._generator.get_state().shape), torch.uint8),
+        }
+        self._require_drawn(held, f"{prefix}generator", state["generator"], draws, products)
+        self.load(state)
+        known = self.basis[: steps + (not self.complete)]
+        apart = (known @ known.T - torch.eye(len(known), dtype=kind)).abs().max().item()
+        if apart > ORTHONORMAL * torch.finfo(kind).eps ** 0.5:
+            raise held.refused(f"{prefix}basis", f"{apart:.2g} from orthonormal", "an orthonormal basis")
+        shaped = self._shaped()
+        for row, column in (self.projected != shaped).nonzero()[:1].tolist():
+            key = f"{prefix}projected[{row},{column}]"
+            raise held.refused(key, self.projected[row, column].item(), shaped[row, column].item())
+
+    def _shaped(self) -> Tensor:
+        """T with the coupling beside it as it must be: symmetric, an arrow of the kept pairs, then tridiagonal."""
+        kept, steps, shaped = self.kept, self.steps, torch.zeros_like(self.projected)
+        places = torch.arange(steps)
+        shaped[places, places] = self.projected[places, places]
+        sides = [(row, kept) for row in range(kept)] + [(row, row + 1) for row in range(kept, steps)]
+        for row, column in sides:
+            if column < self._most:
+                coupled = column == steps > kept
+                shaped[row, column] = shaped[column, row] = self.beta if coupled else self.projected[row, column]
+        return shaped
+
+    def _require_drawn(self, held: Held, key: str, given: Tensor, draws: int, products: int) -> None:
+        """The generator's state must be one of its own stream: a vector is drawn now and then, after `draws`."""
+        stream = torch.Generator()
+        stream.set_state(self._generator.get_state())
+        for draw in range(1, draws + products + 2):
+            if draw >= draws and torch.equal(stream.get_state(), given):
+                return
+            torch.randn(self.basis.shape[1], dtype=torch.float64, generator=stream)
+        raise held.refused(key, "another state", "one of this run's own stream")
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Eigenpairs, the outermost first.
+
+    Attributes:
+        values: [k] float64.
+        vectors: [k, size], of length 1, their largest entry positive.
+        residuals: [k] float64, ‖A v − λ v‖ as the process knows it, its rounding at the least; an eigenvalue lies
+            that near.
+        products: with the operator, for all that was found together.
+        converged: whether every residual is within the tolerance.
+    """
+
+    values: Tensor
+    vectors: Tensor
+    residuals: Tensor
+    products: int
+    converged: bool
+
+
+class Extremes:
+    """The search for the `top` largest and `bottom` smallest eigenvalues in one space; see `leading`.
+
+    Attributes:
+        expected: a guess at the products that it takes.
+        done: whether it ended; converged: whether it found all.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        top: int,
+        bottom: int,
+        dtype: torch.dtype,
+        generator: torch.Generator,
+        tolerance: float | None = None,
+        most_products: int | None = None,
+        vectors: int | None = None,
+    ) -> None:
+        for option, wanted in (("--top", top), ("--bottom", bottom)):
+            if not 0 <= wanted <= size:
+                raise GencliError(f"{option}: {wanted} eigenvalues, where there are {size}", f"take {size} or fewer")
+        self.top, self.bottom, self._most_products = top, bottom, most_products
+        self.tolerance = TOLERANCES[dtype] if tolerance is None else tolerance
+        self.expected = least = min(size, 2 * (top + bottom) + _EXTRA)
+        fits = _MEMORY // (size * dtype.itemsize)
+        chosen = max(least, min(_MOST_VECTORS, fits)) if vectors is None else vectors
+        if chosen < min(size, top + bottom + 2):
+            raise GencliError(
+                f"--basis: {chosen} vectors for {top + bottom} eigenpairs", f"take {least} or more, or fewer eigenpairs"
+            )
+        self.process = Lanczos(size, chosen, dtype, generator)
+        self.converged = self.done = False
+
+    @property
+    def products(self) -> int:
+        """With the operator, so far."""
+        return self.process.products
+
+    def step(self, matvec: Matvec) -> None:
+        """One product, and a restart where there is no room for the next."""
+        process = self.process
+        process.step(matvec)
+        if process.steps < min(self.top + self.bottom, process.basis.shape[1]):
+            return
+        values, columns = process.ritz()
+        settled = self._settled(values)
+        self.converged = self._are_found(values, columns) and settled
+        self.done = self.converged or self._spent
+        if process.full and not self.done:
+            room = process.steps - self.top - self.bottom
+            spare = max(0, min(self.top + self.bottom, room // 2))  # near the wanted ones they speed the next round up
+            kept = self._wanted(len(values), spare)
+            process.restart(values[kept], columns[:, kept])
+
+    @property
+    def _spent(self) -> bool:
+        return self._most_products is not None and self.products >= self._most_products
+
+    @property
+    def _slack(self) -> float:
+        """Small couplings before magnify rounding errors."""
+        return self.process.rounding / torch.finfo(self.process.basis.dtype).eps ** 0.5
+
+    def _are_found(self, values: Tensor, columns: Tensor, scale: float = 1.0) -> bool:
+        """Whether the residuals of what is wanted are small, at `scale` times what is allowed."""
+        residuals = self.process.beta * columns[-1].abs()
+        allowed = self.tolerance * torch.maximum(values.abs(), self.tolerance * values.abs().max())
+        return bool((residuals <= scale * allowed)[self._wanted(len(values))].all())
+
+    def _settled(self, values: Tensor) -> bool:
+        """Whether an invariant subspace can hide no copy of a wanted eigenvalue.
+
+        From one vector the process finds one vector of each eigenspace. If what it drew next is an eigenvector itself,
+        all that is left has this eigenvalue.
+        """
+        process, slack = self.process, self._slack
+        if process.beta > slack or process.complete:
+            return True
+        alone, rest = process.block == 1, process.projected[process.steps - 1, process.steps - 1]
+        process.block = 0
+        above = not self.top or values[-self.top] >= rest - slack
+        return bool(alone and above and (not self.bottom or values[self.bottom - 1] <= rest + slack))
+
+    def _wanted(self, count: int, spare: int = 0) -> list[int]:
+        """Places among `count` ascending values, with `spare` more shared between the ends that are asked for."""
+        share = spare // 2 if self.top and self.bottom else spare
+        low = self.bottom + share if self.bottom else 0
+        high = self.top + share if self.top else 0
+        return sorted({*range(min(low, count)), *range(max(0, count - high), count)})
+
+    def pairs(self, which: Literal["top", "bottom"]) -> Pairs:
+        """What was found at one end."""
+        values, columns = self.process.ritz()
+        chosen = slice(len(values) - self.top, None) if which == "top" else slice(self.bottom)
+        values, columns = values[chosen], columns[:, chosen]
+        if which == "top":
+            values, columns = values.flip(0), columns.flip(1)
+        vectors = self.process.vectors(columns)
+        if len(vectors):
+            signs = vectors.gather(1, vectors.abs().argmax(1, keepdim=True)).sign()
+            vectors = vectors * signs / vectors.norm(dim=1, keepdim=True)
+        residuals = (self.process.beta * columns[-1].abs()).clamp(min=self.process.rounding)
+        return Pairs(values, vectors, residuals, self.products, self.converged)
+
+    def take(self, held: Held, prefix: str) -> None:
+        """See `Lanczos.take`."""
+        process = self.process
+        process.take(held, prefix)
+        ended = held.tensor(f"{prefix}ended", (2,), torch.bool)
+        self.converged, self.done = (bool(each) for each in ended.view(torch.uint8).tolist())
+        pairs = process.ritz()
+        enough = process.steps >= min(self.top + self.bottom, process.basis.shape[1])
+        found, surely = (enough and self._are_found(*pairs, scale) for scale in (1 + _CLOSE, 1 - _CLOSE))
+        surely = surely and (process.complete or process.beta > self._slack) and process.steps > process.kept
+        fits = found if self.converged else not surely
+        if not fits or self.done != (self.converged or (enough and self._spent)) or (process.full and not self.done):
+            raise held.refused(f"{prefix}ended", [self.converged, self.done], "what the eigenpairs say")
+
+    def state(self) -> State:
+        """For `load`."""
+        return self.process.state() | {"ended": torch.tensor([self.converged, self.done])}
+
+    def load(self, state: State) -> None:
+        """Takes the state of a search for the same."""
+        self.process.load(state)
+        self.converged, self.done = state["ended"].tolist()
+
+
+def leading(
+    matvec: Matvec,
+    size: int,
+    k: int,
+    which: Literal["top", "bottom"] = "top",
+    tolerance: float | None = None,
+    dtype: torch.dtype = torch.float32,
+    generator: torch.Generator | None = None,
+    most_products: int = 1000,
+    vectors: int | None = None,
+) -> Pairs:
+    """The k largest or smallest eigenvalues, in algebraic order, and their vectors.
+
+    Args:
+        matvec: a symmetric operator's product with a vector [size].
+        tolerance: an eigenpair is found when its residual ‖A v − λ v‖ is at most tolerance · max(|λ|, tolerance · μ),
+            μ being the largest absolute eigenvalue seen; 1e-3 in float32 and 1e-6 in float64 where None. The
+            eigenvalue is more exact than that: its error is of the order of the residual's square. Of one that many
+            eigenvectors share, copies may be missed.
+        generator: of the first vector; one of seed 0 where None.
+        most_products: ends the search, converged or not.
+        vectors: the basis restarts when it has that many; by default 200, fewer where they would take 2 GiB.
+
+    Raises:
+        GencliError: more eigenvalues than the operator has, no room for them, or products that are not finite.
+    """
+    ends = {"top": 0, "bottom": 0} | {which: k}
+    generator = generator or torch.Generator().manual_seed(0)
+    search = Extremes(size, **ends, dtype=dtype, generator=generator, tolerance=tolerance,
+                      most_products=most_products, vectors=vectors)  # fmt: skip
+    while not search.done:
+        search.step(matvec)
+    return search.pairs(which)

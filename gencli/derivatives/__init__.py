@@ -1,1 +1,0 @@
-"""Derivatives: by rules, by torch and by differences, checked against each other."""

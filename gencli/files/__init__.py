@@ -1,0 +1,1 @@
+"""Files and streams: Parquet tables, safetensors, what they say of how they were made, checkpoints."""

@@ -1,0 +1,112 @@
+"""Checkpoints: the state of a run in one safetensors file, written aside and renamed, that only the same run takes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gencli.cli import console, stdout
+from gencli.cli.options import Saving
+from gencli.errors import GencliError
+from gencli.files import tensors
+from gencli.files.held import Held
+from gencli.files.provenance import Step
+from gencli.files.stream import Input, Output
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+TRAINING, SPECTRUM = "checkpoint", "spectrum"  # kinds, as files name them
+_FORMAT = 2
+_ANEW = "give --overwrite in place of --resume to start anew"
+_NOT_OURS = "name another checkpoint; a file that is none is not overwritten"
+
+
+def require(saving: Saving, kind: str) -> None:
+    """Refuses, before any work, to start anew where a checkpoint is, and a place that is no checkpoint of this kind.
+
+    Raises:
+        GencliError: so it is.
+    """
+    path = saving.checkpoint
+    if path is None:
+        return
+    special = os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
+    if special or stdout.is_it(path) or stdout.number(path) is not None:
+        raise GencliError(f"--checkpoint: {path} is no file, to go on from later", "name a file")
+    if not os.path.isfile(path):  # what cannot be written is refused elsewhere
+        return
+    if os.path.getsize(path) == 0:
+        if saving.overwrite:
+            return
+        raise GencliError(f"{path}: empty, no checkpoint", _ANEW if saving.resume else "--overwrite takes its place")
+    facts = _facts(Input(path), kind, "name another checkpoint" if saving.resume else _NOT_OURS)
+    if not (saving.resume or saving.overwrite):
+        at = console.printable(facts["at"], 80)
+        raise GencliError(f"{path}: a checkpoint at {at} is there", "--resume goes on from it, --overwrite starts anew")
+
+
+def write(path: str, kind: str, content: dict[str, Tensor], made: Step, at: str, state: Any = None) -> None:
+    """Writes tensors and what JSON holds of a state.
+
+    Args:
+        made: the step that the finished result would name.
+        at: how far the run is, in words.
+    """
+    with Output(path, binary=True) as output:
+        tensors.write(output, content, {kind: _FORMAT, "at": at, "state": state or {}, "step": made})
+
+
+def read(path: str, kind: str, made: Step) -> Held | None:
+    """What `write` wrote, to be looked at; None where there is no file.
+
+    Raises:
+        GencliError: no checkpoint of this kind, or one of other settings, data or versions.
+    """
+    if not Path(path).exists():
+        console.message(f"{path}: not there, starting anew")
+        return None
+    source = Input(path)
+    facts = _facts(source, kind, "name another checkpoint")
+    if differences := _differences(facts["step"], made):
+        raise GencliError(
+            f"{path}: a checkpoint of another run: " + "; ".join(differences),
+            f"run it as before, or {_ANEW}",
+        )
+    return Held(path, tensors.read(source), facts["state"], facts["at"])
+
+
+def _facts(source: Input, kind: str, hint: str) -> dict[str, Any]:
+    try:
+        facts = tensors.read_metadata(source)
+    except GencliError as wrong:
+        raise GencliError(wrong.message, hint) from None
+    if kind not in facts:
+        raise GencliError(
+            f"{source.name}: tensors, but no checkpoint of {'training' if kind == TRAINING else 'a spectrum'}", hint
+        )
+    if facts[kind] != _FORMAT or facts.keys() != {kind, "at", "state", "step"} or not isinstance(facts["at"], str):
+        raise GencliError(f"{source.name}: a checkpoint of another version", "name another, or remove it")
+    return facts
+
+
+def _differences(was: Step, now: Step) -> list[str]:
+    """In words."""
+    found = [
+        f"{_option(name) if part == 'arguments' else name} was {_word(was[part].get(name))}, "
+        f"is {_word(now[part].get(name))}"
+        for part in ("arguments", "versions")
+        for name in dict.fromkeys([*was[part], *now[part]])
+        if was[part].get(name) != now[part].get(name)
+    ]
+    hashes = [[(entry["role"], entry["sha256"]) for entry in step["inputs"]] for step in (was, now)]
+    return found + (["the model or the data were others"] if hashes[0] != hashes[1] else [])
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _word(value: Any) -> str:
+    return "not set" if value is None else str(value)

@@ -1,0 +1,156 @@
+"""What a checkpoint holds, taken key by key by the run that goes on from it, which trusts none of it.
+
+A value that is missing, of another type or shape, or that this run cannot have had is refused by file, key and value,
+and so is what nobody took.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from gencli.cli import console
+from gencli.errors import GencliError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+LARGEST = sys.float_info.max
+_ANEW = "it was changed since, or its run was lost before: --overwrite in place of --resume starts anew"
+
+
+def _refused(name: str, key: str, value: object, wanted: object) -> GencliError:
+    shown = value if isinstance(value, str) else console.quoted(value)
+    return GencliError(f"{name}: {key}: {console.printable(shown, 80)}, where there must be {wanted}", _ANEW)
+
+
+def _range(low: float, high: float, what: str) -> str:
+    if low == high:
+        return f"{low:,}"
+    return f"{what} from {low:,} to {high:,}" if high < LARGEST else f"a finite {what}" + " not below 0" * (low == 0)
+
+
+class Facts:
+    """An object of a checkpoint's JSON; each method takes the value of a key out."""
+
+    def __init__(self, name: str, key: str, facts: object) -> None:
+        if not isinstance(facts, dict):
+            raise _refused(name, key, console.quoted(facts), "an object")
+        self._name, self._key, self._facts = name, key, dict(facts)
+
+    def refused(self, key: str, value: object, wanted: object) -> GencliError:
+        """The words on a value that cannot be."""
+        return _refused(self._name, f"{self._key}.{key}", console.quoted(value), wanted)
+
+    def _take(self, key: str) -> Any:
+        if key not in self._facts:
+            raise _refused(self._name, f"{self._key}.{key}", "missing", "a value")
+        return self._facts.pop(key)
+
+    def whole(self, key: str, low: int, high: int) -> int:
+        """A whole number in [low, high]."""
+        value = self._take(key)
+        if type(value) is not int or not low <= value <= high:
+            raise self.refused(key, value, _range(low, high, "whole number"))
+        return value
+
+    def number(self, key: str, low: float = -LARGEST, high: float = LARGEST) -> float:
+        """A number of floating point in [low, high]; any finite one by default."""
+        value = self._take(key)
+        if type(value) is not float or not low <= value <= high:
+            raise self.refused(key, value, _range(low, high, "number"))
+        return value
+
+    def optional(self, key: str, known: bool, low: float = -LARGEST, high: float = LARGEST) -> float | None:
+        """A number where it can be `known`, or None."""
+        if key in self._facts and self._facts[key] is None:
+            return self._take(key)
+        if not known:
+            raise self.refused(key, self._take(key), "null")
+        return self.number(key, low, high)
+
+    def truth(self, key: str) -> bool:
+        """True or false."""
+        value = self._take(key)
+        if not isinstance(value, bool):
+            raise self.refused(key, value, "true or false")
+        return value
+
+    def objects(self, key: str, most: int) -> list[Facts]:
+        """A list of at most so many objects."""
+        value = self._take(key)
+        if not isinstance(value, list) or len(value) > most:
+            raise self.refused(key, value, f"a list of at most {most:,}")
+        return [Facts(self._name, f"{self._key}.{key}[{place}]", each) for place, each in enumerate(value)]
+
+    def same(self, key: str, wanted: object) -> None:
+        """The value that follows from all the others."""
+        value = self._take(key)
+        if type(value) is not type(wanted) or value != wanted:
+            raise self.refused(key, value, console.quoted(wanted))
+
+    def close(self) -> None:
+        """Refuses what was not taken."""
+        for key, value in self._facts.items():
+            raise self.refused(key, value, "nothing")
+
+
+class Held:
+    """A checkpoint's tensors and facts.
+
+    Attributes:
+        facts: the part that is JSON.
+    """
+
+    def __init__(self, name: str, content: Mapping[str, Tensor], state: object, at: object = None) -> None:
+        self._name, self._content, self._at = name, dict(content), at
+        self.facts = Facts(name, "state", state)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._content
+
+    def refused(self, key: str, value: object, wanted: object) -> GencliError:
+        """The words on a value that cannot be."""
+        return _refused(self._name, key, value, wanted)
+
+    def tensor(
+        self, key: str, shape: tuple[int, ...], kind: torch.dtype, low: float = -LARGEST, high: float = LARGEST
+    ) -> Tensor:
+        """Takes a tensor of this shape and type, whose numbers lie in [low, high]; finite ones by default."""
+        if key not in self._content:
+            raise self.refused(key, "missing", _shown(kind, shape))
+        value = self._content.pop(key)
+        if value.dtype != kind or value.shape != shape:
+            raise self.refused(key, _shown(value.dtype, tuple(value.shape)), _shown(kind, shape))
+        numbers = value.view(value.real.dtype) if kind.is_complex else value
+        if value.numel() and kind.itemsize > 1:
+            for extreme in numbers.aminmax():  # NaN where one is
+                if not low <= (each := extreme.item()) <= high:
+                    words = "number" if numbers.is_floating_point() else "whole number"
+                    raise self.refused(key, each, _range(low, high, words))
+        return value
+
+    def length(self, key: str, most: int) -> int:
+        """Of the list of numbers there, from 1 to `most`."""
+        found = self._content[key].shape if key in self._content else ()
+        if len(found) != 1 or not 1 <= found[0] <= most:
+            raise self.refused(key, list(found) if key in self._content else "missing", f"from 1 to {most:,} numbers")
+        return found[0]
+
+    def like(self, prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Takes, by name, tensors of the same shapes and types under `prefix`."""
+        return {name: self.tensor(f"{prefix}{name}", tuple(each.shape), each.dtype) for name, each in tensors.items()}
+
+    def close(self, at: str) -> None:
+        """Refuses what was not taken, and other words on how far the run is."""
+        for key, value in self._content.items():
+            raise self.refused(key, _shown(value.dtype, tuple(value.shape)), "nothing")
+        self.facts.close()
+        if self._at != at:
+            raise self.refused("at", self._at, console.quoted(at))
+
+
+def _shown(kind: torch.dtype, shape: tuple[int, ...]) -> str:
+    return f"{str(kind).removeprefix('torch.')} {list(shape)}"

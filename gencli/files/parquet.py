@@ -1,0 +1,182 @@
+"""Parquet files: opened and checked, and small tables written, with their provenance in the footer."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from gencli import machine
+from gencli.errors import GencliError, first_line, require_enough
+from gencli.files import provenance, seals
+from gencli.files.stream import Input, Output
+
+if "ARROW_DEFAULT_MEMORY_POOL" not in os.environ:
+    with suppress(NotImplementedError):  # not built into every pyarrow
+        pa.set_memory_pool(pa.jemalloc_memory_pool())  # keeps 20 MB less than the default, and is faster
+
+
+_ENCRYPTED, _DECRYPT = "encrypted Parquet", "write it without encryption first"
+_SIGNATURE = 28  # bytes behind the footer of a file with encrypted columns
+_ROWS, _VALUES = 1 << 20, 1 << 24  # that any file, and any column of a row group, may hold
+_A_BYTE = 64  # values, of a column that holds more
+_UNASKED, _LARGEST_PAGE = 64 << 20, 1 << 31  # bytes
+_BUFFER = 1 << 16  # otherwise a row group's columns are read whole, and no more than 2 GB of them
+
+
+def open_file(source: Input) -> pq.ParquetFile:
+    """Opens one Parquet file.
+
+    Raises:
+        GencliError: not Parquet, cut short, damaged, far more rows or values than bytes, or not the rows that its
+            provenance promises.
+    """
+    if source.starts(b"PARE"):
+        raise GencliError(f"{source.name}: {_ENCRYPTED}", _DECRYPT)
+    source.expect("Parquet", b"PAR1", b"PAR1")
+    with undamaged(source.name):
+        file = pq.ParquetFile(source.file, pre_buffer=False, page_checksum_verification=True, buffer_size=_BUFFER)
+        rows = file.metadata.num_rows
+        if rows != sum(file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)):
+            raise OSError("its row groups do not hold its rows")
+        length = int.from_bytes(source.peek(source.size - 8, 4), "little")
+        more = length - file.metadata.serialized_size
+        if more:  # Arrow aborts the process where it is asked about an encrypted column
+            raise OSError("Cannot decrypt its columns" if more == _SIGNATURE else f"{more} bytes behind its footer")
+        _refuse_bombs(source, file.metadata)
+    seal = seals.place_in_footer(source)
+    ours = provenance.KEY.encode() in (file.metadata.metadata or {})
+    source.check_whole(lambda: seals.require(source, "Parquet", seal, ours))
+    try:
+        promised = _footer(file).get("rows", rows)
+    except ValueError as error:
+        raise GencliError(f"{source.name}: damaged metadata: {first_line(error)}", "make the file again") from None
+    if promised != rows:
+        raise GencliError(
+            f"{source.name}: {rows} rows, where its provenance promises {promised}", "make the file again"
+        )
+    return file
+
+
+def _refuse_bombs(source: Input, facts: pq.FileMetaData) -> None:
+    """Refuses what takes far more memory than its file, by what the footer says, before anything is read.
+
+    Runs of equal values take next to nothing: ten kilobytes can hold 10⁹ rows.
+    """
+    hint = "write it with smaller row groups; or it is made to fill the memory"
+    if facts.num_rows > max(_ROWS, source.size):
+        raise GencliError(f"{source.name}: {facts.num_rows:,} rows in {source.size:,} bytes", hint)
+    machine.require_memory(8 * facts.num_rows, f"{source.name}: a number a row", "take fewer rows")
+    for number in range(facts.num_row_groups):
+        group = facts.row_group(number)
+        for place in range(facts.num_columns):
+            column = group.column(place)
+            where = f"{source.name}: column `{column.path_in_schema}`"
+            if column.num_values > max(_VALUES, _A_BYTE * column.total_compressed_size):
+                stored = f"{column.num_values:,} values in {column.total_compressed_size:,} bytes"
+                raise GencliError(f"{where}: {stored}", hint)
+            if column.total_uncompressed_size > _UNASKED:
+                machine.require_memory(min(column.total_uncompressed_size, _LARGEST_PAGE), where, hint)
+
+
+@contextmanager
+def undamaged(name: str) -> Iterator[None]:
+    """Reading within: what the Parquet reader raises is that the file of this name is damaged, if no other reason."""
+    try:
+        yield
+    except pa.ArrowMemoryError as error:
+        raise GencliError(
+            f"{name}: out of memory: {first_line(error)}",
+            "allow more memory (ulimit -v), or write it with smaller row groups; or it is damaged, and claims too much",
+        ) from None
+    except (pa.ArrowNotImplementedError, pa.ArrowCapacityError) as error:
+        raise GencliError(
+            f"{name}: Arrow cannot read it: {first_line(error)}",
+            "write it with smaller row groups and without rare types or codecs; or it is damaged",
+        ) from None
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        require_enough(error)
+        if "decrypt" in str(error).lower():
+            raise GencliError(f"{name}: {_ENCRYPTED}: {first_line(error)}", _DECRYPT) from None
+        if isinstance(error, OSError) and error.errno:
+            raise GencliError(f"{name}: cannot be read: {error.strerror}", "check the file and the disk") from None
+        raise GencliError(f"{name}: damaged Parquet: {first_line(error)}", "make the file again") from None
+
+
+def read(file: pq.ParquetFile, columns: list[str] | None = None) -> pa.Table:
+    """All rows, of these columns or of all; within `undamaged`.
+
+    Raises:
+        OSError: pages hold other numbers of values than the footer says.
+    """
+    table = file.read(columns)
+    rows = file.metadata.num_rows
+    for name, column in zip(table.column_names, table.columns):
+        if len(column) != rows:
+            raise OSError(f"column `{name}` has {len(column)} values, where its footer says {rows}")
+    return table
+
+
+def read_provenance(file: pq.ParquetFile) -> provenance.Step | None:
+    """How the file was made; None for files from elsewhere."""
+    return _footer(file).get("step")
+
+
+def _footer(file: pq.ParquetFile) -> dict[str, Any]:
+    return provenance.decode((file.metadata.metadata or {}).get(provenance.KEY.encode(), b"{}"))
+
+
+def read_numbers(source: Input, hint: str) -> tuple[list[str], NDArray[np.float64]]:
+    """The columns' names, and the numbers [rows, columns] of a table of nothing else.
+
+    Raises:
+        GencliError: it holds something else; the hint says what to do.
+    """
+    file = open_file(source)
+    for field in file.schema_arrow:
+        if not (pa.types.is_integer(field.type) or pa.types.is_floating(field.type)):
+            raise GencliError(f"{source.name}: column `{field.name}` is {field.type}, not numbers", hint)
+    with undamaged(source.name):
+        columns = [column.to_numpy() for column in read(file).columns]
+    return file.schema_arrow.names, np.array(columns, np.float64).T
+
+
+class Writer:
+    """Writes a sealed Parquet file, its provenance in the footer; pages carry checksums.
+
+    Args:
+        settings: of pyarrow's ParquetWriter.
+    """
+
+    def __init__(self, output: Output, schema: pa.Schema, **settings: Any) -> None:
+        self._sealing = seals.Sealing(output)
+        self._writer = pq.ParquetWriter(self._sealing, schema, compression="none", write_page_checksum=True, **settings)
+
+    def write(self, table: pa.Table, group_rows: int | None = None) -> None:
+        """Takes rows, in row groups of at most so many."""
+        self._writer.write_table(table, row_group_size=group_rows)
+
+    def close(self, made: provenance.Step, rows: int) -> None:
+        """Writes the footer of a file that has so many rows."""
+        facts = {provenance.KEY: provenance.encode(made, rows=rows), seals.KEY: seals.BLANK}
+        self._writer.add_key_value_metadata(facts)
+        self._sealing.hold()
+        self._writer.close()
+        self._sealing.release()
+
+    def abandon(self) -> None:
+        """Ends without a footer, of an output that is mute."""
+        self._writer.close()
+
+
+def write_rows(output: Output, table: pa.Table, made: provenance.Step) -> None:
+    """Writes a small table (results, histories) with its provenance."""
+    writer = Writer(output, table.schema)
+    writer.write(table)
+    writer.close(made, table.num_rows)

@@ -1,0 +1,97 @@
+"""Files and folders on their way: written beside their place, under a name that says so, until they are whole.
+
+They are locked meanwhile, so that the next run to write there knows what a killed one left, and removes it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import secrets
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+from gencli.cli import console, signals
+
+_SHORT = 64  # bytes that any file system takes; beside a longer name there is one no longer
+_written: set[Path] = set()  # no signal leaves one behind
+
+
+@signals.before_dying
+def _remove_all() -> None:
+    for path in list(_written):  # a thread may add one
+        _delete(path)
+
+
+def create(place: Path, folder: bool = False) -> tuple[Path, int]:
+    """Makes a new file, or folder, beside its place; what killed runs left there is removed.
+
+    Returns:
+        Its path, and a descriptor that locks it until it is closed; of a file it is open for writing.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    room = max(len(os.fsencode(place.name)), _SHORT) - len("..01234567.partial")
+    start = f".{os.fsencode(place.name)[:room].decode(errors='ignore')}."
+    with suppress(OSError):  # a folder that cannot be listed
+        for name in os.listdir(place.parent):
+            if name.startswith(start) and re.fullmatch(r"[0-9a-f]{8}\.partial", name[len(start) :]):
+                _remove_left(place.with_name(name))
+    while True:
+        path = place.with_name(f"{start}{secrets.token_hex(4)}.partial")
+        _written.add(path)
+        try:
+            if folder:
+                path.mkdir()
+            fd = os.open(path, os.O_RDONLY if folder else os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        except OSError:
+            remove(path)
+            raise
+        _lock(fd)
+        if path.exists():
+            return path, fd
+        os.close(fd)  # another run took it for one that was left, before it was locked
+        _written.discard(path)
+
+
+def keep(path: Path) -> None:
+    """It has got its place."""
+    _written.discard(path)
+
+
+def remove(path: Path) -> None:
+    """Removes it, if it is there."""
+    _delete(path)
+    _written.discard(path)
+
+
+def _delete(path: Path) -> None:
+    with suppress(OSError):  # what went wrong before counts for more, and the next run tries again
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _remove_left(path: Path) -> None:
+    with suppress(OSError):
+        fd = os.open(path, (os.O_RDONLY if path.is_dir() else os.O_WRONLY) | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            if _lock(fd, fcntl.LOCK_NB):
+                _delete(path)
+                if path.exists():
+                    return
+                console.message(f"{path}: removed; a run that was killed left it")
+        finally:
+            os.close(fd)
+
+
+def _lock(fd: int, how: int = 0) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | how)
+    except OSError:
+        return False  # another's, or a file system without locks
+    return True

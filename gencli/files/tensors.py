@@ -1,0 +1,83 @@
+"""Tensors in safetensors files, and what gencli says in their metadata.
+
+All metadata is JSON under the one key `gencli`: the format's own map has no order, so that two keys would give other
+bytes from run to run. Reading never imports code or unpickles anything that a file names.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from gencli.errors import GencliError, require_enough
+from gencli.files import provenance, seals
+from gencli.files.stream import Input, Output
+
+if TYPE_CHECKING:
+    import torch
+
+KEY = "gencli"
+WITHOUT_FLOAT64 = {"mps"}  # devices
+_LONGEST_HEADER = 100_000_000  # the format's own limit
+
+
+def write(output: Output, tensors: dict[str, torch.Tensor], metadata: dict[str, Any]) -> None:
+    """Writes tensors (any device, any strides) under their names."""
+    import safetensors.torch
+
+    text = json.dumps({"seal": seals.BLANK, **metadata}, ensure_ascii=False, separators=(",", ":"))
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    seals.write_tensors(output, safetensors.torch.save(plain, {KEY: text}))
+
+
+def double(tensor: torch.Tensor) -> torch.Tensor:
+    """In float64; on the CPU where the device has none."""
+    return (tensor.cpu() if tensor.device.type in WITHOUT_FLOAT64 else tensor).double()
+
+
+def read_metadata(source: Input) -> dict[str, Any]:
+    """What gencli wrote about the tensors.
+
+    Raises:
+        GencliError: not safetensors, cut short, or not gencli's.
+    """
+    hint = "give a model that `gencli train` wrote"
+    if source.size == 0:
+        source.expect("safetensors", b"{")
+    if source.starts(b"PAR1"):
+        raise GencliError(f"{source.name}: a table, not safetensors", hint)
+    source.file.seek(0)
+    length = int.from_bytes(source.file.read(8), "little")
+    try:
+        if not 2 <= length <= min(source.size - 8, _LONGEST_HEADER):
+            raise ValueError("no header of that length")
+        header = provenance.parse(source.file.read(length))
+        end = max((entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"), default=0)
+        cut = 8 + length + end != source.size
+    except (ValueError, KeyError, TypeError, IndexError):
+        raise GencliError(f"{source.name}: not safetensors, or cut short", hint) from None
+    if cut:
+        raise GencliError(f"{source.name}: cut short: {source.size} bytes do not hold its tensors", hint)
+    try:
+        text = header["__metadata__"][KEY]
+    except (KeyError, TypeError):
+        raise GencliError(f"{source.name}: safetensors that gencli did not write", hint) from None
+    try:
+        facts = provenance.decode(text)
+    except (ValueError, TypeError) as error:
+        raise GencliError(f"{source.name}: damaged metadata: {error}", hint) from None
+    seals.require(source, "safetensors", seals.place_in_header(source), ours=True)
+    return {name: value for name, value in facts.items() if name != "seal"}
+
+
+def read(source: Input) -> dict[str, torch.Tensor]:
+    """The tensors by name, on the CPU."""
+    import safetensors.torch
+
+    seals.require(source, "safetensors", seals.place_in_header(source), ours=False)
+    source.file.seek(0)
+    try:
+        return safetensors.torch.load(source.file.read())
+    except Exception as error:  # the library's own error type lies in a private module
+        require_enough(error)
+        raise GencliError(f"{source.name}: not safetensors: {error}", "make the file again") from None

@@ -1,0 +1,79 @@
+"""Several outputs of one command: they appear together, or none of them does."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from types import TracebackType
+from typing import Self
+
+from gencli.cli import signals
+from gencli.errors import GencliError
+from gencli.files.stream import NO_ROOM, Input, Output
+
+
+class Together:
+    """The places that a command writes to, opened or refused before its work, committed with its end.
+
+    First all files are whole and on the disk, then goes out what pipes and devices get, standard output last, and then
+    the files get their names. If anything fails before that, no file appears.
+    """
+
+    def __init__(self) -> None:
+        self._outputs: list[Output] = []
+        self._first: list[Output] = []
+
+    def open(
+        self, destination: str | None, inputs: Iterable[Input] = (), binary: bool = False, aside: bool = False
+    ) -> Output:
+        """One more place; see `Output`."""
+        output = Output(destination, inputs, binary, aside)
+        output.hold()
+        self._outputs.append(output)
+        return output
+
+    def keep(self, output: Output) -> None:
+        """What is written there is whole, and appears whatever becomes of the others."""
+        self._first = [output]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        out: list[Output] = []
+        try:
+            _commit(self._first, out)
+            if kind is None:
+                _commit([each for each in self._outputs if each not in self._first], out)
+        except GencliError as failed:
+            error = failed
+            raise
+        finally:
+            if isinstance(error, GencliError) and (out or error.hint.endswith(NO_ROOM)):
+                error.hint = f"{_whole(out)}; {error.hint.rpartition('; ')[2]}"
+            for output in self._outputs:
+                output.abort()
+
+
+def _whole(out: Sequence[Output]) -> str:
+    if not out:
+        return "no file was written"
+    return " and ".join(each.name for each in out) + (" is whole" if len(out) == 1 else " are whole")
+
+
+def _commit(outputs: Sequence[Output], out: list[Output]) -> None:
+    """Commits all or, but for what is in `out` then, none; no signal comes between the files' names."""
+    outputs = sorted(outputs, key=lambda each: (each.direct, each.path is None))
+    for output in outputs:
+        output.finish()
+        if output.direct:
+            out.append(output)
+    with signals.deferred() as arrived:
+        for output in outputs:
+            output.commit()
+            if not output.direct:
+                out.append(output)
+    if (number := arrived()) is not None:
+        os.kill(os.getpid(), number)

@@ -1,0 +1,1 @@
+"""Jacobians of networks, row by row, confirmed by routes that share no code."""

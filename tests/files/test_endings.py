@@ -1,0 +1,120 @@
+"""Endings of files: every option that writes one obeys the rule, before any work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gencli.cli import app
+from gencli.errors import GencliError
+from gencli.files import endings
+from gencli.files.endings import DERIVATIVES, FIGURE, IMAGES, MODEL, REPORT, RESULT
+from tests.pipelines.shell import Shell, many
+
+# options whose FILE is read
+_READ = {
+    "--against", "--at", "--check-against", "--data", "--eval-data", "--file", "--hvp", "--matrix", "--model",
+    "--statistics", "--vector", "--classes", "--class-names",
+}  # fmt: skip
+
+
+def _commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    if hasattr(command, "list_commands"):
+        for name in command.list_commands(None):
+            yield from _commands(command.get_command(None, name), (*path, name))
+    else:
+        yield path, command
+
+
+def test_every_option_that_writes_a_file_obeys_the_rule(capfd: pytest.CaptureFixture[str]) -> None:
+    refused = set()
+    for path, command in _commands(app.command_tree()):
+        for option in command.params:
+            name = option.opts[0]
+            if "FILE" in str(option.metavar) and option.param_type_name == "option" and name not in _READ:
+                required = [word for each in command.params if each.required for word in _given(each)]
+                status = app.main([*path, *required, name, "there/x.docx"])
+                said = capfd.readouterr().err
+                assert (status, ": there/x.docx: " in said) == (2, True), (path, name, said)
+                refused.add(name)
+    assert {
+        "-o",
+        "--history",
+        "--predictions",
+        "--confusion",
+        "--density",
+        "--along",
+        "--vectors",
+        "--figure",
+    } < refused
+    assert {"--summary", "--sheet", "--contact-sheet", "--checkpoint", "--plot", "--graph"} < refused
+
+
+def _given(parameter: Any) -> list[str]:
+    """A required parameter with some value."""
+    values = {"-p": "0.5", "--arch": "linear", "--sigma": "25", "--matrix": "m", "--ratio": "10", "--count": "3"}
+    if parameter.param_type_name == "argument":
+        return [getattr(parameter.type, "choices", ["x"])[0]]
+    choices = getattr(parameter.type, "choices", None)
+    return [parameter.opts[0], choices[0] if choices else values.get(parameter.opts[0], "1")]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "form"),
+    [
+        (RESULT, "x.CSV", "csv"), (RESULT, "a.b/x.Json", "json"), (RESULT, "x.tar.md", "md"),
+        (RESULT, "x.txt", "table"),
+        (REPORT, "x.TEX", "latex"), (REPORT, "x.htm", "html"), (DERIVATIVES, "x.SafeTensors", "safetensors"),
+        (FIGURE, "x.PDF", "pdf"), (MODEL, "x", None), (MODEL, "model.v2", None), (IMAGES, "x.out", None),
+        (IMAGES, "folder.csv/x", None), (RESULT, ".hidden", None), (MODEL, "/dev/stdout", None), (MODEL, "-", None),
+        (RESULT, ".csv", "csv"),
+    ],
+)  # fmt: skip
+def test_what_a_name_names(kind: endings.Writes, name: str, form: str | None) -> None:
+    kind.require("-o", name)
+    assert endings.named(name) == form
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "form", "words"),
+    [
+        (MODEL, "model.pt", None, "-o: model.pt: a model is not written as .pt"),
+        (MODEL, "model.parquet", None, "a model is not written as .parquet"),
+        (RESULT, "r.tex", None, "a result table is not written as .tex"),
+        (RESULT, "h.jsonl", None, "a result table is not written as .jsonl"),
+        (RESULT, "h.xlsx", None, "a result table is not written as .xlsx"),
+        (RESULT, "h.safetensors", None, "a result table is not written as .safetensors"),
+        (IMAGES, "d.CSV", None, "an image table is not written as .csv"),
+        (RESULT, "h.csv.gz", None, "a result table is not compressed"),
+        (FIGURE, "f", None, "not a .png, .svg or .pdf file"),
+        (FIGURE, "-", None, "not a .png, .svg or .pdf file"),
+        (RESULT, "r.json", "csv", "its ending contradicts --format csv"),
+        (RESULT, "r.txt", "parquet", "its ending contradicts --format parquet"),
+        (DERIVATIVES, "r.safetensors", "csv", "its ending contradicts --format csv"),
+    ],
+)
+def test_what_is_not_written_is_refused(kind: endings.Writes, name: str, form: str | None, words: str) -> None:
+    with pytest.raises(GencliError) as raised:
+        kind.require("-o", name, form)
+    assert words in raised.value.message
+    assert raised.value.hint
+
+
+def test_text_may_be_of_any_format() -> None:
+    for form in ("csv", "json", "md", "table", "latex"):
+        REPORT.require("-o", "x.txt", form)
+
+
+def test_at_the_shell(tmp_path: Path) -> None:
+    train = ["train", "missing", "--arch", "linear"]
+    commands = [
+        ["data", "digits", "-o", "d.csv"], [*train, "-o", "model.pt"], [*train, "-o", "m", "--history", "h.xlsx"],
+        ["eval", "missing", "missing", "-o", "results.tex"], ["report", "--provenance", "missing", "-o", "x.csv"],
+    ]  # fmt: skip
+    for words, done in zip((".csv", ".pt", ".xlsx", ".tex", ".csv"), many(tmp_path, commands), strict=True):
+        done.refused(f"is not written as {words}", "end it in .")
+    shell = Shell(tmp_path)
+    shell("gencli data digits --limit 9 -q | gencli data show -o shown.MD && grep -q '^| label' shown.MD").worked()

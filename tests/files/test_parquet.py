@@ -1,0 +1,53 @@
+"""Parquet files that say more than they hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from gencli import machine
+from gencli.errors import GencliError
+from gencli.files import parquet
+from gencli.files.stream import Input
+
+MANY = (1 << 24) + 1
+
+
+@pytest.mark.parametrize(
+    ("table", "says"),
+    [
+        ({"id": np.zeros(MANY // 8, np.int64)}, f"{MANY // 8:,} rows in"),
+        (
+            {"image": pa.ListArray.from_arrays(np.array([0, MANY], np.int32), pa.array(np.zeros(MANY, np.uint8)))},
+            f"column `image.list.element`: {MANY:,} values in",
+        ),
+    ],
+    ids=["rows", "lists"],
+)
+def test_far_more_rows_or_values_than_bytes_are_refused(table: dict[str, pa.Array], says: str, tmp_path: Path) -> None:
+    pq.write_table(pa.table(table), tmp_path / "bomb.parquet")
+    assert (tmp_path / "bomb.parquet").stat().st_size < 50_000
+    with pytest.raises(GencliError, match=f"bomb.parquet: {says}"):
+        parquet.open_file(Input(str(tmp_path / "bomb.parquet")))
+
+
+def test_pages_larger_than_memory_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.zeros(9 << 20, np.uint8).tobytes()
+    pq.write_table(
+        pa.table({"image": [values] * 8}), tmp_path / "page.parquet", compression="gzip", use_dictionary=False
+    )
+    place = str(tmp_path / "page.parquet")
+    assert parquet.open_file(Input(place)).metadata.num_rows == 8
+    monkeypatch.setattr(machine, "free_memory", lambda: 32 << 20)
+    with pytest.raises(GencliError, match=r"page\.parquet: column `image`: takes 72\.\d MiB of memory"):
+        parquet.open_file(Input(place))
+
+
+def test_devices_are_no_files() -> None:
+    with pytest.raises(GencliError, match="/dev/zero: a device, which may never end"):
+        Input("/dev/zero")
+    assert Input("/dev/null").size == 0

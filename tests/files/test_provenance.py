@@ -1,0 +1,95 @@
+"""What a step says, in which order steps are walked, and how one is typed."""
+
+import json
+import shlex
+from pathlib import Path
+
+import gencli
+from gencli.files import provenance
+
+
+def made(command: str, *inputs: provenance.Step) -> provenance.Step:
+    sources = [provenance.source("data", f"hash of {step['command']}", step, None) for step in inputs]
+    return provenance.step(command, {}, sources)
+
+
+NOISE = "corrupt random-labels"
+
+
+def test_a_step_names_command_arguments_versions_and_inputs() -> None:
+    data = provenance.source("data", "0a", None, Path("/home/somebody/toy.parquet"))
+    step = provenance.step("train", {"lr": 0.1}, [data], ["numpy"])
+    assert step["command"] == "train"
+    assert step["arguments"] == {"lr": 0.1}
+    assert set(step["versions"]) == {"gencli", "numpy"}
+    assert step["versions"]["gencli"] == gencli.__version__
+    assert step["inputs"] == [{"role": "data", "sha256": "0a", "name": "toy.parquet"}]
+
+
+def test_inputs_that_gencli_made_are_known_by_their_making_not_their_name() -> None:
+    made_here = made("data digits")
+    by_file = provenance.source("data", "0a", made_here, Path("digits.parquet"))
+    assert by_file == provenance.source("data", "0a", made_here, None)
+    assert by_file == {"role": "data", "sha256": "0a", "step": made_here}
+
+
+def test_steps_are_walked_earliest_first_with_side_inputs_deeper() -> None:
+    train = made("data train")
+    test = made("corrupt test", made("data test"))
+    last = made("eval", made("train", made(NOISE, train)), test)
+    steps = [(step["command"], depth) for step, depth in provenance.walk(last)]
+    assert steps == [
+        ("data train", 0),
+        (NOISE, 0),
+        ("train", 0),
+        ("data test", 1),
+        ("corrupt test", 1),
+        ("eval", 0),
+    ]
+
+
+def test_files_from_elsewhere_have_no_steps() -> None:
+    assert list(provenance.walk(None)) == []
+    step = provenance.step("train", {}, [provenance.source("data", "0a", None, Path("toy.parquet"))])
+    assert [entry["command"] for entry, _ in provenance.walk(step)] == ["train"]
+
+
+def test_times_counts_along_first_inputs_only() -> None:
+    twice = made(NOISE, made("corrupt shuffled-pixels", made(NOISE, made("data train"))))
+    assert provenance.times(twice, NOISE) == 2
+    assert provenance.times(twice, "corrupt shuffled-pixels") == 1
+    assert provenance.times(twice, "corrupt") == 0
+    assert provenance.times(made("join", made("data train"), twice), NOISE) == 0
+    assert provenance.times(made("join", twice, twice), NOISE) == 2
+    assert provenance.times(None, NOISE) == 0
+
+
+def test_the_footer_is_one_line_of_json() -> None:
+    step = provenance.step("data toy", {"name": "Größe"})
+    text = provenance.encode(step, rows=3)
+    assert json.loads(text) == {"rows": 3, "step": step}
+    assert b"\n" not in text
+
+
+def test_a_command_line_says_what_was_asked() -> None:
+    arguments = {"p": 0.5, "seed": 3, "label": "my label", "name": None, "dither": True, "clip": False}
+    inputs = [
+        provenance.source("data", "0a", None, Path("my file.parquet")),
+        provenance.source("data", "0b", made("data digits"), Path("digits.parquet")),
+        provenance.source("data", "0c", None, None),
+    ]
+    line = provenance.command_line(provenance.step(NOISE, arguments, inputs))
+    expected = "gencli corrupt random-labels 'my file.parquet' -p 0.5 --seed 3 --label 'my label' --dither"
+    assert shlex.split(line) == shlex.split(expected)
+
+
+def test_a_command_line_gives_the_same_result_again() -> None:
+    line = provenance.command_line(provenance.step("train", {"batch_size": 16, "lr": 0.0123456789}))
+    assert shlex.split(line) == ["gencli", "train", "--batch-size", "16", "--lr", "0.0123456789"]
+
+
+def test_lines_can_be_typed() -> None:
+    made = provenance.step("eval", {"top": [1, 3]})
+    assert provenance.command_line(made) == "gencli eval --top 1 --top 3"
+    made = provenance.step("train", {"arch": "linear", "processes": 2})
+    assert provenance.command_line(made) == "torchrun --nproc-per-node 2 -m gencli train --arch linear"

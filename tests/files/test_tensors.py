@@ -1,0 +1,76 @@
+"""Safetensors files: the same bytes every time, and nothing but gencli's is taken."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from gencli.errors import GencliError
+from gencli.files import tensors
+from gencli.files.stream import Input, Output
+
+TENSORS = {"weight": torch.arange(6.0).view(2, 3), "bias": torch.tensor([1.5]), "count": torch.tensor(7)}
+FACTS = {"architecture": "toy", "classes": ["Größe", "b"], "training": {"lr": 0.1}}
+
+
+def save(path: Path, content: dict[str, torch.Tensor] = TENSORS) -> Path:
+    with Output(str(path)) as output:
+        tensors.write(output, content, FACTS)
+    return path
+
+
+def test_tensors_and_metadata_come_back(tmp_path: Path) -> None:
+    source = Input(str(save(tmp_path / "toy.safetensors")))
+    again = tensors.read(source)
+    assert set(again) == set(TENSORS)
+    assert all(
+        torch.equal(again[name], tensor) and again[name].dtype == tensor.dtype for name, tensor in TENSORS.items()
+    )
+    assert tensors.read_metadata(source) == FACTS
+
+
+def test_the_same_tensors_give_the_same_bytes(tmp_path: Path) -> None:
+    first = save(tmp_path / "first.safetensors").read_bytes()
+    assert save(tmp_path / "second.safetensors").read_bytes() == first
+
+
+def test_plain_safetensors_reads_it_with_all_metadata_under_one_key(tmp_path: Path) -> None:
+    with safe_open(save(tmp_path / "toy.safetensors"), "pt") as file:
+        metadata = file.metadata()
+        assert set(file.keys()) == set(TENSORS)
+    assert list(metadata) == ["gencli"]
+    assert {**json.loads(metadata["gencli"]), "seal": None} == {**FACTS, "seal": None}
+
+
+def test_any_strides_are_written(tmp_path: Path) -> None:
+    weight = torch.arange(6.0).view(2, 3).T
+    source = Input(str(save(tmp_path / "toy.safetensors", {"weight": weight})))
+    assert torch.equal(tensors.read(source)["weight"], weight)
+
+
+@given(part=st.floats(0, 0.999))
+def test_a_file_cut_anywhere_is_refused(part: float, tmp_path_factory: pytest.TempPathFactory) -> None:
+    path = save(tmp_path_factory.mktemp("cut") / "toy.safetensors")
+    content = path.read_bytes()
+    path.write_bytes(content[: int(part * len(content))])
+    with pytest.raises(GencliError, match=r"toy.safetensors: (empty|not safetensors, or cut short|cut short)"):
+        tensors.read_metadata(Input(str(path)))
+
+
+@pytest.mark.parametrize("content", [b"PAR1 and so on, no tensors", b"\2\0\0\0\0\0\0\0[]", b"\2\0\0\0\0\0\0\0{}"])
+def test_other_files_are_refused(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "other"
+    path.write_bytes(content)
+    with pytest.raises(GencliError, match="safetensors"):
+        tensors.read_metadata(Input(str(path)))
+
+
+def test_tensors_of_other_programs_are_refused(tmp_path: Path) -> None:
+    save_file(TENSORS, tmp_path / "other.safetensors", {"format": "pt"})
+    with pytest.raises(GencliError, match="safetensors that gencli did not write"):
+        tensors.read_metadata(Input(str(tmp_path / "other.safetensors")))
