@@ -52,6 +52,11 @@ Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Dev
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Start over, replacing an existing checkpoint.")]
 
 
+def dashed(field: str) -> str:
+    """A field of settings as the option that sets it."""
+    return f"--{field.replace('_', '-')}"
+
+
 class Saving:
     """Settings of a file `checkpoint`, that their other options are about."""
 

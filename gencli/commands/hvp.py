@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gencli.cli.options import Data, TensorsOutput, command, single
-from gencli.curvature.settings import OperatorSettings, OwnLossSettings
-from gencli.formulas.settings import ProductSettings
+from gencli.curvature.settings import OperatorSettings, OwnLossSettings, ProductSettings
 
 if TYPE_CHECKING:
     from gencli.curvature.verification import Findings

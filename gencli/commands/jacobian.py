@@ -8,8 +8,9 @@ import typer
 
 from gencli.cli.options import Data, DerivativesOutput, Format, command, single
 from gencli.commands import jacobian_network
-from gencli.curvature.settings import JacobianLossSettings, JacobianNetworkSettings, JacobianSettings
-from gencli.formulas.settings import TOLERANCES, FormulaSettings
+from gencli.curvature.settings import TOLERANCES
+from gencli.formulas.settings import FormulaSettings
+from gencli.jacobians.settings import JacobianLossSettings, JacobianNetworkSettings, JacobianSettings
 
 app = single()
 
@@ -36,7 +37,7 @@ def jacobian(
     format: Format = None,
     output: DerivativesOutput = None,
 ) -> None:
-    """Jacobians by differences, forward and reverse mode, side by side.
+    """Jacobians by numeric, forward and reverse mode, side by side.
 
     Reads formulas and points, or a model and an image table; writes derivatives: to a file that ends in .safetensors as
     matrices, elsewhere as a table. The exit status is 1 if methods disagree by more than --tolerance.

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import typer
 
 from gencli.cli.options import TableFormat
-from gencli.curvature.settings import JacobianSettings, NetworkSettings, OwnLossSettings
-from gencli.formulas.settings import TOLERANCES
+from gencli.curvature.settings import TOLERANCES, NetworkSettings, OwnLossSettings
+from gencli.jacobians.settings import JacobianSettings
 
 if TYPE_CHECKING:
     from gencli.jacobians.confirmation import Confirmation
@@ -34,22 +34,22 @@ def run(
 
     from gencli.cli import console, outputs
     from gencli.commands.opening import open_all
-    from gencli.curvature import building
+    from gencli.curvature import building as operators
     from gencli.files import provenance, tables, tensors
     from gencli.files.stream import Input
     from gencli.files.together import Together
-    from gencli.jacobians import summary
+    from gencli.jacobians import building, summary
     from gencli.jacobians.entries import Check
     from gencli.machine import require_memory
     from gencli.training import devices
 
     exact = dtype == "float64"
     source, loaded, table, _, where = open_all(model, data, network, objective, exact, [], Input)
-    precision = dtype or building.precision(loaded)
+    precision = dtype or operators.precision(loaded)
     if precision == "float64" and not exact:
         where = devices.choose(network.device, True)
     loss, epoch = building.row_loss(loaded, table, asked.of, objective)
-    rows, kind = building.load(table, network, where), getattr(torch, precision)
+    rows, kind = operators.load(table, network, where), getattr(torch, precision)
     function = building.row_function(loaded, rows, loss, epoch, asked, network.parameters, kind)
     held = function.rows if as_tensors else 1
     require_memory(3 * held * function.outputs * function.size * kind.itemsize, f"--limit: {held:,} rows")
@@ -66,7 +66,7 @@ def run(
         write = None if as_tensors else outputs.open_result(places, output, format, read)
         aside = outputs.open_result(places, asked.summary, None, read) if asked.summary else None
         with console.progress("rows", function.rows) as advance:
-            summary, found = summary.collect(
+            norms, found = summary.collect(
                 function, rows, mode, as_tensors, confirmation, check, console.message, advance
             )
         if check:
@@ -77,10 +77,10 @@ def run(
         made["checked"] = confirmation.said
         title = f"{asked.of} by {asked.wrt}: {loaded.arch}, {function.outputs:,} x {function.size:,}"
         for each in filter(None, (write, aside)):
-            each(summary, lambda: made, title)
+            each(norms, lambda: made, title)
         if place:
             tensors.write(place, found, {"of": asked.of, "wrt": asked.wrt, "step": made})
-            console.message(outputs.render(summary.overview(summary), "table", title, console.columns()).rstrip())
+            console.message(outputs.render(summary.overview(norms), "table", title, console.columns()).rstrip())
 
 
 def _say(check: Check | None, confirmation: Confirmation) -> None:

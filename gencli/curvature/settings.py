@@ -1,20 +1,21 @@
-"""The options of `gencli spectrum`, `hvp` and `jacobian` for networks; they need no torch to be shown."""
+"""The options of `gencli spectrum` and `gencli hvp`; they need no torch to be shown."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Collection
 from dataclasses import dataclass, fields
-from typing import Annotated, ClassVar, Literal, Self
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
 
 import typer
 
-from gencli.cli.options import Device, Overwrite, Saving, Seed
+from gencli.cli.options import Device, Overwrite, Saving, Seed, dashed
 from gencli.errors import GencliError
 from gencli.files import endings
 from gencli.losses import LossSettings
-from gencli.losses.base import option
 
+TOLERANCES = {"float64": 1e-10, "float32": 1e-4}  # of exact methods that should agree
 _FINEST = 1e-12  # width of a density's kernels, in parts of the spectrum's range
 
 
@@ -70,10 +71,10 @@ class QuantitySettings:
             {"vectors", "along", "tolerance", "max_products", "basis"} & set(given) if not pairs else ()
         ):
             what = "eigenvectors" if name in ("vectors", "along") else "eigenvalues"
-            raise GencliError(f"{option(name)}: no {what} are computed", "ask for some: --top 3")
+            raise GencliError(f"{dashed(name)}: no {what} are computed", "ask for some: --top 3")
         for kind, asked in (("trace", self.trace), ("density", self.density), ("along", self.along)):
             for name in sorted(name for name in given if name.startswith(f"{kind}_") and not asked):
-                raise GencliError(f"{option(name)}: no {kind} is computed", f"ask for it with --{kind}")
+                raise GencliError(f"{dashed(name)}: no {kind} is computed", f"ask for it with --{kind}")
         if self.figure and not (self.density or self.along):
             raise GencliError("--figure: nothing to draw", "ask for --density FILE or --along FILE too")
         return self
@@ -127,51 +128,75 @@ class OwnLossSettings(LossSettings):
     ] = None
 
 
-class _WithModel:
-    def resolved(self, given: Collection[str]) -> Self:
-        """Refuses options without a model that they are about."""
-        own = {field.name for field in fields(self)} & {*given}  # type: ignore[arg-type]
-        if own and "model" not in given:
-            raise GencliError(f"{option(min(own))}: is for networks, and there is no model", "name MODEL and DATA")
-        return self
-
-
 @dataclass(frozen=True)
-class JacobianSettings(_WithModel):
-    """Jacobians of networks."""
+class ProductSettings:
+    """Which products, and what they are held against."""
 
-    heading: ClassVar[str] = "Networks"
+    heading: ClassVar[str] = "Products"
 
-    of: Annotated[
-        Literal["logits", "loss"], typer.Option(help="What to differentiate: the outputs of a row, or its loss.")
-    ] = "logits"
-    wrt: Annotated[
-        Literal["input", "parameters"],
-        typer.Option(help="With respect to the network's preprocessed input, or to its parameters."),
-    ] = "input"
-    mode: Annotated[
-        Literal["auto", "forward", "reverse"],
-        typer.Option(help="One pass per input or per output; auto picks the cheaper."),
+    vector: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME|FILE",
+            help="Vector: random:SEED, gradient, ones, eigen:K (-1 is the smallest), or a file; repeatable. "
+            "Default: random:0.",
+            show_default=False,
+        ),
+    ] = None
+    method: Annotated[
+        Literal["auto", "double-backward", "forward-over-reverse", "reverse-over-forward", "finite-difference", "all"],
+        typer.Option(
+            help="How to compute products; auto picks the first that is right; all compares every method and "
+            "writes auto's."
+        ),
     ] = "auto"
-    verify: Annotated[
-        bool,
-        typer.Option("--verify", help="Also compare single entries with differences in float64, over all parameters."),
+    dense: Annotated[
+        bool, typer.Option("--dense", help="Compute the whole matrix instead, one product per column.")
     ] = False
-    summary: Annotated[
+    verify: Annotated[
+        bool | None,
+        typer.Option(
+            "--verify/--no-verify",
+            help="Verify the products. Default: if that takes fewer than 1e12 operations.",
+            show_default=False,
+        ),
+    ] = None
+    tolerance: Annotated[
+        float | None,
+        typer.Option(min=0, help="Allowed relative difference. Default: 1e-4; in float64 1e-10.", show_default=False),
+    ] = None
+    plot: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="Write the table to a file too: Parquet, CSV or JSON."),
-        endings.RESULT,
+        typer.Option(metavar="FILE", help="Draw the error of finite differences over the step: .svg, .png or .pdf."),
+        endings.FIGURE,
     ] = None
 
+    def resolved(self, given: Collection[str]) -> ProductSettings:
+        """Itself.
 
-@dataclass(frozen=True)
-class JacobianNetworkSettings(_WithModel, NetworkSettings):
-    """Which network, and rows."""
+        Raises:
+            GencliError: options that do not go together, or no kind of figure.
+        """
+        if self.dense and (self.vector or self.method != "auto"):
+            raise GencliError("--dense: goes with neither --vector nor --method", "leave one out")
+        if "" in self.words:
+            raise GencliError("--vector: an empty name", "name vectors or files between commas")
+        if "tolerance" in given and self.verify is False and not self.dense and self.method != "all":
+            raise GencliError("--tolerance: nothing is compared", "leave --no-verify out")
+        if self.plot and self.verify is False:
+            raise GencliError("--plot: draws what verification finds", "leave --no-verify out")
+        return self
 
+    @property
+    def words(self) -> list[str]:
+        """The vectors, by name or file; none of the whole matrix."""
+        given = [] if self.dense else self.vector or ["random:0"]
+        return [word for words in given for word in ([words] if Path(words).exists() else words.split(","))]
 
-@dataclass(frozen=True)
-class JacobianLossSettings(_WithModel, OwnLossSettings):
-    """Of --of loss."""
+    def arguments(self, files: Collection[str]) -> dict[str, Any]:
+        """What bears on the products, the files among the vectors left out."""
+        named = ",".join(word for word in self.words if word not in files)
+        return {"vector": named or None, "method": None if self.dense else self.method, "dense": self.dense}
 
 
 @dataclass(frozen=True)
@@ -220,7 +245,7 @@ class MethodSettings:
         for name in ("density_width", "along_radius", "tolerance"):
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
-                raise GencliError(f"{option(name)}: {value:g} is out of range", "give a number above 0")
+                raise GencliError(f"{dashed(name)}: {value:g} is out of range", "give a number above 0")
         return self
 
 

@@ -11,16 +11,16 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
+from gencli.curvature import settings
 from gencli.curvature.differences import STEPS, Sweep, relative, sweep
 from gencli.curvature.operators import Operator
 from gencli.curvature.products import FAILURES, METHODS, Route
 from gencli.curvature.routes import Choice
+from gencli.curvature.settings import ProductSettings
 from gencli.curvature.trials import EXACT, EXACT_SLOPE, is_memory
 from gencli.curvature.vectors import by_name, random
 from gencli.errors import GencliError, first_line
 from gencli.files.tensors import WITHOUT_FLOAT64
-from gencli.formulas import settings
-from gencli.formulas.settings import ProductSettings
 
 Verdict = Literal["holds", "fails", "kinks", "unclear", "refuted", "missing", ""]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gencli.cli import console, stdout
-from gencli.cli.options import Saving
+from gencli.cli.options import Saving, dashed
 from gencli.errors import GencliError
 from gencli.files import tensors
 from gencli.files.held import Held
@@ -94,7 +94,7 @@ def _facts(source: Input, kind: str, hint: str) -> dict[str, Any]:
 def _differences(was: Step, now: Step) -> list[str]:
     """In words."""
     found = [
-        f"{_option(name) if part == 'arguments' else name} was {_word(was[part].get(name))}, "
+        f"{dashed(name) if part == 'arguments' else name} was {_word(was[part].get(name))}, "
         f"is {_word(now[part].get(name))}"
         for part in ("arguments", "versions")
         for name in dict.fromkeys([*was[part], *now[part]])
@@ -102,10 +102,6 @@ def _differences(was: Step, now: Step) -> list[str]:
     ]
     hashes = [[(entry["role"], entry["sha256"]) for entry in step["inputs"]] for step in (was, now)]
     return found + (["the model or the data were others"] if hashes[0] != hashes[1] else [])
-
-
-def _option(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
 
 
 def _word(value: Any) -> str:

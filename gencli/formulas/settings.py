@@ -1,90 +1,16 @@
-"""The options of `gencli hvp` alone, and of `gencli jacobian` for formulas; they need no torch to be shown."""
+"""The options of `gencli jacobian` for formulas; they need no torch to be shown."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import typer
 
+from gencli.cli.options import dashed
 from gencli.errors import GencliError
 from gencli.files import endings
-from gencli.losses.base import option
-
-TOLERANCES = {"float64": 1e-10, "float32": 1e-4}  # of exact methods that should agree
-
-
-@dataclass(frozen=True)
-class ProductSettings:
-    """Which products, and what they are held against."""
-
-    heading: ClassVar[str] = "Products"
-
-    vector: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME|FILE",
-            help="Vector: random:SEED, gradient, ones, eigen:K (-1 is the smallest), or a file; repeatable. "
-            "Default: random:0.",
-            show_default=False,
-        ),
-    ] = None
-    method: Annotated[
-        Literal["auto", "double-backward", "forward-over-reverse", "reverse-over-forward", "finite-difference", "all"],
-        typer.Option(
-            help="How to compute products; auto picks the first that is right; all compares every method and "
-            "writes auto's."
-        ),
-    ] = "auto"
-    dense: Annotated[
-        bool, typer.Option("--dense", help="Compute the whole matrix instead, one product per column.")
-    ] = False
-    verify: Annotated[
-        bool | None,
-        typer.Option(
-            "--verify/--no-verify",
-            help="Verify the products. Default: if that takes fewer than 1e12 operations.",
-            show_default=False,
-        ),
-    ] = None
-    tolerance: Annotated[
-        float | None,
-        typer.Option(min=0, help="Allowed relative difference. Default: 1e-4; in float64 1e-10.", show_default=False),
-    ] = None
-    plot: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="Draw the error of finite differences over the step: .svg, .png or .pdf."),
-        endings.FIGURE,
-    ] = None
-
-    def resolved(self, given: Collection[str]) -> ProductSettings:
-        """Itself.
-
-        Raises:
-            GencliError: options that do not go together, or no kind of figure.
-        """
-        if self.dense and (self.vector or self.method != "auto"):
-            raise GencliError("--dense: goes with neither --vector nor --method", "leave one out")
-        if "" in self.words:
-            raise GencliError("--vector: an empty name", "name vectors or files between commas")
-        if "tolerance" in given and self.verify is False and not self.dense and self.method != "all":
-            raise GencliError("--tolerance: nothing is compared", "leave --no-verify out")
-        if self.plot and self.verify is False:
-            raise GencliError("--plot: draws what verification finds", "leave --no-verify out")
-        return self
-
-    @property
-    def words(self) -> list[str]:
-        """The vectors, by name or file; none of the whole matrix."""
-        given = [] if self.dense else self.vector or ["random:0"]
-        return [word for words in given for word in ([words] if Path(words).exists() else words.split(","))]
-
-    def arguments(self, files: Collection[str]) -> dict[str, Any]:
-        """What bears on the products, the files among the vectors left out."""
-        named = ",".join(word for word in self.words if word not in files)
-        return {"vector": named or None, "method": None if self.dense else self.method, "dense": self.dense}
 
 
 @dataclass(frozen=True)
@@ -141,7 +67,7 @@ class FormulaSettings:
         """
         own = {field.name for field in fields(self)} & {*given}
         if own and "model" in given:
-            raise GencliError(f"{option(min(own))}: is for formulas, and a model is named", "leave one of them out")
+            raise GencliError(f"{dashed(min(own))}: is for formulas, and a model is named", "leave one of them out")
         if "check_tolerance" in given and self.check_against is None:
             raise GencliError("--check-tolerance: nothing is compared", "name a matrix with --check-against")
         second = {"--hessian": self.hessian, "--hvp": self.hvp}

@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 
 from gencli.curvature.products import differentiable
+from gencli.curvature.settings import TOLERANCES
 from gencli.errors import GencliError, require_enough
 from gencli.files.tensors import double
 from gencli.formulas.differences import Difference, Floats, differentiate
-from gencli.formulas.settings import TOLERANCES
 from gencli.jacobians.rows import Chunk, Point, RowFunction, Unconfirmed
 from gencli.randomness import derive
 

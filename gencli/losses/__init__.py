@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import fields
 
+from gencli.cli.options import dashed
 from gencli.errors import GencliError, nearest
-from gencli.losses.base import Loss, option
+from gencli.losses.base import Loss
 from gencli.losses.classes import (
     LDAM,
     BalancedSoftmax,
@@ -46,5 +47,5 @@ def choose(settings: LossSettings) -> Loss:
     for name in given:
         takers = [taker for taker, kind in LOSSES.items() if name in (field.name for field in fields(kind))]
         if loss not in takers:
-            raise GencliError(f"{option(name)}: {loss} takes none", f"losses that do: {', '.join(takers)}")
+            raise GencliError(f"{dashed(name)}: {loss} takes none", f"losses that do: {', '.join(takers)}")
     return LOSSES[loss](**given)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from gencli.cli.options import dashed
 from gencli.errors import GencliError
 from gencli.losses.rows import class_counts
 
@@ -30,11 +31,6 @@ _RANGES: dict[str, tuple[Callable[[float], bool], str]] = {
 }
 
 
-def option(field: str) -> str:
-    """A field as the option that sets it."""
-    return f"--{field.replace('_', '-')}"
-
-
 @dataclass(frozen=True)
 class Loss(ABC):
     """What training minimizes, row by row.
@@ -55,7 +51,7 @@ class Loss(ABC):
             value = getattr(self, field.name)
             allowed, words = _RANGES.get(field.name, (lambda value: True, ""))
             if value is not None and not allowed(value):
-                raise GencliError(f"{option(field.name)}: {value} is out of range", f"give a number {words}")
+                raise GencliError(f"{dashed(field.name)}: {value} is out of range", f"give a number {words}")
 
     @property
     def head(self) -> Head:

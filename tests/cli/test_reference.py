@@ -15,7 +15,7 @@ from gencli.cli.completions import bash, fish, zsh
 from gencli.cli.reference import Option, Page, files, read_tree
 from gencli.models import FAMILIES
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 def test_committed_files_are_those_of_the_commands():

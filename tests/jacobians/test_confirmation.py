@@ -11,13 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from gencli.curvature import building
-from gencli.curvature.settings import JacobianSettings
 from gencli.errors import CheckFailed, GencliError
+from gencli.jacobians import building, summary
 from gencli.jacobians import rows as under_test
-from gencli.jacobians import summary
 from gencli.jacobians.confirmation import Confirmation
 from gencli.jacobians.rows import Mode, RowFunction, Wrt
+from gencli.jacobians.settings import JacobianSettings
 from gencli.models.inputs import Rows
 from tests.curvature.test_products import NORMS, SMOOTH
 from tests.curvature.test_verification import AtAKink, Faulty
