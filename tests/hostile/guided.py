@@ -75,7 +75,7 @@ def _image(data: bytes) -> None:
 PARSERS: dict[str, tuple[Callable[[bytes], None], tuple[bytes, ...]]] = {
     "formulas": (_text(_formulas), (b"sin(w1)*w[2]^2 + max(x, -1e-3) # a\nexp(pi/2);y", b"log(x)**2/hypot(y,z)")),
     "documents": (
-        _file(readers.from_text),
+        _file(lambda source: source.starts(b"PAR1") or readers.from_text(source)),  # Parquet has a reader of its own
         (
             b'[{"label":0,"name":"a","n":3,"loss":0.5}]',
             b"epoch,train_loss\n1,0.5\n2,NaN\n",
