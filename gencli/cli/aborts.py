@@ -10,14 +10,28 @@ from __future__ import annotations
 import faulthandler
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from gencli.cli import signals
 
-OUT_OF_MEMORY = "take fewer rows, a smaller network or batch, fewer --threads; or allow more memory (ulimit -v)"
+_MORE = "allow more memory (ulimit -v)"
+OUT_OF_MEMORY = f"take fewer rows, a smaller network or batch, fewer --threads; or {_MORE}"
 _GAVE_UP = f"gencli: out of memory or threads: a library gave up\n  {OUT_OF_MEMORY}\n"
 _CRASHED = f"gencli: a library crashed, as some do without memory or threads\n  {OUT_OF_MEMORY}; or report it\n"
 _kept: list[Any] = []  # C calls these
+_read: list[str] = []  # files, the last one being read now
+
+
+@contextmanager
+def reading(name: str) -> Iterator[None]:
+    """Within, an abort is about the file of this name: Arrow aborts at what some damaged footers say of columns."""
+    _read.append(name)
+    try:
+        yield
+    finally:
+        _read.pop()
 
 
 def caught() -> None:
@@ -29,10 +43,17 @@ def caught() -> None:
     def ended(number: int | None) -> None:
         if os.getpid() == ours:  # processes that it forked end as they like
             signals.undo()
-            os.write(2, (_CRASHED if number in (signal.SIGSEGV, signal.SIGBUS) else _GAVE_UP).encode())
+            said = _CRASHED if number in (signal.SIGSEGV, signal.SIGBUS) else _GAVE_UP
+            if _read:
+                what = f"gencli: {_read[-1]}: damaged, or memory is short: a library gave up"
+                said = f"{what}\n  make the file again, or {_MORE}\n"
+            os.write(2, said.encode(errors="replace"))
             os._exit(2)
 
     _kept.append(called := ctypes.CFUNCTYPE(None, ctypes.c_void_p)(ended))
+    with suppress(OSError, AttributeError):  # C++ of another make says what it threw before it aborts
+        _kept.append(thrown := ctypes.CFUNCTYPE(None)(lambda: ended(None)))
+        ctypes.CDLL("libstdc++.so.6")._ZSt13set_terminatePFvvE(thrown)
     library.__cxa_atexit(called, None, None)
     if not faulthandler.is_enabled():
         for number in (signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS):

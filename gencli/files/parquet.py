@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from gencli import machine
+from gencli.cli import aborts
 from gencli.errors import GencliError, first_line, require_enough
 from gencli.files import provenance, seals
 from gencli.files.stream import Input, Output
@@ -49,10 +50,11 @@ def open_file(source: Input) -> pq.ParquetFile:
         more = length - file.metadata.serialized_size
         if more:  # Arrow aborts the process where it is asked about an encrypted column
             raise OSError("Cannot decrypt its columns" if more == _SIGNATURE else f"{more} bytes behind its footer")
-        _refuse_bombs(source, file.metadata)
     seal = seals.place_in_footer(source)
     ours = provenance.KEY.encode() in (file.metadata.metadata or {})
     source.check_whole(lambda: seals.require(source, "Parquet", seal, ours))
+    with undamaged(source.name):
+        _refuse_bombs(source, file.metadata)
     try:
         promised = _footer(file).get("rows", rows)
     except ValueError as error:
@@ -89,7 +91,8 @@ def _refuse_bombs(source: Input, facts: pq.FileMetaData) -> None:
 def undamaged(name: str) -> Iterator[None]:
     """Reading within: what the Parquet reader raises is that the file of this name is damaged, if no other reason."""
     try:
-        yield
+        with aborts.reading(name):
+            yield
     except pa.ArrowMemoryError as error:
         raise GencliError(
             f"{name}: out of memory: {first_line(error)}",

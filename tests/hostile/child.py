@@ -146,8 +146,10 @@ def _forked(place: Path, commands: Sequence[Sequence[str]], start: int) -> int:
 
 
 def _work(place: Path, commands: Sequence[Sequence[str]], start: int) -> None:
+    from gencli.cli import aborts
     from gencli.cli.app import main
 
+    aborts.caught()
     size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (size + MEMORY, size + MEMORY))
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 30, 1 << 30))

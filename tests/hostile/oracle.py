@@ -17,7 +17,7 @@ from tests.hostile.cases import Case
 from tests.hostile.child import Files, Outcome
 from tests.hostile.seeds import seal
 
-_WORDS = re.compile(r"unexpected|Traceback|please report|out of memory|Warning|warning:")
+_WORDS = re.compile(r"unexpected (?!end of data)|Traceback|please report|out of memory|Warning|warning:")
 _TRIES = 60
 
 
@@ -43,8 +43,9 @@ def _content(content: bytes) -> Any:
 
 def manners(case: Case, outcome: Outcome) -> str | None:
     """What is wrong with how a command ended, whatever it read."""
-    if outcome.seen:
-        return outcome.seen[0]
+    named = {f"opened {word.rpartition('=')[2]}" for word in case.command}
+    if seen := [each for each in outcome.seen if each not in named]:
+        return seen[0]
     if outcome.status not in (0, 2):
         return f"status {outcome.status}" + (f": {outcome.err.strip().splitlines()[-1][:100]}" if outcome.err else "")
     if found := _WORDS.search(outcome.err):
