@@ -74,4 +74,4 @@ class Kinds(KindGroup):
         return fit
 
 
-app = group("Learners in closed form: kernels, least squares.", cls=Kinds)
+app = group("Fit learners in closed form: kernels, least squares.", cls=Kinds)

@@ -1,4 +1,4 @@
-"""`gencli train`: fit a network by gradient descent."""
+"""`gencli train`: train a network by gradient descent."""
 
 from __future__ import annotations
 
@@ -58,12 +58,12 @@ def train(
         ),
     ] = False,
 ) -> None:
-    """Fit a network by stochastic gradient descent.
+    """Train a network by stochastic gradient descent.
 
     Reads an image table; writes a model (safetensors) and, with --history, its training history. Images are
-    divided by 255 and whitened. A history's train figures are means over the epoch's own steps; on the last row, and
-    with --measure-train on all, they are measured after the epoch. Image-to-image networks (unet-small) and losses
-    (l1, l2, huber) fit the column target, and their histories hold PSNR in dB in place of accuracy.
+    divided by 255 and whitened. The history's train columns are means over the epoch's steps; in the last row, and
+    with --measure-train in every row, they are measured after the epoch. Image-to-image networks (unet-small) and
+    losses (l1, l2, huber) fit the column target, and their histories hold PSNR in dB instead of accuracy.
 
     \b
     Example:

@@ -86,12 +86,12 @@ class Imbalance(Subset):
 
 @dataclass(frozen=True)
 class LongTail(Imbalance):
-    """Keep fewer and fewer rows from the first class to the last.
+    """Keep exponentially fewer rows from the first class to the last.
 
-    Class i of C keeps int(m r^(i/(C-1))) rows, i being its number from 0, m the rows of the largest class and
-    r = 1/ratio; one that has fewer keeps them all. Which rows is drawn, and those that a larger ratio keeps are part
-    of those that a smaller one keeps. Classes without rows count, and stay classes. The counts are those of the whole
-    table; also with --shard. Reads and writes an image table.
+    Class i of C (i from 0) keeps int(m r^(i/(C-1))) rows, where m is the number of rows of the largest class and
+    r = 1/ratio; a class with fewer rows keeps them all. The rows are drawn at random; those that a larger ratio keeps
+    are a subset of those that a smaller one keeps. Classes without rows count, and stay classes. The counts are those
+    of the whole table, also with --shard. Reads and writes an image table.
 
     Source: Cui, Jia, Lin, Song, Belongie 2019, arXiv:1901.05555.
 
@@ -110,10 +110,11 @@ class LongTail(Imbalance):
 class StepImbalance(Imbalance):
     """Keep few rows of the last classes, all of the others.
 
-    Of C classes the last ones, fraction C of them to the nearest number (a half counts down, as in Cao et al.), keep
-    int(m / ratio) rows each, m being the rows of the largest class; one that has fewer keeps them all. Which rows is
-    drawn, and those that a larger ratio keeps are part of those that a smaller one keeps. Classes without rows count,
-    and stay classes. The counts are those of the whole table; also with --shard. Reads and writes an image table.
+    Of C classes, the last fraction C (rounded to the nearest integer, a half down, as in Cao et al.) keep
+    int(m / ratio) rows each, where m is the number of rows of the largest class; a class with fewer rows keeps them
+    all. The rows are drawn at random; those that a larger ratio keeps are a subset of those that a smaller one keeps.
+    Classes without rows count, and stay classes. The counts are those of the whole table, also with --shard. Reads and
+    writes an image table.
 
     Source: Buda, Maki, Mazurowski 2018, arXiv:1710.05381; Cao, Wei, Gaidon, Arechiga, Ma 2019, arXiv:1906.07413.
 
@@ -141,12 +142,12 @@ class StepImbalance(Imbalance):
 class Subsample(Subset):
     """Keep a number of rows, some classes, or a fold.
 
-    Options work together, in this order: --classes keeps these classes, --fold one of N stratified folds (--invert
-    all others), --per-class so many rows of each class, -n so many of all. Rows are drawn: a smaller number keeps part
-    of what a larger one keeps, and folds under one seed part the table, so that a fold and its inverse are a
-    validation and a training set. Each class is dealt to the folds in random order, the next class from where it
-    ended: folds differ by one row at most, in each class and in all. Fewer rows than asked for are an error. All of
-    this is of the whole table; also with --shard. Reads and writes an image table.
+    Options are applied in this order: --classes keeps these classes, --fold one of N stratified folds (--invert
+    all others), --per-class N rows of each class, -n N rows in total. Rows are drawn at random: a smaller number keeps
+    a subset of what a larger one keeps, and the folds of one seed partition the table, so that a fold and its inverse
+    are a validation and a training set. Each class is dealt to the folds in random order, starting where the previous
+    class ended: fold sizes differ by at most one row, per class and in total. Too few rows are an error. All options
+    refer to the whole table, also with --shard. Reads and writes an image table.
 
     Source: Kohavi 1995, "A study of cross-validation and bootstrap", IJCAI (stratified folds).
 
@@ -168,7 +169,7 @@ class Subsample(Subset):
 
     def __post_init__(self) -> None:
         if self.invert and not self.fold:
-            raise GencliError("--invert without a fold", "give --fold K/N too")
+            raise GencliError("--invert needs a fold", "also give --fold K/N")
         if not (self.n or self.per_class or self.classes or self.fold):
             raise GencliError("nothing says which rows to keep", "give -n, --per-class, --classes or --fold")
         parse_part(self.fold, "--fold")
