@@ -58,7 +58,7 @@ def require_memory(need: int, what: str, hint: str = "take less") -> None:
     """
     have = free_memory()
     if need > have:
-        raise GencliError(f"{what}: takes {size(need)} of memory, where {size(have)} are free", hint)
+        raise GencliError(f"{what}: needs {size(need)} of memory, but only {size(have)} are free", hint)
 
 
 def size(count: int) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from gencli.cli import signals
 
-OUT_OF_MEMORY = "take fewer rows, a smaller network or batch, fewer --threads; or allow more memory (ulimit -v)"
+OUT_OF_MEMORY = "use fewer rows, a smaller network or batch, or fewer --threads; or allow more memory (ulimit -v)"
 _GAVE_UP = f"gencli: out of memory or threads: a library gave up\n  {OUT_OF_MEMORY}\n"
 _CRASHED = f"gencli: a library crashed, as some do without memory or threads\n  {OUT_OF_MEMORY}; or report it\n"
 _kept: list[Any] = []  # C calls these

@@ -107,7 +107,7 @@ def _words(wrong: BaseException) -> tuple[str, str]:
     if short := shortage(wrong):
         return f"out of {short}: {first_line(wrong)}".removesuffix(": MemoryError"), aborts.OUT_OF_MEMORY
     if "deterministic implementation" in str(wrong):  # torch's, of operations on a GPU
-        return first_line(wrong), "take --device cpu, or another network"
+        return first_line(wrong), "use --device cpu, or another network"
     if theirs := strangers.explained(wrong):
         return theirs.message, theirs.hint
     if isinstance(wrong, OSError):

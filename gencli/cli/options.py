@@ -73,9 +73,9 @@ class Saving:
         others = {"checkpoint_every", "resume", "overwrite"} & set(given)
         for name in sorted(others) if self.checkpoint is None else ():
             option = name.replace("_", "-")
-            raise GencliError(f"--{option}: there is no checkpoint", "name its file with --checkpoint")
+            raise GencliError(f"--{option} needs a checkpoint", "name its file with --checkpoint")
         if self.resume and self.overwrite:
-            raise GencliError("--resume and --overwrite do not go together", "leave one out")
+            raise GencliError("--resume and --overwrite do not go together", "omit one of them")
         return self
 
 
@@ -242,7 +242,7 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Call
             for key, value in values.items():
                 option = f"-{key}" if len(key) == 1 else f"--{key.replace('_', '-')}"
                 if isinstance(value, float) and not math.isfinite(value):
-                    raise GencliError(f"{option}: {value} is not a number to compute with", "give a finite number")
+                    raise GencliError(f"{option}: {value} is not finite", "give a finite number")
                 if key in places:
                     form = values.get("format") if key == "output" else None
                     places[key].require("-o" if key == "output" else option, value, form)  # type: ignore[arg-type]

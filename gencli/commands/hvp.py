@@ -60,7 +60,7 @@ def hvp(
 
     words = products.words
     if is_terminal(output):
-        raise GencliError("the products would go to the terminal", "name a file with -o")
+        raise GencliError("the products would be written to the terminal", "name a file with -o")
     require_writable(output, products.plot)
 
     import torch

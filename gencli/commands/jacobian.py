@@ -112,7 +112,7 @@ def _of_formulas(
     length, trace, picture, answer = differences.parse_step(asked.step), asked.trace, asked.graph, asked.check_against
     difference = asked.difference or ("extended" if length is None else "forward")
     if difference == "extended" and length is not None:
-        raise GencliError("--difference extended: it chooses its steps itself", "leave --step out")
+        raise GencliError("--difference extended chooses its own steps", "omit --step")
     tolerance = TOLERANCES[dtype] if tolerance is None else tolerance
     request = requests.read(asked.formula or [], asked.file, asked.at or [], asked.hessian, asked.hvp, answer)
     if picture:

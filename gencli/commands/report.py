@@ -98,7 +98,7 @@ def report(
     chosen = plan.Plan(read, settings, form == "html")
     found, panels = chosen.tables(beside), chosen.panels()
     if form not in ("table", "html") and not found:
-        raise GencliError(f"{read[0].title}: no table, only a figure to draw", "leave --format out, or use --figure")
+        raise GencliError(f"{read[0].title}: supports a figure, but no table", "omit --format, or use --figure")
     inputs = list({document.source["sha256"]: document.source for document in read}.values())
     inputs += [] if published is None else [source("against", published.sha256, None, published.path)]
     drawn = settings.figure is not None or form == "html"

@@ -99,7 +99,7 @@ def train(
     with ExitStack() as files:
         group = files.enter_context(distributed.joined(torch.device(settings.device)))
         if group.size > 1 and (data in (None, "-") or eval_data == "-"):
-            raise GencliError(f"standard input: {group.size} processes cannot share it", "name the tables' files")
+            raise GencliError(f"standard input: {group.size} processes cannot share it", "name files instead")
         tests = [] if eval_data is None else [(eval_data, open_table)]
         table, test_table = [*named_first((data, open_table), *tests), None][:2]
         setup, why = prepare(settings, table.description, table.schema.names, table.title).tried(asked)
@@ -141,7 +141,8 @@ def _require(
     from gencli.files.stream import is_terminal, require_writable
 
     if is_terminal(output) and not dry_run:
-        raise GencliError("the model would go to the terminal", "name a file with -o, or pipe it into gencli eval -")
+        hint = "name a file with -o, or pipe it into gencli eval -"
+        raise GencliError("the model would be written to the terminal", hint)
     if data in (None, "-") and eval_data == "-":
         raise GencliError("both tables would come from standard input", "name a file for one of them")
     require(checkpoints, TRAINING)

@@ -57,15 +57,15 @@ class Writes:
         words = " or ".join(filter(None, [", ".join(endings[:-1]), endings[-1]]))
         place = f"{option}: {destination}"
         if self.exact and known not in self.formats:
-            raise GencliError(f"{place}: not a {words} file", f"{self.what} is written as the ending says")
+            raise GencliError(f"{place}: not a {words} file", f"the extension selects the format of {self.what}")
         if ending in _COMPRESSED:
-            hint = f"end it in {words}, or write into a pipe: ... | {_COMPRESSED[ending]} > FILE"
-            raise GencliError(f"{place}: {self.what} is not compressed", hint)
+            hint = f"use the extension {words}, or write to a pipe: ... | {_COMPRESSED[ending]} > FILE"
+            raise GencliError(f"{place}: {self.what} is written without compression", hint)
         if ending in _OTHERS or (known and known not in self.formats):
-            raise GencliError(f"{place}: {self.what} is not written as {ending}", f"end it in {words}")
+            raise GencliError(f"{place}: {self.what} cannot be written as {ending}", f"use the extension {words}")
         text = known == _TEXT and form not in ("parquet", "safetensors")
         if form and known and known != form and not text:
-            raise GencliError(f"{place}: its ending contradicts --format {form}", "leave --format out, or rename it")
+            raise GencliError(f"{place}: its extension contradicts --format {form}", "omit --format, or rename it")
 
 
 def named(destination: str | None) -> str | None:

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 LARGEST = sys.float_info.max
-_ANEW = "it was changed since, or its run was lost before: --overwrite in place of --resume starts anew"
+_ANEW = "the file was changed, or its run had failed before; --overwrite instead of --resume starts over"
 
 
 def _refused(name: str, key: str, value: object, wanted: object) -> GencliError:
     shown = value if isinstance(value, str) else console.quoted(value)
-    return GencliError(f"{name}: {key}: {console.printable(shown, 80)}, where there must be {wanted}", _ANEW)
+    return GencliError(f"{name}: {key}: {console.printable(shown, 80)}, expected {wanted}", _ANEW)
 
 
 def _range(low: float, high: float, what: str) -> str:

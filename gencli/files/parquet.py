@@ -56,11 +56,9 @@ def open_file(source: Input) -> pq.ParquetFile:
     try:
         promised = _footer(file).get("rows", rows)
     except ValueError as error:
-        raise GencliError(f"{source.name}: damaged metadata: {first_line(error)}", "make the file again") from None
+        raise GencliError(f"{source.name}: corrupt metadata: {first_line(error)}", "make the file again") from None
     if promised != rows:
-        raise GencliError(
-            f"{source.name}: {rows} rows, where its provenance promises {promised}", "make the file again"
-        )
+        raise GencliError(f"{source.name}: {rows} rows, but its provenance records {promised}", "make the file again")
     return file
 
 
@@ -69,10 +67,10 @@ def _refuse_bombs(source: Input, facts: pq.FileMetaData) -> None:
 
     Runs of equal values take next to nothing: ten kilobytes can hold 10⁹ rows.
     """
-    hint = "write it with smaller row groups; or it is made to fill the memory"
+    hint = "write it with smaller row groups; or the file was crafted to exhaust memory"
     if facts.num_rows > max(_ROWS, source.size):
         raise GencliError(f"{source.name}: {facts.num_rows:,} rows in {source.size:,} bytes", hint)
-    machine.require_memory(8 * facts.num_rows, f"{source.name}: a number a row", "take fewer rows")
+    machine.require_memory(8 * facts.num_rows, f"{source.name}: one number per row", "use fewer rows")
     for number in range(facts.num_row_groups):
         group = facts.row_group(number)
         for place in range(facts.num_columns):
@@ -93,12 +91,12 @@ def undamaged(name: str) -> Iterator[None]:
     except pa.ArrowMemoryError as error:
         raise GencliError(
             f"{name}: out of memory: {first_line(error)}",
-            "allow more memory (ulimit -v), or write it with smaller row groups; or it is damaged, and claims too much",
+            "allow more memory (ulimit -v), or write it with smaller row groups; or it is corrupt, with wrong sizes",
         ) from None
     except (pa.ArrowNotImplementedError, pa.ArrowCapacityError) as error:
         raise GencliError(
             f"{name}: Arrow cannot read it: {first_line(error)}",
-            "write it with smaller row groups and without rare types or codecs; or it is damaged",
+            "write it with smaller row groups and without rare types or codecs; or it is corrupt",
         ) from None
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         require_enough(error)
@@ -106,7 +104,7 @@ def undamaged(name: str) -> Iterator[None]:
             raise GencliError(f"{name}: {_ENCRYPTED}: {first_line(error)}", _DECRYPT) from None
         if isinstance(error, OSError) and error.errno:
             raise GencliError(f"{name}: cannot be read: {error.strerror}", "check the file and the disk") from None
-        raise GencliError(f"{name}: damaged Parquet: {first_line(error)}", "make the file again") from None
+        raise GencliError(f"{name}: corrupt Parquet: {first_line(error)}", "make the file again") from None
 
 
 def read(file: pq.ParquetFile, columns: list[str] | None = None) -> pa.Table:
@@ -119,7 +117,7 @@ def read(file: pq.ParquetFile, columns: list[str] | None = None) -> pa.Table:
     rows = file.metadata.num_rows
     for name, column in zip(table.column_names, table.columns):
         if len(column) != rows:
-            raise OSError(f"column `{name}` has {len(column)} values, where its footer says {rows}")
+            raise OSError(f"column `{name}` has {len(column)} values, but its footer says {rows}")
     return table
 
 

@@ -84,7 +84,7 @@ def _remove_left(path: Path) -> None:
                 _delete(path)
                 if path.exists():
                     return
-                console.message(f"{path}: removed; a run that was killed left it")
+                console.message(f"{path}: removed, left behind by a killed run")
         finally:
             os.close(fd)
 

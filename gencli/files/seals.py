@@ -117,7 +117,7 @@ def require(source: Input, kind: str, start: int | None, ours: bool) -> None:
     if source.sound:
         return
     if start is None and ours:
-        raise GencliError(f"{source.name}: damaged {kind}: it says how it was made, and bears no seal", hint)
+        raise GencliError(f"{source.name}: corrupt {kind}: it records its provenance, but has no seal", hint)
     if start is not None and source.peek(start, len(BLANK)).decode("latin1") != source.blanked(start, len(BLANK)):
-        raise GencliError(f"{source.name}: not the {kind} that gencli sealed: damaged, or changed since", hint)
+        raise GencliError(f"{source.name}: not the {kind} that gencli sealed: corrupt, or changed afterwards", hint)
     source.sound = True

@@ -46,7 +46,7 @@ class Input:
 
     def __init__(self, argument: str | None) -> None:
         if argument == "":
-            raise GencliError("a file without a name", "name it; - is standard input")
+            raise GencliError("a file name is empty", "name a file; - is standard input")
         stdout.fill_closed()
         self.path = None if argument in (None, "-") else Path(str(argument))
         self.name = "standard input" if self.path is None else str(argument)
@@ -66,7 +66,7 @@ class Input:
         if self._hashing is not None:
             self._hashing.start()
         if self.starts(_LFS):
-            raise GencliError(f"{self.name}: is a Git LFS pointer, not the file", "git lfs pull brings the file itself")
+            raise GencliError(f"{self.name}: is a Git LFS pointer, not the file", "git lfs pull downloads the file")
 
     def _hash(self) -> None:
         digest = Digest()
@@ -95,7 +95,7 @@ class Input:
         """
         digest = self._hashed().hexdigest()
         if self._state() != self._opened:
-            raise GencliError(f"{self.name}: changed while it was read", "wait until it is written, then run again")
+            raise GencliError(f"{self.name}: changed while it was read", "wait until it is complete, then run again")
         check, self._check = self._check, None
         if check is not None:
             check()
@@ -126,13 +126,13 @@ class Input:
         head = os.pread(self.file.fileno(), len(start), 0)
         if self.size == 0 and self._is_standard_output():
             raise GencliError(
-                f"{self.name}: empty: it is the output too, and `>` empties a file before the command runs",
-                "write to another file, then rename it; -o refuses such a mistake",
+                f"{self.name}: empty: it is also the output, and `>` empties a file before the command runs",
+                "write to another file, then rename it; -o detects this mistake",
             )
         if self.size == 0:
             raise GencliError(f"{self.name}: empty, not {kind}", _upstream(self, "wrote nothing"))
         if head != start:
-            raise GencliError(f"{self.name}: not {kind} (it starts with {head!r})", f"give it a {kind} file")
+            raise GencliError(f"{self.name}: not {kind} (it starts with {head!r})", f"give a {kind} file")
         if self.size < len(start) + len(end) or os.pread(self.file.fileno(), len(end), self.size - len(end)) != end:
             raise GencliError(f"{self.name}: cut short, no {kind} footer", _upstream(self, "did not finish"))
 
@@ -207,7 +207,7 @@ class Output(io.RawIOBase):
         self.path = None if stdout.is_it(destination) else Path(str(destination))
         self.name = "standard output" if self.path is None else str(destination)
         if binary and is_terminal(destination):
-            raise GencliError(f"{self.name}: binary would go to the terminal", "name a file, or write into a pipe")
+            raise GencliError(f"{self.name}: binary data would be written to the terminal", "name a file or use a pipe")
         if self.path is None:
             if (place := stdout.descriptor()) is None:
                 raise GencliError("standard output is closed", "name a file with -o")
@@ -230,7 +230,7 @@ class Output(io.RawIOBase):
             raise GencliError(f"{self.name}: the output is the input", "write to another file, then rename it")
         if any(other._goes_to(self.path, status) for other in _writing if other is not self):
             self.abort()
-            raise GencliError(f"{self.name}: two outputs would go there", "give them two names")
+            raise GencliError(f"{self.name}: two outputs would be written there", "give them different names")
 
     def _goes_to(self, path: Path | None, status: os.stat_result) -> bool:
         """Whether this goes to that path, or into the file or pipe of that status."""
@@ -281,7 +281,7 @@ class Output(io.RawIOBase):
         return len(view)
 
     def _failed(self, error: OSError) -> GencliError:
-        kept = "nothing was kept" if self._temporary is not None else "what went there is not whole"
+        kept = "nothing was kept" if self._temporary is not None else "the output there is incomplete"
         return GencliError(f"{self.name}: {error.strerror}", f"{kept}; {NO_ROOM}")
 
     @property

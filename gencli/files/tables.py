@@ -159,13 +159,13 @@ class FileTable:
                 raise GencliError(
                     f"{self.title}: {f'{count} columns' if count else 'no column'} `{name}`; "
                     f"its columns are {', '.join(stored.names)}",
-                    "an image table has id, image and label, each once",
+                    "an image table has exactly one column id, image and label",
                 )
             right = arrow.holds_pixels if name in _IMAGES else arrow.holds_integers
             if count and not right(stored.field(name).type):
                 raise GencliError(
                     f"{self.title}: column `{name}` is {stored.field(name).type}",
-                    "images and targets are bytes or lists of one length, all else is integer",
+                    "images and targets are bytes or lists of one length, all other columns integers",
                 )
 
     def column(self, name: str) -> NDArray[np.int64]:
@@ -209,7 +209,7 @@ class FileTable:
         column = arrow.plain(column)
         if column.null_count:
             row = start + int(np.flatnonzero(column.is_null())[0])
-            raise GencliError(f"{self.title}: row {row}: no {name}", f"every row needs a value in `{name}`")
+            raise GencliError(f"{self.title}: row {row}: no {name}", f"every row needs a value in column `{name}`")
         try:
             if name in _IMAGES:
                 return arrow.to_images(column, self.description.shape, self.description.dtype)
@@ -218,12 +218,12 @@ class FileTable:
             row, what = error.args
             if name not in _IMAGES:
                 raise GencliError(
-                    f"{self.title}: row {start + row}: {name} {what}", "it takes whole numbers of 64 bits"
+                    f"{self.title}: row {start + row}: {name} {what}", "values must be 64-bit integers"
                 ) from None
             raise GencliError(
                 f"{self.title}: row {start + row}: {what.replace('an image', _IMAGES[name])}, "
                 f"where {_shape(self.description)} takes {self.description.row_bytes}",
-                "all images of a table have one size",
+                "all images of a table must have the same size",
             ) from None
 
     def _check(self, batch: pa.RecordBatch, start: int) -> pa.RecordBatch:
@@ -310,7 +310,7 @@ def read_description(file: pq.ParquetFile, title: str) -> Description | None:
     try:
         return _description(provenance.parse(text))
     except ValueError as error:
-        raise GencliError(f"{title}: damaged metadata: {first_line(error)}", "make the file again") from None
+        raise GencliError(f"{title}: corrupt metadata: {first_line(error)}", "make the file again") from None
 
 
 def _description(facts: dict[str, Any]) -> Description:
@@ -336,7 +336,7 @@ def check_labels(labels: NDArray[np.int64], classes: int, title: str, name: str 
     if len(wrong):
         raise GencliError(
             f"{title}: row {start + wrong[0]}: {name} {labels[wrong[0]]} is not one of the {classes} classes",
-            f"labels run from 0 to {classes - 1}; leave such rows out first",
+            f"labels range from 0 to {classes - 1}; remove such rows first",
         )
 
 
@@ -353,7 +353,7 @@ def _utf8(name: str) -> bytes:
         return name.encode()
     except UnicodeEncodeError:
         shown = name.replace("\0", " ").strip()
-        raise GencliError(f"{shown!r}: no name of a data set: not UTF-8", "name and split it otherwise") from None
+        raise GencliError(f"{shown!r}: not a data set name: not UTF-8", "choose another name and split") from None
 
 
 def _shape(description: Description) -> str:

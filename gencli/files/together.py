@@ -60,7 +60,7 @@ class Together:
 def _whole(out: Sequence[Output]) -> str:
     if not out:
         return "no file was written"
-    return " and ".join(each.name for each in out) + (" is whole" if len(out) == 1 else " are whole")
+    return " and ".join(each.name for each in out) + (" is complete" if len(out) == 1 else " are complete")
 
 
 def _commit(outputs: Sequence[Output], out: list[Output]) -> None:

@@ -227,7 +227,7 @@ def read(source: Input, arch: str | None = None) -> Model:
         raise GencliError(f"{source.name}: {named} without names of classes", "make the model again")
     counts, epoch = facts.get("class_rows"), facts.get("epoch")  # which older files do not have
     if not (counts is None or _is_counts(counts, len(classes))) or not (epoch is None or _is_count(epoch)):
-        raise GencliError(f"{source.name}: damaged metadata: class_rows or epoch", "make the model again")
+        raise GencliError(f"{source.name}: corrupt metadata: class_rows or epoch", "make the model again")
     try:
         preprocessing = Preprocessing.from_json(facts.get("preprocessing"), shape[2])
         input_shape = preprocessing.input_shape(tuple(shape))

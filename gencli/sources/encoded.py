@@ -181,13 +181,13 @@ def _integers(files: list[pq.ParquetFile], title: str, name: str) -> NDArray[np.
         for chunk in (chunk for file in files for chunk in parquet.read(file, [name]).column(0).chunks):
             column = arrow.plain(chunk)
             if column.null_count:
-                raise GencliError(f"{title}: {column.null_count} rows without `{name}`", "leave such rows out first")
+                raise GencliError(f"{title}: {column.null_count} rows without `{name}`", "remove such rows first")
             try:
                 parts.append(arrow.to_integers(column))
             except ValueError as error:
                 row, value = error.args
                 words = f"{title}: row {start + row}: {name} {value}"
-                raise GencliError(words, "it takes whole numbers of 64 bits") from None
+                raise GencliError(words, "values must be 64-bit integers") from None
             start += len(column)
     return np.concatenate(parts)
 

@@ -47,7 +47,7 @@ class ImageFiles(Input):
         content = folders.read(path)
         digest = hashlib.sha256(content).digest()
         if self._digests.setdefault(file, digest) != digest:
-            raise GencliError(f"{path}: changed while it was read", "run the command again when nobody writes there")
+            raise GencliError(f"{path}: changed while it was read", "run the command again when no process writes it")
         return content
 
 

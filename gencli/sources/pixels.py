@@ -119,7 +119,7 @@ def _decode(
     if value is None:
         raise BadImage("the image has no bytes", "only embedded images can be read")
     if value.startswith(_LFS):
-        raise BadImage("is a Git LFS pointer, not the image", "git lfs pull brings the images themselves")
+        raise BadImage("is a Git LFS pointer, not the image", "git lfs pull downloads the images")
     try:
         with _bounded(len(value)), Image.open(io.BytesIO(value), formats=FORMATS) as image:
             _require_room(image.size, image.mode, most, len(value))

@@ -249,5 +249,5 @@ def test_the_file_is_recorded_by_hash_and_base_name(name: str, tmp_path: Path) -
     assert made["inputs"][1]["sha256"] == sha256(path.read_bytes()).hexdigest()
     assert str(tmp_path) not in json.dumps(made)
     assert "sub" not in json.dumps(made)
-    why = "not written as .csv" if name == "t.csv" else "the output is the input"
+    why = "cannot be written as .csv" if name == "t.csv" else "the output is the input"
     shell(f"gencli corrupt matrix-labels --matrix {path} toy.parquet -o {path}").refused(why)

@@ -152,10 +152,10 @@ OPTIONS = {"batch_norm": None, "dropout": None, "head": "linear"}
         ({"classes": []}, "without names of classes"),
         ({"preprocessing": {}}, "model: its preprocessing"),
         ({"preprocessing": Preprocessing(crop=4).to_json()}, "model: --crop"),
-        ({"class_rows": [1, 2]}, "damaged metadata: class_rows"),
-        ({"class_rows": [1, 2, -1]}, "damaged metadata: class_rows"),
-        ({"class_rows": [1, 2, True]}, "damaged metadata: class_rows"),
-        ({"epoch": 0.5}, "damaged metadata: class_rows or epoch"),
+        ({"class_rows": [1, 2]}, "corrupt metadata: class_rows"),
+        ({"class_rows": [1, 2, -1]}, "corrupt metadata: class_rows"),
+        ({"class_rows": [1, 2, True]}, "corrupt metadata: class_rows"),
+        ({"epoch": 0.5}, "corrupt metadata: class_rows or epoch"),
     ],
 )
 def test_other_words_are_refused(facts: dict[str, Any], words: str, tmp_path: Path) -> None:

@@ -153,7 +153,7 @@ def test_files_without_a_table_are_drawn(tmp_path: Path, capfd: pytest.CaptureFi
     assert app.main(["report", str(tmp_path / "c.csv")]) == 0
     assert "75.0" in capfd.readouterr().out
     assert app.main(["report", str(tmp_path / "c.csv"), "--format", "csv"]) == 2
-    assert "no table, only a figure" in capfd.readouterr().err
+    assert "supports a figure, but no table" in capfd.readouterr().err
 
 
 def test_corruptions_of_one_setup_are_turned_too(tmp_path: Path) -> None:

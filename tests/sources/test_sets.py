@@ -315,7 +315,7 @@ def test_a_folder_that_cannot_be_read_is_not_left_out(unprivileged: Path) -> Non
     assert len(open_inputs("set")) == 1
 
 
-@pytest.mark.parametrize(("target", "what"), [("/dev/zero", "a device"), ("nowhere", "a link that leads nowhere")])
+@pytest.mark.parametrize(("target", "what"), [("/dev/zero", "a device"), ("nowhere", "a broken link")])
 def test_what_is_no_file_is_no_part_of_a_folder(target: str, what: str, tmp_path: Path) -> None:
     hub(tmp_path / "a.parquet", [0, 1])
     (tmp_path / "b.parquet").symlink_to(target)

@@ -48,7 +48,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("--arch mlp-1x8 --batch-norm --batch-size 10", "the last batch is a single one"),
         ("--arch linear --eval-data moons.parquet", "where the model takes"),
         ("--arch linear --eval-data none.parquet", "no such file"),
-        ("--arch linear -o digits.parquet", "not written as .parquet"),
+        ("--arch linear -o digits.parquet", "cannot be written as .parquet"),
         ("--arch linear --history m.csv -o m.csv", "end"),
         ("--arch linear --history h.csv --checkpoint h.csv", ""),
         ("--arch linear -o none/m.safetensors", "cannot be written"),

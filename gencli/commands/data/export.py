@@ -43,7 +43,7 @@ def export(
     from gencli.sources.exported import Exported, write_folder
 
     if (encode is None) == (folder is None) or (folder is not None and output is not None):
-        raise GencliError("one of --encode and --folder says what to write", "-o goes with --encode alone")
+        raise GencliError("give exactly one of --encode and --folder", "-o is only for --encode")
     if folder is None:
         require_writable(output)
     table = open_table(data)

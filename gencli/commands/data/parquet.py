@@ -75,7 +75,7 @@ def parquet(
 
     require_writable(output)
     if files is not None and not any(map(os.path.isdir, paths or [])):
-        raise GencliError("--files: there is no folder", "it chooses among the files of one")
+        raise GencliError("--files needs a folder", "it selects among the folder's files")
     opened = named_first(*((path, lambda path: open_inputs(path, files)) for path in paths or ["-"]))
     inputs = [source for each in opened for source in each]
     names = parse_names(class_names)

@@ -48,7 +48,7 @@ def show(
     from gencli.sources.statistics import measure
 
     if sheet is None and columns is not None:
-        raise GencliError("--columns: there is no sheet", "--sheet FILE.png draws one")
+        raise GencliError("--columns needs --sheet", "--sheet FILE.png draws a sheet")
     stream.require_writable(output, sheet)
     table = open_table(data)
     drawn = Sheet(columns or 10) if sheet else None
