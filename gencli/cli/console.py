@@ -57,7 +57,7 @@ def columns() -> int | None:
 
 
 def printable(text: str, most: int | None = None) -> str:
-    """One line of text, of at most so many characters: what files and arguments hold must not steer the terminal."""
+    """One line of at most `most` characters, without control characters that would affect the terminal."""
     if most is not None and len(text) > most:
         text = f"{text[: most - 1]}…"
     if text.isprintable():

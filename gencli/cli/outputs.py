@@ -68,7 +68,7 @@ def _preview(table: Batches, destination: str | None, keep: NDArray[np.bool_] | 
         rows = rows.set_column(rows.schema.get_field_index(name), name, pa.array([what] * first.num_rows))
     dataset = f"{description.name} {description.split}".strip()
     shown = text_tables.table(rows.append_column("name", pa.array(names)), "", _width(destination))
-    more = console.printable(f"{total:,} rows of {dataset}; write them with -o FILE, or into a pipe")
+    more = console.printable(f"{total:,} rows of {dataset}; write them with -o FILE, or to a pipe")
     with Output(destination) as output:
         output.write(f"{shown}{more}\n".encode())
 

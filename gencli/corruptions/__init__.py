@@ -53,7 +53,7 @@ class Corrupted:
         self._places = places[len(places) * shard // shards : len(places) * (shard + 1) // shards]
         self.rows = len(self._places) * len(self._passes)
         if len(places) == 0:
-            raise GencliError(f"{table.title}: no row is left", "keep more")
+            raise GencliError(f"{table.title}: no rows are left", "keep more rows")
 
     def batches(self, keep: NDArray[np.bool_] | None = None) -> Iterator[pa.RecordBatch]:
         classes = len(self.description.classes)

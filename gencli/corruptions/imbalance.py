@@ -1,4 +1,4 @@
-"""Corruptions that leave rows out and all else as it is: imbalanced classes, samples, folds."""
+"""Corruptions that drop rows and change nothing else: imbalanced classes, samples, folds."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Imbalance(Subset):
 
     def __post_init__(self) -> None:
         if not 0 < self.ratio < inf:
-            raise GencliError(f"--ratio: {self.ratio:g} is no ratio", "give a positive number, such as 100 or 0.01")
+            raise GencliError(f"--ratio: {self.ratio:g} is not a ratio", "give a positive number, such as 100 or 0.01")
 
     @property
     def factor(self) -> Fraction:
@@ -71,7 +71,7 @@ class Imbalance(Subset):
         labels, lots = table.column("label"), draws.uniforms(table.column("id"))
         classes = len(table.description.classes)
         if classes == 1:
-            raise GencliError(f"{table.title}: one class", f"{self.name} needs two or more")
+            raise GencliError(f"{table.title}: has only one class", f"{self.name} needs two or more")
         order = np.lexsort((lots, labels))
         sizes = self.sizes(np.bincount(labels, minlength=classes))
         return _mask(order[_ranks(labels[order]) < sizes[labels[order]]], table.rows)
@@ -134,7 +134,7 @@ class StepImbalance(Imbalance):
     def sizes(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         few = ceil(typed(self.fraction) * len(rows) - Fraction(1, 2))
         if not 0 < few < len(rows):
-            raise GencliError(f"--fraction: {self.fraction:g} of {len(rows)} classes is {few}", "take one nearer 0.5")
+            raise GencliError(f"--fraction: {self.fraction:g} of {len(rows)} classes is {few}", "choose one nearer 0.5")
         return np.append(rows[:-few], np.full(few, int(int(rows.max()) * self.factor)))
 
 
@@ -171,7 +171,7 @@ class Subsample(Subset):
         if self.invert and not self.fold:
             raise GencliError("--invert needs a fold", "also give --fold K/N")
         if not (self.n or self.per_class or self.classes or self.fold):
-            raise GencliError("nothing says which rows to keep", "give -n, --per-class, --classes or --fold")
+            raise GencliError("no option selects rows", "give -n, --per-class, --classes or --fold")
         parse_part(self.fold, "--fold")
 
     def kept(self, table: ImageTable, draws: Draws) -> NDArray[np.bool_]:
@@ -188,7 +188,7 @@ class Subsample(Subset):
             for label in wanted[rows[wanted] < self.per_class]:
                 raise GencliError(
                     f"{table.title}: class {table.description.classes[label]!r}: {rows[label]} rows to draw "
-                    f"{self.per_class} from", "draw fewer, or leave the class out with --classes",
+                    f"{self.per_class} from", "draw fewer, or exclude the class with --classes",
                 )  # fmt: skip
             order = order[_ranks(labels[order]) < self.per_class]
         if self.n:

@@ -153,7 +153,7 @@ class PairLabels(ReplacedLabels):
     def __post_init__(self) -> None:
         for pair in self._pairs():
             if pair.count(":") != 1:
-                raise GencliError(f"--pairs: {pair!r} is no pair", "write FROM:TO, such as cat:dog,dog:cat")
+                raise GencliError(f"--pairs: {pair!r} is not a pair", "write FROM:TO, such as cat:dog,dog:cat")
 
     def _pairs(self) -> list[str]:
         return [] if self.pairs is None else self.pairs.split(",")
@@ -165,7 +165,10 @@ class PairLabels(ReplacedLabels):
             [before], [after] = (class_numbers(word, table) for word in pair.split(":"))
             if targets[before] != before or after == before:
                 what = "a class becomes itself" if after == before else "a second pair for this class"
-                raise GencliError(f"--pairs: {pair!r}: {what}", "name a class once before a colon, and another after")
+                raise GencliError(
+                    f"--pairs: {pair!r}: {what}",
+                    "name each class at most once before a colon, and another class after it",
+                )
             targets[before] = after
         return np.where(targets != classes, self.p, 0.0), lambda labels, spots: targets[labels]
 
@@ -220,13 +223,15 @@ class MatrixLabels(ReplacedLabels):
         (header, index, matrix), file, names = self._read, self.files[0].name, table.description.classes
         if matrix.shape != (len(names), len(names)):
             size = "×".join(map(str, matrix.shape))
-            raise GencliError(f"{file}: {size} numbers, where {table.title} has {len(names)} classes", MATRIX)
+            raise GencliError(f"{file}: {size} numbers, but {table.title} has {len(names)} classes", MATRIX)
         require_order(file, "column", header, names)
         require_order(file, "row", index, names)
         wrong = np.argwhere(~((matrix >= 0) & (matrix <= 1 + _TOLERANCE)))
         if len(wrong):
             row, column = wrong[0]
-            raise GencliError(f"{file}: row {row}, column {column}: {matrix[row, column]:g} is no probability", MATRIX)
+            raise GencliError(
+                f"{file}: row {row}, column {column}: {matrix[row, column]:g} is not a probability", MATRIX
+            )
         sums = matrix.sum(1)
         wrong = np.flatnonzero(abs(sums - 1) > _TOLERANCE)
         if len(wrong):
@@ -303,8 +308,8 @@ def _require_fresh(
 
 def _used(title: str) -> GencliError:
     return GencliError(
-        f"{title}: labels that this kind and seed replaced before, in a step that the file no longer names",
-        "take another --seed, or the file that gencli wrote",
+        f"{title}: this kind and seed already replaced labels, in a step that the file no longer records",
+        "use another --seed, or the file that gencli wrote",
     )
 
 
@@ -312,7 +317,9 @@ def _several(table: ImageTable) -> int:
     """How many classes the table has, at least two."""
     classes = len(table.description.classes)
     if classes == 1:
-        raise GencliError(f"{table.title}: one class, so that no label can become another", "give a table with more")
+        raise GencliError(
+            f"{table.title}: has only one class, so no label can change", "give a table with more classes"
+        )
     return classes
 
 

@@ -1,4 +1,4 @@
-"""Noise on images and on targets, each drawn by itself, as in learning from noisy targets."""
+"""Independent noise on images and on targets, as in learning from noisy targets."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ Values = NDArray[Any]
 
 @dataclass(frozen=True)
 class NoiseCorruption(Corruption):
-    """Damages images, targets or both; how much is an option, a number or the ends of a range.
+    """Corrupts images, targets or both; the strength is an option, a number or the ends of a range.
 
     Attributes:
-        option: the field that says how much.
-        most: what it can be at the most.
-        values: between which the values of float32 images must lie.
+        option: the field that holds the strength.
+        most: its largest value.
+        values: the range in which the values of float32 images must lie.
     """
 
     family = "noise"
@@ -64,11 +64,11 @@ class NoiseCorruption(Corruption):
         if not 0 <= low <= high <= self.most:
             name = f"-{self.option}" if len(self.option) == 1 else f"--{self.option}"
             raise GencliError(
-                f"{name}: {getattr(self, self.option)!r} is no number from 0 to {self.most:,.7g}, and no range of them",
-                "write A, or A:B for a number between A and B for each image",
+                f"{name}: {getattr(self, self.option)!r} is neither a number from 0 to {self.most:,.7g} nor a range",
+                "write A, or A:B to draw a number between A and B per image",
             )
         if self.clean_target and self.on != "image":
-            raise GencliError(f"--clean-target: --on {self.on} damages the target", "leave one of them out")
+            raise GencliError(f"--clean-target: --on {self.on} corrupts the target", "omit one of them")
 
     @cached_property
     def strength(self) -> tuple[float, float]:
@@ -92,7 +92,7 @@ class NoiseCorruption(Corruption):
 
     def start(self, table: ImageTable, draws: Draws) -> Apply:
         if self.clean_target and "target" in table.schema.names:
-            raise GencliError(f"{table.title}: has a target already", "leave --clean-target out: the target stays")
+            raise GencliError(f"{table.title}: already has a target", "omit --clean-target; the target is kept")
         schema = self.schema(table.schema, table.description)
 
         def apply(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -109,7 +109,7 @@ class NoiseCorruption(Corruption):
     def _made(
         self, table: ImageTable, images: Values, batch: pa.RecordBatch, draws: Draws, stream: int | None
     ) -> Values:
-        """The images in the dtype asked for, damaged by draws from this stream of each row."""
+        """The images in the requested dtype, corrupted by draws from this stream of each row."""
         dtype, ids = self.describe(table.description).dtype, arrow.values(batch.column("id"))
         if stream is None and images.dtype == dtype:
             return images
@@ -204,7 +204,7 @@ class PoissonNoise(NoiseCorruption):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.strength[1] < 1e-3:
-            raise GencliError(f"--peak: {self.peak!r}: too few photons", "write a number from 0.001 on, or 0:50")
+            raise GencliError(f"--peak: {self.peak!r}: too few photons", "write a number of at least 0.001, or 0:50")
 
     def noisy(self, images: Values, strengths: NDArray[np.float64], rows: Rows) -> Values:
         values = np.empty(images.shape, np.float32)

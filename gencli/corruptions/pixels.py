@@ -124,7 +124,9 @@ class GaussianPixels(PixelCorruption):
         source = read_table(list(self.files)) if self.files else table
         channels, found = table.description.shape[2], source.description.shape[2]
         if channels != found:
-            raise GencliError(f"{source.title}: {found} channels, where {table.title} has {channels}", "give another")
+            raise GencliError(
+                f"{source.title}: {found} channels, but {table.title} has {channels}", "give another table"
+            )
         facts = measure(source)
         shape = table.description.shape
         mean, deviation = (

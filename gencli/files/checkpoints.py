@@ -24,10 +24,10 @@ _NOT_OURS = "name another checkpoint; a file that is not a checkpoint is not ove
 
 
 def require(saving: Saving, kind: str) -> None:
-    """Refuses, before any work, to start anew where a checkpoint is, and a place that is no checkpoint of this kind.
+    """Refuses, before any work, to start over where a checkpoint exists, or to use a file that is no such checkpoint.
 
     Raises:
-        GencliError: so it is.
+        GencliError: a checkpoint exists without --resume or --overwrite, or the file is not a checkpoint of this kind.
     """
     path = saving.checkpoint
     if path is None:

@@ -45,10 +45,10 @@ class Writes:
     exact: bool = False
 
     def require(self, option: str, destination: str | None, form: str | None = None) -> None:
-        """Refuses a place whose ending says what is not written there, or contradicts `form`.
+        """Refuses a file whose extension names a format that is not written there, or contradicts `form`.
 
         Raises:
-            GencliError: so it is.
+            GencliError: its extension does.
         """
         if destination is None or (stdout.is_it(destination) and not self.exact):
             return

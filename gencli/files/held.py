@@ -1,4 +1,4 @@
-"""What a checkpoint holds, taken key by key by the run that goes on from it, which trusts none of it.
+"""What a checkpoint holds, read key by key by the run that continues from it, which validates all of it.
 
 A value that is missing, of another type or shape, or that this run cannot have had is refused by file, key and value,
 and so is what nobody took.
@@ -41,7 +41,7 @@ class Facts:
         self._name, self._key, self._facts = name, key, dict(facts)
 
     def refused(self, key: str, value: object, wanted: object) -> GencliError:
-        """The words on a value that cannot be."""
+        """The error for a value that is not valid."""
         return _refused(self._name, f"{self._key}.{key}", console.quoted(value), wanted)
 
     def _take(self, key: str) -> Any:
@@ -112,7 +112,7 @@ class Held:
         return key in self._content
 
     def refused(self, key: str, value: object, wanted: object) -> GencliError:
-        """The words on a value that cannot be."""
+        """The error for a value that is not valid."""
         return _refused(self._name, key, value, wanted)
 
     def tensor(

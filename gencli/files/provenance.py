@@ -127,7 +127,7 @@ def walk(made: Step | None, depth: int = 0) -> Iterator[tuple[Step, int]]:
 
 
 def lines(made: Step | None) -> Iterator[str]:
-    """How a file was made, a line a step that a terminal can show; the lines of further inputs stand deeper."""
+    """How a file was made, one printable line per step; the lines of further inputs are indented."""
     for entry, depth in walk(made):
         versions = ", ".join(f"{name} {version}" for name, version in entry["versions"].items())
         yield console.printable(f"{'  ' * depth}{command_line(entry)}  # {versions}")

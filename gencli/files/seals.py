@@ -1,8 +1,8 @@
-"""Seals: a file's checksum within the file, so that a damaged file of ours is never read as another one.
+"""Seals: a file's checksum within the file, so that a corrupt file of ours is never read as another one.
 
 A seal's 32 hexadecimal digits stand where the format keeps words of ours: in a Parquet footer, in a safetensors header.
 It is XXH3-128 of the whole file, these digits counted as zeros; other readers of the formats see one word more.
-XXH3 meets damage, not forgery, and takes a tenth of the time of SHA-256 (https://github.com/Cyan4973/xxHash).
+XXH3 detects corruption, not forgery, and takes a tenth of the time of SHA-256 (https://github.com/Cyan4973/xxHash).
 """
 
 from __future__ import annotations

@@ -77,7 +77,9 @@ class Options:
             if not typed or known.head not in get_args(Head):
                 raise TypeError
         except TypeError:
-            raise GencliError("its network's options are unknown here", "use the gencli that wrote it") from None
+            raise GencliError(
+                "its network's options are unknown to this version", "use the gencli that wrote it"
+            ) from None
         return known
 
 
@@ -95,7 +97,7 @@ def require_room(parameters: int, arch: str) -> None:
     Raises:
         GencliError: it is.
     """
-    machine.require_memory(4 * parameters, f"--arch {arch}: {parameters:,} parameters", "take a smaller network")
+    machine.require_memory(4 * parameters, f"--arch {arch}: {parameters:,} parameters", "use a smaller network")
 
 
 def not_finite(network: nn.Module) -> str:

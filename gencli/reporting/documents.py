@@ -73,7 +73,7 @@ class Document:
 
     @property
     def rows(self) -> pa.Table:
-        """A row an epoch; a row a class and the overall row; a row an item, an image, an eigenvalue or a class.
+        """One row per epoch; per class, and an overall row; or per item, image, eigenvalue or class.
 
         Of an image table label, name and n, the rows of each class.
         """
@@ -188,7 +188,7 @@ def _counts(source: Input, rows: pa.Table, description: tables.Description | Non
 
 
 def _split(document: Document) -> list[Document]:
-    """A document for each model and data set that a table's first columns name."""
+    """One document per model and data set that a table's first columns name."""
     rows = document.rows
     columns = readers.lead_columns(rows, document.kind)
     if not columns:
@@ -242,7 +242,7 @@ def corruptions(entry: dict[str, Any] | None) -> list[Step]:
 
 
 def steps(file: Input, several: bool) -> Iterator[str]:
-    """How a file that gencli wrote was made, a line a step, below its name where there are `several`.
+    """How a file that gencli wrote was made, one line per step, below its name where there are `several`.
 
     Raises:
         GencliError: it does not say.
@@ -252,7 +252,7 @@ def steps(file: Input, several: bool) -> Iterator[str]:
     model = file.starts(b"{", 8)
     made = read_metadata(file).get("step") if model else parquet.read_provenance(parquet.open_file(file))
     if made is None:
-        raise GencliError(f"{file.name}: no provenance", "only files that gencli wrote say how they were made")
+        raise GencliError(f"{file.name}: no provenance", "only files that gencli wrote record how they were made")
     if several:
         yield f"# {file.name}"
     yield from provenance.lines(made)

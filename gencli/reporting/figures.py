@@ -34,7 +34,7 @@ class Options:
 
 
 def curves(documents: Sequence[Document], options: Options) -> list[Panel]:
-    """One panel a metric, one curve a setup; Figure 1a of Zhang et al. 2017 (arXiv:1611.03530) is train_loss.
+    """One panel per metric, one curve per setup; Figure 1a of Zhang et al. 2017 (arXiv:1611.03530) is train_loss.
 
     Over several seeds a curve is the mean of the runs that came so far, with its standard deviation.
 
@@ -187,7 +187,7 @@ def _last(document: Document) -> float | None:
 
 
 def classes(documents: Sequence[Document], options: Options) -> list[Panel]:
-    """A bar a class and setup of each metric, accuracy by default, or PSNR.
+    """One bar per class and setup of each metric, accuracy by default, or PSNR.
 
     Raises:
         GencliError: no result has a metric that was asked for.

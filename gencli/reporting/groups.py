@@ -55,7 +55,7 @@ class Table:
 
 @dataclass
 class Setup:
-    """Runs that differ in their seeds alone.
+    """Runs that differ only in their seeds.
 
     Attributes:
         facts: network, data, corruption, and the settings in which the setups differ.

@@ -16,11 +16,11 @@ from gencli.reporting.panels import Panel
 from gencli.reporting.settings import Settings
 
 _WORDS: dict[Kind, str] = {
-    "history": "give what `gencli train --history` wrote",
-    "result": "give what `gencli eval` wrote",
-    "confusion": "give what `gencli eval --confusion` wrote",
-    "predictions": "give what `gencli eval --predictions` wrote",
-    "density": "give what `gencli spectrum --density` wrote",
+    "history": "give the output of `gencli train --history`",
+    "result": "give the output of `gencli eval`",
+    "confusion": "give the output of `gencli eval --confusion`",
+    "predictions": "give the output of `gencli eval --predictions`",
+    "density": "give the output of `gencli spectrum --density`",
 }
 _DEFAULT_PLOTS: dict[Kind, str] = {
     "history": "curves", "result": "classes", "confusion": "confusion", "predictions": "reliability",
@@ -44,11 +44,11 @@ class Plan:
         kinds: set[Kind] = {document.kind for document in documents}
         measured = self.of("benchmark")
         if measured and (kinds != {"benchmark"} or settings.table or settings.plot or settings.metric):
-            raise GencliError(f"{measured[0].title}: a benchmark has neither runs nor classes", "report it by itself")
+            raise GencliError(f"{measured[0].title}: a benchmark has neither runs nor classes", "report it separately")
         self._options = Options(tuple(settings.metric or ()), settings.fitted_at, settings.best_on_test)
         if kinds == {"images"}:
             raise GencliError(
-                f"{documents[0].title}: images, nothing measured", "it goes beside results; or --contact-sheet"
+                f"{documents[0].title}: images, nothing measured", "give results too, or use --contact-sheet"
             )
         self.plot = settings.plot or (self._default_plot() if settings.figure is not None and not measured else None)
         if not kinds & {"history", "result", "benchmark"} and not self.plot and not every:
@@ -83,14 +83,14 @@ class Plan:
         if self.plot is not None and not self.of(*FIGURES[self.plot].needs):
             self._require(FIGURES[self.plot].needs[0], f"so no {self.plot}")
         if settings.metric and not (self.every or self.plot in ("curves", "classes") or self.table == "long-tail"):
-            raise GencliError("--metric: nothing here is of a column", "add --plot curves, or --table long-tail")
+            raise GencliError("--metric: nothing here shows a metric", "add --plot curves, or --table long-tail")
         if settings.metric and self.every:
             known = [name for each in self.of("history", "result") for name in each.rows.column_names]
             for metric in settings.metric:
                 if metric not in known:
                     raise GencliError(f"--metric: no file has {metric!r}", nearest(metric, dict.fromkeys(known)))
         if settings.against is not None and self.table in (None, "benchmark"):
-            raise GencliError("--against: no table to compare", "give histories or results")
+            raise GencliError("--against: no table to compare with", "give histories or results")
         if settings.best_on_test and not self.of("history"):
             raise GencliError("--best-on-test: no history, so no epochs", _WORDS["history"])
         if settings.best_on_test and not (self.every or self.table == "runs" or self.plot == "regularizers"):

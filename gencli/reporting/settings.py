@@ -75,7 +75,7 @@ class Settings:
         instead = "provenance" if self.provenance else "contact_sheet" if self.contact_sheet is not None else None
         others = {*self.__dataclass_fields__, "format"} | ({"output"} if instead == "contact_sheet" else set())
         for name in sorted(set(given) & others - {instead}) if instead else ():
-            raise GencliError(f"--{_dashed(name)} and --{_dashed(str(instead))} do not go together", "leave one out")
+            raise GencliError(f"--{_dashed(name)} and --{_dashed(str(instead))} do not go together", "omit one of them")
         return self
 
     def require_place(self, form: str) -> None:
@@ -85,11 +85,11 @@ class Settings:
             GencliError: there is one.
         """
         if self.plot and self.figure is None and form == "html":
-            raise GencliError("--plot: the page has every figure", "leave it out, or use --figure")
+            raise GencliError("--plot: the page has every figure", "omit it, or use --figure")
         if self.plot and self.figure is None and form != "table":
-            raise GencliError("--plot: text does not go with other formats", "leave --format out, or use --figure")
+            raise GencliError("--plot: a text plot needs --format table", "omit --format, or use --figure")
         if self.title is not None and self.figure is None and form in ("parquet", "csv", "json"):
-            raise GencliError(f"--title: {form} has no place for it", "leave it out")
+            raise GencliError(f"--title: {form} has no title", "omit it")
 
     @property
     def image_form(self) -> str | None:

@@ -71,7 +71,7 @@ class Sheet:
 
 
 def comparison(tables: Sequence[ImageTable], names: Sequence[str], columns: int, provenance: str) -> bytes:
-    """The first `columns` images of each table, a row a table, as a PNG picture; a red frame as in `Sheet`.
+    """The first `columns` images of each table, one row per table, as a PNG picture; a red frame as in `Sheet`.
 
     float32 images are on the scale of gray levels, 0 to 255, what lies beyond being black and white.
     """
@@ -129,7 +129,7 @@ def _draw(caption: Sequence[str], names: Sequence[str], rows: Sequence[Sequence[
 
 def _require_finite(facts: Facts) -> None:
     if not math.isfinite(facts.low) or not math.isfinite(facts.high):
-        raise GencliError(f"{facts.title}: values that are not finite have no colour", "leave --sheet out")
+        raise GencliError(f"{facts.title}: values that are not finite have no color", "omit --sheet")
 
 
 def _shrunk(image: Values) -> Values:

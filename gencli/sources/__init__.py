@@ -34,7 +34,7 @@ def read_table(inputs: list[stream.Input], foreign: Foreign | None = None) -> Im
         sets.require_one_set(parts, foreign.label)
     filled = [part for part in sets.in_order(parts) if part.rows]
     if not filled:
-        raise GencliError(f"{parts[0].name}: no rows", "an image table needs at least one")
+        raise GencliError(f"{parts[0].name}: no rows", "an image table needs at least one row")
     inputs, files = [part.source for part in filled], [part.file for part in filled]
     table = _open(inputs, files, filled[0].description, foreign)
     sets.require_own_ids(table, files)
@@ -49,8 +49,8 @@ def _open(
     if description is not None and foreign != (Foreign(decoding=foreign.decoding) if encoded else Foreign()):
         more = "" if encoded else ", --mode, --size, --crop"
         raise GencliError(
-            f"{inputs[0].name}: a table of gencli's, which says itself what it holds",
-            f"leave --name, --split, --label, --class-names, --shape{more} out",
+            f"{inputs[0].name}: written by gencli, so it describes itself",
+            f"omit --name, --split, --label, --class-names, --shape{more}",
         )
     if description is not None and not encoded and "image" in schema.names:
         return FileTable(inputs, files, description)

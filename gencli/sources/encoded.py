@@ -60,7 +60,7 @@ def encoded_table(inputs: list[Input], files: list[pq.ParquetFile], foreign: For
             "an image table has id, image and label; --label of `gencli data parquet` names another label column",
         )
     if schema.names.count(column) > 1 or schema.names.count(foreign.label) > 1:
-        raise GencliError(f"{title}: its columns are {', '.join(schema.names)}", "give each column a name of its own")
+        raise GencliError(f"{title}: its columns are {', '.join(schema.names)}", "give each column a distinct name")
     kind = schema.field(foreign.label).type
     if not arrow.holds_integers(kind):
         raise GencliError(
@@ -76,7 +76,7 @@ def encoded_table(inputs: list[Input], files: list[pq.ParquetFile], foreign: For
     if _encoded_in(schema.field(column), foreign, files[0]):
         return EncodedTable(inputs, files, column, foreign)
     if foreign.decoding != Decoding():
-        raise GencliError(f"{title}: raw pixels, not encoded images", "leave --mode, --range, --size and --crop out")
+        raise GencliError(f"{title}: raw pixels, not encoded images", "omit --mode, --range, --size and --crop")
     return _raw_table(inputs, files, column, foreign)
 
 
@@ -116,12 +116,12 @@ def _raw_table(inputs: list[Input], files: list[pq.ParquetFile], column: str, fo
     if shape is None:
         raise GencliError(
             f"{title}: column `{column}` ({field.type}) has no shape",
-            "say it: gencli data parquet FILE --shape 32x32x3",
+            "give it with gencli data parquet FILE --shape 32x32x3",
         )
     if not tables.is_shape(shape) or (shape[0] in (1, 3) and shape[2] > 4):
         raise GencliError(
             f"{title}: column `{column}` holds images of {'×'.join(map(str, shape))}",
-            "images are height×width×channels, channels last: put them in that order",
+            "images are height×width×channels, channels last: reorder them",
         )
     if dtype not in ("uint8", "float32"):
         raise GencliError(f"{title}: column `{column}` holds {dtype}", "images are uint8 or float32")
@@ -231,7 +231,7 @@ class EncodedTable(DecodedTable):
                 left.append(f"{each} ({kind})")
         _say_left(title, left)
         if "id" not in columns and described is not None:
-            raise GencliError(f"{title}: no column `id` of whole numbers", "export it again, with its ids")
+            raise GencliError(f"{title}: no column `id` of whole numbers", "export it again with its ids")
         if "id" not in columns:
             columns["id"] = tables.identities(name, split, 0, len(labels["label"]))
         elif described is None and "corruption" not in columns:
@@ -282,7 +282,7 @@ def _words(files: list[pq.ParquetFile], title: str, name: str) -> pa.Array:
 
 def _say_left(title: str, columns: list[str]) -> None:
     if columns:
-        console.message(console.printable(f"{title}: columns that are left out: {', '.join(columns)}"))
+        console.message(console.printable(f"{title}: dropped columns: {', '.join(columns)}"))
 
 
 def _require_unique(ids: NDArray[np.int64] | pa.Array, title: str) -> None:
@@ -291,8 +291,8 @@ def _require_unique(ids: NDArray[np.int64] | pa.Array, title: str) -> None:
     if len(again):
         first, second = sorted(order[again[0] : again[0] + 2])
         raise GencliError(
-            f"{title}: rows {first} and {second} have one id, {ids[first]}",
-            "give each row an id of its own, or rename the column: rows are numbered then",
+            f"{title}: rows {first} and {second} have the same id, {ids[first]}",
+            "give each row a distinct id, or rename the column so that rows are numbered",
         )
 
 

@@ -92,7 +92,7 @@ class GaussianClusters(Synthetic):
         if self.classes > math.prod(self.shape):
             raise GencliError(
                 f"--classes {self.classes}: more than the {math.prod(self.shape)} values of --size {self.size}",
-                "each class needs a value of its own: fewer classes, or larger images",
+                "each class needs at least one value: use fewer classes, or larger images",
             )
 
     @property

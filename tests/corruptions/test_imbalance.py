@@ -263,7 +263,7 @@ REFUSED = {
     "step-imbalance --ratio 2 --fraction 1": "--fraction: 1 is not between 0 and 1",
     "step-imbalance --ratio 2 --fraction 0.1": "--fraction: 0.1 of 3 classes is 0",
     "step-imbalance --ratio 2 --fraction 0.9": "--fraction: 0.9 of 3 classes is 3",
-    "subsample": "nothing says which rows to keep",
+    "subsample": "no option selects rows",
     "subsample --invert": "--invert needs a fold",
     "subsample --n 5 --invert": "--invert needs a fold",
     "subsample --n 0": "-n",
@@ -291,7 +291,7 @@ def test_bad_options_are_refused_in_a_line(tmp_path: Path) -> None:
 
 def test_one_class_has_no_tail(tmp_path: Path) -> None:
     for kind in (LongTail(10), StepImbalance(10)):
-        with pytest.raises(GencliError, match="toy: one class"):
+        with pytest.raises(GencliError, match="toy: has only one class"):
             Corrupted(table_of([9]), kind, 0)
 
 

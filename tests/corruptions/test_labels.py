@@ -236,7 +236,7 @@ def test_bad_pairs_are_refused(pairs: str, words: str) -> None:
 
 @pytest.mark.parametrize("corruption", [FlipLabels(0.5), PairLabels(0.5), PermuteLabels()])
 def test_one_class_alone_is_refused(corruption: LabelCorruption) -> None:
-    with pytest.raises(GencliError, match="toy: one class"):
+    with pytest.raises(GencliError, match="toy: has only one class"):
         Corrupted(labelled([0, 0], 1), corruption, 0)
 
 

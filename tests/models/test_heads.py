@@ -60,5 +60,5 @@ def test_networks_without_a_dense_last_layer_are_refused(head: Head) -> None:
 
 
 def test_a_sigmoid_head_needs_a_second_class() -> None:
-    with pytest.raises(GencliError, match="one class has no other"):
+    with pytest.raises(GencliError, match="sigmoid needs at least two classes"):
         models.build("linear", (4, 4, 1), 1, Options(head="sigmoid"))

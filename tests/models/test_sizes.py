@@ -23,7 +23,7 @@ def test_torchvisions_largest_is_refused_where_it_does_not_fit(monkeypatch: pyte
 
 
 def test_a_small_file_names_no_large_network() -> None:
-    with pytest.raises(GencliError, match="regnet_y_128gf has 644,812,894 parameters, not in 4,096 bytes"):
+    with pytest.raises(GencliError, match="regnet_y_128gf has 644,812,894 parameters, too many for 4,096 bytes"):
         require_stored("torchvision:regnet_y_128gf", 4096)
     require_stored("torchvision:regnet_y_400mf", 4096)
 

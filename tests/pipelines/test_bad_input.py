@@ -247,19 +247,19 @@ MODELS: dict[str, Case] = {
     "words without end": (lambda f, name: f.model_saying(name, "[" * 100_000), "corrupt metadata"),
     "deep words": (lambda f, name: f.model_saying(name, _nested(700)), "corrupt metadata"),
     "a list": (lambda f, name: f.model_saying(name, "[]"), "corrupt metadata"),
-    "no architecture": (lambda f, name: f.model(name, architecture=None), "tensors, but no model"),
-    "a number for an architecture": (lambda f, name: f.model(name, architecture=7), "tensors, but no model"),
-    "an unknown architecture": (lambda f, name: f.model(name, architecture="vgg"), "no network 'vgg' is known here"),
+    "no architecture": (lambda f, name: f.model(name, architecture=None), "tensors, but not a model"),
+    "a number for an architecture": (lambda f, name: f.model(name, architecture=7), "tensors, but not a model"),
+    "an unknown architecture": (lambda f, name: f.model(name, architecture="vgg"), "this version has no network 'vgg'"),
     "an architecture without end": (
         lambda f, name: f.model(name, architecture="mlp-99999999999x1"),
-        "no network 'mlp-99999999999x1' is known here",
+        "this version has no network 'mlp-99999999999x1'",
     ),
     "another architecture": (lambda f, name: f.model(name, architecture="mlp-1x17"), "not the tensors of mlp-1x17"),
     "a deeper architecture": (lambda f, name: f.model(name, architecture="mlp-2x16"), "not the tensors of mlp-2x16"),
-    "no shape": (lambda f, name: f.model(name, shape=None), "tensors, but no model"),
-    "a shape in words": (lambda f, name: f.model(name, shape="8x8"), "tensors, but no model"),
-    "numbers for classes": (lambda f, name: f.model(name, classes=[1]), "tensors, but no model"),
-    "no provenance": (lambda f, name: f.model(name, step=None), "tensors, but no model"),
+    "no shape": (lambda f, name: f.model(name, shape=None), "tensors, but not a model"),
+    "a shape in words": (lambda f, name: f.model(name, shape="8x8"), "tensors, but not a model"),
+    "numbers for classes": (lambda f, name: f.model(name, classes=[1]), "tensors, but not a model"),
+    "no provenance": (lambda f, name: f.model(name, step=None), "tensors, but not a model"),
     "a provenance in words": (lambda f, name: f.model(name, step="by hand"), "corrupt metadata"),
     "another preprocessing": (lambda f, name: f.model(name, preprocessing={"scale": 1}), "its preprocessing"),
     "numbers of another precision": (lambda f, name: f.model(name, f.doubles()), "not the tensors of mlp-1x16"),
@@ -269,15 +269,15 @@ MODELS: dict[str, Case] = {
 OTHER_DATA: dict[str, Case] = {
     "of another shape": (
         lambda f, name: f.hub(name, [_png((9, 8))], None, _features(list("0123456789"))),
-        "images of 8×9×1, where the model takes 8×8×1",
+        "images of 8×9×1, but the model takes 8×8×1",
     ),
     "of another number of classes": (
         lambda f, name: f.described(name, classes=[*"0123456789", "ten"]),
-        "11 classes (0, 1, 2, …), where the model has 10 (0, 1, 2, …)",
+        "11 classes (0, 1, 2, …), but the model has 10 (0, 1, 2, …)",
     ),
     "of other classes": (
         lambda f, name: f.described(name, classes=[*"012345678", "nine"]),
-        "10 classes (…, nine), where the model has 10 (…, 9)",
+        "10 classes (…, nine), but the model has 10 (…, 9)",
     ),
 }
 
@@ -303,8 +303,8 @@ OPTIONS = {
     "data digits --split validation": "--split",
     "data digits --limit 0": "--limit",
     "data parquet {good} --shape 8x8": "--shape: '8x8' is no shape",
-    "data parquet {good} --label id": "says itself what it holds",
-    "data parquet {good} --shape 8x8x1": "says itself what it holds",
+    "data parquet {good} --label id": "written by gencli, so it describes itself",
+    "data parquet {good} --shape 8x8x1": "written by gencli, so it describes itself",
 }
 
 

@@ -113,7 +113,7 @@ def test_what_cannot_be_fitted_or_read_is_refused_in_a_line(sh: Shell, data: Pat
     ]  # fmt: skip
     for number, changed in enumerate(wrong):
         model = damage(sh.folder, f"d{number}", None, **changed)
-        cases[f"{model}: its learner's options are unknown here"] = [*read, model, digits]
+        cases[f"{model}: its learner's options are unknown to this version"] = [*read, model, digits]
     for words, done in zip(cases, many(sh.folder, list(cases.values())), strict=True):
         assert done.status == 2, (words, done)
         explained(done.err)

@@ -122,7 +122,7 @@ def test_a_plot_stands_below_the_table_or_in_the_figure(folder: Path, capfd: pyt
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--plot", "curves", "--format", "csv"], "--plot: text does not go with other formats"),
+        (["--plot", "curves", "--format", "csv"], "--plot: a text plot needs --format table"),
         (["--plot", "curves", "--format", "html"], "--plot: the page has every figure"),
         (["--plot", "confusion"], "no confusion matrix, so no confusion"),
         (["--plot", "overfit-time"], "no setup that fitted"),

@@ -86,7 +86,7 @@ def test_what_names_no_classes_is_refused(
 
 def test_names_that_metadata_has_are_not_given_again(tmp_path: Path) -> None:
     path = hub_file(tmp_path / "toy.parquet", [GOOD] * 3, names=["a", "b", "c"])
-    with pytest.raises(GencliError, match="its metadata names 3 classes itself"):
+    with pytest.raises(GencliError, match="its metadata already names 3 classes"):
         open_table(path, Foreign(classes=("x", "y", "z")))
     path = hub_file(tmp_path / "bare.parquet", [GOOD] * 3)
     assert open_table(path, Foreign(classes=("x", "y", "z", "never"))).description.classes == ("x", "y", "z", "never")

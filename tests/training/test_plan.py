@@ -46,7 +46,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("--arch linear --ema 1.5", "no decay"),
         ("--arch linear --validation-fraction 0.001", "leaves no validation rows"),
         ("--arch mlp-1x8 --batch-norm --batch-size 10", "the last batch is a single one"),
-        ("--arch linear --eval-data moons.parquet", "where the model takes"),
+        ("--arch linear --eval-data moons.parquet", "but the model takes"),
         ("--arch linear --eval-data none.parquet", "no such file"),
         ("--arch linear -o digits.parquet", "cannot be written as .parquet"),
         ("--arch linear --history m.csv -o m.csv", "end"),
