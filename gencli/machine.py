@@ -62,7 +62,7 @@ def require_memory(need: int, what: str, hint: str = "take less") -> None:
 
 
 def size(count: int) -> str:
-    """Bytes in words, in the largest unit of which there is one."""
+    """A number of bytes as text, in the largest unit of which there is at least one."""
     if count >= 1 << 70:
         return f"2^{count.bit_length() - 1} bytes"
     units = {"GiB": 30, "MiB": 20, "KiB": 10}

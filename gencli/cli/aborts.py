@@ -21,7 +21,7 @@ _kept: list[Any] = []  # C calls these
 
 
 def caught() -> None:
-    """From now on an exit, abort or crash in C removes what is half done and ends the process with status 2."""
+    """From now on an exit, abort or crash in C removes incomplete files and ends the process with status 2."""
     import ctypes
 
     ours, library = os.getpid(), ctypes.CDLL(None)

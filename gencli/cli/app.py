@@ -26,7 +26,7 @@ _HELP = """Experiments on generalization in deep learning, as shell pipelines.
 
 \b
 Tables of images pass from command to command as Parquet, networks as
-safetensors, and every file says how it was made:
+safetensors, and every file records how it was made:
   gencli data digits --split test -o test.parquet
   gencli data digits | gencli corrupt random-labels -p 0.5 |
     gencli train --arch mlp-1x512 | gencli eval - test.parquet

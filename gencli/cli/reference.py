@@ -150,7 +150,7 @@ def _option(parameter: Any, context: Any) -> Option:
 
 
 def _likely(command: str, option: str) -> tuple[str, ...]:
-    """Values of options that take more than a list of them."""
+    """Typical values of options that take more than a fixed list."""
     if command != "train":
         return ()
     if option == "--arch":

@@ -36,7 +36,7 @@ KINDS: dict[str, type[Corruption]] = {
 class Corrupted:
     """An image table seen through a corruption, or one of `shards` parts of it, the first being 0.
 
-    Applying a kind again draws afresh: how often it was applied on the way to this table enters the draws.
+    Applying a kind again draws new numbers: the number of earlier applications is part of the random seed.
     """
 
     def __init__(self, table: ImageTable, corruption: Corruption, seed: int, shard: int = 0, shards: int = 1) -> None:
@@ -79,7 +79,7 @@ class Corrupted:
                 yield batch.slice(start, step)
 
     def report(self) -> tuple[str, pa.Table | None]:
-        """What was done to the rows that were read, in words and class by class."""
+        """A report on the rows that were read, as text and as a table per class."""
         return self._corruption.report(self._table, self._draws, self._moved)
 
     def sources(self) -> list[provenance.Step]:

@@ -87,11 +87,11 @@ class Corruption(ABC):
         What depends on the whole table is computed here, from all its rows.
 
         Raises:
-            GencliError: an option does not go with the table.
+            GencliError: an option does not fit the table.
         """
 
     def report(self, table: ImageTable, draws: Draws, moved: Moved) -> tuple[str, pa.Table | None]:
-        """What was done, in words and class by class."""
+        """A report on what was done, as text and as a table per class."""
         return f"{moved.rows.sum():,} images", None
 
 

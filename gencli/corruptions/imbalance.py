@@ -32,7 +32,8 @@ class Subset(Corruption):
     slow = False
 
     @abstractmethod
-    def kept(self, table: ImageTable, draws: Draws) -> NDArray[np.bool_]: ...
+    def kept(self, table: ImageTable, draws: Draws) -> NDArray[np.bool_]:
+        """The mask [rows] of the rows to keep."""
 
     def start(self, table: ImageTable, draws: Draws) -> Apply:
         return lambda batch: batch
@@ -86,7 +87,7 @@ class Imbalance(Subset):
 
 @dataclass(frozen=True)
 class LongTail(Imbalance):
-    """Keep exponentially fewer rows from the first class to the last.
+    """Keep exponentially fewer rows from first to last class.
 
     Class i of C (i from 0) keeps int(m r^(i/(C-1))) rows, where m is the number of rows of the largest class and
     r = 1/ratio; a class with fewer rows keeps them all. The rows are drawn at random; those that a larger ratio keeps

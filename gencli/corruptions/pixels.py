@@ -90,7 +90,7 @@ class RandomPixels(PixelCorruption):
 
 @dataclass(frozen=True)
 class GaussianPixels(PixelCorruption):
-    """Draw normal pixels with the mean and variance of the data set.
+    """Draw normal pixels with the data set's mean and variance.
 
     Every value is drawn independently, then rounded and clipped to 0-255 (except in float images). By default mean and
     variance are per channel, since the paper says "matching mean and variance to the original image dataset" and

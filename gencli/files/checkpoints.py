@@ -1,4 +1,4 @@
-"""Checkpoints: the state of a run in one safetensors file, written aside and renamed, that only the same run takes."""
+"""Checkpoints: the state of a run in one safetensors file, renamed when complete, that only the same run accepts."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def write(path: str, kind: str, content: dict[str, Tensor], made: Step, at: str,
 
 
 def read(path: str, kind: str, made: Step) -> Held | None:
-    """What `write` wrote, to be looked at; None where there is no file.
+    """Reads what `write` wrote, unverified; None if the file does not exist.
 
     Raises:
         GencliError: no checkpoint of this kind, or one of other settings, data or versions.

@@ -1,7 +1,7 @@
-"""What the ending of a file's name says of its format: one rule for every file that a command writes.
+"""The format that a file's extension selects: one rule for every file that a command writes.
 
-A format that the file can have is written, one that it cannot have is refused before the work. No ending, or one that
-names no format (`x.out`, `model.v2`), leaves the choice to the command.
+A supported format is written, an unsupported one is refused before the work. No extension, or one that names no format
+(`x.out`, `model.v2`), leaves the choice to the command.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ _COMPRESSED = {".gz": "gzip", ".zst": "zstd", ".bz2": "bzip2", ".xz": "xz"}
 
 @dataclass(frozen=True)
 class Writes:
-    """What an option's file may be; stands in the option's annotation, where `options.command` sees to it.
+    """The formats of an option's output file; in the option's annotation, where `options.command` enforces it.
 
     Attributes:
-        what: is written.
-        formats: that it is written in.
-        exact: whether the ending must say which.
+        what: what is written, in messages.
+        formats: the formats that can be written.
+        exact: whether the extension must name one of them.
     """
 
     what: str
@@ -69,7 +69,7 @@ class Writes:
 
 
 def named(destination: str | None) -> str | None:
-    """The format of ours that a name's ending names."""
+    """The supported format that a name's extension names."""
     return None if destination is None else _OURS.get(_ending(destination))
 
 

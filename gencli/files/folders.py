@@ -1,4 +1,4 @@
-"""Folders: what is in them, each folder once whatever links there are, nothing left out without a word."""
+"""Folder listings: each folder once whatever links exist, with nothing skipped silently."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _listed(folder: str) -> tuple[list[str], list[str]]:
 
 
 def identity(folder: str) -> Identity:
-    """What a folder is known by, whatever path leads there.
+    """A key that identifies a folder, whichever path leads to it.
 
     Raises:
         GencliError: it cannot be read.
@@ -84,20 +84,20 @@ def identity(folder: str) -> Identity:
 
 
 def is_folder(path: str) -> bool:
-    """Whether it is a folder, or a link to one.
+    """Whether a path is a folder, or a link to one.
 
     Raises:
-        GencliError: nobody can tell.
+        GencliError: it cannot be determined.
     """
     status = _status(path or ".", os.stat)
     return status is not None and stat.S_ISDIR(status.st_mode)
 
 
 def is_there(path: str) -> bool:
-    """Whether anything has this name.
+    """Whether a file or folder of this name exists.
 
     Raises:
-        GencliError: nobody can tell.
+        GencliError: it cannot be determined.
     """
     return _status(path, os.lstat) is not None
 
@@ -112,7 +112,7 @@ def _status(path: str, ask: Callable[[str], os.stat_result]) -> os.stat_result |
 
 
 def require_file(path: str) -> None:
-    """Refuses what was found in a folder and is no file: opening it could wait, or reading it never end.
+    """Refuses an entry of a folder that is not a regular file: opening it could block, or reading it never end.
 
     Raises:
         GencliError: a named pipe, a socket, a device, a link that leads nowhere.

@@ -79,20 +79,20 @@ class Facts:
         return value
 
     def objects(self, key: str, most: int) -> list[Facts]:
-        """A list of at most so many objects."""
+        """A list of at most `most` objects."""
         value = self._take(key)
         if not isinstance(value, list) or len(value) > most:
             raise self.refused(key, value, f"a list of at most {most:,}")
         return [Facts(self._name, f"{self._key}.{key}[{place}]", each) for place, each in enumerate(value)]
 
     def same(self, key: str, wanted: object) -> None:
-        """The value that follows from all the others."""
+        """Reads the value that is determined by all the others, and refuses another."""
         value = self._take(key)
         if type(value) is not type(wanted) or value != wanted:
             raise self.refused(key, value, console.quoted(wanted))
 
     def close(self) -> None:
-        """Refuses what was not taken."""
+        """Refuses keys that were not read."""
         for key, value in self._facts.items():
             raise self.refused(key, value, "nothing")
 
@@ -144,7 +144,7 @@ class Held:
         return {name: self.tensor(f"{prefix}{name}", tuple(each.shape), each.dtype) for name, each in tensors.items()}
 
     def close(self, at: str) -> None:
-        """Refuses what was not taken, and other words on how far the run is."""
+        """Refuses keys that were not read, and a progress text that does not match."""
         for key, value in self._content.items():
             raise self.refused(key, _shown(value.dtype, tuple(value.shape)), "nothing")
         self.facts.close()

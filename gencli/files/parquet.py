@@ -34,8 +34,8 @@ def open_file(source: Input) -> pq.ParquetFile:
     """Opens one Parquet file.
 
     Raises:
-        GencliError: not Parquet, cut short, damaged, far more rows or values than bytes, or not the rows that its
-            provenance promises.
+        GencliError: not Parquet, cut short, corrupt, far more rows or values than bytes, or not the number of rows that
+            its provenance records.
     """
     if source.starts(b"PARE"):
         raise GencliError(f"{source.name}: {_ENCRYPTED}", _DECRYPT)
@@ -63,7 +63,7 @@ def open_file(source: Input) -> pq.ParquetFile:
 
 
 def _refuse_bombs(source: Input, facts: pq.FileMetaData) -> None:
-    """Refuses what takes far more memory than its file, by what the footer says, before anything is read.
+    """Refuses a file whose content, by its footer, needs far more memory than the file has bytes; before reading it.
 
     Runs of equal values take next to nothing: ten kilobytes can hold 10⁹ rows.
     """
@@ -85,7 +85,7 @@ def _refuse_bombs(source: Input, facts: pq.FileMetaData) -> None:
 
 @contextmanager
 def undamaged(name: str) -> Iterator[None]:
-    """Reading within: what the Parquet reader raises is that the file of this name is damaged, if no other reason."""
+    """Within this context, an error of the Parquet reader says that this file is corrupt, or why else it fails."""
     try:
         yield
     except pa.ArrowMemoryError as error:
@@ -157,7 +157,7 @@ class Writer:
         self._writer = pq.ParquetWriter(self._sealing, schema, compression="none", write_page_checksum=True, **settings)
 
     def write(self, table: pa.Table, group_rows: int | None = None) -> None:
-        """Takes rows, in row groups of at most so many."""
+        """Writes rows, in row groups of at most `group_rows` rows."""
         self._writer.write_table(table, row_group_size=group_rows)
 
     def close(self, made: provenance.Step, rows: int) -> None:
@@ -169,7 +169,7 @@ class Writer:
         self._sealing.release()
 
     def abandon(self) -> None:
-        """Ends without a footer, of an output that is mute."""
+        """Closes without a footer; the output must be mute."""
         self._writer.close()
 
 

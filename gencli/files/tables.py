@@ -78,13 +78,24 @@ class Batches(Protocol):
     """Rows of images and labels from anywhere, in batches, and the files they are read from."""
 
     @property
-    def description(self) -> Description: ...
+    def description(self) -> Description:
+        """What the data set is."""
+        ...
+
     @property
-    def schema(self) -> pa.Schema: ...
+    def schema(self) -> pa.Schema:
+        """The schema of the batches."""
+        ...
+
     @property
-    def rows(self) -> int: ...
+    def rows(self) -> int:
+        """The number of rows."""
+        ...
+
     @property
-    def inputs(self) -> Sequence[Input]: ...
+    def inputs(self) -> Sequence[Input]:
+        """The files that the rows are read from."""
+        ...
 
     def batches(self, keep: NDArray[np.bool_] | None = None) -> Iterator[pa.RecordBatch]:
         """The rows in order, or those that the mask `keep` [rows] marks."""
@@ -95,8 +106,8 @@ class ImageTable(Batches, Protocol):
     """A whole image table.
 
     Attributes:
-        title: how messages call it.
-        made: its provenance, None for data from elsewhere.
+        title: its name in messages.
+        made: its provenance; None for data that gencli did not write.
     """
 
     @property
@@ -125,14 +136,14 @@ def differing(table: ImageTable) -> dict[str, float]:
 
 
 def source(role: str, file: Input, made: bool = True) -> provenance.Step:
-    """A file as an input of a step, with its provenance where it is Parquet that gencli made."""
+    """A file as an input of a step, with its provenance if it is Parquet that gencli wrote."""
     known = made and file.starts(b"PAR1")
     step = parquet.read_provenance(parquet.open_file(file)) if known else None
     return provenance.source(role, file.sha256, step, file.path)
 
 
 def rewritten(table: ImageTable) -> bool:
-    """Whether another tool wrote this table of gencli's again: its description stayed, its provenance did not."""
+    """Whether another tool rewrote this table of gencli's: it kept its description and lost its provenance."""
     return isinstance(table, FileTable) and table.made is None
 
 
@@ -257,7 +268,7 @@ class MemoryTable:
 
 
 class TableWriter:
-    """Writes an image table: row groups of one size whatever batches come in, the provenance when it closes."""
+    """Writes an image table: row groups of equal size for any batches, and the provenance when it closes."""
 
     def __init__(self, output: Output, schema: pa.Schema, description: Description) -> None:
         self._output, self._schema, self._group = output, schema, description.group_rows
@@ -299,10 +310,10 @@ class TableWriter:
 
 
 def read_description(file: pq.ParquetFile, title: str) -> Description | None:
-    """What a table says of its data set; None where it says nothing.
+    """A table's description of its data set; None if it has none.
 
     Raises:
-        GencliError: it says something else.
+        GencliError: the description is not valid.
     """
     text = (file.schema_arrow.metadata or {}).get(_DESCRIPTION)
     if text is None:

@@ -31,15 +31,15 @@ def write(output: Output, tensors: dict[str, torch.Tensor], metadata: dict[str, 
 
 
 def double(tensor: torch.Tensor) -> torch.Tensor:
-    """In float64; on the CPU where the device has none."""
+    """The tensor in float64; on the CPU if the device has no float64."""
     return (tensor.cpu() if tensor.device.type in WITHOUT_FLOAT64 else tensor).double()
 
 
 def read_metadata(source: Input) -> dict[str, Any]:
-    """What gencli wrote about the tensors.
+    """The metadata that gencli wrote with the tensors.
 
     Raises:
-        GencliError: not safetensors, cut short, or not gencli's.
+        GencliError: not safetensors, cut short, or not written by gencli.
     """
     hint = "give a model that `gencli train` wrote"
     if source.size == 0:

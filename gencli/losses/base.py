@@ -33,7 +33,7 @@ _RANGES: dict[str, tuple[Callable[[float], bool], str]] = {
 
 @dataclass(frozen=True)
 class Loss(ABC):
-    """What training minimizes, row by row.
+    """A training loss, computed per row.
 
     Attributes:
         name: the loss's, the field's own.

@@ -41,10 +41,10 @@ FAMILIES = [
 
 
 def family(arch: str) -> Family:
-    """That of the network of this name.
+    """The family of the network of this name.
 
     Raises:
-        GencliError: there is none.
+        GencliError: no such network.
     """
     for each in FAMILIES:
         if re.fullmatch(each.pattern, arch, re.ASCII):
@@ -55,10 +55,10 @@ def family(arch: str) -> Family:
 
 
 def require(arch: str) -> Family:
-    """That of the network of this name; the code of a user's own is loaded.
+    """The family of the network of this name; for a user's own network, its code is imported.
 
     Raises:
-        GencliError: there is none.
+        GencliError: no such network.
     """
     found = family(arch)
     if found is OWN:
@@ -67,7 +67,7 @@ def require(arch: str) -> Family:
 
 
 def open_file(place: str, arch: str | None = None) -> tuple[Input, Model]:
-    """A model's file, and what `read` reads of it."""
+    """A model's file, and the model that `read` reads from it."""
     source = Input(place)
     return source, read(source, arch)
 
@@ -110,7 +110,7 @@ def build(arch: str, shape: Shape, classes: int, options: Options = PLAIN) -> nn
 
 @dataclass
 class Model:
-    """A network and what it was made for.
+    """A network and what it was trained for.
 
     Attributes:
         arch: its name.
@@ -136,17 +136,17 @@ class Model:
 
     @property
     def title(self) -> str:
-        """How messages call it: its file, if it has one, and its network."""
+        """Its name in messages: its file, if it has one, and its network."""
         return f"{self.file}: {self.arch}" if self.file else self.arch
 
     @property
     def parameters(self) -> int:
-        """How many numbers are trained."""
+        """The number of trained parameters."""
         return trained(self.network)
 
     @property
     def task(self) -> Literal["classes", "images"]:
-        """What it makes of images."""
+        """What the network computes from images: classes or images."""
         return family(self.arch).task if self.logits else "classes"
 
     @property

@@ -108,7 +108,7 @@ def load(table: ImageTable, keep: NDArray[np.bool_] | None = None) -> Rows:
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What is done to images before a network sees them: the centre is cut out, values become value/255, whitened.
+    """The preprocessing of a network's images: the center is cropped, values become value/255, then are whitened.
 
     Attributes:
         whiten: `image`: (x − mean) / max(std, 1/√N) of the image's own N values, the standard deviation being the
@@ -198,7 +198,7 @@ class Preprocessing:
         return slope, offset
 
     def __call__(self, images: torch.Tensor, scaling: Scaling | None = None) -> torch.Tensor:
-        """What a network gets.
+        """The network's input for images.
 
         Args:
             images: [n, height, width, channels] uint8 or float32, cropped already where `scaling`, theirs, is given.
@@ -214,15 +214,15 @@ class Preprocessing:
         return flat.view(images.shape).permute(0, 3, 1, 2)
 
     def to_json(self) -> dict[str, Any]:
-        """What a model file says of it."""
+        """Its JSON form in a model file."""
         return {"scale": PEAK} | asdict(self) | {"mean": [*self.mean], "deviation": [*self.deviation]}
 
     @classmethod
     def from_json(cls, facts: Any, channels: int) -> Preprocessing:
-        """The same again, for images of so many channels.
+        """The inverse of `to_json`, for images of `channels` channels.
 
         Raises:
-            GencliError: nothing that this version knows, or numbers that are no means and deviations.
+            GencliError: a form that this version does not know, or numbers that are not means and deviations.
         """
         try:
             moments = tuple(map(float, facts["mean"])), tuple(map(float, facts["deviation"]))

@@ -46,7 +46,7 @@ def classes_table(documents: Sequence[Document]) -> Table:
 
 
 def long_tail_table(documents: Sequence[Document], training: Sequence[Document], metric: str = "accuracy") -> Table:
-    """One row per loss (setup), one column per class; then head, middle, tail (means over thirds of the classes) and all.
+    """One row per loss (setup), one column per class; then head, middle, tail (means over thirds of classes), all.
 
     The first row is n, the rows of each class in the training table, where it is known: from an image table that is
     given, or from a result on the table that the network was trained on. It orders the classes for the thirds, the

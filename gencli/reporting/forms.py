@@ -38,6 +38,7 @@ class Column:
 
     @property
     def arrow(self) -> pa.DataType:
+        """The Arrow type of its values."""
         kinds = {"whole": pa.int64(), "number": pa.float64(), "text": pa.string(), "list": pa.list_(pa.float64())}
         return kinds[self.type]
 

@@ -67,6 +67,7 @@ class Setup:
 
     @property
     def documents(self) -> tuple[Document, ...]:
+        """The documents of all runs."""
         return tuple(document for run in self.runs for document in run)
 
     @property

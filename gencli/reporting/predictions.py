@@ -36,7 +36,7 @@ def confusion(documents: Sequence[Document]) -> tuple[list[str], list[list[int]]
         if rows.num_columns == rows.num_rows + 1 and rows.column_names[-1] == "not_finite":
             count = sum(filter(None, rows["not_finite"].to_pylist()))
             raise GencliError(
-                f"{document.title}: {count:,} rows have no predicted class, as the model's outputs are not finite",
+                f"{document.title}: {count:,} rows have no class, because their outputs are not finite",
                 _MAKE,
             )
         if rows.num_columns != rows.num_rows or any(column.null_count for column in rows.columns):

@@ -67,10 +67,10 @@ class Settings:
     ] = False
 
     def resolved(self, given: Collection[str]) -> Settings:
-        """Itself.
+        """These settings, checked.
 
         Raises:
-            GencliError: options that do nothing beside each other.
+            GencliError: options are given together of which one would have no effect.
         """
         instead = "provenance" if self.provenance else "contact_sheet" if self.contact_sheet is not None else None
         others = {*self.__dataclass_fields__, "format"} | ({"output"} if instead == "contact_sheet" else set())

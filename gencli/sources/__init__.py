@@ -1,4 +1,4 @@
-"""Where image tables come from: sources that make one, and files, gencli's own or made elsewhere."""
+"""Sources of image tables: generators, downloads, and files, written by gencli or by other tools."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def open_table(argument: str | None, foreign: Foreign | None = None) -> ImageTab
 
 
 def read_table(inputs: list[stream.Input], foreign: Foreign | None = None) -> ImageTable:
-    """The image table in these files: gencli's own, or one made elsewhere, read as `foreign` says.
+    """The image table in these files: written by gencli, or by another tool and read as `foreign` says.
 
     Raises:
-        GencliError: not Parquet, cut short, no image or label column, no rows, two rows of one id, files that are no
-            data set, or facts that contradict each other.
+        GencliError: not Parquet, cut short, no image or label column, no rows, two rows with the same id, files that
+            are not one data set, or settings that contradict the files.
     """
     foreign = foreign or Foreign()
     parts, split = sets.of_one_split([sets.Part(each, parquet.open_file(each)) for each in inputs], foreign.split)

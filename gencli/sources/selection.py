@@ -18,9 +18,9 @@ def select(
 
     Args:
         classes: names or numbers, separated by commas.
-        sample: how many rows to draw; a row's lot depends on the seed and its identity, so smaller samples are
-            parts of larger ones.
-        limit: how many to keep from the start.
+        sample: the number of rows to draw; a row's lot depends only on the seed and its identity, so smaller samples
+            are subsets of larger ones.
+        limit: the number of rows to keep from the start.
     """
     if classes is None and sample is None and limit is None:
         return None
@@ -61,7 +61,7 @@ def class_numbers(text: str, table: ImageTable) -> list[int]:
 
 
 def require_one_version(table: ImageTable) -> None:
-    """Refuses to draw rows of a table that holds each in several versions: all of a row would be drawn together."""
+    """Refuses to draw rows of a table with several versions of each row: all versions would be drawn together."""
     if len(np.unique(table.column("id"))) < table.rows:
         raise GencliError(
             f"{table.title}: holds each row in several versions, which cannot be drawn separately",

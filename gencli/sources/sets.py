@@ -45,18 +45,22 @@ class Part:
 
     @property
     def name(self) -> str:
+        """The file's name in messages."""
         return self.source.name
 
     @property
     def rows(self) -> int:
+        """The number of rows."""
         return self.file.metadata.num_rows
 
     @cached_property
     def schema(self) -> pa.Schema:
+        """The Arrow schema."""
         return self.file.schema_arrow
 
     @cached_property
     def description(self) -> Description | None:
+        """What it says of its data set; None if nothing. Raises GencliError as `tables.read_description`."""
         return tables.read_description(self.file, self.name)
 
     @cached_property
@@ -95,6 +99,7 @@ class _Made:
 
     @property
     def shard(self) -> tuple[int, int] | None:
+        """Part and number of parts, of a step with --shard."""
         known = re.fullmatch(r"(\d+)/(\d+)", str(self.step["arguments"].get("shard")))
         return (int(known[1]), int(known[2])) if known else None
 

@@ -1,4 +1,4 @@
-"""What an image table holds, by class and by channel, from one pass over its rows."""
+"""Statistics of an image table per class and per channel, from one pass over its rows."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ Classes = Annotated[
 
 @dataclass(frozen=True)
 class Synthetic(ABC):
-    """Makes rows, each by its own draws."""
+    """Generates rows, each from its own random numbers."""
 
     name: ClassVar[str]
     rows: Annotated[
@@ -179,7 +179,7 @@ KINDS: dict[str, type[Synthetic]] = {kind.name: kind for kind in (GaussianCluste
 
 
 class SyntheticTable:
-    """An image table that makes its rows as they are read, each a function of seed, kind and identity."""
+    """An image table that generates its rows when read, each as a function of seed, kind and identity."""
 
     made = None
     inputs: tuple[Input, ...] = ()
