@@ -63,7 +63,7 @@ def evaluate(
     frobenius_norm                of the weight; frobenius_norm_product
     spectral_norm                 s, of A; spectral_norm_product
     lipschitz_bound               prod r s; for branches that are added the sum,
-                                  for concatenated ones the root of squares
+                                  for concatenated ones the root sum of squares
     spectral_complexity           R = prod r s * (sum (|A'|_2,1 / s)^2/3)^3/2
     path_norm                     sqrt of sum over paths of prod w^2
     distance_from_initialization  |w - w0|, w0 rebuilt from the seed

@@ -82,7 +82,7 @@ def find(module: str, name: str) -> Callable[..., Any]:
 
 @contextmanager
 def _theirs(what: str, hint: str) -> Iterator[None]:
-    """Whatever is raised within is the network's own, an exit included."""
+    """Within this context, any exception, also an exit, is an error of the user's network."""
     try:
         yield
     except (KeyboardInterrupt, MemoryError):

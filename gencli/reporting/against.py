@@ -1,4 +1,4 @@
-"""Published figures beside our own: a CSV of them, and a table with their columns."""
+"""Comparison with published figures: a CSV of them, and a table with their columns."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _FRACTIONS = ("accuracy", "memorized", "recovered", "error", "precision", "recal
 
 @dataclass(frozen=True)
 class Published:
-    """Rows of text by column, and the comment lines of the file, which say where they are from."""
+    """Rows of text by column, and the comment lines of the file, which name the source."""
 
     title: str
     columns: tuple[str, ...]

@@ -26,7 +26,7 @@ _REGULARIZERS = {"augment", "weight_decay", "dropout", "batch_norm", "label_smoo
 
 @dataclass(frozen=True)
 class Options:
-    """What bears on a figure: see the command's options of the same names."""
+    """The options of a figure: see the command's options of the same names."""
 
     metric: Sequence[str] = ()
     fitted_at: float = 0.99
@@ -169,7 +169,7 @@ def regularizers(documents: Sequence[Document], options: Options) -> list[Panel]
 
 
 def regularized(histories: Sequence[Document]) -> bool:
-    """Whether setups differ in a regularizer, or an epoch can be told that is the best on validation."""
+    """Whether setups differ in a regularizer, or the best epoch on validation is known."""
     validated = any("validation_accuracy" in each.rows.column_names for each in histories)
     return validated or any(_REGULARIZERS & group.facts.keys() for group in setups(histories))
 

@@ -21,7 +21,7 @@ _LARGEST = sys.float_info.max
 
 @dataclass(frozen=True)
 class Column:
-    """What a column may hold.
+    """The values that a column may hold.
 
     Attributes:
         words: a value in words; from `low` to `high` where it is a number, or each of a list of numbers.
@@ -43,7 +43,7 @@ class Column:
         return kinds[self.type]
 
     def holds(self, value: object) -> bool:
-        """Whether it may hold a value that JSON has, or Arrow gives."""
+        """Whether it may hold a value from JSON or Arrow."""
         if value is None:
             return self.gaps
         if self.type == "text":

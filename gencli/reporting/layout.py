@@ -1,4 +1,4 @@
-"""Tables as people read them: cells in words, seeds as mean ± deviation, columns that fit the room; and as LaTeX."""
+"""Tables for people: formatted cells, seeds as mean ± deviation, columns that fit the width; and LaTeX."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which tables and figures files support, and which of them are asked for."""
+"""Which tables and figures the files support, and which of them are requested."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _DEFAULT_PLOTS: dict[Kind, str] = {
 
 
 class Plan:
-    """What is made of documents under settings, all of it checked before anything is drawn.
+    """The tables and figures of documents under given settings, all checked before anything is drawn.
 
     Attributes:
         documents: all of them.
@@ -97,7 +97,7 @@ class Plan:
             raise GencliError("--best-on-test: no epochs are shown", "add --table runs, or --plot regularizers")
 
     def tables(self, published: against.Published | None) -> list[Table]:
-        """The table asked for, or every table that there can be; with published figures beside their scores."""
+        """The requested table, or every table that the files support; with published figures next to their scores."""
         names = self._supported() if self.every else [self.table] if self.table else []
         made = [self._make(name) for name in names]
         if published is None:
@@ -144,7 +144,7 @@ class Plan:
         return any(metric in document.rows.column_names for document in self.of(kind))
 
     def panels(self) -> list[Panel]:
-        """Those of the plot asked for; none without one.
+        """The panels of the requested plot; empty if none is requested.
 
         Raises:
             GencliError: no file has what it shows.
@@ -170,7 +170,7 @@ class Plan:
         return found
 
     def arguments(self) -> dict[str, Any]:
-        """What bears on the tables."""
+        """The options of the tables."""
         settings = self._settings
         return {
             "table": self.table if self.table != "benchmark" else None,

@@ -66,7 +66,7 @@ def reliability(documents: Sequence[Document]) -> Reliability | None:
         if "probabilities" in rows.column_names and rows["probabilities"].null_count < rows.num_rows:
             if gone := rows["probabilities"].null_count:
                 raise GencliError(
-                    f"{document.title}: {gone:,} rows without probabilities, because the model's outputs are not finite",
+                    f"{document.title}: {gone:,} rows without probabilities, as the model's outputs are not finite",
                     _MAKE,
                 )
             confidences.append(_largest(document, rows["probabilities"]))

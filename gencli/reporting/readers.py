@@ -1,4 +1,4 @@
-"""The reader of what `report` reads: all values are checked, as `forms` declares them, before any is used."""
+"""Reading the files of `report`: all values are checked, as `forms` declares them, before any is used."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _NAMED = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}  # as `
 
 
 def from_parquet(source: Input, file: pq.ParquetFile) -> tuple[Kind, pa.Table]:
-    """The kind and the rows of a table; of an image table the labels alone.
+    """The kind and the rows of a table; for an image table only the labels.
 
     Raises:
-        GencliError: it is of no kind, has no rows, or a value that its column may not hold.
+        GencliError: it is of an unknown kind, has no rows, or has a value that its column does not allow.
     """
     with parquet.undamaged(source.name):
         names = file.schema_arrow.names
@@ -184,10 +184,10 @@ def _form(source: Input, names: Sequence[str], rows: int) -> tuple[Form, Kind]:
 
 
 def require_distinct(where: str, names: Sequence[str]) -> None:
-    """Refuses columns of one name.
+    """Refuses columns with the same name.
 
     Raises:
-        GencliError: there are.
+        GencliError: two columns have the same name.
     """
     seen: set[str] = set()
     for name in names:
@@ -244,7 +244,7 @@ def parts(rows: pa.Table, kind: Kind) -> dict[tuple[str, ...], list[int]]:
 
 
 def lead_columns(rows: pa.Table, kind: Kind) -> list[str]:
-    """Those that name a model and a data set."""
+    """The first columns that name a model and a data set."""
     if kind not in ("result", "predictions", "confusion"):
         return []
     return [name for name in LEAD if name in rows.column_names and pa.types.is_string(rows[name].type)]

@@ -1,4 +1,4 @@
-"""What `gencli report` is asked for; each field is an option."""
+"""The options of `gencli report`; each field is one."""
 
 from __future__ import annotations
 
@@ -79,10 +79,10 @@ class Settings:
         return self
 
     def require_place(self, form: str) -> None:
-        """Refuses a plot or a title that a format has no place for.
+        """Refuses a plot or a title that a format cannot hold.
 
         Raises:
-            GencliError: there is one.
+            GencliError: there is such a plot or title.
         """
         if self.plot and self.figure is None and form == "html":
             raise GencliError("--plot: the page has every figure", "omit it, or use --figure")
@@ -93,7 +93,7 @@ class Settings:
 
     @property
     def image_form(self) -> str | None:
-        """Of the figure: png, svg or pdf."""
+        """The figure's format: png, svg or pdf."""
         return endings.named(self.figure)
 
 

@@ -1,4 +1,4 @@
-"""Tables as text: columns that fit a terminal, where long tables are folded; all rows of them, fast, elsewhere."""
+"""Tables as text: on a terminal, columns fit its width and long tables are folded; elsewhere all rows, fast."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The classes of tables made elsewhere: names from metadata or from the user, or as many as the labels say."""
+"""The classes of tables from other tools: names from metadata or from the user, or numbers up to the largest label."""
 
 from __future__ import annotations
 

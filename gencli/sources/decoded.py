@@ -101,7 +101,7 @@ class DecodedTable(ABC):
 
     @abstractmethod
     def image_name(self, place: int) -> str:
-        """How messages call the image at a place."""
+        """The name of the image at a place, in messages."""
 
     def column(self, name: str) -> NDArray[np.int64]:
         return np.asarray(self._columns[name])

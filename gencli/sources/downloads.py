@@ -69,7 +69,7 @@ def load(name: str, split: str, root: str | None, progress: Progress) -> MemoryT
         progress: shows a download's.
 
     Raises:
-        GencliError: a file cannot be downloaded or written, or is damaged.
+        GencliError: a file cannot be downloaded or written, or is corrupt.
     """
     import torchvision.datasets
 

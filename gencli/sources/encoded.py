@@ -1,4 +1,4 @@
-"""Image tables made elsewhere: Parquet with encoded images as public hubs publish it, or raw pixels without a word.
+"""Image tables of other tools: Parquet with encoded images as on public hubs, or raw pixels without a description.
 
 Encoded images are a column `image` or `img` of `struct<bytes, path>` or bytes, pixels one of bytes or lists, in all of
 Arrow's spellings; class names come from the `huggingface` metadata.
@@ -30,7 +30,7 @@ _STARTS = re.compile(rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|GIF8[79]a|RIFF....WEBP|II
 
 @dataclass(frozen=True)
 class Foreign:
-    """How to read a table made elsewhere.
+    """How to read a table that another tool wrote.
 
     Attributes:
         name, split: enter the rows' identities; by default from the first file's stem (`cifar10-train` is name

@@ -80,7 +80,7 @@ def write_folder(table: ImageTable, destination: str, keep: NDArray[np.bool_] | 
     """Writes PNG files DESTINATION/CLASS/ROW.png; the folder appears complete or not at all. Yields rows done.
 
     Raises:
-        GencliError: it is there already or cannot be made, or a class's name can be no folder's.
+        GencliError: it already exists or cannot be created, or a class's name cannot name a folder.
     """
     _require_png(table)
     place, names = Path(destination), table.description.classes

@@ -209,7 +209,7 @@ def _require_room(size: tuple[int, int], mode: str, most: int | None, stored: in
 
 @contextmanager
 def _hushed() -> Iterator[None]:
-    """Within, nobody hears what is written to standard error, as libtiff does past Python."""
+    """Within this context, output to standard error is discarded, also that of C libraries such as libtiff."""
     with suppress(AttributeError, OSError, ValueError):
         sys.stderr.flush()
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)

@@ -105,7 +105,7 @@ class _Made:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What parts of one whole have in common."""
+        """The arguments and inputs that all parts of one whole share."""
         common = {name: value for name, value in self.step["arguments"].items() if name != "shard"}
         files = [entry for entry in self.step["inputs"] if entry["role"] != "data"]
         common |= {f"{entry['role']} {place}": entry["sha256"][:12] for place, entry in enumerate(files)}
