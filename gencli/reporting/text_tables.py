@@ -36,7 +36,7 @@ def table(rows: pa.Table, title: str = "", width: int | None = None, bars: str |
     for part in [rows] if bars or width is None else _parts(rows, width):
         lines += (line.rstrip() for line in _columns(part, width, bars, more > 0).splitlines())
     if more:
-        lines.append(f"{_FOLDED} {more:,} more; a file holds all of them, also as text")
+        lines.append(f"{_FOLDED} {more:,} more; a file holds every row, also as text")
     return "\n".join(lines) + "\n"
 
 

@@ -253,12 +253,12 @@ def test_the_report_says_what_was_asked_and_kept() -> None:
 
 # options: what the message says of them
 REFUSED = {
-    "long-tail --ratio 0": "--ratio: 0 is no ratio",
-    "long-tail --ratio -100": "--ratio: -100 is no ratio",
+    "long-tail --ratio 0": "--ratio: 0 is not a ratio",
+    "long-tail --ratio -100": "--ratio: -100 is not a ratio",
     "long-tail --ratio inf": "--ratio: inf",
     "long-tail --ratio nan": "--ratio: nan",
     "long-tail": "--ratio",
-    "step-imbalance --ratio 0": "--ratio: 0 is no ratio",
+    "step-imbalance --ratio 0": "--ratio: 0 is not a ratio",
     "step-imbalance --ratio 2 --fraction 0": "--fraction: 0 is not between 0 and 1",
     "step-imbalance --ratio 2 --fraction 1": "--fraction: 1 is not between 0 and 1",
     "step-imbalance --ratio 2 --fraction 0.1": "--fraction: 0.1 of 3 classes is 0",
@@ -272,11 +272,11 @@ REFUSED = {
     "subsample --per-class 80": "rows to draw 80 from",
     "subsample --classes 'class 1,klass 2'": "did you mean class 2?",
     "subsample --classes 3": "no class '3'",
-    "subsample --fold 5/5": "--fold: '5/5' is no part",
-    "subsample --fold 0/0": "--fold: '0/0' is no part",
-    "subsample --fold 1": "--fold: '1' is no part",
-    "subsample --fold 0/1 --invert": "good.parquet: no row is left",
-    "subsample --fold 90/91": "good.parquet: no row is left",
+    "subsample --fold 5/5": "--fold: '5/5' is not a part",
+    "subsample --fold 0/0": "--fold: '0/0' is not a part",
+    "subsample --fold 1": "--fold: '1' is not a part",
+    "subsample --fold 0/1 --invert": "good.parquet: no rows are left",
+    "subsample --fold 90/91": "good.parquet: no rows are left",
 }
 
 
@@ -296,9 +296,9 @@ def test_one_class_has_no_tail(tmp_path: Path) -> None:
 
 
 def test_a_class_without_rows_is_not_left(tmp_path: Path) -> None:
-    with pytest.raises(GencliError, match="toy: no row is left"):
+    with pytest.raises(GencliError, match="toy: no rows are left"):
         Corrupted(table_of([0, 9]), LongTail(100), 0)
-    with pytest.raises(GencliError, match="toy: no row is left"):
+    with pytest.raises(GencliError, match="toy: no rows are left"):
         Corrupted(table_of([0, 9]), Subsample(classes="0"), 0)
 
 

@@ -175,7 +175,7 @@ DATA: dict[str, Case] = {
         "row 0: an image of 64 bytes, where 10×10×1 takes 100",
     ),
     "raw pixels of no shape": (lambda f, name: f.raw(name, {}), "column `image` (fixed_size_binary[64]) has no shape"),
-    "raw pixels of a wrong shape": (lambda f, name: f.raw(name, {"shape": "8,8"}), "'8x8' is no shape"),
+    "raw pixels of a wrong shape": (lambda f, name: f.raw(name, {"shape": "8,8"}), "'8x8' is not a shape"),
     "raw pixels of a wrong type": (lambda f, name: f.raw(name, {"shape": "8,8,1", "dtype": "text"}), "holds text"),
     "an image of another size": (
         lambda f, name: f.hub(name, [_png(), _png((9, 8))]),
@@ -302,7 +302,7 @@ OPTIONS = {
     "data digits --classes 10": "no class '10'",
     "data digits --split validation": "--split",
     "data digits --limit 0": "--limit",
-    "data parquet {good} --shape 8x8": "--shape: '8x8' is no shape",
+    "data parquet {good} --shape 8x8": "--shape: '8x8' is not a shape",
     "data parquet {good} --label id": "written by gencli, so it describes itself",
     "data parquet {good} --shape 8x8x1": "written by gencli, so it describes itself",
 }

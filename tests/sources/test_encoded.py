@@ -303,5 +303,5 @@ def test_shapes_are_read() -> None:
 
 @pytest.mark.parametrize("text", ["32x32", "0x3x3", "32X32X3", "ax2x3", "-1x2x3", ""])
 def test_what_is_no_shape_is_refused(text: str) -> None:
-    with pytest.raises(GencliError, match="is no shape"):
+    with pytest.raises(GencliError, match="is not a shape"):
         parse_shape(text)

@@ -160,7 +160,7 @@ def test_what_decoding_loses_is_said_once_or_refused(tmp_path: Path) -> None:
             images(open_table(str(tmp_path / f"{name}.parquet"))), np.stack([expected[..., None]] * 3)
         )
     for wrong in ("5", "5,5", "9,1", "a,b", "0,inf", "1,2,3"):
-        shell(f"gencli data folder pets --range {wrong}").refused(f"--range: '{wrong}' is no range")
+        shell(f"gencli data folder pets --range {wrong}").refused(f"--range: '{wrong}' is not a range")
     shell("gencli data folder pets --range=-5,70000 -q -o negative.parquet").worked()
 
 
