@@ -9,10 +9,10 @@ from fractions import Fraction
 
 
 def typed(number: float) -> Fraction:
-    """The number that was typed, exactly: the shortest decimal that is read as this one."""
+    """The number as it was typed, exactly: the shortest decimal that reads as this float."""
     return Fraction(repr(float(number)))
 
 
 def share(fraction: float, count: int) -> int:
-    """fraction · count, to the nearest whole number, a half to the even one."""
+    """fraction · count, rounded to the nearest integer, halves to even."""
     return round(typed(fraction) * count)

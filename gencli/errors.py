@@ -1,4 +1,4 @@
-"""What can go wrong in words for the user. Turning it into an exit status is `app.main`'s."""
+"""Errors with messages for the user. `app.main` turns them into exit statuses."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _THREADS = re.compile(
 
 
 class GencliError(Exception):
-    """One line that names what was wrong and where, and one line on what to do."""
+    """An error for the user: one line that names what is wrong and where, and one line that says what to do."""
 
     status = 2  # of the process that ends so
 
@@ -31,7 +31,7 @@ class GencliError(Exception):
 
 
 class CheckFailed(GencliError):  # noqa: N818
-    """What was computed is wrong, by a check that it was held against, and is not written."""
+    """A computed result failed a check, and is not written."""
 
     status = 1
 

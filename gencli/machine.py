@@ -18,7 +18,7 @@ Made = TypeVar("Made")
 
 
 def cores() -> int:
-    """`--threads` or OMP_NUM_THREADS, otherwise all cores that this process may use."""
+    """The number of cores to use: `--threads`, else OMP_NUM_THREADS, else all that this process may use."""
     asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
     return int(asked) if asked.isdecimal() and int(asked) else len(os.sched_getaffinity(0))
 
@@ -38,7 +38,7 @@ def _quick_turns() -> Iterator[None]:
 
 
 def in_threads(function: Callable[[Given], Made], items: Iterable[Given]) -> Iterator[tuple[Given, Made]]:
-    """Each item and what the function makes of it, in order, as many at a time as there are cores."""
+    """Each item with the function's result for it, in order; as many run at a time as there are cores."""
     with _quick_turns(), ThreadPoolExecutor(cores()) as pool:
         waiting: deque[tuple[Given, Future[Made]]] = deque()
         for item in items:
@@ -51,18 +51,18 @@ def in_threads(function: Callable[[Given], Made], items: Iterable[Given]) -> Ite
 
 
 def require_memory(need: int, what: str, hint: str = "take less") -> None:
-    """Refuses so many bytes where the machine does not have them free; `what` takes them, in the user's words.
+    """Refuses to allocate more bytes than are free; `what` names, in the user's words, what needs them.
 
     Raises:
-        GencliError: it does not.
+        GencliError: fewer are free.
     """
     have = free_memory()
     if need > have:
-        raise GencliError(f"{what}: takes {size(need)} of memory, where {size(have)} are free", hint)
+        raise GencliError(f"{what}: needs {size(need)} of memory, but only {size(have)} are free", hint)
 
 
 def size(count: int) -> str:
-    """Bytes in words, in the largest unit of which there is one."""
+    """A number of bytes as text, in the largest unit of which there is at least one."""
     if count >= 1 << 70:
         return f"2^{count.bit_length() - 1} bytes"
     units = {"GiB": 30, "MiB": 20, "KiB": 10}

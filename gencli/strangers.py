@@ -54,15 +54,17 @@ def words(error: BaseException) -> str:
 
 
 def explained(error: BaseException) -> GencliError | None:
-    """An error that nobody expected, in words, if code that was admitted raised it or made torch raise it."""
+    """An unexpected error as a message, if code that was admitted raised it or made torch raise it."""
     if not _named:
         return None
     if _where(error):
-        return GencliError(f"--arch: {_named} fails: {words(error)}", "its own code raises it; --debug shows how")
+        return GencliError(
+            f"--arch: {_named} fails: {words(error)}", "its own code raises the error; --debug shows where"
+        )
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     if isinstance(error, RuntimeError) or (frames and _top(_module(frames[-1])) == "torch"):
         return GencliError(
-            f"--arch: {_named}: torch fails on it: {words(error)}", "look at what it computes; --debug shows where"
+            f"--arch: {_named}: torch fails on it: {words(error)}", "check its operations; --debug shows where"
         )
     return None
 

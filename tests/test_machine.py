@@ -15,9 +15,9 @@ from gencli.errors import GencliError
 
 def test_what_cannot_fit_in_memory_is_refused_with_its_size() -> None:
     machine.require_memory(1 << 20, "--size 1")
-    with pytest.raises(GencliError, match=r"--size 9: takes 1,048,576\.0 GiB of memory, where .* are free"):
+    with pytest.raises(GencliError, match=r"--size 9: needs 1,048,576\.0 GiB of memory, but only .* are free"):
         machine.require_memory(1 << 50, "--size 9")
-    with pytest.raises(GencliError, match=r"takes 2\^5000 bytes"):
+    with pytest.raises(GencliError, match=r"needs 2\^5000 bytes"):
         machine.require_memory(1 << 5000, "--size 9")
 
 

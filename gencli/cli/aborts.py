@@ -17,7 +17,7 @@ from typing import Any
 from gencli.cli import signals
 
 _MORE = "allow more memory (ulimit -v)"
-OUT_OF_MEMORY = f"take fewer rows, a smaller network or batch, fewer --threads; or {_MORE}"
+OUT_OF_MEMORY = f"use fewer rows, a smaller network or batch, or fewer --threads; or {_MORE}"
 _GAVE_UP = f"gencli: out of memory or threads: a library gave up\n  {OUT_OF_MEMORY}\n"
 _CRASHED = f"gencli: a library crashed, as some do without memory or threads\n  {OUT_OF_MEMORY}; or report it\n"
 _kept: list[Any] = []  # C calls these
@@ -35,7 +35,7 @@ def reading(name: str) -> Iterator[None]:
 
 
 def caught() -> None:
-    """From now on an exit, abort or crash in C removes what is half done and ends the process with status 2."""
+    """From now on an exit, abort or crash in C removes incomplete files and ends the process with status 2."""
     import ctypes
 
     ours, library = os.getpid(), ctypes.CDLL(None)

@@ -1,7 +1,7 @@
 """The commands' registration, and `main`, which turns errors and signals into exit statuses.
 
-0 it worked; 1 a check found its claim false; 2 anything else wrong; 130 and 143 interrupted and terminated; 141 the
-reader of standard output went away.
+0: success; 1: a check failed; 2: any other error; 130 and 143: interrupted and terminated; 141: standard output is a
+pipe that its reader closed.
 """
 
 from __future__ import annotations
@@ -25,30 +25,30 @@ if TYPE_CHECKING:
 _HELP = """Experiments on generalization in deep learning, as shell pipelines.
 
 \b
-Tables of images go from command to command as Parquet, networks as
-safetensors, and every file says how it was made:
+Tables of images pass from command to command as Parquet, networks as
+safetensors, and every file records how it was made:
   gencli data digits --split test -o test.parquet
   gencli data digits | gencli corrupt random-labels -p 0.5 |
     gencli train --arch mlp-1x512 | gencli eval - test.parquet
 
 \b
 Every option can come from the environment: --batch-size of `gencli train`
-is GENCLI_TRAIN_BATCH_SIZE. Exit status: 0 it worked, 1 a check failed,
-2 an error, 130 interrupted, 143 terminated, 141 the reader went away.
+is GENCLI_TRAIN_BATCH_SIZE. Exit status: 0 success, 1 a check failed,
+2 an error, 130 interrupted, 143 terminated, 141 output pipe closed.
 """
 
 _PURPOSES = {
-    "data": "Bring data in as an image table.",
-    "corrupt": "Damage a data set in exact, repeatable ways.",
-    "train": "Fit a network by stochastic gradient descent.",
-    "fit": "Learners in closed form: kernels, least squares.",
-    "eval": "Accuracy and loss per class, learned or memorized.",
-    "hvp": "Curvature matrices times vectors, verified.",
-    "check": "A theorem against a computation: exit status 1 where it fails.",
-    "jacobian": "Jacobians by numeric, forward and reverse mode, side by side.",
-    "spectrum": "Eigenvalues, trace and density of a model's curvature.",
-    "report": "Tables and learning curves of histories and results.",
-    "recipe": "Makefiles that reproduce whole papers; lists them.",
+    "data": "Load data as an image table.",
+    "corrupt": "Corrupt a data set in precisely defined, repeatable ways.",
+    "train": "Train a network by stochastic gradient descent.",
+    "fit": "Fit learners in closed form: kernels, least squares.",
+    "eval": "Measure accuracy, loss and memorization per class.",
+    "hvp": "Multiply curvature matrices by vectors, with verification.",
+    "check": "Check a theorem by computation; exit status 1 if it fails.",
+    "jacobian": "Compute Jacobians by numeric, forward and reverse modes.",
+    "spectrum": "Compute eigenvalues, trace and density of a model's curvature.",
+    "report": "Make tables and figures from histories and results.",
+    "recipe": "List Makefiles that reproduce whole papers.",
 }
 
 
@@ -107,7 +107,7 @@ def _words(wrong: BaseException) -> tuple[str, str]:
     if short := shortage(wrong):
         return f"out of {short}: {first_line(wrong)}".removesuffix(": MemoryError"), aborts.OUT_OF_MEMORY
     if "deterministic implementation" in str(wrong):  # torch's, of operations on a GPU
-        return first_line(wrong), "take --device cpu, or another network"
+        return first_line(wrong), "use --device cpu, or another network"
     if theirs := strangers.explained(wrong):
         return theirs.message, theirs.hint
     if isinstance(wrong, OSError):

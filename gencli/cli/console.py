@@ -32,7 +32,7 @@ def message(text: str) -> None:
 
 
 def error(text: str) -> None:
-    """A line on standard error in any case; where it cannot be written (a full disk) the result counts for more."""
+    """A line on standard error, also if quiet; a failure to write it (a full disk) does not stop the work."""
     try:
         if sys.stderr is not None:
             print(text, file=sys.stderr, flush=True)
@@ -50,14 +50,14 @@ def warned(text: Warning | str, category: type[Warning], *_: object, **__: objec
 
 
 def columns() -> int | None:
-    """How wide the terminal at standard error is; None where it is none."""
+    """The width of the terminal at standard error in characters; None if it is not a terminal."""
     if sys.stderr is None or not sys.stderr.isatty():
         return None
     return stdout.columns(sys.stderr.fileno())
 
 
 def printable(text: str, most: int | None = None) -> str:
-    """One line of text, of at most so many characters: what files and arguments hold must not steer the terminal."""
+    """One line of at most `most` characters, without control characters that would affect the terminal."""
     if most is not None and len(text) > most:
         text = f"{text[: most - 1]}…"
     if text.isprintable():
@@ -66,7 +66,7 @@ def printable(text: str, most: int | None = None) -> str:
 
 
 def quoted(value: object, most: int = 80) -> str:
-    """A value as errors quote it, in at most so many printable characters."""
+    """A value as error messages quote it, in at most `most` printable characters."""
     short = reprlib.Repr()
     short.maxstring = short.maxlong = short.maxother = most
     return printable(short.repr(value), most)
@@ -85,7 +85,7 @@ def _escape(character: str) -> str:
 
 
 def unescaped(text: str) -> str:
-    """What `escaped` was given; what it cannot have written is left as it is."""
+    """The inverse of `escaped`; text that it cannot have written is unchanged."""
 
     def whole(found: re.Match[str]) -> str:
         try:
@@ -113,7 +113,7 @@ def rich_console(file: TextIO, width: int | None = None, terminal: bool = False)
 
 
 def while_working(look: Callable[[], object]) -> Callable[[], object]:
-    """Has `look` called now and then while progress is made; what it raises ends the work."""
+    """Calls `look` repeatedly while progress is reported; an exception from it ends the work."""
     _looks.append(look)
     return look
 
@@ -131,7 +131,7 @@ def progress(what: str, total: int | Callable[[], int]) -> Iterator[Advance]:
     Both come also while nothing advances, from a thread of their own, so that no long step is silent.
 
     Args:
-        total: all that is to do, or what guesses it anew as the work goes on.
+        total: the amount of work, or a function that estimates it again as the work proceeds.
     """
     shown = _Progress(what, total)
     over = threading.Event()
@@ -152,7 +152,7 @@ def progress(what: str, total: int | Callable[[], int]) -> Iterator[Advance]:
 
 
 class _Progress:
-    """What is done of some work, as a bar or as lines."""
+    """The progress of some work, as a bar or as lines."""
 
     def __init__(self, what: str, total: int | Callable[[], int]) -> None:
         self._what, self._total = what, total
@@ -199,7 +199,7 @@ class _Progress:
             self._bar.update(self._bar.task_ids[0], completed=self._done, total=whole, note=self._note)
 
     def stop(self) -> None:
-        """Shows no more, and takes the bar away."""
+        """Stops, and removes the bar."""
         with self._lock:
             self._stopped = True
             if self._bar is not None:

@@ -65,17 +65,17 @@ class Saving:
     overwrite: bool
 
     def resolved(self, given: Collection[str]) -> Self:
-        """Itself.
+        """These settings, checked.
 
         Raises:
-            GencliError: another is given without the file, or two that exclude each other.
+            GencliError: an option is given without the file, or two that exclude each other.
         """
         others = {"checkpoint_every", "resume", "overwrite"} & set(given)
         for name in sorted(others) if self.checkpoint is None else ():
             option = name.replace("_", "-")
-            raise GencliError(f"--{option}: there is no checkpoint", "name its file with --checkpoint")
+            raise GencliError(f"--{option} needs a checkpoint", "name its file with --checkpoint")
         if self.resume and self.overwrite:
-            raise GencliError("--resume and --overwrite do not go together", "leave one out")
+            raise GencliError("--resume and --overwrite do not go together", "omit one of them")
         return self
 
 
@@ -242,7 +242,7 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Call
             for key, value in values.items():
                 option = f"-{key}" if len(key) == 1 else f"--{key.replace('_', '-')}"
                 if isinstance(value, float) and not math.isfinite(value):
-                    raise GencliError(f"{option}: {value} is not a number to compute with", "give a finite number")
+                    raise GencliError(f"{option}: {value} is not finite", "give a finite number")
                 if key in places:
                     form = values.get("format") if key == "output" else None
                     places[key].require("-o" if key == "output" else option, value, form)  # type: ignore[arg-type]
@@ -271,9 +271,9 @@ def _short_help(context: typer.Context) -> str:
 
 
 class LazyGroup(TyperGroup):
-    """A command made of commands that are loaded when they are called: the help needs only names and purposes.
+    """A command group whose commands are loaded when they are called: its help needs only names and purposes.
 
-    Building all of them takes a third of the time that importing typer takes, and grows with every command.
+    Building all commands would take a third of the time of importing typer, and grow with every command.
     """
 
     @abstractmethod
@@ -299,7 +299,7 @@ class LazyGroup(TyperGroup):
 
 
 class KindGroup(LazyGroup):
-    """A command whose commands are kinds of one thing: dataclasses whose fields are options and docstrings helps.
+    """A command group over kinds of one thing: dataclasses whose fields are options and whose docstrings are helps.
 
     They are loaded with the libraries they need, which the main help does without.
     """
@@ -344,7 +344,7 @@ def single() -> typer.Typer:
 
 
 def group(help: str, **settings: Any) -> typer.Typer:
-    """A command made of commands."""
+    """An app for a command group."""
     app = typer.Typer(help=help, rich_markup_mode=None, add_completion=False, no_args_is_help=True, **settings)
 
     @app.callback()

@@ -31,7 +31,7 @@ _PREVIEW_ROWS = 10
 def write_images(
     table: Batches, destination: str | None, step: Callable[[], Step], keep: NDArray[np.bool_] | None = None
 ) -> None:
-    """Writes the rows of a table that `keep` marks, with `step()`, asked for when all rows are read, as provenance."""
+    """Writes the rows of a table that `keep` marks, with `step()`, called after all rows are read, as provenance."""
     total = table.rows if keep is None else int(keep.sum())
     if is_terminal(destination):
         _preview(table, destination, keep, total)
@@ -68,15 +68,15 @@ def _preview(table: Batches, destination: str | None, keep: NDArray[np.bool_] | 
         rows = rows.set_column(rows.schema.get_field_index(name), name, pa.array([what] * first.num_rows))
     dataset = f"{description.name} {description.split}".strip()
     shown = text_tables.table(rows.append_column("name", pa.array(names)), "", _width(destination))
-    more = console.printable(f"{total:,} rows of {dataset}; write them with -o FILE, or into a pipe")
+    more = console.printable(f"{total:,} rows of {dataset}; write them with -o FILE, or to a pipe")
     with Output(destination) as output:
         output.write(f"{shown}{more}\n".encode())
 
 
 class WriteResult(Protocol):
-    """Writes the rows with their provenance, which is asked for then.
+    """Writes the rows with their provenance, which is computed at that time.
 
-    For text are a title of one or more lines, what stands below, and the column whose numbers are shown as bars too.
+    For text only: a title of one or more lines, text below, and the column whose numbers are also shown as bars.
     """
 
     def __call__(
@@ -91,9 +91,9 @@ def open_result(
     inputs: Sequence[Input] = (),
     aside: bool = False,
 ) -> WriteResult:
-    """Opens a result's place, or refuses it, before the work; gives what writes the rows once they are there.
+    """Opens a result's destination, or refuses it, before the work; returns a function that writes the rows.
 
-    Without `form` the file's ending decides, and otherwise it is text on a terminal and Parquet elsewhere.
+    Without `form` the file's extension decides; without an extension it is text on a terminal and Parquet elsewhere.
     """
     form = form or result_format(destination)
     output = places.open(destination, inputs, binary=form == "parquet", aside=aside)
@@ -121,7 +121,7 @@ def _width(destination: str | None) -> int | None:
 
 
 def result_format(destination: str | None) -> TableFormat:
-    """The format a destination asks for by itself."""
+    """The default format of a destination."""
     if is_terminal(destination):
         return "table"
     return endings.named(destination) or "parquet"  # pyright: ignore[reportReturnType]  # others are refused before

@@ -19,35 +19,35 @@ from gencli.cli.app import command_tree
 from gencli.cli.completions import bash, fish, zsh
 
 _STATUS = """\
-0    it worked, and the claim holds
-1    a check found its claim false
-2    anything else wrong, usage included
+0    success, and the claim holds
+1    a check failed
+2    any other error, including usage errors
 130  interrupted
 143  terminated
-141  the reader of standard output went away
+141  output pipe closed: the reader of standard output exited
 """
 _FORMATS = {
     "image table": """\
 Parquet: `id` int64, the row's identity; `image` fixed-size binary, height*width*channels values of uint8 or float32,
-row-major, channels last, the shape in the field's metadata; `label` int64; once labels were corrupted `label_true`
-int64, what the label was; for image-to-image work `target`, as image. The schema key `gencli` holds the data set's
-name, split, class names and shape as JSON.
-Tables with encoded images (struct<bytes, path> in a column `image` or `img`) and a `label` are read too.""",
+row-major, channels last, the shape in the field's metadata; `label` int64; if labels were corrupted, `label_true`
+int64, the original label; for image-to-image networks `target`, like `image`. The schema key `gencli` holds the data
+set's name, split, class names and shape as JSON.
+Tables with encoded images (struct<bytes, path> in a column `image` or `img`) and a `label` can be read too.""",
     "history": """\
-Parquet, a row an epoch: `epoch`, `step`, `seconds`, `images_per_second`, `train_loss`, `train_accuracy`, `test_loss`,
-`test_accuracy`, `learning_rate`; on corrupted data `clean_accuracy`, `memorized`, `recovered`.""",
+Parquet, one row per epoch: `epoch`, `step`, `seconds`, `images_per_second`, `train_loss`, `train_accuracy`,
+`test_loss`, `test_accuracy`, `learning_rate`; for corrupted data `clean_accuracy`, `memorized`, `recovered`.""",
     "result": """\
-Parquet or text, a row a class and one over all, whose label is null: `label`, `name`, `n`, `accuracy`, `loss`; on
-corrupted data `corrupted`, `memorized`, `recovered`.""",
+Parquet or text, one row per class and one for all classes, whose label is null: `label`, `name`, `n`, `accuracy`,
+`loss`; for corrupted data `corrupted`, `memorized`, `recovered`.""",
     "table of claims": """\
-Parquet or text, a row an instance and quantity: `claim`, `instance`, `quantity`, `left`, `relation`, `right`, `slack`,
-`holds`.""",
+Parquet or text, one row per instance and quantity: `claim`, `instance`, `quantity`, `left`, `relation`, `right`,
+`slack`, `holds`.""",
     "model": """\
 safetensors: parameters and buffers by name; the metadata key `gencli` holds architecture, image shape, class names,
 preprocessing and training settings as JSON.""",
 }
 _PROVENANCE = """\
-How a file was made stands in the footer key `gencli.provenance` of Parquet and in a model's metadata;
+How a file was made is recorded in the footer key `gencli.provenance` of Parquet and in a model's metadata;
 `gencli report --provenance` shows it."""
 _FILES = {"FILE", "PATH", "DIR", "TABLE", "DATA", "MODEL"}  # forms of values that name files
 _NUMBERS = {"int": "N", "float": "X"}
@@ -150,7 +150,7 @@ def _option(parameter: Any, context: Any) -> Option:
 
 
 def _likely(command: str, option: str) -> tuple[str, ...]:
-    """Values of options that take more than a list of them."""
+    """Typical values of options that take more than a fixed list."""
     if command != "train":
         return ()
     if option == "--arch":
@@ -229,8 +229,8 @@ def _environment(page: Page) -> Iterator[str]:
         yield _roff(f"Every option can come from the environment: `{named[0]}` is `{variable}`.")
     else:
         yield _roff(f"Every option of a command can come from the environment, as `{prefix}_COMMAND_OPTION`.")
-    yield _roff("`GENCLI_THREADS`, `GENCLI_QUIET`, `GENCLI_COLOR` and `GENCLI_DEBUG` hold for all commands.")
-    yield _roff("`TMPDIR` is where pipes are spooled.")
+    yield _roff("`GENCLI_THREADS`, `GENCLI_QUIET`, `GENCLI_COLOR` and `GENCLI_DEBUG` apply to all commands.")
+    yield _roff("`TMPDIR` is the folder where pipes are spooled.")
 
 
 def _roff(text: str) -> str:

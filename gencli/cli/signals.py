@@ -1,4 +1,4 @@
-"""Interruption and termination: the process removes what is half done and dies by the signal.
+"""Interruption and termination: the process removes incomplete files and exits by the signal.
 
 That is what shells, make and schedulers expect (they report 130 and 143), and a handler that raised an exception would
 be lost where libraries catch everything while they are imported, and come between a file's creation and its `with`.
@@ -17,26 +17,26 @@ from types import FrameType
 
 _ENDING = signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGXCPU
 _PATIENCE = 0.3  # seconds that Python's own handler has
-_NO_TIME = b"gencli: the limit of processor time is reached (ulimit -t)\n  raise it, or give less to do\n"
+_NO_TIME = b"gencli: the limit of processor time is reached (ulimit -t)\n  raise it, or reduce the work\n"
 _undo: list[Callable[[], object]] = []
 
 
 def undo() -> None:
-    """Removes what is half done."""
+    """Removes incomplete files."""
     for each in _undo:
         with suppress(Exception):  # a disk that fails, a terminal that is gone
             each()
 
 
 def before_dying(each: Callable[[], object]) -> Callable[[], object]:
-    """Has it called when a signal ends the process; it may be in the middle of anything."""
+    """Registers a function that is called when a signal ends the process, at any point of its work."""
     _undo.append(each)
     return each
 
 
 @contextmanager
 def handled() -> Iterator[None]:
-    """Within, signals end the process cleanly; those that it was started to ignore (nohup, &) stay ignored."""
+    """Within this context, signals end the process cleanly; those ignored from the start (nohup, &) stay ignored."""
     before = {number: signal.getsignal(number) for number in _ENDING}
     for number, handler in before.items():
         if handler is not signal.SIG_IGN:
@@ -104,7 +104,7 @@ def deferred() -> Iterator[Callable[[], int | None]]:
 
 
 def die(number: int) -> None:
-    """Ends the process as the signal would have."""
+    """Ends the process as the signal would have ended it."""
     _die(number, None)
 
 

@@ -68,15 +68,16 @@ def leave_to_strangers() -> None:
 
 
 def is_it(destination: str | None) -> bool:
-    """Whether a destination is standard output: none, `-`, or the system's names of it."""
+    """Whether a destination is standard output: None, `-`, or one of the system's names for it."""
     return destination in (None, "-") or number(destination) == 1
 
 
 def number(path: str) -> int | None:
     """The descriptor that a path names, as /dev/stdout, /dev/fd/3 and links to them do; None of other paths.
 
-    Such a path opened anew would be written from its start, and one renamed to would take the place of the file that
-    the shell opened, with what `>>` keeps. Number 1 is standard error's while a command runs; see `descriptor`.
+    If such a path were opened again, it would be written from its start; if a file were renamed to it, it would replace
+    the file that the shell opened, with what `>>` keeps. Number 1 is standard error while a command runs; see
+    `descriptor`.
     """
     for _ in range(_LINKS):
         folder, name = os.path.split(path)
@@ -98,14 +99,14 @@ def descriptor() -> int | None:
 
 
 def flush() -> None:
-    """Lets out what was printed for standard output."""
+    """Flushes what was printed for standard output."""
     stream = _kept or sys.stdout
     if stream is not None:
         stream.flush()
 
 
 def columns(place: int | None = None) -> int:
-    """How wide the terminal at a descriptor is, by default standard output's; 80 where it does not say."""
+    """The width of the terminal at a descriptor, by default standard output's, in characters; 80 if unknown."""
     given = os.environ.get("COLUMNS", "")
     if given.isdecimal() and int(given):
         return int(given)

@@ -1,1 +1,1 @@
-"""One file a command: options, read, one call, write. No arithmetic here."""
+"""One file per command: options, read, one call, write. No arithmetic here."""

@@ -85,7 +85,7 @@ def _list(value: bool) -> None:
         raise typer.Exit
 
 
-app = group("A theorem against a computation: exit status 1 where it fails.", cls=Claims)
+app = group("Check a theorem by computation; exit status 1 if it fails.", cls=Claims)
 
 
 @app.callback()

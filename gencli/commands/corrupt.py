@@ -1,4 +1,4 @@
-"""`gencli corrupt`: damage a data set exactly. A kind is a class of `gencli.corruptions`, its fields the options."""
+"""`gencli corrupt`: corrupt a data set. A kind is a class of `gencli.corruptions`, its fields the options."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ Seed = Annotated[
     int,
     typer.Option(
         min=0,
-        help="Random numbers are a function of it, and of how often this kind was applied before. Tables that another "
-        "tool rewrote have forgotten that: give another one, or the same noise comes again.",
+        help="Random seed. A kind that is applied again draws new numbers, except on a table that another tool "
+        "rewrote, which no longer records its steps: give another seed there, or the same noise is repeated.",
     ),
 ]
 Shard = Annotated[
@@ -47,8 +47,8 @@ def corrupt(
     table = open_table(data)
     if rewritten(table):
         console.message(
-            f"{table.title}: another tool wrote it, its steps are forgotten; "
-            "a kind that was applied before draws the same again, but for another --seed"
+            f"{table.title}: another tool wrote it, and its steps are not recorded; "
+            "a kind that was applied before draws the same numbers again unless --seed differs"
         )
     result = Corrupted(table, kind, seed, *part)
     made = kind.arguments() | {"seed": seed, "shard": shard}
@@ -72,4 +72,4 @@ class Kinds(KindGroup):
         return corrupt
 
 
-app = group("Damage a data set in exact, repeatable ways.", cls=Kinds)
+app = group("Corrupt a data set in precisely defined, repeatable ways.", cls=Kinds)

@@ -34,34 +34,36 @@ def evaluate(
     format: Format = None,
     output: ResultOutput = None,
 ) -> None:  # fmt: skip
-    """Accuracy and loss per class, learned or memorized.
+    """Measure accuracy, loss and memorization per class.
 
-    Reads models and image tables; writes one result table, before it the columns model and data where there are
-    several: label, name, n, accuracy; precision, recall, f1 (of several classes the means over those with rows); loss
-    (the one that the model was trained with, as it was after its epochs, its classes weighted by their training rows);
-    calibration_error (15 bins; Guo et al. 2017, arXiv:1706.04599; by sigmoids where the loss is by them); margin (mean
-    logit of the label less the largest other); on corrupted data corrupted (rows whose label is not the true one),
-    memorized, recovered (fractions of those, predicted as labelled and as they truly are). The last row of a model and
-    table, whose label is null, is over all classes; a class without rows has n 0 and nothing else. Image-to-image
-    networks have psnr (dB), ssim (Wang et al. 2004; images of 11x11 and more) and loss. Rows whose outputs are not
-    finite are never right; not_finite counts them, and what cannot be said of their class is null.
+    Reads models and image tables; writes one result table, which starts with columns model and data if there are
+    several: label, name, n, accuracy; precision, recall, f1 (overall, the means over the classes with rows); loss
+    (that of the model's training, as of the epoch that was kept, with class weights from the training rows);
+    calibration_error (15 bins; Guo et al. 2017, arXiv:1706.04599; from sigmoids if the loss uses them); margin (mean
+    of the label's logit minus the largest other); for corrupted data corrupted (rows whose label is not the true one),
+    memorized and recovered (the fractions of those predicted as labelled, and as the true label). The last row of each
+    model and table, whose label is null, is over all classes; a class without rows has n 0 and no other values.
+    Image-to-image networks have psnr (dB), ssim (Wang et al. 2004; images of at least 11x11) and loss. Rows with
+    outputs that are not finite count as wrong; not_finite is their number, and metrics that they make undefined are
+    null.
 
-    Tables with columns corruption and severity (gencli corrupt common --all) have a row for each; corruption_error is
-    1 - accuracy, in the last row the mean over kinds of their means over severities, not divided by another network's
-    (Hendrycks, Dietterich 2019, arXiv:1903.12261), the 4 extra kinds left out. --intervals: the 2.5th and 97.5th
-    percentile of 1,000 resamples of the rows.
+    Tables with columns corruption and severity (gencli corrupt common --all) have one row per combination;
+    corruption_error is 1 - accuracy, in the last row the mean over kinds of their means over severities, not
+    normalized by another network's (Hendrycks, Dietterich 2019, arXiv:1903.12261), without the 4 extra kinds.
+    --intervals: the 2.5th and 97.5th percentiles of 1,000 resamples of the rows.
 
-    --measures writes rows measure, layer, value, source, note instead, and takes one model with one table or none; the
-    note says why a value is null. A layer is what the network multiplies by, with a batch norm right behind it; A is
-    its matrix, a convolution's at the layer's input size. Products and complexity are of chains alone; between layers r
-    is the Lipschitz constant: 1 of ReLU, 1.129 of GELU, 2 of a max-pool 3x3 at stride 2. Biases count in paths alone.
+    --measures writes rows measure, layer, value, source, note instead, and takes one model with at most one table; the
+    note says why a value is null. A layer is a linear map together with a batch norm directly after it; A is
+    its matrix, for a convolution at the layer's input size. Products and complexity are for chains only; r is the
+    Lipschitz constant between layers: 1 for ReLU, 1.129 for GELU, 2 for a max-pool 3x3 at stride 2. Only paths count
+    biases.
 
     \b
     parameters                    W
     frobenius_norm                of the weight; frobenius_norm_product
     spectral_norm                 s, of A; spectral_norm_product
-    lipschitz_bound               prod r s; where branches meet their sum, or
-                                  side by side the root of the sum of squares
+    lipschitz_bound               prod r s; for branches that are added the sum,
+                                  for concatenated ones the root sum of squares
     spectral_complexity           R = prod r s * (sum (|A'|_2,1 / s)^2/3)^3/2
     path_norm                     sqrt of sum over paths of prod w^2
     distance_from_initialization  |w - w0|, w0 rebuilt from the seed

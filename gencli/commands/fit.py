@@ -18,7 +18,8 @@ def fit(kind: Learner, data: Data = None, output: ModelOutput = None) -> None:
     from gencli.files import stream
 
     if stream.is_terminal(output):
-        raise GencliError("the model would go to the terminal", "name a file with -o, or pipe it into gencli eval -")
+        hint = "name a file with -o, or pipe it into gencli eval -"
+        raise GencliError("the model would be written to the terminal", hint)
     stream.require_writable(output)
 
     import torch
@@ -74,4 +75,4 @@ class Kinds(KindGroup):
         return fit
 
 
-app = group("Learners in closed form: kernels, least squares.", cls=Kinds)
+app = group("Fit learners in closed form: kernels, least squares.", cls=Kinds)

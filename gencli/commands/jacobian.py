@@ -1,4 +1,4 @@
-"""`gencli jacobian`: Jacobians of formulas by three methods side by side, and of networks row by row."""
+"""`gencli jacobian`: compute Jacobians of formulas by three methods, and of networks row by row."""
 
 from __future__ import annotations
 
@@ -37,35 +37,36 @@ def jacobian(
     format: Format = None,
     output: DerivativesOutput = None,
 ) -> None:
-    """Jacobians by numeric, forward and reverse mode, side by side.
+    """Compute Jacobians by numeric, forward and reverse modes.
 
-    Reads formulas and points, or a model and an image table; writes derivatives: to a file that ends in .safetensors as
-    matrices, elsewhere as a table. The exit status is 1 if methods disagree by more than --tolerance.
+    Reads formulas and points, or a model and an image table; writes derivatives, to a .safetensors file as matrices,
+    otherwise as a table. The exit status is 1 if methods disagree by more than --tolerance.
 
-    Of formulas it writes every derivative by three methods: numeric (difference quotients, with an estimate of their
-    error), forward (tangents by the rules of calculus) and reverse (torch's autograd); --tolerance is times 1 or the
-    derivative if that is larger, and for numeric beside the estimated error. The quotients are forward, central or
-    extrapolated (richardson) ones of evaluations in --dtype, as by hand, or extended: of evaluations in hundreds of
-    digits over tiny steps, as many as it takes for the derivative's digits to be right. By these it is said where
-    forward and reverse lose digits to rounding, in any case. A formula holds numbers, pi and e, the coordinates w1, w2,
+    For formulas it writes every derivative by three methods: numeric (difference quotients, with an error estimate),
+    forward (tangents by the rules of calculus) and reverse (torch's autograd). --tolerance is multiplied by the
+    derivative if that is above 1; for numeric the estimated error is added. The quotients are forward, central or
+    extrapolated (richardson), of evaluations in --dtype, or extended: of evaluations in hundreds of digits over tiny
+    steps, with as many digits as the derivative needs. The extended quotients always run, to report where
+    forward and reverse lose digits to rounding. A formula holds numbers, pi and e, the coordinates w1, w2,
     ... (also w[1], x1, x[1]; x, y and z are the first three), + - * / ^ (or **), parentheses, and the functions square,
     sqrt, rsqrt, reciprocal, exp, exp2, expm1, ln (log), log2, log10, log1p, logaddexp, sin, cos, tan, asin, acos, atan,
     atan2, sinh, cosh, tanh, asinh, acosh, atanh, hypot, sigmoid, logsigmoid, logit, softplus, softsign, relu, relu6,
     hardtanh, leaky_relu, elu, selu, silu, mish, gelu, tanhshrink, erf, erfc, erfinv, abs, sign, floor, ceil, round,
-    trunc, max, min; derivatives at kinks are torch's. At most 10,000 characters, 200 open operators and parentheses,
-    1,000 coordinates; 1,000 formulas and 100,000 characters together. On a terminal there is a table a point; other
-    formats have a row a number, with columns method, output, input, second_input (of Hessians), value, output_value
-    (the formula's), difference (from reverse), allowed (for it) and error (of the value; by extended evaluation),
-    before them point if there are several. --at, --hvp and --check-against read Parquet, CSV and numbers between
-    spaces, --check-against safetensors too. Columns that are named as coordinates are taken by name.
+    trunc, max, min; derivatives at kinks are torch's. Limits: 10,000 characters, 200 nested operators and parentheses
+    and 1,000 coordinates per formula; 1,000 formulas and 100,000 characters in total. A terminal shows one table per
+    point; other formats have one row per number, with columns method, output, input, second_input (for Hessians),
+    value, output_value (the formula's), difference (from reverse), allowed (the largest allowed difference) and error
+    (of the value, by extended evaluation), preceded by point if there are several. --at, --hvp and --check-against read
+    Parquet, CSV and numbers separated by spaces, --check-against also safetensors. Columns named like coordinates are
+    matched by name.
 
-    Of a network in evaluation mode it writes each row's Jacobian: one tensor `input`, or one a parameter under its
-    name, shaped [rows, outputs, ...], of a loss [rows, ...]. The table has a row a row, with columns id, label, loss,
-    norm, rank (singular values above 32 units in the last place of the norm) and singular_value_1, ..., the ten
-    largest. All rows are checked against reverse mode without torch.func.vmap, some against differences in float64; of
-    ways that disagree the one that differences confirm is taken, and if none is the exit status is 1 and nothing is
-    written. --verify compares 20 numbers more, or one of every parameter; --tolerance is times the output's largest
-    derivative, kinks are told from faults.
+    For a network in evaluation mode it writes each row's Jacobian: one tensor `input`, or one tensor per parameter
+    under its name, of shape [rows, outputs, ...], for a loss [rows, ...]. The table has one line per data row, with
+    columns id, label, loss, norm, rank (singular values above 32 units in the last place of the norm) and
+    singular_value_1, ..., the ten largest. All rows are checked against reverse mode without torch.func.vmap, some
+    against differences in float64; if routes disagree, the one that differences confirm is used, and if none is
+    confirmed, the exit status is 1 and nothing is written. --verify compares 20 more numbers, or one per parameter;
+    --tolerance is multiplied by the output's largest derivative, and kinks are distinguished from errors.
 
     \b
     Example:
@@ -111,7 +112,7 @@ def _of_formulas(
     length, trace, picture, answer = differences.parse_step(asked.step), asked.trace, asked.graph, asked.check_against
     difference = asked.difference or ("extended" if length is None else "forward")
     if difference == "extended" and length is not None:
-        raise GencliError("--difference extended: it chooses its steps itself", "leave --step out")
+        raise GencliError("--difference extended chooses its own steps", "omit --step")
     tolerance = TOLERANCES[dtype] if tolerance is None else tolerance
     request = requests.read(asked.formula or [], asked.file, asked.at or [], asked.hessian, asked.hvp, answer)
     if picture:

@@ -74,7 +74,7 @@ def open_several(
     """The models' files, the models, and the tables, which have what `gencli eval` is asked for.
 
     Raises:
-        GencliError: one of them is not there, not what it should be, or a table lacks something.
+        GencliError: one of them is missing or of another kind, or a table lacks a column.
     """
     from gencli import models
     from gencli.evaluation import runs

@@ -1,4 +1,4 @@
-"""What `gencli train` shows without training: the networks that there are, and what a run would do."""
+"""What `gencli train` shows without training: the list of networks, and the plan of a run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ def list_archs() -> None:
     from gencli.cli.outputs import write_text
     from gencli.training import plan
 
-    write_text((plan.networks(), "For 32 x 32 x 3 images of 10 classes; operations of one image forward."))
+    write_text(
+        (plan.networks(), "For 32 x 32 x 3 images of 10 classes; operations are of the forward pass of one image.")
+    )
 
 
 def without_data(settings: Settings, asked: Precision, eval_data: str | None) -> None:

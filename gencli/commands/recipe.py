@@ -18,21 +18,21 @@ def recipe(
         typer.Argument(metavar="NAME", help="Print the path of this recipe.", show_default=False),
     ] = None,
 ) -> None:
-    """Makefiles that reproduce whole papers; lists them.
+    """List Makefiles that reproduce whole papers.
 
-    Reads nothing; writes the recipes with a line each, or the path of one, for GNU make 4.3 or newer. All but demo
-    take these variables, and `make -f ... help` says what each makes:
+    Reads nothing; writes the list of recipes, one line per recipe, or the path of one, for GNU make 4.3 or newer. All
+    except demo take these variables, and `make -f ... help` describes what a recipe makes:
 
     \b
-    SCALE    smoke, a minute on the embedded digits, the default; cpu, hours on
+    SCALE    smoke (default), a minute on the embedded digits; cpu, hours on
              two cores; full, as published
     DATA     folder of CIFAR-10 as Parquet, train*.parquet and test*.parquet;
-             without one it is downloaded
-    OUT      folder for what is made, last of it report.html
-    OPTIONS  more options for every gencli train, as '--precision bf16'
+             by default it is downloaded
+    OUT      output folder; report.html is made last
+    OPTIONS  more options for every gencli train, such as '--precision bf16'
 
-    make -j2 runs two jobs at a time, each with half the cores. What is there already is not made again, and training
-    that was interrupted goes on from where it was.
+    make -j2 runs two jobs at a time, each with half the cores. Existing results are not made again, and interrupted
+    training continues from its checkpoint.
 
     \b
     Example:

@@ -38,33 +38,33 @@ def report(
     ] = None,
     output: ReportOutput = None,
 ) -> None:
-    """Tables and learning curves of histories and results.
+    """Make tables and figures from histories and results.
 
-    Reads what gencli train --history and gencli eval wrote, also as CSV and JSON, and its confusion matrices and
-    predictions, densities of gencli spectrum, and benchmarks of make bench; writes a table. Runs that differ in their
-    seeds alone are one row: means, sample standard deviations and the number of runs. Settings in which runs differ
-    get a column each. Scores are those of the epoch whose model was kept; best_epoch is chosen by validation rows.
+    Reads the output of gencli train --history and gencli eval, also as CSV or JSON, including confusion matrices and
+    predictions, densities of gencli spectrum, and benchmarks of make bench; writes a table. Runs that differ only in
+    their seeds share one row: means, sample standard deviations and the number of runs. Each setting in which runs
+    differ gets a column. Scores are those of the epoch whose model was kept; best_epoch is chosen on validation rows.
 
     \b
-    --table runs         a row a network, data, corruption and regularizers: train
-                         and test accuracy, their gap, epochs to fit
-    --table classes      a row a class
-    --table long-tail    a row a loss, a column a class; n in training (give that
-                         table too), means of head, middle and tail
-    --table corruptions  a row a network, a column a corruption's mean error
-    --plot curves        what train --history wrote, over epochs
+    --table runs         one row per network, data, corruption and regularizers:
+                         train and test accuracy, their gap, epochs to fit
+    --table classes      one row per class
+    --table long-tail    one row per loss, one column per class; n in training (give
+                         that table too), means of head, middle and tail
+    --table corruptions  one row per network, one column per corruption: mean error
+    --plot curves        the columns of train --history over epochs
     --plot overfit-time  epochs to fit against the corruption level
     --plot test-error    test error against the corruption level
     --plot regularizers  test accuracy over epochs, last and best
-    --plot classes       bars of eval's classes
+    --plot classes       bars per class of eval
     --plot confusion, reliability, density
-                         of eval --confusion, eval --predictions and
+                         from eval --confusion, eval --predictions and
                          spectrum --density
 
-    --format html makes one page that needs no network: every table and figure that the files support, and the pipeline
-    behind each row. --against takes a CSV: columns that are scores of the table are published values, its others say
-    which rows they are of (an empty cell: any), and lines with # before them, the source, are printed below.
-    --contact-sheet reads image tables instead, to compare what was done to their images.
+    --format html makes one page that loads nothing from the network: every table and figure that the files support,
+    and the pipeline behind each row. --against takes a CSV: columns named like scores of the table are published
+    values, the others select the rows they belong to (an empty cell matches any), and lines that start with #, the
+    source, are printed below the table. --contact-sheet reads image tables instead, to compare their images.
 
     \b
     Example:
@@ -98,7 +98,7 @@ def report(
     chosen = plan.Plan(read, settings, form == "html")
     found, panels = chosen.tables(beside), chosen.panels()
     if form not in ("table", "html") and not found:
-        raise GencliError(f"{read[0].title}: no table, only a figure to draw", "leave --format out, or use --figure")
+        raise GencliError(f"{read[0].title}: supports a figure, but no table", "omit --format, or use --figure")
     inputs = list({document.source["sha256"]: document.source for document in read}.values())
     inputs += [] if published is None else [source("against", published.sha256, None, published.path)]
     drawn = settings.figure is not None or form == "html"

@@ -41,22 +41,22 @@ def spectrum(
     format: Format = None,
     output: ResultOutput = None,
 ) -> None:
-    """Eigenvalues, trace and density of a model's curvature.
+    """Compute eigenvalues, trace and density of a model's curvature.
 
-    Reads a model and an image table; writes a result table, a row a number, with columns quantity (eigenvalue,
-    condition, trace), index (of eigenvalues: 1 the largest, 2 the next, -1 the smallest), value, residual (of an
-    eigenpair, the norm of A v - value v; an eigenvalue lies that near), standard_error (of the trace), products
-    (matrix-vector products spent; all eigenvalues share theirs), route (of the products) and apart (how far a product
-    of few rows by that route is from differences of gradients in float64, relative). The matrix is that of the mean
-    loss over all rows, the network in evaluation mode. Where eigenvalues have both signs the smallest absolute one is
-    not found, and the row says "condition at least".
+    Reads a model and an image table; writes a result table with one row per quantity and columns quantity (eigenvalue,
+    condition, trace), index (for eigenvalues: 1 the largest, 2 the next, -1 the smallest), value, residual (for an
+    eigenpair, the norm of A v - value v; an eigenvalue lies within it), standard_error (of the trace), products
+    (number of matrix-vector products; all eigenvalues share theirs), route (of the products) and apart (relative
+    difference between a product of a few rows by that route and differences of gradients in float64). The matrix is
+    that of the mean loss over all rows, with the network in evaluation mode. If eigenvalues have both signs, the
+    smallest absolute eigenvalue is unknown, and the row says "condition at least".
 
-    That product is made first, then one of each batch, about six gradients of all rows in float64, since derivatives of
-    derivatives may be wrong without an error, if for few rows alone: the first route that is right is taken, or the
-    exit status is 1 and nothing is written. Eigenvalues come in algebraic order,
-    by the Lanczos process with full reorthogonalization; copies of one that many vectors share may be missed. If some
-    are not found within --max-products, that is said and the exit status is 1. The trace is by XTrace, its standard
-    error by the jackknife. The density's file has columns eigenvalue, density and standard_error; that of --along has
+    Second derivatives can be wrong without an error, even for only a few rows, so that product is checked first, then
+    one product per batch, at about the cost of six gradients of all rows in float64: the first route that passes is
+    used; if none does, the exit status is 1 and nothing is written. Eigenvalues are in algebraic order, computed by the
+    Lanczos process with full reorthogonalization; copies of a multiple eigenvalue may be missed. If some do not
+    converge within --max-products, a message says so and the exit status is 1. The trace is by XTrace, its standard
+    error by the jackknife. The --density file has columns eigenvalue, density and standard_error; the --along file has
     index, distance, loss, and quadratic, the loss that gradient and eigenvalue predict.
 
     \b
@@ -107,7 +107,7 @@ def spectrum(
         size = f"{operator.size:,} parameters, {operator.rows:,} rows"
         write(found.table(choice.record), lambda: made, f"{matrix.operator} of {loss.name}: {loaded.arch}, {size}")
     if not found.converged:
-        console.message("gencli spectrum: not all eigenvalues were found; raise --max-products, or see their residuals")
+        console.message("gencli spectrum: not all eigenvalues converged; raise --max-products, or see their residuals")
         raise typer.Exit(1)
 
 

@@ -1,4 +1,4 @@
-"""`gencli train`: fit a network by gradient descent."""
+"""`gencli train`: train a network by gradient descent."""
 
 from __future__ import annotations
 
@@ -58,12 +58,12 @@ def train(
         ),
     ] = False,
 ) -> None:
-    """Fit a network by stochastic gradient descent.
+    """Train a network by stochastic gradient descent.
 
     Reads an image table; writes a model (safetensors) and, with --history, its training history. Images are
-    divided by 255 and whitened. A history's train figures are means over the epoch's own steps; on the last row, and
-    with --measure-train on all, they are measured after the epoch. Image-to-image networks (unet-small) and losses
-    (l1, l2, huber) fit the column target, and their histories hold PSNR in dB in place of accuracy.
+    divided by 255 and whitened. The history's train columns are means over the epoch's steps; in the last row, and
+    with --measure-train in every row, they are measured after the epoch. Image-to-image networks (unet-small) and
+    losses (l1, l2, huber) fit the column target, and their histories hold PSNR in dB instead of accuracy.
 
     \b
     Example:
@@ -99,7 +99,7 @@ def train(
     with ExitStack() as files:
         group = files.enter_context(distributed.joined(torch.device(settings.device)))
         if group.size > 1 and (data in (None, "-") or eval_data == "-"):
-            raise GencliError(f"standard input: {group.size} processes cannot share it", "name the tables' files")
+            raise GencliError(f"standard input: {group.size} processes cannot share it", "name files instead")
         tests = [] if eval_data is None else [(eval_data, open_table)]
         table, test_table = [*named_first((data, open_table), *tests), None][:2]
         setup, why = prepare(settings, table.description, table.schema.names, table.title).tried(asked)
@@ -141,7 +141,8 @@ def _require(
     from gencli.files.stream import is_terminal, require_writable
 
     if is_terminal(output) and not dry_run:
-        raise GencliError("the model would go to the terminal", "name a file with -o, or pipe it into gencli eval -")
+        hint = "name a file with -o, or pipe it into gencli eval -"
+        raise GencliError("the model would be written to the terminal", hint)
     if data in (None, "-") and eval_data == "-":
         raise GencliError("both tables would come from standard input", "name a file for one of them")
     require(checkpoints, TRAINING)

@@ -36,7 +36,7 @@ KINDS: dict[str, type[Corruption]] = {
 class Corrupted:
     """An image table seen through a corruption, or one of `shards` parts of it, the first being 0.
 
-    Applying a kind again draws afresh: how often it was applied on the way to this table enters the draws.
+    Applying a kind again draws new numbers: the number of earlier applications is part of the random seed.
     """
 
     def __init__(self, table: ImageTable, corruption: Corruption, seed: int, shard: int = 0, shards: int = 1) -> None:
@@ -53,7 +53,7 @@ class Corrupted:
         self._places = places[len(places) * shard // shards : len(places) * (shard + 1) // shards]
         self.rows = len(self._places) * len(self._passes)
         if len(places) == 0:
-            raise GencliError(f"{table.title}: no row is left", "keep more")
+            raise GencliError(f"{table.title}: no rows are left", "keep more rows")
 
     def batches(self, keep: NDArray[np.bool_] | None = None) -> Iterator[pa.RecordBatch]:
         classes = len(self.description.classes)
@@ -79,7 +79,7 @@ class Corrupted:
                 yield batch.slice(start, step)
 
     def report(self) -> tuple[str, pa.Table | None]:
-        """What was done to the rows that were read, in words and class by class."""
+        """A report on the rows that were read, as text and as a table per class."""
         return self._corruption.report(self._table, self._draws, self._moved)
 
     def sources(self) -> list[provenance.Step]:

@@ -32,7 +32,7 @@ class Moved(NamedTuple):
 
 @dataclass(frozen=True)
 class Corruption(ABC):
-    """Changes rows, each by its own draws, or keeps some alone.
+    """Changes rows, each by its own draws, or keeps only some of them.
 
     Attributes:
         name: the kind's, the field's own.
@@ -87,11 +87,11 @@ class Corruption(ABC):
         What depends on the whole table is computed here, from all its rows.
 
         Raises:
-            GencliError: an option does not go with the table.
+            GencliError: an option does not fit the table.
         """
 
     def report(self, table: ImageTable, draws: Draws, moved: Moved) -> tuple[str, pa.Table | None]:
-        """What was done, in words and class by class."""
+        """A report on what was done, as text and as a table per class."""
         return f"{moved.rows.sum():,} images", None
 
 
@@ -128,7 +128,7 @@ class LabelCorruption(Corruption):
         return apply
 
     def report(self, table: ImageTable, draws: Draws, moved: Moved) -> tuple[str, pa.Table | None]:
-        """A row a class, and one of all; realized is null where there are no rows."""
+        """One row per class, and one for all; realized is null where there are no rows."""
         asked, total = self.asked(table, draws), int(moved.rows.sum())
         rows, changed = ([*each.tolist(), int(each.sum())] for each in moved)
         columns = {
@@ -171,6 +171,6 @@ def parse_part(text: str | None, option: str) -> tuple[int, int]:
     part, parts = map(int, numbers.groups()) if numbers else (0, 0)
     if part >= parts:
         raise GencliError(
-            f"{option}: {text!r} is no part", f"write K/N with K from 0 to N-1, such as 0/{max(parts, 2)}"
+            f"{option}: {text!r} is not a part", f"write K/N with K from 0 to N-1, such as 0/{max(parts, 2)}"
         )
     return part, parts

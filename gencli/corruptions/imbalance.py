@@ -1,4 +1,4 @@
-"""Corruptions that leave rows out and all else as it is: imbalanced classes, samples, folds."""
+"""Corruptions that drop rows and change nothing else: imbalanced classes, samples, folds."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ class Subset(Corruption):
     slow = False
 
     @abstractmethod
-    def kept(self, table: ImageTable, draws: Draws) -> NDArray[np.bool_]: ...
+    def kept(self, table: ImageTable, draws: Draws) -> NDArray[np.bool_]:
+        """The mask [rows] of the rows to keep."""
 
     def start(self, table: ImageTable, draws: Draws) -> Apply:
         return lambda batch: batch
@@ -54,7 +55,7 @@ class Imbalance(Subset):
 
     def __post_init__(self) -> None:
         if not 0 < self.ratio < inf:
-            raise GencliError(f"--ratio: {self.ratio:g} is no ratio", "give a positive number, such as 100 or 0.01")
+            raise GencliError(f"--ratio: {self.ratio:g} is not a ratio", "give a positive number, such as 100 or 0.01")
 
     @property
     def factor(self) -> Fraction:
@@ -71,7 +72,7 @@ class Imbalance(Subset):
         labels, lots = table.column("label"), draws.uniforms(table.column("id"))
         classes = len(table.description.classes)
         if classes == 1:
-            raise GencliError(f"{table.title}: one class", f"{self.name} needs two or more")
+            raise GencliError(f"{table.title}: has only one class", f"{self.name} needs two or more")
         order = np.lexsort((lots, labels))
         sizes = self.sizes(np.bincount(labels, minlength=classes))
         return _mask(order[_ranks(labels[order]) < sizes[labels[order]]], table.rows)
@@ -86,12 +87,12 @@ class Imbalance(Subset):
 
 @dataclass(frozen=True)
 class LongTail(Imbalance):
-    """Keep fewer and fewer rows from the first class to the last.
+    """Keep exponentially fewer rows from first to last class.
 
-    Class i of C keeps int(m r^(i/(C-1))) rows, i being its number from 0, m the rows of the largest class and
-    r = 1/ratio; one that has fewer keeps them all. Which rows is drawn, and those that a larger ratio keeps are part
-    of those that a smaller one keeps. Classes without rows count, and stay classes. The counts are those of the whole
-    table; also with --shard. Reads and writes an image table.
+    Class i of C (i from 0) keeps int(m r^(i/(C-1))) rows, where m is the number of rows of the largest class and
+    r = 1/ratio; a class with fewer rows keeps them all. The rows are drawn at random; those that a larger ratio keeps
+    are a subset of those that a smaller one keeps. Classes without rows count, and stay classes. The counts are those
+    of the whole table, also with --shard. Reads and writes an image table.
 
     Source: Cui, Jia, Lin, Song, Belongie 2019, arXiv:1901.05555.
 
@@ -110,10 +111,11 @@ class LongTail(Imbalance):
 class StepImbalance(Imbalance):
     """Keep few rows of the last classes, all of the others.
 
-    Of C classes the last ones, fraction C of them to the nearest number (a half counts down, as in Cao et al.), keep
-    int(m / ratio) rows each, m being the rows of the largest class; one that has fewer keeps them all. Which rows is
-    drawn, and those that a larger ratio keeps are part of those that a smaller one keeps. Classes without rows count,
-    and stay classes. The counts are those of the whole table; also with --shard. Reads and writes an image table.
+    Of C classes, the last fraction C (rounded to the nearest integer, a half down, as in Cao et al.) keep
+    int(m / ratio) rows each, where m is the number of rows of the largest class; a class with fewer rows keeps them
+    all. The rows are drawn at random; those that a larger ratio keeps are a subset of those that a smaller one keeps.
+    Classes without rows count, and stay classes. The counts are those of the whole table, also with --shard. Reads and
+    writes an image table.
 
     Source: Buda, Maki, Mazurowski 2018, arXiv:1710.05381; Cao, Wei, Gaidon, Arechiga, Ma 2019, arXiv:1906.07413.
 
@@ -133,7 +135,7 @@ class StepImbalance(Imbalance):
     def sizes(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         few = ceil(typed(self.fraction) * len(rows) - Fraction(1, 2))
         if not 0 < few < len(rows):
-            raise GencliError(f"--fraction: {self.fraction:g} of {len(rows)} classes is {few}", "take one nearer 0.5")
+            raise GencliError(f"--fraction: {self.fraction:g} of {len(rows)} classes is {few}", "choose one nearer 0.5")
         return np.append(rows[:-few], np.full(few, int(int(rows.max()) * self.factor)))
 
 
@@ -141,12 +143,12 @@ class StepImbalance(Imbalance):
 class Subsample(Subset):
     """Keep a number of rows, some classes, or a fold.
 
-    Options work together, in this order: --classes keeps these classes, --fold one of N stratified folds (--invert
-    all others), --per-class so many rows of each class, -n so many of all. Rows are drawn: a smaller number keeps part
-    of what a larger one keeps, and folds under one seed part the table, so that a fold and its inverse are a
-    validation and a training set. Each class is dealt to the folds in random order, the next class from where it
-    ended: folds differ by one row at most, in each class and in all. Fewer rows than asked for are an error. All of
-    this is of the whole table; also with --shard. Reads and writes an image table.
+    Options are applied in this order: --classes keeps these classes, --fold one of N stratified folds (--invert
+    all others), --per-class N rows of each class, -n N rows in total. Rows are drawn at random: a smaller number keeps
+    a subset of what a larger one keeps, and the folds of one seed partition the table, so that a fold and its inverse
+    are a validation and a training set. Each class is dealt to the folds in random order, starting where the previous
+    class ended: fold sizes differ by at most one row, per class and in total. Too few rows are an error. All options
+    refer to the whole table, also with --shard. Reads and writes an image table.
 
     Source: Kohavi 1995, "A study of cross-validation and bootstrap", IJCAI (stratified folds).
 
@@ -168,9 +170,9 @@ class Subsample(Subset):
 
     def __post_init__(self) -> None:
         if self.invert and not self.fold:
-            raise GencliError("--invert without a fold", "give --fold K/N too")
+            raise GencliError("--invert needs a fold", "also give --fold K/N")
         if not (self.n or self.per_class or self.classes or self.fold):
-            raise GencliError("nothing says which rows to keep", "give -n, --per-class, --classes or --fold")
+            raise GencliError("no option selects rows", "give -n, --per-class, --classes or --fold")
         parse_part(self.fold, "--fold")
 
     def kept(self, table: ImageTable, draws: Draws) -> NDArray[np.bool_]:
@@ -187,7 +189,7 @@ class Subsample(Subset):
             for label in wanted[rows[wanted] < self.per_class]:
                 raise GencliError(
                     f"{table.title}: class {table.description.classes[label]!r}: {rows[label]} rows to draw "
-                    f"{self.per_class} from", "draw fewer, or leave the class out with --classes",
+                    f"{self.per_class} from", "draw fewer, or exclude the class with --classes",
                 )  # fmt: skip
             order = order[_ranks(labels[order]) < self.per_class]
         if self.n:

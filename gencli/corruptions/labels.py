@@ -73,11 +73,11 @@ class ReplacedLabels(LabelCorruption):
 
 @dataclass(frozen=True)
 class RandomLabels(ReplacedLabels):
-    """Draw labels again, uniformly over all classes.
+    """Replace labels by uniform draws over all classes.
 
     Each label is replaced, with probability p, by a uniform draw over all classes. The draw may be the true
     class, so with 10 classes 0.9 p of the labels change. The column label_true keeps the original. A label
-    that p corrupts, a larger p corrupts to the same class. Reads and writes an image table.
+    that p corrupts is corrupted to the same class at every larger p. Reads and writes an image table.
 
     Source: Zhang, Bengio, Hardt, Recht, Vinyals 2017, arXiv:1611.03530.
 
@@ -102,9 +102,9 @@ class RandomLabels(ReplacedLabels):
 class FlipLabels(ReplacedLabels):
     """Replace labels by other classes, all equally likely.
 
-    Symmetric noise: each label is replaced, with probability p, by a uniform draw over the other classes, so that p
-    of the labels change. The column label_true keeps the original. A label that p corrupts, a larger p corrupts to
-    the same class. Reads and writes an image table.
+    Symmetric noise: each label is replaced, with probability p, by a uniform draw over the other classes, so that
+    a fraction p of the labels changes. The column label_true keeps the original. A label that p corrupts is corrupted
+    to the same class at every larger p. Reads and writes an image table.
 
     Source: "symmetry flipping" of Han, Yao, Yu, Niu, Xu, Hu, Tsang, Sugiyama 2018, arXiv:1804.06872.
 
@@ -130,11 +130,11 @@ class FlipLabels(ReplacedLabels):
 class PairLabels(ReplacedLabels):
     """Replace labels by the next class, or along named pairs.
 
-    Each label c is replaced, with probability p, by c + 1, the last class by the first. With --pairs the labels of
-    the named classes alone are replaced, each by the class after its colon; classes go by name or number. What
-    resembles each other in CIFAR-10 is, after Patrini et al. 2017,
+    Each label c is replaced, with probability p, by c + 1, the last class by the first. With --pairs only the labels of
+    the named classes are replaced, each by the class after its colon; classes are given by name or number. Similar
+    classes of CIFAR-10 are, following Patrini et al. 2017,
     truck:automobile,bird:airplane,deer:horse,cat:dog,dog:cat. The column label_true keeps the original. A label that
-    p corrupts, a larger p corrupts too. Reads and writes an image table.
+    p corrupts is also corrupted at every larger p. Reads and writes an image table.
 
     Source: "pair flipping" of Han, Yao, Yu, Niu, Xu, Hu, Tsang, Sugiyama 2018, arXiv:1804.06872.
 
@@ -153,7 +153,7 @@ class PairLabels(ReplacedLabels):
     def __post_init__(self) -> None:
         for pair in self._pairs():
             if pair.count(":") != 1:
-                raise GencliError(f"--pairs: {pair!r} is no pair", "write FROM:TO, such as cat:dog,dog:cat")
+                raise GencliError(f"--pairs: {pair!r} is not a pair", "write FROM:TO, such as cat:dog,dog:cat")
 
     def _pairs(self) -> list[str]:
         return [] if self.pairs is None else self.pairs.split(",")
@@ -165,7 +165,10 @@ class PairLabels(ReplacedLabels):
             [before], [after] = (class_numbers(word, table) for word in pair.split(":"))
             if targets[before] != before or after == before:
                 what = "a class becomes itself" if after == before else "a second pair for this class"
-                raise GencliError(f"--pairs: {pair!r}: {what}", "name a class once before a colon, and another after")
+                raise GencliError(
+                    f"--pairs: {pair!r}: {what}",
+                    "name each class at most once before a colon, and another class after it",
+                )
             targets[before] = after
         return np.where(targets != classes, self.p, 0.0), lambda labels, spots: targets[labels]
 
@@ -174,10 +177,10 @@ class PairLabels(ReplacedLabels):
 class MatrixLabels(ReplacedLabels):
     """Replace labels with the probabilities of a matrix.
 
-    A label c becomes c' with probability T[c][c'] and stays with T[c][c]. FILE holds T: Parquet, CSV, or text as
-    numpy's savetxt writes it, with a row and a column for each class, in the order of the classes; rows sum to 1
-    within 1e-6. Names of columns and a first column of the rows' names, which text can do without, are those of the
-    classes in their order, or 0, 1, 2, ...; nothing is reordered. With --exact p is 1 - T[c][c].
+    A label c becomes c' with probability T[c][c'] and stays with probability T[c][c]. FILE holds T as Parquet, CSV, or
+    text as written by numpy's savetxt, with one row and one column per class, in the order of the classes; rows must
+    sum to 1 within 1e-6. Column names, and row names in a first column, are optional in text; they must be those of the
+    classes in their order, or 0, 1, 2, ...; nothing is reordered. With --exact, p is 1 - T[c][c].
     The column label_true keeps the original. Reads and writes an image table.
 
     Source: Patrini, Rozza, Menon, Nock, Qu 2017, arXiv:1609.03683.
@@ -220,13 +223,15 @@ class MatrixLabels(ReplacedLabels):
         (header, index, matrix), file, names = self._read, self.files[0].name, table.description.classes
         if matrix.shape != (len(names), len(names)):
             size = "×".join(map(str, matrix.shape))
-            raise GencliError(f"{file}: {size} numbers, where {table.title} has {len(names)} classes", MATRIX)
+            raise GencliError(f"{file}: {size} numbers, but {table.title} has {len(names)} classes", MATRIX)
         require_order(file, "column", header, names)
         require_order(file, "row", index, names)
         wrong = np.argwhere(~((matrix >= 0) & (matrix <= 1 + _TOLERANCE)))
         if len(wrong):
             row, column = wrong[0]
-            raise GencliError(f"{file}: row {row}, column {column}: {matrix[row, column]:g} is no probability", MATRIX)
+            raise GencliError(
+                f"{file}: row {row}, column {column}: {matrix[row, column]:g} is not a probability", MATRIX
+            )
         sums = matrix.sum(1)
         wrong = np.flatnonzero(abs(sums - 1) > _TOLERANCE)
         if len(wrong):
@@ -236,11 +241,11 @@ class MatrixLabels(ReplacedLabels):
 
 @dataclass(frozen=True)
 class PermuteLabels(LabelCorruption):
-    """Permute the classes, alike in train and test.
+    """Permute the classes, the same way in train and test.
 
-    One permutation of the classes, for the whole data set, says what each label becomes. It depends on the seed and
-    the number of classes alone: train and test under one seed share it. All permutations are equally likely, so a
-    class may become itself. The column label_true keeps the original. Reads and writes an image table.
+    Labels are mapped by one permutation of the classes for the whole data set. It depends only on the seed and
+    the number of classes: train and test tables under one seed share it. All permutations are equally likely, so a
+    class may keep its label. The column label_true keeps the original. Reads and writes an image table.
 
     Source: Elsayed, Mahmood 2024, arXiv:2404.00781.
 
@@ -303,8 +308,8 @@ def _require_fresh(
 
 def _used(title: str) -> GencliError:
     return GencliError(
-        f"{title}: labels that this kind and seed replaced before, in a step that the file no longer names",
-        "take another --seed, or the file that gencli wrote",
+        f"{title}: this kind and seed already replaced labels, in a step that the file no longer records",
+        "use another --seed, or the file that gencli wrote",
     )
 
 
@@ -312,7 +317,9 @@ def _several(table: ImageTable) -> int:
     """How many classes the table has, at least two."""
     classes = len(table.description.classes)
     if classes == 1:
-        raise GencliError(f"{table.title}: one class, so that no label can become another", "give a table with more")
+        raise GencliError(
+            f"{table.title}: has only one class, so no label can change", "give a table with more classes"
+        )
     return classes
 
 

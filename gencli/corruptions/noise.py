@@ -1,4 +1,4 @@
-"""Noise on images and on targets, each drawn by itself, as in learning from noisy targets."""
+"""Independent noise on images and on targets, as in learning from noisy targets."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ Values = NDArray[Any]
 
 @dataclass(frozen=True)
 class NoiseCorruption(Corruption):
-    """Damages images, targets or both; how much is an option, a number or the ends of a range.
+    """Corrupts images, targets or both; the strength is an option, a number or the ends of a range.
 
     Attributes:
-        option: the field that says how much.
-        most: what it can be at the most.
-        values: between which the values of float32 images must lie.
+        option: the field that holds the strength.
+        most: its largest value.
+        values: the range in which the values of float32 images must lie.
     """
 
     family = "noise"
@@ -64,11 +64,11 @@ class NoiseCorruption(Corruption):
         if not 0 <= low <= high <= self.most:
             name = f"-{self.option}" if len(self.option) == 1 else f"--{self.option}"
             raise GencliError(
-                f"{name}: {getattr(self, self.option)!r} is no number from 0 to {self.most:,.7g}, and no range of them",
-                "write A, or A:B for a number between A and B for each image",
+                f"{name}: {getattr(self, self.option)!r} is neither a number from 0 to {self.most:,.7g} nor a range",
+                "write A, or A:B to draw a number between A and B per image",
             )
         if self.clean_target and self.on != "image":
-            raise GencliError(f"--clean-target: --on {self.on} damages the target", "leave one of them out")
+            raise GencliError(f"--clean-target: --on {self.on} corrupts the target", "omit one of them")
 
     @cached_property
     def strength(self) -> tuple[float, float]:
@@ -92,7 +92,7 @@ class NoiseCorruption(Corruption):
 
     def start(self, table: ImageTable, draws: Draws) -> Apply:
         if self.clean_target and "target" in table.schema.names:
-            raise GencliError(f"{table.title}: has a target already", "leave --clean-target out: the target stays")
+            raise GencliError(f"{table.title}: already has a target", "omit --clean-target; the target is kept")
         schema = self.schema(table.schema, table.description)
 
         def apply(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -109,7 +109,7 @@ class NoiseCorruption(Corruption):
     def _made(
         self, table: ImageTable, images: Values, batch: pa.RecordBatch, draws: Draws, stream: int | None
     ) -> Values:
-        """The images in the dtype asked for, damaged by draws from this stream of each row."""
+        """The images in the requested dtype, corrupted by draws from this stream of each row."""
         dtype, ids = self.describe(table.description).dtype, arrow.values(batch.column("id"))
         if stream is None and images.dtype == dtype:
             return images
@@ -154,10 +154,10 @@ class NoiseCorruption(Corruption):
 class GaussianNoise(NoiseCorruption):
     """Add normal noise of a given standard deviation.
 
-    Every value is drawn by itself, with mean 0 and standard deviation SIGMA, in gray levels of 255; 0:50 draws each
-    image's own, uniformly. Images of 8 bits are rounded and clipped, which moves the mean at black and white:
-    --dtype float32 keeps the exact sums, on the scale 0-255. Image and target are drawn independently: --on both
-    makes two noisy versions of the same image. Reads and writes an image table.
+    The noise of every value is independent, with mean 0 and standard deviation SIGMA, in gray levels from 0 to 255;
+    0:50 draws a standard deviation per image, uniformly. 8-bit images are rounded and clipped, which shifts the mean
+    near black and white: --dtype float32 keeps the exact sums, on the scale 0-255. Image and target get independent
+    noise: --on both makes two noisy versions of the same image. Reads and writes an image table.
 
     Source: Lehtinen et al. 2018, arXiv:1803.04189, trained with 0:50 and tested with 25, unclipped.
 
@@ -181,12 +181,12 @@ class GaussianNoise(NoiseCorruption):
 
 @dataclass(frozen=True)
 class PoissonNoise(NoiseCorruption):
-    """Count photons: noise that grows with the light.
+    """Add Poisson noise, which grows with the brightness.
 
-    A value x becomes 255 k / L, where k is Poisson with mean L x / 255 and L the number of photons that white sends
-    on average (--peak); 0:50 draws each image's own, uniformly. The mean stays x, the variance is 255 x / L. Images
-    of 8 bits are rounded and clipped, which moves the mean of bright values: --dtype float32 keeps the exact ones,
-    on the scale 0-255. Image and target are drawn independently. Reads and writes an image table.
+    A value x becomes 255 k / L, where k is Poisson with mean L x / 255 and L is the mean photon count of white
+    (--peak); 0:50 draws L per image, uniformly. The mean stays x, the variance is 255 x / L. 8-bit images are rounded
+    and clipped, which shifts the mean of bright values: --dtype float32 keeps the exact values, on the scale 0-255.
+    Image and target get independent noise. Reads and writes an image table.
 
     Source: Lehtinen et al. 2018, arXiv:1803.04189, trained with 0:50 and tested with 30, unclipped.
 
@@ -204,7 +204,7 @@ class PoissonNoise(NoiseCorruption):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.strength[1] < 1e-3:
-            raise GencliError(f"--peak: {self.peak!r}: too few photons", "write a number from 0.001 on, or 0:50")
+            raise GencliError(f"--peak: {self.peak!r}: too few photons", "write a number of at least 0.001, or 0:50")
 
     def noisy(self, images: Values, strengths: NDArray[np.float64], rows: Rows) -> Values:
         values = np.empty(images.shape, np.float32)
@@ -215,11 +215,11 @@ class PoissonNoise(NoiseCorruption):
 
 @dataclass(frozen=True)
 class ImpulseNoise(NoiseCorruption):
-    """Replace pixels by random colours.
+    """Replace pixels by random colors.
 
-    Each pixel is replaced with probability p by a colour drawn uniformly from all of 8 bits a channel, and is kept
-    otherwise; 0:0.95 draws each image's own p, uniformly. What p replaces a larger p replaces too, by the same
-    colour. Image and target are drawn independently. Reads and writes an image table.
+    Each pixel is replaced, with probability p, by a color drawn uniformly from all colors of 8 bits per channel;
+    0:0.95 draws p per image, uniformly. A pixel that p replaces is replaced by the same color at every larger p.
+    Image and target get independent noise. Reads and writes an image table.
 
     Source: Lehtinen et al. 2018, arXiv:1803.04189, random-valued impulse noise.
 
@@ -250,11 +250,11 @@ class ImpulseNoise(NoiseCorruption):
 class TextOverlay(NoiseCorruption):
     """Write random text over images.
 
-    Strings of 5 to 10 letters and digits, of random size, colour and place, one font, are written until a fraction p
-    of the pixels is covered, each below those before it; 0:0.5 draws each image's own p, uniformly. The last letter
-    covers somewhat more. What p covers a larger p covers too, by the same colour. Letters are 1/16 to 1/4 of the
-    shorter side high, but at least 7 to 14 pixels, and are not smoothed. Image and target are drawn
-    independently. Reads and writes an image table.
+    Strings of 5 to 10 letters and digits, of random size, color and position in one font, are written until a fraction
+    p of the pixels is covered, each string beneath the earlier ones; 0:0.5 draws p per image, uniformly. The last
+    letter can exceed p slightly. A pixel that p covers is covered by the same color at every larger p. Letters are 1/16
+    to 1/4 of the shorter side high, at least 7 to 14 pixels, without smoothing. Image and target get independent text.
+    Reads and writes an image table.
 
     Source: Lehtinen et al. 2018, arXiv:1803.04189, text removal. Lengths and sizes
     are not in the paper; the font is Pillow's.

@@ -31,11 +31,10 @@ Images = Callable[[NDArray[Any], NDArray[np.int64]], NDArray[Any]]
 
 @dataclass(frozen=True)
 class ShuffledPixels(PixelCorruption):
-    """Permute the pixels of all images alike.
+    """Permute the pixels of all images the same way.
 
-    The permutation depends on the seed and the image's size alone: train and test under one seed share it. The
-    paper does not say whether channels move together; here they do unless told otherwise. Reads and writes an
-    image table.
+    The permutation depends only on the seed and the image size: train and test tables under one seed share it. The
+    paper does not say whether channels move together; here they do by default. Reads and writes an image table.
 
     Source: Zhang, Bengio, Hardt, Recht, Vinyals 2017, arXiv:1611.03530.
 
@@ -56,10 +55,10 @@ class ShuffledPixels(PixelCorruption):
 
 @dataclass(frozen=True)
 class RandomPixels(PixelCorruption):
-    """Permute the pixels of each image by one of its own.
+    """Permute the pixels of each image differently.
 
     An image's permutation depends on the seed and its row's identity: it stays the same over epochs. The paper does
-    not say whether channels move together; here they do unless told otherwise. Reads and writes an image table.
+    not say whether channels move together; here they do by default. Reads and writes an image table.
 
     Source: Zhang, Bengio, Hardt, Recht, Vinyals 2017, arXiv:1611.03530.
 
@@ -91,13 +90,13 @@ class RandomPixels(PixelCorruption):
 
 @dataclass(frozen=True)
 class GaussianPixels(PixelCorruption):
-    """Draw pixels with the mean and variance of the data set.
+    """Draw normal pixels with the data set's mean and variance.
 
-    Every value is drawn by itself, then rounded and clipped to 0-255 (float images are not). By default the numbers
-    are those of each channel, since the paper says "matching mean and variance to the original image dataset" and
-    channels differ; --statistics scalar takes one mean and one variance of all values. They are computed exactly, in
-    integers, in a first pass over the whole table; also with --shard. --statistics FILE takes those of another
-    table, so that test images are drawn as train images were. Reads and writes an image table.
+    Every value is drawn independently, then rounded and clipped to 0-255 (except in float images). By default mean and
+    variance are per channel, since the paper says "matching mean and variance to the original image dataset" and
+    channels differ; --statistics scalar uses one mean and one variance of all values. They are computed exactly, in
+    integers, in a first pass over the whole table, also with --shard. --statistics FILE uses those of another
+    table, so that test images are drawn like train images. Reads and writes an image table.
 
     Source: Zhang, Bengio, Hardt, Recht, Vinyals 2017, arXiv:1611.03530.
 
@@ -125,7 +124,9 @@ class GaussianPixels(PixelCorruption):
         source = read_table(list(self.files)) if self.files else table
         channels, found = table.description.shape[2], source.description.shape[2]
         if channels != found:
-            raise GencliError(f"{source.title}: {found} channels, where {table.title} has {channels}", "give another")
+            raise GencliError(
+                f"{source.title}: {found} channels, but {table.title} has {channels}", "give another table"
+            )
         facts = measure(source)
         shape = table.description.shape
         mean, deviation = (

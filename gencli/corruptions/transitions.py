@@ -13,7 +13,7 @@ from gencli.errors import GencliError, first_line
 from gencli.files import arrow, parquet
 from gencli.files.stream import Input
 
-MATRIX = "a transition matrix has a row and a column for each class, no number below 0, and rows that sum to 1"
+MATRIX = "a transition matrix has one row and one column per class, no negative number, and rows that sum to 1"
 _INDEX = "__index_level_0__"  # pandas' name of one that has none
 
 Floats = NDArray[np.float64]
@@ -38,8 +38,8 @@ def require_order(file: str, what: str, found: Sequence[str], classes: Sequence[
     place = next(place for place, name in enumerate(right) if place >= len(found) or found[place] != name)
     named = repr(found[place]) if place < len(found) else "not at all"
     raise GencliError(
-        f"{file}: {what} {place} is named {named}, where class {place} is {classes[place]!r}",
-        f"name the {what}s as the classes, in their order, or 0, 1, 2, ...",
+        f"{file}: {what} {place} is named {named}, but class {place} is {classes[place]!r}",
+        f"name the {what}s like the classes, in their order, or 0, 1, 2, ...",
     )
 
 
@@ -93,7 +93,7 @@ def _named(cells: dict[int, list[str]], file: str) -> Named:
         raise GencliError(f"{file}: {len(names)} names for {width - labelled} columns", MATRIX)
     for number, row in cells.items():
         if len(row) != width:
-            raise GencliError(f"{file}: line {number}: {len(row)} numbers, where the last line has {width}", MATRIX)
+            raise GencliError(f"{file}: line {number}: {len(row)} numbers, but the last line has {width}", MATRIX)
         for cell in row[labelled:]:
             if not _is_number(cell):
                 raise GencliError(f"{file}: line {number}: {cell!r} is not a number", MATRIX)

@@ -1,4 +1,4 @@
-"""Checkpoints: the state of a run in one safetensors file, written aside and renamed, that only the same run takes."""
+"""Checkpoints: the state of a run in one safetensors file, renamed when complete, that only the same run accepts."""
 
 from __future__ import annotations
 
@@ -19,32 +19,33 @@ if TYPE_CHECKING:
 
 TRAINING, SPECTRUM = "checkpoint", "spectrum"  # kinds, as files name them
 _FORMAT = 2
-_ANEW = "give --overwrite in place of --resume to start anew"
-_NOT_OURS = "name another checkpoint; a file that is none is not overwritten"
+_ANEW = "give --overwrite instead of --resume to start over"
+_NOT_OURS = "name another checkpoint; a file that is not a checkpoint is not overwritten"
 
 
 def require(saving: Saving, kind: str) -> None:
-    """Refuses, before any work, to start anew where a checkpoint is, and a place that is no checkpoint of this kind.
+    """Refuses, before any work, to start over where a checkpoint exists, or to use a file that is no such checkpoint.
 
     Raises:
-        GencliError: so it is.
+        GencliError: a checkpoint exists without --resume or --overwrite, or the file is not a checkpoint of this kind.
     """
     path = saving.checkpoint
     if path is None:
         return
     special = os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
     if special or stdout.is_it(path) or stdout.number(path) is not None:
-        raise GencliError(f"--checkpoint: {path} is no file, to go on from later", "name a file")
+        raise GencliError(f"--checkpoint: {path} is not a regular file, from which a run could continue", "name a file")
     if not os.path.isfile(path):  # what cannot be written is refused elsewhere
         return
     if os.path.getsize(path) == 0:
         if saving.overwrite:
             return
-        raise GencliError(f"{path}: empty, no checkpoint", _ANEW if saving.resume else "--overwrite takes its place")
+        raise GencliError(f"{path}: empty, not a checkpoint", _ANEW if saving.resume else "--overwrite replaces it")
     facts = _facts(Input(path), kind, "name another checkpoint" if saving.resume else _NOT_OURS)
     if not (saving.resume or saving.overwrite):
         at = console.printable(facts["at"], 80)
-        raise GencliError(f"{path}: a checkpoint at {at} is there", "--resume goes on from it, --overwrite starts anew")
+        hint = "--resume continues from it, --overwrite starts over"
+        raise GencliError(f"{path}: already holds a checkpoint at {at}", hint)
 
 
 def write(path: str, kind: str, content: dict[str, Tensor], made: Step, at: str, state: Any = None) -> None:
@@ -59,13 +60,13 @@ def write(path: str, kind: str, content: dict[str, Tensor], made: Step, at: str,
 
 
 def read(path: str, kind: str, made: Step) -> Held | None:
-    """What `write` wrote, to be looked at; None where there is no file.
+    """Reads what `write` wrote, unverified; None if the file does not exist.
 
     Raises:
         GencliError: no checkpoint of this kind, or one of other settings, data or versions.
     """
     if not Path(path).exists():
-        console.message(f"{path}: not there, starting anew")
+        console.message(f"{path}: no such file, starting over")
         return None
     source = Input(path)
     facts = _facts(source, kind, "name another checkpoint")
@@ -101,7 +102,7 @@ def _differences(was: Step, now: Step) -> list[str]:
         if was[part].get(name) != now[part].get(name)
     ]
     hashes = [[(entry["role"], entry["sha256"]) for entry in step["inputs"]] for step in (was, now)]
-    return found + (["the model or the data were others"] if hashes[0] != hashes[1] else [])
+    return found + (["the model or the data differ"] if hashes[0] != hashes[1] else [])
 
 
 def _word(value: Any) -> str:

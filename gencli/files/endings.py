@@ -1,7 +1,7 @@
-"""What the ending of a file's name says of its format: one rule for every file that a command writes.
+"""The format that a file's extension selects: one rule for every file that a command writes.
 
-A format that the file can have is written, one that it cannot have is refused before the work. No ending, or one that
-names no format (`x.out`, `model.v2`), leaves the choice to the command.
+A supported format is written, an unsupported one is refused before the work. No extension, or one that names no format
+(`x.out`, `model.v2`), leaves the choice to the command.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ _COMPRESSED = {".gz": "gzip", ".zst": "zstd", ".bz2": "bzip2", ".xz": "xz"}
 
 @dataclass(frozen=True)
 class Writes:
-    """What an option's file may be; stands in the option's annotation, where `options.command` sees to it.
+    """The formats of an option's output file; in the option's annotation, where `options.command` enforces it.
 
     Attributes:
-        what: is written.
-        formats: that it is written in.
-        exact: whether the ending must say which.
+        what: what is written, in messages.
+        formats: the formats that can be written.
+        exact: whether the extension must name one of them.
     """
 
     what: str
@@ -45,10 +45,10 @@ class Writes:
     exact: bool = False
 
     def require(self, option: str, destination: str | None, form: str | None = None) -> None:
-        """Refuses a place whose ending says what is not written there, or contradicts `form`.
+        """Refuses a file whose extension names a format that is not written there, or contradicts `form`.
 
         Raises:
-            GencliError: so it is.
+            GencliError: its extension does.
         """
         if destination is None or (stdout.is_it(destination) and not self.exact):
             return
@@ -57,19 +57,19 @@ class Writes:
         words = " or ".join(filter(None, [", ".join(endings[:-1]), endings[-1]]))
         place = f"{option}: {destination}"
         if self.exact and known not in self.formats:
-            raise GencliError(f"{place}: not a {words} file", f"{self.what} is written as the ending says")
+            raise GencliError(f"{place}: not a {words} file", f"the extension selects the format of {self.what}")
         if ending in _COMPRESSED:
-            hint = f"end it in {words}, or write into a pipe: ... | {_COMPRESSED[ending]} > FILE"
-            raise GencliError(f"{place}: {self.what} is not compressed", hint)
+            hint = f"use the extension {words}, or write to a pipe: ... | {_COMPRESSED[ending]} > FILE"
+            raise GencliError(f"{place}: {self.what} is written without compression", hint)
         if ending in _OTHERS or (known and known not in self.formats):
-            raise GencliError(f"{place}: {self.what} is not written as {ending}", f"end it in {words}")
+            raise GencliError(f"{place}: {self.what} cannot be written as {ending}", f"use the extension {words}")
         text = known == _TEXT and form not in ("parquet", "safetensors")
         if form and known and known != form and not text:
-            raise GencliError(f"{place}: its ending contradicts --format {form}", "leave --format out, or rename it")
+            raise GencliError(f"{place}: its extension contradicts --format {form}", "omit --format, or rename it")
 
 
 def named(destination: str | None) -> str | None:
-    """The format of ours that a name's ending names."""
+    """The supported format that a name's extension names."""
     return None if destination is None else _OURS.get(_ending(destination))
 
 

@@ -1,4 +1,4 @@
-"""Folders: what is in them, each folder once whatever links there are, nothing left out without a word."""
+"""Folder listings: each folder once whatever links exist, with nothing skipped silently."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _listed(folder: str) -> tuple[list[str], list[str]]:
 
 
 def identity(folder: str) -> Identity:
-    """What a folder is known by, whatever path leads there.
+    """A key that identifies a folder, whichever path leads to it.
 
     Raises:
         GencliError: it cannot be read.
@@ -84,20 +84,20 @@ def identity(folder: str) -> Identity:
 
 
 def is_folder(path: str) -> bool:
-    """Whether it is a folder, or a link to one.
+    """Whether a path is a folder, or a link to one.
 
     Raises:
-        GencliError: nobody can tell.
+        GencliError: it cannot be determined.
     """
     status = _status(path or ".", os.stat)
     return status is not None and stat.S_ISDIR(status.st_mode)
 
 
 def is_there(path: str) -> bool:
-    """Whether anything has this name.
+    """Whether a file or folder of this name exists.
 
     Raises:
-        GencliError: nobody can tell.
+        GencliError: it cannot be determined.
     """
     return _status(path, os.lstat) is not None
 
@@ -112,7 +112,7 @@ def _status(path: str, ask: Callable[[str], os.stat_result]) -> os.stat_result |
 
 
 def require_file(path: str) -> None:
-    """Refuses what was found in a folder and is no file: opening it could wait, or reading it never end.
+    """Refuses an entry of a folder that is not a regular file: opening it could block, or reading it never end.
 
     Raises:
         GencliError: a named pipe, a socket, a device, a link that leads nowhere.
@@ -126,7 +126,7 @@ def require_file(path: str) -> None:
 def _require_regular(path: str, status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
         what = _KINDS.get(stat.S_IFMT(status.st_mode), "no file")
-        raise GencliError(f"{path}: {what}", "leave it out; a folder's files alone are read")
+        raise GencliError(f"{path}: {what}", "remove it from the folder; only regular files are read")
 
 
 def read(path: str) -> bytes:
@@ -140,18 +140,18 @@ def read(path: str) -> bytes:
             status = os.fstat(file.fileno())
             _require_regular(path, status)
             if status.st_size > _LARGE:  # to ask takes longer than to read a small file
-                machine.require_memory(status.st_size, path, "leave it out first")
+                machine.require_memory(status.st_size, path, "remove it from the folder")
             content = file.read(status.st_size + 1)
     except OSError as error:
         raise _unreadable(path, error) from None
     if len(content) != status.st_size:
-        raise GencliError(f"{path}: changed while it was read", "run the command again when nobody writes there")
+        raise GencliError(f"{path}: changed while it was read", "run the command again when no process writes it")
     return content
 
 
 def _unreadable(path: str, error: OSError) -> GencliError:
     if error.errno in _LEADS_NOWHERE and os.path.islink(path):
-        return GencliError(f"{path}: a link that leads nowhere", "mend it, or remove it")
+        return GencliError(f"{path}: a broken link", "repair it, or remove it")
     if error.errno == errno.ENOENT:
-        return GencliError(f"{path}: not there", "check the name; a file may be gone since its folder was listed")
-    return GencliError(f"{path or '.'}: cannot be read: {error.strerror}", "make it readable, or leave it out")
+        return GencliError(f"{path}: no such file or folder", "check the name, and whether it was removed meanwhile")
+    return GencliError(f"{path or '.'}: cannot be read: {error.strerror}", "make it readable, or remove it")

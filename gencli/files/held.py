@@ -1,4 +1,4 @@
-"""What a checkpoint holds, taken key by key by the run that goes on from it, which trusts none of it.
+"""What a checkpoint holds, read key by key by the run that continues from it, which validates all of it.
 
 A value that is missing, of another type or shape, or that this run cannot have had is refused by file, key and value,
 and so is what nobody took.
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 LARGEST = sys.float_info.max
-_ANEW = "it was changed since, or its run was lost before: --overwrite in place of --resume starts anew"
+_ANEW = "the file was changed, or its run had failed before; --overwrite instead of --resume starts over"
 
 
 def _refused(name: str, key: str, value: object, wanted: object) -> GencliError:
     shown = value if isinstance(value, str) else console.quoted(value)
-    return GencliError(f"{name}: {key}: {console.printable(shown, 80)}, where there must be {wanted}", _ANEW)
+    return GencliError(f"{name}: {key}: {console.printable(shown, 80)}, expected {wanted}", _ANEW)
 
 
 def _range(low: float, high: float, what: str) -> str:
@@ -41,7 +41,7 @@ class Facts:
         self._name, self._key, self._facts = name, key, dict(facts)
 
     def refused(self, key: str, value: object, wanted: object) -> GencliError:
-        """The words on a value that cannot be."""
+        """The error for a value that is not valid."""
         return _refused(self._name, f"{self._key}.{key}", console.quoted(value), wanted)
 
     def _take(self, key: str) -> Any:
@@ -79,20 +79,20 @@ class Facts:
         return value
 
     def objects(self, key: str, most: int) -> list[Facts]:
-        """A list of at most so many objects."""
+        """A list of at most `most` objects."""
         value = self._take(key)
         if not isinstance(value, list) or len(value) > most:
             raise self.refused(key, value, f"a list of at most {most:,}")
         return [Facts(self._name, f"{self._key}.{key}[{place}]", each) for place, each in enumerate(value)]
 
     def same(self, key: str, wanted: object) -> None:
-        """The value that follows from all the others."""
+        """Reads the value that is determined by all the others, and refuses another."""
         value = self._take(key)
         if type(value) is not type(wanted) or value != wanted:
             raise self.refused(key, value, console.quoted(wanted))
 
     def close(self) -> None:
-        """Refuses what was not taken."""
+        """Refuses keys that were not read."""
         for key, value in self._facts.items():
             raise self.refused(key, value, "nothing")
 
@@ -112,7 +112,7 @@ class Held:
         return key in self._content
 
     def refused(self, key: str, value: object, wanted: object) -> GencliError:
-        """The words on a value that cannot be."""
+        """The error for a value that is not valid."""
         return _refused(self._name, key, value, wanted)
 
     def tensor(
@@ -144,7 +144,7 @@ class Held:
         return {name: self.tensor(f"{prefix}{name}", tuple(each.shape), each.dtype) for name, each in tensors.items()}
 
     def close(self, at: str) -> None:
-        """Refuses what was not taken, and other words on how far the run is."""
+        """Refuses keys that were not read, and a progress text that does not match."""
         for key, value in self._content.items():
             raise self.refused(key, _shown(value.dtype, tuple(value.shape)), "nothing")
         self.facts.close()

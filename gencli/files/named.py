@@ -1,4 +1,4 @@
-"""What arguments name: files, folders of Parquet files, standard input; and in which order they are opened."""
+"""Opening what arguments name: files, folders of Parquet files, standard input; and in which order."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gencli.files.stream import Input
 
 
 def named_first(*wanted: tuple[str | None, Callable[[Any], Any]]) -> list[Any]:
-    """Opens what arguments name, each with its own function, pipes last: a typo costs no work of those before.
+    """Opens what arguments name, each with its own function, pipes last, so that a typo is found before any work.
 
     Returns:
         What the functions gave, in the arguments' order.
@@ -41,7 +41,7 @@ def open_inputs(argument: str | None, pattern: str | None = None) -> list[Input]
         pattern: that the files' names, or their paths in the folder, match, as the shell's do.
 
     Raises:
-        GencliError: nothing is there, a folder cannot be read, or what is called so is no file.
+        GencliError: no such file, a folder that cannot be read, or a name that is not a file.
     """
     if argument in (None, "-") or not os.path.isdir(str(argument)):
         return [Input(argument)]
@@ -75,7 +75,7 @@ def _matches(path: str, pattern: str) -> bool:
 
 
 def _allow_files(count: int) -> None:
-    """Raises what the shell allows, often 1,024 open files, where so many more are to be open."""
+    """Raises the limit of open files, often 1,024, if `count` more are to be opened."""
     with contextlib.suppress(ImportError, ValueError, OSError):
         import resource
 

@@ -35,8 +35,8 @@ def open_file(source: Input) -> pq.ParquetFile:
     """Opens one Parquet file.
 
     Raises:
-        GencliError: not Parquet, cut short, damaged, far more rows or values than bytes, or not the rows that its
-            provenance promises.
+        GencliError: not Parquet, cut short, corrupt, far more rows or values than bytes, or not the number of rows that
+            its provenance records.
     """
     if source.starts(b"PARE"):
         raise GencliError(f"{source.name}: {_ENCRYPTED}", _DECRYPT)
@@ -58,23 +58,21 @@ def open_file(source: Input) -> pq.ParquetFile:
     try:
         promised = _footer(file).get("rows", rows)
     except ValueError as error:
-        raise GencliError(f"{source.name}: damaged metadata: {first_line(error)}", "make the file again") from None
+        raise GencliError(f"{source.name}: corrupt metadata: {first_line(error)}", "make the file again") from None
     if promised != rows:
-        raise GencliError(
-            f"{source.name}: {rows} rows, where its provenance promises {promised}", "make the file again"
-        )
+        raise GencliError(f"{source.name}: {rows} rows, but its provenance records {promised}", "make the file again")
     return file
 
 
 def _refuse_bombs(source: Input, facts: pq.FileMetaData) -> None:
-    """Refuses what takes far more memory than its file, by what the footer says, before anything is read.
+    """Refuses a file whose content, by its footer, needs far more memory than the file has bytes; before reading it.
 
     Runs of equal values take next to nothing: ten kilobytes can hold 10⁹ rows.
     """
-    hint = "write it with smaller row groups; or it is made to fill the memory"
+    hint = "write it with smaller row groups; or the file was crafted to exhaust memory"
     if facts.num_rows > max(_ROWS, source.size):
         raise GencliError(f"{source.name}: {facts.num_rows:,} rows in {source.size:,} bytes", hint)
-    machine.require_memory(8 * facts.num_rows, f"{source.name}: a number a row", "take fewer rows")
+    machine.require_memory(8 * facts.num_rows, f"{source.name}: one number per row", "use fewer rows")
     for number in range(facts.num_row_groups):
         group = facts.row_group(number)
         for place in range(facts.num_columns):
@@ -89,19 +87,19 @@ def _refuse_bombs(source: Input, facts: pq.FileMetaData) -> None:
 
 @contextmanager
 def undamaged(name: str) -> Iterator[None]:
-    """Reading within: what the Parquet reader raises is that the file of this name is damaged, if no other reason."""
+    """Within this context, an error of the Parquet reader says that this file is corrupt, or why else it fails."""
     try:
         with aborts.reading(name):
             yield
     except pa.ArrowMemoryError as error:
         raise GencliError(
             f"{name}: out of memory: {first_line(error)}",
-            "allow more memory (ulimit -v), or write it with smaller row groups; or it is damaged, and claims too much",
+            "allow more memory (ulimit -v), or write it with smaller row groups; or it is corrupt, with wrong sizes",
         ) from None
     except (pa.ArrowNotImplementedError, pa.ArrowCapacityError) as error:
         raise GencliError(
             f"{name}: Arrow cannot read it: {first_line(error)}",
-            "write it with smaller row groups and without rare types or codecs; or it is damaged",
+            "write it with smaller row groups and without rare types or codecs; or it is corrupt",
         ) from None
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         require_enough(error)
@@ -109,7 +107,7 @@ def undamaged(name: str) -> Iterator[None]:
             raise GencliError(f"{name}: {_ENCRYPTED}: {first_line(error)}", _DECRYPT) from None
         if isinstance(error, OSError) and error.errno:
             raise GencliError(f"{name}: cannot be read: {error.strerror}", "check the file and the disk") from None
-        raise GencliError(f"{name}: damaged Parquet: {first_line(error)}", "make the file again") from None
+        raise GencliError(f"{name}: corrupt Parquet: {first_line(error)}", "make the file again") from None
 
 
 def read(file: pq.ParquetFile, columns: list[str] | None = None) -> pa.Table:
@@ -122,7 +120,7 @@ def read(file: pq.ParquetFile, columns: list[str] | None = None) -> pa.Table:
     rows = file.metadata.num_rows
     for name, column in zip(table.column_names, table.columns):
         if len(column) != rows:
-            raise OSError(f"column `{name}` has {len(column)} values, where its footer says {rows}")
+            raise OSError(f"column `{name}` has {len(column)} values, but its footer says {rows}")
     return table
 
 
@@ -162,7 +160,7 @@ class Writer:
         self._writer = pq.ParquetWriter(self._sealing, schema, compression="none", write_page_checksum=True, **settings)
 
     def write(self, table: pa.Table, group_rows: int | None = None) -> None:
-        """Takes rows, in row groups of at most so many."""
+        """Writes rows, in row groups of at most `group_rows` rows."""
         self._writer.write_table(table, row_group_size=group_rows)
 
     def close(self, made: provenance.Step, rows: int) -> None:
@@ -174,7 +172,7 @@ class Writer:
         self._sealing.release()
 
     def abandon(self) -> None:
-        """Ends without a footer, of an output that is mute."""
+        """Closes without a footer; the output must be mute."""
         self._writer.close()
 
 

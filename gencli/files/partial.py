@@ -1,6 +1,6 @@
-"""Files and folders on their way: written beside their place, under a name that says so, until they are whole.
+"""Incomplete files and folders: written next to their destination, under a temporary name, until they are complete.
 
-They are locked meanwhile, so that the next run to write there knows what a killed one left, and removes it.
+They are locked meanwhile, so that the next run that writes there recognizes leftovers of a killed run and removes them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def _remove_all() -> None:
 
 
 def create(place: Path, folder: bool = False) -> tuple[Path, int]:
-    """Makes a new file, or folder, beside its place; what killed runs left there is removed.
+    """Creates a new file, or folder, next to its destination; leftovers of killed runs there are removed.
 
     Returns:
         Its path, and a descriptor that locks it until it is closed; of a file it is open for writing.
@@ -58,12 +58,12 @@ def create(place: Path, folder: bool = False) -> tuple[Path, int]:
 
 
 def keep(path: Path) -> None:
-    """It has got its place."""
+    """Records that it got its name."""
     _written.discard(path)
 
 
 def remove(path: Path) -> None:
-    """Removes it, if it is there."""
+    """Removes it, if it exists."""
     _delete(path)
     _written.discard(path)
 
@@ -84,7 +84,7 @@ def _remove_left(path: Path) -> None:
                 _delete(path)
                 if path.exists():
                     return
-                console.message(f"{path}: removed; a run that was killed left it")
+                console.message(f"{path}: removed, left behind by a killed run")
         finally:
             os.close(fd)
 

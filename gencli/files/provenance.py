@@ -1,4 +1,4 @@
-"""What a file says about its making.
+"""Provenance: how a file was made, recorded in the file.
 
 A file's provenance is its last step; a step names its command, its arguments with defaults resolved, the versions that
 bear on the result, and its inputs, each by the hash of its content and, where gencli made it too, its own provenance.
@@ -113,12 +113,12 @@ def _has(value: Any, kinds: Mapping[str, type]) -> bool:
 
 
 def times(made: Step | None, command: str) -> int:
-    """How many steps on the way to this file were this command, following first inputs."""
+    """The number of steps that led to this file, along first inputs, with this command."""
     return sum(entry["command"] == command for entry, depth in walk(made) if depth == 0)
 
 
 def walk(made: Step | None, depth: int = 0) -> Iterator[tuple[Step, int]]:
-    """All steps, earliest first; depth 0 is the line of first inputs, the others' own lines lie deeper."""
+    """All steps with their depth, earliest first; depth 0 is the chain of first inputs, other inputs are deeper."""
     if made is None:
         return
     for place, entry in enumerate(made["inputs"]):
@@ -127,14 +127,14 @@ def walk(made: Step | None, depth: int = 0) -> Iterator[tuple[Step, int]]:
 
 
 def lines(made: Step | None) -> Iterator[str]:
-    """How a file was made, a line a step that a terminal can show; the lines of further inputs stand deeper."""
+    """How a file was made, one printable line per step; the lines of further inputs are indented."""
     for entry, depth in walk(made):
         versions = ", ".join(f"{name} {version}" for name, version in entry["versions"].items())
         yield console.printable(f"{'  ' * depth}{command_line(entry)}  # {versions}")
 
 
 def command_line(made: Step) -> str:
-    """The step as one would type it, its foreign inputs by name."""
+    """The step as a command line, with inputs that gencli did not make by name."""
     words = ["gencli", *made["command"].split()]
     for entry in made["inputs"]:
         if entry["role"] != "source" and entry.get("name", "-") != "-":  # a source the command finds itself

@@ -1,8 +1,8 @@
-"""Seals: a file's checksum within the file, so that a damaged file of ours is never read as another one.
+"""Seals: a file's checksum within the file, so that a corrupt file of ours is never read as another one.
 
 A seal's 32 hexadecimal digits stand where the format keeps words of ours: in a Parquet footer, in a safetensors header.
 It is XXH3-128 of the whole file, these digits counted as zeros; other readers of the formats see one word more.
-XXH3 meets damage, not forgery, and takes a tenth of the time of SHA-256 (https://github.com/Cyan4973/xxHash).
+XXH3 detects corruption, not forgery, and takes a tenth of the time of SHA-256 (https://github.com/Cyan4973/xxHash).
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ def require(source: Input, kind: str, start: int | None, ours: bool) -> None:
     if source.sound:
         return
     if start is None and ours:
-        raise GencliError(f"{source.name}: damaged {kind}: it says how it was made, and bears no seal", hint)
+        raise GencliError(f"{source.name}: corrupt {kind}: it records its provenance, but has no seal", hint)
     if start is not None and source.peek(start, len(BLANK)).decode("latin1") != source.blanked(start, len(BLANK)):
-        raise GencliError(f"{source.name}: not the {kind} that gencli sealed: damaged, or changed since", hint)
+        raise GencliError(f"{source.name}: not the {kind} that gencli sealed: corrupt, or changed afterwards", hint)
     source.sound = True

@@ -61,7 +61,7 @@ def spool(pipe: BinaryIO, name: str) -> tuple[BinaryIO, Digest]:
                 rest = rest[spool.write(rest) :]
     except OSError as error:
         where = f"{name}: cannot be spooled to a temporary file: {error.strerror}"
-        raise GencliError(where, "free some space, or set TMPDIR to a larger disk") from None
+        raise GencliError(where, "free some space, or set TMPDIR to a folder on a larger disk") from None
     return spool, digest
 
 

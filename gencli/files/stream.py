@@ -1,6 +1,6 @@
 """Bytes in and bytes out: standard input and output, spooling, hashing, files that appear complete or not at all.
 
-What the bytes mean lives in `tables` and `tensors`.
+The formats of the bytes are in `tables` and `tensors`.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _LFS = b"version https://git-lfs.github.com/spec/"
 
 
 class Input:
-    """One file or standard input, opened once, seekable, its SHA-256 taken beside the reading.
+    """One file or standard input, opened once, seekable, its SHA-256 computed in parallel with reading.
 
     Attributes:
-        name: how messages call it: the path as it was given, or `standard input`.
+        name: its name in messages: the path as it was given, or `standard input`.
         path: None for standard input.
         file: positioned at 0; a pipe was spooled into a temporary file first.
         size: bytes.
@@ -46,7 +46,7 @@ class Input:
 
     def __init__(self, argument: str | None) -> None:
         if argument == "":
-            raise GencliError("a file without a name", "name it; - is standard input")
+            raise GencliError("a file name is empty", "name a file; - is standard input")
         stdout.fill_closed()
         self.path = None if argument in (None, "-") else Path(str(argument))
         self.name = "standard input" if self.path is None else str(argument)
@@ -66,7 +66,7 @@ class Input:
         if self._hashing is not None:
             self._hashing.start()
         if self.starts(_LFS):
-            raise GencliError(f"{self.name}: is a Git LFS pointer, not the file", "git lfs pull brings the file itself")
+            raise GencliError(f"{self.name}: is a Git LFS pointer, not the file", "git lfs pull downloads the file")
 
     def _hash(self) -> None:
         digest = Digest()
@@ -95,7 +95,7 @@ class Input:
         """
         digest = self._hashed().hexdigest()
         if self._state() != self._opened:
-            raise GencliError(f"{self.name}: changed while it was read", "wait until it is written, then run again")
+            raise GencliError(f"{self.name}: changed while it was read", "wait until it is complete, then run again")
         check, self._check = self._check, None
         if check is not None:
             check()
@@ -118,21 +118,21 @@ class Input:
         return digest.hexdigest()
 
     def peek(self, start: int, count: int) -> bytes:
-        """At most `count` bytes from `start`; the file stays where it is."""
+        """At most `count` bytes from `start`; the file's position is unchanged."""
         return os.pread(self.file.fileno(), count, max(0, start))
 
     def expect(self, kind: str, start: bytes, end: bytes = b"") -> None:
-        """Refuses what does not start and end as a file of this `kind` does, in the words of a pipeline."""
+        """Refuses a file that does not start and end like one of this `kind`, with a message that suits pipelines."""
         head = os.pread(self.file.fileno(), len(start), 0)
         if self.size == 0 and self._is_standard_output():
             raise GencliError(
-                f"{self.name}: empty: it is the output too, and `>` empties a file before the command runs",
-                "write to another file, then rename it; -o refuses such a mistake",
+                f"{self.name}: empty: it is also the output, and `>` empties a file before the command runs",
+                "write to another file, then rename it; -o detects this mistake",
             )
         if self.size == 0:
             raise GencliError(f"{self.name}: empty, not {kind}", _upstream(self, "wrote nothing"))
         if head != start:
-            raise GencliError(f"{self.name}: not {kind} (it starts with {head!r})", f"give it a {kind} file")
+            raise GencliError(f"{self.name}: not {kind} (it starts with {head!r})", f"give a {kind} file")
         if self.size < len(start) + len(end) or os.pread(self.file.fileno(), len(end), self.size - len(end)) != end:
             raise GencliError(f"{self.name}: cut short, no {kind} footer", _upstream(self, "did not finish"))
 
@@ -145,7 +145,7 @@ class Input:
         return os.pread(self.file.fileno(), len(start), position) == start
 
     def same_file(self, status: os.stat_result) -> bool:
-        """Whether this input lies where `status` says."""
+        """Whether this input is the file of that `status`."""
         return os.path.samestat(os.fstat(self.file.fileno()), status)
 
 
@@ -169,10 +169,10 @@ _writing: list[Output] = []
 
 @console.while_working
 def _require_readers() -> None:
-    """Ends work whose results nobody will read.
+    """Ends work whose results have no reader.
 
     Raises:
-        BrokenPipeError: the reader of a pipe that is open for writing went away.
+        BrokenPipeError: the reader of a pipe that is open for writing closed it.
     """
     for output in _writing:
         if not output.aside:
@@ -190,11 +190,11 @@ class Output(io.RawIOBase):
         destination: a path; `-` or None is standard output.
         inputs: what is read; none of them may be the destination.
         binary: refuses a terminal.
-        aside: the work goes on without it when its reader went away.
+        aside: the work continues without it if its reader closes the pipe.
 
     Raises:
-        GencliError: the place cannot be written, is one of `inputs`, or is being written already.
-        BrokenPipeError: the reader went away.
+        GencliError: the destination cannot be written, is one of `inputs`, or is already being written.
+        BrokenPipeError: the reader closed the pipe.
     """
 
     def __init__(
@@ -207,7 +207,7 @@ class Output(io.RawIOBase):
         self.path = None if stdout.is_it(destination) else Path(str(destination))
         self.name = "standard output" if self.path is None else str(destination)
         if binary and is_terminal(destination):
-            raise GencliError(f"{self.name}: binary would go to the terminal", "name a file, or write into a pipe")
+            raise GencliError(f"{self.name}: binary data would be written to the terminal", "name a file or use a pipe")
         if self.path is None:
             if (place := stdout.descriptor()) is None:
                 raise GencliError("standard output is closed", "name a file with -o")
@@ -230,7 +230,7 @@ class Output(io.RawIOBase):
             raise GencliError(f"{self.name}: the output is the input", "write to another file, then rename it")
         if any(other._goes_to(self.path, status) for other in _writing if other is not self):
             self.abort()
-            raise GencliError(f"{self.name}: two outputs would go there", "give them two names")
+            raise GencliError(f"{self.name}: two outputs would be written there", "give them different names")
 
     def _goes_to(self, path: Path | None, status: os.stat_result) -> bool:
         """Whether this goes to that path, or into the file or pipe of that status."""
@@ -281,21 +281,21 @@ class Output(io.RawIOBase):
         return len(view)
 
     def _failed(self, error: OSError) -> GencliError:
-        kept = "nothing was kept" if self._temporary is not None else "what went there is not whole"
+        kept = "nothing was kept" if self._temporary is not None else "the output there is incomplete"
         return GencliError(f"{self.name}: {error.strerror}", f"{kept}; {NO_ROOM}")
 
     @property
     def direct(self) -> bool:
-        """Whether what is written is out at once, and cannot be taken back."""
+        """Whether bytes leave the process as they are written, and cannot be undone."""
         return self._temporary is None
 
     def hold(self) -> None:
-        """What goes out directly waits in memory, until `finish`."""
+        """Keeps output to pipes and devices in memory until `finish`."""
         if self.direct:
             self._held = []
 
     def finish(self) -> None:
-        """Writes what waits, or makes what was written durable; it has its name with `commit`.
+        """Writes what was kept, or syncs the file, which gets its name with `commit`.
 
         Raises:
             GencliError: it cannot be written, or could not get its name.
@@ -313,7 +313,7 @@ class Output(io.RawIOBase):
                 raise self._failed(error) from None
 
     def require_reader(self) -> None:
-        """Raises BrokenPipeError if this is a pipe that nobody reads any more."""
+        """Raises BrokenPipeError if this is a pipe that its reader closed."""
         if self._piped:
             watched = select.poll()
             watched.register(self._fd, 0)
@@ -322,11 +322,11 @@ class Output(io.RawIOBase):
                 raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE), self.name)
 
     def mute(self) -> None:
-        """Lets nothing more out."""
+        """Discards all further output."""
         self._muted = True
 
     def commit(self) -> None:
-        """Gives what is finished its name."""
+        """Renames the finished file to its name."""
         if self._temporary is not None and self.path is not None:
             try:
                 os.rename(self._temporary, self.path)
@@ -335,7 +335,7 @@ class Output(io.RawIOBase):
         self._close()
 
     def abort(self) -> None:
-        """Removes what was written, unless it is committed."""
+        """Removes the file, unless it is committed."""
         if self not in _writing:
             return
         self.mute()
@@ -385,11 +385,11 @@ def is_terminal(destination: str | None) -> bool:
 
 
 def require_writable(output: str | None, *others: str | None, inputs: Iterable[Input] = ()) -> None:
-    """Refuses places that cannot be written, or are what is read or written already; before any work is done.
+    """Refuses destinations that cannot be written, or that are inputs or other outputs; before any work.
 
     Args:
         output: None is standard output.
-        others: files beside it, None where there are none.
+        others: further output files; None for those not given.
     """
     with contextlib.ExitStack() as opened:
         for destination in [output, *filter(None, others)]:

@@ -78,13 +78,24 @@ class Batches(Protocol):
     """Rows of images and labels from anywhere, in batches, and the files they are read from."""
 
     @property
-    def description(self) -> Description: ...
+    def description(self) -> Description:
+        """What the data set is."""
+        ...
+
     @property
-    def schema(self) -> pa.Schema: ...
+    def schema(self) -> pa.Schema:
+        """The schema of the batches."""
+        ...
+
     @property
-    def rows(self) -> int: ...
+    def rows(self) -> int:
+        """The number of rows."""
+        ...
+
     @property
-    def inputs(self) -> Sequence[Input]: ...
+    def inputs(self) -> Sequence[Input]:
+        """The files that the rows are read from."""
+        ...
 
     def batches(self, keep: NDArray[np.bool_] | None = None) -> Iterator[pa.RecordBatch]:
         """The rows in order, or those that the mask `keep` [rows] marks."""
@@ -95,8 +106,8 @@ class ImageTable(Batches, Protocol):
     """A whole image table.
 
     Attributes:
-        title: how messages call it.
-        made: its provenance, None for data from elsewhere.
+        title: its name in messages.
+        made: its provenance; None for data that gencli did not write.
     """
 
     @property
@@ -125,14 +136,14 @@ def differing(table: ImageTable) -> dict[str, float]:
 
 
 def source(role: str, file: Input, made: bool = True) -> provenance.Step:
-    """A file as an input of a step, with its provenance where it is Parquet that gencli made."""
+    """A file as an input of a step, with its provenance if it is Parquet that gencli wrote."""
     known = made and file.starts(b"PAR1")
     step = parquet.read_provenance(parquet.open_file(file)) if known else None
     return provenance.source(role, file.sha256, step, file.path)
 
 
 def rewritten(table: ImageTable) -> bool:
-    """Whether another tool wrote this table of gencli's again: its description stayed, its provenance did not."""
+    """Whether another tool rewrote this table of gencli's: it kept its description and lost its provenance."""
     return isinstance(table, FileTable) and table.made is None
 
 
@@ -159,13 +170,13 @@ class FileTable:
                 raise GencliError(
                     f"{self.title}: {f'{count} columns' if count else 'no column'} `{name}`; "
                     f"its columns are {', '.join(stored.names)}",
-                    "an image table has id, image and label, each once",
+                    "an image table has exactly one column id, image and label",
                 )
             right = arrow.holds_pixels if name in _IMAGES else arrow.holds_integers
             if count and not right(stored.field(name).type):
                 raise GencliError(
                     f"{self.title}: column `{name}` is {stored.field(name).type}",
-                    "images and targets are bytes or lists of one length, all else is integer",
+                    "images and targets are bytes or lists of one length, all other columns integers",
                 )
 
     def column(self, name: str) -> NDArray[np.int64]:
@@ -209,7 +220,7 @@ class FileTable:
         column = arrow.plain(column)
         if column.null_count:
             row = start + int(np.flatnonzero(column.is_null())[0])
-            raise GencliError(f"{self.title}: row {row}: no {name}", f"every row needs a value in `{name}`")
+            raise GencliError(f"{self.title}: row {row}: no {name}", f"every row needs a value in column `{name}`")
         try:
             if name in _IMAGES:
                 return arrow.to_images(column, self.description.shape, self.description.dtype)
@@ -218,12 +229,12 @@ class FileTable:
             row, what = error.args
             if name not in _IMAGES:
                 raise GencliError(
-                    f"{self.title}: row {start + row}: {name} {what}", "it takes whole numbers of 64 bits"
+                    f"{self.title}: row {start + row}: {name} {what}", "values must be 64-bit integers"
                 ) from None
             raise GencliError(
                 f"{self.title}: row {start + row}: {what.replace('an image', _IMAGES[name])}, "
                 f"where {_shape(self.description)} takes {self.description.row_bytes}",
-                "all images of a table have one size",
+                "all images of a table must have the same size",
             ) from None
 
     def _check(self, batch: pa.RecordBatch, start: int) -> pa.RecordBatch:
@@ -257,7 +268,7 @@ class MemoryTable:
 
 
 class TableWriter:
-    """Writes an image table: row groups of one size whatever batches come in, the provenance when it closes."""
+    """Writes an image table: row groups of equal size for any batches, and the provenance when it closes."""
 
     def __init__(self, output: Output, schema: pa.Schema, description: Description) -> None:
         self._output, self._schema, self._group = output, schema, description.group_rows
@@ -299,10 +310,10 @@ class TableWriter:
 
 
 def read_description(file: pq.ParquetFile, title: str) -> Description | None:
-    """What a table says of its data set; None where it says nothing.
+    """A table's description of its data set; None if it has none.
 
     Raises:
-        GencliError: it says something else.
+        GencliError: the description is not valid.
     """
     text = (file.schema_arrow.metadata or {}).get(_DESCRIPTION)
     if text is None:
@@ -310,7 +321,7 @@ def read_description(file: pq.ParquetFile, title: str) -> Description | None:
     try:
         return _description(provenance.parse(text))
     except ValueError as error:
-        raise GencliError(f"{title}: damaged metadata: {first_line(error)}", "make the file again") from None
+        raise GencliError(f"{title}: corrupt metadata: {first_line(error)}", "make the file again") from None
 
 
 def _description(facts: dict[str, Any]) -> Description:
@@ -336,7 +347,7 @@ def check_labels(labels: NDArray[np.int64], classes: int, title: str, name: str 
     if len(wrong):
         raise GencliError(
             f"{title}: row {start + wrong[0]}: {name} {labels[wrong[0]]} is not one of the {classes} classes",
-            f"labels run from 0 to {classes - 1}; leave such rows out first",
+            f"labels range from 0 to {classes - 1}; remove such rows first",
         )
 
 
@@ -353,7 +364,7 @@ def _utf8(name: str) -> bytes:
         return name.encode()
     except UnicodeEncodeError:
         shown = name.replace("\0", " ").strip()
-        raise GencliError(f"{shown!r}: no name of a data set: not UTF-8", "name and split it otherwise") from None
+        raise GencliError(f"{shown!r}: not a data set name: not UTF-8", "choose another name and split") from None
 
 
 def _shape(description: Description) -> str:

@@ -31,15 +31,15 @@ def write(output: Output, tensors: dict[str, torch.Tensor], metadata: dict[str, 
 
 
 def double(tensor: torch.Tensor) -> torch.Tensor:
-    """In float64; on the CPU where the device has none."""
+    """The tensor in float64; on the CPU if the device has no float64."""
     return (tensor.cpu() if tensor.device.type in WITHOUT_FLOAT64 else tensor).double()
 
 
 def read_metadata(source: Input) -> dict[str, Any]:
-    """What gencli wrote about the tensors.
+    """The metadata that gencli wrote with the tensors.
 
     Raises:
-        GencliError: not safetensors, cut short, or not gencli's.
+        GencliError: not safetensors, cut short, or not written by gencli.
     """
     hint = "give a model that `gencli train` wrote"
     if source.size == 0:
@@ -57,7 +57,7 @@ def read_metadata(source: Input) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError, IndexError):
         raise GencliError(f"{source.name}: not safetensors, or cut short", hint) from None
     if cut:
-        raise GencliError(f"{source.name}: cut short: {source.size} bytes do not hold its tensors", hint)
+        raise GencliError(f"{source.name}: cut short: {source.size} bytes are too few for its tensors", hint)
     try:
         text = header["__metadata__"][KEY]
     except (KeyError, TypeError):
@@ -65,7 +65,7 @@ def read_metadata(source: Input) -> dict[str, Any]:
     try:
         facts = provenance.decode(text)
     except (ValueError, TypeError) as error:
-        raise GencliError(f"{source.name}: damaged metadata: {error}", hint) from None
+        raise GencliError(f"{source.name}: corrupt metadata: {error}", hint) from None
     seals.require(source, "safetensors", seals.place_in_header(source), ours=True)
     return {name: value for name, value in facts.items() if name != "seal"}
 

@@ -1,4 +1,4 @@
-"""Several outputs of one command: they appear together, or none of them does."""
+"""Several outputs of one command: either all of them appear, or none."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from gencli.files.stream import NO_ROOM, Input, Output
 
 
 class Together:
-    """The places that a command writes to, opened or refused before its work, committed with its end.
+    """The destinations of a command, opened or refused before its work and committed at its end.
 
-    First all files are whole and on the disk, then goes out what pipes and devices get, standard output last, and then
+    First all files are written and synced, then pipes and devices get their output, standard output last, and then
     the files get their names. If anything fails before that, no file appears.
     """
 
@@ -26,14 +26,14 @@ class Together:
     def open(
         self, destination: str | None, inputs: Iterable[Input] = (), binary: bool = False, aside: bool = False
     ) -> Output:
-        """One more place; see `Output`."""
+        """Adds a destination; see `Output`."""
         output = Output(destination, inputs, binary, aside)
         output.hold()
         self._outputs.append(output)
         return output
 
     def keep(self, output: Output) -> None:
-        """What is written there is whole, and appears whatever becomes of the others."""
+        """Marks an output as complete: it appears even if the others fail."""
         self._first = [output]
 
     def __enter__(self) -> Self:
@@ -60,7 +60,7 @@ class Together:
 def _whole(out: Sequence[Output]) -> str:
     if not out:
         return "no file was written"
-    return " and ".join(each.name for each in out) + (" is whole" if len(out) == 1 else " are whole")
+    return " and ".join(each.name for each in out) + (" is complete" if len(out) == 1 else " are complete")
 
 
 def _commit(outputs: Sequence[Output], out: list[Output]) -> None:

@@ -47,5 +47,7 @@ def choose(settings: LossSettings) -> Loss:
     for name in given:
         takers = [taker for taker, kind in LOSSES.items() if name in (field.name for field in fields(kind))]
         if loss not in takers:
-            raise GencliError(f"{dashed(name)}: {loss} takes none", f"losses that do: {', '.join(takers)}")
+            raise GencliError(
+                f"{dashed(name)}: the {loss} loss has no such option", f"losses that have it: {', '.join(takers)}"
+            )
     return LOSSES[loss](**given)

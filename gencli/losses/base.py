@@ -23,7 +23,7 @@ Head = Literal["linear", "sigmoid", "cosine"]
 
 _RANGES: dict[str, tuple[Callable[[float], bool], str]] = {
     "gamma": (lambda value: 0 <= value < math.inf, "0 or more"),
-    "beta": (lambda value: 0 <= value < 1, "from 0, which weighs all classes alike, to below 1"),
+    "beta": (lambda value: 0 <= value < 1, "from 0 (equal weights) to below 1"),
     "label_smoothing": (lambda value: 0 <= value < 1, "from 0 to below 1"),
     "deferred_reweighting": (lambda value: value >= 0, "0 or more"),
     "tau": (lambda value: 0 <= value < math.inf, "0 or more"),
@@ -33,7 +33,7 @@ _RANGES: dict[str, tuple[Callable[[float], bool], str]] = {
 
 @dataclass(frozen=True)
 class Loss(ABC):
-    """What training minimizes, row by row.
+    """A training loss, computed per row.
 
     Attributes:
         name: the loss's, the field's own.
@@ -71,7 +71,7 @@ class Loss(ABC):
         """
         if classes < 2:
             raise GencliError(
-                f"--loss: {self.name} tells classes apart, and the training rows have one", "train on two or more"
+                f"--loss: {self.name} needs several classes, but the training table has one", "train on two or more"
             )
         return class_counts(labels, classes)
 
@@ -111,7 +111,7 @@ class CountedLoss(Loss):
         counts = super().counts(labels, classes)
         if counts is not None and (counts > 0).sum() < 2:
             raise GencliError(
-                f"--loss: {self.name} balances classes, and all training rows are of one",
+                f"--loss: {self.name} balances classes, but all training rows have the same class",
                 "train on rows of two classes or more",
             )
         return counts

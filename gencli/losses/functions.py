@@ -1,4 +1,4 @@
-"""The losses' arithmetic, in float32 at the least: finite, with finite gradients, at all finite outputs."""
+"""The losses' arithmetic, in at least float32: finite, with finite gradients, at all finite outputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many rows the classes have, and how often each row is drawn."""
+"""The number of rows per class, and the probability with which each row is drawn."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def class_counts(labels: Tensor, classes: int) -> Tensor:
     """[classes] int64 the rows of each class, of labels [n] int64 on the CPU.
 
     Raises:
-        GencliError: a label is none of 0 ... classes - 1.
+        GencliError: a label is outside 0 ... classes - 1.
     """
     from gencli.files.tables import check_labels
 
@@ -32,7 +32,7 @@ def resample_weights(labels: Tensor, classes: int, how: Literal["balanced", "sqr
     Kang, Xie, Rohrbach, Yan, Gordo, Feng, Kalantidis 2020, arXiv:1910.09217, eq. 1.
 
     Raises:
-        GencliError: a label is none of 0 ... classes - 1.
+        GencliError: a label is outside 0 ... classes - 1.
     """
     power, counts = _POWERS[how], class_counts(labels, classes).double()
     return counts.pow(power - 1)[labels] / counts[counts > 0].pow(power).sum()

@@ -41,10 +41,10 @@ FAMILIES = [
 
 
 def family(arch: str) -> Family:
-    """That of the network of this name.
+    """The family of the network of this name.
 
     Raises:
-        GencliError: there is none.
+        GencliError: no such network.
     """
     for each in FAMILIES:
         if re.fullmatch(each.pattern, arch, re.ASCII):
@@ -55,10 +55,10 @@ def family(arch: str) -> Family:
 
 
 def require(arch: str) -> Family:
-    """That of the network of this name; the code of a user's own is loaded.
+    """The family of the network of this name; for a user's own network, its code is imported.
 
     Raises:
-        GencliError: there is none.
+        GencliError: no such network.
     """
     found = family(arch)
     if found is OWN:
@@ -67,7 +67,7 @@ def require(arch: str) -> Family:
 
 
 def open_file(place: str, arch: str | None = None) -> tuple[Input, Model]:
-    """A model's file, and what `read` reads of it."""
+    """A model's file, and the model that `read` reads from it."""
     source = Input(place)
     return source, read(source, arch)
 
@@ -87,15 +87,18 @@ def build(arch: str, shape: Shape, classes: int, options: Options = PLAIN) -> nn
     given = {name: value for name in ("batch_norm", "dropout") if (value := getattr(options, name)) is not None}
     for name in given.keys() - kind.options:
         takers = ", ".join(each.example for each in FAMILIES if name in each.options)
-        raise GencliError(f"--{name.replace('_', '-')}: {arch} has no such option", f"leave it out; it is for {takers}")
+        raise GencliError(f"--{name.replace('_', '-')}: {arch} has no such option", f"omit it; it is for {takers}")
     if not 0 <= given.get("dropout", 0) < 1:
-        raise GencliError(f"--dropout: {options.dropout:g} is no probability below 1", "give one from 0, such as 0.1")
+        raise GencliError(
+            f"--dropout: {options.dropout:g} is not a probability below 1",
+            "give a number from 0 to below 1, such as 0.1",
+        )
     if kind.task == "images" and options.head != "linear":
-        raise GencliError(f"--head: {arch} makes images, which need no {options.head} layer", "leave it out")
+        raise GencliError(f"--head: {arch} outputs images, which need no {options.head} layer", "omit it")
     if min(shape[:2]) < kind.least:
         raise GencliError(
-            f"--arch: {arch} takes images of {kind.least}×{kind.least} and more, not {shape[0]}×{shape[1]}",
-            "take larger images, or a network for small ones, such as mlp-1x512",
+            f"--arch: {arch} takes images of at least {kind.least}×{kind.least}, not {shape[0]}×{shape[1]}",
+            "use larger images, or a network for small ones, such as mlp-1x512",
         )
     match = re.fullmatch(kind.pattern, arch, re.ASCII)
     groups = [int(group) if group.isdecimal() else group for group in match.groups()] if match else []
@@ -107,7 +110,7 @@ def build(arch: str, shape: Shape, classes: int, options: Options = PLAIN) -> nn
 
 @dataclass
 class Model:
-    """A network and what it was made for.
+    """A network and what it was trained for.
 
     Attributes:
         arch: its name.
@@ -133,17 +136,17 @@ class Model:
 
     @property
     def title(self) -> str:
-        """How messages call it: its file, if it has one, and its network."""
+        """Its name in messages: its file, if it has one, and its network."""
         return f"{self.file}: {self.arch}" if self.file else self.arch
 
     @property
     def parameters(self) -> int:
-        """How many numbers are trained."""
+        """The number of trained parameters."""
         return trained(self.network)
 
     @property
     def task(self) -> Literal["classes", "images"]:
-        """What it makes of images."""
+        """What the network computes from images: classes or images."""
         return family(self.arch).task if self.logits else "classes"
 
     @property
@@ -156,7 +159,7 @@ class Model:
         description, title = table.description, table.title
         if description.shape != self.shape:
             raise GencliError(
-                f"{title}: images of {_times(description.shape)}, where the model takes {_times(self.shape)}",
+                f"{title}: images of {_times(description.shape)}, but the model takes {_times(self.shape)}",
                 "evaluate a model on the kind of images it was trained on",
             )
         if self.task == "images":
@@ -168,7 +171,7 @@ class Model:
             start = next(differ, 0)
             raise GencliError(
                 f"{title}: {len(description.classes)} classes ({_some(description.classes, start)}), "
-                f"where the model has {len(self.classes)} ({_some(self.classes, start)})",
+                f"but the model has {len(self.classes)} ({_some(self.classes, start)})",
                 "evaluate a model on the classes it was trained on; gencli data parquet --class-names names them",
             )
 
@@ -209,25 +212,25 @@ def read(source: Input, arch: str | None = None) -> Model:
     named, made = facts.get("architecture"), facts.get("step")
     shape, classes = facts.get("shape", []), facts.get("classes", [])
     if not (isinstance(named, str) and is_shape(shape) and _is_names(classes) and made):
-        raise GencliError(f"{source.name}: tensors, but no model", "give a model that `gencli train` wrote")
+        raise GencliError(f"{source.name}: tensors, but not a model", "give a model that `gencli train` wrote")
     try:
         kind = None if named in LEARNERS else family(named)
     except GencliError:
         raise GencliError(
-            f"{source.name}: no network {named!r} is known here", "use the gencli that wrote it"
+            f"{source.name}: this version has no network {named!r}", "use the gencli that wrote it"
         ) from None
     if kind is OWN and arch is None:
         raise GencliError(
-            f"{source.name}: its network is {named}, code that a file does not get to run",
-            f"name it again to run it: --arch {named}",
+            f"{source.name}: its network is {named}, which is code that a file may not run by itself",
+            f"allow it with --arch {named}",
         )
     if arch not in (None, named):
-        raise GencliError(f"{source.name}: its network is {named}, not {arch}", f"leave --arch out, or give {named}")
+        raise GencliError(f"{source.name}: its network is {named}, not {arch}", f"omit --arch, or give {named}")
     if not classes and (kind is None or kind.task == "classes"):
-        raise GencliError(f"{source.name}: {named} without names of classes", "make the model again")
+        raise GencliError(f"{source.name}: {named} without class names", "make the model again")
     counts, epoch = facts.get("class_rows"), facts.get("epoch")  # which older files do not have
     if not (counts is None or _is_counts(counts, len(classes))) or not (epoch is None or _is_count(epoch)):
-        raise GencliError(f"{source.name}: damaged metadata: class_rows or epoch", "make the model again")
+        raise GencliError(f"{source.name}: corrupt metadata: class_rows or epoch", "make the model again")
     try:
         preprocessing = Preprocessing.from_json(facts.get("preprocessing"), shape[2])
         input_shape = preprocessing.input_shape(tuple(shape))

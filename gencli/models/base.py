@@ -61,15 +61,15 @@ class Options:
     head: Head = "linear"
 
     def to_json(self) -> dict[str, Any]:
-        """What a model file says of it."""
+        """Their JSON form in a model file."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, facts: Any) -> Options:
-        """The same again.
+        """The inverse of `to_json`.
 
         Raises:
-            GencliError: nothing that this version knows.
+            GencliError: a form that this version does not know.
         """
         try:
             known = cls(**facts)
@@ -77,7 +77,9 @@ class Options:
             if not typed or known.head not in get_args(Head):
                 raise TypeError
         except TypeError:
-            raise GencliError("its network's options are unknown here", "use the gencli that wrote it") from None
+            raise GencliError(
+                "its network's options are unknown to this version", "use the gencli that wrote it"
+            ) from None
         return known
 
 
@@ -85,23 +87,23 @@ PLAIN = Options()
 
 
 def trained(network: nn.Module) -> int:
-    """How many numbers of a network are trained."""
+    """The number of trained parameters of a network."""
     return sum(tensor.numel() for tensor in network.parameters() if tensor.requires_grad)
 
 
 def require_room(parameters: int, arch: str) -> None:
-    """Refuses a network of more parameters than fit in memory, before there are any.
+    """Refuses a network of more parameters than fit in memory, before they are allocated.
 
     Raises:
-        GencliError: it is.
+        GencliError: they do not fit.
     """
-    machine.require_memory(4 * parameters, f"--arch {arch}: {parameters:,} parameters", "take a smaller network")
+    machine.require_memory(4 * parameters, f"--arch {arch}: {parameters:,} parameters", "use a smaller network")
 
 
 def not_finite(network: nn.Module) -> str:
-    """The first tensor of a network, buffers included, that holds what is no finite number; empty without.
+    """Names the first tensor of a network, buffers included, with a value that is not finite; empty if there is none.
 
-    Buffers of nothing but 0 and -inf are masks that are added, as of attention; these are as they should be.
+    Buffers of only 0 and -inf are additive masks, as for attention, and are valid.
     """
     for name, tensor in (*network.named_parameters(), *network.named_buffers()):
         wrong = ~tensor.detach().isfinite()
@@ -119,7 +121,7 @@ def not_finite(network: nn.Module) -> str:
 def require_finite(
     network: nn.Module, title: str, hint: str = "make the model again; if it was trained, with a lower --lr"
 ) -> None:
-    """Refuses a network whose tensors hold what is no finite number.
+    """Refuses a network with values that are not finite.
 
     Raises:
         GencliError: one does; see `not_finite`.

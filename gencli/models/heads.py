@@ -51,11 +51,11 @@ def attach(network: nn.Module, head: Head, classes: int, arch: str) -> nn.Module
         return network
     found = last_layer(network, classes)
     if found is None:
-        raise GencliError(f"--head: {arch} has no dense layer of {classes} outputs for {head}", "take another network")
+        raise GencliError(f"--head: {arch} has no dense layer of {classes} outputs for {head}", "use another network")
     name, layer = found
     if head == "sigmoid":
         if classes < 2:
-            raise GencliError(f"--head: {arch}: one class has no other, which sigmoid needs", "take another loss")
+            raise GencliError(f"--head: {arch}: sigmoid needs at least two classes", "use another loss")
         layer.bias = nn.Parameter(torch.full_like(layer.weight[:, 0], -math.log(classes - 1)))
         return network
     with torch.device(layer.weight.device):

@@ -108,7 +108,7 @@ def load(table: ImageTable, keep: NDArray[np.bool_] | None = None) -> Rows:
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What is done to images before a network sees them: the centre is cut out, values become value/255, whitened.
+    """The preprocessing of a network's images: the center is cropped, values become value/255, then are whitened.
 
     Attributes:
         whiten: `image`: (x − mean) / max(std, 1/√N) of the image's own N values, the standard deviation being the
@@ -155,8 +155,8 @@ class Preprocessing:
             return shape
         if self.crop > min(shape[:2]):
             raise GencliError(
-                f"--crop: no {self.crop}×{self.crop} window in images of {shape[0]}×{shape[1]}",
-                f"take {min(shape[:2])} or less",
+                f"--crop: {self.crop}×{self.crop} does not fit images of {shape[0]}×{shape[1]}",
+                f"give at most {min(shape[:2])}",
             )
         return self.crop, self.crop, shape[2]
 
@@ -198,7 +198,7 @@ class Preprocessing:
         return slope, offset
 
     def __call__(self, images: torch.Tensor, scaling: Scaling | None = None) -> torch.Tensor:
-        """What a network gets.
+        """The network's input for images.
 
         Args:
             images: [n, height, width, channels] uint8 or float32, cropped already where `scaling`, theirs, is given.
@@ -214,15 +214,15 @@ class Preprocessing:
         return flat.view(images.shape).permute(0, 3, 1, 2)
 
     def to_json(self) -> dict[str, Any]:
-        """What a model file says of it."""
+        """Its JSON form in a model file."""
         return {"scale": PEAK} | asdict(self) | {"mean": [*self.mean], "deviation": [*self.deviation]}
 
     @classmethod
     def from_json(cls, facts: Any, channels: int) -> Preprocessing:
-        """The same again, for images of so many channels.
+        """The inverse of `to_json`, for images of `channels` channels.
 
         Raises:
-            GencliError: nothing that this version knows, or numbers that are no means and deviations.
+            GencliError: a form that this version does not know, or numbers that are not means and deviations.
         """
         try:
             moments = tuple(map(float, facts["mean"])), tuple(map(float, facts["deviation"]))
@@ -234,7 +234,7 @@ class Preprocessing:
             if facts != known.to_json() or known.whiten not in get_args(Whiten) or not (whole and right):
                 raise ValueError
         except (KeyError, TypeError, ValueError):
-            raise GencliError("its preprocessing is unknown here", "use the gencli that wrote it") from None
+            raise GencliError("its preprocessing is unknown to this version", "use the gencli that wrote it") from None
         return known
 
 
@@ -245,8 +245,8 @@ def require_target(columns: Collection[str], title: str) -> None:
     """Refuses a table without the images that an image-to-image network's output is compared with."""
     if "target" not in columns:
         raise GencliError(
-            f"{title}: no column target, which image-to-image networks are compared with",
-            "make one: gencli corrupt gaussian-noise --sigma 25 --on both, or --clean-target",
+            f"{title}: no column target, which image-to-image networks need",
+            "add one: gencli corrupt gaussian-noise --sigma 25 --on both, or --clean-target",
         )
 
 
@@ -262,13 +262,13 @@ def _sums(pixels: torch.Tensor) -> torch.Tensor:
 
 
 def _moments(values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean and variance [n, 1] float64 of each row of values [n, N] float64, which are spoilt."""
+    """Mean and variance [n, 1] float64 of each row of values [n, N] float64, which are overwritten in place."""
     mean = values.mean(1, keepdim=True)
     return mean, values.sub_(mean).square_().mean(1, keepdim=True)  # ten times as fast as var_mean
 
 
 def _exact_moments(values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The same of whole numbers 0 … 255 as float32, spoilt too: sums of them and of their squares have no error."""
+    """The same for integers 0 … 255 as float32, also overwritten: sums of them and of their squares are exact."""
     size = values.shape[1]
     block = next(each for each in range(256, 0, -1) if size % each == 0)  # float32 adds 256 squares exactly
     blocks = values.view(-1, size // block, block)

@@ -1,4 +1,4 @@
-"""What several networks are put together from."""
+"""Layers that several networks share."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class GlobalMax(nn.Module):
 
 
 class Scale(nn.Module):
-    """Times a constant."""
+    """Multiplies by a constant."""
 
     def __init__(self, factor: float) -> None:
         super().__init__()

@@ -132,4 +132,4 @@ def build(name: str, shape: Shape, classes: int, facts: Any) -> Learner:
             return LEARNERS[name](shape, classes, **facts)
     except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
         require_enough(error)
-        raise GencliError("its learner's options are unknown here", "use the gencli that wrote it") from None
+        raise GencliError("its learner's options are unknown to this version", "use the gencli that wrote it") from None

@@ -34,11 +34,11 @@ def own(module: str, name: str, shape: Shape, classes: int) -> nn.Module:
     with _theirs(f"{arch} fails", _CALL):
         network = factory(shape, classes)
     if not isinstance(network, nn.Module):
-        raise GencliError(f"--arch: {arch} gives {type(network).__name__}, no torch.nn.Module", "return the network")
+        raise GencliError(f"--arch: {arch} gives {type(network).__name__}, not a torch.nn.Module", "return the network")
     with _theirs(f"{arch}: its state_dict fails", _OWN):
         state = network.state_dict()
     if (extra := next((key for key, value in state.items() if not isinstance(value, torch.Tensor)), None)) is not None:
-        raise GencliError(f"--arch: {arch}: its state {extra} is no tensor", "a model file holds tensors alone")
+        raise GencliError(f"--arch: {arch}: its state {extra} is not a tensor", "a model file holds only tensors")
     if not any(parameter.requires_grad for parameter in network.parameters()):
         raise GencliError(f"--arch: {arch} has no parameters to train", "keep layers and parameters as attributes")
     device = next(network.parameters()).device
@@ -49,7 +49,7 @@ def own(module: str, name: str, shape: Shape, classes: int) -> nn.Module:
     if not isinstance(logits, torch.Tensor) or logits.shape != (2, classes):
         given = list(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
         raise GencliError(
-            f"--arch: {arch} makes {given} of two images, no logits [2, {classes}]",
+            f"--arch: {arch} returns {given} for two images, not logits [2, {classes}]",
             "end in a layer of `classes` outputs",
         )
     return network.train()
@@ -70,7 +70,7 @@ def find(module: str, name: str) -> Callable[..., Any]:
     except GencliError as error:
         missing = error.__cause__
         if isinstance(missing, ModuleNotFoundError) and missing.name and f"{module}.".startswith(f"{missing.name}."):
-            hint = "it is looked for among what is installed and in the current folder"
+            hint = "modules are looked up among installed packages and in the current folder"
             raise GencliError(f"--arch: no module {missing.name!r}", hint) from None
         raise
     factory = getattr(imported, name, None)
@@ -82,7 +82,7 @@ def find(module: str, name: str) -> Callable[..., Any]:
 
 @contextmanager
 def _theirs(what: str, hint: str) -> Iterator[None]:
-    """Whatever is raised within is the network's own, an exit included."""
+    """Within this context, any exception, also an exit, is an error of the user's network."""
     try:
         yield
     except (KeyboardInterrupt, MemoryError):

@@ -1,4 +1,4 @@
-"""What a network costs: layers, operations and memory of a step, found without computing it.
+"""The cost of a network: layers, operations and memory of a step, determined without computing it.
 
 A network of any device is run on tensors that have shapes and no numbers (torch's FakeTensorMode); its parameters,
 statistics, mode and the random numbers stay as they are. Under `torch.autocast` the figures are those of autocast.

@@ -52,7 +52,9 @@ def require_stored(arch: str, size: int) -> None:
 
     name = arch.partition(":")[2]
     if name in list_models() and 4 * _published(name) > size + _OTHER_LAYERS:
-        raise GencliError(f"{arch} has {_published(name):,} parameters, not in {size:,} bytes", "make the model again")
+        raise GencliError(
+            f"{arch} has {_published(name):,} parameters, too many for {size:,} bytes", "make the model again"
+        )
 
 
 def _published(name: str) -> int:

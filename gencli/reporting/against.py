@@ -1,4 +1,4 @@
-"""Published figures beside our own: a CSV of them, and a table with their columns."""
+"""Comparison with published figures: a CSV of them, and a table with their columns."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _FRACTIONS = ("accuracy", "memorized", "recovered", "error", "precision", "recal
 
 @dataclass(frozen=True)
 class Published:
-    """Rows of text by column, and the comment lines of the file, which say where they are from."""
+    """Rows of text by column, and the comment lines of the file, which name the source."""
 
     title: str
     columns: tuple[str, ...]
@@ -42,7 +42,7 @@ def read(source: Input) -> Published:
     text = "".join("\n" if line.startswith("#") else line for line in lines)
     cells = [row for _, row in csv_rows(source.name, text) if any(map(str.strip, row))]
     if len(cells) < 2:
-        raise GencliError(f"{source.name}: no rows", "a header, and a row a published figure")
+        raise GencliError(f"{source.name}: no rows", "give a header, and one row per published figure")
     header = [name.strip() for name in cells[0]]
     require_distinct(source.name, header)
     rows = tuple({name: cell.strip() for name, cell in zip(header, row)} for row in cells[1:])
@@ -148,7 +148,7 @@ def _number(published: Published, row: dict[str, str], name: str) -> float | Non
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise GencliError(f"{published.title}: {name}: {text!r} is not a number", "leave empty what is unknown")
+        raise GencliError(f"{published.title}: {name}: {text!r} is not a number", "leave unknown cells empty")
     if value > 1 and name.removesuffix("_on_test").endswith(_FRACTIONS):
         raise GencliError(f"{published.title}: {name}: {text} is above 1", "write 0.8905 for 89.05 %")
     return value

@@ -27,7 +27,7 @@ def benchmarks_table(documents: Sequence[Document]) -> pa.Table:
 
 
 def image(documents: Sequence[Document], form: str, provenance: str) -> bytes:
-    """The ratios as bars from 1 on a logarithmic axis, a tick where an item's may end; hatched where it ends beyond.
+    """The ratios as bars from 1 on a logarithmic axis, a tick at an item's limit; hatched where it exceeds the limit.
 
     PNG, SVG or PDF, the same bytes every time. Items without a ratio are left out.
 
@@ -37,7 +37,7 @@ def image(documents: Sequence[Document], form: str, provenance: str) -> bytes:
     found = [[row for row in document.rows.to_pylist() if row["ratio"] is not None] for document in documents]
     items = list(dict.fromkeys(row["item"] for rows in found for row in rows))
     if not items:
-        raise GencliError(f"{documents[0].title}: no ratios, so nothing to draw", "measure something that has a peer")
+        raise GencliError(f"{documents[0].title}: no ratios to draw", "measure something that has a peer")
     room = 0.8 / len(documents)
     with canvas({"text.parse_math": False}):
         from matplotlib.figure import Figure
@@ -61,7 +61,7 @@ def image(documents: Sequence[Document], form: str, provenance: str) -> bytes:
         axis.set_ylim(len(items) - 0.5, -0.5)
         axis.grid(visible=False, axis="y")
         axis.set_axisbelow(True)
-        axis.set_xlabel("ratio; black: what it may be; hatched: more than that")
+        axis.set_xlabel("ratio; black: limit; hatched: above the limit")
         if len(documents) > 1:
             names = [Patch(color=color, label=each.title) for each, color in zip(documents, cycle(COLORS))]
             figure.legend(handles=names, loc="outside lower center", ncols=2, frameon=False)

@@ -13,7 +13,7 @@ LONGEST = 300  # characters of a cell or a heading
 
 
 def cell(value: Any) -> str:
-    """A value of a table as text of one line; nothing for None."""
+    """A value of a table as one line of text; empty for None."""
     if value is None:
         return ""
     if isinstance(value, bool):

@@ -21,7 +21,7 @@ def classes_table(documents: Sequence[Document]) -> Table:
 
     The setting loss is the column loss_function, as loss is what was measured.
 
-    Rows of one class of runs that differ in seeds alone are one row, with means, standard deviations and their number.
+    Rows of one class of runs that differ only in seeds are one row, with means, standard deviations and their number.
     """
     groups = setups(documents, measured=True)
     told = [
@@ -46,7 +46,7 @@ def classes_table(documents: Sequence[Document]) -> Table:
 
 
 def long_tail_table(documents: Sequence[Document], training: Sequence[Document], metric: str = "accuracy") -> Table:
-    """A row a loss (a setup), a column a class; then head, middle and tail, means over thirds of the classes, and all.
+    """One row per loss (setup), one column per class; then head, middle, tail (means over thirds of classes), all.
 
     The first row is n, the rows of each class in the training table, where it is known: from an image table that is
     given, or from a result on the table that the network was trained on. It orders the classes for the thirds, the
@@ -95,7 +95,7 @@ def long_tail_table(documents: Sequence[Document], training: Sequence[Document],
     if ordered:
         notes.append(f"head and tail: {third} classes each, the most and the least frequent; middle: the others")
     else:
-        notes.append("head, middle, tail: n of the training table is unknown; give that table too")
+        notes.append("head, middle, tail: n of the training table is unknown; also give that table")
     scores = (*names.values(), *_PARTS)
     facts = tuple(({},) if n else ()) + tuple(_facts(group.documents) for group in groups)
     table = assemble(rows, keys, scores, several)
@@ -108,7 +108,7 @@ def _has(document: Document, score: str) -> bool:
 
 
 def corruptions_table(documents: Sequence[Document]) -> Table:
-    """A row a setup, a column a kind of corruption, its mean error over severities; before them the mean over kinds.
+    """One row per setup, one column per kind of corruption: its mean error over severities; first the mean over kinds.
 
     Columns: what tells setups apart, clean_error where a result on data without a corruption is given,
     mean_corruption_error as `gencli eval` computes it, then the kinds. Hendrycks, Dietterich 2019, arXiv:1903.12261.
@@ -119,7 +119,7 @@ def corruptions_table(documents: Sequence[Document]) -> Table:
     measured = [each for each in documents if "corruption_error" in each.rows.column_names]
     if not measured:
         raise GencliError(
-            f"{documents[0].title}: no column corruption_error", "evaluate what `gencli corrupt common --all` wrote"
+            f"{documents[0].title}: no column corruption_error", "evaluate the output of `gencli corrupt common --all`"
         )
     runs = {each.run for each in measured}
     plain = [each for each in documents if each.run in runs and each not in measured and _is_clean(each)]
@@ -200,7 +200,7 @@ def _training_counts(
     fitting = [(each, n) for each, n in known if each.data and each.data["sha256"] in wanted]
     chosen = fitting or known
     if len({str(n) for _, n in chosen}) > 1:
-        raise GencliError(f"{chosen[1][0].title}: another n than {chosen[0][0].title}", "give one training table")
+        raise GencliError(f"{chosen[1][0].title}: n differs from {chosen[0][0].title}", "give one training table")
     if not chosen:
         return None, ""
     return chosen[0][1], "" if fitting else f"n: of {chosen[0][0].title}, taken for the training table"

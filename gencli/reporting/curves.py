@@ -46,7 +46,7 @@ def image(
     Of more than `MOST` curves the first are drawn, and the legend says so.
 
     Args:
-        fonts: whether an SVG has its words as outlines, the same everywhere, or as text.
+        fonts: whether an SVG has its text as outlines, the same everywhere, or as text.
         beside: panels among which these are shown, where curves of one name look alike.
     """
     across = min(3, len(panels))

@@ -1,4 +1,4 @@
-"""What `report` reads, as read from files, and what its provenance says of the run behind it."""
+"""The documents that `report` reads from files, and the runs that their provenance describes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class _Block:
         self._tables, self._rows = [table], table.num_rows
 
     def append(self, table: pa.Table) -> slice:
-        """Takes a table, and says where it stands."""
+        """Adds a table, and returns its position."""
         self._tables.append(table)
         self._rows += table.num_rows
         if len(self._tables) > _TABLES:
@@ -73,7 +73,7 @@ class Document:
 
     @property
     def rows(self) -> pa.Table:
-        """A row an epoch; a row a class and the overall row; a row an item, an image, an eigenvalue or a class.
+        """One row per epoch; per class, and an overall row; or per item, image, eigenvalue or class.
 
         Of an image table label, name and n, the rows of each class.
         """
@@ -103,7 +103,7 @@ class Document:
 
     @property
     def run(self) -> str:
-        """What documents of one training run share: its settings and training data; the file where these are lost."""
+        """A key of the training run: its settings and training data; the file if these are lost."""
         step = self.training
         if step is None:
             return self.title
@@ -112,7 +112,7 @@ class Document:
 
     @property
     def setup(self) -> str:
-        """What runs share that differ in nothing but their seeds, of training and of the data; the file likewise."""
+        """A key of the setup, equal for runs that differ only in the seeds of training and data; the file if lost."""
         step = self.training
         if step is None:
             return self.title
@@ -161,7 +161,7 @@ def read(source: Input) -> Document:
     """Reads a file: Parquet, or CSV or JSON, which have lost their provenance.
 
     Raises:
-        GencliError: the file is of no kind that is known, or has other rows than its kind has; see `readers`.
+        GencliError: the file is of an unknown kind, or has rows that its kind does not allow; see `readers`.
     """
     made = None
     if source.starts(b"PAR1"):
@@ -188,7 +188,7 @@ def _counts(source: Input, rows: pa.Table, description: tables.Description | Non
 
 
 def _split(document: Document) -> list[Document]:
-    """A document for each model and data set that a table's first columns name."""
+    """One document per model and data set that a table's first columns name."""
     rows = document.rows
     columns = readers.lead_columns(rows, document.kind)
     if not columns:
@@ -215,7 +215,7 @@ def _split(document: Document) -> list[Document]:
 
 
 def data_name(entry: dict[str, Any] | None) -> str:
-    """What an input is called: its data set and split, or the name of a foreign file."""
+    """The name of an input: its data set and split, or the name of a file that gencli did not write."""
     if entry is None:
         return ""
     if "step" not in entry:
@@ -242,17 +242,17 @@ def corruptions(entry: dict[str, Any] | None) -> list[Step]:
 
 
 def steps(file: Input, several: bool) -> Iterator[str]:
-    """How a file that gencli wrote was made, a line a step, below its name where there are `several`.
+    """How a file that gencli wrote was made, one line per step, below its name where there are `several`.
 
     Raises:
-        GencliError: it does not say.
+        GencliError: the file has no provenance.
     """
     from gencli.files.tensors import read_metadata
 
     model = file.starts(b"{", 8)
     made = read_metadata(file).get("step") if model else parquet.read_provenance(parquet.open_file(file))
     if made is None:
-        raise GencliError(f"{file.name}: no provenance", "only files that gencli wrote say how they were made")
+        raise GencliError(f"{file.name}: no provenance", "only files that gencli wrote record how they were made")
     if several:
         yield f"# {file.name}"
     yield from provenance.lines(made)

@@ -26,7 +26,7 @@ _REGULARIZERS = {"augment", "weight_decay", "dropout", "batch_norm", "label_smoo
 
 @dataclass(frozen=True)
 class Options:
-    """What bears on a figure: see the command's options of the same names."""
+    """The options of a figure: see the command's options of the same names."""
 
     metric: Sequence[str] = ()
     fitted_at: float = 0.99
@@ -34,7 +34,7 @@ class Options:
 
 
 def curves(documents: Sequence[Document], options: Options) -> list[Panel]:
-    """One panel a metric, one curve a setup; Figure 1a of Zhang et al. 2017 (arXiv:1611.03530) is train_loss.
+    """One panel per metric, one curve per setup; Figure 1a of Zhang et al. 2017 (arXiv:1611.03530) is train_loss.
 
     Over several seeds a curve is the mean of the runs that came so far, with its standard deviation.
 
@@ -169,7 +169,7 @@ def regularizers(documents: Sequence[Document], options: Options) -> list[Panel]
 
 
 def regularized(histories: Sequence[Document]) -> bool:
-    """Whether setups differ in a regularizer, or an epoch can be told that is the best on validation."""
+    """Whether setups differ in a regularizer, or the best epoch on validation is known."""
     validated = any("validation_accuracy" in each.rows.column_names for each in histories)
     return validated or any(_REGULARIZERS & group.facts.keys() for group in setups(histories))
 
@@ -187,7 +187,7 @@ def _last(document: Document) -> float | None:
 
 
 def classes(documents: Sequence[Document], options: Options) -> list[Panel]:
-    """A bar a class and setup of each metric, accuracy by default, or PSNR.
+    """One bar per class and setup of each metric, accuracy by default, or PSNR.
 
     Raises:
         GencliError: no result has a metric that was asked for.

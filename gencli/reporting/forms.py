@@ -21,7 +21,7 @@ _LARGEST = sys.float_info.max
 
 @dataclass(frozen=True)
 class Column:
-    """What a column may hold.
+    """The values that a column may hold.
 
     Attributes:
         words: a value in words; from `low` to `high` where it is a number, or each of a list of numbers.
@@ -38,11 +38,12 @@ class Column:
 
     @property
     def arrow(self) -> pa.DataType:
+        """The Arrow type of its values."""
         kinds = {"whole": pa.int64(), "number": pa.float64(), "text": pa.string(), "list": pa.list_(pa.float64())}
         return kinds[self.type]
 
     def holds(self, value: object) -> bool:
-        """Whether it may hold a value that JSON has, or Arrow gives."""
+        """Whether it may hold a value from JSON or Arrow."""
         if value is None:
             return self.gaps
         if self.type == "text":

@@ -55,7 +55,7 @@ class Table:
 
 @dataclass
 class Setup:
-    """Runs that differ in their seeds alone.
+    """Runs that differ only in their seeds.
 
     Attributes:
         facts: network, data, corruption, and the settings in which the setups differ.
@@ -67,6 +67,7 @@ class Setup:
 
     @property
     def documents(self) -> tuple[Document, ...]:
+        """The documents of all runs."""
         return tuple(document for run in self.runs for document in run)
 
     @property
@@ -98,9 +99,9 @@ def tested_on(entry: dict[str, Any] | None) -> str:
 
 
 def describe(documents: Sequence[Document]) -> list[dict[str, Any]]:
-    """What the runs behind these documents are: network, data, corruption, and the settings in which they differ.
+    """The runs behind these documents: network, data, corruption, and the settings in which they differ.
 
-    An option of losses makes no difference by that some losses have not got it.
+    An option that some losses do not have is not a difference by itself.
     """
     from gencli.losses import LOSSES
 
@@ -143,9 +144,9 @@ def titles(documents: Sequence[Document]) -> list[str]:
 
 
 def names(groups: Sequence[Setup]) -> list[str]:
-    """What tells setups apart in words, or the first of their files where nothing does; and how many runs they are.
+    """What distinguishes setups as text, or the first of their files if nothing does; and their number of runs.
 
-    Of a setting that is one for all setups of a network nothing is said, as the network is.
+    A setting that is the same for all setups of a network is omitted, since the network is named.
     """
     facts = apart(groups)
     seen = {(each.get("network"), name, value) for each in facts for name, value in each.items()}
@@ -198,9 +199,9 @@ def chains(chains: Sequence[Sequence[Step]], hidden: Iterable[str] = ()) -> list
 
 
 def spread(values: Iterable[float | None]) -> tuple[float | None, float | None]:
-    """Mean and sample standard deviation of the values that there are; NaN where one is; None of too few.
+    """Mean and sample standard deviation of the values that are not None; NaN if one is NaN; None if there are too few.
 
-    No sum is too large for float64; a deviation that is, is infinite.
+    Sums do not overflow float64; a deviation that would is infinite.
     """
     known = [value for value in values if value is not None]
     if not known or not all(map(math.isfinite, known)):

@@ -1,4 +1,4 @@
-"""Tables as people read them: cells in words, seeds as mean ± deviation, columns that fit the room; and as LaTeX."""
+"""Tables for people: formatted cells, seeds as mean ± deviation, columns that fit the width; and LaTeX."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gencli.cli import console
 from gencli.reporting.cells import LONGEST, cell, numeric
 from gencli.reporting.groups import PLAIN, Table, word
 
-_ROOM = 14  # characters that a column is wrapped to at the least
+_ROOM = 14  # characters: columns are wrapped to at least this width
 _LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
     "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}", ">": r"\textgreater{}",
@@ -51,10 +51,10 @@ def shown(table: Table) -> pa.Table:
 
 
 def fitted(table: Table, width: int) -> tuple[pa.Table, str]:
-    """The table as text that takes at most `width` characters a line if it can; and a line on what all rows share.
+    """The table as text of at most `width` characters per line if possible; and a line on what all rows share.
 
-    Where it is too wide columns in which all rows agree are left to that line, then settings are joined into one
-    column, then it is turned, a row a score, if that is narrower; at last columns of words are wrapped.
+    If it is too wide, columns in which all rows agree move to that line, then settings are joined into one
+    column, then it is transposed, one row per score, if that is narrower; finally columns of words are wrapped.
     """
     rows, common = shown(table), ""
     if measured(rows) > width and rows.num_rows > 1:
@@ -99,7 +99,7 @@ def _joined(rows: pa.Table, settings: Sequence[str], counted: bool) -> pa.Table:
 
 
 def _turned(rows: pa.Table, scores: Sequence[str]) -> pa.Table:
-    """A row a score; the columns' headings are wrapped to what the numbers take, or to `_ROOM`."""
+    """One row per score; the columns' headings are wrapped to what the numbers take, or to `_ROOM`."""
     keys = [name for name in rows.column_names if name not in scores and name != "runs"]
     told = zip(*(rows[key].to_pylist() for key in keys), strict=True) if keys else [()] * rows.num_rows
     heads = [" ".join(filter(None, words)) or "value" for words in told]

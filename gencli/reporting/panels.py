@@ -1,4 +1,4 @@
-"""What a figure shows, apart from how it is drawn: panels of curves, bars, or a matrix."""
+"""The content of a figure, independent of how it is drawn: panels of curves, bars, or a matrix."""
 
 from __future__ import annotations
 

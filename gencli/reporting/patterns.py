@@ -17,7 +17,7 @@ from gencli.files import folders
 
 
 def expand(names: Sequence[str]) -> list[str]:
-    """The files that names and patterns name, those of a pattern by name, each file once, whatever links there are.
+    """The files that names and patterns match, those of a pattern sorted by name, each file once despite links.
 
     `**` is any folders, also by links, without those whose names start with a dot.
 

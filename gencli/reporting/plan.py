@@ -1,4 +1,4 @@
-"""Which tables and figures files support, and which of them are asked for."""
+"""Which tables and figures the files support, and which of them are requested."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from gencli.reporting.panels import Panel
 from gencli.reporting.settings import Settings
 
 _WORDS: dict[Kind, str] = {
-    "history": "give what `gencli train --history` wrote",
-    "result": "give what `gencli eval` wrote",
-    "confusion": "give what `gencli eval --confusion` wrote",
-    "predictions": "give what `gencli eval --predictions` wrote",
-    "density": "give what `gencli spectrum --density` wrote",
+    "history": "give the output of `gencli train --history`",
+    "result": "give the output of `gencli eval`",
+    "confusion": "give the output of `gencli eval --confusion`",
+    "predictions": "give the output of `gencli eval --predictions`",
+    "density": "give the output of `gencli spectrum --density`",
 }
 _DEFAULT_PLOTS: dict[Kind, str] = {
     "history": "curves", "result": "classes", "confusion": "confusion", "predictions": "reliability",
@@ -29,7 +29,7 @@ _DEFAULT_PLOTS: dict[Kind, str] = {
 
 
 class Plan:
-    """What is made of documents under settings, all of it checked before anything is drawn.
+    """The tables and figures of documents under given settings, all checked before anything is drawn.
 
     Attributes:
         documents: all of them.
@@ -44,11 +44,11 @@ class Plan:
         kinds: set[Kind] = {document.kind for document in documents}
         measured = self.of("benchmark")
         if measured and (kinds != {"benchmark"} or settings.table or settings.plot or settings.metric):
-            raise GencliError(f"{measured[0].title}: a benchmark has neither runs nor classes", "report it by itself")
+            raise GencliError(f"{measured[0].title}: a benchmark has neither runs nor classes", "report it separately")
         self._options = Options(tuple(settings.metric or ()), settings.fitted_at, settings.best_on_test)
         if kinds == {"images"}:
             raise GencliError(
-                f"{documents[0].title}: images, nothing measured", "it goes beside results; or --contact-sheet"
+                f"{documents[0].title}: images, nothing measured", "give results too, or use --contact-sheet"
             )
         self.plot = settings.plot or (self._default_plot() if settings.figure is not None and not measured else None)
         if not kinds & {"history", "result", "benchmark"} and not self.plot and not every:
@@ -83,21 +83,21 @@ class Plan:
         if self.plot is not None and not self.of(*FIGURES[self.plot].needs):
             self._require(FIGURES[self.plot].needs[0], f"so no {self.plot}")
         if settings.metric and not (self.every or self.plot in ("curves", "classes") or self.table == "long-tail"):
-            raise GencliError("--metric: nothing here is of a column", "add --plot curves, or --table long-tail")
+            raise GencliError("--metric: nothing here shows a metric", "add --plot curves, or --table long-tail")
         if settings.metric and self.every:
             known = [name for each in self.of("history", "result") for name in each.rows.column_names]
             for metric in settings.metric:
                 if metric not in known:
                     raise GencliError(f"--metric: no file has {metric!r}", nearest(metric, dict.fromkeys(known)))
         if settings.against is not None and self.table in (None, "benchmark"):
-            raise GencliError("--against: no table to compare", "give histories or results")
+            raise GencliError("--against: no table to compare with", "give histories or results")
         if settings.best_on_test and not self.of("history"):
             raise GencliError("--best-on-test: no history, so no epochs", _WORDS["history"])
         if settings.best_on_test and not (self.every or self.table == "runs" or self.plot == "regularizers"):
             raise GencliError("--best-on-test: no epochs are shown", "add --table runs, or --plot regularizers")
 
     def tables(self, published: against.Published | None) -> list[Table]:
-        """The table asked for, or every table that there can be; with published figures beside their scores."""
+        """The requested table, or every table that the files support; with published figures next to their scores."""
         names = self._supported() if self.every else [self.table] if self.table else []
         made = [self._make(name) for name in names]
         if published is None:
@@ -144,7 +144,7 @@ class Plan:
         return any(metric in document.rows.column_names for document in self.of(kind))
 
     def panels(self) -> list[Panel]:
-        """Those of the plot asked for; none without one.
+        """The panels of the requested plot; empty if none is requested.
 
         Raises:
             GencliError: no file has what it shows.
@@ -170,7 +170,7 @@ class Plan:
         return found
 
     def arguments(self) -> dict[str, Any]:
-        """What bears on the tables."""
+        """The options of the tables."""
         settings = self._settings
         return {
             "table": self.table if self.table != "benchmark" else None,

@@ -1,4 +1,4 @@
-"""Confusion matrices, reliability and spectral density, from files that hold a row a class, an image, an eigenvalue."""
+"""Confusion matrices, reliability and spectral density, from files with one row per class, image or eigenvalue."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gencli.errors import GencliError
 from gencli.reporting.documents import Document
 
 _BINS = 15  # as `gencli eval` has
-_MAKE = "evaluate a model whose outputs are finite on all rows; gencli eval says what is wrong"
+_MAKE = "evaluate a model whose outputs are finite on all rows; gencli eval reports which are not"
 
 
 @dataclass(frozen=True)
@@ -36,16 +36,18 @@ def confusion(documents: Sequence[Document]) -> tuple[list[str], list[list[int]]
         if rows.num_columns == rows.num_rows + 1 and rows.column_names[-1] == "not_finite":
             count = sum(filter(None, rows["not_finite"].to_pylist()))
             raise GencliError(
-                f"{document.title}: {count:,} rows are predicted as no class, the model's outputs not being finite",
+                f"{document.title}: {count:,} rows have no class, because their outputs are not finite",
                 _MAKE,
             )
         if rows.num_columns != rows.num_rows or any(column.null_count for column in rows.columns):
             raise GencliError(
                 f"{document.title}: a confusion matrix of {rows.num_rows} by {rows.num_columns}, or with gaps",
-                "give what `gencli eval --confusion` wrote",
+                "give the output of `gencli eval --confusion`",
             )
         if document.rows["name"].to_pylist() != names:
-            raise GencliError(f"{document.title}: other classes than {documents[0].title}", "report them apart")
+            raise GencliError(
+                f"{document.title}: its classes differ from those of {documents[0].title}", "report them separately"
+            )
         cells = np.stack([column.to_numpy() for column in rows.columns], 1).astype(np.int64)
         total = cells if total is None else total + cells
     assert total is not None
@@ -64,7 +66,7 @@ def reliability(documents: Sequence[Document]) -> Reliability | None:
         if "probabilities" in rows.column_names and rows["probabilities"].null_count < rows.num_rows:
             if gone := rows["probabilities"].null_count:
                 raise GencliError(
-                    f"{document.title}: {gone:,} rows without probabilities, the model's outputs not being finite",
+                    f"{document.title}: {gone:,} rows without probabilities, as the model's outputs are not finite",
                     _MAKE,
                 )
             confidences.append(_largest(document, rows["probabilities"]))

@@ -1,4 +1,4 @@
-"""The reader of what `report` reads: all values are checked, as `forms` declares them, before any is used."""
+"""Reading the files of `report`: all values are checked, as `forms` declares them, before any is used."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _NAMED = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}  # as `
 
 
 def from_parquet(source: Input, file: pq.ParquetFile) -> tuple[Kind, pa.Table]:
-    """The kind and the rows of a table; of an image table the labels alone.
+    """The kind and the rows of a table; for an image table only the labels.
 
     Raises:
-        GencliError: it is of no kind, has no rows, or a value that its column may not hold.
+        GencliError: it is of an unknown kind, has no rows, or has a value that its column does not allow.
     """
     with parquet.undamaged(source.name):
         names = file.schema_arrow.names
@@ -80,7 +80,7 @@ def _from_json(source: Input, text: str) -> tuple[Kind, pa.Table]:
     try:
         found = json.loads(text, parse_int=_figure, parse_float=_float, object_pairs_hook=_object)
     except ValueError as error:
-        raise GencliError(f"{source.name}: {console.quoted(first_line(error))}", "give a whole file") from None
+        raise GencliError(f"{source.name}: {console.quoted(first_line(error))}", "give a complete file") from None
     except RecursionError:
         raise GencliError(f"{source.name}: nested too deep", "give a file that gencli wrote") from None
     for row, each in enumerate(found):
@@ -125,14 +125,14 @@ def csv_rows(name: str, text: str) -> list[tuple[int, list[str]]]:
             rows += [(before + 1, row)] if row else []
             before = reader.line_num
     except csv.Error as error:
-        raise GencliError(f"{name}: line {reader.line_num}: {error}", "give a whole CSV") from None
+        raise GencliError(f"{name}: line {reader.line_num}: {error}", "give a complete CSV") from None
     finally:
         csv.field_size_limit(limit)
     for line, row in rows:
         if len(row) != len(rows[0][1]):
             raise GencliError(
-                f"{name}: line {line}: {len(row)} cells, where the header has {len(rows[0][1])}",
-                "quote cells that hold a comma",
+                f"{name}: line {line}: {len(row)} cells, but the header has {len(rows[0][1])}",
+                "quote cells that contain a comma",
             )
     return rows
 
@@ -176,7 +176,7 @@ def _form(source: Input, names: Sequence[str], rows: int) -> tuple[Form, Kind]:
         shown = ", ".join(console.printable(name, 80) for name in names[:100])
         raise GencliError(
             f"{source.name}: neither a history nor a result; its columns are {shown[:200]}",
-            "give what `gencli train --history`, `gencli eval` or `gencli spectrum --density` wrote",
+            "give the output of `gencli train --history`, `gencli eval` or `gencli spectrum --density`",
         )
     if rows == 0:
         raise GencliError(f"{source.name}: a {kind} without rows", "make it again")
@@ -184,15 +184,15 @@ def _form(source: Input, names: Sequence[str], rows: int) -> tuple[Form, Kind]:
 
 
 def require_distinct(where: str, names: Sequence[str]) -> None:
-    """Refuses columns of one name.
+    """Refuses columns with the same name.
 
     Raises:
-        GencliError: there are.
+        GencliError: two columns have the same name.
     """
     seen: set[str] = set()
     for name in names:
         if name in seen:
-            raise GencliError(f"{where}: two columns have one name, {console.quoted(name)}", "make it again")
+            raise GencliError(f"{where}: two columns have the same name, {console.quoted(name)}", "make it again")
         seen.add(name)
 
 
@@ -244,7 +244,7 @@ def parts(rows: pa.Table, kind: Kind) -> dict[tuple[str, ...], list[int]]:
 
 
 def lead_columns(rows: pa.Table, kind: Kind) -> list[str]:
-    """Those that name a model and a data set."""
+    """The first columns that name a model and a data set."""
     if kind not in ("result", "predictions", "confusion"):
         return []
     return [name for name in LEAD if name in rows.column_names and pa.types.is_string(rows[name].type)]
@@ -278,7 +278,7 @@ def _check_classes(source: Input, labels: Sequence[int | None], places: Sequence
     seen: set[int | None] = set()
     for row in places:
         if labels[row] in seen:
-            raise _wrong(source, where(row), "label", f"{labels[row]} a second time")
+            raise _wrong(source, where(row), "label", f"{labels[row]} occurs twice")
         if (labels[row] is None) != (row == places[-1]):
-            raise _wrong(source, where(row), "label", "only the last row is of all classes, and has no label")
+            raise _wrong(source, where(row), "label", "only the last row, for all classes, has no label")
         seen.add(labels[row])

@@ -1,4 +1,4 @@
-"""The table of runs: a row a setup, in the form of Table 1 of Zhang et al. 2017."""
+"""The table of runs: one row per setup, in the form of Table 1 of Zhang et al. 2017."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _TRAINED = [name for name in _MEASURED if not name.startswith("test")]
 
 
 def runs_table(documents: Sequence[Document], fitted_at: float, best_on_test: bool = False) -> Table:
-    """One row a setup and data set it was tested on; runs that differ in seeds alone are one row, with their means.
+    """One row per setup and data set it was tested on; runs that differ only in seeds share one row, with their means.
 
     Columns: network, data (its split where that is not train), corruption, each training setting in which the setups
     differ, `tested_on` where that differs, `diverged` where a loss became NaN or infinite (at which epoch, or in how
@@ -85,7 +85,7 @@ def _diverged(epochs: list[int | None]) -> str | None:
 
 
 def _figures(run: list[Document], fitted_at: float, best_on_test: bool) -> list[dict[str, Any]]:
-    """The figures of one run's documents, a dictionary a data set it was tested on."""
+    """The figures of one run's documents, one dictionary per data set it was tested on."""
     shared: dict[str, Any] = {"diverged": None}
     tests: dict[str, dict[str, Any]] = {}
     names: dict[str, str] = {}

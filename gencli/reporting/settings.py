@@ -1,4 +1,4 @@
-"""What `gencli report` is asked for; each field is an option."""
+"""The options of `gencli report`; each field is one."""
 
 from __future__ import annotations
 
@@ -67,33 +67,33 @@ class Settings:
     ] = False
 
     def resolved(self, given: Collection[str]) -> Settings:
-        """Itself.
+        """These settings, checked.
 
         Raises:
-            GencliError: options that do nothing beside each other.
+            GencliError: options are given together of which one would have no effect.
         """
         instead = "provenance" if self.provenance else "contact_sheet" if self.contact_sheet is not None else None
         others = {*self.__dataclass_fields__, "format"} | ({"output"} if instead == "contact_sheet" else set())
         for name in sorted(set(given) & others - {instead}) if instead else ():
-            raise GencliError(f"--{_dashed(name)} and --{_dashed(str(instead))} do not go together", "leave one out")
+            raise GencliError(f"--{_dashed(name)} and --{_dashed(str(instead))} do not go together", "omit one of them")
         return self
 
     def require_place(self, form: str) -> None:
-        """Refuses a plot or a title that a format has no place for.
+        """Refuses a plot or a title that a format cannot hold.
 
         Raises:
-            GencliError: there is one.
+            GencliError: there is such a plot or title.
         """
         if self.plot and self.figure is None and form == "html":
-            raise GencliError("--plot: the page has every figure", "leave it out, or use --figure")
+            raise GencliError("--plot: the page has every figure", "omit it, or use --figure")
         if self.plot and self.figure is None and form != "table":
-            raise GencliError("--plot: text does not go with other formats", "leave --format out, or use --figure")
+            raise GencliError("--plot: a text plot needs --format table", "omit --format, or use --figure")
         if self.title is not None and self.figure is None and form in ("parquet", "csv", "json"):
-            raise GencliError(f"--title: {form} has no place for it", "leave it out")
+            raise GencliError(f"--title: {form} has no title", "omit it")
 
     @property
     def image_form(self) -> str | None:
-        """Of the figure: png, svg or pdf."""
+        """The figure's format: png, svg or pdf."""
         return endings.named(self.figure)
 
 

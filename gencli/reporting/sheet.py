@@ -37,7 +37,7 @@ class Sheet:
         self._tiles: dict[int, list[tuple[Values, bool]]] = {}
 
     def see(self, images: Values, labels: NDArray[np.int64], changed: NDArray[np.bool_]) -> None:
-        """Takes the table's next rows (see `facts.measure`)."""
+        """Adds the table's next rows (see `statistics.measure`)."""
         shown = sorted({*self._tiles, *np.unique(labels).tolist()})[:MOST_CLASSES]
         self._tiles = {label: self._tiles.get(label, []) for label in shown}
         for label, tiles in self._tiles.items():
@@ -45,10 +45,10 @@ class Sheet:
             tiles += [(_shrunk(images[row]), bool(changed[row])) for row in rows]
 
     def png(self, facts: Facts, provenance: str) -> bytes:
-        """The picture of all rows that were seen, with its provenance in the description; the same bytes every time.
+        """The picture of all rows that were added, with its provenance in the description; the same bytes every time.
 
         Raises:
-            GencliError: there are values that have no place between the least and the greatest.
+            GencliError: there are values that are not finite.
         """
         _require_finite(facts)
         names = [_name(label, facts.description.classes[label]) for label in self._tiles]
@@ -71,7 +71,7 @@ class Sheet:
 
 
 def comparison(tables: Sequence[ImageTable], names: Sequence[str], columns: int, provenance: str) -> bytes:
-    """The first `columns` images of each table, a row a table, as a PNG picture; a red frame as in `Sheet`.
+    """The first `columns` images of each table, one row per table, as a PNG picture; a red frame as in `Sheet`.
 
     float32 images are on the scale of gray levels, 0 to 255, what lies beyond being black and white.
     """
@@ -129,7 +129,7 @@ def _draw(caption: Sequence[str], names: Sequence[str], rows: Sequence[Sequence[
 
 def _require_finite(facts: Facts) -> None:
     if not math.isfinite(facts.low) or not math.isfinite(facts.high):
-        raise GencliError(f"{facts.title}: values that are not finite have no colour", "leave --sheet out")
+        raise GencliError(f"{facts.title}: values that are not finite have no color", "omit --sheet")
 
 
 def _shrunk(image: Values) -> Values:

@@ -11,7 +11,7 @@ from gencli.cli import console
 from gencli.reporting.cells import cell
 from gencli.reporting.panels import Bars, Curve, Lines, Matrix, Numbers, Panel
 
-_MARKERS = "ox+*#@%=vs"  # one a curve
+_MARKERS = "ox+*#@%=vs"  # one per curve
 _FILLS = "█▒░▓"
 _SHADES = " .:-=+*#%@"
 _LINES = 17
@@ -19,9 +19,9 @@ _NAME = 24
 
 
 def text(panels: Sequence[Panel], width: int) -> str:
-    """The panels one below the other, at most `width` characters a line; each curve has a marker of its own.
+    """The panels one below the other, at most `width` characters per line; each curve has its own marker.
 
-    Of more curves than there are markers the first are drawn, and it says so.
+    If there are more curves than markers, the first are drawn, and a line says so.
     """
     return "".join(f"{_panel(panel, width)}\n\n" for panel in panels)
 
@@ -141,7 +141,7 @@ def _matrix(panel: Matrix, width: int) -> list[str]:
     step = math.ceil(count / max(1, width - room - 1))
     lines = [f"down: label; across: predicted; share of the label's rows, 0 to 1: {_SHADES}"]
     if step > 1:
-        lines.append(f"{step} classes a character")
+        lines.append(f"{step} classes per character")
     for start in range(0, count, step):
         taken = panel.cells[start : start + step]
         total = max(1, sum(map(sum, taken)))

@@ -1,4 +1,4 @@
-"""Tables as text: columns that fit a terminal, where long tables are folded; all rows of them, fast, elsewhere."""
+"""Tables as text: on a terminal, columns fit its width and long tables are folded; elsewhere all rows, fast."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def table(rows: pa.Table, title: str = "", width: int | None = None, bars: str |
     for part in [rows] if bars or width is None else _parts(rows, width):
         lines += (line.rstrip() for line in _columns(part, width, bars, more > 0).splitlines())
     if more:
-        lines.append(f"{_FOLDED} {more:,} more; a file has them all, as text too")
+        lines.append(f"{_FOLDED} {more:,} more; a file holds every row, also as text")
     return "\n".join(lines) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""Where image tables come from: sources that make one, and files, gencli's own or made elsewhere."""
+"""Sources of image tables: generators, downloads, and files, written by gencli or by other tools."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def open_table(argument: str | None, foreign: Foreign | None = None) -> ImageTab
 
 
 def read_table(inputs: list[stream.Input], foreign: Foreign | None = None) -> ImageTable:
-    """The image table in these files: gencli's own, or one made elsewhere, read as `foreign` says.
+    """The image table in these files: written by gencli, or by another tool and read as `foreign` says.
 
     Raises:
-        GencliError: not Parquet, cut short, no image or label column, no rows, two rows of one id, files that are no
-            data set, or facts that contradict each other.
+        GencliError: not Parquet, cut short, no image or label column, no rows, two rows with the same id, files that
+            are not one data set, or settings that contradict the files.
     """
     foreign = foreign or Foreign()
     parts, split = sets.of_one_split([sets.Part(each, parquet.open_file(each)) for each in inputs], foreign.split)
@@ -34,7 +34,7 @@ def read_table(inputs: list[stream.Input], foreign: Foreign | None = None) -> Im
         sets.require_one_set(parts, foreign.label)
     filled = [part for part in sets.in_order(parts) if part.rows]
     if not filled:
-        raise GencliError(f"{parts[0].name}: no rows", "an image table needs at least one")
+        raise GencliError(f"{parts[0].name}: no rows", "an image table needs at least one row")
     inputs, files = [part.source for part in filled], [part.file for part in filled]
     table = _open(inputs, files, filled[0].description, foreign)
     sets.require_own_ids(table, files)
@@ -49,8 +49,8 @@ def _open(
     if description is not None and foreign != (Foreign(decoding=foreign.decoding) if encoded else Foreign()):
         more = "" if encoded else ", --mode, --size, --crop"
         raise GencliError(
-            f"{inputs[0].name}: a table of gencli's, which says itself what it holds",
-            f"leave --name, --split, --label, --class-names, --shape{more} out",
+            f"{inputs[0].name}: written by gencli, so it describes itself",
+            f"omit --name, --split, --label, --class-names, --shape{more}",
         )
     if description is not None and not encoded and "image" in schema.names:
         return FileTable(inputs, files, description)

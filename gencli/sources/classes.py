@@ -1,4 +1,4 @@
-"""The classes of tables made elsewhere: names from metadata or from the user, or as many as the labels say."""
+"""The classes of tables from other tools: names from metadata or from the user, or numbers up to the largest label."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from gencli.files.stream import Input
 
 _MOST = 1_000_000  # without names: a stray label must not fill the memory with numbers
 _LONGEST = 64 << 20  # bytes of a file of names
-_FORM = "write how many there are, their names in order as a,b,c, or a file of names, one a line"
+_FORM = "give the number of classes, their names in order as a,b,c, or a file with one name per line"
 
 
 def parse_names(text: str | None) -> tuple[str, ...] | None:
-    """`--class-names`: `10` is 0 to 9, `cat,dog` two names, and a file holds a name a line.
+    """`--class-names`: `10` is 0 to 9, `cat,dog` two names, and a file holds one name per line.
 
     Raises:
         GencliError: none of these, or two of one name.
@@ -44,12 +44,12 @@ def parse_names(text: str | None) -> tuple[str, ...] | None:
         except GencliError as error:
             raise GencliError(f"--class-names: {error.message}", _FORM) from None
         except (OSError, UnicodeDecodeError) as error:
-            raise GencliError(f"--class-names: {text}: no text file: {first_line(error)}", _FORM) from None
+            raise GencliError(f"--class-names: {text}: not a text file: {first_line(error)}", _FORM) from None
     else:
         names = listed(text, "--class-names")
     if not names or not all(names) or any("\0" in name for name in names):
         raise GencliError(f"--class-names: {text}: a class without a name", _FORM)
-    require_distinct(names, f"--class-names: {text}", "give each class a name of its own")
+    require_distinct(names, f"--class-names: {text}", "give each class a distinct name")
     return tuple(names)
 
 
@@ -97,10 +97,10 @@ def classes_of(
         GencliError: both name them, two classes have one name, or a label is none of them.
     """
     if given is not None and known is not None and len({*known}) == len(known):
-        raise GencliError(f"{title}: its metadata names {len(known)} classes itself", "leave --class-names out")
+        raise GencliError(f"{title}: its metadata already names {len(known)} classes", "omit --class-names")
     largest = max(int(column.max(initial=0)) for column in labels.values())
     names = tuple(given or known or map(str, range(min(largest + 1, _MOST))))
-    require_distinct(names, title, "name them otherwise with --class-names of gencli data parquet")
+    require_distinct(names, title, "rename them with --class-names of gencli data parquet")
     for name, column in labels.items():
         tables.check_labels(column, len(names), title, name)
     return names

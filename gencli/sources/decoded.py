@@ -101,7 +101,7 @@ class DecodedTable(ABC):
 
     @abstractmethod
     def image_name(self, place: int) -> str:
-        """How messages call the image at a place."""
+        """The name of the image at a place, in messages."""
 
     def column(self, name: str) -> NDArray[np.int64]:
         return np.asarray(self._columns[name])
@@ -200,7 +200,7 @@ def parse_range(text: str | None) -> tuple[float, float] | None:
     except ValueError:
         low = high = math.nan
     if not (low < high and math.isfinite(high - low)):
-        raise GencliError(f"--range: {text!r} is no range", "write LOW,HIGH, two numbers, such as 0,4095")
+        raise GencliError(f"--range: {text!r} is not a range", "write LOW,HIGH, two numbers, such as 0,4095")
     return low, high
 
 
@@ -212,5 +212,5 @@ def _numbers(text: str | None, where: str, counts: tuple[int, ...], form: str) -
     shape = numbers if len(numbers) == 3 else (*(numbers * 2)[:2], 1)
     if len(numbers) != len(words) or len(numbers) not in counts or not tables.is_shape(shape):
         what = "shape" if counts == (3,) else "size"
-        raise GencliError(f"{where}: {text!r} is no {what}", f"write {form}")
+        raise GencliError(f"{where}: {text!r} is not a {what}", f"write {form}")
     return numbers

@@ -69,7 +69,7 @@ def load(name: str, split: str, root: str | None, progress: Progress) -> MemoryT
         progress: shows a download's.
 
     Raises:
-        GencliError: a file cannot be downloaded or written, or is damaged.
+        GencliError: a file cannot be downloaded or written, or is corrupt.
     """
     import torchvision.datasets
 
@@ -103,7 +103,7 @@ class _Store:
         names = ", ".join(str(archive.path.relative_to(self.root)) for archive in absent)
         for archive in lacking:
             if archive in absent:
-                self._fetch(archive, f"without network, give --root of a folder with {names}")
+                self._fetch(archive, f"without a network connection, use --root with a folder that holds {names}")
             else:
                 _check(archive.path, archive.md5)
             _unpack(archive)
@@ -171,7 +171,7 @@ def _idx(read: Callable[[str], Any], path: Path) -> NDArray[Any]:
     try:
         return read(str(path)).numpy()
     except (AssertionError, KeyError, RuntimeError, TypeError, ValueError):  # what torchvision has for a bad header
-        raise GencliError(f"{path}: damaged, not a whole idx file", _AGAIN) from None
+        raise GencliError(f"{path}: corrupt, not a complete idx file", _AGAIN) from None
 
 
 def _svhn(kind: Any, split: str, store: _Store) -> _Rows:
@@ -190,7 +190,7 @@ _SOURCES: dict[str, tuple[Callable[[Any, str, _Store], _Rows], str]] = {
     "fashion-mnist": (_mnist, "FashionMNIST"),
     "svhn": (_svhn, "SVHN"),
 }
-_AGAIN = "delete it, and the next run puts a new one there"
+_AGAIN = "delete it, and the next run downloads it again"
 
 
 @contextmanager
@@ -209,7 +209,7 @@ def _check(path: Path, md5: str) -> None:
 
     found = calculate_md5(path)
     if found != md5:
-        raise GencliError(f"{path}: damaged, its MD5 is {found}, not {md5}", _AGAIN)
+        raise GencliError(f"{path}: corrupt, its MD5 is {found}, not {md5}", _AGAIN)
 
 
 def _reason(error: Exception) -> str:
@@ -240,5 +240,5 @@ def _create(path: Path) -> Output:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         where = f"{path.parent}: cannot be written: {error.strerror}"
-        raise GencliError(where, "give --root of another folder") from None
+        raise GencliError(where, "use --root with another folder") from None
     return Output(str(path))

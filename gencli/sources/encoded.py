@@ -1,4 +1,4 @@
-"""Image tables made elsewhere: Parquet with encoded images as public hubs publish it, or raw pixels without a word.
+"""Image tables of other tools: Parquet with encoded images as on public hubs, or raw pixels without a description.
 
 Encoded images are a column `image` or `img` of `struct<bytes, path>` or bytes, pixels one of bytes or lists, in all of
 Arrow's spellings; class names come from the `huggingface` metadata.
@@ -30,7 +30,7 @@ _STARTS = re.compile(rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|GIF8[79]a|RIFF....WEBP|II
 
 @dataclass(frozen=True)
 class Foreign:
-    """How to read a table made elsewhere.
+    """How to read a table that another tool wrote.
 
     Attributes:
         name, split: enter the rows' identities; by default from the first file's stem (`cifar10-train` is name
@@ -60,7 +60,7 @@ def encoded_table(inputs: list[Input], files: list[pq.ParquetFile], foreign: For
             "an image table has id, image and label; --label of `gencli data parquet` names another label column",
         )
     if schema.names.count(column) > 1 or schema.names.count(foreign.label) > 1:
-        raise GencliError(f"{title}: its columns are {', '.join(schema.names)}", "give each column a name of its own")
+        raise GencliError(f"{title}: its columns are {', '.join(schema.names)}", "give each column a distinct name")
     kind = schema.field(foreign.label).type
     if not arrow.holds_integers(kind):
         raise GencliError(
@@ -76,7 +76,7 @@ def encoded_table(inputs: list[Input], files: list[pq.ParquetFile], foreign: For
     if _encoded_in(schema.field(column), foreign, files[0]):
         return EncodedTable(inputs, files, column, foreign)
     if foreign.decoding != Decoding():
-        raise GencliError(f"{title}: raw pixels, not encoded images", "leave --mode, --range, --size and --crop out")
+        raise GencliError(f"{title}: raw pixels, not encoded images", "omit --mode, --range, --size and --crop")
     return _raw_table(inputs, files, column, foreign)
 
 
@@ -116,12 +116,12 @@ def _raw_table(inputs: list[Input], files: list[pq.ParquetFile], column: str, fo
     if shape is None:
         raise GencliError(
             f"{title}: column `{column}` ({field.type}) has no shape",
-            "say it: gencli data parquet FILE --shape 32x32x3",
+            "give it with gencli data parquet FILE --shape 32x32x3",
         )
     if not tables.is_shape(shape) or (shape[0] in (1, 3) and shape[2] > 4):
         raise GencliError(
             f"{title}: column `{column}` holds images of {'×'.join(map(str, shape))}",
-            "images are height×width×channels, channels last: put them in that order",
+            "images are height×width×channels, channels last: reorder them",
         )
     if dtype not in ("uint8", "float32"):
         raise GencliError(f"{title}: column `{column}` holds {dtype}", "images are uint8 or float32")
@@ -181,13 +181,13 @@ def _integers(files: list[pq.ParquetFile], title: str, name: str) -> NDArray[np.
         for chunk in (chunk for file in files for chunk in parquet.read(file, [name]).column(0).chunks):
             column = arrow.plain(chunk)
             if column.null_count:
-                raise GencliError(f"{title}: {column.null_count} rows without `{name}`", "leave such rows out first")
+                raise GencliError(f"{title}: {column.null_count} rows without `{name}`", "remove such rows first")
             try:
                 parts.append(arrow.to_integers(column))
             except ValueError as error:
                 row, value = error.args
                 words = f"{title}: row {start + row}: {name} {value}"
-                raise GencliError(words, "it takes whole numbers of 64 bits") from None
+                raise GencliError(words, "values must be 64-bit integers") from None
             start += len(column)
     return np.concatenate(parts)
 
@@ -231,7 +231,7 @@ class EncodedTable(DecodedTable):
                 left.append(f"{each} ({kind})")
         _say_left(title, left)
         if "id" not in columns and described is not None:
-            raise GencliError(f"{title}: no column `id` of whole numbers", "export it again, with its ids")
+            raise GencliError(f"{title}: no column `id` of whole numbers", "export it again with its ids")
         if "id" not in columns:
             columns["id"] = tables.identities(name, split, 0, len(labels["label"]))
         elif described is None and "corruption" not in columns:
@@ -282,7 +282,7 @@ def _words(files: list[pq.ParquetFile], title: str, name: str) -> pa.Array:
 
 def _say_left(title: str, columns: list[str]) -> None:
     if columns:
-        console.message(console.printable(f"{title}: columns that are left out: {', '.join(columns)}"))
+        console.message(console.printable(f"{title}: dropped columns: {', '.join(columns)}"))
 
 
 def _require_unique(ids: NDArray[np.int64] | pa.Array, title: str) -> None:
@@ -291,8 +291,8 @@ def _require_unique(ids: NDArray[np.int64] | pa.Array, title: str) -> None:
     if len(again):
         first, second = sorted(order[again[0] : again[0] + 2])
         raise GencliError(
-            f"{title}: rows {first} and {second} have one id, {ids[first]}",
-            "give each row an id of its own, or rename the column: rows are numbered then",
+            f"{title}: rows {first} and {second} have the same id, {ids[first]}",
+            "give each row a distinct id, or rename the column so that rows are numbered",
         )
 
 

@@ -35,7 +35,7 @@ class Exported:
         require_distinct(
             self.description.classes,
             table.title,
-            "hubs know classes by their names; other tools can read the table itself",
+            "hubs identify classes by name; other tools can read the table itself",
         )
         encoded = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
         # nullable, though no value is missing: datasets ignores the description of a column that is declared otherwise
@@ -80,20 +80,20 @@ def write_folder(table: ImageTable, destination: str, keep: NDArray[np.bool_] | 
     """Writes PNG files DESTINATION/CLASS/ROW.png; the folder appears complete or not at all. Yields rows done.
 
     Raises:
-        GencliError: it is there already or cannot be made, or a class's name can be no folder's.
+        GencliError: it already exists or cannot be created, or a class's name cannot name a folder.
     """
     _require_png(table)
     place, names = Path(destination), table.description.classes
-    require_distinct(names, table.title, f"a folder is known by its class's name; {_ITSELF}")
+    require_distinct(names, table.title, f"folders are named after their classes; {_ITSELF}")
     for name in names:
         if name.startswith(".") or not name or "/" in name or "\0" in name:
             raise GencliError(f"{table.title}: class {name!r} cannot name a folder", "export to Parquet: --encode png")
     if os.path.lexists(place):
-        raise GencliError(f"{destination}: is there already", "name a folder that is not there yet")
+        raise GencliError(f"{destination}: already exists", "name a folder that does not exist yet")
     try:
         temporary, lock = partial.create(place, folder=True)
     except OSError as error:
-        raise GencliError(f"{destination}: {error.strerror}", "name a place where a folder can be made") from None
+        raise GencliError(f"{destination}: {error.strerror}", "name a folder that can be created") from None
     try:
         start, made = 0, set[int]()
         for batch, files in encoded(table, keep):
@@ -115,10 +115,10 @@ def write_folder(table: ImageTable, destination: str, keep: NDArray[np.bool_] | 
 
 def _require_png(table: ImageTable) -> None:
     if "target" in table.schema.names:
-        raise GencliError(f"{table.title}: has targets, which would be lost", _ITSELF)
+        raise GencliError(f"{table.title}: has targets, which an export would lose", _ITSELF)
     shape, dtype = table.description.shape, table.description.dtype
     if dtype != "uint8" or shape[2] not in (1, 3):
         raise GencliError(
             f"{table.title}: {dtype} images of {shape[2]} channels",
-            f"PNG holds gray and RGB of 8 bits; {_ITSELF}",
+            f"PNG holds 8-bit gray and RGB; {_ITSELF}",
         )

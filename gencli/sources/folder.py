@@ -1,4 +1,4 @@
-"""A folder of images, a folder a class, as an image table."""
+"""A folder of images, with one folder per class, as an image table."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class ImageFiles(Input):
         content = folders.read(path)
         digest = hashlib.sha256(content).digest()
         if self._digests.setdefault(file, digest) != digest:
-            raise GencliError(f"{path}: changed while it was read", "run the command again when nobody writes there")
+            raise GencliError(f"{path}: changed while it was read", "run the command again when no process writes it")
         return content
 
 
@@ -76,7 +76,7 @@ class FolderTable(DecodedTable):
         labels = np.repeat(np.arange(len(classes)), [len(files) for files in classes.values()])
         columns = {"id": tables.identities(name, split, 0, len(labels)), "label": labels}
         shown = tuple(each.encode(errors="replace").decode() for each in classes)
-        require_distinct(shown, folder, "rename one; only UTF-8 tells classes apart")
+        require_distinct(shown, folder, "rename one; names that are not UTF-8 are not distinguished")
         super().__init__([self._folder], None, columns, name, split, shown, decoding)
 
     def image_name(self, place: int) -> str:
@@ -94,23 +94,25 @@ def _identify(folder: Path) -> tuple[str, str]:
 
 def _classes(folder: str) -> dict[str, list[str]]:
     """The files of each class, by its name."""
-    hint = "name the folder that holds a folder of images a class"
+    hint = "name a folder that holds one folder of images per class"
     if os.path.exists(folder) and not folders.is_folder(folder):
         raise GencliError(f"{folder}: not a folder", hint)
     tops = {name: os.path.join(folder, name) for name in folders.names(folder) if not name.startswith(".")}
     tops = {name: path for name, path in tops.items() if folders.is_folder(path)}
     splits = [name for name in tops if name in SPLITS and _holds_folders_alone(tops[name])]
     if splits:
-        raise GencliError(f"{folder}: its folder {splits[0]!r} holds a split, no class", f"name it: {tops[splits[0]]}")
+        raise GencliError(
+            f"{folder}: its folder {splits[0]!r} holds a split, not a class", f"name it: {tops[splits[0]]}"
+        )
     if len(tops) < 2:
         raise GencliError(
-            f"{folder}: {f'one class alone, {next(iter(tops))!r}' if tops else 'no folders, so no classes'}", hint
+            f"{folder}: {f'only one class, {next(iter(tops))!r}' if tops else 'no folders, so no classes'}", hint
         )
     owners: dict[folders.Identity, str] = {}
     classes = {name: sorted(_below(folder, name, owners)) for name in tops}
     for name, files in classes.items():
         if not files:
-            raise GencliError(f"{tops[name]}: no images", "a class needs one; remove the folder otherwise")
+            raise GencliError(f"{tops[name]}: no images", "a class needs at least one; otherwise remove the folder")
     return classes
 
 
@@ -126,9 +128,9 @@ def _below(folder: str, name: str, owners: dict[folders.Identity, str]) -> Itera
     for inner, files in folders.walk([top]):
         owner = owners.setdefault(folders.identity(inner), name)
         if os.path.commonpath([above, place := os.path.realpath(inner)]) == place:
-            raise GencliError(f"{inner}: leads to {place}, in which the classes are", "remove the link")
+            raise GencliError(f"{inner}: links to {place}, which contains the classes", "remove the link")
         if owner != name:
-            raise GencliError(f"{inner}: a folder of class {owner!r} too", "give each image one class: remove a link")
+            raise GencliError(f"{inner}: also a folder of class {owner!r}", "give each image one class: remove a link")
         for file in files:
             folders.require_file(os.path.join(inner, file))
             yield os.path.normpath(os.path.join(os.path.relpath(inner, top), file))

@@ -30,8 +30,8 @@ FORMATS = (
 )  # fmt: skip
 _KEPT = {"1": "L", "L": "L", "P": "RGB", "RGB": "RGB"}  # the conversions that lose nothing
 _SIGNED, _FLOAT = 2, 3  # TIFF's sample formats
-_NARROWED = "of more than 8 bits a value the highest 8 are kept"
-_SHRINK = "shrink it first, or leave it out"
+_NARROWED = "values have more than 8 bits, the highest 8 are kept"
+_SHRINK = "shrink it first, or remove it"
 WARNED = "Pillow warns: "
 _ANY_FILE, _A_BYTE = 64 << 20, 256  # bytes of pixels that any file may hold, and each byte of a larger one
 _COPIES = 8  # of pixels on their way: Pillow's, converted, as bytes, between processes, in a batch
@@ -99,7 +99,7 @@ def decode(
                 raise BadImage(
                     place,
                     f"an image of {found}, the first is {wanted}",
-                    "--size, --crop and --mode of `gencli data` make them alike",
+                    "--size, --crop and --mode of `gencli data` make them equal",
                 )
             pixels[place] = image
     return pixels, notes
@@ -119,7 +119,7 @@ def _decode(
     if value is None:
         raise BadImage("the image has no bytes", "only embedded images can be read")
     if value.startswith(_LFS):
-        raise BadImage("is a Git LFS pointer, not the image", "git lfs pull brings the images themselves")
+        raise BadImage("is a Git LFS pointer, not the image", "git lfs pull downloads the images")
     try:
         with _bounded(len(value)), Image.open(io.BytesIO(value), formats=FORMATS) as image:
             _require_room(image.size, image.mode, most, len(value))
@@ -140,8 +140,8 @@ def _decode(
             if stored.deep:
                 flat = Image.fromarray(stored.narrow(image, mode, ends, notes))
             elif ends is not None:
-                what = f"{stored.bits} bits of which 8 are read" if stored.bits > 8 else "8 bits"
-                raise BadImage(f"an image of {what}", "--range is for gray of more bits and floats; leave it out")
+                what = f"{stored.bits} bits, of which 8 are read" if stored.bits > 8 else "8 bits"
+                raise BadImage(f"an image of {what}", "--range is for gray images of more bits and of floats; omit it")
             else:
                 flat = image
                 if stored.bits > 8:
@@ -164,14 +164,14 @@ def _decode(
     except Image.UnidentifiedImageError:
         if value.startswith((b"II*\0", b"MM\0*")):
             raise BadImage(
-                "a TIFF that cannot be read here, such as one of float64 or of 2 channels",
+                "an unsupported TIFF, such as one of float64 or of 2 channels",
                 "store it as 8 or 16 bits or float32, of 1 or 3 channels, first",
             ) from None
         known = ", ".join(FORMATS)
-        raise BadImage(f"not an image: its bytes are of no known format ({known})", "leave it out first") from None
+        raise BadImage(f"not an image: its bytes are of no known format ({known})", "remove it first") from None
     except Exception as error:  # decoders raise anything at damaged bytes
         why = str(error).partition("\n")[0] or type(error).__name__
-        raise BadImage(f"not an image: {why}", "leave it out first") from None
+        raise BadImage(f"not an image: {why}", "remove it first") from None
 
 
 @contextmanager
@@ -203,13 +203,13 @@ def _require_room(size: tuple[int, int], mode: str, most: int | None, stored: in
         raise BadImage(f"{what} in {stored:,} bytes: more than {_A_BYTE} times the file", _SHRINK)
     if most is not None and _COPIES * held > most:
         raise BadImage(
-            f"{what}: takes {_COPIES} times that, where {most >> 20:,} MiB of memory are free for it", _SHRINK
+            f"{what}: needs {_COPIES} times that, but only {most >> 20:,} MiB of memory are free for it", _SHRINK
         )
 
 
 @contextmanager
 def _hushed() -> Iterator[None]:
-    """Within, nobody hears what is written to standard error, as libtiff does past Python."""
+    """Within this context, output to standard error is discarded, also that of C libraries such as libtiff."""
     with suppress(AttributeError, OSError, ValueError):
         sys.stderr.flush()
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
@@ -267,7 +267,7 @@ class _Stored:
         values = self._values(image)
         least, most = values.min(), values.max()
         if not np.isfinite([least, most]).all():
-            raise BadImage("a float image with values that are not finite", "leave it out first")
+            raise BadImage("a float image with values that are not finite", "remove it first")
         sign = "signed " if self._kind == _SIGNED else ""
         what = "float" if self._kind == _FLOAT else f"{sign}{self.bits}-bit"
         here = f"a gray image of {what} values, here {least:.10g} to {most:.10g}"

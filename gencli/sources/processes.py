@@ -24,7 +24,7 @@ from gencli.sources.pixels import BadImage
 
 
 def in_processes(function: Literal["decode", "encode"], parts: Iterable[Any], **others: Any) -> Iterator[Any]:
-    """`pixels.decode` or `pixels.encode` of each part, in order; at most two parts a core are held at a time.
+    """`pixels.decode` or `pixels.encode` of each part, in order; at most two parts per core are held at a time.
 
     Raises:
         BadImage: of the first part that has one.
@@ -89,7 +89,7 @@ class _Workers:
             worked, answer = worker.recv()
         except (EOFError, OSError):
             raise GencliError(
-                "a process that reads or writes images died", "--debug shows its words; --threads 1 needs none"
+                "a worker process for images died", "--debug shows its output; --threads 1 uses no worker"
             ) from None
         finally:
             self._idle.put(worker)

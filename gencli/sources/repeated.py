@@ -1,4 +1,4 @@
-"""An image table several times over."""
+"""An image table repeated several times."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Repeated:
         self._stride = 1 + int((table.column("id") & (_PLACES - 1)).max())
         if times * self._stride > _PLACES:
             raise GencliError(
-                f"{table.title}: {times} copies of ids up to {self._stride - 1} need more than {_PLACES} places",
-                f"--times can be {_PLACES // self._stride} at the most",
+                f"{table.title}: {times} copies of ids up to {self._stride - 1} need more than {_PLACES} ids",
+                f"--times can be at most {_PLACES // self._stride}",
             )
         self._table, self._times = table, times
         self.rows = table.rows * times

@@ -18,9 +18,9 @@ def select(
 
     Args:
         classes: names or numbers, separated by commas.
-        sample: how many rows to draw; a row's lot depends on the seed and its identity, so smaller samples are
-            parts of larger ones.
-        limit: how many to keep from the start.
+        sample: the number of rows to draw; a row's lot depends only on the seed and its identity, so smaller samples
+            are subsets of larger ones.
+        limit: the number of rows to keep from the start.
     """
     if classes is None and sample is None and limit is None:
         return None
@@ -36,7 +36,7 @@ def select(
     if limit is not None:
         keep[np.flatnonzero(keep)[limit:]] = False
     if not keep.any():
-        raise GencliError(f"{table.title}: no row is left", f"--classes {classes} has no rows")
+        raise GencliError(f"{table.title}: no rows are left", f"--classes {classes} has no rows")
     return keep
 
 
@@ -55,15 +55,15 @@ def class_numbers(text: str, table: ImageTable) -> list[int]:
             numbers.append(int(word))
         else:
             counted = names == tuple(map(str, range(len(names))))
-            more = "; gencli data parquet --class-names says how many there are" if counted else ""
+            more = "; gencli data parquet --class-names gives their number" if counted else ""
             raise GencliError(f"{table.title}: no class {word!r}", nearest(word, names) + more)
     return numbers
 
 
 def require_one_version(table: ImageTable) -> None:
-    """Refuses to draw rows of a table that holds each in several versions: all of a row would be drawn together."""
+    """Refuses to draw rows of a table with several versions of each row: all versions would be drawn together."""
     if len(np.unique(table.column("id"))) < table.rows:
         raise GencliError(
-            f"{table.title}: each row in several versions, which cannot be drawn apart",
+            f"{table.title}: holds each row in several versions, which cannot be drawn separately",
             "draw rows first, then gencli corrupt common --all",
         )

@@ -28,7 +28,7 @@ from gencli.sources.decoded import SPLITS
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 
-_ONE = "one data set has the same steps, names and columns, every part once; name files that belong together"
+_ONE = "the files of a data set share steps, names and columns, with every part once; name files that belong together"
 _SPLITS = (*SPLITS, "training", "testing", "valid", "dev", "eval", "evaluation", "extra", "unsupervised")
 _SPLIT = re.compile(rf"(?<![^\W_\d])({'|'.join(_SPLITS)})(?![^\W_\d])")  # as hubs find it: between no letters
 _NUMBERED = re.compile(r"(.*?)[-_.]?(\d+)-of-(\d+)(?!\d)")
@@ -45,18 +45,22 @@ class Part:
 
     @property
     def name(self) -> str:
+        """The file's name in messages."""
         return self.source.name
 
     @property
     def rows(self) -> int:
+        """The number of rows."""
         return self.file.metadata.num_rows
 
     @cached_property
     def schema(self) -> pa.Schema:
+        """The Arrow schema."""
         return self.file.schema_arrow
 
     @cached_property
     def description(self) -> Description | None:
+        """What it says of its data set; None if nothing. Raises GencliError as `tables.read_description`."""
         return tables.read_description(self.file, self.name)
 
     @cached_property
@@ -95,12 +99,13 @@ class _Made:
 
     @property
     def shard(self) -> tuple[int, int] | None:
+        """Part and number of parts, of a step with --shard."""
         known = re.fullmatch(r"(\d+)/(\d+)", str(self.step["arguments"].get("shard")))
         return (int(known[1]), int(known[2])) if known else None
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What parts of one whole have in common."""
+        """The arguments and inputs that all parts of one whole share."""
         common = {name: value for name, value in self.step["arguments"].items() if name != "shard"}
         files = [entry for entry in self.step["inputs"] if entry["role"] != "data"]
         common |= {f"{entry['role']} {place}": entry["sha256"][:12] for place, entry in enumerate(files)}
@@ -149,7 +154,7 @@ def require_one_set(parts: Sequence[Part], label: str = "label") -> None:
     first, filled = parts[0].source, [part for part in parts if part.rows]
     wrong = [*_folders(parts), *_steps(parts), *_numbers(parts), *_twice(parts), *_columns(filled, label)]
     if wrong:
-        title = f"{first.folder}: no data set: " if first.whole else ""
+        title = f"{first.folder}: not a data set: " if first.whole else ""
         raise GencliError(f"{title}{'; '.join(wrong[:_SHOWN])}{'; …' if wrong[_SHOWN:] else ''}", _ONE)
 
 
@@ -183,7 +188,7 @@ def _whole(parts: Sequence[Part], counts: list[int]) -> Iterator[str]:
     earliest = [next(each for each in reversed(part.steps) if each.shard) for part in parts]
     for part, made in zip(parts, earliest):
         if made.data != earliest[0].data:
-            yield f"{part.name} is a part of another table than {parts[0].name}"
+            yield f"{part.name} is part of another table than {parts[0].name}"
     held = _grouped((tuple(number for number, _ in part.shards), part) for part in parts)
     for numbers, several in held.items():
         if len(several) > 1:
@@ -277,8 +282,8 @@ def require_own_ids(table: ImageTable, files: Sequence[pq.ParquetFile]) -> None:
     if len(again):
         one, other = sorted(order[again[0] : again[0] + 2].tolist())
         raise GencliError(
-            f"{table.title}: rows {one} and {other} are both id {ids[one]}; {len(again):,} rows have the id of another",
-            "a row is known by its id; gencli data repeat makes copies that have ids of their own",
+            f"{table.title}: rows {one} and {other} are both id {ids[one]}; {len(again):,} rows repeat an id",
+            "rows are identified by their ids; gencli data repeat makes copies with new ids",
         )
 
 

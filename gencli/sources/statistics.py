@@ -1,4 +1,4 @@
-"""What an image table holds, by class and by channel, from one pass over its rows."""
+"""Statistics of an image table per class and per channel, from one pass over its rows."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Facts:
             return mean, np.sqrt(np.where(counts, spread, 0).sum(axis) / total)
 
     def table(self) -> pa.Table:
-        """A row a class: label, name, rows, share, pixel_mean and pixel_deviation (null without rows), corrupted."""
+        """One row per class: label, name, rows, share, pixel_mean, pixel_deviation (null without rows), corrupted."""
         mean, deviation = self.by_class
         columns = {
             "label": pa.array(range(len(self.rows)), pa.int64()),
@@ -91,7 +91,7 @@ class Facts:
         return pa.table(columns | ({} if self.corrupted is None else {"corrupted": pa.array(self.corrupted)}))
 
     def summary(self) -> str:
-        """What the table is, its pixels a channel, and how many labels differ from label_true, a line each."""
+        """One line each on the table, its pixel values per channel, and how many labels differ from label_true."""
         description, total = self.description, self.rows.sum()
         shape = "×".join(map(str, description.shape))
         mean, deviation = (" ".join(f"{value:.5g}" for value in values) for values in self.by_channel)

@@ -1,4 +1,4 @@
-"""Images made to order, whose truth is known: a table of kinds, and an image table that makes its rows when read.
+"""Synthetic images of known distribution: a table of kinds, and an image table that generates its rows when read.
 
 A kind is a frozen dataclass whose fields are its options and whose docstring is its help.
 """
@@ -35,7 +35,7 @@ Classes = Annotated[
 
 @dataclass(frozen=True)
 class Synthetic(ABC):
-    """Makes rows, each by its own draws."""
+    """Generates rows, each from its own random numbers."""
 
     name: ClassVar[str]
     rows: Annotated[
@@ -68,14 +68,14 @@ class Synthetic(ABC):
 
 @dataclass(frozen=True)
 class GaussianClusters(Synthetic):
-    """Normal clusters at equal distances, of known Bayes error.
+    """Generate equidistant normal clusters of known Bayes error.
 
     Reads nothing; writes an image table. Gray values are normal with standard deviation 32 around their class's mean,
     then rounded and clipped to 0-255. Class k has higher values in the k-th of K equal blocks of an image (values in
     row-major order), so that any two class means are D standard deviations apart; the mean over classes is 127.5.
 
-    The Bayes error, before rounding and clipping, is Phi(-D/2) with two classes, and 1 - E[Phi(Z + D/sqrt(2))^(K-1)]
-    with K, where Z is standard normal and Phi its distribution function.
+    The Bayes error, before rounding and clipping, is Phi(-D/2) for two classes, and 1 - E[Phi(Z + D/sqrt(2))^(K-1)]
+    for K classes, where Z is standard normal and Phi its distribution function.
 
     \b
     Example:
@@ -92,7 +92,7 @@ class GaussianClusters(Synthetic):
         if self.classes > math.prod(self.shape):
             raise GencliError(
                 f"--classes {self.classes}: more than the {math.prod(self.shape)} values of --size {self.size}",
-                "each class needs a value of its own: fewer classes, or larger images",
+                "each class needs at least one value: use fewer classes, or larger images",
             )
 
     @property
@@ -113,12 +113,12 @@ class GaussianClusters(Synthetic):
 
 @dataclass(frozen=True)
 class TwoMoons(Synthetic):
-    """Two interleaved half circles, each point drawn as a blob.
+    """Generate two interleaved half circles of points, as blobs.
 
-    Reads nothing; writes an image table. Row i belongs to the moon i mod 2. Its point is (cos t, sin t) on the upper,
-    (1 - cos t, 1/2 - sin t) on the lower, t uniform in 0 to pi, with normal noise on both coordinates. The image
-    shows -1.5 to 2.5 across and -1 to 1.5 upwards, the point as a Gaussian bump of standard deviation one pixel, of
-    height 255 on black, in all channels alike. Much noise carries points out of the image.
+    Reads nothing; writes an image table. Row i belongs to moon i mod 2. Its point is (cos t, sin t) on the upper moon
+    and (1 - cos t, 1/2 - sin t) on the lower, with t uniform on 0 to pi and normal noise on both coordinates. The image
+    spans -1.5 to 2.5 horizontally and -1 to 1.5 vertically; the point is a Gaussian bump with a standard deviation of
+    one pixel and height 255 on black, the same in all channels. Strong noise moves points out of the image.
 
     Source: the geometry of scikit-learn's make_moons.
 
@@ -151,10 +151,10 @@ class TwoMoons(Synthetic):
 
 @dataclass(frozen=True)
 class Noise(Synthetic):
-    """Uniform noise with labels: nothing to learn but by heart.
+    """Generate labeled uniform noise, learnable only by memorizing.
 
-    Reads nothing; writes an image table. Every value is uniform on 0-255, and row i has label i mod K whatever its
-    image: who is right about more than 1/K of other rows was lucky.
+    Reads nothing; writes an image table. Every value is uniform on 0-255, and row i has label i mod K, independent of
+    its image: an accuracy above 1/K on other rows is chance.
 
     \b
     Example:
@@ -179,7 +179,7 @@ KINDS: dict[str, type[Synthetic]] = {kind.name: kind for kind in (GaussianCluste
 
 
 class SyntheticTable:
-    """An image table that makes its rows as they are read, each a function of seed, kind and identity."""
+    """An image table that generates its rows when read, each as a function of seed, kind and identity."""
 
     made = None
     inputs: tuple[Input, ...] = ()

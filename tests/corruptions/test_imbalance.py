@@ -253,30 +253,30 @@ def test_the_report_says_what_was_asked_and_kept() -> None:
 
 # options: what the message says of them
 REFUSED = {
-    "long-tail --ratio 0": "--ratio: 0 is no ratio",
-    "long-tail --ratio -100": "--ratio: -100 is no ratio",
+    "long-tail --ratio 0": "--ratio: 0 is not a ratio",
+    "long-tail --ratio -100": "--ratio: -100 is not a ratio",
     "long-tail --ratio inf": "--ratio: inf",
     "long-tail --ratio nan": "--ratio: nan",
     "long-tail": "--ratio",
-    "step-imbalance --ratio 0": "--ratio: 0 is no ratio",
+    "step-imbalance --ratio 0": "--ratio: 0 is not a ratio",
     "step-imbalance --ratio 2 --fraction 0": "--fraction: 0 is not between 0 and 1",
     "step-imbalance --ratio 2 --fraction 1": "--fraction: 1 is not between 0 and 1",
     "step-imbalance --ratio 2 --fraction 0.1": "--fraction: 0.1 of 3 classes is 0",
     "step-imbalance --ratio 2 --fraction 0.9": "--fraction: 0.9 of 3 classes is 3",
-    "subsample": "nothing says which rows to keep",
-    "subsample --invert": "--invert without a fold",
-    "subsample --n 5 --invert": "--invert without a fold",
+    "subsample": "no option selects rows",
+    "subsample --invert": "--invert needs a fold",
+    "subsample --n 5 --invert": "--invert needs a fold",
     "subsample --n 0": "-n",
     "subsample --per-class 0": "--per-class",
     "subsample --n 91": "good.parquet: 90 rows to draw 91 from",
     "subsample --per-class 80": "rows to draw 80 from",
     "subsample --classes 'class 1,klass 2'": "did you mean class 2?",
     "subsample --classes 3": "no class '3'",
-    "subsample --fold 5/5": "--fold: '5/5' is no part",
-    "subsample --fold 0/0": "--fold: '0/0' is no part",
-    "subsample --fold 1": "--fold: '1' is no part",
-    "subsample --fold 0/1 --invert": "good.parquet: no row is left",
-    "subsample --fold 90/91": "good.parquet: no row is left",
+    "subsample --fold 5/5": "--fold: '5/5' is not a part",
+    "subsample --fold 0/0": "--fold: '0/0' is not a part",
+    "subsample --fold 1": "--fold: '1' is not a part",
+    "subsample --fold 0/1 --invert": "good.parquet: no rows are left",
+    "subsample --fold 90/91": "good.parquet: no rows are left",
 }
 
 
@@ -291,14 +291,14 @@ def test_bad_options_are_refused_in_a_line(tmp_path: Path) -> None:
 
 def test_one_class_has_no_tail(tmp_path: Path) -> None:
     for kind in (LongTail(10), StepImbalance(10)):
-        with pytest.raises(GencliError, match="toy: one class"):
+        with pytest.raises(GencliError, match="toy: has only one class"):
             Corrupted(table_of([9]), kind, 0)
 
 
 def test_a_class_without_rows_is_not_left(tmp_path: Path) -> None:
-    with pytest.raises(GencliError, match="toy: no row is left"):
+    with pytest.raises(GencliError, match="toy: no rows are left"):
         Corrupted(table_of([0, 9]), LongTail(100), 0)
-    with pytest.raises(GencliError, match="toy: no row is left"):
+    with pytest.raises(GencliError, match="toy: no rows are left"):
         Corrupted(table_of([0, 9]), Subsample(classes="0"), 0)
 
 

@@ -217,10 +217,10 @@ def test_named_pairs_alone_change() -> None:
 @pytest.mark.parametrize(
     ("pairs", "words"),
     [
-        ("3", "--pairs: '3' is no pair"),
-        ("", "--pairs: '' is no pair"),
-        ("3:4:5", "--pairs: '3:4:5' is no pair"),
-        ("3:4,", "--pairs: '' is no pair"),
+        ("3", "--pairs: '3' is not a pair"),
+        ("", "--pairs: '' is not a pair"),
+        ("3:4:5", "--pairs: '3:4:5' is not a pair"),
+        ("3:4,", "--pairs: '' is not a pair"),
         ("3:10", "toy: no class '10'"),
         ("3:", "toy: no class ''"),
         ("clas 3:4", "toy: no class 'clas 3'"),
@@ -236,7 +236,7 @@ def test_bad_pairs_are_refused(pairs: str, words: str) -> None:
 
 @pytest.mark.parametrize("corruption", [FlipLabels(0.5), PairLabels(0.5), PermuteLabels()])
 def test_one_class_alone_is_refused(corruption: LabelCorruption) -> None:
-    with pytest.raises(GencliError, match="toy: one class"):
+    with pytest.raises(GencliError, match="toy: has only one class"):
         Corrupted(labelled([0, 0], 1), corruption, 0)
 
 
@@ -346,7 +346,7 @@ def test_draws_that_were_used_are_refused_where_another_tool_dropped_the_provena
     save_corrupted(image_table(2_000, (1, 1, 1), classes=10), kind(p), tmp_path / "noisy.parquet")
     pq.write_table(pq.read_table(tmp_path / "noisy.parquet"), tmp_path / "other.parquet")
     other = open_table(str(tmp_path / "other.parquet"))
-    with pytest.raises(GencliError, match="replaced before"):
+    with pytest.raises(GencliError, match="already replaced"):
         Corrupted(other, kind(p), 0)
     for corruption, seed in ((kind(p), 1), (PermuteLabels(), 0)):
         assert Corrupted(other, corruption, seed).rows == 2_000
@@ -361,7 +361,7 @@ def test_used_draws_are_known_by_the_labels_too(kind: LabelCorruption, rows: int
     other = open_table(str(tmp_path / "other.parquet"))
     assert tables.rewritten(other)
     assert not tables.rewritten(open_table(str(tmp_path / "noisy.parquet")))
-    with pytest.raises(GencliError, match="replaced before"):
+    with pytest.raises(GencliError, match="already replaced"):
         Corrupted(other, kind, 0)
     for corruption in (RandomLabels(1), FlipLabels(0.5), PairLabels(1), PermuteLabels()):
         assert Corrupted(other, corruption, 1).rows == rows
@@ -445,7 +445,7 @@ def test_bad_options_are_refused(tmp_path: Path) -> None:
         "flip-labels -p 1.1": "-p",
         "flip-labels -p nan": "-p",
         "pair-labels -p -0.1": "-p",
-        "pair-labels -p 0.5 --pairs 1": "--pairs: '1' is no pair",
+        "pair-labels -p 0.5 --pairs 1": "--pairs: '1' is not a pair",
         "pair-labels -p 0.5 --pairs 1:3": "toy.parquet: no class '3'",
         "permute-labels --exact": "--exact",
     }

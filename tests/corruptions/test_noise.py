@@ -264,7 +264,7 @@ def test_the_target_can_be_the_clean_image(tmp_path: Path) -> None:
     assert np.array_equal(targets(again), images(table))
     both = Corrupted(clean, ImpulseNoise("0.5", on="both"), 0)
     assert not np.array_equal(targets(both), images(table))
-    with pytest.raises(GencliError, match=r"clean\.parquet: has a target already"):
+    with pytest.raises(GencliError, match=r"clean\.parquet: already has a target"):
         Corrupted(clean, GaussianNoise("25", clean_target=True), 0)
 
 
@@ -298,7 +298,7 @@ def test_draws_stay_what_they_were(name: str) -> None:
 
 
 BAD = [
-    ("gaussian-noise --sigma -1", "--sigma: '-1' is no number from 0 to 1,000,000"),
+    ("gaussian-noise --sigma -1", "--sigma: '-1' is neither a number from 0 to 1,000,000"),
     ("gaussian-noise --sigma 50:0", "--sigma: '50:0'"),
     ("gaussian-noise --sigma 1:2:3", "--sigma: '1:2:3'"),
     ("gaussian-noise --sigma nan", "--sigma: 'nan'"),
@@ -306,9 +306,9 @@ BAD = [
     ("gaussian-noise --sigma 5: ", "--sigma: '5:'"),
     ("poisson-noise --peak 0", "--peak: '0': too few photons"),
     ("poisson-noise --peak inf", "--peak: 'inf'"),
-    ("impulse-noise -p 1.5", "-p: '1.5' is no number from 0 to 1"),
+    ("impulse-noise -p 1.5", "-p: '1.5' is neither a number from 0 to 1"),
     ("text-overlay -p 0.5:1.5", "-p: '0.5:1.5'"),
-    ("impulse-noise -p 0.1 --on both --clean-target", "--clean-target: --on both damages the target"),
+    ("impulse-noise -p 0.1 --on both --clean-target", "--clean-target: --on both corrupts the target"),
     ("poisson-noise --peak 5 negative.parquet", "negative.parquet: id 1: a value of -1"),
     ("poisson-noise --peak 5 infinite.parquet", "infinite.parquet: id 1: a value of inf"),
     ("gaussian-noise --sigma 5 missing.parquet", "missing.parquet: id 1: a value of nan"),

@@ -189,6 +189,6 @@ def test_statistics_of_another_table_are_recorded_by_hash_and_name(tmp_path: Pat
         "gencli corrupt gaussian-pixels --statistics train.parquet --seed 0",
     ]  # fmt: skip
     shell("gencli data synthetic noise --rows 5 | gencli corrupt gaussian-pixels --statistics test.parquet").refused(
-        "1 channels, where standard input has 3"
+        "1 channels, but standard input has 3"
     )
     shell("gencli corrupt gaussian-pixels test.parquet --statistics nowhere").refused("nowhere: no such file")

@@ -181,39 +181,39 @@ def test_a_thousand_classes_take_little_memory(tmp_path: Path) -> None:
 
 BAD = {
     "missing": (None, "no such file"),
-    "empty": ("", "0 numbers, where toy.parquet has 4 classes"),
-    "blank": ("\n\n", "0 numbers, where toy.parquet has 4 classes"),
-    "small": ("1,0\n0,1\n", "2×2 numbers, where toy.parquet has 4 classes"),
-    "short": ("1,0,0,0\n" * 3, "3×4 numbers, where toy.parquet has 4 classes"),
-    "long": ("1,0,0,0\n" * 6, "6×4 numbers, where toy.parquet has 4 classes"),
-    "long by one": ("1,0,0,0\n" * 5, "column 0 is named '1', where class 0 is 'class 0'"),
-    "ragged": ("1,0,0,0\n1,0,0\n", "line 1: 4 numbers, where the last line has 3"),
+    "empty": ("", "0 numbers, but toy.parquet has 4 classes"),
+    "blank": ("\n\n", "0 numbers, but toy.parquet has 4 classes"),
+    "small": ("1,0\n0,1\n", "2×2 numbers, but toy.parquet has 4 classes"),
+    "short": ("1,0,0,0\n" * 3, "3×4 numbers, but toy.parquet has 4 classes"),
+    "long": ("1,0,0,0\n" * 6, "6×4 numbers, but toy.parquet has 4 classes"),
+    "long by one": ("1,0,0,0\n" * 5, "column 0 is named '1', but class 0 is 'class 0'"),
+    "ragged": ("1,0,0,0\n1,0,0\n", "line 1: 4 numbers, but the last line has 3"),
     "words": ("1,0,0,0\n0,1,0,0\n0,0,one,0\n0,0,0,1\n", "line 3: 'one' is not a number"),
     "gap": ("1,0,0,0\n0,,0,0\n", "line 2: '' is not a number"),
-    "first word": ("x,0,0,0\n" + "1,0,0,0\n" * 2, "2×4 numbers, where toy.parquet has 4 classes"),
+    "first word": ("x,0,0,0\n" + "1,0,0,0\n" * 2, "2×4 numbers, but toy.parquet has 4 classes"),
     "commas for points": ("1;0;0;0\n0;0,5;0,5;0\n0;0;1;0\n0;0;0;1\n", "line 2: '0,5' is not a number"),
     "fractions": ("1 0 0 0\n0 1/2 1/2 0\n0 0 1 0\n0 0 0 1\n", "line 2: '1/2' is not a number"),
     "another row": (
         ",0,1,2,3\n0,1,0,0,0\n2,0,1,0,0\n1,0,0,1,0\n3,0,0,0,1\n",
-        "row 1 is named '2', where class 1 is 'class 1'",
+        "row 1 is named '2', but class 1 is 'class 1'",
     ),
-    "negative": ("1,0,0,0\n1,-0.5,0.5,0\n0,0,1,0\n0,0,0,1\n", "row 1, column 1: -0.5 is no probability"),
-    "nan": ("1,0,0,0\n0,1,0,0\n0,0,nan,0\n0,0,0,1\n", "row 2, column 2: nan is no probability"),
-    "percent": ("100,0,0,0\n" * 4, "row 0, column 0: 100 is no probability"),
-    "huge": ("1e308,1e308,0,0\n" * 4, "row 0, column 0: 1e+308 is no probability"),
-    "infinite": ("inf,0,0,0\n" * 4, "row 0, column 0: inf is no probability"),
+    "negative": ("1,0,0,0\n1,-0.5,0.5,0\n0,0,1,0\n0,0,0,1\n", "row 1, column 1: -0.5 is not a probability"),
+    "nan": ("1,0,0,0\n0,1,0,0\n0,0,nan,0\n0,0,0,1\n", "row 2, column 2: nan is not a probability"),
+    "percent": ("100,0,0,0\n" * 4, "row 0, column 0: 100 is not a probability"),
+    "huge": ("1e308,1e308,0,0\n" * 4, "row 0, column 0: 1e+308 is not a probability"),
+    "infinite": ("inf,0,0,0\n" * 4, "row 0, column 0: inf is not a probability"),
     "sum": ("1,0,0,0\n0,1,0,0\n0,0,1,0\n0,0,0.999,0\n", "row 3: it sums to 0.999, not to 1"),
     "nearly": ("1,0,0,0\n0,1,0,0\n0,0,1,0\n0,0,0,0.999998\n", "row 3: it sums to 0.999998, not to 1"),
     "other names": (
         "class 0,class 2,class 1,class 3\n" + "1,0,0,0\n" * 4,
-        "column 1 is named 'class 2', where class 1 is 'class 1'",
+        "column 1 is named 'class 2', but class 1 is 'class 1'",
     ),
     "binary": (b"\xff\xfe\x00", "neither Parquet nor CSV"),
     "endless": (b"1" * 200_000, "neither Parquet nor CSV"),
-    "tall": (pa.table({name: [1.0] for name in NAMES}), "1×4 numbers, where"),
+    "tall": (pa.table({name: [1.0] for name in NAMES}), "1×4 numbers, but"),
     "texts": (pa.table({name: ["1"] * 4 for name in NAMES}), "column `class 1` is string, not numbers"),
     "flags": (pa.table({name: [True] * 4 for name in NAMES}), "column `class 0` is bool, not numbers"),
-    "null": (pa.table({name: [1, None, 0, 0] for name in NAMES}), "row 1, column 0: nan is no probability"),
+    "null": (pa.table({name: [1, None, 0, 0] for name in NAMES}), "row 1, column 0: nan is not a probability"),
     "other columns": (pa.table({name: [0.25] * 4 for name in "abcd"}), "column 0 is named 'a'"),
     "image table": (read(TABLE), "column `image` is fixed_size_binary[1], not numbers"),
     "cut short": (b"PAR1 and no more", "cut short, no Parquet footer"),
@@ -249,5 +249,5 @@ def test_the_file_is_recorded_by_hash_and_base_name(name: str, tmp_path: Path) -
     assert made["inputs"][1]["sha256"] == sha256(path.read_bytes()).hexdigest()
     assert str(tmp_path) not in json.dumps(made)
     assert "sub" not in json.dumps(made)
-    why = "not written as .csv" if name == "t.csv" else "the output is the input"
+    why = "cannot be written as .csv" if name == "t.csv" else "the output is the input"
     shell(f"gencli corrupt matrix-labels --matrix {path} toy.parquet -o {path}").refused(why)

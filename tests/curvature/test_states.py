@@ -45,7 +45,7 @@ def test_whatever_is_changed_is_refused(products: int) -> None:
     state = {name: each.clone() for name, each in whole.state().items()}
     for words, changed in of_tensors(state):
         if not _POSSIBLE.fullmatch(words):
-            with pytest.raises(GencliError, match=r"^saved: .*where there must be"):
+            with pytest.raises(GencliError, match=r"^saved: .*, expected"):
                 accept(Held("saved", changed, {}, whole.at), words)
     with pytest.raises(GencliError, match=r"saved: state\.more"):
         spectrum().take(Held("saved", state, {"more": 1}, whole.at))

@@ -27,13 +27,13 @@ def test_another_run_is_started_anew_by_overwrite(place: Path, capfd: pytest.Cap
     assert train(place, "--epochs", "2", "--resume") == 2
     said = capfd.readouterr().err
     assert "--epochs was 1, is 2" in said
-    assert "run it as before, or give --overwrite in place of --resume" in said
+    assert "run it as before, or give --overwrite instead of --resume" in said
     assert train(place, "--epochs", "1", "--resume") == train(place, "--epochs", "2", "--overwrite") == 0
 
 
 def test_an_empty_file_is_started_anew_by_overwrite(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (place / "c.ck").touch()
-    for options, hint in (([], "--overwrite takes its place"), (["--resume"], "--overwrite in place of --resume")):
+    for options, hint in (([], "--overwrite replaces it"), (["--resume"], "--overwrite instead of --resume")):
         assert train(place, "--epochs", "1", *options) == 2
         assert hint in capfd.readouterr().err
     assert train(place, "--epochs", "1", "--overwrite") == 0

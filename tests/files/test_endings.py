@@ -81,19 +81,19 @@ def test_what_a_name_names(kind: endings.Writes, name: str, form: str | None) ->
 @pytest.mark.parametrize(
     ("kind", "name", "form", "words"),
     [
-        (MODEL, "model.pt", None, "-o: model.pt: a model is not written as .pt"),
-        (MODEL, "model.parquet", None, "a model is not written as .parquet"),
-        (RESULT, "r.tex", None, "a result table is not written as .tex"),
-        (RESULT, "h.jsonl", None, "a result table is not written as .jsonl"),
-        (RESULT, "h.xlsx", None, "a result table is not written as .xlsx"),
-        (RESULT, "h.safetensors", None, "a result table is not written as .safetensors"),
-        (IMAGES, "d.CSV", None, "an image table is not written as .csv"),
-        (RESULT, "h.csv.gz", None, "a result table is not compressed"),
+        (MODEL, "model.pt", None, "-o: model.pt: a model cannot be written as .pt"),
+        (MODEL, "model.parquet", None, "a model cannot be written as .parquet"),
+        (RESULT, "r.tex", None, "a result table cannot be written as .tex"),
+        (RESULT, "h.jsonl", None, "a result table cannot be written as .jsonl"),
+        (RESULT, "h.xlsx", None, "a result table cannot be written as .xlsx"),
+        (RESULT, "h.safetensors", None, "a result table cannot be written as .safetensors"),
+        (IMAGES, "d.CSV", None, "an image table cannot be written as .csv"),
+        (RESULT, "h.csv.gz", None, "a result table is written without compression"),
         (FIGURE, "f", None, "not a .png, .svg or .pdf file"),
         (FIGURE, "-", None, "not a .png, .svg or .pdf file"),
-        (RESULT, "r.json", "csv", "its ending contradicts --format csv"),
-        (RESULT, "r.txt", "parquet", "its ending contradicts --format parquet"),
-        (DERIVATIVES, "r.safetensors", "csv", "its ending contradicts --format csv"),
+        (RESULT, "r.json", "csv", "its extension contradicts --format csv"),
+        (RESULT, "r.txt", "parquet", "its extension contradicts --format parquet"),
+        (DERIVATIVES, "r.safetensors", "csv", "its extension contradicts --format csv"),
     ],
 )
 def test_what_is_not_written_is_refused(kind: endings.Writes, name: str, form: str | None, words: str) -> None:
@@ -115,6 +115,6 @@ def test_at_the_shell(tmp_path: Path) -> None:
         ["eval", "missing", "missing", "-o", "results.tex"], ["report", "--provenance", "missing", "-o", "x.csv"],
     ]  # fmt: skip
     for words, done in zip((".csv", ".pt", ".xlsx", ".tex", ".csv"), many(tmp_path, commands), strict=True):
-        done.refused(f"is not written as {words}", "end it in .")
+        done.refused(f"cannot be written as {words}", "use the extension .")
     shell = Shell(tmp_path)
     shell("gencli data digits --limit 9 -q | gencli data show -o shown.MD && grep -q '^| label' shown.MD").worked()

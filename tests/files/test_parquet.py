@@ -43,7 +43,7 @@ def test_pages_larger_than_memory_are_refused(tmp_path: Path, monkeypatch: pytes
     place = str(tmp_path / "page.parquet")
     assert parquet.open_file(Input(place)).metadata.num_rows == 8
     monkeypatch.setattr(machine, "free_memory", lambda: 32 << 20)
-    with pytest.raises(GencliError, match=r"page\.parquet: column `image`: takes 72\.\d MiB of memory"):
+    with pytest.raises(GencliError, match=r"page\.parquet: column `image`: needs 72\.\d MiB of memory"):
         parquet.open_file(Input(place))
 
 

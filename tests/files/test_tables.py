@@ -84,7 +84,7 @@ def test_rows_missing_from_what_the_provenance_promises_are_refused(tmp_path: Pa
         facts = {provenance.KEY: whole.metadata.metadata[provenance.KEY.encode()].decode(), seals.KEY: seals.BLANK}
         writer.add_key_value_metadata(facts)
     seal(tmp_path / "part.parquet")
-    with pytest.raises(GencliError, match="3 rows, where its provenance promises 5"):
+    with pytest.raises(GencliError, match="3 rows, but its provenance records 5"):
         open_table(str(tmp_path / "part.parquet"))
 
 
@@ -99,7 +99,7 @@ def test_a_page_of_no_known_kind_holds_no_rows(name: str, tmp_path: Path) -> Non
     page.header[0].value = 63  # of the kinds 0 to 3, in as many bytes
     path.write_bytes(thrift.with_page(content, page))
     for use in (lambda table: table.column(name), read):
-        with pytest.raises(GencliError, match=r"theirs.parquet: damaged Parquet"):
+        with pytest.raises(GencliError, match=r"theirs.parquet: corrupt Parquet"):
             use(open_table(str(path)))
 
 

@@ -183,11 +183,11 @@ def test_pixels_that_are_not_finite_are_refused(kind: Learner):
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 def test_what_does_not_fit_in_memory_is_refused_with_the_number(kind: Learner, monkeypatch: pytest.MonkeyPatch):
     large = Description("toy", "train", ("a", "b"), (1000, 1000, 3))
-    with pytest.raises(GencliError, match=r"10,000,000 rows: takes [\d,]+\.\d GiB of memory, where .* are free"):
+    with pytest.raises(GencliError, match=r"10,000,000 rows: needs [\d,]+\.\d GiB of memory, but only .* are free"):
         kind.require(10_000_000, large)
     monkeypatch.setattr(machine, "free_memory", lambda: 16 << 30)
     small = Description("mnist", "train", tuple("0123456789"), (28, 28, 1))
     kind.require(60_000, small)
     if isinstance(kind, Kernel):
-        with pytest.raises(GencliError, match=r"60,000 rows: takes 29\.\d GiB"):
+        with pytest.raises(GencliError, match=r"60,000 rows: needs 29\.\d GiB"):
             replace(kind, dtype="float64").require(60_000, small)

@@ -127,7 +127,7 @@ def test_options_change_the_network_or_are_refused(arch: str) -> None:
 
 @pytest.mark.parametrize("rate", [-0.1, 1.0, float("nan")])
 def test_dropout_is_a_probability_below_one(rate: float) -> None:
-    with pytest.raises(GencliError, match=r"--dropout: .* is no probability below 1"):
+    with pytest.raises(GencliError, match=r"--dropout: .* is not a probability below 1"):
         models.build("mlp-1x7", SHAPE, 10, Options(dropout=rate))
 
 

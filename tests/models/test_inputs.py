@@ -99,7 +99,7 @@ def test_a_crop_is_the_centre_and_what_is_outside_bears_on_nothing() -> None:
 
 
 def test_a_crop_larger_than_the_image_is_refused() -> None:
-    with pytest.raises(GencliError, match="--crop: no 6×6 window in images of 5×9"):
+    with pytest.raises(GencliError, match="--crop: 6×6 does not fit images of 5×9"):
         Preprocessing(crop=6).input_shape((5, 9, 1))
 
 
@@ -130,7 +130,7 @@ def test_preprocessing_comes_back_from_its_facts() -> None:
     ],
 )
 def test_unknown_preprocessing_is_refused(change: dict[str, Any]) -> None:
-    with pytest.raises(GencliError, match="its preprocessing is unknown here"):
+    with pytest.raises(GencliError, match="its preprocessing is unknown to this version"):
         Preprocessing.from_json(Preprocessing().to_json() | change, 3)
 
 

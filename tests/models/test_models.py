@@ -149,13 +149,13 @@ OPTIONS = {"batch_norm": None, "dropout": None, "head": "linear"}
         ({"architecture": "resnet32"}, "not the tensors of resnet32"),
         ({"architecture": "convnet-gelu"}, "convnet-gelu takes images of 16×16 and more"),
         ({"architecture": "linear", "options": OPTIONS | {"dropout": 0.5}}, "linear has no such option"),
-        ({"classes": []}, "without names of classes"),
+        ({"classes": []}, "without class names"),
         ({"preprocessing": {}}, "model: its preprocessing"),
         ({"preprocessing": Preprocessing(crop=4).to_json()}, "model: --crop"),
-        ({"class_rows": [1, 2]}, "damaged metadata: class_rows"),
-        ({"class_rows": [1, 2, -1]}, "damaged metadata: class_rows"),
-        ({"class_rows": [1, 2, True]}, "damaged metadata: class_rows"),
-        ({"epoch": 0.5}, "damaged metadata: class_rows or epoch"),
+        ({"class_rows": [1, 2]}, "corrupt metadata: class_rows"),
+        ({"class_rows": [1, 2, -1]}, "corrupt metadata: class_rows"),
+        ({"class_rows": [1, 2, True]}, "corrupt metadata: class_rows"),
+        ({"epoch": 0.5}, "corrupt metadata: class_rows or epoch"),
     ],
 )
 def test_other_words_are_refused(facts: dict[str, Any], words: str, tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def test_another_name_than_the_files_is_refused(tmp_path: Path) -> None:
 def test_tensors_without_a_model_are_refused(tmp_path: Path) -> None:
     with Output(str(tmp_path / "vector")) as output:
         tensors.write(output, {"weight": torch.zeros(3)}, {"step": MADE})
-    with pytest.raises(GencliError, match="tensors, but no model"):
+    with pytest.raises(GencliError, match="tensors, but not a model"):
         models.read(Input(str(tmp_path / "vector")))
 
 
@@ -184,11 +184,11 @@ def table(shape: models.Shape = (4, 3, 2), *classes: str) -> MemoryTable:
 
 def test_data_of_another_kind_is_refused() -> None:
     model().require(table())
-    with pytest.raises(GencliError, match="toy: images of 4×3×1, where the model takes 4×3×2"):
+    with pytest.raises(GencliError, match="toy: images of 4×3×1, but the model takes 4×3×2"):
         model().require(table((4, 3, 1)))
-    with pytest.raises(GencliError, match=r"toy: .*b.*where the model has .*Größe"):
+    with pytest.raises(GencliError, match=r"toy: .*b.*but the model has .*Größe"):
         model().require(table((4, 3, 2), "b", "Größe", "c"))
-    with pytest.raises(GencliError, match=r"toy: 2 classes.*where the model has 3"):
+    with pytest.raises(GencliError, match=r"toy: 2 classes.*but the model has 3"):
         model().require(table((4, 3, 2), "Größe", "b"))
 
 

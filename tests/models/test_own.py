@@ -103,7 +103,7 @@ def test_a_file_imports_nothing(here: Path) -> None:
         ("nets.mine:none", "nets.mine:none gives NoneType", "return"),
         ("nets.mine:empty", "nets.mine:empty has no parameters", "attributes"),
         ("nets.mine:confused", "nets.mine:confused fails on images [2, 2, 4, 5]", "float32 images"),
-        ("nets.mine:wide", "nets.mine:wide makes [2, 4] of two images, no logits [2, 3]", "outputs"),
+        ("nets.mine:wide", "nets.mine:wide returns [2, 4] for two images, not logits [2, 3]", "outputs"),
     ],
 )
 def test_what_is_no_network_is_refused(here: Path, arch: str, words: str, hint: str) -> None:

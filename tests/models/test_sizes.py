@@ -12,18 +12,18 @@ from gencli.models.torchvision import require_stored
 @pytest.mark.parametrize("arch", ["mlp-3x9999999", "circulant-mlp-1x9999999"])
 def test_a_network_beyond_memory_is_refused(arch: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gencli.machine.free_memory", lambda: 1 << 30)
-    with pytest.raises(GencliError, match=rf"--arch {arch}: [\d,]+ parameters: takes .* of memory"):
+    with pytest.raises(GencliError, match=rf"--arch {arch}: [\d,]+ parameters: needs .* of memory"):
         models.build(arch, (32, 32, 3), 10)
 
 
 def test_torchvisions_largest_is_refused_where_it_does_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gencli.machine.free_memory", lambda: 1 << 30)
-    with pytest.raises(GencliError, match=r"--arch torchvision:regnet_y_128gf: 644,812,894 parameters: takes 2\.4 GiB"):
+    with pytest.raises(GencliError, match=r"--arch torchvision:regnet_y_128gf: 644,812,894 parameters: needs 2\.4 GiB"):
         models.build("torchvision:regnet_y_128gf", (32, 32, 3), 10)
 
 
 def test_a_small_file_names_no_large_network() -> None:
-    with pytest.raises(GencliError, match="regnet_y_128gf has 644,812,894 parameters, not in 4,096 bytes"):
+    with pytest.raises(GencliError, match="regnet_y_128gf has 644,812,894 parameters, too many for 4,096 bytes"):
         require_stored("torchvision:regnet_y_128gf", 4096)
     require_stored("torchvision:regnet_y_400mf", 4096)
 

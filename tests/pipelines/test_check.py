@@ -150,18 +150,18 @@ REFUSED = {
     "prox-step --penalty 0": "'--penalty': 0.0 is not in the range",
     "prox-step --penalty -1": "'--penalty': -1.0 is not in the range",
     "sgd-regret --rate 0": "'--rate': 0.0 is not in the range",
-    "sgd-regret --rate nan": "--rate: nan is not a number to compute with",
+    "sgd-regret --rate nan": "--rate: nan is not finite",
     "sgd-rate --runs 1": "'--runs': 1 is not in the range",
     "newton-step --instances 0": "'--instances': 0 is not in the range",
     "newton-step --dtype float16": "'--dtype': 'float16' is not one of",
     "weight-decay-convexity --decay 0": "'--decay': 0.0 is not in the range",
     "hessian-size --layers 50,50": "--layers: '50,50' are no layers",
-    "hessian-size --layers 999999999-999999999": "takes 2^123 bytes of memory, where",
+    "hessian-size --layers 999999999-999999999": "needs 2^123 bytes of memory, but",
     "min-norm --examples 30 --dimension 20": "--examples 30: not fewer than the --dimension 20",
-    "finite-sample --points 10000000 --dimension 10000000": "GiB of memory, where",
+    "finite-sample --points 10000000 --dimension 10000000": "GiB of memory, but",
     "min-norm --plot picture.jpg": "--plot: picture.jpg: not a .png, .svg or .pdf file",
     "min-norm --plot nowhere/picture.png": "nowhere/picture.png: cannot be written",
-    "min-norm --plot rows.csv.png -o rows.csv.png": "a result table is not written as .png",
+    "min-norm --plot rows.csv.png -o rows.csv.png": "a result table cannot be written as .png",
     "prox-step --plot picture.png": "No such option: --plot",
     "prox-step --data {data}/digits.parquet": "No such option: --data",
     "weight-decay-convexity --data {data}/history.parquet": "no column `image`",
@@ -194,4 +194,4 @@ def test_what_cannot_be_checked_is_refused(sh: Shell, data: Path) -> None:
 def test_parquet_does_not_go_to_a_terminal(sh: Shell) -> None:
     done = sh.on_terminal("gencli check all --format parquet")
     assert done.status == 2
-    assert "binary would go to the terminal" in done.err
+    assert "binary data would be written to the terminal" in done.err

@@ -100,13 +100,13 @@ def test_a_signal_saves_the_run_and_ends_it(sh: Shell, number: signal.Signals) -
 
 def test_a_checkpoint_of_another_run_is_refused_and_stays(sh: Shell) -> None:
     command = "gencli train $D/digits.parquet --arch mlp-1x16 --epochs 2 --checkpoint saved --resume -o out"
-    assert "saved: not there, starting anew" in sh(command).err
+    assert "saved: no such file, starting over" in sh(command).err
     kept = (sh.folder / "saved").read_bytes()
     refused = sh(f"{command} --lr 0.1 --epochs 3")
     assert refused.status == 2
     assert "saved: a checkpoint of another run: --lr was 0.05, is 0.1; --epochs was 2, is 3" in refused.err
     other = sh(f"gencli corrupt random-labels -p 0.5 -q $D/digits.parquet | {command.replace('$D/digits.parquet', '')}")
-    assert "the data were others" in other.err
+    assert "the data differ" in other.err
     model = sh("gencli train $D/digits.parquet --arch mlp-1x16 --epochs 2 --checkpoint out --resume -o new")
     assert "out: tensors, but no checkpoint" in model.err
     (sh.folder / "saved").write_bytes(kept[:-100])
@@ -122,10 +122,10 @@ def test_a_checkpoint_is_not_lost_for_a_forgotten_resume(sh: Shell) -> None:
         (sh.folder / "saved").unlink(missing_ok=True)
         sh(command).worked()
         kept = (sh.folder / "saved").read_bytes()
-        sh(command).refused(f"saved: a checkpoint at {at}", "--resume goes on", "--overwrite starts anew")
+        sh(command).refused(f"already holds a checkpoint at {at}", "--resume continues", "--overwrite starts over")
         never = command.replace("$D/digits.parquet", "")
         sh(f"mkfifo never; exec 3<>never; {never} <&3; status=$?; rm never; exit $status").refused(
-            "saved: a checkpoint"
+            "saved: already holds a checkpoint"
         )
         assert (sh.folder / "saved").read_bytes() == kept
         sh(f"{command} --resume").worked()
@@ -146,7 +146,7 @@ def test_what_is_no_checkpoint_is_never_overwritten(sh: Shell) -> None:
         sh(f"{train} text {words}").refused("text: not safetensors")
         sh(f"{train} folder {words}").refused("folder: a folder")
     sh("cmp table $D/digits.parquet && cmp model $D/model.safetensors && test ! -e out").worked()
-    sh(f"{train} empty").refused("empty: empty, no checkpoint")
+    sh(f"{train} empty").refused("empty: empty, not a checkpoint")
     sh(f"{train} empty --overwrite && test -s empty").worked()
 
 
@@ -154,7 +154,7 @@ def test_options_of_a_checkpoint_need_one(sh: Shell) -> None:
     for words in ("--resume", "--overwrite", "--checkpoint-every 5min"):
         done = sh(f"gencli train $D/digits.parquet --arch mlp-1x16 {words} -o out")
         assert done.status == 2
-        assert f"{words.split()[0]}: there is no checkpoint" in done.err
+        assert f"{words.split()[0]} needs a checkpoint" in done.err
     wrong = sh("gencli train $D/digits.parquet --arch mlp-1x16 --checkpoint saved --checkpoint-every soon -o out")
     assert "--checkpoint-every: 'soon'" in wrong.err
     assert sh.files() == set()

@@ -102,7 +102,7 @@ def test_what_cannot_be_fitted_or_read_is_refused_in_a_line(sh: Shell, data: Pat
         "300 distinct images of 64 pixels": [*fit, "linear"],
         "too near to singular|not positive definite": [*fit, "gaussian:1e-9"],
         "leaves no validation rows": [*fit, "gaussian:1", "--validation-fraction", "0.0001"],
-        "inf is not a number to compute with": [*fit, "gaussian:1", "--ridge", "inf"],
+        "inf is not finite": [*fit, "gaussian:1", "--ridge", "inf"],
         "no network 'kernel'": ["train", digits, "--arch", "kernel", "-o", "m"],
         "alpha is missing": [*read, damage(sh.folder, "a", {"images": kept["images"]}), digits],
         "alpha is float64": [*read, damage(sh.folder, "b", kept | {"alpha": kept["alpha"].double()}), digits],
@@ -113,7 +113,7 @@ def test_what_cannot_be_fitted_or_read_is_refused_in_a_line(sh: Shell, data: Pat
     ]  # fmt: skip
     for number, changed in enumerate(wrong):
         model = damage(sh.folder, f"d{number}", None, **changed)
-        cases[f"{model}: its learner's options are unknown here"] = [*read, model, digits]
+        cases[f"{model}: its learner's options are unknown to this version"] = [*read, model, digits]
     for words, done in zip(cases, many(sh.folder, list(cases.values())), strict=True):
         assert done.status == 2, (words, done)
         explained(done.err)
@@ -124,4 +124,4 @@ def test_what_cannot_be_fitted_or_read_is_refused_in_a_line(sh: Shell, data: Pat
 def test_a_learner_is_not_shown_on_a_terminal(sh: Shell, data: Path):
     done = sh.on_terminal("gencli fit least-squares $D/digits.parquet", D=str(data))
     assert done.status == 2
-    explained(done.err, "the model would go to the terminal")
+    explained(done.err, "the model would be written to the terminal")

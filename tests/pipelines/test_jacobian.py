@@ -220,7 +220,7 @@ REFUSED = {
     '-f "x" --file nowhere.txt --at 1': "nowhere.txt: no such file",
     '-f "x" --at 1 --check-against nowhere.txt': "nowhere.txt: no such file",
     '-f "x" --at 1 --step 0': "--step: '0' is no step",
-    '-f "x" --at 1 --step 0.1 --difference extended': "--difference extended: it chooses its steps itself",
+    '-f "x" --at 1 --step 0.1 --difference extended': "--difference extended chooses its own steps",
     '-f "ln(x)" --at 5e-324': "ln(4.94066e-324) has a derivative beyond float64",
     '-f "floor(x)" --at 1': "its derivative by x is none: the formula ends or jumps there, at x = 1",
     '-f "x" --at 1 --graph graph.txt': "--graph: graph.txt: not a .png, .svg or .pdf file",

@@ -131,7 +131,7 @@ def test_standard_output_larger_than_allowed(sh: Shell) -> None:
 
 
 def test_no_room_to_spool(sh: Shell) -> None:
-    words = "standard input: cannot be spooled to a temporary file", "set TMPDIR to a larger disk"
+    words = "standard input: cannot be spooled to a temporary file", "set TMPDIR to a folder on a larger disk"
     sh(f"ulimit -f 1000; cat $D/large.parquet | {CORRUPT}").refused(*words)
     assert sh.files() == set()
 

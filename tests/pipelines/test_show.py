@@ -154,7 +154,7 @@ def test_a_sheet_is_drawn_beside_the_table(sh: Shell, noisy: str) -> None:
         ("--sheet sheet.jpg", "--sheet: sheet.jpg: not a .png file"),
         ("--sheet -", "--sheet: -: not a .png file"),
         ("--sheet no/sheet.png", "no/sheet.png: cannot be written"),
-        ("--columns 3", "--columns: there is no sheet"),
+        ("--columns 3", "--columns needs --sheet"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused_before_anything_is_read(sh: Shell, options: str, words: str) -> None:
@@ -164,7 +164,7 @@ def test_what_cannot_be_drawn_is_refused_before_anything_is_read(sh: Shell, opti
 
 def test_the_sheet_is_neither_the_input_nor_the_table(sh: Shell) -> None:
     sh("cp $D/test.parquet in.png; gencli data show in.png --sheet in.png").refused("the output is the input")
-    sh("ln -s a.png a; gencli data show in.png --sheet a.png -o a").refused("a.png: two outputs would go there")
+    sh("ln -s a.png a; gencli data show in.png --sheet a.png -o a").refused("a.png: two outputs would be written there")
     assert sh.files() == {"in.png", "a"}
 
 

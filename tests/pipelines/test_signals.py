@@ -148,7 +148,7 @@ def test_the_next_run_removes_what_a_killed_one_left_and_nothing_else(sh: Shell)
     (left,), (held,) = ([path.name for path in sh.folder.glob(f".{name}.*")] for name in ("killed", "living"))
     for name in ("killed", "living", "out"):
         done = sh(f"gencli corrupt random-labels -p 0.5 $D/digits.parquet -o {name}").worked()
-        assert (f"{left}: removed; a run that was killed left it" in done.err) == (name == "killed")
+        assert (f"{left}: removed, left behind by a killed run" in done.err) == (name == "killed")
     assert sh.files() == others | {held, "killed", "living", "out"}
     begun[1].send_signal(signal.SIGCONT)
     finish(begun[1]).worked()

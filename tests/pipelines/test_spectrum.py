@@ -162,7 +162,7 @@ def test_what_cannot_be_computed_is_refused(sh: Shell, data: Path) -> None:
         "--figure: nothing to draw": [model, digits, "--figure", "figure.png"],
         "--figure: figure.gif: not a .png": [model, digits, "--density", "d", "--figure", "figure.gif"],
         "--vectors: no eigenvectors are computed": [model, digits, "--trace", "--vectors", "v"],
-        "--resume: there is no checkpoint": [model, digits, "--resume"],
+        "--resume needs a checkpoint": [model, digits, "--resume"],
         "--density-width: 0 is out of range": [model, digits, "--density", "d", "--density-width", "0"],
         "--density-width: 1e-20 is finer than": [model, digits, "--density", "d", "--density-width", "1e-20"],
         "--basis: 3 vectors for 10 eigenpairs": [model, digits, "--basis", "3"],

@@ -204,7 +204,7 @@ def test_fewer_rows_than_the_provenance_promises_are_refused(sh: Shell, data: Pa
         facts = {"gencli.provenance": file.metadata.metadata[b"gencli.provenance"], seals.KEY: seals.BLANK}
         writer.add_key_value_metadata(facts)
     seal(sh.folder / "fewer.parquet")
-    sh(f"{CORRUPT} fewer.parquet").refused("fewer.parquet: 200 rows, where its provenance promises 300")
+    sh(f"{CORRUPT} fewer.parquet").refused("fewer.parquet: 200 rows, but its provenance records 300")
 
 
 def test_an_empty_pipe_is_refused(sh: Shell) -> None:

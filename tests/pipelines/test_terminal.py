@@ -60,9 +60,15 @@ def test_a_result_shows_as_a_table(sh: Shell) -> None:
 @pytest.mark.parametrize(
     ("script", "words"),
     [
-        ("gencli train $D/digits.parquet --arch mlp-1x16 --epochs 100000", "the model would go to the terminal"),
-        ("gencli eval $D/model.safetensors $D/test.parquet --format parquet", "binary would go to the terminal"),
-        ("gencli report $D/history.parquet --format parquet", "binary would go to the terminal"),
+        (
+            "gencli train $D/digits.parquet --arch mlp-1x16 --epochs 100000",
+            "the model would be written to the terminal",
+        ),
+        (
+            "gencli eval $D/model.safetensors $D/test.parquet --format parquet",
+            "binary data would be written to the terminal",
+        ),
+        ("gencli report $D/history.parquet --format parquet", "binary data would be written to the terminal"),
     ],
 )
 def test_binary_is_refused(sh: Shell, script: str, words: str) -> None:

@@ -67,7 +67,7 @@ def test_nothing_appears_where_one_output_fails(folder: Path) -> None:
         there = [name for name in names if (folder / name).exists()]
         if option == "--history":
             assert there == names
-            assert f"{names[0]} is whole" in done.err
+            assert f"{names[0]} is complete" in done.err
         else:
             assert not there, done
             assert "no file was written" in done.err

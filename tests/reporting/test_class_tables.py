@@ -74,7 +74,7 @@ def test_an_image_table_gives_n(tmp_path: Path) -> None:
 def test_without_n_there_is_no_head_and_it_says_so(tmp_path: Path) -> None:
     table = classes.long_tail_table(losses(tmp_path), [])
     assert table.rows["head"].to_pylist() == [None, None]
-    assert any("give that table too" in note for note in table.notes)
+    assert any("also give that table" in note for note in table.notes)
 
 
 def test_a_metric_that_no_result_has_is_refused(tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_published_figures_stand_beside_ours_with_the_difference(tmp_path: Path)
         ("network,test_accuracy\na,89.05\n", "89.05 is above 1"),
         ("network,test_accuracy\na,high\n", "'high' is not a number"),
         ("network,test_accuracy\na,0_9\n", "'0_9' is not a number"),
-        ("network,test_accuracy\na\n", "line 2: 1 cells, where the header has 2"),
+        ("network,test_accuracy\na\n", "line 2: 1 cells, but the header has 2"),
         ("network,test_accuracy\n", "no rows"),
     ],
 )

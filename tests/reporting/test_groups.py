@@ -135,9 +135,9 @@ def test_patterns_are_expanded_and_each_file_is_read_once(tmp_path: Path, monkey
         ("epoch,train_loss\n", "a history without rows"),
         ("epoch,train_loss\n1,low\n", "line 2: column `train_loss`: 'low' is not a number"),
         ("epoch,train_loss\n,1\n", "line 2: column `epoch`: no value"),
-        ("epoch,train_loss\n1\n", "line 2: 1 cells, where the header has 2"),
+        ("epoch,train_loss\n1\n", "line 2: 1 cells, but the header has 2"),
         ('[{"epoch": 1', "delimiter"),
-        ("epoch,train_loss,train_loss\n1,1,1\n", "two columns have one name"),
+        ("epoch,train_loss,train_loss\n1,1,1\n", "two columns have the same name"),
         (
             "id,label,prediction,probabilities\n1,1,1,nothing\n",
             "line 2: column `probabilities`: 'nothing' is not a list of numbers from 0 to 1",

@@ -122,13 +122,13 @@ def test_a_plot_stands_below_the_table_or_in_the_figure(folder: Path, capfd: pyt
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--plot", "curves", "--format", "csv"], "--plot: text does not go with other formats"),
+        (["--plot", "curves", "--format", "csv"], "--plot: a text plot needs --format table"),
         (["--plot", "curves", "--format", "html"], "--plot: the page has every figure"),
         (["--plot", "confusion"], "no confusion matrix, so no confusion"),
         (["--plot", "overfit-time"], "no setup that fitted"),
-        (["--title", "x", "--format", "json"], "--title: json has no place"),
+        (["--title", "x", "--format", "json"], "--title: json has no title"),
         (["--table", "classes"], "no result, so no classes"),
-        (["--metric", "test_accuracy"], "--metric: nothing here is of a column"),
+        (["--metric", "test_accuracy"], "--metric: nothing here shows a metric"),
         (["--figure", "x.jpg"], "not a .png, .svg or .pdf file"),
         (["--provenance", "--table", "runs"], "--table and --provenance do not go together"),
         (["--provenance", "--best-on-test"], "--best-on-test and --provenance"),
@@ -153,7 +153,7 @@ def test_files_without_a_table_are_drawn(tmp_path: Path, capfd: pytest.CaptureFi
     assert app.main(["report", str(tmp_path / "c.csv")]) == 0
     assert "75.0" in capfd.readouterr().out
     assert app.main(["report", str(tmp_path / "c.csv"), "--format", "csv"]) == 2
-    assert "no table, only a figure" in capfd.readouterr().err
+    assert "supports a figure, but no table" in capfd.readouterr().err
 
 
 def test_corruptions_of_one_setup_are_turned_too(tmp_path: Path) -> None:

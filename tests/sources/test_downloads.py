@@ -361,7 +361,7 @@ def test_without_network_the_host_and_the_files_are_named(
     first = next(iter(source.archives))
     words = (
         f"{Path(first).name}: cannot be downloaded from 127.0.0.1: Connection refused",
-        f"--root of a folder with {first}",
+        f"--root with a folder that holds {first}",
     )
     refused(name, tmp_path / "root", *words)
     assert not (tmp_path / "root").exists()
@@ -438,7 +438,7 @@ def test_a_file_cut_short_is_named(
     data(name, root)
     (tmp_path / "out.parquet").unlink()
     (root / file).write_bytes((root / file).read_bytes()[:kept])
-    refused(name, root, f"{root / file}: damaged", "delete it")
+    refused(name, root, f"{root / file}: corrupt", "delete it")
 
 
 @pytest.mark.parametrize("name", ["cifar10", "cifar100", "mnist", "fashion-mnist"])
@@ -448,7 +448,7 @@ def test_an_archive_cut_short_is_named(
     source = lay_down(name, monkeypatch)
     archive = source.put(tmp_path / "root") / next(iter(source.archives))
     archive.write_bytes(archive.read_bytes()[:-1])
-    refused(name, tmp_path / "root", f"{archive}: damaged, its MD5 is ")
+    refused(name, tmp_path / "root", f"{archive}: corrupt, its MD5 is ")
 
 
 def test_images_and_labels_that_do_not_match_are_named(

@@ -203,7 +203,7 @@ def test_what_arrow_does_not_read_is_not_called_damaged(tmp_path: Path) -> None:
         (pa.ArrowMemoryError("malloc of size 9 failed"), "toy: out of memory: malloc"),
         (OSError(5, "Input/output error"), "toy: cannot be read: Input/output error"),
         (OSError("Cannot decrypt ColumnMetadata."), "toy: encrypted Parquet"),
-        (OSError("Corrupt snappy compressed data."), "toy: damaged Parquet: Corrupt snappy"),
+        (OSError("Corrupt snappy compressed data."), "toy: corrupt Parquet: Corrupt snappy"),
     ):
         with pytest.raises(GencliError, match=words), parquet.undamaged("toy"):
             raise error
@@ -303,5 +303,5 @@ def test_shapes_are_read() -> None:
 
 @pytest.mark.parametrize("text", ["32x32", "0x3x3", "32X32X3", "ax2x3", "-1x2x3", ""])
 def test_what_is_no_shape_is_refused(text: str) -> None:
-    with pytest.raises(GencliError, match="is no shape"):
+    with pytest.raises(GencliError, match="is not a shape"):
         parse_shape(text)

@@ -166,7 +166,7 @@ def test_what_export_writes_must_be_said_once(tmp_path: Path) -> None:
     assert not shell(f"{noisy} -q; gencli data export --encode png noisy.parquet 2> said; rm noisy.parquet").out
     assert "has targets" in (tmp_path / "said").read_text()
     (tmp_path / "said").unlink()
-    shell("gencli data export --folder there digits.parquet").refused("there: is there already")
+    shell("gencli data export --folder there digits.parquet").refused("there: already exists")
     shell("gencli data export --folder no/where digits.parquet").refused("no/where: No such file")
     assert shell.files() == {"digits.parquet", "there"}
     hub = shell("gencli data export --encode png digits.parquet | gencli data parquet --limit 1 | cat").worked()

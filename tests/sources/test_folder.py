@@ -110,7 +110,7 @@ def png() -> bytes:
     [
         ({}, "pets: no folders, so no classes"),
         ({"a.png": png()}, "pets: no folders, so no classes"),
-        ({"a/1.png": png()}, "pets: one class alone, 'a'"),
+        ({"a/1.png": png()}, "pets: only one class, 'a'"),
         ({"a/1.png": png(), "b/.x": b""}, "pets/b: no images"),
         ({"a/1.png": png(), "b/1.png": png(), 'b/it\'s "2".txt': b"text"}, 'pets/b/it\'s "2".txt: not an image'),
         ({"a/1.png": png(), "b/1.png": png()[:90]}, "pets/b/1.png: not an image"),
@@ -129,7 +129,7 @@ def test_a_bad_folder_is_refused(files: dict[str, bytes], says: str, tmp_path: P
 
 def test_other_places_are_refused(tmp_path: Path) -> None:
     shell = Shell(lay_down(tmp_path))
-    shell("gencli data folder nowhere").refused("nowhere: not there")
+    shell("gencli data folder nowhere").refused("nowhere: no such file or folder")
     shell("gencli data folder cat/10.png").refused("cat/10.png: not a folder")
     shell("gencli data folder . -o cat/10.png").refused("cat/10.png")
     shell("gencli data folder . --size 1e9 -o out.parquet").refused("--size: '1e9'")
@@ -152,7 +152,7 @@ def test_what_decoding_loses_is_said_once_or_refused(tmp_path: Path) -> None:
     shell = Shell(tmp_path)
     shell("gencli data folder pets -o out.parquet").refused("pets/a/1.png: a gray image of 16-bit values", "--range")
     said = shell("gencli data folder pets --mode gray -o gray.parquet").worked().err.splitlines()
-    assert said == ["pets: 3 of 3 images: of more than 8 bits a value the highest 8 are kept"]
+    assert said == ["pets: 3 of 3 images: values have more than 8 bits, the highest 8 are kept"]
     assert shell("gencli data folder pets --mode gray -q | gencli data show -q --format csv").worked().err == ""
     assert not shell("gencli data folder pets --range 0,65535 -o ranged.parquet").worked().err
     for name, expected in (("gray", deep >> 8), ("ranged", np.rint(deep / 257))):
@@ -160,7 +160,7 @@ def test_what_decoding_loses_is_said_once_or_refused(tmp_path: Path) -> None:
             images(open_table(str(tmp_path / f"{name}.parquet"))), np.stack([expected[..., None]] * 3)
         )
     for wrong in ("5", "5,5", "9,1", "a,b", "0,inf", "1,2,3"):
-        shell(f"gencli data folder pets --range {wrong}").refused(f"--range: '{wrong}' is no range")
+        shell(f"gencli data folder pets --range {wrong}").refused(f"--range: '{wrong}' is not a range")
     shell("gencli data folder pets --range=-5,70000 -q -o negative.parquet").worked()
 
 
@@ -197,11 +197,11 @@ def test_links_are_followed_and_each_folder_is_read_once(tmp_path: Path) -> None
     [
         ("c", "a", "c: a folder of class 'a' too"),
         ("a/b", "../b", "b: a folder of class 'a' too"),
-        ("a/up", "..", r"a/up: leads to .*pets, in which the classes are"),
-        ("a/root", "/", r"a/root: leads to /, in which the classes are"),
+        ("a/up", "..", r"a/up: links to .*pets, which contains the classes"),
+        ("a/root", "/", r"a/root: links to /, which contains the classes"),
         ("a/x.png", "/dev/zero", r"a/x\.png: a device"),
-        ("a/x.png", "nowhere", r"a/x\.png: a link that leads nowhere"),
-        ("a/x.png", "x.png", r"a/x\.png: a link that leads nowhere"),
+        ("a/x.png", "nowhere", r"a/x\.png: a broken link"),
+        ("a/x.png", "x.png", r"a/x\.png: a broken link"),
     ],
 )
 def test_links_that_give_an_image_two_classes_or_lead_to_no_file(
@@ -238,7 +238,7 @@ def test_files_that_change_while_they_are_read_are_refused(change: Callable[[Pat
     folder = lay_down(tmp_path / "pets", ["a/1.png", "b/2.png"])
     table = open_folder(folder)  # reads the first
     change(folder / "a/1.png")
-    with pytest.raises(GencliError, match=r"a/1\.png: (not there|changed while it was read)"):
+    with pytest.raises(GencliError, match=r"a/1\.png: (no such file|changed while it was read)"):
         images(table)
 
 

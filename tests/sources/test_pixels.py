@@ -86,7 +86,7 @@ def test_other_formats_are_read_as_pillow_reads_them(form: str) -> None:
 
 RAMP = np.arange(256, dtype=np.uint16).reshape(16, 16)
 DEEP = RAMP * 257  # all 16 bits
-NARROWED = "of more than 8 bits a value the highest 8 are kept"
+NARROWED = "values have more than 8 bits, the highest 8 are kept"
 
 
 def png(bits: int, kind: int, rows: NDArray[Any], *chunks: tuple[bytes, bytes]) -> bytes:
@@ -208,7 +208,7 @@ def test_colours_of_16_bits_say_that_they_lose_their_low_byte(value: bytes) -> N
     colors = decode([value])[0]
     assert np.array_equal(colors, COLORS >> 8 if colors.shape[2] == 3 else RAMP[..., None])
     assert notes(value) == [NARROWED]
-    with pytest.raises(BadImage, match=r"16 bits of which 8 are read.*leave it out"):
+    with pytest.raises(BadImage, match=r"16 bits, of which 8 are read.*omit it"):
         decode([value], ends=(0, 1))
 
 
@@ -343,7 +343,7 @@ def test_of_many_frames_one_is_decoded(form: str) -> None:
 @pytest.mark.parametrize("options", [{}, {"size": (2_000,)}, {"size": (2_000, 2_000)}])
 def test_memory_bounds_images_and_what_is_made_of_them(options: dict[str, Any]) -> None:
     value = file(Image.new("L", (30, 30 if options else 4_000)))
-    with pytest.raises(BadImage, match=r"takes 8 times that, where 0 MiB of memory are free for it"):
+    with pytest.raises(BadImage, match=r"needs 8 times that, but only 0 MiB of memory are free for it"):
         decode([value], most=100_000, **options)
 
 

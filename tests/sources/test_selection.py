@@ -59,7 +59,7 @@ def test_a_misspelt_class_is_suggested() -> None:
 
 def test_classes_without_rows_are_refused() -> None:
     table = MemoryTable("toy", TABLE.description, np.zeros((2, 1, 1, 1), np.uint8), np.array([0, 1]))
-    with pytest.raises(GencliError, match="no row is left"):
+    with pytest.raises(GencliError, match="no rows are left"):
         select(table, "4")
 
 

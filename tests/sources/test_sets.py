@@ -155,7 +155,7 @@ def test_numbered_files_are_all_there(numbers: str, tmp_path: Path) -> None:
     for place, number in enumerate(numbers.split()):
         words = "-of-".join(f"{int(each):05d}" for each in number.split("-of-")) if "of" in number else number
         hub(tmp_path / f"train-{words}.parquet", [0, 1], place * 9)
-    with pytest.raises(GencliError, match=f"no data set: .*{NUMBERED[numbers]}"):
+    with pytest.raises(GencliError, match=f"not a data set: .*{NUMBERED[numbers]}"):
         open_table(str(tmp_path))
     assert taken(tmp_path, files="*train-*").rows == 2 * len(numbers.split()), "named files need not be all"
 
@@ -200,7 +200,7 @@ def test_parts_are_one_table_in_their_own_order_if_all_are_there(tmp_path: Path)
         part(whole, folder / f"part-{number}.parquet", FlipLabels(0.5), f"{number}/12")
     assert read(open_table(str(folder))).equals(read(Corrupted(whole, FlipLabels(0.5), 0)))
     (folder / "part-7.parquet").unlink()
-    with pytest.raises(GencliError, match="no data set: no part 7 of 12"):
+    with pytest.raises(GencliError, match="not a data set: no part 7 of 12"):
         open_table(str(folder))
     (folder / "part-7.parquet").write_bytes((folder / "part-8.parquet").read_bytes())
     with pytest.raises(GencliError, match=r"part 8 of 12 twice, .*part-7.parquet, .*part-8.parquet; no part 7 of 12"):
@@ -249,7 +249,7 @@ def test_files_made_otherwise_are_refused(
     (tmp_path / "two").mkdir()
     part(whole, tmp_path / "two/a.parquet", FlipLabels(0.1), "0/2")
     part(whole, tmp_path / "two/b.parquet", corruption, shard, seed)
-    with pytest.raises(GencliError, match=f"two: no data set: {words}"):
+    with pytest.raises(GencliError, match=f"two: not a data set: {words}"):
         open_table(str(tmp_path / "two"))
 
 
@@ -258,7 +258,7 @@ def test_parts_of_two_tables_are_refused(tmp_path: Path) -> None:
     for number, rows in enumerate((30, 40)):
         whole = save(image_table(rows), tmp_path / "whole.parquet")
         part(whole, tmp_path / f"two/{number}.parquet", FlipLabels(0.1), f"{number}/2")
-    with pytest.raises(GencliError, match=r"1.parquet is a part of another table than .*0.parquet"):
+    with pytest.raises(GencliError, match=r"1.parquet is part of another table than .*0.parquet"):
         open_table(str(tmp_path / "two"))
 
 
@@ -267,8 +267,8 @@ def test_rows_of_one_id_are_refused(tmp_path: Path) -> None:
     pq.write_table(pa.concat_tables([table, table]), tmp_path / "twice.parquet")
     pq.write_table(table.take(pa.array([*range(1199, -1, -1), 7])), tmp_path / "again.parquet")
     for name, words in (
-        ("twice", r"rows 0 and 1200 are both id \d+; 1,200 rows have the id of another"),
-        ("again", r"rows 1192 and 1200 are both id \d+; 1 rows have the id of another"),
+        ("twice", r"rows 0 and 1200 are both id \d+; 1,200 rows repeat an id"),
+        ("again", r"rows 1192 and 1200 are both id \d+; 1 rows repeat an id"),
     ):
         with pytest.raises(GencliError, match=words) as refused:
             open_table(str(tmp_path / f"{name}.parquet"))
@@ -315,7 +315,7 @@ def test_a_folder_that_cannot_be_read_is_not_left_out(unprivileged: Path) -> Non
     assert len(open_inputs("set")) == 1
 
 
-@pytest.mark.parametrize(("target", "what"), [("/dev/zero", "a device"), ("nowhere", "a link that leads nowhere")])
+@pytest.mark.parametrize(("target", "what"), [("/dev/zero", "a device"), ("nowhere", "a broken link")])
 def test_what_is_no_file_is_no_part_of_a_folder(target: str, what: str, tmp_path: Path) -> None:
     hub(tmp_path / "a.parquet", [0, 1])
     (tmp_path / "b.parquet").symlink_to(target)

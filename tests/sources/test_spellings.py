@@ -132,7 +132,7 @@ def test_extensions_and_run_ends_are_unwrapped() -> None:
         ({"label": pa.array(list("aabbaab")).dictionary_encode()}, "column `label` is dictionary.*not integer"),
         ({"id": pa.array([2**64 - 1] * 7, pa.uint64())}, "row 0: id 18446744073709551615"),
         ({"image": NESTED["tensors"], "id": IDS * 1e16}, "row 0: id 5e[+]16"),  # floats have lost their last digits
-        ({"id": [1, 2, 3, 4, 9, 9, 7]}, "rows 4 and 5 have one id, 9"),
+        ({"id": [1, 2, 3, 4, 9, 9, 7]}, "rows 4 and 5 have the same id, 9"),
         ({"image": PIXELS.transpose(0, 3, 1, 2).tolist()}, "images of 3×4×5"),
         ({"image": [*PIXELS[:6].tolist(), PIXELS[6, :3].tolist()]}, "row 6: an image with 3 values where 4 belong"),
         ({"image": (PIXELS.astype(int) * 2).tolist()}, "row 0: an image with the value .*, not uint8"),
@@ -153,7 +153,7 @@ def test_what_is_left_out_is_said_in_one_line(
 ) -> None:
     path = written(tmp_path, image=HUB, label=LABELS, id=[str(uuid.UUID(int=row)) for row in range(7)], caption=IDS)
     open_table(path)
-    assert capsys.readouterr().err == f"{path}: columns that are left out: id (string), caption (int64)\n"
+    assert capsys.readouterr().err == f"{path}: dropped columns: id (string), caption (int64)\n"
     monkeypatch.setattr(console, "quiet", True)
     open_table(path)
     assert capsys.readouterr().err == ""

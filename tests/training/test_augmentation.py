@@ -222,7 +222,7 @@ def test_nothing_waits_for_the_device(dtype: torch.dtype) -> None:
         ("crop,flop", None, (8, 8, 3), "--augment: no augmentation 'flop'", "did you mean flip?"),
         ("", None, (8, 8, 3), "--augment: no augmentation ''", "known: " + ", ".join(AUGMENTATIONS)),
         ("crop,", None, (8, 8, 3), "--augment: no augmentation ''", "known: crop"),
-        ("crop", 9, (8, 10, 3), "--crop: no 9×9 window in images of 8×10", "take 8 or less"),
+        ("crop", 9, (8, 10, 3), "--crop: 9×9 does not fit images of 8×10", "give at most 8"),
         ("crop:9", None, (8, 10, 3), "--augment: crop:9 does not fit images of 8×10", "write crop[:PAD], with"),
         ("flip:1", None, (8, 8, 3), "--augment: flip:1: flip takes no number", "write flip"),
         ("cutout", None, (8, 9, 1), "--augment: cutout:16 does not fit images of 8×9", "a whole number from 1 to 8"),

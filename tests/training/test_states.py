@@ -85,13 +85,13 @@ def test_whatever_is_changed_is_refused(settings: Settings, step: int) -> None:
     for words, content, told in changed:
         if _POSSIBLE.fullmatch(words):
             continue
-        with pytest.raises(GencliError, match=r"^saved: .*where there must be"):
+        with pytest.raises(GencliError, match=r"^saved: .*, expected"):
             accept(run, Held("saved", content, told, at), words)
         count += 1
     assert count > 250
     assert run.step == 0
     assert all(torch.equal(each, before[name]) for name, each in run.model.network.state_dict().items())
-    with pytest.raises(GencliError, match="saved: at: step 8, where there must be 'step"):
+    with pytest.raises(GencliError, match="saved: at: step 8, expected 'step"):
         run.load_state(Held("saved", tensors, facts, "step 8"))
     run.load_state(Held("saved", tensors, facts, at))
     assert run.step == step

@@ -1,4 +1,4 @@
-"""`gencli data`: bring data in as an image table, look at it, and take it out. One file a command."""
+"""`gencli data`: load data as an image table, inspect it, and export it. One file per command."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from gencli.cli.options import LazyGroup, group
 from gencli.commands.data import downloads
 
 _PURPOSES = {name: source.purpose for name, source in downloads.SOURCES.items()} | {
-    "digits": "Handwritten digits, 8x8, gray; no download.",
-    "export": "Images for other tools: as hubs publish them, or files.",
-    "folder": "Images in a folder a class, in any of 14 formats.",
-    "parquet": "Parquet that others made, such as public hubs publish.",
-    "repeat": "An image table several times over, for tests of scale.",
-    "show": "What a table holds, by class, and a sheet of its images.",
-    "synthetic": "Images made to order, whose truth is known.",
+    "digits": "Load handwritten digits, 8x8, gray; no download.",
+    "export": "Export images for other tools, as Parquet or as files.",
+    "folder": "Load images from one folder per class, in any of 14 formats.",
+    "parquet": "Load Parquet from other tools, such as public hubs.",
+    "repeat": "Repeat an image table several times, for tests of scale.",
+    "show": "Summarize a table per class, and draw a sheet of its images.",
+    "synthetic": "Generate images whose true distribution is known.",
 }
 
 
@@ -32,4 +32,4 @@ class Sources(LazyGroup):
         return import_module(f"gencli.commands.data.{name}").app
 
 
-app = group("Bring data in as an image table.", cls=Sources)
+app = group("Load data as an image table.", cls=Sources)

@@ -21,10 +21,10 @@ def digits(
     selection: Selection,
     output: ImagesOutput = None,
 ) -> None:
-    """Handwritten digits, 8x8, gray; no download.
+    """Load handwritten digits, 8x8, gray; no download.
 
     Reads nothing; writes an image table: the 1,797 real digits that scikit-learn ships, ink values 0-16
-    stretched to 0-255.
+    scaled to 0-255.
 
     \b
     Example:

@@ -22,12 +22,14 @@ class _Source(NamedTuple):
 
 
 SOURCES = {
-    "cifar10": _Source("Photographs of 10 classes, 32x32, RGB.", "50,000 train and 10,000 test rows"),
-    "cifar100": _Source("Photographs of 100 classes, 32x32, RGB.", "50,000 train and 10,000 test rows, fine labels"),
-    "mnist": _Source("Handwritten digits, 28x28, gray.", "60,000 train and 10,000 test rows"),
-    "fashion-mnist": _Source("Clothes of 10 classes, 28x28, gray.", "60,000 train and 10,000 test rows"),
+    "cifar10": _Source("Load photographs of 10 classes, 32x32, RGB.", "50,000 train and 10,000 test rows"),
+    "cifar100": _Source(
+        "Load photographs of 100 classes, 32x32, RGB.", "50,000 train and 10,000 test rows, fine labels"
+    ),
+    "mnist": _Source("Load handwritten digits, 28x28, gray.", "60,000 train and 10,000 test rows"),
+    "fashion-mnist": _Source("Load images of clothing, 10 classes, 28x28, gray.", "60,000 train and 10,000 test rows"),
     "svhn": _Source(
-        "Digits of house numbers, 32x32, RGB.",
+        "Load digits of house numbers, 32x32, RGB.",
         "73,257 train, 26,032 test and 531,131 extra rows",
         Literal["train", "test", "extra"],
     ),
@@ -44,8 +46,8 @@ def app(name: str) -> typer.Typer:
     data.__annotations__["split"] = Annotated[source.splits, typer.Option(help="Which split.")]
     data.__doc__ = f"""{source.purpose}
 
-    Reads the files that torchvision keeps under --root, and downloads there first what is missing; writes an image
-    table: {source.rows}, in the source's order.
+    Reads torchvision's files under --root, after downloading those that are missing; writes an image table:
+    {source.rows}, in the source's order.
 
     \b
     Example:

@@ -23,11 +23,11 @@ def export(
     ] = None,
     output: ImagesOutput = None,
 ) -> None:
-    """Images for other tools: as hubs publish them, or files.
+    """Export images for other tools, as Parquet or as files.
 
-    Reads an image table; writes it with its images as PNG, which loses nothing: as Parquet with a column image of
-    struct<bytes, path>, which Hugging Face datasets shows as images and gencli reads as the same table, or as a
-    folder a class.
+    Reads an image table; writes it with its images as PNG, without loss: as Parquet with a column image of
+    struct<bytes, path>, which Hugging Face datasets shows as images and gencli reads back as the same table, or as one
+    folder per class.
 
     \b
     Example:
@@ -43,7 +43,7 @@ def export(
     from gencli.sources.exported import Exported, write_folder
 
     if (encode is None) == (folder is None) or (folder is not None and output is not None):
-        raise GencliError("one of --encode and --folder says what to write", "-o goes with --encode alone")
+        raise GencliError("give exactly one of --encode and --folder", "-o is only for --encode")
     if folder is None:
         require_writable(output)
     table = open_table(data)

@@ -27,17 +27,17 @@ def folder(
     selection: Selection,
     output: ImagesOutput = None,
 ) -> None:
-    """Images in a folder a class, in any of 14 formats.
+    """Load images from one folder per class, in any of 14 formats.
 
-    Reads all files below DIR/CLASS/, in the order of their names, but those whose names start with a dot; writes an
-    image table. Photographs that were taken sideways, as their EXIF data says, are turned upright. All images must come
-    out in one size: --size 64 --crop 64 makes squares of any.
+    Reads all files below DIR/CLASS/, in the order of their names, except those whose names start with a dot; writes an
+    image table. Images are rotated upright according to their EXIF data. All images must end up the same size:
+    --size 64 --crop 64 turns images of any size into squares.
 
-    Gray and RGB of 8 bits lose nothing. Other colours and transparency need --mode, which drops the transparency. Gray
-    of 16 bits needs --mode, which keeps the high byte (v >> 8), or --range; signed, 32-bit and float images need
-    --range. 16-bit colours keep their high byte, of several frames the first counts, and both are said. Profiles of
-    colours and gamma are left aside. The formats: PNG, JPEG, GIF, BMP, PPM, WebP, TIFF, JPEG 2000, AVIF, ICO, QOI,
-    SGI, PCX, TGA.
+    8-bit gray and RGB images are read without loss. Other color modes and transparency need --mode, which drops the
+    transparency. 16-bit gray needs --mode, which keeps the high byte (v >> 8), or --range; signed, 32-bit and float
+    images need --range. Of 16-bit color the high byte is kept, and of several frames only the first is read; a message
+    reports both. Color profiles and gamma are ignored. Formats: PNG, JPEG, GIF, BMP, PPM, WebP, TIFF, JPEG 2000, AVIF,
+    ICO, QOI, SGI, PCX, TGA.
 
     \b
     Example:

@@ -52,14 +52,15 @@ def parquet(
     selection: Selection,
     output: ImagesOutput = None,
 ) -> None:
-    """Parquet that others made, such as public hubs publish.
+    """Load Parquet from other tools, such as public hubs.
 
     Reads columns image or img (encoded images, struct<bytes, path> or bytes; or pixels, bytes or lists of numbers)
-    and label, in any of Arrow's spellings, and class names from the huggingface metadata, or as --class-names says (a
-    file holds one a line); writes an image table. Columns id (whole numbers, each once), label_true, target, corruption
-    and severity are kept; what is left out is said. Without id a row's identity is its place in the files and a hash of
-    the data set's name and split: name the splits differently, and they draw differently. Images are decoded as `gencli
-    data folder` decodes them. A folder is one data set: of several splits in it --split takes one.
+    and label, in any equivalent Arrow type, and class names from the huggingface metadata or from --class-names (a
+    file lists one name per line); writes an image table. Columns id (distinct integers), label_true, target, corruption
+    and severity are kept; a message lists the columns that are dropped. Without id a row's identity is its position in
+    the files and a hash of the data set's name and split: splits with different names get different random numbers.
+    Images are decoded as by `gencli data folder`. A folder is one data set: if it holds several splits, --split selects
+    one.
 
     \b
     Example:
@@ -74,7 +75,7 @@ def parquet(
 
     require_writable(output)
     if files is not None and not any(map(os.path.isdir, paths or [])):
-        raise GencliError("--files: there is no folder", "it chooses among the files of one")
+        raise GencliError("--files needs a folder", "it selects among the folder's files")
     opened = named_first(*((path, lambda path: open_inputs(path, files)) for path in paths or ["-"]))
     inputs = [source for each in opened for source in each]
     names = parse_names(class_names)

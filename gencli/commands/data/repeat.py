@@ -18,10 +18,10 @@ def repeat(
     times: Annotated[int, typer.Option(min=1, metavar="N", help="Number of copies, written one after the other.")],
     output: ImagesOutput = None,
 ) -> None:
-    """An image table several times over, for tests of scale.
+    """Repeat an image table several times, for tests of scale.
 
-    Reads and writes an image table; writes the rows N times. The first copy keeps its identities, the others have
-    new ones, so that each copy draws its own random numbers; all else stays.
+    Reads an image table; writes its rows N times. The first copy keeps its row identities; the others get new ones, so
+    that each copy draws its own random numbers. Everything else is unchanged.
 
     \b
     Example:

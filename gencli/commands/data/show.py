@@ -27,12 +27,12 @@ def show(
     format: Format = None,
     output: ResultOutput = None,
 ) -> None:
-    """What a table holds, by class, and a sheet of its images.
+    """Summarize a table per class, and draw a sheet of its images.
 
-    Reads an image table; writes a result table, a row a class: label, name, rows, share, pixel_mean, pixel_deviation
-    (over all channels), and on corrupted data corrupted (rows whose label is not the true one). As text it also says
-    what the data set is, its pixels a channel, and how the file was made. On the sheet a red frame marks images
-    whose label is not the true one.
+    Reads an image table; writes a result table with one row per class: label, name, rows, share, pixel_mean,
+    pixel_deviation (over all channels), and for corrupted data corrupted (rows whose label is not the true one). Text
+    output also describes the data set, the pixel values per channel, and how the file was made. On the sheet a red
+    frame marks images whose label is not the true one.
 
     \b
     Example:
@@ -48,7 +48,7 @@ def show(
     from gencli.sources.statistics import measure
 
     if sheet is None and columns is not None:
-        raise GencliError("--columns: there is no sheet", "--sheet FILE.png draws one")
+        raise GencliError("--columns needs --sheet", "--sheet FILE.png draws a sheet")
     stream.require_writable(output, sheet)
     table = open_table(data)
     drawn = Sheet(columns or 10) if sheet else None

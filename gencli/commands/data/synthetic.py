@@ -1,4 +1,4 @@
-"""`gencli data synthetic`: images made to order. A kind is a class of `gencli.sources`, its fields the options."""
+"""`gencli data synthetic`: synthetic images. A kind is a class of `gencli.sources`, its fields the options."""
 
 from __future__ import annotations
 
@@ -36,4 +36,4 @@ class Kinds(KindGroup):
         return synthetic
 
 
-app = group("Images made to order, whose truth is known.", cls=Kinds)
+app = group("Generate images whose true distribution is known.", cls=Kinds)

@@ -52,17 +52,17 @@ class Common(PixelCorruption):
 
     The 15 of CIFAR-10-C and ImageNet-C: gaussian-noise, shot-noise, impulse-noise, defocus-blur, glass-blur,
     motion-blur, zoom-blur, snow, frost, fog, brightness, contrast, elastic-transform, pixelate, jpeg-compression; and
-    the 4 extra ones: speckle-noise, gaussian-blur, spatter, saturate. --constants says whose numbers stand behind
-    severity 1 to 5: cifar, milder, or imagenet; auto is cifar for images of up to 64 pixels a side. Severities of a
-    kind share their random numbers. --all writes the table once for every kind and severity, one after the other,
-    with the columns corruption and severity; a single kind adds no columns. Images have 8 bits and 1 or 3 channels.
+    the 4 extra ones: speckle-noise, gaussian-blur, spatter, saturate. --constants selects the constants of severity
+    1 to 5: cifar (milder) or imagenet; auto is cifar for images of up to 64 pixels per side. All severities of a kind
+    share their random numbers. --all writes the table once for every kind and severity, one after the other, with
+    columns corruption and severity; a single kind adds no columns. Images must have 8 bits and 1 or 3 channels.
     Reads and writes an image table.
 
-    What differs from the authors' code: values are rounded, not cut off; frost is drawn, as light, uneven and rough as
-    their photographs at 32x32, but no photograph, so that errors on frost, and means with it, do not compare with
-    published ones; distances in spatter are exact; the disk of defocus-blur keeps its weight at every radius. Images of
-    one channel: saturate leaves them as they are, brightness adds to the values, frost and spatter take their colours'
-    luminance.
+    Differences from the authors' code: values are rounded, not truncated; frost is synthetic, with the brightness,
+    contrast and roughness of their photographs at 32x32, so errors on frost, and means that include it, are not
+    comparable with published ones; distances in spatter are exact; the disk of defocus-blur keeps its weight at every
+    radius. For images of one channel, saturate changes nothing, brightness adds to the values, and frost and spatter
+    use the luminance of their colors.
 
     Source: Hendrycks, Dietterich 2019, arXiv:1903.12261, and its code, make_cifar_c.py and make_imagenet_c.py.
 
@@ -87,7 +87,7 @@ class Common(PixelCorruption):
 
     def __post_init__(self) -> None:
         if self.all and not (self.kind is self.severity is None):
-            raise GencliError("--all goes with neither --kind nor --severity", "leave out one or the others")
+            raise GencliError("--all excludes --kind and --severity", "omit --all, or omit the others")
         if not self.all and (self.kind is None or self.severity is None):
             lacking = [name for name in ("kind", "severity") if getattr(self, name) is None]
             raise GencliError(f"which corruption? no --{' and no --'.join(lacking)}", "give both, or --all")
@@ -107,7 +107,7 @@ class Common(PixelCorruption):
         for field in _ADDED:
             if field.name in schema.names:
                 raise GencliError(
-                    f"there is a column `{field.name}` already", "corrupt the table that it was made from"
+                    f"column `{field.name}` already exists", "corrupt the table that this one was made from"
                 )
             schema = schema.append(field)
         return schema

@@ -1,4 +1,4 @@
-"""What cameras, screens and files do to colours and places."""
+"""Corruptions of colors and positions, as by cameras, screens and files."""
 
 from __future__ import annotations
 

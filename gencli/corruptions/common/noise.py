@@ -1,4 +1,4 @@
-"""Noise: every value by itself."""
+"""Noise that is independent for every value."""
 
 from __future__ import annotations
 

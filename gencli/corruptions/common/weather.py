@@ -1,4 +1,4 @@
-"""Weather: layers drawn for each image and laid over it."""
+"""Weather: random layers that are blended over each image."""
 
 from __future__ import annotations
 
