@@ -65,7 +65,7 @@ def check(
 
 
 class Claims(KindGroup):
-    """The claims as commands, and all of them together."""
+    """The claims as commands, and one command for all of them."""
 
     def kinds(self) -> Mapping[str, type]:
         from gencli.theory import KINDS
@@ -85,7 +85,7 @@ def _list(value: bool) -> None:
         raise typer.Exit
 
 
-app = group("A theorem against a computation: exit status 1 where it fails.", cls=Claims)
+app = group("Check theorems by computation: exit status 1 if one fails.", cls=Claims)
 
 
 @app.callback()

@@ -34,48 +34,50 @@ def evaluate(
     format: Format = None,
     output: ResultOutput = None,
 ) -> None:  # fmt: skip
-    """Accuracy and loss per class, learned or memorized.
+    """Measure accuracy and loss per class, learned or memorized.
 
-    Reads models and image tables; writes one result table, before it the columns model and data where there are
-    several: label, name, n, accuracy; precision, recall, f1 (of several classes the means over those with rows); loss
-    (the one that the model was trained with, as it was after its epochs, its classes weighted by their training rows);
-    calibration_error (15 bins; Guo et al. 2017, arXiv:1706.04599; by sigmoids where the loss is by them); margin (mean
-    logit of the label less the largest other); on corrupted data corrupted (rows whose label is not the true one),
-    memorized, recovered (fractions of those, predicted as labelled and as they truly are). The last row of a model and
-    table, whose label is null, is over all classes; a class without rows has n 0 and nothing else. Image-to-image
-    networks have psnr (dB), ssim (Wang et al. 2004; images of 11x11 and more) and loss. Rows whose outputs are not
-    finite are never right; not_finite counts them, and what cannot be said of their class is null.
+    Reads models and image tables; writes one result table with columns label, name, n, accuracy; precision, recall, f1
+    (over several classes, the means over those with rows); loss (the one that the model was trained with, as in its
+    last epoch, its classes weighted by their training rows); calibration_error (15 bins; Guo et al. 2017,
+    arXiv:1706.04599; from sigmoids if the loss uses them); margin (mean difference between the logit of the label and
+    the largest other logit); and, on corrupted data, corrupted (number of rows whose label is not the true one),
+    memorized and recovered (fractions of these rows that are predicted as labelled, and as their true class). Columns
+    model and data come first if there are several of either. The last row for each model and table has a null label and
+    covers all classes; a class without rows has n 0 and is otherwise null. Image-to-image networks have psnr (dB), ssim
+    (Wang et al. 2004; images of at least 11x11) and loss. Rows whose outputs are not finite always count as wrong;
+    not_finite counts them, and the values of their class that they leave undefined are null.
 
-    Tables with columns corruption and severity (gencli corrupt common --all) have a row for each; corruption_error is
-    1 - accuracy, in the last row the mean over kinds of their means over severities, not divided by another network's
-    (Hendrycks, Dietterich 2019, arXiv:1903.12261), the 4 extra kinds left out. --intervals: the 2.5th and 97.5th
-    percentile of 1,000 resamples of the rows.
+    Tables with columns corruption and severity (gencli corrupt common --all) have one row per corruption and severity;
+    corruption_error is 1 - accuracy, and in the last row the mean over the corruptions of their means over severities,
+    not divided by the error of another network (Hendrycks, Dietterich 2019, arXiv:1903.12261), without the 4 extra
+    corruptions. --intervals adds the 2.5th and 97.5th percentiles over 1,000 resamples of the rows.
 
-    --measures writes rows measure, layer, value, source, note instead, and takes one model with one table or none; the
-    note says why a value is null. A layer is what the network multiplies by, with a batch norm right behind it; A is
-    its matrix, a convolution's at the layer's input size. Products and complexity are of chains alone; between layers r
-    is the Lipschitz constant: 1 of ReLU, 1.129 of GELU, 2 of a max-pool 3x3 at stride 2. Biases count in paths alone.
+    --measures writes one row per measure and layer instead, with columns measure, layer, value, source and note, and
+    takes one model with one table or none; the note says why a value is null. A layer is what the network multiplies
+    by, together with a batch norm directly after it; A is its matrix, for a convolution at the layer's input size.
+    Products and complexity are defined for chains of layers only; between layers, r is the Lipschitz constant: 1 for
+    ReLU, 1.129 for GELU, 2 for 3x3 max-pooling with stride 2. Biases count in the path norm only.
 
     \b
     parameters                    W
     frobenius_norm                of the weight; frobenius_norm_product
     spectral_norm                 s, of A; spectral_norm_product
-    lipschitz_bound               prod r s; where branches meet their sum, or
-                                  side by side the root of the sum of squares
+    lipschitz_bound               prod r s; for branches that add up, the sum;
+                                  for concatenated ones, root of sum of squares
     spectral_complexity           R = prod r s * (sum (|A'|_2,1 / s)^2/3)^3/2
     path_norm                     sqrt of sum over paths of prod w^2
     distance_from_initialization  |w - w0|, w0 rebuilt from the seed
     vc_dimension_bound            W L log2 W for L layers on the longest path,
                                   without its constant; piecewise linear nets
     With a table of n rows, which should be the training data:
-    vc_gap_bound                  sqrt(8/n (ln growth(2n) + ln 80)): vacuous > 1
+    vc_gap_bound                  sqrt(8/n (ln growth(2n) + ln 80)); > 1: vacuous
     margin                        m, the floor(n/10)-th smallest (Dziugaite
                                   et al. 2020's tenth percentile)
     margin_normalized_complexity  R |X| / (m n)
     sharpness                     mean of L(w + 0.1 d) - L(w) over 10 Gaussian d
-                                  of the filters' norms; sharpness_standard_error
-    worst_sharpness               the largest in 10 steps of ascent, no filter
-                                  moved by more (cf. Keskar et al. 2017)
+                                  scaled to filter norms; sharpness_standard_error
+    worst_sharpness               the largest in 10 steps of ascent that move no
+                                  filter further (cf. Keskar et al. 2017)
 
     \b
     Example:

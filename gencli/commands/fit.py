@@ -52,7 +52,7 @@ def fit(kind: Learner, data: Data = None, output: ModelOutput = None) -> None:
 
 
 def _progress(advance: Callable[..., None]) -> Callable[..., None]:
-    """What takes the part that is done, and a line to show; it says how long the rest takes at this pace."""
+    """Returns a function of the fraction done and a line to show, which estimates the remaining time."""
     start = time.monotonic()
 
     def progress(done: float, line: str = "") -> None:
@@ -74,4 +74,4 @@ class Kinds(KindGroup):
         return fit
 
 
-app = group("Learners in closed form: kernels, least squares.", cls=Kinds)
+app = group("Fit learners in closed form: kernels, least squares.", cls=Kinds)

@@ -1,4 +1,4 @@
-"""`gencli hvp`: curvature matrices times vectors, verified."""
+"""`gencli hvp`: products of curvature matrices with vectors, verified."""
 
 from __future__ import annotations
 
@@ -27,23 +27,25 @@ def hvp(
     *,
     output: TensorsOutput = None,
 ) -> None:
-    """Curvature matrices times vectors, verified.
+    """Multiply curvature matrices by vectors, with verification.
 
-    Reads a model, an image table and vectors; writes the products (safetensors) under the parameters' names, several
-    as 0/NAME, 1/NAME, ..., and with --dense the matrix, under the operator's name. The matrix is of the mean loss over
-    all rows, the network being in evaluation mode: its Hessian; the generalized Gauss-Newton matrix, mean of J' (d^2
-    loss / dz^2) J with J the Jacobian of the outputs z (Schraudolph 2002); the Fisher information of the softmax, its
-    expectation over the classes exact, which for ce is the same matrix (Martens 2014, arXiv:1412.1193); or the
-    empirical Fisher, the mean of g g' with g the rows' gradients (Kunstner et al. 2019, arXiv:1905.12558).
+    Reads a model, an image table and vectors; writes the products (safetensors) under the parameters' names, prefixed
+    0/, 1/, ... if there are several, or with --dense the matrix, under the operator's name. The matrix belongs to the
+    mean loss over all rows, with the network in evaluation mode. It is the Hessian; the generalized Gauss-Newton
+    matrix, the mean of J' (d^2 loss / dz^2) J with J the Jacobian of the outputs z (Schraudolph 2002); the Fisher
+    information of the softmax, with its exact expectation over the classes, which for ce is the same matrix (Martens
+    2014, arXiv:1412.1193); or the empirical Fisher matrix, the mean of g g' with g the gradient of a row (Kunstner et
+    al. 2019, arXiv:1905.12558).
 
-    First a product of a few rows is held against symmetry and, in float64, against differences of gradients and losses,
-    and then one of each batch, whatever the options say: derivatives of derivatives may be wrong without an error, if
-    for few rows alone. That costs about six gradients of all rows. The first route that is right is
-    taken, or the exit status is 1 and nothing is written. Norms, Rayleigh quotients and what further verification finds
-    go to standard error: each product is held against another route of automatic differentiation, against float64,
-    symmetry, and differences over a sweep of steps; differences that kinks spoil are reported. If a check fails the
-    exit status is 1, and nothing is written. A vector file has one tensor a parameter, or several vectors named as the
-    output's.
+    First, one product over a few rows is checked for symmetry and, in float64, compared with differences of gradients
+    and of losses; then one product per batch is compared in the same way, whatever the options say, because second
+    derivatives can be wrong without an error, perhaps for a few rows only. This costs about as much as six gradients of
+    all rows. The first method of computing products that passes is used; if none passes, the exit status is 1 and
+    nothing is written. Norms, Rayleigh quotients and the results of further verification go to standard error: each
+    product is compared with a second method of automatic differentiation, with float64, and with differences over a
+    range of steps, and checked for symmetry; differences that kinks make useless are reported. If a check fails, the
+    exit status is 1 and nothing is written. A vector file has one tensor per parameter, or several vectors named as in
+    the output.
 
     \b
     Example:

@@ -37,35 +37,38 @@ def jacobian(
     format: Format = None,
     output: DerivativesOutput = None,
 ) -> None:
-    """Jacobians by numeric, forward and reverse mode, side by side.
+    """Compute Jacobians by numeric, forward and reverse mode.
 
-    Reads formulas and points, or a model and an image table; writes derivatives: to a file that ends in .safetensors as
-    matrices, elsewhere as a table. The exit status is 1 if methods disagree by more than --tolerance.
+    Reads formulas and points, or a model and an image table; writes derivatives: matrices to a file that ends in
+    .safetensors, otherwise a table. The exit status is 1 if methods disagree by more than --tolerance.
 
-    Of formulas it writes every derivative by three methods: numeric (difference quotients, with an estimate of their
-    error), forward (tangents by the rules of calculus) and reverse (torch's autograd); --tolerance is times 1 or the
-    derivative if that is larger, and for numeric beside the estimated error. The quotients are forward, central or
-    extrapolated (richardson) ones of evaluations in --dtype, as by hand, or extended: of evaluations in hundreds of
-    digits over tiny steps, as many as it takes for the derivative's digits to be right. By these it is said where
-    forward and reverse lose digits to rounding, in any case. A formula holds numbers, pi and e, the coordinates w1, w2,
-    ... (also w[1], x1, x[1]; x, y and z are the first three), + - * / ^ (or **), parentheses, and the functions square,
+    For formulas, it writes every derivative by three methods: numeric (difference quotients, with an estimate of their
+    error), forward (tangents by the rules of calculus) and reverse (torch's autograd). --tolerance is relative to
+    max(1, |derivative|); for numeric it is added to the estimated error. The quotients are forward, central or
+    extrapolated (richardson) differences of evaluations in --dtype, as one computes them by hand, or extended:
+    differences over tiny steps of evaluations in hundreds of digits, as many as the derivative needs to be correct.
+    Whatever the options say, extended evaluation also shows where forward and reverse lose digits to rounding. A
+    formula contains numbers, pi and e, the coordinates w1, w2, ... (also w[1], x1, x[1]; x, y and z are the first
+    three), + - * / ^ (or **), parentheses, and the functions square,
     sqrt, rsqrt, reciprocal, exp, exp2, expm1, ln (log), log2, log10, log1p, logaddexp, sin, cos, tan, asin, acos, atan,
     atan2, sinh, cosh, tanh, asinh, acosh, atanh, hypot, sigmoid, logsigmoid, logit, softplus, softsign, relu, relu6,
     hardtanh, leaky_relu, elu, selu, silu, mish, gelu, tanhshrink, erf, erfc, erfinv, abs, sign, floor, ceil, round,
-    trunc, max, min; derivatives at kinks are torch's. At most 10,000 characters, 200 open operators and parentheses,
-    1,000 coordinates; 1,000 formulas and 100,000 characters together. On a terminal there is a table a point; other
-    formats have a row a number, with columns method, output, input, second_input (of Hessians), value, output_value
-    (the formula's), difference (from reverse), allowed (for it) and error (of the value; by extended evaluation),
-    before them point if there are several. --at, --hvp and --check-against read Parquet, CSV and numbers between
-    spaces, --check-against safetensors too. Columns that are named as coordinates are taken by name.
+    trunc, max, min; derivatives at kinks are torch's.A formula has at most 10,000 characters, 200 open operators and
+    parentheses, and 1,000 coordinates; there are at most 1,000 formulas with 100,000 characters in total. A terminal
+    shows one table per point; other formats have one row per number, with columns method, output, input, second_input
+    (for Hessians), value, output_value (the value of the formula), difference (from reverse), allowed (the allowed
+    difference) and error (of the value, by extended evaluation); the column point comes first if there are several
+    points. --at, --hvp and --check-against read Parquet, CSV and numbers separated by spaces; --check-against also
+    reads safetensors. Columns named after coordinates are matched by name.
 
-    Of a network in evaluation mode it writes each row's Jacobian: one tensor `input`, or one a parameter under its
-    name, shaped [rows, outputs, ...], of a loss [rows, ...]. The table has a row a row, with columns id, label, loss,
-    norm, rank (singular values above 32 units in the last place of the norm) and singular_value_1, ..., the ten
-    largest. All rows are checked against reverse mode without torch.func.vmap, some against differences in float64; of
-    ways that disagree the one that differences confirm is taken, and if none is the exit status is 1 and nothing is
-    written. --verify compares 20 numbers more, or one of every parameter; --tolerance is times the output's largest
-    derivative, kinks are told from faults.
+    For a network in evaluation mode, it writes the Jacobian of each row: one tensor `input`, or one tensor per
+    parameter under its name, of shape [rows, outputs, ...], or [rows, ...] for the loss. The table has one line per
+    data row, with columns id, label, loss, norm, rank (number of singular values above 32 units in the last place of
+    the norm) and singular_value_1, ..., the ten largest. All rows are compared with reverse mode without
+    torch.func.vmap, and some with differences in float64; if methods disagree, the one that differences confirm is
+    used, and if none is confirmed the exit status is 1 and nothing is written. --verify compares 20 more numbers, or
+    one per parameter tensor; there --tolerance is relative to the largest derivative of the output, and kinks are
+    distinguished from errors.
 
     \b
     Example:

@@ -41,23 +41,24 @@ def spectrum(
     format: Format = None,
     output: ResultOutput = None,
 ) -> None:
-    """Eigenvalues, trace and density of a model's curvature.
+    """Compute eigenvalues, trace and density of a model's curvature.
 
-    Reads a model and an image table; writes a result table, a row a number, with columns quantity (eigenvalue,
-    condition, trace), index (of eigenvalues: 1 the largest, 2 the next, -1 the smallest), value, residual (of an
-    eigenpair, the norm of A v - value v; an eigenvalue lies that near), standard_error (of the trace), products
-    (matrix-vector products spent; all eigenvalues share theirs), route (of the products) and apart (how far a product
-    of few rows by that route is from differences of gradients in float64, relative). The matrix is that of the mean
-    loss over all rows, the network in evaluation mode. Where eigenvalues have both signs the smallest absolute one is
-    not found, and the row says "condition at least".
+    Reads a model and an image table; writes a result table, one row per number, with columns quantity (eigenvalue,
+    condition, trace), index (of eigenvalues: 1 is the largest, 2 the next, -1 the smallest), value, residual (of an
+    eigenpair, the norm of A v - value v; an eigenvalue lies within this distance), standard_error (of the trace),
+    products (number of matrix-vector products; all eigenvalues share theirs), route (how products were computed) and
+    apart (relative difference between a product over a few rows by that route and differences of gradients in float64).
+    The matrix belongs to the mean loss over all rows, with the network in evaluation mode. If the eigenvalues have both
+    signs, the smallest in absolute value is not available, and the row reads "condition at least".
 
-    That product is made first, then one of each batch, about six gradients of all rows in float64, since derivatives of
-    derivatives may be wrong without an error, if for few rows alone: the first route that is right is taken, or the
-    exit status is 1 and nothing is written. Eigenvalues come in algebraic order,
-    by the Lanczos process with full reorthogonalization; copies of one that many vectors share may be missed. If some
-    are not found within --max-products, that is said and the exit status is 1. The trace is by XTrace, its standard
-    error by the jackknife. The density's file has columns eigenvalue, density and standard_error; that of --along has
-    index, distance, loss, and quadratic, the loss that gradient and eigenvalue predict.
+    The product over a few rows is checked first, then one product per batch, which costs about as much as six gradients
+    of all rows in float64: second derivatives can be wrong without an error, perhaps for a few rows only. The first
+    route that passes is used; if none passes, the exit status is 1 and nothing is written. Eigenvalues are computed by
+    the Lanczos process with full reorthogonalization and listed in algebraic order; copies of an eigenvalue with many
+    eigenvectors may be missed. If some do not converge within --max-products, a message says so and the exit status is
+    1. The trace is estimated by XTrace, its standard error by the jackknife. The file of --density has columns
+    eigenvalue, density and standard_error; that of --along has index, distance, loss, and quadratic, the loss that the
+    gradient and the eigenvalue predict.
 
     \b
     Example:
@@ -114,7 +115,7 @@ def spectrum(
 def _open_files(
     asked: QuantitySettings, places: Together, read: Sequence[Input]
 ) -> Callable[[Operator, Spectrum, MethodSettings, Step], None]:
-    """Opens the files beside the table; gives what writes them."""
+    """Opens the files besides the table; returns the function that writes them."""
     from gencli.cli import console
     from gencli.cli.outputs import open_result
     from gencli.curvature import plots

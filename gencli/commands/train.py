@@ -60,10 +60,10 @@ def train(
 ) -> None:
     """Fit a network by stochastic gradient descent.
 
-    Reads an image table; writes a model (safetensors) and, with --history, its training history. Images are
-    divided by 255 and whitened. A history's train figures are means over the epoch's own steps; on the last row, and
-    with --measure-train on all, they are measured after the epoch. Image-to-image networks (unet-small) and losses
-    (l1, l2, huber) fit the column target, and their histories hold PSNR in dB in place of accuracy.
+    Reads an image table; writes a model (safetensors) and, with --history, its training history. Images are divided by
+    255 and whitened. The training figures of the history are means over the steps of each epoch; in the last row, and
+    with --measure-train in all rows, they are measured after the epoch. Image-to-image networks (unet-small) and losses
+    (l1, l2, huber) fit the column target, and their history has the PSNR in dB instead of the accuracy.
 
     \b
     Example:
@@ -136,7 +136,7 @@ def _require(
     checkpoints: Checkpoints,
     dry_run: bool,
 ) -> None:
-    """Refuses places that do not go together, cannot be written, or hold what would be lost."""
+    """Refuses files that conflict, cannot be written, or would lose their contents."""
     from gencli.files.checkpoints import TRAINING, require
     from gencli.files.stream import is_terminal, require_writable
 
