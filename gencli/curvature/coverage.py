@@ -84,14 +84,14 @@ class Coverage:
         except (*FAILURES, WithoutFloat64) as error:
             if is_memory(error):
                 raise
-            return Verdict("missing", f"is not to be had for all rows: {first_line(error, WORDS)}")
+            return Verdict("missing", f"is not available for all rows: {first_line(error, WORDS)}")
         except GencliError:
             return Verdict("wrong", "gives numbers that are not finite")
         if wrong:
             return wrong
         self.worst = max(off for share in shares if (off := self._off(share)) <= self._slack or share is shares[0])
-        unsure = f", unsure of {self.unsure:,}" if self.unsure else ""
-        return Verdict("right", f"{self.worst:.1e} on all {count:,} rows, batch by batch{unsure}", self.worst)
+        unsure = f", undecided for {self.unsure:,}" if self.unsure else ""
+        return Verdict("right", f"within {self.worst:.1e} on all {count:,} rows, batch by batch{unsure}", self.worst)
 
     def _off(self, share: _Share) -> float:
         """How far it is off, relative to its own size or the usual one, if that is larger."""
@@ -138,6 +138,6 @@ class Coverage:
                 self.unsure += share.rows
             elif verdict.outcome != "right":
                 which = f"row {share.start}" if share.rows == 1 else f"rows {share.start} to {share.stop - 1}"
-                return Verdict(verdict.outcome, f"{verdict.words}, of {which}")
+                return Verdict(verdict.outcome, f"{verdict.words}, for {which}")
         self.unsure += sum(share.rows for share in doubtful)
         return None

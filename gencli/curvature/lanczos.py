@@ -68,7 +68,7 @@ class Lanczos:
         image = matvec(self.basis[row]).to(self.basis, copy=True)
         self.products += 1
         if not image.isfinite().all():
-            raise GencliError("the operator gives numbers that are not finite", "look at the model and the data")
+            raise GencliError("a product with the operator is not finite", "check the model and the data")
         self.steps += 1
         coefficients, image = self._orthogonalized(image)
         self.projected[row, row] = coefficients[row]
@@ -234,7 +234,7 @@ class Extremes:
     ) -> None:
         for option, wanted in (("--top", top), ("--bottom", bottom)):
             if not 0 <= wanted <= size:
-                raise GencliError(f"{option}: {wanted} eigenvalues, where there are {size}", f"take {size} or fewer")
+                raise GencliError(f"{option}: {wanted} eigenvalues, but the matrix has {size}", f"take {size} or fewer")
         self.top, self.bottom, self._most_products = top, bottom, most_products
         self.tolerance = TOLERANCES[dtype] if tolerance is None else tolerance
         self.expected = least = min(size, 2 * (top + bottom) + _EXTRA)

@@ -60,7 +60,7 @@ def copied(model: Model, device: torch.device, dtype: torch.dtype) -> nn.Module:
     require_finite(
         network,
         f"{model.title} in {kind}",
-        "make the model again, with a lower --lr; or where they are beyond float32 alone, take --dtype float64",
+        "train the model again with a lower --lr; or, if only float32 overflows, take --dtype float64",
     )
     return network
 
@@ -73,8 +73,8 @@ def require_float64(arch: str, seen: Kinks) -> None:
     """
     if seen.narrow:
         raise WithoutFloat64(
-            f"--dtype: float64 is not to be had for {arch}, which computes in {seen.narrow} by its own words",
-            "take --dtype float32, or leave these conversions out of the network",
+            f"--dtype: float64 is not available for {arch}, whose code converts to {seen.narrow}",
+            "take --dtype float32, or remove these conversions from the network",
         )
 
 
@@ -104,7 +104,7 @@ def find_parameters(model: Model, network: nn.Module, pattern: str) -> dict[str,
     trained = {name: each for name, each in network.named_parameters() if each.requires_grad}
     chosen = {name: each.detach() for name, each in trained.items() if fnmatchcase(name, pattern)}
     if not chosen:
-        raise GencliError(f"--parameters: {model.arch} has none like {pattern!r}", nearest(pattern, trained))
+        raise GencliError(f"--parameters: {model.arch} has none that match {pattern!r}", nearest(pattern, trained))
     network.requires_grad_(False)
     return chosen
 
@@ -159,9 +159,9 @@ def require_alone(arch: str, network: Callable[[Tensor], Tensor], images: Tensor
     for row in doubtful:
         if apart(network(images[row : row + 1]), together[row : row + 1]):
             raise GencliError(
-                f"{arch}: the output of row {start + row} depends on the rows beside it, so that the loss is no mean "
-                "over rows",
-                "let the network's norms and branches look at one row each",
+                f"{arch}: the output of row {start + row} depends on other rows of the batch, so that the loss is not "
+                "a mean over rows",
+                "make the network's norms and branches treat each row separately",
             )
 
 
@@ -179,15 +179,15 @@ def require_rows_apart(arch: str, network: nn.Module, first: Tensor, second: Ten
         raise GencliError(f"{arch}: the outputs of row {row} are not finite in {first.dtype}", OVERFLOW)
     if first.dtype == torch.float64 and 0 < float((first - second).abs().max()) < _SINGLE * float(first.abs().max()):
         raise WithoutFloat64(
-            f"--dtype: float64 is not to be had for {arch}, whose outputs have fewer digits", "take --dtype float32"
+            f"--dtype: float64 is not available for {arch}, whose outputs have fewer digits", "take --dtype float32"
         )
     if not torch.equal(first, second):
-        raise GencliError(f"{arch}: gives other outputs at every call", "its evaluation mode must leave chance out")
+        raise GencliError(f"{arch}: every call gives different outputs", "its evaluation mode must not be random")
     tolerance = torch.finfo(first.dtype).eps ** 0.5
     if not torch.allclose(first[: len(part)], part, rtol=tolerance, atol=tolerance * float(first.abs().max())):
         wrong = [name for name, each in network.named_modules() if getattr(each, "running_mean", 0) is None]
         raise GencliError(
-            f"{arch}: a row's output depends on the rows beside it ({', '.join(wrong) or 'in evaluation mode'}), "
-            "so that its loss is no mean over rows",
+            f"{arch}: a row's output depends on other rows of the batch ({', '.join(wrong) or 'in evaluation mode'}), "
+            "so that its loss is not a mean over rows",
             "take batch norm with running statistics, or another norm",
         )

@@ -178,7 +178,7 @@ class ProductSettings:
             GencliError: options that do not go together, or no kind of figure.
         """
         if self.dense and (self.vector or self.method != "auto"):
-            raise GencliError("--dense: goes with neither --vector nor --method", "leave one out")
+            raise GencliError("--dense: cannot be combined with --vector or --method", "leave one out")
         if "" in self.words:
             raise GencliError("--vector: an empty name", "name vectors or files between commas")
         if "tolerance" in given and self.verify is False and not self.dense and self.method != "all":

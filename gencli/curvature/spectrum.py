@@ -140,7 +140,7 @@ class Spectrum:
         The smallest then lies inside the spectrum, and the least ‖A x‖ of the vectors that were tried is above it.
         """
         if self.extremes is None:
-            raise TypeError("no eigenvalues were asked for")
+            raise TypeError("no eigenvalues were requested")
         found = self.pairs()
         (top, top_residual, _), (bottom, bottom_residual, _) = found[1], found[-1]
         largest = max(abs(top), abs(bottom))
@@ -263,6 +263,6 @@ def compute(spectrum: Spectrum, matvec: Matvec, advance: console.Advance, saving
             if number is not None or spectrum.products % saving.checkpoint_every == 0:
                 save(path)
             if number is not None:
-                console.message(f"{path}: stopped after product {spectrum.products}; --resume goes on from there")
+                console.message(f"{path}: stopped after product {spectrum.products}; --resume continues from there")
                 signals.die(number)
     save(path)

@@ -108,9 +108,9 @@ class Trial:
         point = self._point(0.0)
         for other in METHODS:
             if other != route and (apart := point.apart(route, other)) <= _AGREE[point.operator.dtype]:
-                words = f"{other} gives the same to {apart:.1e}, differences of gradients being unsure here"
+                words = f"agrees with {other} to {apart:.1e}; differences of gradients are unreliable here"
                 return self._rounded(route, Verdict("right", words))
-        return Verdict("unclear", "cannot be verified: differences of gradients are unsure, and no other route agrees")
+        return Verdict("unclear", "cannot be verified: differences of gradients are unreliable, no other route agrees")
 
     def _rounded(self, route: Route, verdict: Verdict) -> Verdict:
         """The verdict, unless the operator's own precision is too coarse."""
@@ -157,7 +157,7 @@ class _Point:
         except (*FAILURES, WithoutFloat64) as error:
             if is_memory(error):
                 raise
-            return Verdict("missing", f"is not to be had for this network: {first_line(error, WORDS)}")
+            return Verdict("missing", f"is not available for this network: {first_line(error, WORDS)}")
         except CheckFailed:  # by differences, which are unsure
             return Verdict("unclear", "")
         except GencliError:
@@ -170,7 +170,7 @@ class _Point:
         usual = max(float(probe.norm() * of_v.norm()), float(v.norm() * of_probe.norm())) / len(v) ** 0.5
         asymmetry = abs(float(probe @ of_v - v @ of_probe)) / (usual or 1.0)
         if asymmetry > _ASYMMETRY:
-            return Verdict("wrong", f"is not symmetric: u'Hv and v'Hu are {percent(asymmetry)} apart")
+            return Verdict("wrong", f"is not symmetric: u'Hv and v'Hu differ by {percent(asymmetry)}")
         return replace(second, asymmetry=asymmetry) if first.outcome == "right" else first
 
     def _first(self, excuse: float) -> Verdict:
@@ -179,7 +179,7 @@ class _Point:
         size = max(abs(slope), self._steepness / len(self.v) ** 0.5) or 1.0
         apart, allowed = abs(found.slope - slope), EXACT_SLOPE * size + _DOUBT * found.slope_error
         if apart > max(allowed, excuse * found.slope_jump):
-            return Verdict("gradient", f"the gradient itself is {percent(apart / size)} from differences of losses")
+            return Verdict("gradient", f"the gradient differs by {percent(apart / size)} from differences of losses")
         return Verdict("right" if apart <= allowed else "unclear", "")
 
     def _second(self, product: Tensor, excuse: float) -> Verdict:
@@ -188,9 +188,9 @@ class _Point:
         size = max(float(product.norm()), float(found.product.norm()), NATURAL * natural) or 1.0
         apart, allowed = float((product - found.product).norm()), EXACT * size + _DOUBT * found.error
         if apart > max(allowed, excuse * found.jump):
-            return Verdict("wrong", f"is {percent(apart / size)} from differences of gradients")
-        beside = ", beside the weights, at which derivatives jump" if self._far else ""
-        words = f"{apart / size:.1e} from differences of gradients on {self.operator.rows} rows{beside}"
+            return Verdict("wrong", f"differs by {percent(apart / size)} from differences of gradients")
+        beside = ", next to the weights, where derivatives jump" if self._far else ""
+        words = f"within {apart / size:.1e} of differences of gradients on {self.operator.rows} rows{beside}"
         return Verdict("right" if apart <= allowed <= _UNCLEAR * size else "unclear", words, apart / size)
 
     @property
@@ -214,7 +214,7 @@ def rounded(operator: Operator, route: Route, scales: Tensor, v: Tensor, product
     apart = float((made - product.cpu()).norm()) / (float(product.norm()) or 1.0)
     if apart <= _ROUNDED:
         return None
-    return Verdict("wrong", f"in {str(operator.dtype)[6:]} is {apart:.0%} off by rounding: take --dtype float64")
+    return Verdict("wrong", f"has a rounding error of {apart:.0%} in {str(operator.dtype)[6:]}: take --dtype float64")
 
 
 def is_memory(error: Exception) -> bool:

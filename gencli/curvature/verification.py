@@ -109,7 +109,7 @@ def multiply(operator: Operator, v: Tensor, route: Route) -> Tensor:
             raise
         other = next(each for each in METHODS if each != route)
         raise GencliError(
-            f"--method: {route} is not to be had for this network: {first_line(error)}", f"take {other}"
+            f"--method: {route} is not available for this network: {first_line(error)}", f"take {other}"
         ) from error
 
 
@@ -150,7 +150,7 @@ def _add(
     try:
         products[route] = multiply(operator, v, route)
     except GencliError:
-        findings.say(name, f"{route}: torch has none here", None, None, "missing")
+        findings.say(name, f"{route}: not available here", None, None, "missing")
 
 
 def work(operator: Operator, vectors: Sequence[object]) -> int:
@@ -180,11 +180,11 @@ def compute_all(
         matrix, findings = compute_dense(operator, exact, tolerance, choice.wrong, progress)
         tensors = {operator.kind: matrix}
     if not choice.exact:
-        findings.notes.append("not held against float64, in which the network cannot be evaluated")
+        findings.notes.append("not compared with float64, in which the network cannot be evaluated")
     elif exact is None:
         operations = cost(operator, max(len(vectors), 1))
         findings.notes.append(
-            f"not verified one by one, which would take {operations:.0e} operations; --verify does it"
+            f"products not verified one by one, which would take {operations:.0e} operations; --verify does it"
         )
     elif exact.kinks:
         findings.notes.append(f"kinks, where derivatives jump: {', '.join(exact.kinks)}")

@@ -102,7 +102,7 @@ class XTrace:
         number, second = self.products % self.probes, self.products >= self.probes
         image = matvec((self._first if second else self._probes)[number])
         if not image.isfinite().all():
-            raise GencliError("the operator gives numbers that are not finite", "look at the model and the data")
+            raise GencliError("a product with the operator is not finite", "check the model and the data")
         (self._second if second else self._first)[number] = image
         self.products += 1
         if self.products == self.probes:

@@ -144,9 +144,9 @@ def _contradiction(network: nn.Module, image: torch.Tensor, bound: float) -> str
     alone = torch.stack([network(each[None].clone()).flatten() for each in images])
     close = 1e-6 if image.dtype == torch.float64 else 1e-2
     if together.shape != alone.shape or not torch.allclose(together, alone, close, close):
-        return "what the network makes of an image depends on the others in its batch, or on chance"
+        return "the network's output for an image depends on other images of its batch, or on chance"
     far, apart = (torch.pdist(each.double()) for each in (together, images.flatten(1)))
-    return "two images are farther apart than the bound allows" if (far > bound * apart * (1 + close)).any() else None
+    return "two images differ by more than the bound allows" if (far > bound * apart * (1 + close)).any() else None
 
 
 def spectral_complexity(nodes: list[Node]) -> float | str:
@@ -185,7 +185,7 @@ def path_norm(network: nn.Module, trace: Trace) -> float | str:
     """
     for node in trace.nodes:
         if node.why or node.signed:
-            return node.why or f"{node.name} takes away, where paths add up"
+            return node.why or f"{node.name} subtracts, but paths add up"
     image = trace.image
     images = torch.randn(image.shape, dtype=image.dtype, generator=torch.Generator().manual_seed(0))
     unbiased = lambda kind, tensor: torch.zeros_like(tensor) if kind == "bias" else tensor  # noqa: E731
@@ -241,7 +241,7 @@ def of_data(model: Model, rows: Rows, complexity: Figure, dimension: Figure) -> 
     yield Figure.of("vc_gap_bound", gap)
     predicted = predict(model, rows)
     if predicted.logits is None:
-        raise TypeError("margins are of networks that tell classes apart")
+        raise TypeError("margins are defined for classifiers only")
     if why := _not_finite(predicted):
         for name in ("margin", "margin_normalized_complexity"):
             yield Figure.of(name, why)

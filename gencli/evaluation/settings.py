@@ -98,9 +98,9 @@ class Requests:
         """Refuses what makes no sense of images, or has them as data; `why` says what makes images."""
         asked = {"top": self.top, "intervals": self.intervals, "confusion": self.confusion}
         for name in [name for name, value in asked.items() if value]:
-            raise GencliError(f"{why}, which --{name} says nothing of", "leave it out")
+            raise GencliError(f"{why}, to which --{name} does not apply", "leave it out")
         if self.measures and data:
-            raise GencliError(f"{why}, and measures on data are of classes", "leave the table out")
+            raise GencliError(f"{why}, and measures on data need classes", "leave the table out")
 
 
 def _is_model(place: str) -> bool:

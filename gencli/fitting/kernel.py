@@ -79,11 +79,11 @@ def fit(
     """
     ridge, dtype = settings.ridge, settings.dtype
     if not ridge:
-        rows = distinct(rows, title, "no function gives both: leave one out, or take --ridge 0.001, which averages")
+        rows = distinct(rows, title, "no function fits both: leave one out, or take --ridge 0.001, which averages")
     (name, scale), (n, d) = spec, (len(rows), rows.images[0].numel())
     if name == "linear" and n > d and not ridge:
         raise GencliError(
-            f"--kernel linear: {n:,} distinct images of {d:,} pixels: K has rank {d:,} at the most",
+            f"--kernel linear: {n:,} distinct images of {d:,} pixels: K has rank at most {d:,}",
             "take --ridge 0.001, or gencli fit least-squares",
         )
     x, targets = pixels(rows.images).to(getattr(torch, dtype)), one_hot(rows, classes).astype(dtype)

@@ -58,7 +58,7 @@ class FiniteSample(Learner):
         from gencli.models.learners import pixels
 
         require_finite(rows, title)
-        rows = distinct(rows, title, "no function gives both: leave one of them out")
+        rows = distinct(rows, title, "no function fits both: leave one of them out")
         points, labels = pixels(rows.images).numpy(), rows.labels.numpy()
         network = finite_sample.fit(points, labels, self.seed)
         values = finite_sample.predict(network, points)
@@ -114,7 +114,8 @@ class Kernel(Learner):
     def __post_init__(self) -> None:
         if len(self.specs) > 1 and not self.validation_fraction:
             raise GencliError(
-                f"--kernel: {len(self.specs)} kernels and no rows to choose by", "give --validation-fraction 0.2"
+                f"--kernel: {len(self.specs)} kernels, but no held-out rows to choose by",
+                "give --validation-fraction 0.2",
             )
 
     @property
@@ -206,5 +207,5 @@ def _parse(word: str) -> tuple[str, float | None]:
     plain = re.fullmatch(r"\d*\.?\d+(e[+-]?\d+)?|\d+\.", number, re.ASCII)
     if name == "linear" or not plain or not 0 < float(number) < inf:
         right = "linear, without a number" if name == "linear" else "a positive scale, such as gaussian:0.02"
-        raise GencliError(f"--kernel: {word!r} is no kernel", f"give {right}")
+        raise GencliError(f"--kernel: {word!r} is not a kernel", f"give {right}")
     return name, float(number)

@@ -41,7 +41,7 @@ def parse_step(text: str) -> float | None:
     except ValueError:
         step = math.nan
     if step is not None and not 0 < step < math.inf:
-        raise GencliError(f"--step: {text!r} is no step", "give a number above 0, or auto")
+        raise GencliError(f"--step: {text!r} is not a step", "give a number above 0, or auto")
     return step
 
 

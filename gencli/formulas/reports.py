@@ -145,7 +145,7 @@ def of_answer(found: Derivatives, answer: Floats, name: str, tolerance: float) -
     columns["agrees"] = pa.array(["yes" if each else "no" for each in agrees])
     table, wrong = pa.table(columns), list(found.disagreements())
     if not agrees.all():
-        wrong.append(f"{name}: {(~agrees).sum():,} of {len(agrees):,} rows are not the derivatives")
+        wrong.append(f"{name}: {(~agrees).sum():,} of {len(agrees):,} rows differ from the derivatives")
     title = f"{name}: each row's largest difference from the method nearest to it"
     return Report(table, lambda: [(title, table)], "", wrong, list(found.losses()), False)
 
@@ -177,11 +177,11 @@ def _agreement(found: Derivatives) -> str:
     for method, words in _WITHIN.items():
         difference, allowed = found.difference(method), found.allowed[method]
         within = "within" if (difference <= allowed).all() else "NOT within"
-        lines.append(f"{method} and reverse differ by {difference.max():.2g} at most, {within} {words}\n")
+        lines.append(f"{method} and reverse differ by at most {difference.max():.2g}, {within} {words}\n")
     if np.isfinite(found.exact).all():
         size = np.maximum(1, abs(found.exact))
         most = " and ".join(f"{(found.errors(method) / size).max():.2g}" for method in ("forward", "reverse"))
-        lines.append(f"forward and reverse are right to {most} of 1 or the derivative\n")
+        lines.append(f"forward and reverse have errors of at most {most}, relative to max(1, |derivative|)\n")
     return "".join(lines)
 
 

@@ -100,8 +100,8 @@ class Confirmation:
     @property
     def said(self) -> str:
         """What was compared."""
-        those = f"{len(self.examined)} rows against differences in {str(self.exact.dtype)[6:]}"
-        return f"{those}, all against reverse mode without vmap" if self._all else those
+        those = f"{len(self.examined)} rows compared with differences in {str(self.exact.dtype)[6:]}"
+        return f"{those}, all with reverse mode without vmap" if self._all else those
 
     @property
     def notes(self) -> list[str]:
@@ -109,13 +109,13 @@ class Confirmation:
         found = []
         if self.rounding > _TOLD:
             found.append(
-                f"rounding in {str(self.function.dtype)[6:]} makes up to {self.rounding:.1g} of a row's derivatives, "
-                "compared to float64; --dtype float64 has none of it"
+                f"rounding in {str(self.function.dtype)[6:]} changes a row's derivatives by up to {self.rounding:.1g} of "
+                "their size, compared with float64; --dtype float64 avoids this"
             )
         if self.exact.dtype != torch.float64:
-            found.append("the network fails in float64: differences are in float32 and see faults above 0.1 % alone")
+            found.append("the network fails in float64: differences are in float32 and detect only errors above 0.1 %")
         if self.unclear == self.examined:
-            found.append("differences are unsure of all rows that were compared; two routes agree")
+            found.append("differences are unreliable for all compared rows; two routes agree")
         return found
 
     def _refuse(self, row: int) -> None:
@@ -181,7 +181,7 @@ class Confirmation:
         truth = self._truth(row, dual)
         if truth is None:
             if self._compare(row, self.exact.point(row), dual, pushed, self._tolerance) != "holds":
-                raise Unconfirmed(f"row {row} is not what differences say")
+                raise Unconfirmed(f"row {row} contradicts differences")
             return
         size, apart = float(truth.norm()), float((pushed - truth).norm())
         if apart <= self._tolerance * size:
@@ -189,7 +189,7 @@ class Confirmation:
         rounding = self._rounding(row, dual, truth)
         part = apart / (size or math.inf)
         if apart > _DOUBT * rounding:
-            raise Unconfirmed(f"row {row} is {apart / size if size else math.inf:.2g} of its size off")
+            raise Unconfirmed(f"row {row} is off by {apart / size if size else math.inf:.2g} of its size")
         self.rounding = max(self.rounding, part)
         self._usual = max(self._usual, min(part, _USUAL))
 

@@ -17,7 +17,7 @@ from gencli.randomness import Draws
 Verdict = Literal["holds", "fails", "kinks", "unclear"]
 
 _WORDS: dict[Verdict, str] = {
-    "holds": "hold", "fails": "fail", "kinks": "lie at kinks", "unclear": "of which differences are unsure"
+    "holds": "hold", "fails": "fail", "kinks": "lie at kinks", "unclear": "for which differences are unreliable"
 }  # fmt: skip
 LEAST = 20  # entries
 _UNCLEAR = 1e-3  # of the largest entry: differences that are less sure say nothing
@@ -119,14 +119,15 @@ class Check:
         counts = [(words, self.verdicts.count(verdict)) for verdict, words in _WORDS.items()]
         most = max((apart for verdict, apart in zip(self.verdicts, self.apart) if verdict == "holds"), default=0.0)
         words = ", ".join(f"{count} {words}" for words, count in counts if count)
-        return f"{len(self.entries)} numbers against differences in float64: {words}; {most:.2g} apart at most"
+        compared = f"{len(self.entries)} numbers compared with differences in float64"
+        return f"{compared}: {words}; largest difference {most:.2g}"
 
     @property
     def failed(self) -> list[str]:
         """What fails, in words."""
         found = zip(self.entries, self.verdicts, self.apart)
         return [
-            f"{entry.name}: {apart:.2g} of the largest derivative away from its difference quotient"
+            f"{entry.name} differs from its difference quotient by {apart:.2g} of the largest derivative"
             for entry, verdict, apart in found
             if verdict == "fails"
         ]

@@ -213,7 +213,7 @@ class RowFunction:
                     which = "torch.func.vmap in " if compute is _together else ""
                     why = why if denied else f"{which}{used} mode is wrong for {self._model.arch}: {error}"
                     denied, left = True, every
-                why = why or f"torch.func.vmap cannot do {self._model.title}: {first_line(error, _WORDS)}"
+                why = why or f"torch.func.vmap does not support {self._model.title}: {first_line(error, _WORDS)}"
                 del ways[0]
                 if not ways:
                     raise self._none_left(mode, why if denied else "", first_line(error), confirm) from error
@@ -233,11 +233,11 @@ class RowFunction:
                 hint = f"take --mode {other}"
         if wrong:
             return CheckFailed(
-                f"no derivatives that differences confirm, nothing is written: {wrong}",
-                hint or "the network's own operations have to have the right backward",
+                f"differences confirm no derivatives, so nothing is written: {wrong}",
+                hint or "correct the backward of the network's own operations",
             )
         return GencliError(
-            f"--mode: {mode or self.mode} is not to be had for {self._model.arch}: {missing}", hint or "see --debug"
+            f"--mode: {mode or self.mode} is not available for {self._model.arch}: {missing}", hint or "see --debug"
         )
 
     def _chunk(self, part: slice, directions: int, mode: Mode, compute: _Compute) -> Chunk:

@@ -31,8 +31,8 @@ class FiniteSample(Claim):
     n normal points in d dimensions get labels drawn from 0 ... 9; the claim is also checked for n/10 and n/100 points.
     The largest error relative to the range of the labels must stay below 0.001; up to 1,000 points the matrix of all
     hidden units must give the same values. The arithmetic is float64 for points of either --dtype, because w, about 1
-    over the gaps between projections, loses all digits in float32. --break puts each b_j at its own point. Reads
-    nothing; writes a table of claims.
+    over the gaps between projections, loses all digits in float32. --break puts each b_j at its own point instead.
+    Reads nothing; writes a table of claims.
 
     Source: Zhang, Bengio, Hardt, Recht, Vinyals 2017, arXiv:1611.03530, theorem 1.
 

@@ -146,7 +146,7 @@ class SgdNonmonotone(Drawn, OnData):
         require_memory(table.rows * (values * 8 + 2 * table.description.row_bytes), f"{table.title}: its rows")
         rows, network, dtype = inputs.load(table), model.network, getattr(torch, self.dtype)
         if not len(rows):
-            raise GencliError(f"{table.title}: no rows", "a mean needs one at least")
+            raise GencliError(f"{table.title}: no rows", "a mean needs at least one row")
         network.to(dtype).eval()
         images = torch.cat([model.preprocessing(part).to(dtype) for part in rows.images.split(_ROWS)])
         wanted = rows.labels

@@ -89,8 +89,8 @@ def run(
             if number or due or alone:
                 write(path, training, made)
             if number or gone:
-                why = "" if number else "nobody reads the model; "
-                console.message(f"{path}: {why}stopped after step {step:,}; --resume goes on from there")
+                why = "" if number else "the output pipe was closed; "
+                console.message(f"{path}: {why}stopped after step {step:,}; --resume continues from there")
             if number:
                 signals.die(number)
             if gone:

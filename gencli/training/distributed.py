@@ -116,7 +116,7 @@ def synchronize(network: nn.Module, group: Group) -> None:
     """
     layers = [layer for layer in network.modules() if isinstance(layer, _BatchNorm)]
     if group.size == 1 or not layers:
-        why = "this process is alone" if layers else "the network has no batch norm"
+        why = "there is only one process" if layers else "the network has no batch norm"
         raise GencliError(f"--sync-batch-norm: {why}", "leave it out; torchrun starts several processes")
     for layer in layers:
         layer.__class__ = SyncedBatchNorm
@@ -147,7 +147,7 @@ def joined(device: torch.device) -> Iterator[Group]:
         line = str(error).splitlines()[0]
         raise GencliError(
             f"process {rank} of {size}: the others do not answer: {line}",
-            "see what they say; torchrun --max-restarts with --checkpoint and --resume goes on by itself",
+            "read their messages; torchrun --max-restarts with --checkpoint and --resume restarts by itself",
         ) from None
     finally:
         if dist.is_initialized():

@@ -101,7 +101,7 @@ class Training:
         self._earlier = 0.0  # seconds that a run took before it was resumed
         if settings.batch_size > len(rows):
             console.message(
-                f"--batch-size {settings.batch_size:,}: there are {len(rows):,} rows; a step takes them all"
+                f"--batch-size {settings.batch_size:,}: only {len(rows):,} rows; every step uses all of them"
             )
         require_no_single(len(rows), settings, model.network)
 
@@ -297,7 +297,7 @@ class Training:
             if "more than 1 value per channel" not in str(error):
                 raise
             raise GencliError(
-                f"--batch-size: at step {self.step + 1} {len(images)} row is here, too few for batch norm",
+                f"--batch-size: at step {self.step + 1} the batch has only {len(images)} row, too few for batch norm",
                 "take another size, or --sync-batch-norm",
             ) from None
 

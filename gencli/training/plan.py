@@ -47,11 +47,11 @@ def plan(setup: Setup, rows: int) -> Plan:
     flops = summary.step_flops(network, shape, batch)
     totals = {
         "parameters": f"{parameters:,}",
-        "steps at the most": f"{min(steps, settings.max_steps or steps):,}",
-        "operations an image forward": _count(summary.flops(network, shape, 1), "FLOP"),
-        "operations a step": _count(flops, "FLOP"),
-        "operations an epoch": _count(flops * rows // batch, "FLOP"),
-        "memory of a step": _count(summary.step_memory(network, shape, batch, states), "B"),
+        "steps, at most": f"{min(steps, settings.max_steps or steps):,}",
+        "operations per image, forward": _count(summary.flops(network, shape, 1), "FLOP"),
+        "operations per step": _count(flops, "FLOP"),
+        "operations per epoch": _count(flops * rows // batch, "FLOP"),
+        "memory per step": _count(summary.step_memory(network, shape, batch, states), "B"),
         "memory of the images": _count(held * description.row_bytes * (2 if setup.score == "psnr" else 1), "B"),
     }
     return Plan(

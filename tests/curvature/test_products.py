@@ -245,7 +245,7 @@ class Noisy(nn.Module):
             "beside it .1",
         ),
         (Noisy(), {}, "other outputs at every call"),
-        (SMOOTH, {"parameters": "1.wight"}, "none like '1.wight'"),
+        (SMOOTH, {"parameters": "1.wight"}, "none that match '1.wight'"),
         (SMOOTH, {"loss": "l2"}, "l2 is for images"),
         (SMOOTH, {"kind": "fisher", "loss": "focal"}, "fisher is that of the softmax"),
     ],
