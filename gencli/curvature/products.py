@@ -72,6 +72,7 @@ def product(batch: Batch, w: Tensor, method: Method) -> Product:
 
 @cache
 def load_forward_mode() -> None:
+    """Uses torch's forward mode once, since its first use warns and takes time; later calls do nothing."""
     with warnings.catch_warnings():  # torch warns of its own code
         warnings.simplefilter("ignore", FutureWarning)
         with torch.autograd.forward_ad.dual_level():

@@ -223,4 +223,5 @@ def is_memory(error: Exception) -> bool:
 
 
 def percent(share: float) -> str:
+    """A fraction as a percentage for people, with two digits."""
     return f"{100 * share:.2g} %"

@@ -56,6 +56,7 @@ class FormulaError(GencliError):
 
     @property
     def hint(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """A caret below the column, and what to do."""
         return " " * (len(self.command) + self._indent) + f"^ {self._advice}"
 
     @hint.setter

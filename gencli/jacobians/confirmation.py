@@ -109,7 +109,7 @@ class Confirmation:
         found = []
         if self.rounding > _TOLD:
             found.append(
-                f"rounding in {str(self.function.dtype)[6:]} changes a row's derivatives by up to {self.rounding:.1g} of "
+                f"rounding in {str(self.function.dtype)[6:]} changes a row's derivatives by {self.rounding:.1g} of "
                 "their size, compared with float64; --dtype float64 avoids this"
             )
         if self.exact.dtype != torch.float64:
