@@ -25,7 +25,7 @@ def objective(model: Model, table: ImageTable, settings: LossSettings | None = N
 
     The classes' rows, where the loss depends on them, are those of training, `model.class_rows`. A file of an earlier
     version does not have them: then they are counted in `table`, and `model` takes them, if it is the table that the
-    model was trained on, or if another loss is named. That is said.
+    model was trained on, or if another loss is named; a message says so.
 
     Args:
         table: the whole table of the rows that the loss is for.

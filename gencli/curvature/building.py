@@ -54,7 +54,7 @@ def operator(
 
 
 def in_float64(model: Model, made: Callable[[torch.dtype], _Made]) -> _Made:
-    """What is made in float64; a network that fails in it alone is refused."""
+    """Builds in float64; a network that fails only in float64 is refused."""
     try:
         return made(torch.float64)
     except FAILURES as error:

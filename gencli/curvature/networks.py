@@ -46,7 +46,7 @@ def copied(model: Model, device: torch.device, dtype: torch.dtype) -> nn.Module:
     """The model's network in evaluation mode; the model stays as it is.
 
     Raises:
-        GencliError: the device has no such numbers, or one of the network's is not finite, perhaps in this dtype alone;
+        GencliError: the device has no such numbers, or one of the network's is not finite, perhaps only in this dtype;
             the network is scripted.
     """
     if dtype == torch.float64 and device.type in WITHOUT_FLOAT64:
@@ -79,7 +79,7 @@ def require_float64(arch: str, seen: Kinks) -> None:
 
 
 def duplicate(network: nn.Module) -> nn.Module:
-    """A copy; of weights that a hook computes anew at every call, such as the old weight norm's, their values alone.
+    """A copy; of weights that a hook recomputes at every call, such as the old weight norm's, only their values.
 
     Raises:
         GencliError: the network holds what Python cannot copy.
@@ -137,7 +137,7 @@ def _wider(given: Any) -> Any:
 
 
 def require_alone(arch: str, network: Callable[[Tensor], Tensor], images: Tensor, start: int) -> None:
-    """Refuses a network that gives of one of these rows [n, ...] alone something else than of all together.
+    """Refuses a network whose output for one of these rows [n, ...] differs between the row by itself and all rows.
 
     Args:
         start: the first one's number.
@@ -166,13 +166,13 @@ def require_alone(arch: str, network: Callable[[Tensor], Tensor], images: Tensor
 
 
 def require_rows_apart(arch: str, network: nn.Module, first: Tensor, second: Tensor, part: Tensor) -> None:
-    """Refuses a network that gives other outputs the second time, or with fewer rows, `part` being of the first ones.
+    """Refuses a network with different outputs at the second call, or with fewer rows; `part` is of the first rows.
 
-    Or outputs that are not finite.
+    Also refuses outputs that are not finite.
 
     Raises:
         GencliError: it does.
-        WithoutFloat64: it computes in a narrower type, where the outputs are apart by its rounding alone.
+        WithoutFloat64: it computes in a narrower type, where the outputs differ only by its rounding.
     """
     if not first.isfinite().all():
         row = int((~first.flatten(1).isfinite().all(1)).nonzero()[0])

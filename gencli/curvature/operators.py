@@ -202,7 +202,7 @@ class Operator:
     def again(
         self, rows: Tensor | None = None, dtype: torch.dtype = torch.float64, device: torch.device | None = None
     ) -> Operator:
-        """The same in another precision, on another device, of the rows [n] int64 alone; the loss is the same.
+        """The same operator and loss in another precision, on another device, over the rows [n] int64 only.
 
         Raises:
             WithoutFloat64: that is the precision, and the network leaves it.
@@ -219,7 +219,7 @@ class Operator:
         return made
 
     def part(self, rows: Tensor | None) -> Operator:
-        """The same of the rows [n] int64 alone, all where None; the loss is the same, and their mean."""
+        """The same operator over the rows [n] int64 only, all if None; the loss is the mean over these rows."""
         made = copy.copy(self)
         made.__dict__ = {name: each for name, each in vars(self).items() if name not in ("exact", "scales", "_keeps")}
         made._data = self._data if rows is None else self._data.select(rows.to(self.weights.device))
@@ -227,7 +227,7 @@ class Operator:
         return made
 
     def require_alone(self) -> None:
-        """Refuses a network that gives of a row alone something else than of its batch.
+        """Refuses a network whose output for a row by itself differs from that in its batch.
 
         Raises:
             GencliError: it does.

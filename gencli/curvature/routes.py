@@ -25,7 +25,7 @@ class Choice:
         notes: a line each, for people.
         record: for files: route, rows (of the trial), difference and asymmetry (of its `Verdict`), beside (how far
             from the weights in parts of their mean square), all_rows (the largest relative difference of a batch) and
-            unsure (rows of which differences say nothing).
+            unsure (number of rows for which differences are unreliable).
         wrong: whether another route is.
     """
 

@@ -74,7 +74,7 @@ class Request:
 
 
 class Spectrum:
-    """The estimators that a request needs, each with a stream of random numbers of its own."""
+    """The estimators that a request needs, each with its own stream of random numbers."""
 
     def __init__(self, size: int, dtype: torch.dtype, request: Request, seed: int = 0) -> None:
         self.request = request
@@ -151,7 +151,7 @@ class Spectrum:
         return "condition at least", largest / least if least else math.inf
 
     def table(self, verified: dict[str, Any]) -> pa.Table:
-        """The results, a row a number; the columns are in the help of `gencli spectrum`.
+        """The results, one row per number; the columns are in the help of `gencli spectrum`.
 
         Args:
             verified: the record of `routes.Choice`.

@@ -35,7 +35,7 @@ def is_named(text: str) -> bool:
 
 
 def random(operator: Operator, seed: int, purpose: str = "hvp") -> Tensor:
-    """[size] standard normal numbers, each parameter's a function of seed, purpose and its name alone."""
+    """[size] standard normal numbers, for each parameter a function of seed, purpose and its name only."""
     numbers = np.zeros(1, np.int64)
     drawn = {
         name: torch.from_numpy(Draws(seed, purpose, name).normals(numbers, shape.numel())[0])
@@ -84,7 +84,7 @@ def open_file(word: str) -> Input:
 
 
 def find(operator: Operator, word: str, file: Input | None) -> list[tuple[str, Tensor]]:
-    """The vectors [size] that a word names, or that its file holds, each with a name for people."""
+    """The vectors [size] that a word names or its file contains, each with a name for people."""
     if file is None:
         return [(word, named(operator, word))]
     found = read(operator, file)
@@ -106,7 +106,7 @@ def read(operator: Operator, file: Input) -> list[Tensor]:
     Numbers may be negative, as those of the smallest eigenvalues' vectors that `gencli spectrum` writes.
 
     Raises:
-        GencliError: a tensor is missing, too many, of another shape, or holds what is no finite number.
+        GencliError: a tensor is missing, too many, of another shape, or contains numbers that are not finite.
     """
     given = tensors.read(file)
     several: dict[str, dict[str, Tensor]] = {}

@@ -1,4 +1,4 @@
-"""Products of a curvature matrix with vectors, held against what does not share their code."""
+"""Products of a curvature matrix with vectors, compared with computations that do not share their code."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Findings:
 
     Attributes:
         sweeps: the V-curves, by the vector's name.
-        notes: what else is to be said, a line each.
+        notes: further remarks, one line each.
     """
 
     sweeps: dict[str, Sweep] = field(default_factory=dict)
@@ -75,12 +75,12 @@ class Findings:
 
 
 def cost(operator: Operator, vectors: int) -> float:
-    """Floating-point operations of verifying so many products, roughly."""
+    """Approximate number of floating-point operations for verifying this many products."""
     return 3.0 * operator.flops * operator.rows * _GRADIENTS * vectors
 
 
 def wanted(operator: Operator, vectors: int, settings: ProductSettings) -> bool:
-    """Whether so many products are to be verified: as the settings say, or else where it is cheap.
+    """Whether to verify this many products: as the settings say, or by default if it is cheap.
 
     Raises:
         GencliError: they say so, and the device has no float64.
@@ -125,7 +125,7 @@ def compute(
     """The products [size] of named vectors by the first of the routes, and what is known of them.
 
     Args:
-        exact: the operator in float64, to verify against; None to compare the routes alone.
+        exact: the operator in float64, to verify against; None to compare only the routes.
         tolerance, refuted, done: see `verify`.
     """
     findings, made = Findings(), []
@@ -154,7 +154,7 @@ def _add(
 
 
 def work(operator: Operator, vectors: Sequence[object]) -> int:
-    """How many steps `compute_all` tells of: columns by batch of the whole matrix, where there are no vectors."""
+    """Number of steps that `compute_all` reports; without vectors, columns times batches of the whole matrix."""
     return len(STEPS) * len(vectors) or operator.size * operator.shares
 
 
@@ -198,7 +198,7 @@ def compute_dense(
     refuted: Callable[[Route], bool],
     done: Callable[[int], None],
 ) -> tuple[Tensor, Findings]:
-    """The matrix [size, size] itself, held against a verified product where there is `exact`."""
+    """The matrix [size, size] itself, compared with a verified product if there is an `exact`."""
     matrix, findings, name = operator.dense(done), Findings(), "random:0"
     findings.say("matrix", "|H|", float(matrix.norm()))
     apart = float((matrix - matrix.T).norm())

@@ -33,7 +33,7 @@ class Plan:
     by: of each table, the columns to group its rows by.
     lead: of each model and table, what tells it apart: its `model` and `data`, where there are several.
     losses: of each model its own loss, and the epoch that this is of; None where it is not known.
-    notes: what is to be said of the results; known when they are there.
+    notes: remarks on the results for people, complete after the evaluation.
     """
 
     requests: Requests

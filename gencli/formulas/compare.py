@@ -1,6 +1,6 @@
-"""Jacobians and second derivatives of formulas by three independent routes, and how far these are apart.
+"""Jacobians and second derivatives of formulas by three independent routes, and the differences between these.
 
-`numeric` sees evaluations alone, `forward` follows the rules of calculus, `reverse` is torch's autograd. What rounding
+`numeric` uses only evaluations, `forward` follows the rules of calculus, `reverse` is torch's autograd. What rounding
 left of the latter two is known from evaluations in many digits, which are what `numeric` takes as well by itself.
 """
 
@@ -38,7 +38,7 @@ class Derivatives:
     Attributes:
         values: [points, outputs] of the formulas, right to the last digit.
         methods: numeric, forward, reverse: [points, outputs, inputs]; Hessians [points, outputs, inputs, inputs].
-        allowed: by how much numeric, forward and exact may differ from reverse, likewise.
+        allowed: by how much numeric, forward and exact may differ from reverse, of the same shapes.
         exact, uncertain: the derivatives from many digits, and their error; NaN and infinite where these find none.
         traced: the formulas' values by evaluation in the dtype.
     """
@@ -113,7 +113,7 @@ class Derivatives:
                 )
 
     def value_losses(self) -> Iterator[str]:
-        """Likewise of the formulas' values as traces and graphs have them."""
+        """The same for the values of the formulas, as traces and graphs show them."""
         for point, output in np.argwhere(self._few(abs(self.traced - self.values), self.values, 0)).tolist():
             yield (
                 f"{self.values.dtype} keeps less than half of the digits of {self.program.output_names[output]}, "

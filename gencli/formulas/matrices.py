@@ -48,7 +48,7 @@ class Points:
 
 
 def read_points(arguments: Sequence[str], program: Program) -> Points:
-    """The points that `--at` gives: coordinates between commas, points between semicolons; or one file, a row a point.
+    """The points of `--at`: coordinates separated by commas, points by semicolons; or a file with one row per point.
 
     Raises:
         GencliError: they do not have the formulas' coordinates, or are not finite numbers.
@@ -197,7 +197,7 @@ def _float(cell: str) -> float:
 
 
 def _read_text(source: Input) -> tuple[list[str], Floats]:
-    """Numbers between commas or spaces, a row a line; a first line of words is the columns' names."""
+    """Numbers separated by commas or spaces, one row per line; a first line of words names the columns."""
     hint = "give Parquet, safetensors, CSV, or rows of numbers"
     source.file.seek(0)
     try:

@@ -38,7 +38,7 @@ _BEFORE, _AFTER = 30, 20  # characters of a formula that an error shows around i
 
 @dataclass(frozen=True)
 class Formula:
-    """One formula as it was written, and how messages call its place."""
+    """One formula as it was written, and the name of its location in messages."""
 
     text: str
     where: str
@@ -74,7 +74,7 @@ class Node(NamedTuple):
     """Attributes:
     function: what it is of its arguments: a name of `functions.EVERY`, or `input`, or `number`.
     arguments: the nodes it is computed from, which come before it.
-    value: of a number; of an input its place among the coordinates, from 0.
+    value: of a number; of an input its index among the coordinates, from 0.
     text: of inputs and numbers, as they are written.
     formula, column: where it is written first.
     """
@@ -104,7 +104,7 @@ class Program:
     _places: dict[tuple[object, ...], int] = field(default_factory=dict)
 
     def add(self, node: Node) -> int:
-        """The place of a node, a new one unless it is there already."""
+        """The index of a node, which is appended unless it exists already."""
         place = self._places.setdefault(node[:3], len(self.nodes))
         if place == len(self.nodes):
             self.nodes.append(node)

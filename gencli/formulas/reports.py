@@ -28,7 +28,7 @@ _WITHIN = {"numeric": "its estimated error", "forward": "the tolerance"}
 class Report:
     """Attributes:
     rows: for programs.
-    pages: gives what is for people, a title and a table each.
+    pages: returns the output for people, pairs of a title and a table.
     below: what stands under the last page.
     wrong: in words, what disagrees.
     notes: in words, what is right but for its last digits.
@@ -63,7 +63,7 @@ def picture(found: Derivatives, kind: Kind) -> Figure:
 
 
 def side_by_side(found: Derivatives) -> Report:
-    """The methods, with a page a point.
+    """The methods, with one page per point.
 
     Rows: point (of several), method, output, input, second_input (of Hessians), value, output_value (the formula's),
     difference (from reverse) and allowed (for it), which are null for reverse; error (of the value), null where it is
@@ -91,7 +91,7 @@ def side_by_side(found: Derivatives) -> Report:
 
 
 def of_trace(found: Derivatives, kind: Kind) -> Report:
-    """The evaluation trace of forward or of reverse mode, with a page a point; its derivatives are torch's too."""
+    """The evaluation trace of forward or of reverse mode, with one page per point; its derivatives are torch's too."""
     pages, wrong = [], list(found.disagreements())
     for point in range(len(found.values)):
         evaluation, derivatives = _propagate(found, kind, point)

@@ -66,7 +66,7 @@ def confirmation(
     settings: JacobianSettings,
     parameters: str,
 ) -> Confirmation:
-    """What holds the Jacobians of a `row_function` against others, in float64 unless the network fails in it.
+    """Compares the Jacobians of a `row_function` with others, in float64 unless the network fails in it.
 
     Raises:
         GencliError: see `RowFunction.require_alone`.

@@ -1,4 +1,4 @@
-"""Entries of a network's Jacobians against difference quotients in float64, which see evaluations alone."""
+"""Entries of a network's Jacobians compared with difference quotients in float64, which use only evaluations."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ class Check:
 
     @property
     def said(self) -> str:
-        """How many entries of each verdict there are, and how far those that hold are from the differences."""
+        """The number of entries per verdict, and the largest difference of those that hold."""
         counts = [(words, self.verdicts.count(verdict)) for verdict, words in _WORDS.items()]
         most = max((apart for verdict, apart in zip(self.verdicts, self.apart) if verdict == "holds"), default=0.0)
         words = ", ".join(f"{count} {words}" for words, count in counts if count)
@@ -124,7 +124,7 @@ class Check:
 
     @property
     def failed(self) -> list[str]:
-        """What fails, in words."""
+        """The entries that fail, one sentence each."""
         found = zip(self.entries, self.verdicts, self.apart)
         return [
             f"{entry.name} differs from its difference quotient by {apart:.2g} of the largest derivative"
@@ -147,7 +147,7 @@ def _again(exact: RowFunction, mode: Mode | None, entry: Entry) -> float:
 
 
 def _quotient(function: RowFunction, entry: Entry, difference: Difference, way: float = 1.0) -> tuple[float, float]:
-    """The derivative along the coordinate, or against it, by evaluations alone, and an estimate of its error."""
+    """The derivative along the coordinate, or against it, from evaluations only, and an estimate of its error."""
     [image], [target] = function.inputs(slice(entry.row, entry.row + 1))
     point = function.point(entry.row)
     moved = point[entry.tensor].clone(memory_format=torch.contiguous_format)

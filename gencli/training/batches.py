@@ -41,7 +41,7 @@ def require_geometric(settings: Settings) -> None:
 
 
 def require_no_single(rows: int, settings: Settings, network: nn.Module) -> None:
-    """Refuses a last batch of one row where batch norm takes a mean over the batch alone."""
+    """Refuses a last batch of one row if a batch norm takes its statistics over the batch only."""
     if rows % settings.batch_size == 1 and any(isinstance(each, nn.BatchNorm1d) for each in network.modules()):
         raise GencliError(
             f"--batch-size: the last batch of {rows:,} rows has only 1 row, too few for batch norm",

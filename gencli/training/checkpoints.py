@@ -18,7 +18,7 @@ _SECONDS = {"s": 1, "min": 60, "h": 3600}
 
 @dataclass
 class Cadence:
-    """When to write: every so many epochs, steps or seconds."""
+    """When to write: every given number of epochs, steps or seconds."""
 
     unit: str
     every: float

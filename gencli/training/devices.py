@@ -46,7 +46,7 @@ def choose(name: str, float64: bool = False) -> torch.device:
 
 
 def _keep_freed_memory() -> None:
-    """Lets glibc keep what is freed, where it would give every large tensor's pages back and take them anew.
+    """Lets glibc keep freed memory, where it would return the pages of every large tensor and request them again.
 
     Taking them takes up to a fifth of a training step; the most that is held stays the same. Other C libraries and
     other allocators are left as they are.

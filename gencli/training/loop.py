@@ -47,7 +47,7 @@ class Training:
 
     Attributes:
         model: changed in place.
-        history: a row an epoch so far.
+        history: one row per epoch so far.
         total_steps: that the settings allow.
         best: the epoch with the best validation score, the first of equals; None without validation rows.
         first_loss: the mean loss of the first step's rows, None in the first epoch.
@@ -137,7 +137,7 @@ class Training:
         return self._rows.labels.bincount().max().item() / count, count
 
     def history_table(self) -> pa.Table:
-        """The history, one row an epoch, its scores named by what they are: accuracy or psnr.
+        """The history, one row per epoch, its scores named by what they are: accuracy or psnr.
 
         The validation's columns are there where rows were held out, the last three on corrupted data.
         """

@@ -101,7 +101,7 @@ OPTIMIZERS = {
 
 
 class Optimizer:
-    """One or two of torch's optimizers as one, whose state goes by the parameters' names."""
+    """One or two of torch's optimizers as one, with its state under the parameters' names."""
 
     def __init__(self, parts: list[torch.optim.Optimizer], network: nn.Module) -> None:
         self._parts = parts

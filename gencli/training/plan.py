@@ -32,7 +32,7 @@ class Plan:
 
 
 def plan(setup: Setup, rows: int) -> Plan:
-    """The plan of a run on so many rows; nothing is computed, and no number of the network exists in memory."""
+    """The plan of a run on this many rows; nothing is computed, and the network has no values in memory."""
     settings, description = setup.settings, setup.description
     held = rows if settings.stream is None else min(rows, 2 * max(settings.stream, description.group_rows))
     rows -= share(settings.validation_fraction, rows)

@@ -1,4 +1,4 @@
-"""Learning-rate schedules: factors on the learning rate, functions of the step alone, so that a run can be resumed."""
+"""Learning-rate schedules: factors on the learning rate, functions of the step only, so that a run can be resumed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run needs beside its settings: the loss, the model, and whether they fit the data."""
+"""What a run needs besides its settings: the loss, the model, and whether they fit the data."""
 
 from __future__ import annotations
 

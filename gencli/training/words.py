@@ -1,4 +1,4 @@
-"""What people are told of a training run, on the way and at its end."""
+"""Messages about a training run, on the way and at its end."""
 
 from __future__ import annotations
 
