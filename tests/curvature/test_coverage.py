@@ -116,7 +116,7 @@ def test_a_derivative_that_is_wrong_in_parts_is_seen(name: str, relu: bool) -> N
 
 @pytest.mark.parametrize("kind", KINDS[1:])
 def test_first_derivatives_are_held_over_all_rows_too(kind: Kind) -> None:
-    with pytest.raises(CheckFailed, match=r"gradient itself is .* of row 57$"):
+    with pytest.raises(CheckFailed, match=r"the gradient differs by .* for row 57$"):
         routes.choose(operator(Net(these(57), 0.2), kind))
     choice = routes.choose(operator(Net(these(57)), kind))  # whose second derivatives do not matter
     assert choice.record["route"] == "double-backward"
