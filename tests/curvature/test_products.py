@@ -244,7 +244,7 @@ class Noisy(nn.Module):
             {},
             "beside it .1",
         ),
-        (Noisy(), {}, "other outputs at every call"),
+        (Noisy(), {}, "every call gives different outputs"),
         (SMOOTH, {"parameters": "1.wight"}, "none that match '1.wight'"),
         (SMOOTH, {"loss": "l2"}, "l2 is for images"),
         (SMOOTH, {"kind": "fisher", "loss": "focal"}, "fisher is that of the softmax"),
