@@ -25,7 +25,7 @@ def objective(model: Model, table: ImageTable, settings: LossSettings | None = N
 
     The classes' rows, where the loss depends on them, are those of training, `model.class_rows`. A file of an earlier
     version does not have them: then they are counted in `table`, and `model` takes them, if it is the table that the
-    model was trained on, or if another loss is named. That is said.
+    model was trained on, or if another loss is named; a message says so.
 
     Args:
         table: the whole table of the rows that the loss is for.
@@ -45,14 +45,14 @@ def objective(model: Model, table: ImageTable, settings: LossSettings | None = N
         trained_on = _is_trained_on(model, table)
         if own and not trained_on:
             raise GencliError(
-                f"{model.title}: the model's file does not say how many rows the classes had in training, on which its "
+                f"{model.title}: the model's file does not give the class counts of the training data, on which its "
                 f"loss, {loss.name}, depends",
-                "give the table that it was trained on, train it again, or name another loss: --loss ce",
+                "give the table on which it was trained, train it again, or name another loss: --loss ce",
             )
         counts = loss.counts(_labels(table), len(model.classes))
         model.class_rows = None if counts is None else tuple(counts.tolist())
-        which = "which it was trained on" if trained_on else "as the model's file has none"
-        console.message(f"the classes' rows are those of {table.title}, {which}")
+        which = "on which the model was trained" if trained_on else "because the model's file has none"
+        console.message(f"the class counts are those of {table.title}, {which}")
     return loss, (_epoch(model, loss, made) if own else None) or 1
 
 

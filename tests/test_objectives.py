@@ -164,13 +164,13 @@ def test_files_without_counts_take_those_of_the_training_table_alone(
     model = trained(train_table, loss="cb-ce", epochs=1).model
     counts = model.class_rows
     old = written(model, folder / "old", class_rows=None, epoch=None)
-    with pytest.raises(GencliError, match="does not say how many rows the classes had in training") as refused:
+    with pytest.raises(GencliError, match="does not give the class counts of the training data") as refused:
         objective(old, test_table)
     assert "--loss ce" in refused.value.hint
     assert objective(old, test_table, LossSettings("ce"))[0].name == "ce"
     assert objective(old, train_table)[0].name == "cb-ce"
     assert old.class_rows == counts
-    assert "which it was trained on" in capsys.readouterr().err
+    assert "on which the model was trained" in capsys.readouterr().err
     again = models.read(Input(str(folder / "old")))
     assert objective(again, test_table, LossSettings("balanced-softmax"))[0].name == "balanced-softmax"
     assert again.class_rows == tuple(np.bincount(test_table.column("label"), minlength=10))

@@ -53,7 +53,7 @@ def fit(kind: Learner, data: Data = None, output: ModelOutput = None) -> None:
 
 
 def _progress(advance: Callable[..., None]) -> Callable[..., None]:
-    """What takes the part that is done, and a line to show; it says how long the rest takes at this pace."""
+    """Returns a function of the fraction done and a line to show, which estimates the remaining time."""
     start = time.monotonic()
 
     def progress(done: float, line: str = "") -> None:

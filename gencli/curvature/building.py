@@ -27,7 +27,7 @@ def load(table: ImageTable, settings: NetworkSettings, device: torch.device) -> 
         GencliError: there are none.
     """
     if not table.rows:
-        raise GencliError(f"{table.title}: no rows", "a mean needs one at least")
+        raise GencliError(f"{table.title}: no rows", "a mean needs at least one row")
     rows = inputs.load(table)
     if settings.limit is not None:
         rows = rows.select(torch.arange(min(settings.limit, len(rows))))
@@ -54,13 +54,13 @@ def operator(
 
 
 def in_float64(model: Model, made: Callable[[torch.dtype], _Made]) -> _Made:
-    """What is made in float64; a network that fails in it alone is refused."""
+    """Builds in float64; a network that fails only in float64 is refused."""
     try:
         return made(torch.float64)
     except FAILURES as error:
         made(torch.float32)
         raise WithoutFloat64(
-            f"--dtype: float64 is not to be had for {model.arch}: {first_line(error)}", "take --dtype float32"
+            f"--dtype: float64 is not available for {model.arch}: {first_line(error)}", "take --dtype float32"
         ) from error
 
 

@@ -1,7 +1,7 @@
 """Whether a route's products are right of all rows, in the batches of the run itself.
 
-A derivative may be wrong for some rows alone, for one class, in the last batch or in large ones: a trial of few rows
-does not see it. So each batch's product along a random vector, and its gradient, are held against a difference of its
+A derivative may be wrong for some rows only, for one class, in the last batch or in large ones, which a trial of few
+rows misses. So each batch's product along a random vector, and its gradient, are compared with a difference of its
 gradients and of its losses, in float64: a product and about five gradients of all rows, and a product in the run's own
 precision. Batches that are off are halved until what is off is found, and that is tried closely.
 """
@@ -22,7 +22,7 @@ from gencli.errors import GencliError, first_line
 
 # in parts of the parameters' length, the next one where one is off: long steps cross kinks, short ones round
 _SMOOTH, _KINKED, _SINGLE = (2.0**-18, 2.0**-24, 2.0**-13), (2.0**-26, 2.0**-31, 2.0**-20), (2.0**-8, 2.0**-11, 2.0**-5)
-_SLACK = {torch.float64: 1e-5, torch.float32: 1e-2}  # of a batch: what is farther off is looked at
+_SLACK = {torch.float64: 1e-5, torch.float32: 1e-2}  # of a batch: a batch with a larger difference is examined
 _MOST = 6  # times all rows: what halves may have together
 _TRIAL = 8  # what one costs, in measures of its rows
 
@@ -51,7 +51,7 @@ class Coverage:
 
     Attributes:
         worst: relative difference of a batch's product or gradient, the largest of those that hold.
-        unsure: rows of which differences say nothing.
+        unsure: number of rows for which differences are unreliable.
     """
 
     def __init__(self, operator: Operator, trial: Trial, route: Route) -> None:
@@ -84,22 +84,22 @@ class Coverage:
         except (*FAILURES, WithoutFloat64) as error:
             if is_memory(error):
                 raise
-            return Verdict("missing", f"is not to be had for all rows: {first_line(error, WORDS)}")
+            return Verdict("missing", f"is not available for all rows: {first_line(error, WORDS)}")
         except GencliError:
             return Verdict("wrong", "gives numbers that are not finite")
         if wrong:
             return wrong
         self.worst = max(off for share in shares if (off := self._off(share)) <= self._slack or share is shares[0])
-        unsure = f", unsure of {self.unsure:,}" if self.unsure else ""
-        return Verdict("right", f"{self.worst:.1e} on all {count:,} rows, batch by batch{unsure}", self.worst)
+        unsure = f", undecided for {self.unsure:,}" if self.unsure else ""
+        return Verdict("right", f"within {self.worst:.1e} on all {count:,} rows, batch by batch{unsure}", self.worst)
 
     def _off(self, share: _Share) -> float:
-        """How far it is off, relative to its own size or the usual one, if that is larger."""
+        """The error of a share, relative to its own size or to the usual one, whichever is larger."""
         size, slope_size = max(share.size, self._usual) or 1.0, max(share.slope_size, self._usual_slope) or 1.0
         return max(share.apart / size, share.slope_apart / slope_size)
 
     def _measure(self, start: int, stop: int) -> tuple[_Share, Tensor]:
-        """The rows' share, and their product [size], which differences have none to compare with."""
+        """The share of the rows, and their product [size], zeros if the route itself is by differences."""
         part, v, scales = self._all.part(torch.arange(start, stop)), self._v, self._scales
         gradient = scales * part.gradient()
         slope, slope_size = float(gradient @ v), float(gradient.norm())
@@ -120,7 +120,7 @@ class Coverage:
         return share, product
 
     def _search(self, doubtful: list[_Share]) -> Verdict | None:
-        """What is wrong, if anything is, in rows that are off; the farthest first."""
+        """What is wrong, if anything, in the doubtful rows; those with the largest error first."""
         left = _MOST * self._all.rows
         while doubtful and left > 0:
             share = max(doubtful, key=self._off)
@@ -138,6 +138,6 @@ class Coverage:
                 self.unsure += share.rows
             elif verdict.outcome != "right":
                 which = f"row {share.start}" if share.rows == 1 else f"rows {share.start} to {share.stop - 1}"
-                return Verdict(verdict.outcome, f"{verdict.words}, of {which}")
+                return Verdict(verdict.outcome, f"{verdict.words}, for {which}")
         self.unsure += sum(share.rows for share in doubtful)
         return None

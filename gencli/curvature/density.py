@@ -38,7 +38,7 @@ class Density:
 
         Args:
             points: of the curve, evenly spaced; where that is too coarse for the distributions, each has 37 more.
-            width: the distributions' standard deviation, as a share of the nodes' range; at the least what float64
+            width: the distributions' standard deviation, as a share of the nodes' range; at least what float64
                 tells apart.
 
         Returns:
@@ -65,7 +65,7 @@ class Density:
 
 
 class Quadrature:
-    """The estimator, a product a step; see `density`."""
+    """The estimator, one product per step; see `density`."""
 
     def __init__(self, size: int, probes: int, steps: int, dtype: torch.dtype, generator: torch.Generator) -> None:
         self._size, self._probes, self._steps, self._dtype = size, probes, steps, dtype
@@ -77,7 +77,7 @@ class Quadrature:
 
     @property
     def expected(self) -> int:
-        """Products in all, at the most."""
+        """Maximum number of products in total."""
         return self._probes * min(self._steps, self._size)
 
     @property

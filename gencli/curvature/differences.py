@@ -37,7 +37,7 @@ class Sweep:
         central, richardson: relative errors |quotient - Hv| / |Hv| by step; the second are extrapolations from a step
             and the one before it, NaN at the first.
         product: the quotient or extrapolation that its neighbours contradict least.
-        error: by how much they do at the most, |.|.
+        error: by how much they differ at most, |.|.
         slope, slope_error: the derivative of the loss along v, and by how much its neighbours contradict it.
         jump, slope_jump: the least difference of the quotients ahead and behind, |.|, and of the slopes there and that
             between: 0 but for rounding where there is no kink.
@@ -61,7 +61,7 @@ class Sweep:
 
 
 class _Best:
-    """Of a sequence of estimates the one from which the two beside it differ least."""
+    """The element of a sequence of estimates that differs least from its two neighbours."""
 
     def __init__(self) -> None:
         self.value, self.error = torch.zeros(()), math.inf

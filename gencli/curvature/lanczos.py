@@ -1,8 +1,9 @@
 """Extreme eigenpairs of a symmetric operator by the Lanczos process.
 
 Thick restart as in Wu and Simon 2000, "Thick-restart Lanczos method for large symmetric eigenvalue problems",
-doi:10.1137/S0895479898334605. Every vector is orthogonalized twice against all that are kept: without that the process
-finds eigenvalues again that it has found before.
+doi:10.1137/S0895479898334605. Every vector is orthogonalized twice against all kept vectors ("twice is
+enough": Parlett 1998, The Symmetric Eigenvalue Problem, section 6.9); otherwise rounding makes the process find the
+same eigenvalues again.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ State = dict[str, Tensor]
 
 TOLERANCES = {torch.float32: 1e-3, torch.float64: 1e-6}
 _MOST_VECTORS, _MEMORY = 200, 1 << 31
-_EXTRA = 20  # vectors beyond twice the eigenpairs that are wanted, at the least
-ORTHONORMAL = 10  # roots of a unit in the last place that a basis may lack
+_EXTRA = 20  # minimum number of vectors beyond twice the wanted eigenpairs
+ORTHONORMAL = 10  # allowed departure of a basis from orthonormal, in square roots of a unit in the last place
 _CLOSE = 1e-6  # another processor's rounding
 _NO_DIRECTION = 10  # units in the last place: a vector of rounding errors
 
@@ -34,8 +35,8 @@ class Lanczos:
     Attributes:
         basis: [most + 1, size]; its first `steps` rows are V, the next one is v.
         projected: [most, most] float64; its leading `steps` rows and columns are T.
-        beta: the coupling to v; 0 where V spans an invariant subspace, and v was drawn anew.
-        products: with the operator, so far.
+        beta: the coupling to v; 0 if V spans an invariant subspace, and v is a new random vector.
+        products: number of products with the operator so far.
         kept: the Ritz pairs that the last restart kept, 0 before the first.
     """
 
@@ -63,17 +64,26 @@ class Lanczos:
         return torch.finfo(self.basis.dtype).eps * self.projected.abs().max().item()
 
     def step(self, matvec: Matvec) -> None:
-        """Takes v into V, with one product."""
+        """Appends v to V, with one product.
+
+        A v is orthogonalized against V; the coefficient along v itself is the new diagonal entry of T, the norm of the
+        remainder is β, and the remainder, normalized, is the next v. Only the diagonal coefficient is stored: the
+        others follow from the symmetry of T, but for rounding.
+
+        Raises:
+            GencliError: a product is not finite.
+        """
         row = self.steps
         image = matvec(self.basis[row]).to(self.basis, copy=True)
         self.products += 1
         if not image.isfinite().all():
-            raise GencliError("the operator gives numbers that are not finite", "look at the model and the data")
+            raise GencliError("a product with the operator is not finite", "check the model and the data")
         self.steps += 1
         coefficients, image = self._orthogonalized(image)
         self.projected[row, row] = coefficients[row]
         self.block += 1
         self.beta = image.norm().item()
+        # a remainder of rounding errors has no direction: V is invariant, and the process needs a new start
         if self.complete or self.beta <= _NO_DIRECTION * self.rounding:
             self.beta = 0.0
         if self.beta:
@@ -107,15 +117,20 @@ class Lanczos:
     def least_image(self) -> float:
         """The least ‖A x‖ of unit vectors x in V's span: no absolute eigenvalue lies above all of them but below it.
 
-        It is the smallest singular value of T with the row β eᵀ below it.
+        Since A V y = [V v] [T; β eᵀ] y and [V v] is orthonormal, it is the smallest singular value of T with the row β
+        eᵀ below it.
         """
         last = torch.zeros(1, self.steps, dtype=torch.float64)
         last[0, -1] = self.beta
         return torch.linalg.svdvals(torch.cat([self.projected[: self.steps, : self.steps], last]))[-1].item()
 
     def restart(self, values: Tensor, columns: Tensor) -> None:
-        """Keeps these Ritz pairs alone, and v."""
-        kept, room = len(values), self.basis[self.steps].clone()
+        """Keeps only these Ritz pairs, and v.
+
+        A (V y) = V y θ + β (eᵀ y) v for each pair (θ, y), so that the new T is diagonal with the values θ, and each
+        kept vector is coupled to v by β times the last entry of its y (Wu and Simon 2000): an arrow.
+        """
+        kept, room = len(values), self.basis[self.steps].clone()  # v, whose row the Ritz vectors may overwrite
         self.basis[:kept] = self.vectors(columns)
         self.basis[kept] = room
         coupling = self.beta * columns[-1]
@@ -125,7 +140,7 @@ class Lanczos:
         self.steps = self.kept = kept
 
     def state(self) -> State:
-        """All that a later `load` needs to go on to the same numbers."""
+        """What `load` needs to continue with the same numbers."""
         counts = torch.tensor([self.steps, self.products, self.block, self.kept])
         return {
             "basis": self.basis[: self.steps + 1], "projected": self.projected, "counts": counts,
@@ -133,7 +148,7 @@ class Lanczos:
         }  # fmt: skip
 
     def load(self, state: State) -> None:
-        """Takes a state of the same process."""
+        """Loads the state of the same process."""
         self.steps, self.products, self.block, self.kept = state["counts"].tolist()
         self.basis[: self.steps + 1] = state["basis"]
         self.projected = state["projected"].clone()
@@ -171,7 +186,7 @@ class Lanczos:
             raise held.refused(key, self.projected[row, column].item(), shaped[row, column].item())
 
     def _shaped(self) -> Tensor:
-        """T with the coupling beside it as it must be: symmetric, an arrow of the kept pairs, then tridiagonal."""
+        """T with its coupling in the only possible form: symmetric, an arrow of the kept pairs, then tridiagonal."""
         kept, steps, shaped = self.kept, self.steps, torch.zeros_like(self.projected)
         places = torch.arange(steps)
         shaped[places, places] = self.projected[places, places]
@@ -183,7 +198,7 @@ class Lanczos:
         return shaped
 
     def _require_drawn(self, held: Held, key: str, given: Tensor, draws: int, products: int) -> None:
-        """The generator's state must be one of its own stream: a vector is drawn now and then, after `draws`."""
+        """Requires a generator's state from this run's stream, after `draws` vectors or a few more."""
         stream = torch.Generator()
         stream.set_state(self._generator.get_state())
         for draw in range(1, draws + products + 2):
@@ -200,9 +215,9 @@ class Pairs:
     Attributes:
         values: [k] float64.
         vectors: [k, size], of length 1, their largest entry positive.
-        residuals: [k] float64, ‖A v − λ v‖ as the process knows it, its rounding at the least; an eigenvalue lies
-            that near.
-        products: with the operator, for all that was found together.
+        residuals: [k] float64, ‖A v − λ v‖ as the process computes it, at least its rounding; an eigenvalue lies within
+            this distance.
+        products: number of products with the operator, shared by all pairs.
         converged: whether every residual is within the tolerance.
     """
 
@@ -217,7 +232,7 @@ class Extremes:
     """The search for the `top` largest and `bottom` smallest eigenvalues in one space; see `leading`.
 
     Attributes:
-        expected: a guess at the products that it takes.
+        expected: an estimate of the number of products.
         done: whether it ended; converged: whether it found all.
     """
 
@@ -234,7 +249,7 @@ class Extremes:
     ) -> None:
         for option, wanted in (("--top", top), ("--bottom", bottom)):
             if not 0 <= wanted <= size:
-                raise GencliError(f"{option}: {wanted} eigenvalues, where there are {size}", f"take {size} or fewer")
+                raise GencliError(f"{option}: {wanted} eigenvalues, but the matrix has {size}", f"take {size} or fewer")
         self.top, self.bottom, self._most_products = top, bottom, most_products
         self.tolerance = TOLERANCES[dtype] if tolerance is None else tolerance
         self.expected = least = min(size, 2 * (top + bottom) + _EXTRA)
@@ -264,7 +279,7 @@ class Extremes:
         self.done = self.converged or self._spent
         if process.full and not self.done:
             room = process.steps - self.top - self.bottom
-            spare = max(0, min(self.top + self.bottom, room // 2))  # near the wanted ones they speed the next round up
+            spare = max(0, min(self.top + self.bottom, room // 2))  # neighbours of these speed up the next round
             kept = self._wanted(len(values), spare)
             process.restart(values[kept], columns[:, kept])
 
@@ -274,20 +289,20 @@ class Extremes:
 
     @property
     def _slack(self) -> float:
-        """Small couplings before magnify rounding errors."""
+        """The coupling below which a subspace counts as invariant: small couplings amplify earlier rounding errors."""
         return self.process.rounding / torch.finfo(self.process.basis.dtype).eps ** 0.5
 
     def _are_found(self, values: Tensor, columns: Tensor, scale: float = 1.0) -> bool:
-        """Whether the residuals of what is wanted are small, at `scale` times what is allowed."""
-        residuals = self.process.beta * columns[-1].abs()
+        """Whether the residuals of the wanted pairs are at most `scale` times the allowed ones."""
+        residuals = self.process.beta * columns[-1].abs()  # ‖A V y − θ V y‖ = β |eᵀ y|, as v has norm 1
         allowed = self.tolerance * torch.maximum(values.abs(), self.tolerance * values.abs().max())
         return bool((residuals <= scale * allowed)[self._wanted(len(values))].all())
 
     def _settled(self, values: Tensor) -> bool:
         """Whether an invariant subspace can hide no copy of a wanted eigenvalue.
 
-        From one vector the process finds one vector of each eigenspace. If what it drew next is an eigenvector itself,
-        all that is left has this eigenvalue.
+        From one starting vector the process finds one vector of each eigenspace. If the random vector drawn next is
+        itself an eigenvector, then, with probability one, the whole remaining space has its eigenvalue.
         """
         process, slack = self.process, self._slack
         if process.beta > slack or process.complete:
@@ -298,14 +313,14 @@ class Extremes:
         return bool(alone and above and (not self.bottom or values[self.bottom - 1] <= rest + slack))
 
     def _wanted(self, count: int, spare: int = 0) -> list[int]:
-        """Places among `count` ascending values, with `spare` more shared between the ends that are asked for."""
+        """The wanted positions among `count` ascending values, and `spare` more shared between the requested ends."""
         share = spare // 2 if self.top and self.bottom else spare
         low = self.bottom + share if self.bottom else 0
         high = self.top + share if self.top else 0
         return sorted({*range(min(low, count)), *range(max(0, count - high), count)})
 
     def pairs(self, which: Literal["top", "bottom"]) -> Pairs:
-        """What was found at one end."""
+        """The pairs found at one end of the spectrum."""
         values, columns = self.process.ritz()
         chosen = slice(len(values) - self.top, None) if which == "top" else slice(self.bottom)
         values, columns = values[chosen], columns[:, chosen]
@@ -337,7 +352,7 @@ class Extremes:
         return self.process.state() | {"ended": torch.tensor([self.converged, self.done])}
 
     def load(self, state: State) -> None:
-        """Takes the state of a search for the same."""
+        """Loads the state of a search for the same pairs."""
         self.process.load(state)
         self.converged, self.done = state["ended"].tolist()
 
@@ -357,13 +372,13 @@ def leading(
 
     Args:
         matvec: a symmetric operator's product with a vector [size].
-        tolerance: an eigenpair is found when its residual ‖A v − λ v‖ is at most tolerance · max(|λ|, tolerance · μ),
-            μ being the largest absolute eigenvalue seen; 1e-3 in float32 and 1e-6 in float64 where None. The
-            eigenvalue is more exact than that: its error is of the order of the residual's square. Of one that many
-            eigenvectors share, copies may be missed.
+        tolerance: an eigenpair has converged if its residual ‖A v − λ v‖ is at most tolerance · max(|λ|, tolerance · μ)
+            with μ the largest absolute eigenvalue seen; 1e-3 in float32 and 1e-6 in float64 where None. The
+            eigenvalue is more accurate: its error is of the order of the squared residual. Copies of an eigenvalue
+            with many eigenvectors may be missed.
         generator: of the first vector; one of seed 0 where None.
-        most_products: ends the search, converged or not.
-        vectors: the basis restarts when it has that many; by default 200, fewer where they would take 2 GiB.
+        most_products: maximum number of products, after which the search ends, converged or not.
+        vectors: size of the basis at which it restarts; by default 200, or as many as fit in 2 GiB.
 
     Raises:
         GencliError: more eigenvalues than the operator has, no room for them, or products that are not finite.

@@ -1,12 +1,12 @@
 """Layers whose gradients are differentiated again as fast as the first time.
 
-What torch does then is slow (2.14): the part of a convolution's weight is a convolution with a kernel as large as the
-image, batch norm a dozen passes over the images, max-pooling copies to another layout, and what is linear in pieces
-adds zeros.
+torch's own second derivatives of these layers are slow (2.14): the one by a convolution's weight is a convolution with
+a kernel as large as the image, batch norm takes a dozen passes over the images, max-pooling copies to another layout,
+and piecewise linear functions add zeros.
 
-Convolution and batch norm in evaluation mode are bilinear, B(x, w). With g the gradient of what B gives, and vectors u
-and v for the gradients of x and w, ⟨u, ∂⟨g, B⟩/∂x⟩ + ⟨v, ∂⟨g, B⟩/∂w⟩ = ⟨g, B(u, w) + B(x, v)⟩ is linear in g, x and w
-again: its gradients are B(u, w) + B(x, v), and those of ⟨g, B⟩ at v in place of w and at u in place of x.
+Convolution and batch norm in evaluation mode are bilinear, B(x, w). With g the gradient by the output of B, and vectors
+u and v that multiply the gradients by x and w, ⟨u, ∂⟨g, B⟩/∂x⟩ + ⟨v, ∂⟨g, B⟩/∂w⟩ = ⟨g, B(u, w) + B(x, v)⟩ is linear in
+g, x and w again: its gradients are B(u, w) + B(x, v), and those of ⟨g, B⟩ at v in place of w and at u in place of x.
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ _aten: Any = torch.ops.aten
 
 
 class FastTwice(TorchFunctionMode):
-    """Within, convolutions, batch norm in evaluation mode, ReLU and 2-D max-pooling are such layers."""
+    """Inside this mode, convolutions, batch norm in evaluation mode, ReLU and 2-D max-pooling are such layers.
+
+    Calls that `_LAYERS` does not cover, such as batch norm in training mode, go to torch unchanged.
+    """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         layer = _LAYERS.get(func)
@@ -32,7 +35,7 @@ class FastTwice(TorchFunctionMode):
 
 
 class _Convolution:
-    """With torch's stride, padding, dilation, transposed, output_padding and groups."""
+    """B(x, w), a convolution; `how` is torch's stride, padding, dilation, transposed, output_padding and groups."""
 
     @staticmethod
     def value(x: Tensor, w: Tensor, bias: Tensor | None, how: tuple[Any, ...]) -> Tensor:
@@ -44,7 +47,7 @@ class _Convolution:
 
 
 class _Scaling:
-    """x [n, channels, ...] times w [channels], by batch norm with the moments (0, 1) that are given."""
+    """B(x, w), x [n, channels, ...] times w [channels], computed by batch norm with the moments (0, 1) in `how`."""
 
     @staticmethod
     def value(x: Tensor, w: Tensor, bias: Tensor | None, how: tuple[Any, ...]) -> Tensor:
@@ -83,11 +86,14 @@ class _Gradients(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, u: Tensor | None, v: Tensor | None, c: Tensor | None) -> Any:  # type: ignore[override]
         g, x, w = ctx.saved_tensors
+        # by g: B(u, w) + B(x, v), and c on every position, since the bias is added there
         parts = [] if u is None else [ctx.kind.value(u, w, None, ctx.how)]
         if v is not None:
             parts.append(ctx.kind.value(x, v, c, ctx.how))
         elif c is not None:
             parts.append(c.view(-1, *[1] * (g.ndim - 2)).expand_as(g))
+        # by x and w: those of ⟨g, B⟩ at (x, v) and (u, w), both in one call at (u, v), as each needs only one of
+        # them: the gradient by x depends on w alone, and the one by w on x alone, because B is bilinear
         needed = [v is not None and ctx.needs_input_grad[2], u is not None and ctx.needs_input_grad[3], False]
         of_x, of_w, _ = _gradients(ctx.kind, g, x if u is None else u, w if v is None else v, ctx.how, needed)
         return None, sum(parts[1:], *parts[:1]) if parts else None, of_x, of_w, None, None
@@ -101,6 +107,8 @@ def _gradients(kind: Any, g: Tensor, x: Tensor, w: Tensor, how: tuple[Any, ...],
 
 
 class _ReLU(torch.autograd.Function):
+    """max(x, 0). The output is kept in place of x, as y > 0 exactly where x > 0."""
+
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
         y = _aten.relu(x)
@@ -113,7 +121,10 @@ class _ReLU(torch.autograd.Function):
 
 
 class _WherePositive(torch.autograd.Function):
-    """g where y > 0, else 0: itself again, and no part of y's."""
+    """g where y > 0, otherwise 0.
+
+    Linear in g, so that its derivative by g is the same function; its derivative by y is 0 almost everywhere.
+    """
 
     @staticmethod
     def forward(ctx: Any, g: Tensor, y: Tensor) -> Tensor:
@@ -126,6 +137,8 @@ class _WherePositive(torch.autograd.Function):
 
 
 class _MaxPool(torch.autograd.Function):
+    """2-D max-pooling. The indices of the maxima are all that the derivatives need; x gives only its shape."""
+
     @staticmethod
     def forward(ctx: Any, x: Tensor, how: tuple[Any, ...]) -> Tensor:
         y, place = _aten.max_pool2d_with_indices(x, *how)
@@ -139,7 +152,7 @@ class _MaxPool(torch.autograd.Function):
 
 
 class _Unpooled(torch.autograd.Function):
-    """g at the places of the maxima, which of u picks what stands there."""
+    """Puts g at the positions of the maxima; its adjoint gathers u from these positions."""
 
     @staticmethod
     def forward(ctx: Any, g: Tensor, x: Tensor, place: Tensor, how: tuple[Any, ...]) -> Tensor:
@@ -156,7 +169,7 @@ class _Unpooled(torch.autograd.Function):
         return picked.view(last.shape).permute(0, 3, 1, 2), None, None, None
 
 
-# each gives None for what it leaves to torch
+# each returns None for calls that it leaves to torch
 
 
 def _convolution(
@@ -180,7 +193,7 @@ def _transposed(
 
 
 def _sides(value: Any, weight: Tensor) -> list[int]:
-    """A number for each of the image's dimensions."""
+    """One number per spatial dimension of the image."""
     values = [value] if isinstance(value, int) else [*value]
     return values * (weight.ndim - 2) if len(values) == 1 else values
 
@@ -191,6 +204,7 @@ def _batch_norm(
 ) -> Any:  # fmt: skip
     if training or running_mean is None or running_var is None:
         return None
+    # (x − mean) / √(var + eps) · weight + bias = x · scale + shift, which is bilinear in x and scale
     scale = (running_var + eps).rsqrt()
     scale = scale if weight is None else scale * weight
     shift = -running_mean * scale

@@ -46,7 +46,7 @@ def copied(model: Model, device: torch.device, dtype: torch.dtype) -> nn.Module:
     """The model's network in evaluation mode; the model stays as it is.
 
     Raises:
-        GencliError: the device has no such numbers, or one of the network's is not finite, perhaps in this dtype alone;
+        GencliError: the device has no such numbers, or one of the network's is not finite, perhaps only in this dtype;
             the network is scripted.
     """
     if dtype == torch.float64 and device.type in WITHOUT_FLOAT64:
@@ -60,7 +60,7 @@ def copied(model: Model, device: torch.device, dtype: torch.dtype) -> nn.Module:
     require_finite(
         network,
         f"{model.title} in {kind}",
-        "make the model again, with a lower --lr; or where they are beyond float32 alone, take --dtype float64",
+        "train the model again with a lower --lr; or, if only float32 overflows, take --dtype float64",
     )
     return network
 
@@ -73,13 +73,13 @@ def require_float64(arch: str, seen: Kinks) -> None:
     """
     if seen.narrow:
         raise WithoutFloat64(
-            f"--dtype: float64 is not to be had for {arch}, which computes in {seen.narrow} by its own words",
-            "take --dtype float32, or leave these conversions out of the network",
+            f"--dtype: float64 is not available for {arch}, whose code converts to {seen.narrow}",
+            "take --dtype float32, or remove these conversions from the network",
         )
 
 
 def duplicate(network: nn.Module) -> nn.Module:
-    """A copy; of weights that a hook computes anew at every call, such as the old weight norm's, their values alone.
+    """A copy; of weights that a hook recomputes at every call, such as the old weight norm's, only their values.
 
     Raises:
         GencliError: the network holds what Python cannot copy.
@@ -104,7 +104,7 @@ def find_parameters(model: Model, network: nn.Module, pattern: str) -> dict[str,
     trained = {name: each for name, each in network.named_parameters() if each.requires_grad}
     chosen = {name: each.detach() for name, each in trained.items() if fnmatchcase(name, pattern)}
     if not chosen:
-        raise GencliError(f"--parameters: {model.arch} has none like {pattern!r}", nearest(pattern, trained))
+        raise GencliError(f"--parameters: {model.arch} has none that match {pattern!r}", nearest(pattern, trained))
     network.requires_grad_(False)
     return chosen
 
@@ -137,7 +137,7 @@ def _wider(given: Any) -> Any:
 
 
 def require_alone(arch: str, network: Callable[[Tensor], Tensor], images: Tensor, start: int) -> None:
-    """Refuses a network that gives of one of these rows [n, ...] alone something else than of all together.
+    """Refuses a network whose output for one of these rows [n, ...] differs between the row by itself and all rows.
 
     Args:
         start: the first one's number.
@@ -159,35 +159,35 @@ def require_alone(arch: str, network: Callable[[Tensor], Tensor], images: Tensor
     for row in doubtful:
         if apart(network(images[row : row + 1]), together[row : row + 1]):
             raise GencliError(
-                f"{arch}: the output of row {start + row} depends on the rows beside it, so that the loss is no mean "
-                "over rows",
-                "let the network's norms and branches look at one row each",
+                f"{arch}: the output of row {start + row} depends on other rows of the batch, so that the loss is not "
+                "a mean over rows",
+                "make the network's norms and branches treat each row separately",
             )
 
 
 def require_rows_apart(arch: str, network: nn.Module, first: Tensor, second: Tensor, part: Tensor) -> None:
-    """Refuses a network that gives other outputs the second time, or with fewer rows, `part` being of the first ones.
+    """Refuses a network with different outputs at the second call, or with fewer rows; `part` is of the first rows.
 
-    Or outputs that are not finite.
+    Also refuses outputs that are not finite.
 
     Raises:
         GencliError: it does.
-        WithoutFloat64: it computes in a narrower type, where the outputs are apart by its rounding alone.
+        WithoutFloat64: it computes in a narrower type, where the outputs differ only by its rounding.
     """
     if not first.isfinite().all():
         row = int((~first.flatten(1).isfinite().all(1)).nonzero()[0])
         raise GencliError(f"{arch}: the outputs of row {row} are not finite in {first.dtype}", OVERFLOW)
     if first.dtype == torch.float64 and 0 < float((first - second).abs().max()) < _SINGLE * float(first.abs().max()):
         raise WithoutFloat64(
-            f"--dtype: float64 is not to be had for {arch}, whose outputs have fewer digits", "take --dtype float32"
+            f"--dtype: float64 is not available for {arch}, whose outputs have fewer digits", "take --dtype float32"
         )
     if not torch.equal(first, second):
-        raise GencliError(f"{arch}: gives other outputs at every call", "its evaluation mode must leave chance out")
+        raise GencliError(f"{arch}: every call gives different outputs", "its evaluation mode must not be random")
     tolerance = torch.finfo(first.dtype).eps ** 0.5
     if not torch.allclose(first[: len(part)], part, rtol=tolerance, atol=tolerance * float(first.abs().max())):
         wrong = [name for name, each in network.named_modules() if getattr(each, "running_mean", 0) is None]
         raise GencliError(
-            f"{arch}: a row's output depends on the rows beside it ({', '.join(wrong) or 'in evaluation mode'}), "
-            "so that its loss is no mean over rows",
+            f"{arch}: a row's output depends on other rows of the batch ({', '.join(wrong) or 'in evaluation mode'}), "
+            "so that its loss is not a mean over rows",
             "take batch norm with running statistics, or another norm",
         )

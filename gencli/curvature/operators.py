@@ -106,7 +106,7 @@ class Operator:
         require_loss(model, loss)
         if kind == "fisher" and loss != CrossEntropy():
             raise GencliError(
-                f"--operator: fisher is that of the softmax and its cross-entropy, ce, not of {loss.name}",
+                f"--operator: fisher is defined for the softmax with cross-entropy, ce, not for {loss.name}",
                 "take ggn or empirical-fisher, or --loss ce without smoothing",
             )
         device = rows.images.device
@@ -202,7 +202,7 @@ class Operator:
     def again(
         self, rows: Tensor | None = None, dtype: torch.dtype = torch.float64, device: torch.device | None = None
     ) -> Operator:
-        """The same in another precision, on another device, of the rows [n] int64 alone; the loss is the same.
+        """The same operator and loss in another precision, on another device, over the rows [n] int64 only.
 
         Raises:
             WithoutFloat64: that is the precision, and the network leaves it.
@@ -219,7 +219,7 @@ class Operator:
         return made
 
     def part(self, rows: Tensor | None) -> Operator:
-        """The same of the rows [n] int64 alone, all where None; the loss is the same, and their mean."""
+        """The same operator over the rows [n] int64 only, all if None; the loss is the mean over these rows."""
         made = copy.copy(self)
         made.__dict__ = {name: each for name, each in vars(self).items() if name not in ("exact", "scales", "_keeps")}
         made._data = self._data if rows is None else self._data.select(rows.to(self.weights.device))
@@ -227,7 +227,7 @@ class Operator:
         return made
 
     def require_alone(self) -> None:
-        """Refuses a network that gives of a row alone something else than of its batch.
+        """Refuses a network whose output for a row by itself differs from that in its batch.
 
         Raises:
             GencliError: it does.
@@ -289,7 +289,7 @@ class Operator:
         if not found.error / length <= _UNSURE * self._largest:
             raise CheckFailed(
                 f"differences of gradients contradict each other by {found.error / length / self._largest:.1%}",
-                "take fewer rows: --limit N; kinks in the network, or too small a loss, leave nothing sure",
+                "take fewer rows: --limit N; kinks in the network, or a very small loss, make them unreliable",
             )
         return found.product
 
@@ -298,7 +298,7 @@ class Operator:
         outputs, matrix = (torch.cat(each) for each in zip(*found, strict=True))
         link = self._batch(slice(None)).link
         if link is None:
-            raise TypeError("a Hessian is no J' M J")
+            raise TypeError("a Hessian does not have the form J' M J")
         middle: Any = vjp(link, outputs)[1]
         return lambda v: middle((matrix @ v).view_as(outputs))[0].reshape(-1) @ matrix
 
@@ -363,7 +363,7 @@ class Operator:
         self.kinks, self.flops = kinks.names, counter.get_total_flops() // many
         self.outputs = traced.numel() // many
         if not traced.requires_grad:
-            raise GencliError(f"--parameters: no output depends on {', '.join(self.shapes)}", "take others too")
+            raise GencliError(f"--parameters: no output depends on {', '.join(self.shapes)}", "include others")
         require_rows_apart(self._model.title, self.network, first, second, part)
 
 

@@ -22,7 +22,7 @@ _POINTS = 1000
 def density_table(spectrum: Spectrum, width: float) -> pa.Table:
     """The density's curve: eigenvalue, density, standard_error, all float64; see `Density.curve`."""
     if spectrum.quadrature is None:
-        raise TypeError("no density was asked for")
+        raise TypeError("no density was requested")
     grid, density, error = spectrum.quadrature.result().curve(_POINTS, width)
     columns = [grid, density, torch.full_like(grid, torch.nan) if error is None else error]
     arrays = [pa.array(column.numpy(), from_pandas=True) for column in columns]

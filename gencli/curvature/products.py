@@ -72,6 +72,7 @@ def product(batch: Batch, w: Tensor, method: Method) -> Product:
 
 @cache
 def load_forward_mode() -> None:
+    """Uses torch's forward mode once, since its first use warns and takes time; later calls do nothing."""
     with warnings.catch_warnings():  # torch warns of its own code
         warnings.simplefilter("ignore", FutureWarning)
         with torch.autograd.forward_ad.dual_level():
@@ -80,7 +81,7 @@ def load_forward_mode() -> None:
 
 @contextmanager
 def differentiable() -> Iterator[None]:
-    """What torch differentiates wrongly, or once alone, by something that it differentiates rightly.
+    """Replaces what torch differentiates wrongly, or only once, by what it differentiates correctly.
 
     That is `Corrected`'s; attention, whose fused kernels have no second derivatives on a CPU; and checkpointed
     activations, which are kept: torch would compute them again from whatever parameters the network holds by then.

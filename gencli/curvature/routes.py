@@ -25,7 +25,7 @@ class Choice:
         notes: a line each, for people.
         record: for files: route, rows (of the trial), difference and asymmetry (of its `Verdict`), beside (how far
             from the weights in parts of their mean square), all_rows (the largest relative difference of a batch) and
-            unsure (rows of which differences say nothing).
+            unsure (number of rows for which differences are unreliable).
         wrong: whether another route is.
     """
 
@@ -61,15 +61,15 @@ def choose(operator: Operator, asked: Route | None = None) -> Choice:
             wrong = lambda other: trials.verdict(other).outcome == "wrong"  # noqa: E731
             return Choice(trials.trial.exact, notes, trials.record(route), wrong)
         if verdict.outcome == "gradient":
-            raise CheckFailed(verdict.words, "a function's first derivative is wrong: look at the network")
+            raise CheckFailed(verdict.words, "a function's first derivative is wrong: check the network")
         if notes and verdict.outcome == "missing" and notes[-1].endswith(f" {verdict.words}"):
             notes[-1] = f"{route}, {notes[-1]}"  # for the same reason
         else:
             notes.append(f"{route} {verdict.words}")
     right = next((route for route in every if asked and trials.verdict(route).outcome == "right"), None)
     if right is None:
-        raise CheckFailed("; ".join(notes), "a function's derivative is wrong or missing: look at the network")
-    hint = "leave --method out: J itself is taken" if right == "jacobian" else f"take --method {right}"
+        raise CheckFailed("; ".join(notes), "a function's derivative is wrong or missing: check the network")
+    hint = "leave --method out, which uses J itself" if right == "jacobian" else f"take --method {right}"
     raise CheckFailed(f"--method: {notes[0]}", f"{hint}, which is right here")
 
 

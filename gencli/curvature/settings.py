@@ -61,7 +61,7 @@ class QuantitySettings:
 
     @property
     def files(self) -> tuple[str | None, ...]:
-        """What is written beside the table."""
+        """The files that are written besides the table."""
         return self.density, self.vectors, self.along, self.figure
 
     def resolved(self, given: list[str]) -> QuantitySettings:
@@ -130,7 +130,7 @@ class OwnLossSettings(LossSettings):
 
 @dataclass(frozen=True)
 class ProductSettings:
-    """Which products, and what they are held against."""
+    """Which products to compute, and how to verify them."""
 
     heading: ClassVar[str] = "Products"
 
@@ -178,7 +178,7 @@ class ProductSettings:
             GencliError: options that do not go together, or no kind of figure.
         """
         if self.dense and (self.vector or self.method != "auto"):
-            raise GencliError("--dense: goes with neither --vector nor --method", "leave one out")
+            raise GencliError("--dense: cannot be combined with --vector or --method", "leave one out")
         if "" in self.words:
             raise GencliError("--vector: an empty name", "name vectors or files between commas")
         if "tolerance" in given and self.verify is False and not self.dense and self.method != "all":
@@ -231,7 +231,7 @@ class MethodSettings:
     seed: Seed = 0
 
     def of_files(self, quantities: QuantitySettings) -> dict[str, float]:
-        """Those that bear on the files beside the table alone, as far as there are such files."""
+        """The options that affect only the files besides the table, if there are such files."""
         kinds = {"density": quantities.density, "along": quantities.along}
         return {
             field.name: getattr(self, field.name) for field in fields(self) if kinds.get(field.name.partition("_")[0])

@@ -74,7 +74,7 @@ class Request:
 
 
 class Spectrum:
-    """The estimators that a request needs, each with a stream of random numbers of its own."""
+    """The estimators that a request needs, each with its own stream of random numbers."""
 
     def __init__(self, size: int, dtype: torch.dtype, request: Request, seed: int = 0) -> None:
         self.request = request
@@ -140,7 +140,7 @@ class Spectrum:
         The smallest then lies inside the spectrum, and the least ‖A x‖ of the vectors that were tried is above it.
         """
         if self.extremes is None:
-            raise TypeError("no eigenvalues were asked for")
+            raise TypeError("no eigenvalues were requested")
         found = self.pairs()
         (top, top_residual, _), (bottom, bottom_residual, _) = found[1], found[-1]
         largest = max(abs(top), abs(bottom))
@@ -151,7 +151,7 @@ class Spectrum:
         return "condition at least", largest / least if least else math.inf
 
     def table(self, verified: dict[str, Any]) -> pa.Table:
-        """The results, a row a number; the columns are in the help of `gencli spectrum`.
+        """The results, one row per number; the columns are in the help of `gencli spectrum`.
 
         Args:
             verified: the record of `routes.Choice`.
@@ -263,6 +263,6 @@ def compute(spectrum: Spectrum, matvec: Matvec, advance: console.Advance, saving
             if number is not None or spectrum.products % saving.checkpoint_every == 0:
                 save(path)
             if number is not None:
-                console.message(f"{path}: stopped after product {spectrum.products}; --resume goes on from there")
+                console.message(f"{path}: stopped after product {spectrum.products}; --resume continues from there")
                 signals.die(number)
     save(path)

@@ -25,7 +25,7 @@ _MOST = 32  # rows
 _BESIDE = (0.0, 2.0**-10, 0.25)  # how far from the weights, in parts of their mean square: there no kink is likely
 EXACT = 2.0**-26  # allowed of differences of gradients: second derivatives of torch's lgamma have 9 digits
 EXACT_SLOPE = 1e-10  # of those of losses
-_DOUBT = 10  # times what they contradict each other by, allowed beside
+_DOUBT = 10  # allowed in addition: times the estimated error of the differences
 _UNCLEAR = 1e-2  # relative: differences that allow more say nothing
 _KINKED = 0.1  # part of a disagreement that a jump must have to explain it
 NATURAL = 1e-6  # of |g| |v| / |w|: products that small are as good as none
@@ -43,7 +43,7 @@ class Verdict:
 
     Attributes:
         outcome: `gradient` is for a gradient that is wrong itself, `unclear` for routes that nothing confirms.
-        words: what is wrong, or what it is held against.
+        words: what is wrong, or the comparison that it passed.
         apart: |difference - Hv| / |Hv| of the trial; None where differences say nothing.
         asymmetry: |u'Hv - v'Hu| by its usual size.
     """
@@ -57,7 +57,7 @@ class Verdict:
 class Trial:
     """Products of few rows in float64 along a random vector, and differences of gradients and losses there.
 
-    Where the derivatives jump at the weights themselves, or the differences are unsure, they are taken beside them: a
+    Where the derivatives jump at the weights themselves, or differences are unreliable, they are taken next to them: a
     kink must not excuse a wrong derivative, which is as wrong there.
 
     Args:
@@ -108,9 +108,9 @@ class Trial:
         point = self._point(0.0)
         for other in METHODS:
             if other != route and (apart := point.apart(route, other)) <= _AGREE[point.operator.dtype]:
-                words = f"{other} gives the same to {apart:.1e}, differences of gradients being unsure here"
+                words = f"agrees with {other} to {apart:.1e}; differences of gradients are unreliable here"
                 return self._rounded(route, Verdict("right", words))
-        return Verdict("unclear", "cannot be verified: differences of gradients are unsure, and no other route agrees")
+        return Verdict("unclear", "cannot be verified: differences of gradients are unreliable, no other route agrees")
 
     def _rounded(self, route: Route, verdict: Verdict) -> Verdict:
         """The verdict, unless the operator's own precision is too coarse."""
@@ -125,7 +125,7 @@ class Trial:
             device = self._operator.exact_device
             try:
                 self._points[far] = _Point(self._operator.again(self.rows, torch.float64, device), far)
-            except (*FAILURES, WithoutFloat64):  # a network that is float32's alone
+            except (*FAILURES, WithoutFloat64):  # a network that works only in float32
                 self._points[far] = _Point(self._operator.again(self.rows, self._operator.dtype), far)
         return self._points[far]
 
@@ -151,14 +151,14 @@ class _Point:
         return self._products[route]
 
     def judge(self, route: Route) -> Verdict:
-        """What differences and symmetry say of a route here."""
+        """Compares the products by a route with differences here, and checks their symmetry."""
         try:
             of_v, of_probe = self.product(route)
         except (*FAILURES, WithoutFloat64) as error:
             if is_memory(error):
                 raise
-            return Verdict("missing", f"is not to be had for this network: {first_line(error, WORDS)}")
-        except CheckFailed:  # by differences, which are unsure
+            return Verdict("missing", f"is not available for this network: {first_line(error, WORDS)}")
+        except CheckFailed:  # by differences, which are unreliable
             return Verdict("unclear", "")
         except GencliError:
             return Verdict("unclear" if self._far else "wrong", "gives numbers that are not finite")
@@ -170,27 +170,27 @@ class _Point:
         usual = max(float(probe.norm() * of_v.norm()), float(v.norm() * of_probe.norm())) / len(v) ** 0.5
         asymmetry = abs(float(probe @ of_v - v @ of_probe)) / (usual or 1.0)
         if asymmetry > _ASYMMETRY:
-            return Verdict("wrong", f"is not symmetric: u'Hv and v'Hu are {percent(asymmetry)} apart")
+            return Verdict("wrong", f"is not symmetric: u'Hv and v'Hu differ by {percent(asymmetry)}")
         return replace(second, asymmetry=asymmetry) if first.outcome == "right" else first
 
     def _first(self, excuse: float) -> Verdict:
-        """What differences of losses say of the gradient."""
+        """Compares the gradient with differences of losses."""
         found, slope = self._found, float(self._gradient @ self.v)
         size = max(abs(slope), self._steepness / len(self.v) ** 0.5) or 1.0
         apart, allowed = abs(found.slope - slope), EXACT_SLOPE * size + _DOUBT * found.slope_error
         if apart > max(allowed, excuse * found.slope_jump):
-            return Verdict("gradient", f"the gradient itself is {percent(apart / size)} from differences of losses")
+            return Verdict("gradient", f"the gradient differs by {percent(apart / size)} from differences of losses")
         return Verdict("right" if apart <= allowed else "unclear", "")
 
     def _second(self, product: Tensor, excuse: float) -> Verdict:
-        """What differences of gradients say of the product with v."""
+        """Compares the product with v with differences of gradients."""
         found, natural = self._found, self._steepness / (float((self.operator.weights / self.scales).norm()) or 1.0)
         size = max(float(product.norm()), float(found.product.norm()), NATURAL * natural) or 1.0
         apart, allowed = float((product - found.product).norm()), EXACT * size + _DOUBT * found.error
         if apart > max(allowed, excuse * found.jump):
-            return Verdict("wrong", f"is {percent(apart / size)} from differences of gradients")
-        beside = ", beside the weights, at which derivatives jump" if self._far else ""
-        words = f"{apart / size:.1e} from differences of gradients on {self.operator.rows} rows{beside}"
+            return Verdict("wrong", f"differs by {percent(apart / size)} from differences of gradients")
+        beside = ", next to the weights, where derivatives jump" if self._far else ""
+        words = f"within {apart / size:.1e} of differences of gradients on {self.operator.rows} rows{beside}"
         return Verdict("right" if apart <= allowed <= _UNCLEAR * size else "unclear", words, apart / size)
 
     @property
@@ -198,7 +198,7 @@ class _Point:
         return float(self._gradient.norm() * self.v.norm())
 
     def apart(self, route: Route, other: Route) -> float:
-        """|difference| of two routes' products, relative; infinite where one is not to be had."""
+        """|difference| of two routes' products, relative; infinite if one is not available."""
         try:
             one, two = self.product(route)[0], self.product(other)[0]
         except (*FAILURES, GencliError) as error:
@@ -214,7 +214,7 @@ def rounded(operator: Operator, route: Route, scales: Tensor, v: Tensor, product
     apart = float((made - product.cpu()).norm()) / (float(product.norm()) or 1.0)
     if apart <= _ROUNDED:
         return None
-    return Verdict("wrong", f"in {str(operator.dtype)[6:]} is {apart:.0%} off by rounding: take --dtype float64")
+    return Verdict("wrong", f"has a rounding error of {apart:.0%} in {str(operator.dtype)[6:]}: take --dtype float64")
 
 
 def is_memory(error: Exception) -> bool:
@@ -223,4 +223,5 @@ def is_memory(error: Exception) -> bool:
 
 
 def percent(share: float) -> str:
+    """A fraction as a percentage for people, with two digits."""
     return f"{100 * share:.2g} %"

@@ -30,12 +30,12 @@ def is_named(text: str) -> bool:
     """
     kind = text.partition(":")[0]
     if _NAMED.fullmatch(text) is None and kind in _FORMS:
-        raise GencliError(f"--vector: {text!r} is no vector", nearest(kind, _FORMS.values()))
+        raise GencliError(f"--vector: {text!r} is not a vector", nearest(kind, _FORMS.values()))
     return kind in _FORMS
 
 
 def random(operator: Operator, seed: int, purpose: str = "hvp") -> Tensor:
-    """[size] standard normal numbers, each parameter's a function of seed, purpose and its name alone."""
+    """[size] standard normal numbers, for each parameter a function of seed, purpose and its name only."""
     numbers = np.zeros(1, np.int64)
     drawn = {
         name: torch.from_numpy(Draws(seed, purpose, name).normals(numbers, shape.numel())[0])
@@ -64,7 +64,7 @@ def named(operator: Operator, name: str) -> Tensor:
 
     place = int(number)
     if abs(place) > operator.size:
-        raise GencliError(f"--vector: {name}: there are {operator.size} eigenvalues", "give a smaller number")
+        raise GencliError(f"--vector: {name}: the matrix has {operator.size} eigenvalues", "give a smaller number")
     end = "top" if place > 0 else "bottom"
     pairs = leading(operator.matvec, operator.size, abs(place), end, dtype=operator.dtype)
     if not pairs.converged:
@@ -84,7 +84,7 @@ def open_file(word: str) -> Input:
 
 
 def find(operator: Operator, word: str, file: Input | None) -> list[tuple[str, Tensor]]:
-    """The vectors [size] that a word names, or that its file holds, each with a name for people."""
+    """The vectors [size] that a word names or its file contains, each with a name for people."""
     if file is None:
         return [(word, named(operator, word))]
     found = read(operator, file)
@@ -106,7 +106,7 @@ def read(operator: Operator, file: Input) -> list[Tensor]:
     Numbers may be negative, as those of the smallest eigenvalues' vectors that `gencli spectrum` writes.
 
     Raises:
-        GencliError: a tensor is missing, too many, of another shape, or holds what is no finite number.
+        GencliError: a tensor is missing, too many, of another shape, or contains numbers that are not finite.
     """
     given = tensors.read(file)
     several: dict[str, dict[str, Tensor]] = {}
@@ -117,15 +117,15 @@ def read(operator: Operator, file: Input) -> list[Tensor]:
 
 
 def _vector(operator: Operator, file: Input, given: dict[str, Tensor]) -> Tensor:
-    hint = "give a tensor for each parameter in play, such as what gencli hvp writes"
+    hint = "give one tensor per varied parameter, as gencli hvp writes them"
     for name in operator.shapes | given:
         expected, found = operator.shapes.get(name), given.get(name)
         if expected is None and name in operator.fixed:
             raise GencliError(f"{file.name}: {name} is fixed, by --parameters or by the network", "leave it out")
         if expected is None or found is None or found.shape != expected:
             there = "is missing" if found is None else f"is {_times(found.shape)}"
-            wanted = "is no parameter in play" if expected is None else f"is {_times(expected)}"
-            raise GencliError(f"{file.name}: {name} {there}, where the model's {wanted}", hint)
+            wanted = "is not a varied parameter" if expected is None else f"is {_times(expected)}"
+            raise GencliError(f"{file.name}: {name} {there}, but the model's {wanted}", hint)
         if found.is_complex() or not found.isfinite().all():
             raise GencliError(f"{file.name}: {name} holds numbers that are not finite and real", hint)
     return operator.flatten({name: tensor.to(operator.weights) for name, tensor in given.items()})

@@ -1,4 +1,4 @@
-"""Products of a curvature matrix with vectors, held against what does not share their code."""
+"""Products of a curvature matrix with vectors, compared with computations that do not share their code."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Findings:
 
     Attributes:
         sweeps: the V-curves, by the vector's name.
-        notes: what else is to be said, a line each.
+        notes: further remarks, one line each.
     """
 
     sweeps: dict[str, Sweep] = field(default_factory=dict)
@@ -75,12 +75,12 @@ class Findings:
 
 
 def cost(operator: Operator, vectors: int) -> float:
-    """Floating-point operations of verifying so many products, roughly."""
+    """Approximate number of floating-point operations for verifying this many products."""
     return 3.0 * operator.flops * operator.rows * _GRADIENTS * vectors
 
 
 def wanted(operator: Operator, vectors: int, settings: ProductSettings) -> bool:
-    """Whether so many products are to be verified: as the settings say, or else where it is cheap.
+    """Whether to verify this many products: as the settings say, or by default if it is cheap.
 
     Raises:
         GencliError: they say so, and the device has no float64.
@@ -109,7 +109,7 @@ def multiply(operator: Operator, v: Tensor, route: Route) -> Tensor:
             raise
         other = next(each for each in METHODS if each != route)
         raise GencliError(
-            f"--method: {route} is not to be had for this network: {first_line(error)}", f"take {other}"
+            f"--method: {route} is not available for this network: {first_line(error)}", f"take {other}"
         ) from error
 
 
@@ -125,7 +125,7 @@ def compute(
     """The products [size] of named vectors by the first of the routes, and what is known of them.
 
     Args:
-        exact: the operator in float64, to verify against; None to compare the routes alone.
+        exact: the operator in float64, to verify against; None to compare only the routes.
         tolerance, refuted, done: see `verify`.
     """
     findings, made = Findings(), []
@@ -150,11 +150,11 @@ def _add(
     try:
         products[route] = multiply(operator, v, route)
     except GencliError:
-        findings.say(name, f"{route}: torch has none here", None, None, "missing")
+        findings.say(name, f"{route}: not available here", None, None, "missing")
 
 
 def work(operator: Operator, vectors: Sequence[object]) -> int:
-    """How many steps `compute_all` tells of: columns by batch of the whole matrix, where there are no vectors."""
+    """Number of steps that `compute_all` reports; without vectors, columns times batches of the whole matrix."""
     return len(STEPS) * len(vectors) or operator.size * operator.shares
 
 
@@ -180,11 +180,11 @@ def compute_all(
         matrix, findings = compute_dense(operator, exact, tolerance, choice.wrong, progress)
         tensors = {operator.kind: matrix}
     if not choice.exact:
-        findings.notes.append("not held against float64, in which the network cannot be evaluated")
+        findings.notes.append("not compared with float64, in which the network cannot be evaluated")
     elif exact is None:
         operations = cost(operator, max(len(vectors), 1))
         findings.notes.append(
-            f"not verified one by one, which would take {operations:.0e} operations; --verify does it"
+            f"products not verified one by one, which would take {operations:.0e} operations; --verify does it"
         )
     elif exact.kinks:
         findings.notes.append(f"kinks, where derivatives jump: {', '.join(exact.kinks)}")
@@ -198,7 +198,7 @@ def compute_dense(
     refuted: Callable[[Route], bool],
     done: Callable[[int], None],
 ) -> tuple[Tensor, Findings]:
-    """The matrix [size, size] itself, held against a verified product where there is `exact`."""
+    """The matrix [size, size] itself, compared with a verified product if there is an `exact`."""
     matrix, findings, name = operator.dense(done), Findings(), "random:0"
     findings.say("matrix", "|H|", float(matrix.norm()))
     apart = float((matrix - matrix.T).norm())

@@ -19,9 +19,9 @@ from gencli.files.held import Held
 @dataclass(frozen=True)
 class Trace:
     """Attributes:
-    value: the estimate, without bias.
-    standard_error: of it, by the jackknife; no less than rounding.
-    products: with the operator.
+    value: the estimate, unbiased.
+    standard_error: of the estimate, by the jackknife, at least the rounding error.
+    products: number of products with the operator.
     """
 
     value: float
@@ -31,7 +31,7 @@ class Trace:
 
 @dataclass(frozen=True)
 class Parts:
-    """What the estimate is made of, float64: the operator's size n, W = Qᵀ Ω, R, and H = Qᵀ A Q, all [k, k]."""
+    """The estimate in small matrices, float64: the operator's size n, W = Qᵀ Ω, R, and H = Qᵀ A Q, all [k, k]."""
 
     size: int
     weights: Tensor
@@ -39,9 +39,9 @@ class Parts:
     inner: Tensor
 
     def estimates(self, lacked: Tensor, gone: Tensor | None = None) -> Tensor:
-        """[k] the tᵢ whose bases lack the directions `lacked` [k, k], one a column, and `gone` [k] in common.
+        """The tᵢ [k], whose bases omit the columns sᵢ of `lacked` [k, k] and, all of them, `gone` [k].
 
-        `gone` is orthogonal to `lacked`.
+        The directions are coordinates in Q, of norm 1; `gone` is orthogonal to `lacked`.
         """
         inside, within, rank = self.weights, self.inner.trace(), len(self.inner) - 1
         if gone is not None:
@@ -50,20 +50,25 @@ class Parts:
                 within - gone @ self.inner @ gone,
                 rank - 1,
             )
+        # With Qᵢ Qᵢᵀ = Q (I − sᵢ sᵢᵀ) Qᵀ, column i of `inside` is Qᵀ Qᵢ Qᵢᵀ ωᵢ, the part of wᵢ = Qᵀ ωᵢ that Qᵢ spans.
         inside = inside - lacked * (lacked * inside).sum(0)
+        # uᵀ A u of u = ωᵢ − Q·inside has three terms without a new product, since A ωᵢ = Q rᵢ: ωᵢᵀ A ωᵢ = wᵢᵀ rᵢ,
+        # ωᵢᵀ A Q·inside = rᵢᵀ inside, and insideᵀ H inside (Epperly, Tropp and Webber 2024).
         quadratic = ((self.weights - 2 * inside) * self.triangle + inside * (self.inner @ inside)).sum(0)
+        # |u|² = |ωᵢ|² − |inside|², by Pythagoras; the probes have |ωᵢ|² = n
         rest = (self.size - inside.square().sum(0)).clamp(min=torch.finfo(torch.float64).tiny)
+        # tr Qᵢᵀ A Qᵢ = tr H − sᵢᵀ H sᵢ, since the columns of Qᵢ and Q sᵢ together span Q
         return within - (lacked * (self.inner @ lacked)).sum(0) + (self.size - rank) * quadratic / rest
 
     def jackknife(self, lacked: Tensor) -> float:
-        """The standard error by the estimates that leave one probe out, which is too large rather than too small.
+        """The standard error from estimates that leave out one probe each, which is biased upwards.
 
         Efron and Stein 1981, "The jackknife estimate of variance", doi:10.1214/aos/1176345462. The spread of the tᵢ
         themselves is too small, as they share their probes.
         """
         count, means = len(lacked), []
         for left in range(count):
-            gone = lacked[:, left]
+            gone = lacked[:, left]  # the direction of Q that the images of the other probes do not span
             others = torch.cat([lacked[:, :left], lacked[:, left + 1 :]], 1)
             means.append(self._without(left).estimates(_normalized(others - torch.outer(gone, gone @ others)), gone))
         leaving = torch.stack(means).mean(1)
@@ -75,12 +80,23 @@ class Parts:
 
 
 class XTrace:
-    """The estimator, a product a step; see `trace`."""
+    """The estimator, one product per step.
+
+    Args:
+        size: n, of the operator [n, n].
+        products: 2k, twice the number of probes, at least 4; at most n probes are used.
+        dtype: of probes and products.
+        generator: of the probes, on the CPU.
+
+    Raises:
+        GencliError: too few products.
+    """
 
     def __init__(self, size: int, products: int, dtype: torch.dtype, generator: torch.Generator) -> None:
         if products < 4:
             raise GencliError(f"--trace-products: {products} is too few", "take 4 or more")
         self.probes = min(products // 2, size)
+        # uniform on the sphere of radius √n, so that E ω ωᵀ = I and |ω|² = n exactly, which `estimates` uses
         drawn = torch.randn(self.probes, size, dtype=torch.float64, generator=generator)
         self._probes = (drawn * (size**0.5 / drawn.norm(dim=1, keepdim=True))).to(dtype)
         self._first, self._second = (torch.zeros_like(self._probes) for _ in range(2))
@@ -89,20 +105,24 @@ class XTrace:
 
     @property
     def expected(self) -> int:
-        """Products in all."""
+        """The number of products in total."""
         return 2 * self.probes
 
     @property
     def done(self) -> bool:
-        """Whether all products are made."""
+        """Whether all products have been computed."""
         return self.products == 2 * self.probes
 
     def step(self, matvec: Matvec) -> None:
-        """One product: with a probe, later with a vector of the basis of the probes' images."""
+        """Computes one product: first A ω for every probe, then A q for every vector of the basis Q of these images.
+
+        Raises:
+            GencliError: a product is not finite.
+        """
         number, second = self.products % self.probes, self.products >= self.probes
         image = matvec((self._first if second else self._probes)[number])
         if not image.isfinite().all():
-            raise GencliError("the operator gives numbers that are not finite", "look at the model and the data")
+            raise GencliError("a product with the operator is not finite", "check the model and the data")
         (self._second if second else self._first)[number] = image
         self.products += 1
         if self.products == self.probes:
@@ -115,7 +135,7 @@ class XTrace:
 
         With Q R = A Ω, and Qᵢ the basis of the images of all probes but ωᵢ, each probe gives
         tᵢ = tr Qᵢᵀ A Qᵢ + (n − k + 1) uᵀ A u / uᵀ u, where u = (I − Qᵢ Qᵢᵀ) ωᵢ; the estimate is their mean. The
-        directions sᵢ that Qᵢ lacks in Q are the normalized columns of R⁻ᵀ.
+        directions sᵢ that Qᵢ lacks in Q are the normalized columns of R⁻ᵀ (Epperly, Tropp and Webber 2024).
         """
         size = self._probes.shape[1]
         inner = (self._first @ self._second.T).double()
@@ -123,14 +143,14 @@ class XTrace:
         parts = Parts(size, weights, triangle, (inner + inner.T) / 2)
         eps = torch.finfo(self._first.dtype).eps
         rounding = eps * inner.diagonal().abs().sum().item()
-        if self.probes == size:
+        if self.probes == size:  # Q spans everything, so that tr Qᵀ A Q is the trace itself
             return Trace(inner.trace().item(), rounding, self.products)
         lacked = _lacked(triangle, eps)
         value = parts.estimates(lacked).mean().item()
         return Trace(value, max(rounding, parts.jackknife(lacked)), self.products)
 
     def state(self) -> State:
-        """For `load`."""
+        """The tensors that `load` takes."""
         return {
             "first": self._first, "second": self._second, "triangle": self._triangle,
             "products": torch.tensor([self.products]),
@@ -164,7 +184,11 @@ class XTrace:
 
 
 def _lacked(triangle: Tensor, eps: float) -> Tensor:
-    """[k, k] float64, column i orthogonal to all columns of the triangle but its own."""
+    """The sᵢ as columns [k, k] float64: column i is orthogonal to all columns of the triangle R but the i-th.
+
+    Qᵢ spans Q rⱼ for j ≠ i, and R⁻¹ R = I says that row i of R⁻¹ is orthogonal to exactly these rⱼ. Diagonal entries
+    below rounding are raised to it, so that R has an inverse when the images of the probes are dependent.
+    """
     diagonal = triangle.diagonal()
     least = (eps * triangle.abs().max()).item() or 1.0
     raised = triangle + torch.diag(torch.where(diagonal.abs() < least, least - diagonal, 0.0))

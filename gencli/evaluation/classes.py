@@ -55,11 +55,11 @@ def _mean_or_none(flags: torch.Tensor) -> float | None:
 def per_class(
     evaluated: Evaluated, classes: tuple[str, ...], top: Sequence[int] = (), resampled: int | None = None
 ) -> pa.Table:
-    """The result table: a row a class, by label, then the overall row, whose `label` is null.
+    """The result table: one row per class, by label, then the overall row, whose `label` is null.
 
-    Of rows in groups it is a row a group instead, of corruptions in the order of their first rows, `label` the value
-    that they share, or its number where that is no integer or there are several. Where there are no rows all but the
-    counts is null.
+    Rows in groups give one row per group instead, corruptions in the order of their first rows, with `label` the value
+    that they share, or its number if that is not an integer or there are several. Without rows all but the counts are
+    null.
 
     Columns: label, name, n, accuracy; accuracy_low and accuracy_high, if `resampled`; top_K for each K of `top`, the
     fraction with the label among the K largest logits; precision, recall and f1 (see `class_scores`), in rows of
@@ -196,7 +196,7 @@ def corruption_errors(kinds: Sequence[str], errors: Floats) -> Floats:
 
 
 def confusion(labels: Integers, predicted: Integers, classes: tuple[str, ...]) -> pa.Table:
-    """How many rows of each class are predicted as each: a row a label, with columns label, name, and one a class.
+    """The confusion matrix in counts: one row per label, with columns label, name, and one per predicted class.
 
     The columns' names are the classes', or where two have one name, or one of them is label, name or not_finite, their
     labels. The last one, not_finite, where there are any, counts those predicted as none, below 0.
@@ -211,6 +211,6 @@ def confusion(labels: Integers, predicted: Integers, classes: tuple[str, ...]) -
 
 
 def labelled(rows: pa.Table, names: dict[str, str]) -> pa.Table:
-    """The table with leading columns that say of all its rows what they are of."""
+    """The table with leading columns of constants, which name the model and the data."""
     lead = {name: pa.array([value] * rows.num_rows, pa.string()) for name, value in names.items()}
     return pa.table(lead | dict(zip(rows.column_names, rows.columns)))

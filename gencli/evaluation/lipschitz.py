@@ -160,7 +160,7 @@ def _each(value: Any, sides: int) -> tuple[int, ...]:
 ACTIVATIONS: dict[str, Callable[..., Constant]] = {
     "gelu": _gelu,
     "silu": lambda x: 1.0998393201288670,  # the slope at 2.39936, the larger inflection
-    "mish": lambda x: 1.0884981612517277,  # at 1.49057 likewise
+    "mish": lambda x: 1.0884981612517277,  # at 1.49057, in the same way
     "elu": _elu,
     "celu": _celu,
     "leaky_relu": lambda x, slope=0.01: max(1.0, abs(slope)),

@@ -1,4 +1,4 @@
-"""What logits say of each row beside the prediction: margin, confidence and rank of its label."""
+"""What logits say of each row besides the prediction: margin, confidence and rank of its label."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 
 
 def margins(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """[n] the logit of the label less the largest other one: below 0 where another class is predicted.
+    """[n] the logit of the label minus the largest other one: below 0 if another class is predicted.
 
     Bartlett, Foster, Telgarsky 2017, arXiv:1706.08498, section 1.1. Infinite where there is one class.
 

@@ -1,4 +1,4 @@
-"""What the generalization literature computes from a network's weights, and from its margins: a table of measures."""
+"""Capacity measures of the generalization literature, from a network's weights and margins: a table."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def measure(
         rows: data, for a network that tells classes apart; without it there are no margins, sharpness and VC bound
             on the gap.
         seed: of sharpness' random directions.
-        progress: hears how many of `DIRECTIONS` and `ASCENTS` are done.
+        progress: called with the number of `DIRECTIONS` and `ASCENTS` done.
     """
     figures = list(of_weights(model, initial))
     if rows is not None:
@@ -93,7 +93,7 @@ def measure(
 
 
 def of_weights(model: Model, initial: nn.Module | None) -> Iterator[Figure]:
-    """What takes no data; computed in float64 on the CPU, where the network runs in it.
+    """The measures that need no data; computed in float64 on the CPU if the network supports that.
 
     Norms are of every layer that bears on the output, a batch norm right behind one taken into it. Products and the
     spectral complexity are of a chain; the Lipschitz bound, the path norm and the VC bound know branches too.
@@ -119,7 +119,7 @@ def of_weights(model: Model, initial: nn.Module | None) -> Iterator[Figure]:
 
 
 def _traced(network: nn.Module, shape: Shape) -> Trace | str:
-    """A run of the network, which is brought to float64 where it runs in it; or why nothing can be said of it."""
+    """A run of the network, in float64 if it supports that; or the reason why it cannot be analysed."""
     for dtype in (torch.float64, torch.float32):
         image = torch.zeros(1, shape[2], *shape[:2], dtype=dtype)
         try:
@@ -144,9 +144,9 @@ def _contradiction(network: nn.Module, image: torch.Tensor, bound: float) -> str
     alone = torch.stack([network(each[None].clone()).flatten() for each in images])
     close = 1e-6 if image.dtype == torch.float64 else 1e-2
     if together.shape != alone.shape or not torch.allclose(together, alone, close, close):
-        return "what the network makes of an image depends on the others in its batch, or on chance"
+        return "the network's output for an image depends on other images of its batch, or on chance"
     far, apart = (torch.pdist(each.double()) for each in (together, images.flatten(1)))
-    return "two images are farther apart than the bound allows" if (far > bound * apart * (1 + close)).any() else None
+    return "two images differ by more than the bound allows" if (far > bound * apart * (1 + close)).any() else None
 
 
 def spectral_complexity(nodes: list[Node]) -> float | str:
@@ -185,7 +185,7 @@ def path_norm(network: nn.Module, trace: Trace) -> float | str:
     """
     for node in trace.nodes:
         if node.why or node.signed:
-            return node.why or f"{node.name} takes away, where paths add up"
+            return node.why or f"{node.name} subtracts, but paths add up"
     image = trace.image
     images = torch.randn(image.shape, dtype=image.dtype, generator=torch.Generator().manual_seed(0))
     unbiased = lambda kind, tensor: torch.zeros_like(tensor) if kind == "bias" else tensor  # noqa: E731
@@ -229,7 +229,7 @@ def vc_gap(dimension: float, n: int) -> float:
 
 
 def of_data(model: Model, rows: Rows, complexity: Figure, dimension: Figure) -> Iterator[Figure]:
-    """What takes data: the bound on the gap, the margin γ, and R ‖X‖ / (γ n).
+    """The measures that need data: the bound on the gap, the margin γ, and R ‖X‖ / (γ n).
 
     γ is the ⌊n/10⌋-th smallest margin (see `logits`), of fewer than 10 the smallest: the tenth percentile of Jiang et
     al. 2020, arXiv:1912.02178, as Dziugaite et al. 2020, arXiv:2010.11924, compute it (`kthvalue(m // 10)`), so that at
@@ -241,7 +241,7 @@ def of_data(model: Model, rows: Rows, complexity: Figure, dimension: Figure) -> 
     yield Figure.of("vc_gap_bound", gap)
     predicted = predict(model, rows)
     if predicted.logits is None:
-        raise TypeError("margins are of networks that tell classes apart")
+        raise TypeError("margins are defined for classifiers only")
     if why := _not_finite(predicted):
         for name in ("margin", "margin_normalized_complexity"):
             yield Figure.of(name, why)
@@ -259,7 +259,7 @@ def of_data(model: Model, rows: Rows, complexity: Figure, dimension: Figure) -> 
 
 
 def _not_finite(found: Predictions) -> str | None:
-    """Why nothing can be said of rows, where the outputs of some are not finite."""
+    """The reason why rows have no margins if some outputs are not finite."""
     gone = 0 if found.predicted is None else int((found.predicted == NONE).sum())
     return f"the outputs of {gone:,} of {len(found.losses):,} rows are not finite" if gone else None
 
@@ -289,7 +289,7 @@ def flatness(
     kept = [weight.detach().clone() for weight in weights]
 
     def move(directions: Iterable[torch.Tensor]) -> None:
-        """To w + d, the filters' directions brought to the length that is allowed."""
+        """Moves to w + d, with each filter's direction scaled to the allowed length."""
         for weight, own, drawn in zip(weights, kept, directions, strict=True):
             lengths = _rows(drawn).norm(dim=1)
             scale = RADIUS * _rows(own).norm(dim=1) / torch.where(lengths > 0, lengths, 1)

@@ -138,7 +138,7 @@ def _are_finite(outputs: torch.Tensor) -> torch.Tensor:
 
 @dataclass
 class Evaluated:
-    """A whole table's predictions.
+    """The predictions for a whole table.
 
     Attributes:
         ids, labels: [n] int64, as in the table.
@@ -147,7 +147,7 @@ class Evaluated:
         labels_true: [n] int64, as in the table; None where it has none.
         predicted, confidences, margins, ranks: [n] int64, float64, float64, int64, see `Predictions` and `logits`;
             None of image-to-image networks. Where outputs are not finite they are `NONE`, NaN, NaN and the last.
-        psnr, ssim: [n] float64, in dB and at most 1; of image-to-image networks alone, and SSIM of images that have
+        psnr, ssim: [n] float64, in dB and at most 1; of image-to-image networks only, and SSIM of images that have
             room for its windows. NaN where outputs are not finite.
         probabilities: [n, classes] floating; None where not asked for, or not known.
         by: the columns to group by.
@@ -205,7 +205,7 @@ def evaluate(
     by: Sequence[str] = (),
     own: tuple[Loss, int] | None = (CrossEntropy(), 1),
 ) -> Evaluated:
-    """Runs a network over a table batch by batch; memory grows with the predictions alone.
+    """Runs a network over a table batch by batch; memory grows only with the predictions.
 
     Args:
         by: columns that name a row's group together.

@@ -33,7 +33,7 @@ class Plan:
     by: of each table, the columns to group its rows by.
     lead: of each model and table, what tells it apart: its `model` and `data`, where there are several.
     losses: of each model its own loss, and the epoch that this is of; None where it is not known.
-    notes: what is to be said of the results; known when they are there.
+    notes: remarks on the results for people, complete after the evaluation.
     """
 
     requests: Requests
@@ -161,7 +161,7 @@ def plan(
         if model.task == "images":
             requests.require_classes(f"{place}: {model.arch} makes images", bool(tables))
         elif requests.measures and tables and not model.logits:
-            raise GencliError(f"{place}: {model.arch} gives scores, no logits to measure", "leave the table out")
+            raise GencliError(f"{place}: {model.arch} gives scores, not logits to measure", "leave the table out")
         else:
             _require_classes(requests, len(model.classes))
     lead = [{"model": model} | {"data": table} for model, table in product(_names(model_places), _names(table_places))]

@@ -63,7 +63,7 @@ class Requests:
         """Itself.
 
         Raises:
-            GencliError: options that do nothing beside each other.
+            GencliError: options that exclude each other.
         """
         refused = {"by", "top", "intervals", "predictions", "confusion"} & set(given) if self.measures else set()
         for name in sorted(refused):
@@ -78,7 +78,7 @@ class Requests:
         return self.seed if self.intervals or self.measures else None
 
     def places(self, model: str, more: list[str]) -> tuple[list[str], list[str]]:
-        """Where the models and the image tables are: of what follows the first, safetensors are models too.
+        """The arguments that are models, and those that are image tables: safetensors files are models.
 
         Raises:
             GencliError: several are standard input, or there are several where one is measured.
@@ -95,12 +95,12 @@ class Requests:
         return models, tables
 
     def require_classes(self, why: str, data: bool) -> None:
-        """Refuses what makes no sense of images, or has them as data; `why` says what makes images."""
+        """Refuses options that need classes, for image-to-image networks; `why` names the network."""
         asked = {"top": self.top, "intervals": self.intervals, "confusion": self.confusion}
         for name in [name for name, value in asked.items() if value]:
-            raise GencliError(f"{why}, which --{name} says nothing of", "leave it out")
+            raise GencliError(f"{why}, to which --{name} does not apply", "leave it out")
         if self.measures and data:
-            raise GencliError(f"{why}, and measures on data are of classes", "leave the table out")
+            raise GencliError(f"{why}, and measures on data need classes", "leave the table out")
 
 
 def _is_model(place: str) -> bool:

@@ -1,4 +1,4 @@
-"""How alike two images are: PSNR, and the structural similarity SSIM."""
+"""The similarity of two images: PSNR, and the structural similarity SSIM."""
 
 from __future__ import annotations
 

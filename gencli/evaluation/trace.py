@@ -110,7 +110,7 @@ class Trace(TorchDispatchMode):
         for node in self.nodes:
             node.factors = tuple(factor() if callable(factor) else factor for factor in node.factors)
         if not self.nodes and not self.why:
-            self.why = "the image does not bear on the output"
+            self.why = "the output does not depend on the image"
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -125,7 +125,7 @@ class Trace(TorchDispatchMode):
         """The nodes of a network without branches, or why it is none."""
         for node in self.nodes:
             if node.why or len(node.parents) > 1:
-                return node.why or f"{node.name}: branches meet, where the measure is of a chain of layers"
+                return node.why or f"{node.name}: branches meet, but the measure is defined for a chain of layers"
         return self.nodes
 
     def lipschitz(self) -> float | str:
@@ -217,7 +217,7 @@ class Trace(TorchDispatchMode):
         made = func(*args, **options)
         results = _tensors(made)
         if not results:
-            self.why = f"values choose what is computed ({self._at(name)})"
+            self.why = f"what is computed depends on values ({self._at(name)})"
             return made
         node = self._node(name, func, before, options, results[0])
         if self._change and node.layer:
@@ -240,7 +240,7 @@ class Trace(TorchDispatchMode):
     def _spoil(self, written: torch.Tensor) -> None:
         """What shares the memory of a tensor that was written to is no longer what it was."""
         place = written.untyped_storage().data_ptr()
-        why = "a tensor is written to that is part of another"
+        why = "a tensor that is part of another is written to"
         for each in self._kept:
             if each is not written and each.untyped_storage().data_ptr() == place:
                 self._nodes[id(each)] = Node("a part of another", why=why)
@@ -343,7 +343,7 @@ class Trace(TorchDispatchMode):
     def _batch_norm(self, name: str, args: Any) -> Node:
         x, weight, bias, mean, variance, training = args[:6]
         if (training is True and "no_training" not in name) or mean is None or variance is None:
-            return self._without(name, f"{name} goes by the mean and variance of what it is given")
+            return self._without(name, f"{name} uses the mean and variance of its input")
         scale = 1 / (variance.double() + args[-1]).sqrt() * (1 if weight is None else weight.double())
         shift = (0 if bias is None else bias.double()) - scale * mean.double()
         before = self._nodes[id(x)]

@@ -14,19 +14,19 @@ if TYPE_CHECKING:
 
 
 class Progress(Protocol):
-    """Takes the part that is done, 0 … 1, and a line to show."""
+    """Called with the fraction done, 0 … 1, and a line to show."""
 
     def __call__(self, done: float, line: str = "", /) -> None: ...
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """A learner's numbers.
+    """The result of fitting a learner.
 
     Attributes:
-        tensors: by their names in the model file.
-        facts: what the file says beside them, see `gencli.models.learners`.
-        found: what was measured on the way, for the file; the last of it is for people too.
+        tensors: the parameters, by their names in the model file.
+        facts: the other contents of the file, see `gencli.models.learners`.
+        found: what was measured during fitting, for the file and the closing message.
     """
 
     tensors: dict[str, torch.Tensor]
@@ -36,11 +36,11 @@ class Fitted:
 
 @dataclass(frozen=True)
 class Learner(ABC):
-    """Learns `label`.
+    """Fits a function from images to `label`.
 
     Attributes:
         name: on the command line, and the model file's architecture.
-        packages: those whose versions bear on the numbers.
+        packages: those whose versions can change the numbers.
     """
 
     name: ClassVar[str]
@@ -52,16 +52,20 @@ class Learner(ABC):
 
     @abstractmethod
     def require(self, rows: int, description: Description) -> None:
-        """Refuses what cannot be done with so many rows, before they are read."""
+        """Refuses data that the learner cannot fit, before the rows are read.
+
+        Raises:
+            GencliError: too many rows for the memory.
+        """
 
     @abstractmethod
     def fit(self, rows: Rows, classes: int, title: str, progress: Progress) -> Fitted:
-        """Learns from rows.
+        """Fits the learner to rows.
 
         Args:
-            title: how messages call the table.
-            progress: takes the part that is done, 0 … 1.
+            title: name of the table in messages.
+            progress: called with the fraction done, 0 … 1.
 
         Raises:
-            GencliError: there is no solution, or none that this arithmetic finds.
+            GencliError: there is no solution, or none within the precision of the arithmetic.
         """

@@ -18,7 +18,7 @@ Block = Callable[[slice, slice], Matrix]
 Progress = Callable[[float], None]
 
 _BLOCK = 1024
-_PANELS = 4  # blocks of full height that live at a time
+_PANELS = 4  # blocks of full height that are in memory at once
 _REFINEMENTS = 20
 
 
@@ -35,10 +35,10 @@ def solve(block: Block, targets: Matrix, ridge: float, dimension: int, progress:
     """α with (K + ridge I) α = Y, and K α.
 
     Args:
-        block: the part of K in these rows and columns; asked for blocks of rows, right of the diagonal.
+        block: returns the part of K in these rows and columns; called for blocks of rows, from the diagonal on.
         targets: Y [n, m], float32 or float64 as all of the arithmetic but the residual's.
-        dimension: multiplications that an element of K takes, for `progress`.
-        progress: takes the part that is done, 0 … 1.
+        dimension: number of multiplications per element of K, for `progress`.
+        progress: called with the fraction done, 0 … 1.
 
     Returns:
         [n, m] like Y, and [n, m] float64, the product with that rounded α.
@@ -47,15 +47,16 @@ def solve(block: Block, targets: Matrix, ridge: float, dimension: int, progress:
         NotPositive: it has no factor in this arithmetic.
     """
     n = len(targets)
+    # multiplications: half of K by symmetry, n² d / 2, and n³ / 6 for the factor
     gram, whole = n * n * dimension / 2, n * n * dimension / 2 + n**3 / 6
     matrix = np.empty((n, n), targets.dtype)
     for part in _blocks(n):
         matrix[part, part.start :] = block(part, slice(part.start, n))
         progress(gram / whole * (1 - (1 - part.stop / n) ** 2))
-    diagonal = matrix.diagonal().astype(np.float64)
+    diagonal = matrix.diagonal().astype(np.float64)  # of K, which that of L overwrites
     for part in _blocks(n):
         _factor(matrix, part, ridge)
-        done = part.stop / n
+        done = part.stop / n  # column j costs about j (n − j): the integral up to t = j / n is 3 t² − 2 t³ of the whole
         progress((gram + (3 * done**2 - 2 * done**3) * (whole - gram)) / whole)
     return _refine(matrix, diagonal, targets.astype(np.float64), ridge)
 
@@ -65,7 +66,12 @@ def _blocks(n: int) -> Iterator[slice]:
 
 
 def _factor(matrix: Matrix, part: slice, ridge: float) -> None:
-    """The columns `part` of L, those before being known: the left-looking block algorithm."""
+    """Computes the columns `part` of L from those before them: the left-looking block algorithm.
+
+    With J = `part`, K[:, J] − L[:, :J] L[J, :J]ᵀ = L[:, J] L[J, J]ᵀ from the rows J down. Its square corner is
+    factored by LAPACK, and the rows below follow by a triangular solve (Golub and Van Loan 2013, Matrix Computations,
+    section 4.2).
+    """
     from scipy.linalg import solve_triangular
 
     start, stop = part.start, part.stop
@@ -79,12 +85,17 @@ def _factor(matrix: Matrix, part: slice, ridge: float) -> None:
             raise np.linalg.LinAlgError
     except np.linalg.LinAlgError:
         raise NotPositive(start) from None
-    matrix[part, part] = np.triu(matrix[part, part], 1) + corner
+    matrix[part, part] = np.triu(matrix[part, part], 1) + corner  # K stays above the diagonal
     below = solve_triangular(corner, panel[size:].T, lower=True, overwrite_b=True, check_finite=False)
     matrix[stop:, part] = below.T
 
 
 def _refine(matrix: Matrix, diagonal: Matrix, targets: Matrix, ridge: float) -> tuple[Matrix, Matrix]:
+    """α and K α by iterative refinement: α ← α + L⁻ᵀ L⁻¹ r with the residual r = Y − (K + ridge I) α in float64.
+
+    Each round multiplies ‖r‖ by about the condition number times the rounding of the factor (Higham 2002,
+    chapter 12). It ends when ‖r‖ does not fall, or by less than half, which is as good as this arithmetic gets.
+    """
     alpha = np.zeros(targets.shape, matrix.dtype)
     product, rest = np.zeros_like(targets), targets
     for _ in range(_REFINEMENTS):
@@ -101,7 +112,10 @@ def _refine(matrix: Matrix, diagonal: Matrix, targets: Matrix, ridge: float) -> 
 
 
 def _substitute(matrix: Matrix, right: Matrix) -> Matrix:
-    """L⁻ᵀ L⁻¹ of the columns [n, m], in the matrix's arithmetic but for their scale."""
+    """L⁻ᵀ L⁻¹ times the columns [n, m], by forward and back substitution in the arithmetic of the matrix.
+
+    The columns are divided by their largest entry, so that small residuals do not underflow in float32.
+    """
     from scipy.linalg import solve_triangular
 
     scale = np.abs(right).max() or 1.0
@@ -117,7 +131,7 @@ def _substitute(matrix: Matrix, right: Matrix) -> Matrix:
 
 
 def _product(matrix: Matrix, diagonal: Matrix, right: Matrix) -> Matrix:
-    """K times the columns [n, m], from K's upper triangle, in float64."""
+    """K times the columns [n, m] in float64, from its diagonal and upper triangle: K = D + U + Uᵀ."""
     product = diagonal[:, None] * right
     for part in _blocks(len(right)):
         size = part.stop - part.start

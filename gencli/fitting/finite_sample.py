@@ -1,8 +1,8 @@
-"""A two-layer ReLU network that fits any labels, built without an iteration.
+"""A two-layer ReLU network that fits any labels, built without iterations.
 
 c(x) = Σ_j w_j max(⟨a, x⟩ − b_j, 0), with 2n + d weights for n points in d dimensions: theorem 1 of Zhang, Bengio,
 Hardt, Recht, Vinyals 2017, arXiv:1611.03530. Along the projections z_i = ⟨a, x_i⟩, sorted, c is a broken line. With
-each b_j at the previous projection it bends at the points alone, so its slopes are (y_j − y_{j−1}) / (z_j − z_{j−1})
+each b_j at the previous projection it bends at the points only, so its slopes are (y_j − y_{j−1}) / (z_j − z_{j−1})
 and w their differences: no system of n equations is solved. All arithmetic is float64; float32 does not hold the w,
 which are as large as 1 over the gaps between projections.
 """
@@ -33,15 +33,15 @@ class FiniteSample(NamedTuple):
 
 @np.errstate(over="ignore", divide="ignore", invalid="ignore")
 def fit(points: NDArray[Any], targets: NDArray[Any], seed: int = 0) -> FiniteSample:
-    """The network whose value at each point is its target; O(nd + n log n).
+    """The network whose value at each point is its target, in O(nd + n log n) operations.
 
     Args:
         points: [n, d] numbers.
         targets: [n] numbers.
-        seed: of the direction a, which is normal and separates any distinct points with probability one.
+        seed: of the direction a, which is normal and separates distinct points with probability one.
 
     Raises:
-        GencliError: no points, numbers that are not finite, a point twice, or points closer than float64 can tell.
+        GencliError: no points, numbers that are not finite, a repeated point, or points too close for float64.
     """
     if points.ndim != 2 or targets.shape != points.shape[:1] or not points.size:
         raise GencliError(f"points {points.shape} with targets {targets.shape}", "give [n, d] points with [n] targets")
@@ -59,7 +59,7 @@ def fit(points: NDArray[Any], targets: NDArray[Any], seed: int = 0) -> FiniteSam
 
 
 def _direction(points: NDArray[Any], seed: int) -> tuple[Floats, Floats, NDArray[np.int64]]:
-    """A direction [d], the points' projections [n] on it, no two alike, and their order [n]."""
+    """A direction [d], the projections [n] of the points on it, all different, and their order [n]."""
     random = np.random.Generator(np.random.Philox(derive(seed, "finite-sample")))
     for _ in range(_TRIES):  # distinct points can project to one number by rounding
         a = random.standard_normal(points.shape[1])
@@ -94,7 +94,7 @@ def predict(network: FiniteSample, points: NDArray[Any]) -> Floats:
 
 
 def project(points: NDArray[Any], a: Floats) -> Floats:
-    """⟨a, x⟩ [n] float64 of points [n, d] of any dtype; that of a row does not depend on the others, to the bit."""
+    """⟨a, x⟩ [n] float64 of points [n, d] of any dtype; each is the same to the bit, whatever the other rows."""
     projected, rows = np.empty(len(points)), max(1, _AT_ONCE // points.shape[1])
     for start in range(0, len(points), rows):
         part = points[start : start + rows].astype(np.float64, order="C")

@@ -23,7 +23,7 @@ _AT_ONCE = 250
 
 
 class Settings(Protocol):
-    """The options beside the kernels."""
+    """The options other than the kernels, see `gencli.fitting.kinds.Kernel`."""
 
     @property
     def ridge(self) -> float: ...
@@ -36,15 +36,18 @@ class Settings(Protocol):
 
 
 def word(spec: Spec) -> str:
-    """A kernel as the command line names it, such as gaussian:0.02."""
+    """A kernel as written on the command line, such as gaussian:0.02."""
     name, scale = spec
     return name if scale is None else f"{name}:{scale:g}" if float(f"{scale:g}") == scale else f"{name}:{scale!r}"
 
 
 def choose(rows: Rows, classes: int, title: str, specs: list[Spec], settings: Settings, progress: Progress) -> Fitted:
-    """The kernel that predicts the rows held out best, the first of equals, fitted to all rows then.
+    """Fits to all rows the kernel that is most accurate on held-out rows, the first of several equals.
 
-    One kernel is only measured on them; without a fraction it is fitted at once.
+    A single kernel is only evaluated on them; without a validation fraction it is fitted at once.
+
+    Raises:
+        GencliError: see `fit`.
     """
     fraction, held = settings.validation_fraction, None
     accuracies: dict[str, float] = {}
@@ -71,7 +74,7 @@ def choose(rows: Rows, classes: int, title: str, specs: list[Spec], settings: Se
 def fit(
     rows: Rows, classes: int, title: str, spec: Spec, settings: Settings, progress: Callable[[float], None]
 ) -> Fitted:
-    """α with (K + ridge I) α = one-hot labels, K_ij = k(x_i, x_j), over the distinct images where ridge is 0.
+    """Solves (K + ridge I) α = one-hot labels, K_ij = k(x_i, x_j), over the distinct images if ridge is 0.
 
     Raises:
         GencliError: no ridge, and an image with two labels or a kernel without full rank; or K is too near to a
@@ -79,11 +82,11 @@ def fit(
     """
     ridge, dtype = settings.ridge, settings.dtype
     if not ridge:
-        rows = distinct(rows, title, "no function gives both: leave one out, or take --ridge 0.001, which averages")
+        rows = distinct(rows, title, "no function fits both: leave one out, or take --ridge 0.001, which averages")
     (name, scale), (n, d) = spec, (len(rows), rows.images[0].numel())
     if name == "linear" and n > d and not ridge:
         raise GencliError(
-            f"--kernel linear: {n:,} distinct images of {d:,} pixels: K has rank {d:,} at the most",
+            f"--kernel linear: {n:,} distinct images of {d:,} pixels: K has rank at most {d:,}",
             "take --ridge 0.001, or gencli fit least-squares",
         )
     x, targets = pixels(rows.images).to(getattr(torch, dtype)), one_hot(rows, classes).astype(dtype)

@@ -1,4 +1,4 @@
-"""The learners as commands: their options, what they refuse before work, and what they say in their help."""
+"""The learners as commands: their options, what they refuse before they start, and their help."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class FiniteSample(Learner):
     c(x) = sum over j of w_j max(<a, x> - b_j, 0),
     a in R^d random, b and w in R^n; the class is the number nearest to c(x).
 
-    In the order of <a, x_i> each b_j is the projection before, so that w are differences of slopes: no system is
-    solved. Images are pixels/255, arithmetic is float64. Equal images with one label count once; with two labels they
-    are refused, since no function fits both. Reads an image table; writes a model (safetensors) for gencli eval, which
-    has no loss and no probabilities.
+    In the order of <a, x_i> each b_j is the preceding projection, so that the w are differences of slopes: no system is
+    solved. Images are divided by 255; the arithmetic is float64. Equal images with one label count once; with two
+    labels they are refused, because no function fits both. Reads an image table; writes a model (safetensors) for
+    gencli eval, without loss or probabilities.
 
     Source: Zhang, Bengio, Hardt, Recht, Vinyals 2017, arXiv:1611.03530, theorem 1.
 
@@ -58,7 +58,7 @@ class FiniteSample(Learner):
         from gencli.models.learners import pixels
 
         require_finite(rows, title)
-        rows = distinct(rows, title, "no function gives both: leave one of them out")
+        rows = distinct(rows, title, "no function fits both: leave one of them out")
         points, labels = pixels(rows.images).numpy(), rows.labels.numpy()
         network = finite_sample.fit(points, labels, self.seed)
         values = finite_sample.predict(network, points)
@@ -79,16 +79,16 @@ class Kernel(Learner):
     \b
     f_c(x) = sum over i of alpha_ic k(x, x_i),  (K + ridge I) alpha = Y,
     k(x, x') = exp(-SCALE |x - x'|^2), gaussian:SCALE, or <x, x'>, linear,
-    of pixels/255 without preprocessing; Y one-hot labels. -1 and 1 in place
-    of 0 and 1 predict the same classes; the largest f_c is predicted.
+    of pixels/255 without preprocessing, Y one-hot labels; the class with the
+    largest f_c is predicted. Targets -1 and 1 would predict the same classes.
 
-    Without --ridge f is the interpolant of least norm. Equal images with one label count once then; with two labels
-    they are refused, and so is a K without full rank. K is one matrix of 4 n^2 bytes, or 8 n^2 with --dtype float64,
+    Without --ridge, f is the interpolant of least norm. Then equal images with one label count once; with two labels
+    they are refused, as is a K without full rank. K is one matrix of 4 n^2 bytes, or 8 n^2 with --dtype float64,
     factored in place by Cholesky's method; alpha is refined until the residual |(K + ridge I) alpha - Y| / |Y|, in
-    float64, falls no more; above 0.001 it is an error. Several kernels (--kernel again, or commas) are tried on
-    --validation-fraction of each class's rows, held out by --seed; the most accurate is then fitted to all rows.
-    Trials cost the cube of the rows that they are fitted to: 0.8 leaves a fifth of the rows. Reads an image table;
-    writes a model (safetensors), the training images in it, for gencli eval, which has no loss and no probabilities.
+    float64, stops falling; a final residual above 0.001 is an error. Several kernels (repeat --kernel, or use commas)
+    are compared on --validation-fraction of each class's rows, held out by --seed; the most accurate one is then fitted
+    to all rows. The cost of a trial grows with the cube of its number of rows: 0.8 leaves a fifth of them. Reads an
+    image table; writes a model (safetensors) with the training images for gencli eval, without loss or probabilities.
 
     Source: Zhang, Bengio, Hardt, Recht, Vinyals 2017, arXiv:1611.03530, section 5.
 
@@ -114,12 +114,13 @@ class Kernel(Learner):
     def __post_init__(self) -> None:
         if len(self.specs) > 1 and not self.validation_fraction:
             raise GencliError(
-                f"--kernel: {len(self.specs)} kernels and no rows to choose by", "give --validation-fraction 0.2"
+                f"--kernel: {len(self.specs)} kernels, but no held-out rows to choose by",
+                "give --validation-fraction 0.2",
             )
 
     @property
     def specs(self) -> list[tuple[str, float | None]]:
-        """The kernels' names and scales."""
+        """The name and scale of each kernel; a linear kernel has scale None."""
         return [_parse(word) for words in self.kernel for word in words.split(",")]
 
     def arguments(self) -> dict[str, Any]:
@@ -145,13 +146,13 @@ class LeastSquares(Learner):
     """Linear least squares on pixels, of least norm.
 
     \b
-    |X W + b - Y|^2 + ridge |W|^2 is least, X pixels/255, Y one-hot labels;
-    of several such W it is the one of least norm, and b is not penalized.
-    The class is that of the largest score x W + b.
+    W and b minimize |X W + b - Y|^2 + ridge |W|^2, X pixels/255, Y one-hot
+    labels; of several such W, it is the one of least norm; b is not penalized.
+    The class with the largest score x W + b is predicted.
 
-    In float64, by QR decompositions of blocks of rows and the singular values of their triangle: pixels that never
-    change and images that are there twice do no harm. Reads an image table; writes a model (safetensors) for gencli
-    eval, which has no loss and no probabilities.
+    Computed in float64, by QR decompositions of blocks of rows and the singular values of their triangle, so that
+    constant pixels and repeated images do no harm. Reads an image table; writes a model (safetensors) for gencli eval,
+    without loss or probabilities.
 
     Source: Hastie, Tibshirani, Friedman 2009, The Elements of Statistical Learning, sections 3.4.1 and 4.2.
 
@@ -206,5 +207,5 @@ def _parse(word: str) -> tuple[str, float | None]:
     plain = re.fullmatch(r"\d*\.?\d+(e[+-]?\d+)?|\d+\.", number, re.ASCII)
     if name == "linear" or not plain or not 0 < float(number) < inf:
         right = "linear, without a number" if name == "linear" else "a positive scale, such as gaussian:0.02"
-        raise GencliError(f"--kernel: {word!r} is no kernel", f"give {right}")
+        raise GencliError(f"--kernel: {word!r} is not a kernel", f"give {right}")
     return name, float(number)

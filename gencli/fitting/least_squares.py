@@ -1,4 +1,4 @@
-"""Least squares of any shape, of least norm where there are several solutions, in float64."""
+"""Least squares of any shape, with the solution of least norm if there are several, in float64."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Floats = NDArray[np.float64]
 
 
 def memory(n: int, d: int, classes: int) -> int:
-    """Bytes that `fit` allocates, the singular vectors of a min(n, d + classes) × d matrix the most of them."""
+    """Bytes that `fit` allocates, mostly for the singular vectors of a min(n, d + classes) × d matrix."""
     rows = min(n, d + classes)
     return 8 * (4 * rows * d + 2 * d * classes + 2 * _at_once(d + classes) * (d + classes))
 
@@ -20,7 +20,7 @@ def memory(n: int, d: int, classes: int) -> int:
 def fit(
     points: NDArray[Any], targets: NDArray[Any], ridge: float = 0.0, progress: Callable[[float], None] = lambda _: None
 ) -> tuple[Floats, Floats]:
-    """W and b that minimize ‖XW + b − Y‖² + ridge ‖W‖², W of least norm where several do.
+    """W and b that minimize ‖XW + b − Y‖² + ridge ‖W‖², with the W of least norm if several do.
 
     b is not penalized: it is taken out by centring. Then X and Y become one triangle by QR decompositions of blocks
     of rows (Demmel, Grigori, Hoemmen, Langou 2012, "Communication-optimal parallel and sequential QR and LU
@@ -32,7 +32,7 @@ def fit(
         targets: Y [n, classes].
 
     Returns:
-        W [d, classes] and b [classes].
+        W [d, classes] and b [classes], float64.
     """
     n, d = points.shape
     center = points.mean(0, dtype=np.float64), targets.mean(0, dtype=np.float64)

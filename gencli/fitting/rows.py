@@ -1,4 +1,4 @@
-"""The rows of a table as equations: pixels, targets, and what is done about images that are there twice."""
+"""The rows of a table as equations: pixels, targets, and the treatment of repeated images."""
 
 from __future__ import annotations
 
@@ -11,17 +11,21 @@ from gencli.models.inputs import Rows
 
 
 def require_finite(rows: Rows, title: str) -> None:
-    """Refuses images with a pixel that is no number."""
+    """Refuses images with a pixel that is not finite.
+
+    Raises:
+        GencliError: names the first such row.
+    """
     wrong = (~rows.images.flatten(1).isfinite().all(1)).nonzero()
     if len(wrong):
         raise GencliError(f"{title}: row {wrong[0].item()}: a pixel is not finite", "leave such rows out")
 
 
 def distinct(rows: Rows, title: str, hint: str) -> Rows:
-    """The rows without those whose image stands before, in order.
+    """The rows without repetitions of an image, in their order.
 
     Raises:
-        GencliError: such an image has two labels.
+        GencliError: two equal images have different labels; `hint` says what to do.
     """
     flat = np.ascontiguousarray(rows.images.flatten(1).numpy())
     keys = flat.view(np.dtype((np.void, flat.strides[0]))).ravel()
@@ -40,5 +44,5 @@ def distinct(rows: Rows, title: str, hint: str) -> Rows:
 
 
 def one_hot(rows: Rows, classes: int) -> NDArray[np.float32]:
-    """[n, classes] 1 at the label, 0 elsewhere."""
+    """[n, classes] float32, 1 at the label, 0 elsewhere."""
     return np.eye(classes, dtype=np.float32)[rows.labels.numpy()]

@@ -20,7 +20,7 @@ Floats = NDArray[Any]
 
 
 def evaluate(program: Program, inputs: Sequence[Floats], dtype: Any, product: Any = np.multiply) -> list[Floats]:
-    """Every node's values from the inputs' [points]; [] for nodes of numbers alone; not finite where it has none."""
+    """Every node's values from the inputs' [points]; [] for constant nodes; not finite where it has none."""
     values: list[Floats] = []
     with np.errstate(all="ignore"):
         for node in program.nodes:
@@ -39,8 +39,8 @@ class Evaluation:
     """A program's values and derivatives at points.
 
     Attributes:
-        values: of every node, [points]; [] for nodes of numbers alone; dtype that of the points.
-        partials: of every node by each of its arguments, likewise; None by arguments that depend on no coordinate.
+        values: of every node, [points]; [] for constant nodes; dtype that of the points.
+        partials: of every node by each of its arguments, [points]; None by arguments that depend on no coordinate.
 
     Args:
         points: [points, inputs], float32 or float64.

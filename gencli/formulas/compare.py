@@ -1,6 +1,6 @@
-"""Jacobians and second derivatives of formulas by three independent routes, and how far these are apart.
+"""Jacobians and second derivatives of formulas by three independent routes, and the differences between these.
 
-`numeric` sees evaluations alone, `forward` follows the rules of calculus, `reverse` is torch's autograd. What rounding
+`numeric` uses only evaluations, `forward` follows the rules of calculus, `reverse` is torch's autograd. What rounding
 left of the latter two is known from evaluations in many digits, which are what `numeric` takes as well by itself.
 """
 
@@ -38,7 +38,7 @@ class Derivatives:
     Attributes:
         values: [points, outputs] of the formulas, right to the last digit.
         methods: numeric, forward, reverse: [points, outputs, inputs]; Hessians [points, outputs, inputs, inputs].
-        allowed: by how much numeric, forward and exact may differ from reverse, likewise.
+        allowed: by how much numeric, forward and exact may differ from reverse, of the same shapes.
         exact, uncertain: the derivatives from many digits, and their error; NaN and infinite where these find none.
         traced: the formulas' values by evaluation in the dtype.
     """
@@ -88,7 +88,7 @@ class Derivatives:
                 yield (
                     f"{'extended evaluation' if method == 'exact' else method} and reverse disagree in "
                     f"{wrong.sum():,} of {wrong.size:,} numbers: {self._name(worst)}, "
-                    f"{difference[worst]:.2g} apart where {allowed[worst]:.2g} is allowed"
+                    f"difference {difference[worst]:.2g}, allowed {allowed[worst]:.2g}"
                     f"{'; reverse is ' + self._right('reverse', worst) if lost else ''}"
                 )
 
@@ -98,7 +98,7 @@ class Derivatives:
         return f"{self.program.output_names[output]} by {names}, {self.points.place(point)}"
 
     def _right(self, method: str, place: Any) -> str:
-        return f"{self.methods[method][place]:.6g} where {self.exact[place]:.6g} is right"
+        return f"{self.methods[method][place]:.6g} instead of {self.exact[place]:.6g}"
 
     def losses(self) -> Iterator[str]:
         """Of forward and reverse, where fewer than half of the digits are right and the tolerance does not see it."""
@@ -113,12 +113,12 @@ class Derivatives:
                 )
 
     def value_losses(self) -> Iterator[str]:
-        """Likewise of the formulas' values as traces and graphs have them."""
+        """The same for the values of the formulas, as traces and graphs show them."""
         for point, output in np.argwhere(self._few(abs(self.traced - self.values), self.values, 0)).tolist():
             yield (
                 f"{self.values.dtype} keeps less than half of the digits of {self.program.output_names[output]}, "
-                f"{self.points.place(point)}: {self.traced[point, output]:.6g} where {self.values[point, output]:.6g} "
-                "is right"
+                f"{self.points.place(point)}: {self.traced[point, output]:.6g} instead of "
+                f"{self.values[point, output]:.6g}"
             )
 
     @staticmethod
@@ -190,15 +190,15 @@ def compute(
     )
     refuse = partial(_refuse, program, points)
     refuse(np.isinf(exact), f"its derivative by % is too large for {dtype}")
-    refuse(~np.isfinite(forward), f"its derivative by %, in forward mode, passes what is too large for {dtype}")
+    refuse(~np.isfinite(forward), f"its derivative by %, in forward mode, has a part too large for {dtype}")
     if difference is None:
         jumps = "the formula ends or jumps" if along is None else "the formula or its derivative ends or jumps"
-        refuse(np.isnan(numeric), f"its derivative by % is none: {jumps} there")
+        refuse(np.isnan(numeric), f"its derivative by % does not exist: {jumps} there")
     steps = "every step" if step is None else f"--step {step:g}"
     hint = "take another step, or --step auto" if step else "choose another point"
     refuse(~np.isfinite(numeric), f"{steps} leaves the domain, or is lost in rounding", hint)
     reverse = np.concatenate([_reverse(program, inputs[block], along) for block in blocks]).reshape(shape)
-    refuse(~np.isfinite(reverse), f"its derivative by %, in reverse mode, passes what is not finite in {dtype}")
+    refuse(~np.isfinite(reverse), f"its derivative by %, in reverse mode, has a part that is not finite in {dtype}")
     slack = tolerance * np.maximum(1, abs(reverse))
     methods = {"numeric": numeric, "forward": forward, "reverse": reverse}
     allowed = {"numeric": errors + slack, "forward": slack, "exact": uncertain + slack}

@@ -1,4 +1,4 @@
-"""Derivatives by finite differences: from evaluations alone, each with an estimate of its error.
+"""Derivatives by finite differences: from evaluations only, each with an estimate of its error.
 
 Forward quotients, central quotients, and central ones extrapolated to step 0 by the tableau of Richardson 1911; a step
 or an entry of the tableau is chosen by its estimate of the error, as in Ridders 1982, doi:10.1016/S0141-1195(82)80057-0
@@ -41,7 +41,7 @@ def parse_step(text: str) -> float | None:
     except ValueError:
         step = math.nan
     if step is not None and not 0 < step < math.inf:
-        raise GencliError(f"--step: {text!r} is no step", "give a number above 0, or auto")
+        raise GencliError(f"--step: {text!r} is not a step", "give a number above 0, or auto")
     return step
 
 

@@ -1,4 +1,4 @@
-"""Values and derivatives of formulas from evaluations in so many digits that rounding no longer matters.
+"""Values and derivatives of formulas from evaluations in enough digits for rounding not to matter.
 
 Numbers have hundreds of bits and exponents without end, and derivatives are quotients of differences over steps that
 are tiny. What rounding still does to a value is seen by moving the last bits of every operation's result, at random:

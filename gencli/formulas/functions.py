@@ -21,7 +21,7 @@ class Function:
     Attributes:
         value: of arrays of one shape and dtype, float32 or float64; NaN outside the domain.
         derivatives: by each argument, as formulas.
-        torch: its name in torch or in torch.nn.functional; None for functions of derivatives alone.
+        torch: its name in torch or in torch.nn.functional; None for functions that occur only in derivatives.
     """
 
     value: Callable[..., Any]

@@ -48,7 +48,7 @@ class Points:
 
 
 def read_points(arguments: Sequence[str], program: Program) -> Points:
-    """The points that `--at` gives: coordinates between commas, points between semicolons; or one file, a row a point.
+    """The points of `--at`: coordinates separated by commas, points by semicolons; or a file with one row per point.
 
     Raises:
         GencliError: they do not have the formulas' coordinates, or are not finite numbers.
@@ -111,8 +111,8 @@ def _require_count(count: int, program: Program, what: str) -> None:
     if count != len(program.inputs):
         names = ", ".join(program.inputs[:_SHOWN]) + (", ..." if len(program.inputs) > _SHOWN else "")
         raise GencliError(
-            f"{what}: {count} coordinate{'s' * (count != 1)}, where the formulas have {len(program.inputs)}: {names}",
-            "a point has a number for each of them",
+            f"{what}: {count} coordinate{'s' * (count != 1)}, but the formulas have {len(program.inputs)}: {names}",
+            "give one number per coordinate",
         )
 
 
@@ -138,8 +138,8 @@ def read_answer(source: Input, rows: int, columns: int) -> Floats:
     if matrix.shape != (rows, columns):
         shape = f"{matrix.shape[0]} x {matrix.shape[1]}"
         raise GencliError(
-            f"{source.name}: {shape} numbers, where there are {rows} x {columns} derivatives",
-            "give a row an output and a column an input, point after point",
+            f"{source.name}: {shape} numbers, but there are {rows} x {columns} derivatives",
+            "give one row per output and one column per input, point after point",
         )
     return matrix
 
@@ -155,7 +155,7 @@ def _read(source: Input) -> tuple[list[str], Floats]:
     else:
         names, matrix = _read_text(source)
     if not matrix.size:
-        raise GencliError(f"{source.name}: no numbers", "give a row of numbers a line")
+        raise GencliError(f"{source.name}: no numbers", "give one row of numbers per line")
     return names, matrix
 
 
@@ -163,7 +163,7 @@ def _finite(matrix: Floats, title: str) -> Floats:
     wrong = np.argwhere(~np.isfinite(matrix))
     if len(wrong):
         row, column = wrong[0]
-        raise GencliError(f"{title}: row {row}, column {column}: {matrix[row, column]}", "only finite numbers will do")
+        raise GencliError(f"{title}: row {row}, column {column}: {matrix[row, column]}", "all numbers must be finite")
     return matrix
 
 
@@ -197,7 +197,7 @@ def _float(cell: str) -> float:
 
 
 def _read_text(source: Input) -> tuple[list[str], Floats]:
-    """Numbers between commas or spaces, a row a line; a first line of words is the columns' names."""
+    """Numbers separated by commas or spaces, one row per line; a first line of words names the columns."""
     hint = "give Parquet, safetensors, CSV, or rows of numbers"
     source.file.seek(0)
     try:
@@ -223,7 +223,7 @@ def _read_text(source: Input) -> tuple[list[str], Floats]:
         if _GAP.search(line.partition("#")[0].strip()):
             raise GencliError(f"{where}: a number is missing", hint)
         if rows and len(row) != len(rows[0]):
-            raise GencliError(f"{where}: {len(row)} numbers, where the rows before have {len(rows[0])}", hint)
+            raise GencliError(f"{where}: {len(row)} numbers, but the rows before have {len(rows[0])}", hint)
         rows.append(row)
     if names and rows and len(names) != len(rows[0]):
         raise GencliError(f"{source.name}: {len(names)} names for {len(rows[0])} columns", hint)

@@ -38,7 +38,7 @@ _BEFORE, _AFTER = 30, 20  # characters of a formula that an error shows around i
 
 @dataclass(frozen=True)
 class Formula:
-    """One formula as it was written, and how messages call its place."""
+    """One formula as it was written, and the name of its location in messages."""
 
     text: str
     where: str
@@ -56,6 +56,7 @@ class FormulaError(GencliError):
 
     @property
     def hint(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """A caret below the column, and what to do."""
         return " " * (len(self.command) + self._indent) + f"^ {self._advice}"
 
     @hint.setter
@@ -73,7 +74,7 @@ class Node(NamedTuple):
     """Attributes:
     function: what it is of its arguments: a name of `functions.EVERY`, or `input`, or `number`.
     arguments: the nodes it is computed from, which come before it.
-    value: of a number; of an input its place among the coordinates, from 0.
+    value: of a number; of an input its index among the coordinates, from 0.
     text: of inputs and numbers, as they are written.
     formula, column: where it is written first.
     """
@@ -103,7 +104,7 @@ class Program:
     _places: dict[tuple[object, ...], int] = field(default_factory=dict)
 
     def add(self, node: Node) -> int:
-        """The place of a node, a new one unless it is there already."""
+        """The index of a node, which is appended unless it exists already."""
         place = self._places.setdefault(node[:3], len(self.nodes))
         if place == len(self.nodes):
             self.nodes.append(node)
@@ -146,7 +147,7 @@ def parse(formulas: Sequence[Formula]) -> Program:
     if len(formulas) > MOST or whole > LONGEST_TOGETHER:
         raise GencliError(
             f"too many formulas: {len(formulas):,}, {whole:,} characters",
-            f"at most {MOST:,} formulas and {LONGEST_TOGETHER:,} characters go together",
+            f"at most {MOST:,} formulas with {LONGEST_TOGETHER:,} characters in total",
         )
     program = Program(formulas)
     for formula in formulas:
@@ -192,7 +193,7 @@ class _Parser:
     def parse(self) -> int:
         text = self._formula.text
         if len(text) > LONGEST:
-            raise self._error(LONGEST, f"{len(text):,} characters", f"at most {LONGEST:,} make a formula")
+            raise self._error(LONGEST, f"{len(text):,} characters", f"a formula has at most {LONGEST:,}")
         value_next = True
         for kind, token, column in self._tokens():
             value_next = (self._begin if value_next else self._go_on)(kind, token, column)
@@ -223,8 +224,8 @@ class _Parser:
         meant = _MEANT.get(character, unicodedata.normalize("NFKC", character))
         known = meant != character and re.fullmatch("[!-~]+", meant)
         name = repr(character) if character.isascii() else unicodedata.name(character, ascii(character))
-        hint = f"write {meant}" if known else "numbers, ASCII names, + - * / ^ ** and parentheses have"
-        return self._error(column, f"{name} has no place in a formula", hint)
+        hint = f"write {meant}" if known else "allowed are numbers, ASCII names, + - * / ^ ** and parentheses"
+        return self._error(column, f"{name} is not allowed in a formula", hint)
 
     def _begin(self, kind: str, token: str, column: int) -> bool:
         """Takes a token where a value must begin; whether one must still."""
@@ -311,7 +312,7 @@ class _Parser:
         if token in self._functions or token in ALIASES:
             return self._error(column, f"{token} is a function", f"write {token}(...)")
         if token[0] in "wx" and not token[1:].strip("0[] \t"):
-            return self._error(column, f"{token} is no coordinate", "they are w1, w2, ... or x, y, z")
+            return self._error(column, f"{token} is not a coordinate", "they are w1, w2, ... or x, y, z")
         known = [*self._functions, *ALIASES, *_CONSTANTS, "w1", "w2", "w3", "x", "y", "z"]
         hint = nearest(token, known)
         return self._error(

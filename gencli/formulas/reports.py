@@ -28,7 +28,7 @@ _WITHIN = {"numeric": "its estimated error", "forward": "the tolerance"}
 class Report:
     """Attributes:
     rows: for programs.
-    pages: gives what is for people, a title and a table each.
+    pages: returns the output for people, pairs of a title and a table.
     below: what stands under the last page.
     wrong: in words, what disagrees.
     notes: in words, what is right but for its last digits.
@@ -63,7 +63,7 @@ def picture(found: Derivatives, kind: Kind) -> Figure:
 
 
 def side_by_side(found: Derivatives) -> Report:
-    """The methods, with a page a point.
+    """The methods, with one page per point.
 
     Rows: point (of several), method, output, input, second_input (of Hessians), value, output_value (the formula's),
     difference (from reverse) and allowed (for it), which are null for reverse; error (of the value), null where it is
@@ -91,7 +91,7 @@ def side_by_side(found: Derivatives) -> Report:
 
 
 def of_trace(found: Derivatives, kind: Kind) -> Report:
-    """The evaluation trace of forward or of reverse mode, with a page a point; its derivatives are torch's too."""
+    """The evaluation trace of forward or of reverse mode, with one page per point; its derivatives are torch's too."""
     pages, wrong = [], list(found.disagreements())
     for point in range(len(found.values)):
         evaluation, derivatives = _propagate(found, kind, point)
@@ -145,7 +145,7 @@ def of_answer(found: Derivatives, answer: Floats, name: str, tolerance: float) -
     columns["agrees"] = pa.array(["yes" if each else "no" for each in agrees])
     table, wrong = pa.table(columns), list(found.disagreements())
     if not agrees.all():
-        wrong.append(f"{name}: {(~agrees).sum():,} of {len(agrees):,} rows are not the derivatives")
+        wrong.append(f"{name}: {(~agrees).sum():,} of {len(agrees):,} rows differ from the derivatives")
     title = f"{name}: each row's largest difference from the method nearest to it"
     return Report(table, lambda: [(title, table)], "", wrong, list(found.losses()), False)
 
@@ -177,11 +177,11 @@ def _agreement(found: Derivatives) -> str:
     for method, words in _WITHIN.items():
         difference, allowed = found.difference(method), found.allowed[method]
         within = "within" if (difference <= allowed).all() else "NOT within"
-        lines.append(f"{method} and reverse differ by {difference.max():.2g} at most, {within} {words}\n")
+        lines.append(f"{method} and reverse differ by at most {difference.max():.2g}, {within} {words}\n")
     if np.isfinite(found.exact).all():
         size = np.maximum(1, abs(found.exact))
         most = " and ".join(f"{(found.errors(method) / size).max():.2g}" for method in ("forward", "reverse"))
-        lines.append(f"forward and reverse are right to {most} of 1 or the derivative\n")
+        lines.append(f"forward and reverse have errors of at most {most}, relative to max(1, |derivative|)\n")
     return "".join(lines)
 
 

@@ -84,8 +84,8 @@ def _formulas_of(source: Input) -> list[Formula]:
     try:
         text = source.file.read().decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise GencliError(f"{source.name}: not text", "write a formula a line") from None
+        raise GencliError(f"{source.name}: not text", "write one formula per line") from None
     found = read_lines(text, source.name)
     if not found:
-        raise GencliError(f"{source.name}: no formulas", "write a formula a line; # begins a comment")
+        raise GencliError(f"{source.name}: no formulas", "write one formula per line; # begins a comment")
     return found

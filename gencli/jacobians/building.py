@@ -28,7 +28,7 @@ def row_loss(model: Model, table: ImageTable, of: str, settings: LossSettings) -
         return objective(model, table, settings)
     for name, value in asdict(settings).items():
         if value is not None:
-            raise GencliError(f"{dashed(name)}: is for the loss", "add --of loss, or leave it out")
+            raise GencliError(f"{dashed(name)}: applies only to the loss", "add --of loss, or leave it out")
     return None, 1
 
 
@@ -47,7 +47,9 @@ def row_function(
         GencliError: see `RowFunction`.
     """
     if settings.wrt == "input" and parameters != "*":
-        raise GencliError("--parameters: the derivatives are by the input", "add --wrt parameters, or leave it out")
+        raise GencliError(
+            "--parameters: derivatives are with respect to the input", "add --wrt parameters, or leave it out"
+        )
 
     def made(dtype: torch.dtype) -> RowFunction:
         return RowFunction(model, rows, settings.wrt, loss, parameters=parameters, dtype=dtype, epoch=epoch)
@@ -64,7 +66,7 @@ def confirmation(
     settings: JacobianSettings,
     parameters: str,
 ) -> Confirmation:
-    """What holds the Jacobians of a `row_function` against others, in float64 unless the network fails in it.
+    """Compares the Jacobians of a `row_function` with others, in float64 unless the network fails in it.
 
     Raises:
         GencliError: see `RowFunction.require_alone`.

@@ -32,15 +32,15 @@ _STEPS = {  # of differences; short ones cross few kinks, long ones round little
     torch.float32: (2.0**-8, 2.0**-11, 2.0**-5),
 }
 _NEARBY = 2.0**-10  # how far off a kink
-_SLACK = {torch.float64: 1e-6, torch.float32: 1e-3}  # allowed between autograd and differences, beside their error
+_SLACK = {torch.float64: 1e-6, torch.float32: 1e-3}  # allowed between autograd and differences, besides their error
 _UNCLEAR = {torch.float64: 1e-3, torch.float32: 0.1}  # differences that are less sure say nothing
 _DOUBT = 10
 _ROUNDING = 4  # errors of a loss, in units of the last place
 _SAMPLES = 4  # of rounding
-_USUAL = 0.1  # differences that rounding alone may make, at the most
+_USUAL = 0.1  # largest differences that rounding by itself may cause
 _TOLD = 0.01  # of rounding that is told
-_WORST, _FAR = 3, 1e-2  # rows of a chunk that are examined as one difference is far from them, and how far
-_BESIDE = 2  # points beside one at a kink
+_WORST, _FAR = 3, 1e-2  # rows of a chunk examined if one difference is far from them, and how far
+_BESIDE = 2  # points next to one at a kink
 _LEAST = 1e-3  # of a row's largest output: smaller ones count less than the others
 
 
@@ -48,11 +48,11 @@ _LEAST = 1e-3  # of a row's largest output: smaller ones count less than the oth
 class Confirmation:
     """Whether chunks of Jacobians are right; raises `Unconfirmed` where one is not.
 
-    A row is right where it is torch's reverse mode of that row alone in float64, within the tolerance of its precision
-    or ten times what rounding the point makes of it, and that is the derivative by differences. At kinks, where the
-    derivatives ahead and behind differ, reverse mode has to be right at two points beside it. Where reverse mode is
-    wrong or missing, the row itself has to be what differences say. All are compared by random combinations of a row's
-    outputs, each in parts of its own size.
+    A row is right if it equals torch's reverse mode of that row by itself in float64, within the tolerance of its
+    precision or ten times the effect of rounding the point, and if that equals the derivative by differences. At kinks,
+    where the derivatives ahead and behind differ, reverse mode must be right at two points next to it. If reverse mode
+    is wrong or missing, the row itself must agree with differences. All are compared by random combinations of a row's
+    outputs, each scaled by its size.
 
     Args:
         function: whose Jacobians they are.
@@ -60,7 +60,7 @@ class Confirmation:
 
     Attributes:
         rounding: the largest part of a row that rounding accounts for.
-        examined, unclear: rows that were held against differences, and those of which these say nothing.
+        examined, unclear: rows compared with differences, and those for which differences are unreliable.
     """
 
     function: RowFunction
@@ -99,23 +99,23 @@ class Confirmation:
 
     @property
     def said(self) -> str:
-        """What was compared."""
-        those = f"{len(self.examined)} rows against differences in {str(self.exact.dtype)[6:]}"
-        return f"{those}, all against reverse mode without vmap" if self._all else those
+        """What was compared, for people and for provenance."""
+        those = f"{len(self.examined)} rows compared with differences in {str(self.exact.dtype)[6:]}"
+        return f"{those}, all with reverse mode without vmap" if self._all else those
 
     @property
     def notes(self) -> list[str]:
-        """What is to be said of it."""
+        """Remarks on the comparison for people, one line each."""
         found = []
         if self.rounding > _TOLD:
             found.append(
-                f"rounding in {str(self.function.dtype)[6:]} makes up to {self.rounding:.1g} of a row's derivatives, "
-                "compared to float64; --dtype float64 has none of it"
+                f"rounding in {str(self.function.dtype)[6:]} changes a row's derivatives by {self.rounding:.1g} of "
+                "their size, compared with float64; --dtype float64 avoids this"
             )
         if self.exact.dtype != torch.float64:
-            found.append("the network fails in float64: differences are in float32 and see faults above 0.1 % alone")
+            found.append("the network fails in float64: differences are in float32 and detect only errors above 0.1 %")
         if self.unclear == self.examined:
-            found.append("differences are unsure of all rows that were compared; two routes agree")
+            found.append("differences are unreliable for all compared rows; two routes agree")
         return found
 
     def _refuse(self, row: int) -> None:
@@ -136,7 +136,7 @@ class Confirmation:
         return drawn / torch.where(sizes > 0, sizes, 1)
 
     def _steep(self, chunk: Chunk, duals: Tensor) -> set[int]:
-        """The rows, `_WORST` at the most, that are farthest from one difference of all rows together, if any is far."""
+        """At most `_WORST` rows that are farthest from one difference of all rows together, if any is far."""
         exact, device, step = self.exact, self._device, _STEPS[self.exact.dtype][0]
         images, targets = exact.inputs(slice(chunk.start, chunk.start + len(duals)))
         point = {"input": images} if exact.wrt == "input" else exact.point(0)
@@ -181,7 +181,7 @@ class Confirmation:
         truth = self._truth(row, dual)
         if truth is None:
             if self._compare(row, self.exact.point(row), dual, pushed, self._tolerance) != "holds":
-                raise Unconfirmed(f"row {row} is not what differences say")
+                raise Unconfirmed(f"row {row} contradicts differences")
             return
         size, apart = float(truth.norm()), float((pushed - truth).norm())
         if apart <= self._tolerance * size:
@@ -189,7 +189,7 @@ class Confirmation:
         rounding = self._rounding(row, dual, truth)
         part = apart / (size or math.inf)
         if apart > _DOUBT * rounding:
-            raise Unconfirmed(f"row {row} is {apart / size if size else math.inf:.2g} of its size off")
+            raise Unconfirmed(f"row {row} is off by {apart / size if size else math.inf:.2g} of its size")
         self.rounding = max(self.rounding, part)
         self._usual = max(self._usual, min(part, _USUAL))
 

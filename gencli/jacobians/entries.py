@@ -1,4 +1,4 @@
-"""Entries of a network's Jacobians against difference quotients in float64, which see evaluations alone."""
+"""Entries of a network's Jacobians compared with difference quotients in float64, which use only evaluations."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gencli.randomness import Draws
 Verdict = Literal["holds", "fails", "kinks", "unclear"]
 
 _WORDS: dict[Verdict, str] = {
-    "holds": "hold", "fails": "fail", "kinks": "lie at kinks", "unclear": "of which differences are unsure"
+    "holds": "hold", "fails": "fail", "kinks": "lie at kinks", "unclear": "for which differences are unreliable"
 }  # fmt: skip
 LEAST = 20  # entries
 _UNCLEAR = 1e-3  # of the largest entry: differences that are less sure say nothing
@@ -115,18 +115,19 @@ class Check:
 
     @property
     def said(self) -> str:
-        """How many entries of each verdict there are, and how far those that hold are from the differences."""
+        """The number of entries per verdict, and the largest difference of those that hold."""
         counts = [(words, self.verdicts.count(verdict)) for verdict, words in _WORDS.items()]
         most = max((apart for verdict, apart in zip(self.verdicts, self.apart) if verdict == "holds"), default=0.0)
         words = ", ".join(f"{count} {words}" for words, count in counts if count)
-        return f"{len(self.entries)} numbers against differences in float64: {words}; {most:.2g} apart at most"
+        compared = f"{len(self.entries)} numbers compared with differences in float64"
+        return f"{compared}: {words}; largest difference {most:.2g}"
 
     @property
     def failed(self) -> list[str]:
-        """What fails, in words."""
+        """The entries that fail, one sentence each."""
         found = zip(self.entries, self.verdicts, self.apart)
         return [
-            f"{entry.name}: {apart:.2g} of the largest derivative away from its difference quotient"
+            f"{entry.name} differs from its difference quotient by {apart:.2g} of the largest derivative"
             for entry, verdict, apart in found
             if verdict == "fails"
         ]
@@ -146,7 +147,7 @@ def _again(exact: RowFunction, mode: Mode | None, entry: Entry) -> float:
 
 
 def _quotient(function: RowFunction, entry: Entry, difference: Difference, way: float = 1.0) -> tuple[float, float]:
-    """The derivative along the coordinate, or against it, by evaluations alone, and an estimate of its error."""
+    """The derivative along the coordinate, or against it, from evaluations only, and an estimate of its error."""
     [image], [target] = function.inputs(slice(entry.row, entry.row + 1))
     point = function.point(entry.row)
     moved = point[entry.tensor].clone(memory_format=torch.contiguous_format)

@@ -144,7 +144,7 @@ class RowFunction:
             return functional_call(self.network, weights, (images,))
 
     def require_alone(self) -> None:
-        """Refuses a network that gives of a row alone something else than of others with it.
+        """Refuses a network whose output for a row by itself differs from that among other rows.
 
         Raises:
             GencliError: it does.
@@ -155,7 +155,7 @@ class RowFunction:
                 require_alone(self._model.arch, lambda images: self._made({}, images), images, start)
 
     def pull(self, images: Tensor, targets: Tensor, duals: Tensor, weights: Point | None = None) -> Tensor:
-        """Duals [n, outputs] times the Jacobians of n rows by torch's reverse mode alone, without vmap.
+        """Duals [n, outputs] times the Jacobians of n rows by torch's reverse mode only, without vmap.
 
         Returns:
             [n, size]; by parameters [1, size], the sum over rows.
@@ -180,7 +180,7 @@ class RowFunction:
         rows: range | None = None,
         confirm: Confirm = lambda chunk, plain: None,
     ) -> Iterator[Chunk]:
-        """The rows' Jacobians in order, in chunks whose computation takes some 256 MiB beside themselves.
+        """The rows' Jacobians in order, in chunks whose computation takes about 256 MiB in addition to the result.
 
         Rows and directions go together through torch.func.vmap; a network that it cannot do, or does wrong, goes row
         by row. Where a chunk is not confirmed, those of the next way start at the first row again.
@@ -189,7 +189,7 @@ class RowFunction:
             mode: None for the cheaper one, or the other where torch lacks it or has it wrong.
             say: takes what is done in another way than it should be.
             rows: consecutive ones; None for all.
-            confirm: gets a chunk, and whether torch's reverse mode alone made it; raises `Unconfirmed`.
+            confirm: gets a chunk, and whether plain reverse mode of torch computed it; raises `Unconfirmed`.
 
         Raises:
             GencliError: torch cannot differentiate the network in this mode.
@@ -213,7 +213,7 @@ class RowFunction:
                     which = "torch.func.vmap in " if compute is _together else ""
                     why = why if denied else f"{which}{used} mode is wrong for {self._model.arch}: {error}"
                     denied, left = True, every
-                why = why or f"torch.func.vmap cannot do {self._model.title}: {first_line(error, _WORDS)}"
+                why = why or f"torch.func.vmap does not support {self._model.title}: {first_line(error, _WORDS)}"
                 del ways[0]
                 if not ways:
                     raise self._none_left(mode, why if denied else "", first_line(error), confirm) from error
@@ -233,11 +233,11 @@ class RowFunction:
                 hint = f"take --mode {other}"
         if wrong:
             return CheckFailed(
-                f"no derivatives that differences confirm, nothing is written: {wrong}",
-                hint or "the network's own operations have to have the right backward",
+                f"differences confirm no derivatives, so nothing is written: {wrong}",
+                hint or "correct the backward of the network's own operations",
             )
         return GencliError(
-            f"--mode: {mode or self.mode} is not to be had for {self._model.arch}: {missing}", hint or "see --debug"
+            f"--mode: {mode or self.mode} is not available for {self._model.arch}: {missing}", hint or "see --debug"
         )
 
     def _chunk(self, part: slice, directions: int, mode: Mode, compute: _Compute) -> Chunk:

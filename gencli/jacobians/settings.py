@@ -19,7 +19,7 @@ class _WithModel:
         """Refuses options without a model that they are about."""
         own = {field.name for field in fields(self)} & {*given}  # type: ignore[arg-type]
         if own and "model" not in given:
-            raise GencliError(f"{dashed(min(own))}: is for networks, and there is no model", "name MODEL and DATA")
+            raise GencliError(f"{dashed(min(own))}: applies to networks, but no model is given", "name MODEL and DATA")
         return self
 
 

@@ -37,7 +37,7 @@ def collect(
         done: called with the number of rows that are done.
 
     Returns:
-        table: a row a row, columns id, label (of classes), loss (where it is differentiated), norm (Frobenius),
+        table: one line per row, columns id, label (of classes), loss (where it is differentiated), norm (Frobenius),
             rank (see `rows.rank`), and singular_value_1, ..., the ten largest or all.
         tensors: by name [rows, *outputs, *shape]; of a loss [rows, *shape]. Empty without `keep`.
     """

@@ -49,9 +49,9 @@ CLAIMS: dict[str, type[Claim]] = {
 class All:
     """All claims, one after the other.
 
-    Reads an image table, by default the built-in digits, for the claims that need one; writes a table of claims, a row
-    an instance and quantity. As text it is a summary, a row a claim, and of each false claim the
-    first row that does not hold.
+    Reads an image table, by default the built-in digits, for the claims that need one; writes a table of claims, one
+    row per instance and quantity. As text it is a summary with one row per claim, followed by the first false row of
+    each claim that fails.
 
     \b
     Example:
@@ -70,7 +70,7 @@ class All:
     data: Data = None
 
     def claims(self) -> Sequence[Claim]:
-        """Each claim, with these options and otherwise its own."""
+        """All claims, with these options and otherwise their own."""
         given: dict[str, Any] = {"dtype": self.dtype} | ({"instances": self.instances} if self.instances else {})
         return [replace(claim(), **given) for claim in CLAIMS.values()]
 
@@ -87,7 +87,7 @@ KINDS: dict[str, type[Claim] | type[All]] = {**CLAIMS, All.name: All}
 
 
 class Checked(NamedTuple):
-    """What came of claims: a row an instance and quantity, and the panels of pictures."""
+    """The result of claims: one row per instance and quantity, and the panels of the figures."""
 
     rows: pa.Table
     panels: list[Panel]
@@ -115,7 +115,7 @@ def check(
 
     Args:
         table: what `kind.table()` opened.
-        broken: with a wrong ingredient each, so that every claim must come out false.
+        broken: breaks each claim on purpose, so that all must fail.
 
     Returns:
         Rows with the columns claim, instance, quantity, left, relation, right, slack, holds.
@@ -147,7 +147,7 @@ def check(
 
 
 def pages(kind: Claim | All, checked: Checked) -> list[tuple[pa.Table, str]]:
-    """Tables to be read, with titles: the rows of one claim; of all a row a claim, and each one's first false row."""
+    """Tables for people, with titles: the rows of one claim; for all, one row per claim, and each first false row."""
     if isinstance(kind, Claim):
         return [(_short(worded(checked.rows).drop_columns("claim")), f"{kind.name}: {statement(type(kind))}")]
     every, false = (rows["claim"].to_pylist() for rows in (checked.rows, checked.false))

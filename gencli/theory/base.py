@@ -98,7 +98,7 @@ class Claim(ABC):
     Attributes:
         name: on the command line.
         family: under which the help lists it.
-        packages: those whose versions bear on the numbers, beyond numpy and pyarrow.
+        packages: those whose versions can change the numbers, besides numpy and pyarrow.
     """
 
     name: ClassVar[str]
@@ -113,7 +113,7 @@ class Claim(ABC):
         return float(np.finfo(self.dtype).eps)
 
     def numbered(self, draws: Draws) -> Iterator[tuple[int, np.random.Generator]]:
-        """The instances' numbers, each with a generator of its own, good until the next one."""
+        """The numbers of the instances, each with its own generator, valid until the next one."""
         return enumerate(draws.rows(np.arange(self.instances)))
 
     def claims(self) -> Sequence[Claim]:
@@ -125,7 +125,7 @@ class Claim(ABC):
         return None
 
     def files(self) -> Mapping[str, Input]:
-        """The files that are read beside the table, by option, opened."""
+        """The files read besides the table, opened, by option."""
         return {}
 
     @abstractmethod
@@ -133,11 +133,11 @@ class Claim(ABC):
         """The rows, and the panels of a picture.
 
         Args:
-            broken: with a wrong ingredient, so that the claim must come out false.
+            broken: whether to break the claim on purpose, so that it must fail.
             table: what `table` opened.
 
         Raises:
-            GencliError: an option does not go with the table.
+            GencliError: an option does not fit the table.
         """
 
 
@@ -176,7 +176,7 @@ def complex_step(f: Callable[[Floats], Any], w: Floats) -> NDArray[np.float64]:
 
 
 def minimize(f: Callable[[Floats], float], start: Floats) -> NDArray[np.float64]:
-    """A minimizer [d] float64 of a smooth f, found from its values alone: BFGS on central differences."""
+    """A minimizer [d] float64 of a smooth f, found from its values only: BFGS on central differences."""
     from scipy.optimize import minimize
 
     return minimize(f, start, method="BFGS", jac="3-point", options={"gtol": 1e-9}).x

@@ -29,9 +29,10 @@ class Circulant(Claim):
     C x = ifft(fft(c) fft(x)).
 
     "Only if" is measured: P M, the mean of M along its wrapped diagonals, is the nearest circulant matrix, and every M
-    has 2 sin(pi/n) |M - PM| <= |MS - SM| <= 2 |M - PM|, met from below where the diagonals of M are the slowest wave.
-    Up to n = 10 MS = SM is also solved as n^2 linear equations: n solutions, the circulant matrices. --break takes
-    Toeplitz matrices that do not wrap around. Reads nothing; writes a table of claims.
+    has 2 sin(pi/n) |M - PM| <= |MS - SM| <= 2 |M - PM|, with equality on the left if the diagonals of M are the slowest
+    wave. Up to n = 10, MS = SM is also solved as n^2 linear equations, which have n independent solutions, the
+    circulant matrices. --break takes Toeplitz matrices that do not wrap around. Reads nothing; writes a table of
+    claims.
 
     Source: Davis 1979, Circulant Matrices; the constant 2 sin(pi/n) is the smallest |w - 1| > 0 of the n-th roots w of
     one, which are the eigenvalues of S.

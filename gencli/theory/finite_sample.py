@@ -27,11 +27,12 @@ class FiniteSample(Claim):
     c(x) = sum over j of w_j max(<a, x> - b_j, 0),
     a in R^d, b and w in R^n; the n points are distinct.
 
-    a is random; in the order of <a, x_i> each b_j is the projection before, so that w are differences of slopes. n
-    normal points in d dimensions have labels drawn from 0 ... 9; also a 10th and a 100th of n. The largest error over
-    the range of the labels stays below 0.001; up to 1,000 points the matrix of all hidden units gives the same
-    values. The arithmetic is float64 for points of either --dtype, since w, about 1 over the gaps between projections,
-    loses all digits in float32. --break takes each b_j at its own point. Reads nothing; writes a table of claims.
+    a is random; in the order of <a, x_i> each b_j is the preceding projection, so that the w are differences of slopes.
+    n normal points in d dimensions get labels drawn from 0 ... 9; the claim is also checked for n/10 and n/100 points.
+    The largest error relative to the range of the labels must stay below 0.001; up to 1,000 points the matrix of all
+    hidden units must give the same values. The arithmetic is float64 for points of either --dtype, because w, about 1
+    over the gaps between projections, loses all digits in float32. --break puts each b_j at its own point instead.
+    Reads nothing; writes a table of claims.
 
     Source: Zhang, Bengio, Hardt, Recht, Vinyals 2017, arXiv:1611.03530, theorem 1.
 

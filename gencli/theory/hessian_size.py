@@ -24,10 +24,10 @@ class HessianSize(Claim):
       = 50 x 50 + 50 x 50 + 50 x 10 = 5,500;
     H = d^2 f / dw^2 has P^2 = 30,250,000 entries, and is symmetric.
 
-    The network (tanh between the layers) is built, and the whole Hessian of its cross-entropy computed, the Jacobian of
-    its gradient; its product with a vector is held against a double backward pass, which takes P numbers in place of
-    P^2, and against a difference of gradients. --break gives the network biases. Reads nothing; writes a table of
-    claims.
+    The network (tanh between the layers) is built, and the whole Hessian of its cross-entropy is computed as the
+    Jacobian of the gradient; its product with a vector is compared with a double backward pass, which stores P numbers
+    instead of P^2, and with a difference of gradients. --break gives the network biases. Reads nothing; writes a table
+    of claims.
 
     \b
     Example:

@@ -33,11 +33,11 @@ class HvpLimit(Drawn):
     rule: R_v (a g + h) = a R_v g + R_v h, R_v (g h) = h R_v g + g R_v h;
     R_v grad f = Hv.
 
-    f is the cross-entropy of a network with tanh and biases on random examples; v is as large as w, coordinate by
-    coordinate. Hv comes from reverse over reverse derivatives; the measured slopes are those of the error over r in
-    logarithms, between 0.1 and where rounding is still small. R_v of the sum and of the product is an automatic
-    derivative over r, the right sides are made of central differences. --break divides by 2r and r, the wrong way
-    round. Reads nothing; writes a table of claims.
+    f is the cross-entropy of a network with tanh and biases on random examples; each coordinate of v has the magnitude
+    of that of w. Hv comes from reverse-over-reverse derivatives; the measured slopes are those of the logarithm of the
+    error over the logarithm of r, from 0.1 down to where rounding is still small. R_v of the sum and of the product are
+    automatic derivatives with respect to r; the right-hand sides are central differences. --break swaps the divisors 2r
+    and r. Reads nothing; writes a table of claims.
 
     Source: Pearlmutter 1994, Neural Computation 6(1), "Fast exact multiplication by the Hessian".
 

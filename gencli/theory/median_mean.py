@@ -29,10 +29,10 @@ class MedianMean(Drawn):
               argmin E|z - (y + e)| = y + median of e.
     Variance of the minimizers over n values: falls as 1/n.
 
-    The minimizers are found from values of the loss alone. Noise is normal, uniform, Laplace or exponential, each of
-    mean 0 (expectations over 100,000 quantiles); the exponential one is skewed, and moves the L1 minimizer to
-    ln 2 - 1. Its samples have exact variances: 1/n of the mean, sum over j = (n+1)/2 ... n of 1/j^2 of the median.
-    --break has the two losses change places. Reads nothing; writes a table of claims.
+    The minimizers are found from values of the loss only. The noise is normal, uniform, Laplace or exponential, each
+    with mean 0 (expectations over 100,000 quantiles); the exponential noise is skewed and moves the L1 minimizer to ln
+    2 - 1. The variances over its samples are known exactly: 1/n for the mean, sum over j = (n+1)/2 ... n of 1/j^2 for
+    the median. --break exchanges the two losses. Reads nothing; writes a table of claims.
 
     Source: Lehtinen et al. 2018, Noise2Noise, arXiv:1803.04189, section 2.
 

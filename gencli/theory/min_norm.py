@@ -25,13 +25,13 @@ class MinNorm(Drawn):
     \b
     f(w) = 1/2 |Xw - y|^2, X of n rows and d > n columns, w_0 = 0,
     w_{t+1} = w_t - eta (<x_i, w_t> - y_i) x_i:
-    w_t is a combination of the rows of X, always; so where it solves
+    w_t is always a combination of the rows of X; so if it solves
     Xw = y it is X+ y, the solution of least norm, X+ the pseudo-inverse.
 
-    Until then |w_t - X+ y| <= |X w_t - y| / s, s being the smallest singular value of X. X and y are normal, the
-    examples come in another random order every pass, until the equations hold, eta = 1 / max |x_i|^2. X+ is computed
-    by singular values, the span by a QR decomposition; another solution, of larger norm, uses the first n columns
-    alone. --break starts at a random w_0. Reads nothing; writes a table of claims.
+    Until then |w_t - X+ y| <= |X w_t - y| / s, where s is the smallest singular value of X. X and y are normal, the
+    examples come in a new random order in every epoch until the equations hold, and eta = 1 / max |x_i|^2. X+ is
+    computed from singular values, the span by a QR decomposition; another solution, of larger norm, uses only the first
+    n columns. --break starts at a random w_0. Reads nothing; writes a table of claims.
 
     Source: Zhang, Bengio, Hardt, Recht, Vinyals 2017, arXiv:1611.03530, section 5.
 

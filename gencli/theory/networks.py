@@ -40,7 +40,7 @@ def parse_layers(text: str) -> list[int]:
     """`50-50-10` as numbers, at least two of them, the last at least 2."""
     if text.endswith("-1") or not re.fullmatch(r"[1-9]\d{0,8}(-[1-9]\d{0,8})+", text, re.ASCII):
         raise GencliError(
-            f"--layers: {text!r} are no layers", "write two widths or more, the last at least 2, such as 50-50-50-10"
+            f"--layers: {text!r} are not layers", "write two widths or more, the last at least 2, such as 50-50-50-10"
         )
     return [int(width) for width in text.split("-")]
 
@@ -79,7 +79,7 @@ def read(table: ImageTable, examples: int, dtype: str) -> tuple[Tensor, Tensor]:
     keep = np.arange(table.rows) < examples
     batches = list(table.batches(None if keep.all() else keep))
     if not batches:
-        raise GencliError(f"{table.title}: no rows", "a claim on data needs some")
+        raise GencliError(f"{table.title}: no rows", "the claim needs at least one row")
     images = np.concatenate([arrow.unpack(batch, table.description) for batch in batches])
     labels = np.concatenate([arrow.values(batch.column("label")) for batch in batches])
     if not 0 < np.abs(images).max() < np.inf:
@@ -116,7 +116,7 @@ def build(arch: str, images: Tensor, classes: int, seed: int) -> nn.Module:
         torch.manual_seed(seed)
         network = models.build(arch, (height, width, channels), classes).to(images.dtype).eval()
     if network(images[:1]).shape != (1, classes):
-        raise GencliError(f"--arch {arch}: gives no classes", "name a network that classifies")
+        raise GencliError(f"--arch {arch}: is not a classifier", "name a network that classifies")
     return network
 
 

@@ -24,13 +24,13 @@ class NewtonStep(Claim):
       g = grad f(w_t), H the Hessian of f at w_t;
     H positive definite:  argmin m = w_t - H^-1 g.
 
-    If H is not positive definite, m has no minimum, and w_t - H^-1 g is the one point where its gradient is zero: the
-    maximum where H is negative definite; where H has eigenvalues of both signs a saddle, from which m falls along
-    the eigenvector of lambda_min < 0 by |lambda_min| t^2 / 2, without end. (A singular H has no inverse; m then has
-    no such point, or many.)
+    If H is not positive definite, m has no minimum, and w_t - H^-1 g is the only point where its gradient is zero: the
+    maximum if H is negative definite; a saddle if H has eigenvalues of both signs, from which m falls without bound
+    along the eigenvector of lambda_min < 0, by |lambda_min| t^2 / 2. (A singular H has no inverse; m then has no such
+    point, or many.)
 
-    The step comes from formulas for g and H; what it is held against is found by BFGS from values of m, whose g and H
-    come from complex steps. --break adds the identity to H. Reads nothing; writes a table of claims.
+    The step is computed from formulas for g and H and compared with the point that BFGS finds from values of m, whose g
+    and H come from complex steps. --break adds the identity to H. Reads nothing; writes a table of claims.
 
     Source: Nocedal and Wright 2006, Numerical Optimization, section 2.2.
 

@@ -26,14 +26,14 @@ class NoiseTargets(Drawn):
     \b
     argmin over functions c of E (c(x) - (y + e))^2 = argmin of
     E (c(x) - y)^2 where E(e | x) = 0; and over n examples the two
-    minimizers are about sigma sqrt(P / n) apart, P the parameters.
+    minimizers differ by about sigma sqrt(P / n), with P parameters.
 
-    A network of one input and one hidden layer of tanh is fitted by L-BFGS to y = sin(pi x), x uniform on -1 ... 1, and
-    from the same start to y + e, e exponential less its mean (skewed), sigma = 0.5. Their distance is the root mean
-    square over 201 points, for n, a 4th, a 16th and a 64th of it: it must fall at least as n^-0.3, and be less than 3
-    times what is expected but for the fewest examples, which may leave the network undetermined. (With many more
-    iterations the two can end in different minima.) --break leaves the noise its mean. Reads nothing; writes a table of
-    claims.
+    A network with one input and one hidden layer of tanh is fitted by L-BFGS to y = sin(pi x), x uniform on -1 ... 1,
+    and from the same start to y + e, where e is exponential minus its mean (skewed), sigma = 0.5. Their distance is the
+    root mean square over 201 points, for n, n/4, n/16 and n/64 examples: it must fall at least as fast as n^-0.3 and be
+    less than 3 times the expected one, except for the fewest examples, which may leave the network undetermined. (With
+    many more iterations the two can end in different minima.) --break leaves the mean in the noise. Reads nothing;
+    writes a table of claims.
 
     Source: Lehtinen et al. 2018, Noise2Noise, arXiv:1803.04189, section 2; the distance is that of linear least
     squares.

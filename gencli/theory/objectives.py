@@ -24,15 +24,16 @@ class Objective:
         return Objective(self.features.astype(dtype), self.quadratic.astype(dtype))
 
     def value(self, w: Floats) -> Floats:
+        """f(w) [] at w [d]."""
         return np.log1p(np.exp(-self.features @ w)).mean() + w @ self.quadratic @ w / 2
 
     def gradient(self, w: Floats) -> Floats:
-        """[d]"""
+        """∇f(w) [d] at w [d]."""
         slopes = -1 / (1 + np.exp(self.features @ w))
         return slopes @ self.features / len(self.features) + self.quadratic @ w
 
     def hessian(self, w: Floats) -> Floats:
-        """[d, d]"""
+        """The Hessian of f [d, d] at w [d]."""
         chance = 1 / (1 + np.exp(self.features @ w))
         weights = (chance * (1 - chance))[:, None] / len(self.features)
         return self.features.T @ (weights * self.features) + self.quadratic

@@ -24,9 +24,9 @@ class ProxStep(Claim):
       =  w_t - grad f(w_t) / lambda,
     where it is  f(w_t) - |grad f(w_t)|^2 / (2 lambda).
 
-    f is the logistic loss of random data plus a random quadratic form that need not be convex. The step comes from
-    the gradient's formula; what it is held against is found by BFGS from values alone, of a tangent whose slope
-    comes from complex steps. --break takes half the step. Reads nothing; writes a table of claims.
+    f is the logistic loss of random data plus a random quadratic form, which may be nonconvex. The step is computed
+    from the formula of the gradient and compared with the minimizer that BFGS finds from values only, of a tangent
+    whose slope comes from complex steps. --break takes half the step. Reads nothing; writes a table of claims.
 
     Source: Beck and Teboulle 2003, Operations Research Letters 31(3), on the step as a proximal one.
 

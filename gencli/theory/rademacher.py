@@ -34,16 +34,16 @@ class Rademacher(Drawn, OnData):
     ReLU nets of d layers without biases, |W_j| <= M_j (Frobenius):
     R(F) <= 1/n M_1 ... M_d (sqrt(2 d log 2) + 1) sqrt(sum of |x_i|^2).
 
-    A network with one output f is trained on the first rows, labelled by random signs, by Adam's method (Kingma and Ba
-    2015) for the hinge loss; its output, clipped to [-1, 1], then correlates with the signs. The mean over the --draws
-    is a lower bound of R, since training finds no supremum. It is held against 1 and, for networks of dense layers and
-    ReLU, against the second bound, of the family with the largest norms that were reached: a bias is the weight of an
+    A network with one output f is trained on the first rows, labelled by random signs, by Adam (Kingma and Ba 2015) for
+    the hinge loss; its output, clipped to [-1, 1], then correlates with the signs. The mean over the --draws is a lower
+    bound of R, because training does not find the supremum. It is compared with 1 and, for networks of dense layers and
+    ReLU, with the second bound, for the family with the largest norms that training reached: a bias is the weight of an
     input 1, so that |W_j|^2 + |b_j|^2 + 1 counts, and |x_i|^2 + 1. A bound above 1 is called vacuous.
 
-    The same network without biases is trained once more, for f itself, within norms that make the bound --bound; and
-    so is a linear function, whose supremum is M |sum of s_i x_i| / n. Bounds are of expectations: McDiarmid's
-    deviation of the mean over the draws, at 99.9 %, is their tolerance. --break divides the bounds by sqrt(n). Pixels
-    are divided by 255. Reads an image table, by default the built-in digits; writes a table of claims.
+    The same network without biases is then trained for f itself, within norms that make the bound --bound, and so is a
+    linear function, whose supremum is M |sum of s_i x_i| / n. The bounds are on expectations, so McDiarmid's deviation
+    of the mean over the draws, at 99.9 %, is their tolerance. --break divides the bounds by sqrt(n). Pixels are divided
+    by 255. Reads an image table, by default the built-in digits; writes a table of claims.
 
     Sources: Bartlett and Mendelson 2002, JMLR 3; the bound: Golowich, Rakhlin, Shamir 2018, arXiv:1712.06541, theorem
     1; the experiment: Zhang, Bengio, Hardt, Recht, Vinyals 2017, arXiv:1611.03530, section 2.2.

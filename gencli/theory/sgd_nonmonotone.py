@@ -36,14 +36,14 @@ class SgdNonmonotone(Drawn, OnData):
     f(w) = 1/2 (w - 2)^2 + 1/2 (w + 1)^2,  w_0 = 0, second term drawn:
     w_1 = -eta,  f(w_1) - f(w_0) = eta + eta^2 > 0  for every eta > 0.
 
-    An instance is a step size, drawn from 0.001 to 1000, evenly in its logarithm, at which f is evaluated; that it
-    holds for all of them shows in the coefficients of f(-eta) - f(0), none of which is negative.
+    An instance is a step size from 0.001 to 1000, drawn uniformly in its logarithm, at which f is evaluated. The claim
+    holds for all step sizes because no coefficient of f(-eta) - f(0) is negative.
 
-    How often it happens: a network takes one pass of plain SGD, in evaluation mode, and the loss of all rows is
-    computed after every step. It is --model, with the loss and the preprocessing that its file says, or --arch from
-    its start, with cross-entropy on pixels that are whitened by image. --break steps along the gradient of both terms;
-    of the network along that of all rows, at a hundredth of the rate. Reads an image table, by default the built-in
-    digits, and a model; writes a table of claims.
+    To measure how often it happens, a network takes one epoch of plain SGD in evaluation mode, and the loss of all rows
+    is computed after every step. The network is --model, with the loss and the preprocessing recorded in its file, or
+    --arch at initialization, with cross-entropy on pixels whitened per image. --break steps along the gradient of both
+    terms, and for the network along that of all rows at a hundredth of the rate. Reads an image table, by default the
+    built-in digits, and a model; writes a table of claims.
 
     \b
     Example:
@@ -146,7 +146,7 @@ class SgdNonmonotone(Drawn, OnData):
         require_memory(table.rows * (values * 8 + 2 * table.description.row_bytes), f"{table.title}: its rows")
         rows, network, dtype = inputs.load(table), model.network, getattr(torch, self.dtype)
         if not len(rows):
-            raise GencliError(f"{table.title}: no rows", "a mean needs one at least")
+            raise GencliError(f"{table.title}: no rows", "a mean needs at least one row")
         network.to(dtype).eval()
         images = torch.cat([model.preprocessing(part).to(dtype) for part in rows.images.split(_ROWS)])
         wanted = rows.labels

@@ -43,13 +43,13 @@ class SgdRate(Drawn):
     E f(mean of w_1 ... w_T)  <=  mean of E f(w_t)      (Jensen)
                               <=  f(w*) + B rho / sqrt(T).
 
-    Hinge, logistic and absolute loss of random examples, rho being the largest |x|, B = |w*|, and w* found by linear
-    programming, for logistic loss by BFGS. With full subgradients every run must satisfy the bound; with the
-    subgradient of one random example a step, the mean over the runs and the upper end of its 99.9 % interval.
+    Hinge, logistic and absolute loss of random examples, with rho the largest |x|, B = |w*|, and w* found by linear
+    programming, or by BFGS for the logistic loss. With full subgradients every run must satisfy the bound; with the
+    subgradient of one random example per step, the mean over the runs and the upper end of its 99.9 % interval must.
 
-    The worst case f(w) = rho max(w_1, ..., w_T) in T dimensions, whose subgradient names the first largest
-    coordinate, meets the bound exactly: its log-log slope over T is -1/2. --break claims B rho / T. Reads nothing;
-    writes a table of claims.
+    The worst case f(w) = rho max(w_1, ..., w_T) in T dimensions, with the subgradient of the first largest coordinate,
+    attains the bound exactly: its log-log slope over T is -1/2. --break claims B rho / T. Reads nothing; writes a table
+    of claims.
 
     Sources: Shalev-Shwartz and Ben-David 2014, Understanding Machine Learning, theorem 14.8; the worst case after
     Nesterov 2004, Introductory Lectures on Convex Optimization, section 3.2.1.
@@ -66,7 +66,7 @@ class SgdRate(Drawn):
     steps: Annotated[
         int,
         typer.Option(
-            min=64, max=100_000, metavar="T", help="Maximum number of steps; a 4th, 16th and 64th of it are run too."
+            min=64, max=100_000, metavar="T", help="Maximum number of steps; 1/4, 1/16 and 1/64 of it are also run."
         ),
     ] = 1024
     runs: Annotated[

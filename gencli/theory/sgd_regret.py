@@ -27,13 +27,13 @@ class SgdRegret(Claim):
     w_1 = 0,  w_{t+1} = w_t - eta v_t,  t = 1 ... T, any v_t, any w*:
     sum <w_t - w*, v_t>  <=  |w*|^2 / (2 eta) + eta/2 sum |v_t|^2.
 
-    It is an identity less a square: each step gives <w_t - w*, v_t> = (|w_t - w*|^2 - |w_{t+1} - w*|^2) / (2 eta) +
-    eta/2 |v_t|^2, the sum telescopes, and what is left is exactly |w_{T+1} - w*|^2 / (2 eta). So the bound is met where
-    the steps end at w*; and no proof may drop eta/2 |v_t|^2, nor any <w_t - w*, v_t>, whose sign nobody knows.
+    It is an identity minus a square: each step gives <w_t - w*, v_t> = (|w_t - w*|^2 - |w_{t+1} - w*|^2) / (2 eta) +
+    eta/2 |v_t|^2, the sum telescopes, and the remainder is exactly |w_{T+1} - w*|^2 / (2 eta). So the bound is attained
+    if the steps end at w*; and no proof may drop eta/2 |v_t|^2, or any <w_t - w*, v_t>, whose sign is unknown.
 
-    The v_t are normal draws, draws without a mean (Cauchy's), subgradients of hinge losses where w_t lies, and what a
-    search by L-BFGS finds to make the slack as small as it can. --break leaves eta/2 sum |v_t|^2 out. Reads nothing;
-    writes a table of claims.
+    The v_t are normal draws, Cauchy draws, which have no mean, subgradients of hinge losses at w_t, and the vectors
+    with which an L-BFGS search makes the slack smallest. --break omits eta/2 sum |v_t|^2. Reads nothing; writes a table
+    of claims.
 
     Source: Shalev-Shwartz and Ben-David 2014, Understanding Machine Learning, lemma 14.1.
 

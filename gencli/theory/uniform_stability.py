@@ -40,15 +40,15 @@ class UniformStability(Drawn, OnData):
     SGD without lambda, step size eta <= 8 / R^2, E passes:
       beta <= 2 R^2 eta E where i is replaced.
 
-    Each of --removals rows is left out, or replaced by one held out, and the learner is trained again; the largest
-    change of the loss of a row at hand is a lower bound of beta, since S, i and z are but some of all. y is 1 for the
-    upper half of the classes, -1 for the others. Without i the sum is still divided by n, as in the theorem; so the
-    loss of a row that is left out never falls. SGD visits the places of S in random orders, the same ones again, with
-    eta = 8 / (R^2 n). All for a quarter of n, half of it and n.
+    Each of --removals rows is left out, or replaced by a held-out row, and the learner is trained again; the largest
+    change of the loss of an available row is a lower bound of beta, because S, i and z are only samples. y is 1 for the
+    upper half of the classes, -1 for the others. Without i the sum is still divided by n, as in the theorem, so the
+    loss of a removed row never falls. SGD visits the positions of S in random orders, the same for all S, with eta = 8
+    / (R^2 n). All of this is done for n/4, n/2 and n rows.
 
-    A network has no such bound: SGD at rate 0.1 in batches of 10 on cross-entropy gives the same losses from the same
-    rows, and others from others. --break divides the bounds by n, and keeps the network's rows. Pixels are divided by
-    255. Reads an image table, by default the built-in digits; writes a table of claims.
+    A network has no such bound: SGD at rate 0.1 in batches of 10 on cross-entropy must give equal losses from equal
+    rows and different losses from different rows. --break divides the bounds by n and does not replace the network's
+    rows. Pixels are divided by 255. Reads an image table, by default the built-in digits; writes a table of claims.
 
     Sources: Bousquet and Elisseeff 2002, JMLR 2, theorem 22, of lambda |w|^2; SGD: Hardt, Recht, Singer 2016,
     arXiv:1509.01240, theorem 3.8.
@@ -64,7 +64,7 @@ class UniformStability(Drawn, OnData):
     instances: Instances = 1
     examples: Examples = 100
     removals: Annotated[
-        int, typer.Option(min=1, max=250_000, metavar="N", help="Number of rows that are left out, one at a time.")
+        int, typer.Option(min=1, max=250_000, metavar="N", help="Number of rows to leave out, one at a time.")
     ] = 10
     decay: Annotated[float, typer.Option(min=1e-4, max=1e6, metavar="LAMBDA", help="Weight decay, lambda.")] = 0.1
     passes: Annotated[int, typer.Option(min=1, max=100_000, metavar="E", help="Epochs of SGD.")] = 10

@@ -32,9 +32,10 @@ class WeightDecayConvexity(Drawn, OnData):
     so g is convex around w where lambda > -(smallest eigenvalue of f's).
 
     f is the cross-entropy of a network on images, after some steps of gradient descent at rate 0.1; pixels are divided
-    by 255. Both Hessians are automatic derivatives, each of its own loss. The least lambda that makes g locally
-    convex is reported: from the eigenvalues, and by bisection of whether a Cholesky decomposition exists. --break adds
-    lambda |w|^2, without the half. Reads an image table, by default the built-in digits; writes a table of claims.
+    by 255. Each Hessian is computed by automatic differentiation of its own loss. The smallest lambda that makes g
+    locally convex is reported twice: from the eigenvalues, and by bisection on whether a Cholesky decomposition exists.
+    --break adds lambda |w|^2, without the half. Reads an image table, by default the built-in digits; writes a table of
+    claims.
 
     \b
     Example:

@@ -69,7 +69,8 @@ class Crop(Augmentation):
 class Translate(Augmentation):
     """A shift by up to N pixels each way, the image mirrored at its edges.
 
-    Shifts are uniform on -N ... N, rows and columns apart. As in airbench94 (Jordan 2024, arXiv:2404.00498) with N = 2.
+    Shifts are uniform on -N ... N, rows and columns independently. As in airbench94 (Jordan 2024,
+    arXiv:2404.00498) with N = 2.
     """
 
     name, form = "translate", "translate:N"
@@ -302,4 +303,4 @@ def _pixels(values: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
     """Values in the images' type."""
     if images.is_floating_point():
         return values
-    return values.round_().clamp_(0, 255).to(torch.int16).to(torch.uint8)  # thrice as fast as straight to uint8
+    return values.round_().clamp_(0, 255).to(torch.int16).to(torch.uint8)  # three times as fast as directly to uint8

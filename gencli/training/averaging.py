@@ -25,7 +25,7 @@ class Average:
 
     def __init__(self, network: nn.Module, decay: float) -> None:
         if not 0 <= decay < 1:
-            raise GencliError(f"--ema: no decay {decay:g}", "give 0 or more, and less than 1, such as 0.999")
+            raise GencliError(f"--ema: decay {decay:g} is out of range", "give 0 or more, below 1, such as 0.999")
         named = chain(network.named_parameters(), network.named_buffers())
         self._current = {name: tensor for name, tensor in named if tensor.is_floating_point()}
         self._averages = {name: tensor.detach().clone() for name, tensor in self._current.items()}

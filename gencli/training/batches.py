@@ -35,16 +35,16 @@ def require_geometric(settings: Settings) -> None:
     for name in settings.augment.split(",") if settings.augment else []:
         if name.partition(":")[0] not in _GEOMETRIC:
             raise GencliError(
-                f"--augment: {name} would change the image and not its target",
-                "of image-to-image work only " + ", ".join(_GEOMETRIC),
+                f"--augment: {name} would change the image but not its target",
+                "image-to-image networks allow only " + ", ".join(_GEOMETRIC),
             )
 
 
 def require_no_single(rows: int, settings: Settings, network: nn.Module) -> None:
-    """Refuses a last batch of one row where batch norm takes a mean over the batch alone."""
+    """Refuses a last batch of one row if a batch norm takes its statistics over the batch only."""
     if rows % settings.batch_size == 1 and any(isinstance(each, nn.BatchNorm1d) for each in network.modules()):
         raise GencliError(
-            f"--batch-size: of {rows:,} rows the last batch is a single one, too few for batch norm",
+            f"--batch-size: the last batch of {rows:,} rows has only 1 row, too few for batch norm",
             "take another size",
         )
 

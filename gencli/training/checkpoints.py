@@ -18,7 +18,7 @@ _SECONDS = {"s": 1, "min": 60, "h": 3600}
 
 @dataclass
 class Cadence:
-    """When to write: every so many epochs, steps or seconds."""
+    """When to write: every given number of epochs, steps or seconds."""
 
     unit: str
     every: float
@@ -89,8 +89,8 @@ def run(
             if number or due or alone:
                 write(path, training, made)
             if number or gone:
-                why = "" if number else "nobody reads the model; "
-                console.message(f"{path}: {why}stopped after step {step:,}; --resume goes on from there")
+                why = "" if number else "the output pipe was closed; "
+                console.message(f"{path}: {why}stopped after step {step:,}; --resume continues from there")
             if number:
                 signals.die(number)
             if gone:

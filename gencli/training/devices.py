@@ -35,7 +35,8 @@ def choose(name: str, float64: bool = False) -> torch.device:
     if float64 and name in WITHOUT_FLOAT64:
         raise GencliError(f"--device: {name} has no float64", "take --device cpu")
     if not present[name]:
-        raise GencliError(f"--device: no {name} here", f"there is {', '.join(k for k, t in present.items() if t)}")
+        there = ", ".join(kind for kind, is_there in present.items() if is_there)
+        raise GencliError(f"--device: {name} is not available", f"available: {there}")
     if name == "cpu":
         _keep_freed_memory()
     if name == "cuda":  # on a CPU torch's choices repeat themselves already, and the call loads the compiler: 2 s
@@ -45,7 +46,7 @@ def choose(name: str, float64: bool = False) -> torch.device:
 
 
 def _keep_freed_memory() -> None:
-    """Lets glibc keep what is freed, where it would give every large tensor's pages back and take them anew.
+    """Lets glibc keep freed memory, where it would return the pages of every large tensor and request them again.
 
     Taking them takes up to a fifth of a training step; the most that is held stays the same. Other C libraries and
     other allocators are left as they are.
@@ -71,7 +72,9 @@ def precision(name: Precision, device: torch.device) -> Precision:
     if name == "auto":
         name = "bf16" if bf16 else "float32"
     if name == "tf32" and not cuda:
-        raise GencliError(f"--precision: no tf32 on this {device.type}", f"take {'bf16' if bf16 else 'float32'}")
+        raise GencliError(
+            f"--precision: tf32 is not available on this {device.type}", f"take {'bf16' if bf16 else 'float32'}"
+        )
     if device.type == "cuda":  # where torch's convolutions take tf32 by default
         wanted = "tf32" if name == "tf32" else "ieee"
         torch.backends.cuda.matmul.fp32_precision = wanted
@@ -122,7 +125,10 @@ def compiled(network: nn.Module, device: torch.device) -> nn.Module:
     """
     compiler = os.environ.get("CXX", "g++")
     if device.type == "cpu" and shutil.which(compiler) is None:
-        raise GencliError(f"--compile: no C++ compiler {compiler} here", "install it, name another in CXX, or leave it")
+        raise GencliError(
+            f"--compile: the C++ compiler {compiler} is not available",
+            "install it, name another in CXX, or leave --compile out",
+        )
     if device.type == "cuda" and find_spec("triton") is None:
-        raise GencliError("--compile: no triton here", "install it, or leave --compile out")
+        raise GencliError("--compile: triton is not available", "install it, or leave --compile out")
     return torch.compile(network)  # type: ignore[return-value]

@@ -25,10 +25,10 @@ PATIENCE = timedelta(minutes=5)  # for a process that does not answer
 
 
 class Group:
-    """The processes of a run; one alone is a group too.
+    """The processes of a run; a single process is a group too.
 
     Attributes:
-        rank: this process's number, from 0, which alone writes.
+        rank: this process's number, from 0; only process 0 writes.
         size: how many there are.
     """
 
@@ -78,7 +78,7 @@ class Group:
 class SyncedBatchNorm(_BatchNorm):
     """Batch norm over the rows of all processes, as one process with all of them would compute it.
 
-    torch's own is for GPUs alone. In evaluation mode it is the batch norm that it replaces.
+    torch's own is for GPUs only. In evaluation mode it is the batch norm that it replaces.
     """
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
@@ -116,7 +116,7 @@ def synchronize(network: nn.Module, group: Group) -> None:
     """
     layers = [layer for layer in network.modules() if isinstance(layer, _BatchNorm)]
     if group.size == 1 or not layers:
-        why = "this process is alone" if layers else "the network has no batch norm"
+        why = "there is only one process" if layers else "the network has no batch norm"
         raise GencliError(f"--sync-batch-norm: {why}", "leave it out; torchrun starts several processes")
     for layer in layers:
         layer.__class__ = SyncedBatchNorm
@@ -124,7 +124,7 @@ def synchronize(network: nn.Module, group: Group) -> None:
 
 @contextmanager
 def joined(device: torch.device) -> Iterator[Group]:
-    """The group that torchrun's environment variables name, while it lasts; without them this process alone.
+    """The group that torchrun's environment variables name, while it lasts; without them this process by itself.
 
     Raises:
         GencliError: the others cannot be reached, or one of them ended.
@@ -137,7 +137,7 @@ def joined(device: torch.device) -> Iterator[Group]:
     try:
         if device.type == "cuda":
             torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-        # what is said on the CPU stays there
+        # messages between CPU tensors stay on the CPU
         dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
         yield Group(rank, size)
     except (dist.DistError, RuntimeError, ValueError) as error:
@@ -147,7 +147,7 @@ def joined(device: torch.device) -> Iterator[Group]:
         line = str(error).splitlines()[0]
         raise GencliError(
             f"process {rank} of {size}: the others do not answer: {line}",
-            "see what they say; torchrun --max-restarts with --checkpoint and --resume goes on by itself",
+            "read their messages; torchrun --max-restarts with --checkpoint and --resume restarts by itself",
         ) from None
     finally:
         if dist.is_initialized():

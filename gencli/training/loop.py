@@ -47,7 +47,7 @@ class Training:
 
     Attributes:
         model: changed in place.
-        history: a row an epoch so far.
+        history: one row per epoch so far.
         total_steps: that the settings allow.
         best: the epoch with the best validation score, the first of equals; None without validation rows.
         first_loss: the mean loss of the first step's rows, None in the first epoch.
@@ -101,7 +101,7 @@ class Training:
         self._earlier = 0.0  # seconds that a run took before it was resumed
         if settings.batch_size > len(rows):
             console.message(
-                f"--batch-size {settings.batch_size:,}: there are {len(rows):,} rows; a step takes them all"
+                f"--batch-size {settings.batch_size:,}: only {len(rows):,} rows; every step uses all of them"
             )
         require_no_single(len(rows), settings, model.network)
 
@@ -137,7 +137,7 @@ class Training:
         return self._rows.labels.bincount().max().item() / count, count
 
     def history_table(self) -> pa.Table:
-        """The history, one row an epoch, its scores named by what they are: accuracy or psnr.
+        """The history, one row per epoch, its scores named by what they are: accuracy or psnr.
 
         The validation's columns are there where rows were held out, the last three on corrupted data.
         """
@@ -297,7 +297,7 @@ class Training:
             if "more than 1 value per channel" not in str(error):
                 raise
             raise GencliError(
-                f"--batch-size: at step {self.step + 1} {len(images)} row is here, too few for batch norm",
+                f"--batch-size: at step {self.step + 1} the batch has only {len(images)} row, too few for batch norm",
                 "take another size, or --sync-batch-norm",
             ) from None
 

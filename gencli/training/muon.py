@@ -13,7 +13,7 @@ class Muon(torch.optim.Optimizer):
     A kernel [out, in, height, width] counts as the matrix [out, in·height·width], as in airbench94_muon. With gradient
     g: b ← μ b + (1 − μ) g, u = (1 − μ) g + μ b (Nesterov), p ← (1 − lr·decay) p − lr · 0.2 √max(rows, columns) · NS(u).
     The factor gives updates the root mean square of AdamW's, so that one learning rate and one decay serve both (Liu et
-    al. 2025, arXiv:2502.16982). torch's Muon does the same, but to matrices alone.
+    al. 2025, arXiv:2502.16982). torch's Muon does the same, but only for matrices.
     """
 
     def __init__(self, params: list[dict[str, Any]], lr: float, momentum: float) -> None:
@@ -38,7 +38,7 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonalized(matrix: torch.Tensor) -> torch.Tensor:
-    """The matrix [m, n] with its singular values brought to about 1, but for the tiniest; in bfloat16.
+    """The matrix [m, n] with its singular values mapped to about 1, except for tiny ones; in bfloat16.
 
     Five steps X ← a X + (b A + c A²) X, A = X Xᵀ, of the Newton-Schulz iteration with the coefficients of Jordan et al.
     2024, from X = matrix / its Frobenius norm. A matrix of zeros stays one.

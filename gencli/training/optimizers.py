@@ -66,7 +66,7 @@ def _muon(
 
     hidden = [name for name, p in parameters.items() if p.ndim > 1 and "weight" in name.rpartition(".")[2]][:-1]
     if not hidden:
-        raise GencliError("--optimizer: muon finds no weights but the output layer's", "take adamw or sgd")
+        raise GencliError("--optimizer: the network has no hidden weights for muon", "take adamw or sgd")
     others = {name: parameter for name, parameter in parameters.items() if name not in hidden}
     return [Muon(groups([parameters[name] for name in hidden]), lr, **options), *_adamw(others, groups, lr, {})]
 
@@ -101,7 +101,7 @@ OPTIMIZERS = {
 
 
 class Optimizer:
-    """One or two of torch's optimizers as one, whose state goes by the parameters' names."""
+    """One or two of torch's optimizers as one, with its state under the parameters' names."""
 
     def __init__(self, parts: list[torch.optim.Optimizer], network: nn.Module) -> None:
         self._parts = parts
@@ -189,7 +189,9 @@ def options(name: str, momentum: float | None, nesterov: bool | None, no_decay: 
     for option, value in (("momentum", momentum), ("nesterov", nesterov)):
         if value is not None and option not in chosen:
             takers = [other for other, kind in OPTIMIZERS.items() if option in kind.options]
-            raise GencliError(f"--{option}: {name} takes none", f"leave it out, or take {' or '.join(takers)}")
+            raise GencliError(
+                f"--{option}: the {name} optimizer has no such option", f"leave it out, or take {' or '.join(takers)}"
+            )
         chosen |= {} if value is None else {option: value}
     _require(name, chosen)
     for word in no_decay:
@@ -235,9 +237,9 @@ def build(
 def _require(name: str, options: Mapping[str, Any]) -> None:
     momentum = options.get("momentum", 0.0)
     if not 0 <= momentum <= OPTIMIZERS[name].largest_momentum:
-        raise GencliError(f"--momentum: no {momentum:g} in {name}", "give 0 or more, and less than 1")
+        raise GencliError(f"--momentum: {momentum:g} is out of range for {name}", "give 0 or more, and less than 1")
     if options.get("nesterov") and not momentum:
-        raise GencliError("--nesterov: there is no momentum", "give --momentum above 0, or leave it out")
+        raise GencliError("--nesterov: the momentum is 0", "give --momentum above 0, or leave it out")
 
 
 def _undecayed(network: nn.Module, no_decay: Collection[str]) -> set[nn.Parameter]:

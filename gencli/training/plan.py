@@ -32,7 +32,7 @@ class Plan:
 
 
 def plan(setup: Setup, rows: int) -> Plan:
-    """The plan of a run on so many rows; nothing is computed, and no number of the network exists in memory."""
+    """The plan of a run on this many rows; nothing is computed, and the network has no values in memory."""
     settings, description = setup.settings, setup.description
     held = rows if settings.stream is None else min(rows, 2 * max(settings.stream, description.group_rows))
     rows -= share(settings.validation_fraction, rows)
@@ -47,11 +47,11 @@ def plan(setup: Setup, rows: int) -> Plan:
     flops = summary.step_flops(network, shape, batch)
     totals = {
         "parameters": f"{parameters:,}",
-        "steps at the most": f"{min(steps, settings.max_steps or steps):,}",
-        "operations an image forward": _count(summary.flops(network, shape, 1), "FLOP"),
-        "operations a step": _count(flops, "FLOP"),
-        "operations an epoch": _count(flops * rows // batch, "FLOP"),
-        "memory of a step": _count(summary.step_memory(network, shape, batch, states), "B"),
+        "steps, at most": f"{min(steps, settings.max_steps or steps):,}",
+        "operations per image, forward": _count(summary.flops(network, shape, 1), "FLOP"),
+        "operations per step": _count(flops, "FLOP"),
+        "operations per epoch": _count(flops * rows // batch, "FLOP"),
+        "memory per step": _count(summary.step_memory(network, shape, batch, states), "B"),
         "memory of the images": _count(held * description.row_bytes * (2 if setup.score == "psnr" else 1), "B"),
     }
     return Plan(

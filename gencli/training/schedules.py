@@ -1,4 +1,4 @@
-"""Learning-rate schedules: factors on the learning rate, functions of the step alone, so that a run can be resumed."""
+"""Learning-rate schedules: factors on the learning rate, functions of the step only, so that a run can be resumed."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ def parse(text: str, warmup: float) -> Schedule:
     if match is None or (":" in text and not parameters):
         raise GencliError(f"--schedule: {text!r} is not {kind.form}", f"write {kind.example}")
     if not 0 <= warmup < math.inf:
-        raise GencliError(f"--warmup: no {warmup:g} epochs", "give 0 or more")
+        raise GencliError(f"--warmup: {warmup:g} epochs is out of range", "give 0 or more")
     if warmup and kind is OneCycle:
         raise GencliError("--warmup: one-cycle warms up by itself", "leave it out, or take --schedule cosine")
     return Schedule(kind.of(*match.groups()), warmup)
@@ -194,7 +194,7 @@ def parse(text: str, warmup: float) -> Schedule:
 def _factor(text: str) -> float:
     factor = float(text)
     if not 0 < factor <= 1:
-        raise GencliError(f"--schedule: no factor {text}", "give one above 0 and up to 1")
+        raise GencliError(f"--schedule: factor {text} is out of range", "give one above 0 and up to 1")
     return factor
 
 

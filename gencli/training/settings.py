@@ -216,7 +216,7 @@ class Settings(RunSettings, OptimizerSettings, LossSettings, ImageSettings, Netw
         """The same with the preset's settings in place of those not `given`, which it does not name any more.
 
         Raises:
-            GencliError: no network, or settings that do nothing beside each other.
+            GencliError: no network, or settings that exclude each other.
         """
         chosen: dict[str, Any] = presets.settings(self.preset, self.arch, self.loss) if self.preset else {}
         if "optimizer" in given and self.optimizer != chosen.get("optimizer"):

@@ -1,4 +1,4 @@
-"""What a run needs beside its settings: the loss, the model, and whether they fit the data."""
+"""What a run needs besides its settings: the loss, the model, and whether they fit the data."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Setup:
             GencliError: it fails in a bf16 that was asked for.
         """
         settings, device = self.settings, torch.device(self.settings.device)
-        plain = self, f"by what this {device.type} has"
+        plain = self, f"chosen for this {device.type}"
         if settings.precision != "bf16":
             return plain
         shape = Preprocessing(crop=settings.crop).input_shape(self.description.shape)
@@ -81,7 +81,7 @@ class Setup:
             raise GencliError(f"--precision: {settings.arch} fails in bf16: {failure}", "take float32 or auto")
         return replace(
             self, settings=replace(settings, precision="float32")
-        ), f"as the network fails in bf16: {failure}"
+        ), f"because the network fails in bf16: {failure}"
 
     def training(
         self, table: ImageTable, test_table: ImageTable | None, group: Group, rehearsed: bool = False
@@ -196,8 +196,8 @@ def choose(settings: Settings) -> tuple[Settings, Loss]:
     if (loss.task == "images") != images:
         kinds = "an image" if images else "classes", "images" if loss.task == "images" else "classes"
         raise GencliError(
-            f"--loss: {loss.name} is for {kinds[1]}, {settings.arch} gives {kinds[0]}",
-            "for unet-small take l1, l2 or huber, for the others ce or another of the classes'",
+            f"--loss: {loss.name} is for {kinds[1]}, but {settings.arch} outputs {kinds[0]}",
+            "for image-to-image networks take l1, l2 or huber, for classifiers ce or another",
         )
     refused = {
         "whiten": settings.whiten == "image",
@@ -206,7 +206,7 @@ def choose(settings: Settings) -> tuple[Settings, Loss]:
     }
     for option in [name for name, given in refused.items() if images and given]:
         raise GencliError(
-            f"--{option.replace('_', '-')}: {settings.arch} gives an image, which keeps its scale and has no classes",
+            f"--{option.replace('_', '-')}: {settings.arch} outputs an image, which keeps its scale and has no classes",
             "leave it out" if option != "whiten" else "take --whiten none or dataset",
         )
     if images:

@@ -31,7 +31,7 @@ class Epoch:
         epoch: from 1.
         step: optimizer steps so far.
         seconds: that the epoch took in all.
-        images_per_second: of the training pass alone.
+        images_per_second: of the training pass only.
         train_loss, train_score: the loss is without weight decay.
         test_loss, test_score: of the evaluation data after the epoch; None without it, and where they are not finite.
         learning_rate: of the epoch's last step.
@@ -64,7 +64,7 @@ class Run:
         rows, classes: how many.
         images: whether scores are PSNR.
         corrupted, validation, test: whether there are such labels and rows.
-        steps_per_epoch, total_steps: at the most.
+        steps_per_epoch, total_steps: maximum numbers of steps.
         rate: the learning rate of a step, from 0.
         network: the parameters and buffers by name.
         optimizer: by parameter what it keeps, like these; `step` counts the parameter's steps.

@@ -12,7 +12,7 @@ from gencli.randomness import Draws
 
 
 def split(rows: Rows, fraction: float, seed: int) -> tuple[Rows, Rows]:
-    """Training and validation rows: of each class's n rows, round(fraction · n) are held out, by seed and id alone.
+    """Training and validation rows: of each class's n rows, round(fraction · n) are held out, by seed and id only.
 
     Classes are those of `label`, what training sees.
 

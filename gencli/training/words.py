@@ -1,4 +1,4 @@
-"""What people are told of a training run, on the way and at its end."""
+"""Messages about a training run, on the way and at its end."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def summary(run: Training, kind: str) -> str:
     """The line at the end, and one more where nothing was learned; `kind` is what scores are."""
     line = (
         f"{run.model.arch}: {run.model.parameters:,} parameters, {run.history[-1].epoch} epochs; "
-        f"the model is epoch {run.kept.epoch}'s, train {_score(run.kept.train_score, kind)}"
+        f"the model is from epoch {run.kept.epoch}, train {_score(run.kept.train_score, kind)}"
     )
     return line if (why := unlearned(run)) is None else f"{line}\n{why}"
 
@@ -24,7 +24,7 @@ def diverged(run: Training) -> str | None:
     if run.first_loss is None or not run.kept.train_loss > DIVERGED * run.first_loss:
         return None
     return (
-        f"the loss ended at {run.kept.train_loss:.4g}, where it began at {run.first_loss:.4g}: training diverged; "
+        f"the loss rose from {run.first_loss:.4g} to {run.kept.train_loss:.4g}: training diverged; "
         "lower --lr, or clip with --grad-clip"
     )
 
@@ -35,7 +35,7 @@ def unlearned(run: Training) -> str | None:
     if run.model.task == "images" or score > share + 3 * math.sqrt(share * (1 - share) / rows):
         return None
     return (
-        f"train accuracy {score:.4f} is no better than one label for all, {share:.4f}: nothing was learned; "
+        f"train accuracy {score:.4f} is no better than predicting one label for all, {share:.4f}: nothing was learned; "
         "more --epochs, or another --lr"
     )
 

@@ -103,20 +103,20 @@ FAULTS: dict[str, tuple[Where, int, str]] = {
 def test_a_derivative_that_is_wrong_in_parts_is_seen(name: str, relu: bool) -> None:
     where, batch_size, words = FAULTS[name]
     made, right = operator(Net(where, relu=relu), batch_size=batch_size), operator(Net(never, relu=relu))
-    with pytest.raises(CheckFailed, match=f"double-backward is .* % from differences of gradients, of {words}"):
+    with pytest.raises(CheckFailed, match=f"double-backward differs by .* from differences of gradients, for {words}"):
         routes.choose(made, "double-backward")
     if batch_size > 1:
         choice = routes.choose(made)
         assert made.route == made.exact.route == "finite-difference", choice.said
         v = vector(made.size).float()
         assert relative(made.matvec(v), right.matvec(v)) < 1e-5
-    with pytest.raises(CheckFailed, match=f"the gradient itself is .* % from differences of losses, of {words}"):
+    with pytest.raises(CheckFailed, match=f"the gradient differs by .* % from differences of losses, for {words}"):
         routes.choose(operator(Net(where, 0.2, relu), batch_size=batch_size))
 
 
 @pytest.mark.parametrize("kind", KINDS[1:])
 def test_first_derivatives_are_held_over_all_rows_too(kind: Kind) -> None:
-    with pytest.raises(CheckFailed, match=r"gradient itself is .* of row 57$"):
+    with pytest.raises(CheckFailed, match=r"the gradient differs by .* for row 57$"):
         routes.choose(operator(Net(these(57), 0.2), kind))
     choice = routes.choose(operator(Net(these(57)), kind))  # whose second derivatives do not matter
     assert choice.record["route"] == "double-backward"
@@ -153,7 +153,7 @@ class Beside(Net):
 
 @pytest.mark.parametrize("name", BESIDE)
 def test_a_row_that_depends_on_those_beside_it_is_refused(name: str) -> None:
-    network, words = Beside(BESIDE[name]), r"the output of row \d+ depends on the rows beside it"
+    network, words = Beside(BESIDE[name]), r"the output of row \d+ depends on other rows of the batch"
     with torch.no_grad():
         network.into.bias += 0.05 - network.into(model(network).preprocessing(rows().images).flatten(1)).mean()
         first = network.into(model(network).preprocessing(rows().images[:4]).flatten(1)).mean(1)

@@ -138,7 +138,7 @@ def test_a_search_that_is_saved_goes_on_to_the_same_bits() -> None:
 
 
 def test_what_cannot_be_searched_is_refused() -> None:
-    with pytest.raises(GencliError, match="--top: 11 eigenvalues, where there are 10"):
+    with pytest.raises(GencliError, match="--top: 11 eigenvalues, but the matrix has 10"):
         leading(lambda v: v, 10, 11)
     with pytest.raises(GencliError, match="--basis: 5 vectors for 10 eigenpairs"):
         leading(lambda v: v, 100, 10, vectors=5)

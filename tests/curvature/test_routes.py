@@ -84,7 +84,7 @@ def test_a_function_that_is_differentiable_once_has_the_matrix_of_the_plain_one(
     assert relative(made.matvec(vector(made.size)), expected @ vector(made.size)) > 1e-2, "torch has mended it"
     choice = routes.choose(made)
     assert made.route == ("finite-difference" if kind == "hessian" else "jacobian")
-    assert "double-backward is " in choice.said
+    assert "double-backward differs by " in choice.said
     allowed = 1e-8 if kind == "hessian" else 1e-12
     assert relative(made.matvec(vector(made.size)), expected @ vector(made.size)) < allowed
     if not relu:
@@ -115,7 +115,7 @@ def test_a_kink_at_the_weights_excuses_no_wrong_derivative(seed: int) -> None:
 @pytest.mark.parametrize("fault", [name for name in FAULTS if "second" not in name])
 def test_a_wrong_gradient_has_no_right_route(fault: str) -> None:
     function = FAULTS[fault]
-    with pytest.raises(CheckFailed, match=r"the gradient itself is .* % from differences of losses"):
+    with pytest.raises(CheckFailed, match=r"the gradient differs by .* % from differences of losses"):
         routes.choose(operator(Net(lambda square, x: function(x @ square))))
 
 
@@ -253,7 +253,7 @@ def test_products_by_differences_hold_against_other_differences(seed: int) -> No
 def test_a_method_that_is_asked_for_and_wrong_is_refused() -> None:
     made = operator(Net(LAYERS["solve"]))
     assert relative(made.matvec(vector(made.size), "reverse-over-forward"), made.matvec(vector(made.size))) > 1e-2
-    with pytest.raises(CheckFailed, match=r"--method: reverse-over-forward is .* % from differences") as caught:
+    with pytest.raises(CheckFailed, match=r"--method: reverse-over-forward differs by .* % from differences") as caught:
         routes.choose(made, "reverse-over-forward")
     assert "double-backward" in caught.value.hint
     assert caught.value.status == 1
@@ -268,7 +268,7 @@ def test_a_network_of_float32_alone_is_held_against_another_route() -> None:
     scripted: Any = torch.jit.script(single)
     made = operator(Net(lambda a, x: x @ scripted(a)), dtype=torch.float32)
     choice = routes.choose(made)
-    assert "gives the same to" in choice.said
+    assert "agrees with" in choice.said
     assert choice.record["difference"] is None
     assert not choice.exact
 
@@ -280,7 +280,7 @@ def test_what_float32_has_no_digits_for_is_refused() -> None:
         return ((x @ a).tanh() + 3e7) - 3e7
 
     routes.choose(operator(Net(rounded), dtype=torch.float64))
-    with pytest.raises(CheckFailed, match=r"in float32 is .* off by rounding: take --dtype float64"):
+    with pytest.raises(CheckFailed, match=r"has a rounding error of .* in float32: take --dtype float64"):
         routes.choose(operator(Net(rounded), dtype=torch.float32), "double-backward")
 
 

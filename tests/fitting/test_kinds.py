@@ -156,14 +156,14 @@ def test_a_kernel_without_full_rank_is_refused():
     ("words", "message"),
     [
         (["gauss:1"], "no kernel 'gauss'"),
-        (["gaussian"], "'gaussian' is no kernel"),
-        (["gaussian:0"], "'gaussian:0' is no kernel"),
-        (["gaussian:-1"], "'gaussian:-1' is no kernel"),
-        (["gaussian:nan"], "'gaussian:nan' is no kernel"),
-        (["gaussian:1e999"], "'gaussian:1e999' is no kernel"),
-        (["linear:2"], "'linear:2' is no kernel"),
+        (["gaussian"], "'gaussian' is not a kernel"),
+        (["gaussian:0"], "'gaussian:0' is not a kernel"),
+        (["gaussian:-1"], "'gaussian:-1' is not a kernel"),
+        (["gaussian:nan"], "'gaussian:nan' is not a kernel"),
+        (["gaussian:1e999"], "'gaussian:1e999' is not a kernel"),
+        (["linear:2"], "'linear:2' is not a kernel"),
         (["gaussian:1,"], "no kernel ''"),
-        (["linear", "gaussian:1"], "2 kernels and no rows to choose by"),
+        (["linear", "gaussian:1"], "2 kernels, but no held-out rows to choose by"),
     ],
 )
 def test_words_that_are_no_kernel_are_refused(words: list[str], message: str):

@@ -36,7 +36,7 @@ def test_points_of_the_command_line() -> None:
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("1", "1 coordinate, where the formulas have 2: w1, w2"), ("1,2,3", "3 coordinates"), ("1,x", "x is not a number"),
+    [("1", "1 coordinate, but the formulas have 2: w1, w2"), ("1,2,3", "3 coordinates"), ("1,x", "x is not a number"),
      ("1,", "a value is missing"), ("1,1/0", "1/0 is not defined"), ("1 2,3", "an operator is missing"),
      ("nan,1", "nan is not known")],
 )  # fmt: skip
@@ -73,9 +73,9 @@ def test_points_of_parquet_files(tmp_path: Path) -> None:
 
 
 BAD = {
-    "short.csv": ("1,2\n3\n", "line 2: 1 numbers, where the rows before have 2"),
+    "short.csv": ("1,2\n3\n", "line 2: 1 numbers, but the rows before have 2"),
     "words.csv": ("1,2\nthree,4\n", "line 2: could not convert string to float: 'three'"),
-    "narrow.csv": ("1\n3\n", "1 coordinate, where the formulas have 2"),
+    "narrow.csv": ("1\n3\n", "1 coordinate, but the formulas have 2"),
     "unnamed.csv": ("w1,b\n1,2\n", "no column w2; its columns are w1, b"),
     "nan.csv": ("1,2\n3,nan\n", "row 1, column 1: nan"),
     "inf.csv": ("1,inf\n", "row 0, column 1: inf"),
@@ -192,7 +192,7 @@ def test_answers_of_second_derivatives(tmp_path: Path) -> None:
 
 def test_answers_that_do_not_fit(tmp_path: Path) -> None:
     (tmp_path / "answer.txt").write_text("1 2 3\n")
-    with pytest.raises(GencliError, match="1 x 3 numbers, where there are 2 x 2 derivatives"):
+    with pytest.raises(GencliError, match="1 x 3 numbers, but there are 2 x 2 derivatives"):
         agrees(tmp_path / "answer.txt")
     save_file({"a": torch.zeros(2, 2), "b": torch.zeros(2, 2)}, tmp_path / "two.safetensors")
     with pytest.raises(GencliError, match="it holds a, b"):

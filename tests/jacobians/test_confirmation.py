@@ -104,7 +104,7 @@ def test_a_backward_that_is_wrong_for_one_row_is_found(wrt: Wrt) -> None:
     unseen = next(row for row in range(made.rows) if row not in Confirmation(made, made).rows)
     images, _ = made.inputs(slice(unseen, unseen + 1))
     Rare.at = float(copy.deepcopy(faulty).double().into(images.flatten(1))[0, 0].detach())
-    with pytest.raises(CheckFailed, match=f"row {unseen} is not what differences say"):
+    with pytest.raises(CheckFailed, match=f"row {unseen} contradicts differences"):
         list(made.jacobians(confirm=Confirmation(made, made)))
 
 
@@ -117,7 +117,7 @@ def test_what_is_right_is_taken_as_it_is() -> None:
                     *_, notes, confirmation = found(network, wrt, dtype=dtype, loss=loss)
                     assert not [*notes, *confirmation.notes], network
                     assert confirmation.said.endswith(
-                        " rows against differences in float64, all against reverse mode without vmap"
+                        " rows compared with differences in float64, all with reverse mode without vmap"
                     )
 
 
@@ -151,7 +151,7 @@ def test_one_wrong_row_is_found_wherever_it_is(
     matrices, exact, [note], _ = found(SMOOTH, wrt)
     require_right(matrices, exact)
     assert "torch.func.vmap in reverse mode is wrong for mlp-1x5: row " in note
-    assert "is 0.001 of its size off" in note
+    assert "is off by 0.001 of its size" in note
 
 
 def test_the_summary_is_that_of_the_way_that_is_confirmed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,7 +196,7 @@ def test_the_mode_that_differences_confirm_is_taken(dtype: torch.dtype) -> None:
     assert "in forward mode row by row" in note
     assert "reverse mode is wrong" in note
     require_right(matrices, function(Between(torch.relu)))
-    with pytest.raises(CheckFailed, match=r"no derivatives that differences confirm.*reverse mode is wrong") as failed:
+    with pytest.raises(CheckFailed, match=r"differences confirm no derivatives.*reverse mode is wrong") as failed:
         found(network, mode="reverse", dtype=dtype)
     assert failed.value.status == 1
     assert "--mode forward" in failed.value.hint

@@ -163,7 +163,7 @@ def test_what_vmap_cannot_do_goes_row_by_row_and_is_said(wrt: Wrt) -> None:
 
 def test_a_mode_that_torch_lacks_is_refused_or_replaced() -> None:
     made = function(Faulty(FAULTS["a gradient 1e-4 off"]))
-    with pytest.raises(GencliError, match="--mode: forward is not to be had for mlp-1x5"):
+    with pytest.raises(GencliError, match="--mode: forward is not available for mlp-1x5"):
         whole(made, "forward")
     assert whole(made).shape == (5, 3, 36)
 
@@ -244,7 +244,7 @@ def test_the_model_stays_as_it_is() -> None:
     ("network", "more", "words"),
     [
         (nn.Sequential(nn.Flatten(), nn.BatchNorm1d(36, track_running_stats=False), nn.Linear(36, 3)), {}, "beside it"),
-        (SMOOTH, {"wrt": "parameters", "parameters": "1.wight"}, "none like '1.wight'"),
+        (SMOOTH, {"wrt": "parameters", "parameters": "1.wight"}, "none that match '1.wight'"),
         (SMOOTH, {"loss": "l2"}, "l2 is for images"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Layers, operations and memory of a step, against counts by hand and against a step that is computed."""
+"""Layers, operations and memory per step, against counts by hand and against a step that is computed."""
 
 import math
 

@@ -90,7 +90,7 @@ def test_a_signal_saves_the_run_and_ends_it(sh: Shell, number: signal.Signals) -
     process.send_signal(number)
     done = finish(process)
     assert done.status == 128 + number
-    assert "--resume goes on from there" in done.err
+    assert "--resume continues from there" in done.err
     assert sh.files() == {"saved", "other", "whole"}
     resumed = sh(command)
     assert resumed.status == 0

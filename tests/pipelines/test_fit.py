@@ -98,7 +98,7 @@ def test_what_cannot_be_fitted_or_read_is_refused_in_a_line(sh: Shell, data: Pat
     fit, read = ["fit", "kernel", digits, "-o", "m", "--kernel"], ["eval", "-o", "r.csv"]
     cases = {
         "no kernel 'gaus'": [*fit, "gaus:1"],
-        "2 kernels and no rows to choose by": [*fit, "gaussian:1,gaussian:2"],
+        "2 kernels, but no held-out rows to choose by": [*fit, "gaussian:1,gaussian:2"],
         "300 distinct images of 64 pixels": [*fit, "linear"],
         "too near to singular|not positive definite": [*fit, "gaussian:1e-9"],
         "leaves no validation rows": [*fit, "gaussian:1", "--validation-fraction", "0.0001"],

@@ -19,8 +19,8 @@ REFUSED = {
     "vector nan.safetensors": (["--vector", "nan.safetensors"], "numbers that are not finite and real"),
     "no file": (["--vector", "missing.safetensors"], "no such file"),
     "an empty name": (["--vector", "ones,"], "--vector: an empty name"),
-    "no number": (["--vector", "random:x"], "'random:x' is no vector"),
-    "no parameter": (["--parameters", "weights"], "none like 'weights'"),
+    "no number": (["--vector", "random:x"], "'random:x' is not a vector"),
+    "no parameter": (["--parameters", "weights"], "none that match 'weights'"),
     "no loss": (["--loss", "cee"], "no loss 'cee'"),
     "an image loss": (["--loss", "l2"], "l2 is for images"),
     "dense and vector": (["--dense", "--vector", "ones"], "goes with neither"),
@@ -174,7 +174,7 @@ def test_a_wrong_derivative_is_never_written(tmp_path: Path, data: Path) -> None
     assert (tmp_path / "plain").read_bytes() != (tmp_path / "once").read_bytes()  # the name of the network
     for name, each in load_file(tmp_path / "plain-v").items():
         torch.testing.assert_close(load_file(tmp_path / "once-v")[name], each, rtol=1e-4, atol=1e-6)
-    for end, words in ((done[6], "--method: double-backward is"), (done[7], "the gradient itself is")):
+    for end, words in ((done[6], "--method: double-backward differs by"), (done[7], "the gradient differs by")):
         explained(end.err, words)
     assert not {"asked", "wrong-v", "wrong.json"} & {path.name for path in tmp_path.iterdir()}
     assert "double-backward is" in done[9].err

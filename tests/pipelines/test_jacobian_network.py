@@ -58,12 +58,12 @@ def solve(shape, classes):
     return Solve(shape[0] * shape[1] * shape[2], classes)
 """
 REFUSED = {
-    "a formula too": (["-f", "x", "--at", "1"], "--at: is for formulas, and a model is named"),
-    "a trace": (["--trace", "forward"], "--trace: is for formulas"),
-    "a loss of outputs": (["--loss", "focal"], "--loss: is for the loss"),
+    "a formula too": (["-f", "x", "--at", "1"], "--at: applies to formulas, but a model is given"),
+    "a trace": (["--trace", "forward"], "--trace: applies to formulas"),
+    "a loss of outputs": (["--loss", "focal"], "--loss: applies only to the loss"),
     "an unknown loss": (["--of", "loss", "--loss", "cee"], "no loss 'cee'"),
-    "parameters of the input": (["--parameters", "*.bias"], "--parameters: the derivatives are by the input"),
-    "no parameter": (["--wrt", "parameters", "--parameters", "w"], "none like 'w'"),
+    "parameters of the input": (["--parameters", "*.bias"], "--parameters: derivatives are with respect to the input"),
+    "no parameter": (["--wrt", "parameters", "--parameters", "w"], "none that match 'w'"),
     "no folder": (["--summary", "nowhere/x.csv"], "nowhere/x.csv: cannot be written"),
 }
 
@@ -167,7 +167,7 @@ def test_the_same_command_gives_the_same_bytes(folder: Path, ends: dict[str, Don
     assert [entry["role"] for entry in step["inputs"]] == ["model", "data"]
     assert (step["arguments"]["of"], step["arguments"]["wrt"]) == ("logits", "input")
     assert "loss" not in step["arguments"]
-    assert step["checked"] == "3 rows against differences in float64, all against reverse mode without vmap"
+    assert step["checked"] == "3 rows compared with differences in float64, all with reverse mode without vmap"
 
 
 def test_tables_say_norms_ranks_and_singular_values(folder: Path, ends: dict[str, Done]) -> None:
@@ -182,17 +182,17 @@ def test_tables_say_norms_ranks_and_singular_values(folder: Path, ends: dict[str
     losses = json.loads((folder / "table.json").read_text())
     assert list(losses[0]) == ["id", "label", "loss", "norm", "rank", "singular_value_1"]
     assert "norm" in ends["input"].err
-    assert "20 numbers against differences in float64: 20 hold" in ends["input"].err
+    assert "20 numbers compared with differences in float64: 20 hold" in ends["input"].err
     assert not ends["again"].err
 
 
 def test_faults_are_found_and_fallbacks_are_said(folder: Path, ends: dict[str, Done]) -> None:
     for name in ("faulty", "unverified"):
         assert ends[name].status == 1
-        explained(ends[name].err, "no derivatives that differences confirm, nothing is written: reverse mode is wrong")
+        explained(ends[name].err, "differences confirm no derivatives, so nothing is written: reverse mode is wrong")
         assert not (folder / f"{name}.safetensors").exists()
     assert not list(folder.glob("*.csv"))
-    explained(ends["lacking"].err, "--mode: forward is not to be had for nets:net")
+    explained(ends["lacking"].err, "--mode: forward is not available for nets:net")
     assert not (folder / "lacking.safetensors").exists()
     assert (
         ends["forward"]
@@ -225,7 +225,7 @@ def test_learners_have_jacobians_in_their_own_precision(folder: Path, ends: dict
 @pytest.mark.parametrize("name", [*REFUSED, "no model"])
 def test_what_does_not_fit_is_refused(name: str, ends: dict[str, Done]) -> None:
     assert ends[name].status == 2, ends[name]
-    explained(ends[name].err, REFUSED[name][1] if name in REFUSED else "--wrt: is for networks, and there is no model")
+    explained(ends[name].err, REFUSED[name][1] if name in REFUSED else "--wrt: applies to networks, but no model")
 
 
 def test_it_works_in_a_pipe_and_its_provenance_is_a_command(sh: Shell) -> None:

@@ -139,7 +139,7 @@ def test_a_run_that_is_stopped_goes_on_to_the_same_bytes(sh: Shell) -> None:
     process.send_signal(signal.SIGINT)
     done = finish(process)
     assert done.status == 130
-    assert "--resume goes on from there" in done.err
+    assert "--resume continues from there" in done.err
     resumed = sh(f"{command} --checkpoint saved --resume -o out").worked()
     assert "saved: resumed after product" in resumed.err
     assert (sh.folder / "out").read_bytes() == (sh.folder / "whole").read_bytes()
@@ -152,8 +152,8 @@ def test_what_cannot_be_computed_is_refused(sh: Shell, data: Path) -> None:
        "pq.write_table(t.slice(0, 0), 'none.parquet')\"").worked()  # fmt: skip
     model, digits = str(data / "model.safetensors"), str(data / "digits.parquet")
     refused = {
-        "--top: 2000 eigenvalues, where there are 1210": [model, digits, "--top", "2000"],
-        "--parameters: mlp-1x16 has none like 'conv*'": [model, digits, "--parameters", "conv*"],
+        "--top: 2000 eigenvalues, but the matrix has 1210": [model, digits, "--top", "2000"],
+        "--parameters: mlp-1x16 has none that match 'conv*'": [model, digits, "--parameters", "conv*"],
         "--loss: no loss 'cee'": [model, digits, "--loss", "cee"],
         "--loss: l2 is for images": [model, digits, "--loss", "l2"],
         "--operator: fisher is that of the softmax": [model, digits, "--operator", "fisher", "--loss", "focal"],

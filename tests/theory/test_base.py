@@ -85,7 +85,7 @@ def test_the_loss_of_a_network_has_the_hessian_of_autograd():
 
 @pytest.mark.parametrize("text", ["", "5", "5-", "a-b", "0-5", "5-1", "5--5", "5-5.0", "٥-5", "9999999999-2"])
 def test_what_are_no_layers_is_refused(text: str):
-    with pytest.raises(GencliError, match=r"--layers: .* are no layers"):
+    with pytest.raises(GencliError, match=r"--layers: .* are not layers"):
         networks.parse_layers(text)
 
 

@@ -209,7 +209,7 @@ def test_the_exact_variances_are_those_of_order_statistics():
         ("min-norm", {"examples": 10_000, "dimension": 1_000_000}, "--examples 10000"),
         ("circulant", {"size": 100_000}, "--size 100000"),
         ("hessian-size", {"layers": "1000-1000-1000"}, "--layers 1000-1000-1000"),
-        ("hessian-size", {"layers": "3"}, "--layers: '3' are no layers"),
+        ("hessian-size", {"layers": "3"}, "--layers: '3' are not layers"),
         ("hvp-limit", {"layers": "99999-99999-2"}, "--layers 99999-99999-2"),
         ("finite-sample", {"points": 10_000_000, "dimension": 10_000_000}, "--points 10000000, --dimension 10000000"),
         ("sgd-regret", {"steps": 10_000_000, "dimension": 500}, "--steps 10000000"),

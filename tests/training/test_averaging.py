@@ -79,7 +79,7 @@ def test_a_state_goes_on_where_it_was_left() -> None:
 
 @pytest.mark.parametrize("decay", [-0.1, 1, 2])
 def test_a_decay_that_is_none_is_refused(decay: float) -> None:
-    with pytest.raises(GencliError, match="--ema: no decay"):
+    with pytest.raises(GencliError, match="--ema: decay"):
         Average(network(), decay)
 
 

@@ -87,7 +87,7 @@ def test_targets_without_augmentation_are_the_centre() -> None:
 
 
 def test_what_changes_the_image_alone_is_refused_for_image_to_image_networks() -> None:
-    with pytest.raises(GencliError, match="--augment: cutout:2 would change the image and not its target"):
+    with pytest.raises(GencliError, match="--augment: cutout:2 would change the image but not its target"):
         choose(replace(SETTINGS, arch="unet-small", augment="flip,cutout:2"))
 
 

@@ -223,12 +223,12 @@ def test_nothing_waits_for_the_device(name: str) -> None:
     ("arguments", "message", "hint"),
     [
         ({"name": "adam"}, "--optimizer: no optimizer 'adam'", "did you mean adamw?"),
-        ({"name": "adamw", "momentum": 0.9}, "--momentum: adamw takes none", "take sgd or muon"),
-        ({"name": "adamw", "nesterov": True}, "--nesterov: adamw takes none", "take sgd"),
-        ({"name": "muon", "nesterov": True}, "--nesterov: muon takes none", "take sgd"),
-        ({"name": "muon", "momentum": 1.0}, "--momentum: no 1 in muon", "less than 1"),
-        ({"name": "sgd", "momentum": -0.5}, "--momentum: no -0.5 in sgd", "give 0 or more"),
-        ({"name": "sgd", "momentum": 0.0, "nesterov": True}, "--nesterov: there is no momentum", "above 0"),
+        ({"name": "adamw", "momentum": 0.9}, "--momentum: the adamw optimizer has no such option", "take sgd or muon"),
+        ({"name": "adamw", "nesterov": True}, "--nesterov: the adamw optimizer has no such option", "take sgd"),
+        ({"name": "muon", "nesterov": True}, "--nesterov: the muon optimizer has no such option", "take sgd"),
+        ({"name": "muon", "momentum": 1.0}, "--momentum: 1 is out of range for muon", "less than 1"),
+        ({"name": "sgd", "momentum": -0.5}, "--momentum: -0.5 is out of range for sgd", "give 0 or more"),
+        ({"name": "sgd", "momentum": 0.0, "nesterov": True}, "--nesterov: the momentum is 0", "above 0"),
         ({"name": "sgd", "no_decay": ["norms"]}, "--no-decay: no parameters 'norms'", "did you mean norm?"),
     ],
 )
@@ -240,5 +240,5 @@ def test_what_an_optimizer_does_not_take_is_refused(arguments: dict, message: st
 
 
 def test_muon_is_refused_where_there_is_only_an_output_layer() -> None:
-    with pytest.raises(GencliError, match="muon finds no weights but the output layer's"):
+    with pytest.raises(GencliError, match="the network has no hidden weights for muon the output layer's"):
         build("muon", nn.Linear(4, 2), 0.1)

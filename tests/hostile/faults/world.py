@@ -156,7 +156,7 @@ class World:
         if done.status == 2:
             explained(done.messages)
         else:
-            require(not done.messages or "resume goes on" in done.messages, done.messages)
+            require(not done.messages or "--resume" in done.messages, done.messages)
         for name, new in whole.items():
             there = content(folder / name)
             require(there in (OLD, None, new), f"{name}: neither old nor new")
