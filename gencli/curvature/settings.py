@@ -13,7 +13,7 @@ import typer
 from gencli.cli.options import Device, Overwrite, Saving, Seed, dashed
 from gencli.errors import GencliError
 from gencli.files import endings
-from gencli.losses import LossSettings
+from gencli.losses.settings import LossSettings
 
 TOLERANCES = {"float64": 1e-10, "float32": 1e-4}  # of exact methods that should agree
 _FINEST = 1e-12  # width of a density's kernels, in parts of the spectrum's range
@@ -55,7 +55,7 @@ class QuantitySettings:
     ] = None
     figure: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="Draw density and loss to a .png, .svg or .pdf file."),
+        typer.Option(metavar="FILE", help=f"Draw density and loss to a {endings.FIGURE.endings} file."),
         endings.FIGURE,
     ] = None
 
@@ -167,7 +167,9 @@ class ProductSettings:
     ] = None
     plot: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="Draw the error of finite differences over the step: .svg, .png or .pdf."),
+        typer.Option(
+            metavar="FILE", help=f"Draw the error of finite differences over the step: {endings.FIGURE.endings}."
+        ),
         endings.FIGURE,
     ] = None
 
