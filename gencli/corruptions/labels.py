@@ -312,7 +312,7 @@ def _require_unlike(
     Where no true labels are known, those that are to be replaced stand for them: it tells what draws regardless of
     them, as uniform labels are, which would change nothing.
     """
-    if not len(ids):
+    if not len(ids) or classes > _SPOTS:  # its cost goes with the classes squared
         return
     grid = np.tile((np.arange(_SPOTS) + 0.5) / _SPOTS, classes)
     before = np.repeat(np.arange(classes), _SPOTS)
