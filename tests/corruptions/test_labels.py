@@ -374,7 +374,7 @@ def test_used_draws_are_refused_where_true_labels_were_dropped_too(p: float, tmp
     pq.write_table(pq.read_table(tmp_path / "noisy.parquet").drop(["label_true"]), tmp_path / "other.parquet")
     other = open_table(str(tmp_path / "other.parquet"))
     for again in (p, 0.7):
-        with pytest.raises(GencliError, match="replaced before"):
+        with pytest.raises(GencliError, match="already replaced"):
             Corrupted(other, RandomLabels(again), 0)
     for corruption, seed in ((RandomLabels(p), 1), (RandomLabels(0), 0), (FlipLabels(p), 0), (PairLabels(p), 0)):
         assert Corrupted(other, corruption, seed).rows == 2_000
