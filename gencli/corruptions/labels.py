@@ -61,6 +61,10 @@ class ReplacedLabels(LabelCorruption):
         if (wrong := _wrong(table)) is not None:
             _require_fresh(table.title, draws, *wrong, len(rates), replace)
         bars = _exact_bars(table, draws, rates) if self.exact else rates
+        if "label_true" not in table.schema.names:  # dropped with the provenance, maybe
+            ids, labels = table.column("id"), table.column("label")
+            drawn = draws.uniforms(ids) < bars[labels]
+            _require_unlike(table.title, draws, ids[drawn], labels[drawn], labels[drawn], len(rates), replace)
 
         def replaced(labels: Integers, ids: Integers) -> Integers:
             drawn = np.flatnonzero(draws.uniforms(ids) < bars[labels])
@@ -296,6 +300,20 @@ def _require_fresh(
     """
     if draws.uniforms(ids).max() ** len(ids) < _CHANCE:
         raise _used(title)
+    _require_unlike(title, draws, ids, labels, true, classes, replace)
+
+
+def _require_unlike(
+    title: str, draws: Draws, ids: Integers, labels: Integers, true: Integers, classes: int,
+    replace: Callable[[Integers, Floats], Integers],
+) -> None:  # fmt: skip
+    """Refuses labels that are, too often for chance, what these draws put in place of `true`.
+
+    Where no true labels are known, those that are to be replaced stand for them: it tells what draws regardless of
+    them, as uniform labels are, which would change nothing.
+    """
+    if not len(ids) or classes > _SPOTS:  # its cost goes with the classes squared
+        return
     grid = np.tile((np.arange(_SPOTS) + 0.5) / _SPOTS, classes)
     before = np.repeat(np.arange(classes), _SPOTS)
     counts = np.bincount(before * classes + replace(before, grid), minlength=classes * classes)

@@ -146,7 +146,7 @@ def read_answer(source: Input, rows: int, columns: int) -> Floats:
 
 def _read(source: Input) -> tuple[list[str], Floats]:
     """The columns' names, where there are any, and the numbers [rows, columns] of a file."""
-    if source.starts(b"PAR1"):
+    if source.starts(b"PAR1") or source.starts(b"PARE"):
         from gencli.files import parquet
 
         names, matrix = parquet.read_numbers(source, "leave it out")

@@ -367,6 +367,19 @@ def test_used_draws_are_known_by_the_labels_too(kind: LabelCorruption, rows: int
         assert Corrupted(other, corruption, 1).rows == rows
 
 
+@pytest.mark.parametrize("p", [0.1, 0.5, 1])
+def test_used_draws_are_refused_where_true_labels_were_dropped_too(p: float, tmp_path: Path) -> None:
+    """They would change no label."""
+    save_corrupted(image_table(2_000, (1, 1, 1), classes=10), RandomLabels(p), tmp_path / "noisy.parquet")
+    pq.write_table(pq.read_table(tmp_path / "noisy.parquet").drop(["label_true"]), tmp_path / "other.parquet")
+    other = open_table(str(tmp_path / "other.parquet"))
+    for again in (p, 0.7):
+        with pytest.raises(GencliError, match="already replaced"):
+            Corrupted(other, RandomLabels(again), 0)
+    for corruption, seed in ((RandomLabels(p), 1), (RandomLabels(0), 0), (FlipLabels(p), 0), (PairLabels(p), 0)):
+        assert Corrupted(other, corruption, seed).rows == 2_000
+
+
 def test_one_replacement_for_each_class_is_no_sign_of_used_draws(tmp_path: Path) -> None:
     save_corrupted(image_table(2_000, (1, 1, 1), classes=10), PairLabels(1), tmp_path / "noisy.parquet")
     pq.write_table(pq.read_table(tmp_path / "noisy.parquet"), tmp_path / "other.parquet")

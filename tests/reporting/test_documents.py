@@ -3,8 +3,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pyarrow as pa
+import pytest
 
-from gencli.reporting.documents import read_all
+from gencli.errors import GencliError
+from gencli.files.stream import Input
+from gencli.reporting.documents import read, read_all
 from tests.reporting.made import measured, save, training
 
 
@@ -27,3 +30,9 @@ def test_a_table_of_several_models_is_a_document_each(tmp_path: Path) -> None:
     documents = read_all([str(save(tmp_path / "both.parquet", whole, measured(training(), "test")))])
     assert [document.title.rpartition(": ")[2] for document in documents] == ["a", "b"]
     assert [document.rows["loss"].to_pylist() for document in documents] == [[0.1, 0.3], [0.2, 0.4]]
+
+
+def test_encrypted_parquet_is_called_so(tmp_path: Path) -> None:
+    (tmp_path / "e.parquet").write_bytes(b"PARE" * 9)
+    with pytest.raises(GencliError, match="encrypted Parquet"):
+        read(Input(str(tmp_path / "e.parquet")))
