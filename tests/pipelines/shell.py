@@ -8,7 +8,6 @@ import os
 import pty
 import signal
 import subprocess
-import sys
 import termios
 import threading
 import time
@@ -16,7 +15,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-BIN = Path(sys.executable).parent
+from tests.pipelines import warm
+from tests.pipelines.warm import BIN
+
 PATIENCE = 100  # seconds; longer is a hang
 
 
@@ -56,8 +57,8 @@ def explained(messages: str, *words: str) -> None:
         assert word in messages, messages
 
 
-def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Ours without what steers gencli, make, Python's output, colour or the terminal's size."""
+def environment(extra: Mapping[str, str] | None = None, cold: bool = True) -> dict[str, str]:
+    """Ours without what steers gencli, make, Python's output, colour or the terminal's size; see `warm`."""
     unset = [
         "NO_COLOR",
         "FORCE_COLOR",
@@ -70,14 +71,18 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
         "MFLAGS",
     ]
     clean = {name: value for name, value in os.environ.items() if not name.startswith("GENCLI_") and name not in unset}
-    return clean | {"PATH": f"{BIN}:{os.environ['PATH']}", "TERM": "xterm"} | dict(extra or {})
+    path = f"{BIN}:{os.environ['PATH']}" if cold else f"{warm.folder()}:{BIN}:{os.environ['PATH']}"
+    return clean | {"PATH": path, "TERM": "xterm"} | dict(extra or {})
 
 
 class Shell:
-    """Runs scripts with bash in a folder, `$D` being the folder of the shared files."""
+    """Runs scripts with bash in a folder, `$D` being the folder of the shared files.
 
-    def __init__(self, folder: Path, data: Path | None = None) -> None:
-        self.folder = folder
+    `gencli` is that of `warm`; `cold`: the program itself, started anew each time.
+    """
+
+    def __init__(self, folder: Path, data: Path | None = None, cold: bool = False) -> None:
+        self.folder, self.cold = folder, cold
         self.extra = {} if data is None else {"D": str(data)}
 
     def start(self, script: str, **settings: object) -> subprocess.Popen[bytes]:
@@ -86,7 +91,7 @@ class Shell:
         extra = given.pop("env", {})
         return subprocess.Popen(
             ["bash", "-o", "pipefail", "-c", script],
-            cwd=self.folder, env=environment(self.extra | extra), start_new_session=True, **given,  # type: ignore[arg-type, operator]
+            cwd=self.folder, env=environment(self.extra | extra, self.cold), start_new_session=True, **given,  # type: ignore[arg-type, operator]
         )  # fmt: skip
 
     def __call__(self, script: str, **env: str) -> Done:
@@ -143,27 +148,12 @@ def wait_for(folder: Path, pattern: str, process: subprocess.Popen[bytes], size:
     raise AssertionError(f"no {pattern} while it ran: {process.communicate()}")
 
 
-_MANY = """
-import contextlib, io, json, os, sys
-from gencli.cli.app import main
-results = []
-for arguments in json.load(open(sys.argv[1])):
-    messages = io.StringIO()
-    with contextlib.redirect_stderr(messages):
-        status = main(arguments)
-    results.append([status, messages.getvalue()])
-with open(sys.argv[2], "w") as file:
-    json.dump(results, file)
-os._exit(0)  # as the program itself, see `gencli.__main__`
-"""
-
-
 def many(folder: Path, commands: Sequence[Sequence[str]]) -> list[Done]:
     """Runs command lines one after the other in one process, which loads torch once; none may use standard output."""
     asked, answered = folder / "commands.json", folder / "results.json"
     asked.write_text(json.dumps(commands))
     subprocess.run(
-        [sys.executable, "-c", _MANY, str(asked), str(answered)],
+        [f"{warm.folder()}/many", str(asked), str(answered)],
         cwd=folder, env=environment(), stdin=subprocess.DEVNULL, check=True, timeout=PATIENCE,
     )  # fmt: skip
     return [Done(status, b"", messages) for status, messages in json.loads(answered.read_text())]
