@@ -106,7 +106,9 @@ def _late(name: str) -> bool:
 
 def _environment(process: int | str) -> dict[str, str]:
     words = Path(f"/proc/{process}/environ").read_bytes().split(b"\0")
-    return {os.fsdecode(name): os.fsdecode(value) for name, _, value in (each.partition(b"=") for each in words) if name}
+    return {
+        os.fsdecode(name): os.fsdecode(value) for name, _, value in (each.partition(b"=") for each in words) if name
+    }
 
 
 def _at_its_start(process: int) -> tuple[object, ...]:
