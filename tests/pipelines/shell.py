@@ -18,7 +18,7 @@ from pathlib import Path
 from tests.pipelines import warm
 from tests.pipelines.warm import BIN
 
-PATIENCE = 100  # seconds; longer is a hang
+PATIENCE = 200  # seconds; longer is a hang
 
 
 @dataclass
