@@ -15,7 +15,6 @@ import contextlib
 import fcntl
 import functools
 import gc
-import json
 import os
 import resource
 import selectors
@@ -81,11 +80,10 @@ def folder() -> str:
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(f"{place.name}/socket")
     listener.listen(64)
-    for name in ("gencli", "many"):
-        client = Path(place.name, name)
-        words = {"python": sys.executable, "place": f"{place.name}/socket", "program": str(BIN / "gencli")}
-        client.write_text(_CLIENT.format(passed=_PASSED, **words))
-        client.chmod(0o755)
+    client = Path(place.name, "gencli")
+    words = {"python": sys.executable, "place": f"{place.name}/socket", "program": str(BIN / "gencli")}
+    client.write_text(_CLIENT.format(passed=_PASSED, **words))
+    client.chmod(0o755)
     server = subprocess.Popen(
         [sys.executable, "-m", "tests.pipelines.warm", str(listener.fileno())],
         cwd=Path(__file__).parents[2], stdin=subprocess.PIPE, pass_fds=[listener.fileno()], start_new_session=True,
@@ -127,7 +125,7 @@ def _become(process: int, ignored: list[int], files: dict[int, int]) -> None:
     status = dict(line.split(":\t") for line in Path(f"/proc/{process}/status").read_text().splitlines())
     os.umask(int(status["Umask"], 8))
     environment = _environment(process)
-    _, _, program, *words = map(os.fsdecode, Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")[:-1])
+    _, _, _, *words = map(os.fsdecode, Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")[:-1])
     os.environ.clear()
     os.environ.update(environment)
     tempfile.tempdir = None
@@ -145,27 +143,9 @@ def _become(process: int, ignored: list[int], files: dict[int, int]) -> None:
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
     sys.argv = ["gencli", *words]
-    if os.path.basename(program) == "many":
-        _many(*words)
     from gencli.__main__ import run
 
     run()
-
-
-def _many(asked: str, answered: str) -> None:
-    """Runs the command lines of a JSON file, and writes their statuses and messages to another."""
-    import io
-
-    from gencli.cli.app import main
-
-    results = []
-    for arguments in json.loads(Path(asked).read_text()):
-        messages = io.StringIO()
-        with contextlib.redirect_stderr(messages):
-            status = main(arguments)
-        results.append([status, messages.getvalue()])
-    Path(answered).write_text(json.dumps(results))
-    os._exit(0)
 
 
 def serve(listener: socket.socket) -> None:
