@@ -1,5 +1,7 @@
 # make demo     a network memorizes random labels, in about a minute
 # make test     the tests
+# make quick    those that start no process, in under a minute
+# make lowest   those, with the lowest versions of libraries that pyproject.toml allows (torch's as installed)
 # make fuzz     strange files and options for SECONDS=600, those of SEED again; findings in build/fuzz
 # make faults   kills, full disks, closed streams and other faults, of every command that writes: [SEED=0] [COUNT=200]
 #               [SECONDS=600] [CLASSES="kills links"]
@@ -15,7 +17,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 unexport PYTHONUNBUFFERED PYTHONPATH
 
-.PHONY: demo test fuzz faults check bench docs mutants
+.PHONY: demo test quick lowest fuzz faults check bench docs mutants
 .DELETE_ON_ERROR:
 
 demo: .venv/installed
@@ -23,6 +25,16 @@ demo: .venv/installed
 
 test: .venv/dev
 	pytest -n auto --maxprocesses 4
+
+quick: .venv/dev
+	pytest -n auto --maxprocesses 4 -m "not slow"
+
+lowest: .venv/dev
+	rm -rf .venv-lowest
+	python -m venv .venv-lowest
+	python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > $$(echo .venv-lowest/lib/python*/site-packages)/rest.pth
+	.venv-lowest/bin/python -m pip install --quiet $$(python -m tests.lowest)
+	.venv-lowest/bin/python -m pytest -m "not slow"
 
 SECONDS ?= 600
 SEED := $(or $(SEED),$(shell date +%s))

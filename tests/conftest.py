@@ -22,6 +22,14 @@ def pytest_configure(config: pytest.Config) -> None:
     warnings.filterwarnings("ignore", "unclosed file", ResourceWarning)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        room = item.path.relative_to(Path(__file__).parent).parts[0]
+        starts = {"Shell", "many", "subprocess"} & vars(getattr(item, "module", None)).keys()
+        if starts or room in ("pipelines", "recipes", "hostile") or item.get_closest_marker("shared"):
+            item.add_marker("slow")
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of the real CIFAR-10 and MNIST files."""

@@ -1,6 +1,5 @@
 """What the documentation says works when it is typed in."""
 
-import os
 import re
 import subprocess
 import sys
@@ -10,23 +9,15 @@ import pytest
 
 from gencli.cli.reference import Page, read_tree
 from gencli.commands.data.downloads import SOURCES
+from tests.pipelines.shell import Shell
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 
 
 def bash(script: str, folder: Path) -> str:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("GENCLI_", "PYTHON"))}
-    environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", script],
-        check=False,
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-    )
-    assert done.returncode == 0, done.stderr.decode()
-    return done.stdout.decode(errors="replace")  # some outputs are binary
+    done = Shell(folder)(f"set -eu\n{script}").worked()
+    return done.out.decode(errors="replace")  # some outputs are binary
 
 
 def test_the_tour_of_the_readme_runs(tmp_path: Path):

@@ -34,5 +34,5 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def sh(tmp_path: Path, data: Path) -> Shell:
-    return Shell(tmp_path, data)
+def sh(tmp_path: Path, data: Path, request: pytest.FixtureRequest) -> Shell:
+    return Shell(tmp_path, data, cold=request.node.get_closest_marker("cold") is not None)

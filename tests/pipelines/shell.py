@@ -16,8 +16,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-BIN = Path(sys.executable).parent
-PATIENCE = 100  # seconds; longer is a hang
+from tests.pipelines import warm
+from tests.pipelines.warm import BIN
+
+PATIENCE = 200  # seconds; longer is a hang
 
 
 @dataclass
@@ -56,8 +58,8 @@ def explained(messages: str, *words: str) -> None:
         assert word in messages, messages
 
 
-def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Ours without what steers gencli, make, Python's output, colour or the terminal's size."""
+def environment(extra: Mapping[str, str] | None = None, cold: bool = True) -> dict[str, str]:
+    """Ours without what steers gencli, make, Python's output, colour or the terminal's size; see `warm`."""
     unset = [
         "NO_COLOR",
         "FORCE_COLOR",
@@ -70,14 +72,18 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
         "MFLAGS",
     ]
     clean = {name: value for name, value in os.environ.items() if not name.startswith("GENCLI_") and name not in unset}
-    return clean | {"PATH": f"{BIN}:{os.environ['PATH']}", "TERM": "xterm"} | dict(extra or {})
+    path = f"{BIN}:{os.environ['PATH']}" if cold else f"{warm.folder()}:{BIN}:{os.environ['PATH']}"
+    return clean | {"PATH": path, "TERM": "xterm"} | dict(extra or {})
 
 
 class Shell:
-    """Runs scripts with bash in a folder, `$D` being the folder of the shared files."""
+    """Runs scripts with bash in a folder, `$D` being the folder of the shared files.
 
-    def __init__(self, folder: Path, data: Path | None = None) -> None:
-        self.folder = folder
+    `gencli` is that of `warm`; `cold`: the program itself, started anew each time.
+    """
+
+    def __init__(self, folder: Path, data: Path | None = None, cold: bool = False) -> None:
+        self.folder, self.cold = folder, cold
         self.extra = {} if data is None else {"D": str(data)}
 
     def start(self, script: str, **settings: object) -> subprocess.Popen[bytes]:
@@ -86,7 +92,7 @@ class Shell:
         extra = given.pop("env", {})
         return subprocess.Popen(
             ["bash", "-o", "pipefail", "-c", script],
-            cwd=self.folder, env=environment(self.extra | extra), start_new_session=True, **given,  # type: ignore[arg-type, operator]
+            cwd=self.folder, env=environment(self.extra | extra, self.cold), start_new_session=True, **given,  # type: ignore[arg-type, operator]
         )  # fmt: skip
 
     def __call__(self, script: str, **env: str) -> Done:

@@ -15,6 +15,8 @@ from safetensors.torch import load_file
 
 from tests.pipelines.shell import PATIENCE, Done, Shell
 
+pytestmark = pytest.mark.cold
+
 RUN = "torchrun --standalone --nproc-per-node 2 --log-dir logs -m gencli train"
 CLOCK = ["seconds", "images_per_second"]
 FILES = "one.parquet", "two.parquet"

@@ -10,6 +10,8 @@ import pytest
 
 from tests.pipelines.shell import Shell
 
+pytestmark = pytest.mark.cold
+
 CORRUPT = "gencli corrupt random-labels"
 
 

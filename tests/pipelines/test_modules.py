@@ -10,6 +10,8 @@ import pytest
 
 from tests.pipelines.shell import PATIENCE, Shell, environment
 
+pytestmark = pytest.mark.cold
+
 TORCH = {"torch", "torchvision"}
 FIGURES = {"matplotlib", "plotext"}
 TABLES = {"numpy", "pyarrow"}

@@ -6,6 +6,8 @@ import pytest
 
 from tests.pipelines.shell import Shell, many
 
+pytestmark = pytest.mark.cold
+
 _NOISY = """
 print("import")
 import atexit, ctypes, os, subprocess, sys

@@ -11,9 +11,12 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from gencli.files import provenance
 from tests.pipelines.shell import Shell
+
+pytestmark = pytest.mark.cold
 
 TRAIN = "gencli train --arch mlp-1x16 --epochs 1"
 

@@ -12,6 +12,8 @@ import pytest
 
 from tests.pipelines.shell import PATIENCE, Shell, finish, wait_for
 
+pytestmark = pytest.mark.cold
+
 BOTH = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 TRAIN = "exec gencli train $D/digits.parquet --arch mlp-1x16 --epochs 100000 -q -o out"
 CORRUPT = "gencli corrupt random-labels -p 0.5 -q"

@@ -20,6 +20,8 @@ from gencli.files.stream import Input
 from tests.helpers import seal
 from tests.pipelines.shell import Shell, explained, finish
 
+pytestmark = pytest.mark.cold
+
 CORRUPT = "gencli corrupt random-labels -p 0.5 -q"
 COMMANDS = [
     "", "data", "data digits", "data parquet", "corrupt", "corrupt random-labels", "corrupt shuffled-pixels",

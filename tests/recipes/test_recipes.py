@@ -31,8 +31,8 @@ def start(folder: Path, name: str, *words: str, env: Mapping[str, str] | None = 
     """Starts make in a process group of its own; messages and output come together."""
     command = ["make", "-f", str(recipes.path(name)), *words]
     return subprocess.Popen(
-        command, cwd=folder, env=environment({"OMP_NUM_THREADS": "1"} | dict(env or {})), stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+        command, cwd=folder, env=environment({"OMP_NUM_THREADS": "1"} | dict(env or {}), cold=False),
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
     )  # fmt: skip
 
 
