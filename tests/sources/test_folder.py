@@ -152,7 +152,7 @@ def test_what_decoding_loses_is_said_once_or_refused(tmp_path: Path) -> None:
     shell = Shell(tmp_path)
     shell("gencli data folder pets -o out.parquet").refused("pets/a/1.png: a gray image of 16-bit values", "--range")
     said = shell("gencli data folder pets --mode gray -o gray.parquet").worked().err.splitlines()
-    assert said == ["pets: 3 of 3 images: values have more than 8 bits, the highest 8 are kept"]
+    assert said == ["pets: 3 of 3 images: more than 8 bits per value: the highest 8 are kept"]
     assert shell("gencli data folder pets --mode gray -q | gencli data show -q --format csv").worked().err == ""
     assert not shell("gencli data folder pets --range 0,65535 -o ranged.parquet").worked().err
     for name, expected in (("gray", deep >> 8), ("ranged", np.rint(deep / 257))):
@@ -195,8 +195,8 @@ def test_links_are_followed_and_each_folder_is_read_once(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("link", "target", "says"),
     [
-        ("c", "a", "c: a folder of class 'a' too"),
-        ("a/b", "../b", "b: a folder of class 'a' too"),
+        ("c", "a", "c: also a folder of class 'a'"),
+        ("a/b", "../b", "b: also a folder of class 'a'"),
         ("a/up", "..", r"a/up: links to .*pets, which contains the classes"),
         ("a/root", "/", r"a/root: links to /, which contains the classes"),
         ("a/x.png", "/dev/zero", r"a/x\.png: a device"),
