@@ -56,7 +56,7 @@ def test_hidden_files_and_those_beside_the_classes_are_left_out(tmp_path: Path) 
 
 def test_folders_of_splits_are_no_classes(tmp_path: Path) -> None:
     folder = lay_down(tmp_path / "pets", ["test/cat/1.png", "test/dog/1.png", "train/cat/1.png", "train/dog/1.png"])
-    with pytest.raises(GencliError, match="its folder 'test' holds a split, no class") as refused:
+    with pytest.raises(GencliError, match="its folder 'test' holds a split, not a class") as refused:
         open_folder(folder)
     assert refused.value.hint == f"name it: {folder}/test"
     assert open_folder(folder / "train").description.classes == ("cat", "dog")
