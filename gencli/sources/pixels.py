@@ -30,7 +30,7 @@ FORMATS = (
 )  # fmt: skip
 _KEPT = {"1": "L", "L": "L", "P": "RGB", "RGB": "RGB"}  # the conversions that lose nothing
 _SIGNED, _FLOAT = 2, 3  # TIFF's sample formats
-_NARROWED = "values have more than 8 bits, the highest 8 are kept"
+_NARROWED = "more than 8 bits per value: the highest 8 are kept"
 _SHRINK = "shrink it first, or remove it"
 WARNED = "Pillow warns: "
 _ANY_FILE, _A_BYTE = 64 << 20, 256  # bytes of pixels that any file may hold, and each byte of a larger one

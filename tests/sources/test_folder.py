@@ -56,7 +56,7 @@ def test_hidden_files_and_those_beside_the_classes_are_left_out(tmp_path: Path) 
 
 def test_folders_of_splits_are_no_classes(tmp_path: Path) -> None:
     folder = lay_down(tmp_path / "pets", ["test/cat/1.png", "test/dog/1.png", "train/cat/1.png", "train/dog/1.png"])
-    with pytest.raises(GencliError, match="its folder 'test' holds a split, no class") as refused:
+    with pytest.raises(GencliError, match="its folder 'test' holds a split, not a class") as refused:
         open_folder(folder)
     assert refused.value.hint == f"name it: {folder}/test"
     assert open_folder(folder / "train").description.classes == ("cat", "dog")
@@ -152,7 +152,7 @@ def test_what_decoding_loses_is_said_once_or_refused(tmp_path: Path) -> None:
     shell = Shell(tmp_path)
     shell("gencli data folder pets -o out.parquet").refused("pets/a/1.png: a gray image of 16-bit values", "--range")
     said = shell("gencli data folder pets --mode gray -o gray.parquet").worked().err.splitlines()
-    assert said == ["pets: 3 of 3 images: values have more than 8 bits, the highest 8 are kept"]
+    assert said == ["pets: 3 of 3 images: more than 8 bits per value: the highest 8 are kept"]
     assert shell("gencli data folder pets --mode gray -q | gencli data show -q --format csv").worked().err == ""
     assert not shell("gencli data folder pets --range 0,65535 -o ranged.parquet").worked().err
     for name, expected in (("gray", deep >> 8), ("ranged", np.rint(deep / 257))):
@@ -195,8 +195,8 @@ def test_links_are_followed_and_each_folder_is_read_once(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("link", "target", "says"),
     [
-        ("c", "a", "c: a folder of class 'a' too"),
-        ("a/b", "../b", "b: a folder of class 'a' too"),
+        ("c", "a", "c: also a folder of class 'a'"),
+        ("a/b", "../b", "b: also a folder of class 'a'"),
         ("a/up", "..", r"a/up: links to .*pets, which contains the classes"),
         ("a/root", "/", r"a/root: links to /, which contains the classes"),
         ("a/x.png", "/dev/zero", r"a/x\.png: a device"),

@@ -86,7 +86,7 @@ def test_other_formats_are_read_as_pillow_reads_them(form: str) -> None:
 
 RAMP = np.arange(256, dtype=np.uint16).reshape(16, 16)
 DEEP = RAMP * 257  # all 16 bits
-NARROWED = "values have more than 8 bits, the highest 8 are kept"
+NARROWED = "more than 8 bits per value: the highest 8 are kept"
 
 
 def png(bits: int, kind: int, rows: NDArray[Any], *chunks: tuple[bytes, bytes]) -> bytes:

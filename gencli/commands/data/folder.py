@@ -1,4 +1,4 @@
-"""`gencli data folder`: images in a folder a class."""
+"""`gencli data folder`: load images from one folder per class."""
 
 from __future__ import annotations
 
