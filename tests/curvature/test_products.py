@@ -243,12 +243,12 @@ class Noisy(nn.Module):
         (
             nn.Sequential(nn.Flatten(), nn.BatchNorm1d(36, track_running_stats=False), nn.Linear(36, 3)),
             {},
-            "beside it .1",
+            "rows of the batch .1",
         ),
         (Noisy(), {}, "every call gives different outputs"),
         (SMOOTH, {"parameters": "1.wight"}, "none that match '1.wight'"),
         (SMOOTH, {"loss": "l2"}, "l2 is for images"),
-        (SMOOTH, {"kind": "fisher", "loss": "focal"}, "fisher is that of the softmax"),
+        (SMOOTH, {"kind": "fisher", "loss": "focal"}, "fisher is defined for the softmax"),
     ],
 )
 def test_what_has_no_such_matrix_is_refused(network: nn.Module, more: dict[str, Any], words: str) -> None:

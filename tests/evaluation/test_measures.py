@@ -190,7 +190,7 @@ def test_paths_that_take_away_have_no_norm() -> None:
         def forward(self, input: torch.Tensor) -> torch.Tensor:
             return -super().forward(input)
 
-    assert "takes away" in str(path(Less(Pixels(), nn.Linear(90, 3)), SHAPE))
+    assert "subtracts" in str(path(Less(Pixels(), nn.Linear(90, 3)), SHAPE))
 
 
 def test_activations_with_parameters_have_no_complexity() -> None:

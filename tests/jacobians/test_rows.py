@@ -244,7 +244,11 @@ def test_the_model_stays_as_it_is() -> None:
 @pytest.mark.parametrize(
     ("network", "more", "words"),
     [
-        (nn.Sequential(nn.Flatten(), nn.BatchNorm1d(36, track_running_stats=False), nn.Linear(36, 3)), {}, "beside it"),
+        (
+            nn.Sequential(nn.Flatten(), nn.BatchNorm1d(36, track_running_stats=False), nn.Linear(36, 3)),
+            {},
+            "other rows",
+        ),
         (SMOOTH, {"wrt": "parameters", "parameters": "1.wight"}, "none that match '1.wight'"),
         (SMOOTH, {"loss": "l2"}, "l2 is for images"),
     ],

@@ -13,9 +13,9 @@ from safetensors.torch import load_file, save_file
 from tests.pipelines.shell import Done, Shell, explained, many
 
 REFUSED = {
-    "vector short.safetensors": (["--vector", "short.safetensors"], "is missing, where the model's is"),
-    "vector wide.safetensors": (["--vector", "wide.safetensors"], "is 1, where the model's is"),
-    "vector more.safetensors": (["--vector", "more.safetensors"], "extra is 1, where the model's is no parameter"),
+    "vector short.safetensors": (["--vector", "short.safetensors"], "is missing, but the model's is"),
+    "vector wide.safetensors": (["--vector", "wide.safetensors"], "is 1, but the model's is"),
+    "vector more.safetensors": (["--vector", "more.safetensors"], "extra is 1, but the model's is not"),
     "vector nan.safetensors": (["--vector", "nan.safetensors"], "numbers that are not finite and real"),
     "no file": (["--vector", "missing.safetensors"], "no such file"),
     "an empty name": (["--vector", "ones,"], "--vector: an empty name"),

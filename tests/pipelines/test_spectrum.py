@@ -156,7 +156,7 @@ def test_what_cannot_be_computed_is_refused(sh: Shell, data: Path) -> None:
         "--parameters: mlp-1x16 has none that match 'conv*'": [model, digits, "--parameters", "conv*"],
         "--loss: no loss 'cee'": [model, digits, "--loss", "cee"],
         "--loss: l2 is for images": [model, digits, "--loss", "l2"],
-        "--operator: fisher is that of the softmax": [model, digits, "--operator", "fisher", "--loss", "focal"],
+        "--operator: fisher is defined for the softmax": [model, digits, "--operator", "fisher", "--loss", "focal"],
         "not safetensors": [digits, digits],
         "none.parquet: no rows": [model, "none.parquet"],
         "--figure: nothing to draw": [model, digits, "--figure", "figure.png"],

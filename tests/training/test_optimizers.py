@@ -240,5 +240,5 @@ def test_what_an_optimizer_does_not_take_is_refused(arguments: dict, message: st
 
 
 def test_muon_is_refused_where_there_is_only_an_output_layer() -> None:
-    with pytest.raises(GencliError, match="the network has no hidden weights for muon the output layer's"):
+    with pytest.raises(GencliError, match="the network has no hidden weights for muon"):
         build("muon", nn.Linear(4, 2), 0.1)
