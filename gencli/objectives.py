@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from gencli.cli import console
 from gencli.errors import GencliError
-from gencli.losses import Loss, LossSettings, choose
+from gencli.losses import DEFAULTS, Loss, choose
 from gencli.losses.base import CountedLoss
+from gencli.losses.settings import LossSettings
 
 if TYPE_CHECKING:
     import torch
@@ -37,7 +38,7 @@ def objective(model: Model, table: ImageTable, settings: LossSettings | None = N
         name: value for name, value in asdict(settings or LossSettings()).items() if value is not None
     }
     made = model.made["arguments"] if model.made else {}
-    plain: dict[str, Any] = {"loss": "l2" if model.task == "images" else "ce"}
+    plain: dict[str, Any] = {"loss": DEFAULTS[model.task]}
     own = "loss" not in given and made.get("loss") is not None
     defaults = _recorded(model, made) if own else plain
     loss = choose(LossSettings(**defaults | given))

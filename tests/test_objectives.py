@@ -22,7 +22,7 @@ from gencli.files import provenance, tables
 from gencli.files.stream import Input, Output
 from gencli.files.tables import ImageTable
 from gencli.jacobians.rows import RowFunction
-from gencli.losses import LossSettings
+from gencli.losses.settings import LossSettings
 from gencli.models import Model
 from gencli.models.inputs import Rows
 from gencli.objectives import objective

@@ -68,9 +68,9 @@ class Claims(KindGroup):
     """The claims as commands, and all of them together."""
 
     def kinds(self) -> Mapping[str, type]:
-        from gencli.theory import KINDS
+        from gencli import theory
 
-        return KINDS
+        return theory.kinds()
 
     def run(self) -> Callable[..., None]:
         return check

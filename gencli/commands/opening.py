@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from gencli.evaluation.settings import Requests
     from gencli.files.stream import Input
     from gencli.files.tables import ImageTable
-    from gencli.losses import LossSettings
+    from gencli.losses.settings import LossSettings
     from gencli.models import Model
 
 

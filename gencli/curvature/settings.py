@@ -13,7 +13,7 @@ import typer
 from gencli.cli.options import Device, Overwrite, Saving, Seed, dashed
 from gencli.errors import GencliError
 from gencli.files import endings
-from gencli.losses import LossSettings
+from gencli.losses.settings import LossSettings
 
 TOLERANCES = {"float64": 1e-10, "float32": 1e-4}  # of exact methods that should agree
 _FINEST = 1e-12  # width of a density's kernels, in parts of the spectrum's range

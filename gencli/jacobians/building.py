@@ -16,7 +16,8 @@ from gencli.files.tensors import WITHOUT_FLOAT64
 from gencli.jacobians.confirmation import Confirmation
 from gencli.jacobians.rows import RowFunction
 from gencli.jacobians.settings import JacobianSettings
-from gencli.losses import Loss, LossSettings
+from gencli.losses import Loss
+from gencli.losses.settings import LossSettings
 from gencli.models import Model
 from gencli.models.inputs import Rows
 from gencli.objectives import objective

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from typing import TYPE_CHECKING
 
 from gencli.cli.options import dashed
 from gencli.errors import GencliError, nearest
-from gencli.losses.base import Loss
+from gencli.losses.base import Loss, Task
 from gencli.losses.classes import (
     LDAM,
     BalancedSoftmax,
@@ -19,9 +20,11 @@ from gencli.losses.classes import (
 )
 from gencli.losses.images import L1, L2, Huber
 from gencli.losses.rows import resample_weights
-from gencli.losses.settings import LossSettings
 
-__all__ = ["LOSSES", "Loss", "LossSettings", "choose", "resample_weights"]
+if TYPE_CHECKING:
+    from gencli.losses.settings import LossSettings
+
+__all__ = ["DEFAULTS", "LOSSES", "Loss", "choose", "names", "resample_weights"]
 
 LOSSES: dict[str, type[Loss]] = {
     loss.name: loss
@@ -31,6 +34,14 @@ LOSSES: dict[str, type[Loss]] = {
         L1, L2, Huber,
     )
 }  # fmt: skip
+DEFAULTS: dict[Task, str] = {"classes": CrossEntropy.name, "images": L2.name}
+
+
+def names(task: Task) -> str:
+    """Those of the losses of a task in words, the default one first."""
+    default = DEFAULTS[task]
+    others = [name for name, kind in LOSSES.items() if kind.task == task and name != default]
+    return f"{default} (the default), {', '.join(others[:-1])} or {others[-1]}"
 
 
 def choose(settings: LossSettings) -> Loss:
@@ -39,7 +50,9 @@ def choose(settings: LossSettings) -> Loss:
     Raises:
         GencliError: no such loss, an option that it does not take, or one out of range.
     """
-    loss = "ce" if settings.loss is None else settings.loss
+    from gencli.losses.settings import LossSettings  # whose help is made of the table
+
+    loss = DEFAULTS["classes"] if settings.loss is None else settings.loss
     if loss not in LOSSES:
         raise GencliError(f"--loss: no loss {loss!r}", nearest(loss, LOSSES))
     values = {field.name: getattr(settings, field.name) for field in fields(LossSettings) if field.name != "loss"}

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from gencli.losses.base import CountedLoss, Head, Loss
-from gencli.losses.settings import FocalForm
 
 if TYPE_CHECKING:
     import torch
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
 
     from gencli.losses.base import RowLoss
 
+FocalForm = Literal["sigmoid", "softmax"]
 _SCALE = 30  # what the cosine head multiplies by
 _LARGEST_MARGIN = 0.5
 _DEFERRED_BETA = 0.9999

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar
 
 import typer
 
-FocalForm = Literal["sigmoid", "softmax"]
+from gencli.losses import names
+from gencli.losses.classes import FocalForm
 
 
 @dataclass(frozen=True)
@@ -20,8 +21,7 @@ class LossSettings:
         str | None,
         typer.Option(
             metavar="NAME",
-            help="ce (the default), focal, cb-ce, cb-focal, cb-sigmoid, balanced-softmax, ldam or logit-adjusted; "
-            "for images l2 (the default), l1 or huber.",
+            help=f"{names('classes')}; for images {names('images')}.",
             show_default=False,
         ),
     ] = None

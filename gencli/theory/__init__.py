@@ -83,7 +83,9 @@ class All:
         return {}
 
 
-KINDS: dict[str, type[Claim] | type[All]] = {**CLAIMS, All.name: All}
+def kinds() -> dict[str, type[Claim] | type[All]]:
+    """The claims, and all together, by name."""
+    return {**CLAIMS, All.name: All}
 
 
 class Checked(NamedTuple):

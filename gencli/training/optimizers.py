@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from gencli.errors import GencliError, nearest
@@ -25,12 +26,13 @@ class Kind:
     """What an optimizer is; an entry in `OPTIMIZERS` is all that it takes to add one.
 
     Attributes:
-        learning_rate: its own default; for sgd a network may have another one, `Family.rates`.
+        learning_rate: its own default.
         options: which of `momentum` and `nesterov` it takes, with its own defaults.
-        states: numbers that it keeps per parameter.
+        states: numbers that it keeps per parameter; torch's state has tensors of a parameter's shape, and scalars.
         build: torch's optimizers, given the trained parameters by name, a function that makes torch's groups of some of
             them, the learning rate and the options.
         largest_momentum: that it takes.
+        network_rates: whether a network's own learning rates, `Family.rates`, take the place of its default.
     """
 
     purpose: str
@@ -40,6 +42,7 @@ class Kind:
     states: int
     build: Callable[[Mapping[str, nn.Parameter], Groups, float, dict[str, Any]], list[torch.optim.Optimizer]]
     largest_momentum: float = 0.999_999
+    network_rates: bool = False
 
 
 def _sgd(
@@ -80,6 +83,7 @@ OPTIMIZERS = {
         1,
         _sgd,
         1.0,
+        True,
     ),
     "adamw": Kind(
         "Adam at betas 0.9 and 0.999, weight decay decoupled",
@@ -103,9 +107,13 @@ OPTIMIZERS = {
 class Optimizer:
     """One or two of torch's optimizers as one, with its state under the parameters' names."""
 
-    def __init__(self, parts: list[torch.optim.Optimizer], network: nn.Module) -> None:
-        self._parts = parts
-        self._names: dict[torch.Tensor, str] = {parameter: name for name, parameter in network.named_parameters()}
+    def __init__(
+        self,
+        make: Callable[[Mapping[str, nn.Parameter]], list[torch.optim.Optimizer]],
+        trained: Mapping[str, nn.Parameter],
+    ) -> None:
+        self._make, self._trained, self._parts = make, trained, make(trained)
+        self._names: dict[torch.Tensor, str] = {parameter: name for name, parameter in trained.items()}
 
     @property
     def param_groups(self) -> list[dict[str, Any]]:
@@ -131,27 +139,40 @@ class Optimizer:
             for key, value in state.items()
         }
 
-    def _owners(self) -> dict[str, tuple[torch.optim.Optimizer, dict[str, Any], torch.Tensor]]:
-        """Each parameter's optimizer and group, by its name."""
+    def _owners(self) -> dict[str, tuple[torch.optim.Optimizer, torch.Tensor]]:
+        """Each parameter's optimizer, by its name."""
         return {
-            self._names[parameter]: (part, group, parameter)
+            self._names[parameter]: (part, parameter)
             for part in self._parts
             for group in part.param_groups
             for parameter in group["params"]
         }
 
+    @cached_property
+    def _state_like(self) -> dict[str, dict[str, torch.Tensor]]:
+        """What a step of the same optimizer leaves behind for parameters of as many dimensions, each of length 1."""
+        import torch
+        from torch import nn
+
+        # the same order and names: Muon's parts are told apart by them
+        probes = {name: nn.Parameter(torch.zeros([1] * p.ndim, dtype=p.dtype)) for name, p in self._trained.items()}
+        for probe in probes.values():
+            probe.grad = torch.zeros_like(probe)
+        parts = self._make(probes)
+        for part in parts:
+            part.step()
+        return {
+            name: {
+                key: value.expand(parameter.shape) if value.ndim else value
+                for part in parts
+                for key, value in part.state.get(probes[name], {}).items()
+            }
+            for name, parameter in self._trained.items()
+        }
+
     def state_like(self) -> dict[str, dict[str, torch.Tensor]]:
         """By parameter the quantities of its state after a step, as tensors of their shapes and types."""
-        import torch
-
-        found: dict[str, dict[str, torch.Tensor]] = {}
-        for name, (part, group, parameter) in self._owners().items():
-            if isinstance(part, torch.optim.AdamW):
-                moments = dict.fromkeys(("exp_avg", "exp_avg_sq"), parameter)
-                found[name] = {"step": torch.tensor(0.0), **moments}
-            else:
-                found[name] = {"momentum_buffer": parameter} if group["momentum"] else {}
-        return found
+        return self._state_like
 
     def idle(self, step: int) -> list[str]:
         """The parameters whose state is not that of `step` steps, since they were without a gradient at some."""
@@ -172,7 +193,7 @@ class Optimizer:
         owners = self._owners()
         for name, tensor in tensors.items():
             owner, _, key = name.rpartition(":")
-            part, _, parameter = owners[owner]
+            part, parameter = owners[owner]
             like = parameter if tensor.ndim else tensor.to(parameter.device)
             part.state[parameter][key] = torch.empty_like(like, dtype=tensor.dtype).copy_(tensor)
 
@@ -231,7 +252,8 @@ def build(
         halves = ((decay, [p for p in parameters if p not in still]), (0.0, [p for p in parameters if p in still]))
         return [{"params": part, "weight_decay": rate} for rate, part in halves if part]
 
-    return Optimizer(OPTIMIZERS[name].build(trained, groups, lr, chosen), network)
+    kind = OPTIMIZERS[name]
+    return Optimizer(lambda parameters: kind.build(parameters, groups, lr, chosen), trained)
 
 
 def _require(name: str, options: Mapping[str, Any]) -> None:

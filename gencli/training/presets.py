@@ -31,14 +31,14 @@ _FAST = {
     "batch_size": 500, "epochs": 8, "precision": "auto",
 }  # fmt: skip
 
-_PRESETS: dict[str, dict[str, Any]] = {
+PRESETS: dict[str, dict[str, Any]] = {
     "zhang2017": _ZHANG2017, "cui2019": _CUI2019, "course": _COURSE, "fast": _FAST,
 }  # fmt: skip
 
 
 def settings(preset: str, arch: str, loss: str | None) -> dict[str, Any]:
     """What a preset sets for the network `arch`, its own where that is empty, and a loss."""
-    chosen = dict(_PRESETS[preset])
+    chosen = dict(PRESETS[preset])
     if preset == "zhang2017" and arch and not arch.startswith("inception"):
         chosen["lr"] = 0.01  # the paper's for all but Inception
     if preset == "cui2019" and loss in ("focal", "cb-focal"):

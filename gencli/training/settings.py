@@ -12,20 +12,22 @@ import typer
 from gencli.cli.options import Device, Overwrite, Saving
 from gencli.errors import GencliError
 from gencli.files import endings
-from gencli.losses import LossSettings
+from gencli.losses.settings import LossSettings
 from gencli.training import presets
 from gencli.training.optimizers import OPTIMIZERS
 from gencli.training.schedules import SCHEDULES
 
 Precision = Literal["auto", "float32", "tf32", "bf16"]
 
-_OWN_RATES = "; ".join(f"{name} {kind.learning_rate:g}" for name, kind in OPTIMIZERS.items() if name != "sgd")
-_OWN_MOMENTUM = "; ".join(f"{name} {kind.options['momentum']:g}" for name, kind in OPTIMIZERS.items() if kind.options)
+_OWN_RATES = "; ".join(f"{name} {kind.learning_rate:g}" for name, kind in OPTIMIZERS.items() if not kind.network_rates)
+_OWN_MOMENTUM = "; ".join(
+    f"{name} {kind.options['momentum']:g}" for name, kind in OPTIMIZERS.items() if "momentum" in kind.options
+)
 _SCHEDULES = ", ".join(kind.form + (f" ({kind.effect})" if kind.effect else "") for kind in SCHEDULES.values())
 if TYPE_CHECKING:
-    OptimizerName = str
+    OptimizerName = PresetName = str
 else:
-    OptimizerName = Literal[tuple(OPTIMIZERS)]
+    OptimizerName, PresetName = Literal[tuple(OPTIMIZERS)], Literal[tuple(presets.PRESETS)]
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class RunSettings:
     heading: ClassVar[str] = "Run"
 
     preset: Annotated[
-        Literal["zhang2017", "cui2019", "course", "fast"] | None,
+        PresetName | None,
         typer.Option(
             help="Settings of a paper; explicit options override them; another optimizer keeps its own --lr and "
             "--momentum.",

@@ -178,7 +178,7 @@ def choose(settings: Settings) -> tuple[Settings, Loss]:
     images = family.task == "images"
     settings = replace(
         settings,
-        loss=settings.loss or ("l2" if images else "ce"),
+        loss=settings.loss or losses.DEFAULTS[family.task],
         whiten=settings.whiten or ("none" if images else "image"),
     )
     loss = losses.choose(settings)
@@ -190,7 +190,7 @@ def choose(settings: Settings) -> tuple[Settings, Loss]:
     )
     unset = {name: value for name, value in defaults.items() if getattr(settings, name) is None}
     settings = replace(settings, **unset)
-    if settings.lr is None and settings.optimizer == "sgd" and family.rates:
+    if settings.lr is None and optimizers.OPTIMIZERS[settings.optimizer].network_rates and family.rates:
         settings = replace(settings, lr=family.rates[bool(settings.batch_norm)])
     settings = replace(settings, lr=settings.learning_rate)
     if (loss.task == "images") != images:

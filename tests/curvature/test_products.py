@@ -17,7 +17,8 @@ from gencli.curvature import operators
 from gencli.curvature.operators import Kind, Operator
 from gencli.curvature.products import METHODS, Elementary, product
 from gencli.errors import GencliError
-from gencli.losses import LossSettings, choose
+from gencli.losses import choose
+from gencli.losses.settings import LossSettings
 from gencli.models import Model, build
 from gencli.models.inputs import Rows
 

@@ -14,7 +14,8 @@ from gencli.jacobians import entries
 from gencli.jacobians import rows as under_test
 from gencli.jacobians.entries import Check
 from gencli.jacobians.rows import Mode, RowFunction, Wrt, rank, singular_values
-from gencli.losses import LossSettings, choose
+from gencli.losses import choose
+from gencli.losses.settings import LossSettings
 from gencli.models import FAMILIES, Model, build, family
 from gencli.models.inputs import Rows
 from gencli.models.own import OWN

@@ -12,8 +12,9 @@ import pytest
 import typer
 
 from gencli.errors import GencliError
-from gencli.losses import LOSSES, Loss, LossSettings, choose
+from gencli.losses import LOSSES, Loss, choose
 from gencli.losses.classes import LDAM, ClassBalancedFocal, CrossEntropy, Focal
+from gencli.losses.settings import LossSettings
 
 OPTIONS = [field.name for field in fields(LossSettings) if field.name != "loss"]
 
