@@ -25,15 +25,13 @@ def check(
     """Checks a claim."""
     from gencli import theory
     from gencli.cli import console, outputs
-    from gencli.errors import GencliError
     from gencli.files import endings, provenance, stream, tables, tensors
-    from gencli.files.named import named_first
+    from gencli.files.named import named_first, require_one_standard_input
     from gencli.files.together import Together
 
     plot = getattr(kind, "plot", None)
     stream.require_writable(output, plot)
-    if [getattr(kind, name, None) for name in ("data", "model")] == ["-", "-"]:
-        raise GencliError("two inputs would come from standard input", "name a file for one of them")
+    require_one_standard_input(getattr(kind, "data", None), getattr(kind, "model", None))
     given = (getattr(kind, "data", None) or "", getattr(kind, "model", None) or "")
     table, named = named_first((given[0], lambda _: kind.table()), (given[1], lambda _: kind.files()))
     inputs = [*(table.inputs if table else []), *named.values()]

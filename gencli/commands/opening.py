@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from gencli.errors import GencliError
-
 if TYPE_CHECKING:
     import torch
 
@@ -50,12 +48,11 @@ def open_all(
         GencliError: there is no such device, network, loss or file, or they do not fit each other.
     """
     from gencli import losses, models
-    from gencli.files.named import named_first
+    from gencli.files.named import named_first, require_one_standard_input
     from gencli.sources import open_table
     from gencli.training import devices
 
-    if [model, data or "-", *names].count("-") > 1:
-        raise GencliError("two inputs would come from standard input", "name files for all but one of them")
+    require_one_standard_input(model, data or "-", *names)
     device = devices.choose(network.device, exact)
     devices.precision("float32", device)
     if objective.loss is not None:

@@ -138,12 +138,12 @@ def _require(
 ) -> None:
     """Refuses places that do not go together, cannot be written, or hold what would be lost."""
     from gencli.files.checkpoints import TRAINING, require
+    from gencli.files.named import require_one_standard_input
     from gencli.files.stream import is_terminal, require_writable
 
     if is_terminal(output) and not dry_run:
         hint = "name a file with -o, or pipe it into gencli eval -"
         raise GencliError("the model would be written to the terminal", hint)
-    if data in (None, "-") and eval_data == "-":
-        raise GencliError("both tables would come from standard input", "name a file for one of them")
+    require_one_standard_input(data or "-", eval_data)
     require(checkpoints, TRAINING)
     require_writable(output, history, checkpoints.checkpoint)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from gencli.corruptions.base import LabelCorruption
 from gencli.corruptions.transitions import MATRIX, Named, read_matrix, require_order
-from gencli.counts import share
+from gencli.counts import by, share
 from gencli.errors import GencliError
 from gencli.files.stream import Input
 from gencli.files.tables import ImageTable
@@ -222,7 +222,7 @@ class MatrixLabels(ReplacedLabels):
     def _checked(self, table: ImageTable) -> Floats:
         (header, index, matrix), file, names = self._read, self.files[0].name, table.description.classes
         if matrix.shape != (len(names), len(names)):
-            size = "×".join(map(str, matrix.shape))
+            size = by(matrix.shape)
             raise GencliError(f"{file}: {size} numbers, but {table.title} has {len(names)} classes", MATRIX)
         require_order(file, "column", header, names)
         require_order(file, "row", index, names)

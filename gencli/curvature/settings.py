@@ -55,7 +55,7 @@ class QuantitySettings:
     ] = None
     figure: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="Draw density and loss to a .png, .svg or .pdf file."),
+        typer.Option(metavar="FILE", help=f"Draw density and loss to a {endings.FIGURE.endings} file."),
         endings.FIGURE,
     ] = None
 
@@ -167,7 +167,9 @@ class ProductSettings:
     ] = None
     plot: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="Draw the error of finite differences over the step: .svg, .png or .pdf."),
+        typer.Option(
+            metavar="FILE", help=f"Draw the error of finite differences over the step: {endings.FIGURE.endings}."
+        ),
         endings.FIGURE,
     ] = None
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gencli.counts import by
 from gencli.curvature.operators import Operator
 from gencli.errors import GencliError, nearest
 from gencli.files import provenance, tensors
@@ -132,7 +133,7 @@ def _vector(operator: Operator, file: Input, given: dict[str, Tensor]) -> Tensor
 
 
 def _times(shape: torch.Size) -> str:
-    return "×".join(map(str, shape)) or "a number"
+    return by(shape) or "a number"
 
 
 def by_name(operator: Operator, products: Sequence[Tensor]) -> dict[str, Tensor]:

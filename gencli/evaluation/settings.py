@@ -13,6 +13,7 @@ import typer
 
 from gencli.errors import GencliError
 from gencli.files import endings
+from gencli.files.named import require_one_standard_input
 
 DIRECTIONS, ASCENTS = 10, 10  # in which sharpness is measured at random, and that look for the worst
 
@@ -86,8 +87,7 @@ class Requests:
         models, tables = [model, *filter(_is_model, more)], [place for place in more if not _is_model(place)]
         if not tables and not self.measures:
             tables = ["-"]
-        if [*models, *tables].count("-") > 1:
-            raise GencliError("several inputs would come from standard input", "name files for all but one")
+        require_one_standard_input(*models, *tables)
         if self.measures and (len(models) > 1 or len(tables) > 1):
             raise GencliError(
                 f"--measures: {len(models)} models, {len(tables)} tables", "take one model, with one table or none"

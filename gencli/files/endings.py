@@ -44,6 +44,12 @@ class Writes:
     formats: tuple[str, ...]
     exact: bool = False
 
+    @property
+    def endings(self) -> str:
+        """Those of the formats, in words."""
+        endings = [next(each for each in _OURS if _OURS[each] == one) for one in self.formats]
+        return " or ".join(filter(None, [", ".join(endings[:-1]), endings[-1]]))
+
     def require(self, option: str, destination: str | None, form: str | None = None) -> None:
         """Refuses a file whose extension names a format that is not written there, or contradicts `form`.
 
@@ -53,8 +59,7 @@ class Writes:
         if destination is None or (stdout.is_it(destination) and not self.exact):
             return
         ending, known = _ending(destination), named(destination)
-        endings = [next(each for each in _OURS if _OURS[each] == one) for one in self.formats]
-        words = " or ".join(filter(None, [", ".join(endings[:-1]), endings[-1]]))
+        words = self.endings
         place = f"{option}: {destination}"
         if self.exact and known not in self.formats:
             raise GencliError(f"{place}: not a {words} file", f"the extension selects the format of {self.what}")

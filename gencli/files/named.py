@@ -24,6 +24,16 @@ def named_first(*wanted: tuple[str | None, Callable[[Any], Any]]) -> list[Any]:
     return [found[number] for number in range(len(wanted))]
 
 
+def require_one_standard_input(*arguments: str | None) -> None:
+    """Refuses more than one `-`.
+
+    Raises:
+        GencliError: there are two.
+    """
+    if arguments.count("-") > 1:
+        raise GencliError("two inputs would come from standard input", "name files for all but one of them")
+
+
 def is_pipe(argument: str | None) -> bool:
     """Standard input, or what is there and is neither file nor folder."""
     if argument in (None, "-"):

@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from gencli.counts import by
 from gencli.errors import GencliError, first_line
 from gencli.files import arrow, parquet, provenance
 from gencli.files.arrow import integers, pack, select, values
@@ -233,7 +234,7 @@ class FileTable:
                 ) from None
             raise GencliError(
                 f"{self.title}: row {start + row}: {what.replace('an image', _IMAGES[name])}, "
-                f"where {_shape(self.description)} takes {self.description.row_bytes}",
+                f"where {by(self.description.shape)} takes {self.description.row_bytes}",
                 "all images of a table must have the same size",
             ) from None
 
@@ -365,7 +366,3 @@ def _utf8(name: str) -> bytes:
     except UnicodeEncodeError:
         shown = name.replace("\0", " ").strip()
         raise GencliError(f"{shown!r}: not a data set name: not UTF-8", "choose another name and split") from None
-
-
-def _shape(description: Description) -> str:
-    return "×".join(map(str, description.shape))

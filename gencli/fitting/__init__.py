@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from gencli.fitting.base import Learner
-from gencli.fitting.kinds import FiniteSample, Kernel, LeastSquares
+from gencli.fitting.kinds import FiniteSampleLearner, Kernel, LeastSquares
 
-KINDS: dict[str, type[Learner]] = {kind.name: kind for kind in (FiniteSample, Kernel, LeastSquares)}
+KINDS: dict[str, type[Learner]] = {kind.name: kind for kind in (FiniteSampleLearner, Kernel, LeastSquares)}

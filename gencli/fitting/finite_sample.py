@@ -23,7 +23,7 @@ _TRIES = 10
 _TOO_CLOSE = "points too close together for float64", "scale them, or leave some out"
 
 
-class FiniteSample(NamedTuple):
+class Weights(NamedTuple):
     """The weights: a [d] of the first layer, its biases b [n] and the output weights w [n], float64."""
 
     a: Floats
@@ -32,7 +32,7 @@ class FiniteSample(NamedTuple):
 
 
 @np.errstate(over="ignore", divide="ignore", invalid="ignore")
-def fit(points: NDArray[Any], targets: NDArray[Any], seed: int = 0) -> FiniteSample:
+def fit(points: NDArray[Any], targets: NDArray[Any], seed: int = 0) -> Weights:
     """The network whose value at each point is its target, in O(nd + n log n) operations.
 
     Args:
@@ -55,7 +55,7 @@ def fit(points: NDArray[Any], targets: NDArray[Any], seed: int = 0) -> FiniteSam
     w = np.diff(rises / (z - b), prepend=0.0)
     if not np.isfinite(w).all():
         raise GencliError(*_TOO_CLOSE)
-    return FiniteSample(a, b, w)
+    return Weights(a, b, w)
 
 
 def _direction(points: NDArray[Any], seed: int) -> tuple[Floats, Floats, NDArray[np.int64]]:
@@ -77,7 +77,7 @@ def _direction(points: NDArray[Any], seed: int) -> tuple[Floats, Floats, NDArray
     raise GencliError(*_TOO_CLOSE)
 
 
-def predict(network: FiniteSample, points: NDArray[Any]) -> Floats:
+def predict(network: Weights, points: NDArray[Any]) -> Floats:
     """c(x) [m] float64 of points [m, d]; O(md + (n + m) log n), no matrix of m × n.
 
     Raises:

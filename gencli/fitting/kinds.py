@@ -22,7 +22,7 @@ _FEWER = "take fewer rows: gencli corrupt subsample"
 
 
 @dataclass(frozen=True)
-class FiniteSample(Learner):
+class FiniteSampleLearner(Learner):
     """The two-layer ReLU net of 2n + d weights that fits any n labels.
 
     \b

@@ -10,6 +10,7 @@ import numpy as np
 
 from gencli.errors import GencliError
 from gencli.files import provenance, tables
+from gencli.files.named import require_one_standard_input
 from gencli.files.stream import Input
 from gencli.formulas.matrices import Floats, Points, named_files, read_answer, read_points, read_vector
 from gencli.formulas.parsing import Formula, Program, parse, read_lines, split
@@ -46,8 +47,7 @@ def read(
         FormulaError: a formula is none.
         GencliError: there is no formula or no point, a file cannot be read, or does not fit the formulas.
     """
-    if [file, *at, hvp, answer].count("-") > 1:
-        raise GencliError("two inputs would come from standard input", "name a file for one of them")
+    require_one_standard_input(file, *at, hvp, answer)
     every = split(";".join(formulas)) if formulas else []
     files: dict[str, Input] = {}
     for place in [*named_files([*at, *filter(None, [hvp])]), *filter(None, [answer])] if file == "-" else []:

@@ -49,7 +49,7 @@ class FormulaSettings:
     ] = None
     graph: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="Draw the computation graph: .svg, .png or .pdf."),
+        typer.Option(metavar="FILE", help=f"Draw the computation graph: {endings.FIGURE.endings}."),
         endings.FIGURE,
     ] = None
     check_against: Annotated[

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
+from gencli.counts import by
 from gencli.errors import GencliError, nearest
 from gencli.files import provenance, tensors
 from gencli.files.stream import Input, Output
@@ -159,7 +160,7 @@ class Model:
         description, title = table.description, table.title
         if description.shape != self.shape:
             raise GencliError(
-                f"{title}: images of {_times(description.shape)}, but the model takes {_times(self.shape)}",
+                f"{title}: images of {by(description.shape)}, but the model takes {by(self.shape)}",
                 "evaluate a model on the kind of images it was trained on",
             )
         if self.task == "images":
@@ -290,11 +291,7 @@ def _is_counts(value: Any, classes: int) -> bool:
 
 
 def _kind(tensor: torch.Tensor | None) -> str:
-    return "missing" if tensor is None else f"{str(tensor.dtype).removeprefix('torch.')} {_times(tuple(tensor.shape))}"
-
-
-def _times(shape: tuple[int, ...]) -> str:
-    return "×".join(map(str, shape))
+    return "missing" if tensor is None else f"{str(tensor.dtype).removeprefix('torch.')} {by(tensor.shape)}"
 
 
 def _some(names: tuple[str, ...], start: int) -> str:

@@ -92,7 +92,7 @@ class LeastSquares(Learner):
         return nn.functional.linear(Pixels()(images).to(self.weight.dtype), self.weight, self.bias)
 
 
-class FiniteSample(Learner):
+class FiniteSampleNetwork(Learner):
     """−|c(x) − class| with c(x) = Σ_j w_j max(⟨a, x⟩ − b_j, 0) in float64, see `gencli.fitting.finite_sample`.
 
     So the largest score is that of the class whose number is nearest. `a` [d], `b` and `w` [rows].
@@ -115,7 +115,11 @@ class FiniteSample(Learner):
         return -(value[:, None] - numbers).abs()
 
 
-LEARNERS: dict[str, type[Learner]] = {"kernel": Kernel, "least-squares": LeastSquares, "finite-sample": FiniteSample}
+LEARNERS: dict[str, type[Learner]] = {
+    "kernel": Kernel,
+    "least-squares": LeastSquares,
+    "finite-sample": FiniteSampleNetwork,
+}
 
 
 def build(name: str, shape: Shape, classes: int, facts: Any) -> Learner:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from gencli.counts import by
 from gencli.errors import GencliError, nearest, require_enough
 from gencli.models.base import Family, Shape, require_room
 
@@ -37,7 +38,7 @@ def classifier(name: str, shape: Shape, classes: int) -> nn.Module:
         require_room(_published(name), f"torchvision:{name}")
     network = _fitting(name, shape, classes)
     if network is None:
-        size = "×".join(map(str, shape[:2]))
+        size = by(shape[:2])
         raise GencliError(f"--arch: torchvision:{name} takes no images of {size}", f"it takes {_sizes(name, shape[2])}")
     return network
 

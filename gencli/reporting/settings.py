@@ -30,7 +30,9 @@ class Settings:
     ] = None
     figure: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="Draw the plot, or the ratios of a benchmark, to a .png, .svg or .pdf file."),
+        typer.Option(
+            metavar="FILE", help=f"Draw the plot, or the ratios of a benchmark, to a {endings.FIGURE.endings} file."
+        ),
         endings.FIGURE,
     ] = None
     title: Annotated[

@@ -11,6 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gencli.cli import console
+from gencli.counts import by
 from gencli.files import arrow
 from gencli.files.tables import Description, ImageTable
 from gencli.machine import in_threads
@@ -93,7 +94,7 @@ class Facts:
     def summary(self) -> str:
         """One line each on the table, its pixel values per channel, and how many labels differ from label_true."""
         description, total = self.description, self.rows.sum()
-        shape = "×".join(map(str, description.shape))
+        shape = by(description.shape)
         mean, deviation = (" ".join(f"{value:.5g}" for value in values) for values in self.by_channel)
         lines = [
             f"{console.printable(self.name)}: {total:,} rows, {description.dtype} {shape}, {len(self.rows):,} classes",

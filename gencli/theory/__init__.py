@@ -17,7 +17,7 @@ from gencli.randomness import Draws
 from gencli.theory import networks
 from gencli.theory.base import Claim, Data, DType, Panel, Row, open_data
 from gencli.theory.circulant import Circulant
-from gencli.theory.finite_sample import FiniteSample
+from gencli.theory.finite_sample import FiniteSampleClaim
 from gencli.theory.hessian_size import HessianSize
 from gencli.theory.hvp_limit import HvpLimit
 from gencli.theory.median_mean import MedianMean
@@ -39,7 +39,7 @@ CLAIMS: dict[str, type[Claim]] = {
         HessianSize, HvpLimit, WeightDecayConvexity,
         Circulant,
         MedianMean, NoiseTargets,
-        FiniteSample, MinNorm,
+        FiniteSampleClaim, MinNorm,
         Rademacher, UniformStability,
     )
 }  # fmt: skip

@@ -31,7 +31,7 @@ DType = Annotated[
 ]
 Plot = Annotated[
     str | None,
-    typer.Option(metavar="FILE", help="Draw the claim to a .png, .svg or .pdf file.", show_default=False),
+    typer.Option(metavar="FILE", help=f"Draw the claim to a {endings.FIGURE.endings} file.", show_default=False),
     endings.FIGURE,
 ]
 Data = Annotated[

@@ -20,7 +20,7 @@ _DENSE = 1000  # points up to which the matrix of all hidden units is formed
 
 
 @dataclass(frozen=True)
-class FiniteSample(Claim):
+class FiniteSampleClaim(Claim):
     """A two-layer ReLU net of 2n + d weights fits any n labels.
 
     \b

@@ -8,7 +8,7 @@ import pyarrow as pa
 import torch
 
 from gencli import models
-from gencli.counts import share
+from gencli.counts import by, share
 from gencli.models import summary
 from gencli.models.inputs import Preprocessing
 from gencli.training.optimizers import OPTIMIZERS
@@ -60,7 +60,7 @@ def plan(setup: Setup, rows: int) -> Plan:
             {
                 "layer": [layer.name for layer in layers],
                 "kind": [layer.kind for layer in layers],
-                "output": ["×".join(map(str, layer.shape[1:])) for layer in layers],
+                "output": [by(layer.shape[1:]) for layer in layers],
                 "parameters": [layer.parameters for layer in layers],
             }
         ),

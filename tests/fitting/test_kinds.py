@@ -14,14 +14,14 @@ from gencli import machine
 from gencli.errors import GencliError
 from gencli.files.tables import Description
 from gencli.fitting.base import Fitted, Learner
-from gencli.fitting.kinds import FiniteSample, Kernel, LeastSquares
+from gencli.fitting.kinds import FiniteSampleLearner, Kernel, LeastSquares
 from gencli.models import learners
 from gencli.models.inputs import Rows
 from gencli.models.learners import PLAIN_PIXELS
 
 CLASSES = 3
 SHAPE = (3, 4, 2)
-KINDS: list[Learner] = [FiniteSample(), Kernel(["gaussian:0.1"]), LeastSquares()]
+KINDS: list[Learner] = [FiniteSampleLearner(), Kernel(["gaussian:0.1"]), LeastSquares()]
 
 
 def some(n: int = 40, seed: int = 0) -> Rows:
@@ -101,7 +101,7 @@ def test_a_ridge_averages_an_image_with_two_labels():
 
 def test_the_network_of_a_finite_sample_is_the_theorems():
     rows = some()
-    kind = FiniteSample(seed=2)
+    kind = FiniteSampleLearner(seed=2)
     found = fitted(kind, rows)
     a, b, w = (found.tensors[name].numpy() for name in "abw")
     assert a.size + b.size + w.size == 2 * len(rows) + np.prod(SHAPE)

@@ -8,14 +8,14 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from gencli.errors import GencliError
-from gencli.fitting.finite_sample import FiniteSample, fit, predict, project
+from gencli.fitting.finite_sample import Weights, fit, predict, project
 
 POINTS = st.tuples(st.integers(1, 30), st.integers(1, 5)).flatmap(
     lambda shape: arrays(np.int16, shape, elements=st.integers(-100, 100))
 )
 
 
-def dense(network: FiniteSample, points: NDArray[np.floating]) -> NDArray[np.floating]:
+def dense(network: Weights, points: NDArray[np.floating]) -> NDArray[np.floating]:
     """c(x) as it is written: every hidden unit of every point."""
     hidden = np.maximum((points @ network.a)[:, None] - network.b, 0)
     return (hidden * network.w).sum(1)
@@ -37,7 +37,7 @@ def test_prediction_is_the_sum_over_hidden_units_anywhere():
     elsewhere = 3 * random.standard_normal((200, 3))
     np.testing.assert_allclose(predict(network, elsewhere), dense(network, elsewhere), rtol=1e-9, atol=1e-9)
     shuffled = random.permutation(40)
-    other = FiniteSample(network.a, network.b[shuffled], network.w[shuffled])
+    other = Weights(network.a, network.b[shuffled], network.w[shuffled])
     np.testing.assert_allclose(predict(other, elsewhere), dense(network, elsewhere), rtol=1e-9, atol=1e-9)
 
 
