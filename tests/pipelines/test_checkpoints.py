@@ -2,47 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import random
 import signal
 import subprocess
 import sys
-import textwrap
-import time
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
+from tests.hostile.faults import server
 from tests.pipelines.shell import Shell, finish, wait_for
 
 TRAIN = (
     "train digits.parquet --arch convnet-vanilla --epochs 6 --dropout 0.2 --augment crop,flip --ema 0.99 --threads 1 "
     "--optimizer adamw --schedule cosine --validation-fraction 0.1 --early-stop 4 --eval-data digits.parquet -q "
 )
-# torch is loaded once: each run is a fork of a process that has it
-FORKS = """
-    import os, signal, sys, time
-    import torch
-    from gencli import models
-    from gencli.cli.app import main
-    from gencli.training import checkpoints, setup
-
-    def run(arguments, seconds):
-        child = os.fork()
-        if child == 0:
-            os._exit(main(arguments.split()))
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            if (ended := os.waitpid(child, os.WNOHANG))[0]:
-                return os.waitstatus_to_exitcode(ended[1])
-            time.sleep(0.002)
-        os.kill(child, signal.SIGKILL)
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-    for line in sys.stdin:
-        seconds, _, arguments = line.strip().partition(" ")
-        print(run(arguments, float(seconds)), flush=True)
-"""
 
 
 def history(path: Path) -> list[dict[str, object]]:
@@ -55,23 +32,23 @@ def history(path: Path) -> list[dict[str, object]]:
 def test_twenty_kills_at_random_moments_change_no_byte(sh: Shell) -> None:
     sh("cp $D/digits.parquet .").worked()
     forks = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(FORKS)],
-        cwd=sh.folder, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        [sys.executable, server.__file__], text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
     )  # fmt: skip
     assert forks.stdin is not None
     assert forks.stdout is not None
 
-    def run(seconds: float, words: str) -> int:
-        print(seconds, TRAIN + words, file=forks.stdin, flush=True)
-        return int(forks.stdout.readline())  # type: ignore[union-attr]
+    def run(words: str, **asked: Any) -> dict[str, Any]:
+        asked |= {"arguments": (TRAIN + words).split(), "folder": str(sh.folder), "patience": 600}
+        print(json.dumps(asked), file=forks.stdin, flush=True)
+        return json.loads(forks.stdout.readline())  # type: ignore[union-attr]
 
-    start = time.monotonic()
-    assert run(600, "-o whole --history whole.parquet") == 0
-    whole = time.monotonic() - start
-    moments, kills, status = random.Random(0), 0, -signal.SIGKILL
+    whole = run("-o whole --history whole.parquet")
+    assert whole["status"] == 0
+    moments, kills, status = random.Random(0), 0, 1
     while kills < 20 or status != 0:
-        seconds = moments.uniform(0, whole / 4) if kills < 20 else 600
-        status = run(seconds, "-o cut --history cut.parquet --checkpoint saved --checkpoint-every 3 --resume")
+        kill = {"signal": signal.SIGKILL, "after": moments.uniform(0, whole["seconds"] / 4)} if kills < 20 else {}
+        status = run("-o cut --history cut.parquet --checkpoint saved --checkpoint-every 3 --resume", **kill)["status"]
+        assert status in (0, 128 + signal.SIGKILL)
         kills += status != 0
         if status == 0 and kills < 20:
             (sh.folder / "saved").unlink()

@@ -1,7 +1,8 @@
 """A process that has loaded gencli and forks a child for every run that is asked for, a line of JSON each.
 
-Asked: arguments, folder; if given environment, limits by name, mask, user, files for standard output and error, and a
-signal with its moment. Answered: the child's status as a shell has it, or that it was stopped; a later line goes on.
+Asked: arguments, folder; if given environment, limits by name, mask, user, files for standard output and error, a
+signal with its moment, and patience in seconds. Answered: the child's status as a shell has it, or that it was stopped;
+a later line goes on.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ def wait(process: int, asked: dict[str, Any]) -> dict[str, Any]:
         if not sent and seconds >= asked["after"]:
             os.kill(process, asked["signal"])
             sent = True
-        if seconds > PATIENCE:
+        if seconds > asked.get("patience", PATIENCE):
             os.kill(process, signal.SIGKILL)
             os.waitpid(process, 0)
             return {"process": process, "status": 999, "seconds": seconds}
