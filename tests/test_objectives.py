@@ -175,7 +175,7 @@ def test_files_without_counts_take_those_of_the_training_table_alone(
     assert objective(again, test_table, LossSettings("balanced-softmax"))[0].name == "balanced-softmax"
     assert again.class_rows == tuple(np.bincount(test_table.column("label"), minlength=10))
     held = trained(train_table, loss="cb-ce", epochs=1, validation_fraction=0.2).model
-    with pytest.raises(GencliError, match="does not say"):
+    with pytest.raises(GencliError, match="does not give"):
         objective(written(held, folder / "held", class_rows=None), train_table)
 
 

@@ -34,6 +34,7 @@ Rule = tuple[Floats, Callable[[Integers, Floats], Integers]]
 _TOLERANCE = 1e-6
 _CHANCE = 1e-12  # that independent draws look like used ones
 _SPOTS = 4096  # that the probabilities of a rule are counted at
+_MOST_CLASSES = 256  # for which they are, since the cost goes with the classes squared
 _ORDERS = 1_000_000  # so many orders of the classes are not the same by chance
 
 
@@ -312,7 +313,7 @@ def _require_unlike(
     Where no true labels are known, those that are to be replaced stand for them: it tells what draws regardless of
     them, as uniform labels are, which would change nothing.
     """
-    if not len(ids) or classes > _SPOTS:  # its cost goes with the classes squared
+    if not len(ids) or classes > _MOST_CLASSES:
         return
     grid = np.tile((np.arange(_SPOTS) + 0.5) / _SPOTS, classes)
     before = np.repeat(np.arange(classes), _SPOTS)

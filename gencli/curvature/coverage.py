@@ -89,6 +89,10 @@ class Coverage:
             return Verdict("wrong", "gives numbers that are not finite")
         if wrong:
             return wrong
+        if 2 * self.unsure > count:  # then differences have confirmed nothing
+            return Verdict(
+                "unclear", f"cannot be confirmed: differences are unreliable for {self.unsure:,} of its rows"
+            )
         self.worst = max(off for share in shares if (off := self._off(share)) <= self._slack or share is shares[0])
         unsure = f", undecided for {self.unsure:,}" if self.unsure else ""
         return Verdict("right", f"within {self.worst:.1e} on all {count:,} rows, batch by batch{unsure}", self.worst)

@@ -117,8 +117,8 @@ def _require_count(count: int, program: Program, what: str) -> None:
 
 
 def _by_name(names: list[str], matrix: Floats, program: Program, title: str) -> Floats:
-    """The columns that are named as coordinates, or else all."""
-    places = {coordinate(name): place for place, name in reversed([*enumerate(names)])}
+    """The columns that are named as coordinates, in capitals too, or else all."""
+    places = {coordinate(name.lower()): place for place, name in reversed([*enumerate(names)])}
     if all(place is None for place in places):
         _require_count(matrix.shape[1], program, title)
         return matrix

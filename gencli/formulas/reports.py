@@ -181,7 +181,7 @@ def _agreement(found: Derivatives) -> str:
     if np.isfinite(found.exact).all():
         size = np.maximum(1, abs(found.exact))
         most = " and ".join(f"{(found.errors(method) / size).max():.2g}" for method in ("forward", "reverse"))
-        lines.append(f"forward and reverse have errors of at most {most}, relative to max(1, |derivative|)\n")
+        lines.append(f"forward and reverse: errors of at most {most}, over max(1, |value|)\n")
     return "".join(lines)
 
 

@@ -144,10 +144,10 @@ def test_what_is_no_chain_has_no_products_and_says_why() -> None:
 @pytest.mark.parametrize(
     ("function", "why"),
     [
-        (lambda network, x: network(x - x.mean(0, keepdim=True)), "depends on the others in its batch"),
+        (lambda network, x: network(x - x.mean(0, keepdim=True)), "depends on other images of its batch"),
         (lambda network, x: network(x + torch.rand_like(x)), "on chance|no Lipschitz constant"),
         (lambda network, x: network(x) if x.sum() > 0 else network(-x), "depends on values"),
-        (lambda network, x: network(torch.from_numpy(x.numpy())), "does not bear"),
+        (lambda network, x: network(torch.from_numpy(x.numpy())), "does not depend"),
         (lambda network, x: network(x[:, :, :9]), "cannot be read"),
     ],
 )

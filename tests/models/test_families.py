@@ -137,7 +137,7 @@ def test_the_least_image_fits_and_a_smaller_one_is_refused(arch: str) -> None:
     network = models.build(arch, (least, least + 1, 1), 10)
     assert network.eval()(torch.randn(2, 1, least, least + 1)).shape[0] == 2
     if least > 1:
-        with pytest.raises(GencliError, match=f"--arch: {arch} takes images of {least}×{least} and more"):
+        with pytest.raises(GencliError, match=f"--arch: {arch} takes images of at least {least}×{least}"):
             models.build(arch, (least, least - 1, 1), 10)
 
 

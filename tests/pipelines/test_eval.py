@@ -92,7 +92,7 @@ def test_an_image_to_image_network_has_psnr_and_ssim(sh: Shell) -> None:
     assert "no ssim, its window of 11×11 is larger than the images" in done.err
     refused = many(sh.folder, [["eval", "tiny", "small", word, "-o", "out"] for word in ("--intervals", "--measures")])
     refused[0].refused("tiny: unet-small makes images, to which --intervals does not apply")
-    refused[1].refused("measures on data are of classes")
+    refused[1].refused("measures on data need classes")
 
 
 def test_what_is_refused(sh: Shell, data: str) -> None:

@@ -125,7 +125,7 @@ def test_errors_of_the_values(shell: Shell, ends: dict[str, Done]) -> None:
     assert float(numeric["error"]) < 1e-20
     for wrong in (forward, reverse):
         assert float(wrong["error"]) == pytest.approx(float(wrong["value"]) - float(numeric["value"]), rel=1e-6)
-    assert "have errors of at most 5.2e-05 and 5.2e-05, relative" in (shell.folder / "cancels.txt").read_text()
+    assert "errors of at most 5.2e-05 and 5.2e-05, over" in (shell.folder / "cancels.txt").read_text()
     assert [row["error"] for row in rows(shell, "jump.json")] == [None] * 3
 
 

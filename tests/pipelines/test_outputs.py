@@ -50,7 +50,7 @@ def test_the_output_is_not_an_input(sh: Shell, data: Path, own: Path, script: st
 def test_a_shell_that_emptied_the_input_is_told(sh: Shell, own: Path, script: str) -> None:
     done = sh(script)
     assert done.status == 2
-    explained(done.err, "it is the output too", "write to another file")
+    explained(done.err, "it is also the output", "write to another file")
     assert own.stat().st_size == 0
 
 

@@ -186,16 +186,17 @@ def _wrong_in_group_30(folder: Path, data: Path) -> None:
 
 def test_a_writer_that_fails_leaves_no_shorter_table(sh: Shell, data: Path) -> None:
     _wrong_in_group_30(sh.folder, data)
-    done = sh(f"{CORRUPT} bad.parquet")
+    done = sh("gencli corrupt shuffled-pixels -q bad.parquet")
     assert done.status == 2
     explained(done.err, "bad.parquet: row 29500: label 10 is not one of the 10 classes")
     assert len(done.out) > 1_000_000
     with pytest.raises(pa.ArrowInvalid):
         pq.ParquetFile(io.BytesIO(done.out))
-    piped = sh(f'{CORRUPT} bad.parquet | gencli corrupt shuffled-pixels -o out; echo "${{PIPESTATUS[*]}}"')
+    pipe = "gencli corrupt shuffled-pixels -q bad.parquet | gencli corrupt shuffled-pixels -o out"
+    piped = sh(pipe + '; echo "${PIPESTATUS[*]}"')
     assert piped.text == "2 2\n"
     assert "standard input: cut short" in piped.err
-    sh(f"{CORRUPT} bad.parquet -o out").refused()
+    sh("gencli corrupt shuffled-pixels -q bad.parquet -o out").refused()
     assert sh.files() == {"bad.parquet"}
 
 

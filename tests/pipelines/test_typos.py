@@ -73,7 +73,7 @@ def test_a_checkpoint_is_kept_when_nobody_reads(sh: Shell) -> None:
     assert done.text == "141 0\n"
     assert "saved: the output pipe was closed; stopped after step" in done.err.splitlines()[-1]
     assert sh.files() == {"saved"}
-    sh(train + " -o model").refused("saved: a checkpoint at step")
+    sh(train + " -o model").refused("saved: already holds a checkpoint at step")
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ def test_too_many_copies_are_refused_and_the_most_are_not() -> None:
     assert Repeated(table, 1 << 22).rows == 1 << 32
     with pytest.raises(GencliError, match="4194305 copies") as refused:
         Repeated(table, (1 << 22) + 1)
-    assert "--times can be 4194304" in refused.value.hint
+    assert "--times can be at most 4194304" in refused.value.hint
 
 
 def test_the_output_is_refused_before_anything_is_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -133,7 +133,7 @@ def test_the_order_follows_the_seed_alone() -> None:
 
 def test_a_batch_larger_than_the_data_is_one_step_and_said(capfd: pytest.CaptureFixture[str]) -> None:
     assert [len(batch) for batch in visits(replace(SETTINGS, batch_size=1000))] == [37] * 3
-    assert "--batch-size 1,000: there are 37 rows" in capfd.readouterr().err
+    assert "--batch-size 1,000: only 37 rows" in capfd.readouterr().err
 
 
 def test_the_epoch_loss_counts_every_row_alike() -> None:

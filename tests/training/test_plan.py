@@ -49,10 +49,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("--arch linear --eval-data moons.parquet", "but the model takes"),
         ("--arch linear --eval-data none.parquet", "no such file"),
         ("--arch linear -o digits.parquet", "cannot be written as .parquet"),
-        ("--arch linear --history m.csv -o m.csv", "end"),
+        ("--arch linear --history m.csv -o m.csv", "cannot be written as .csv"),
         ("--arch linear --history h.csv --checkpoint h.csv", ""),
         ("--arch linear -o none/m.safetensors", "cannot be written"),
-        ("--arch linear --checkpoint c.ck", "a checkpoint at step 1 is there"),
+        ("--arch linear --checkpoint c.ck", "already holds a checkpoint at step 1"),
         ("--arch linear --epochs 2 --checkpoint c.ck --resume", "--epochs was 1, is 2"),
     ],
 )
