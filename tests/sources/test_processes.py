@@ -104,7 +104,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_workers_do_not_outlive_the_command(number: int, many: Path, tmp_path: Path) -> None:
     """Whatever ends it."""
-    shell = Shell(tmp_path)
+    shell = Shell(tmp_path, cold=True)  # whose workers are its own children
     process = shell.start(f"exec gencli data export --encode png {many} --threads 2 -q -o out.parquet")
     end = time.monotonic() + 60
     while len(workers := children(process.pid)) < 2 and time.monotonic() < end:
