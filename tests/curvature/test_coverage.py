@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gencli.curvature import routes
+from gencli.curvature.coverage import Coverage
 from gencli.curvature.differences import relative
 from gencli.curvature.operators import Kind, Operator
 from gencli.errors import CheckFailed, GencliError
@@ -165,3 +166,15 @@ def test_a_row_that_depends_on_those_beside_it_is_refused(name: str) -> None:
     made = operator(Net(never))
     made.require_alone()
     RowFunction(model(Net(never)), rows(), "input").require_alone()
+
+
+@pytest.mark.parametrize(("unsure", "right"), [(200, True), (201, False)])
+def test_differences_must_confirm_half_of_the_rows(unsure: int, right: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Coverage, "_search", lambda self, doubtful: setattr(self, "unsure", unsure))
+    made = operator(nn.Sequential(nn.Flatten(), nn.Linear(SHAPE[0] * SHAPE[1] * SHAPE[2], 10)))
+    assert made.rows == 400
+    if right:
+        assert f"undecided for {unsure}" in routes.choose(made).said
+    else:
+        with pytest.raises(CheckFailed, match="differences are unreliable for 201 of its rows"):
+            routes.choose(made)
