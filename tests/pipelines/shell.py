@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import pty
 import signal
 import subprocess
@@ -47,8 +48,11 @@ class Done:
 
 
 def explained(messages: str, *words: str) -> None:
-    """Two lines: what was wrong, with these words, and what to do; no traceback, no `unexpected`."""
-    lines = messages.splitlines()
+    """Two lines: what was wrong, with these words, and what to do; no traceback, no `unexpected`.
+
+    Progress may come before them, where the machine is slow.
+    """
+    lines = [line for line in messages.splitlines() if not re.match(r"[a-z ]+: [\d,]+ of [\d,]+", line)]
     assert len(lines) == 2, messages
     assert lines[0].startswith("gencli"), messages
     assert lines[1].startswith("  "), messages
