@@ -67,8 +67,9 @@ def written(model: Model, path: Path, **facts: Any) -> Model:
     """The model as it is read from a file; `facts` None are left out of it, as in those of earlier versions."""
     for name, value in facts.items():
         setattr(model, name, value)
+    assert model.made is not None
     with Output(str(path)) as output:
-        models.write(output, model, {}, model.made or {})
+        models.write(output, model, {}, model.made)
     return models.read(Input(str(path)))
 
 
@@ -197,6 +198,6 @@ def test_a_loss_that_a_file_names_wrongly_is_refused(
 ) -> None:
     model = trained(train_table, epochs=1).model
     assert model.made is not None
-    model.made["arguments"][name] = value
+    model.made = replace(model.made, arguments=model.made.arguments | {name: value})
     with pytest.raises(GencliError, match=f"damaged metadata: its loss's {name} is"):
         objective(written(model, folder / "strange.safetensors"), train_table)

@@ -28,7 +28,7 @@ def run(
     output: str | None,
 ) -> None:
     """Reads, computes, writes; see the help of `gencli jacobian`."""
-    from dataclasses import asdict
+    from dataclasses import asdict, replace
 
     import torch
 
@@ -74,7 +74,7 @@ def run(
                 allowed = TOLERANCES[precision] if tolerance is None else tolerance
                 check.judge(confirmation.exact, mode, allowed, advance)
         _say(check, confirmation)
-        made["checked"] = confirmation.said
+        made = replace(made, checked=confirmation.said)
         title = f"{asked.of} by {asked.wrt}: {loaded.arch}, {function.outputs:,} x {function.size:,}"
         for each in filter(None, (write, aside)):
             each(norms, lambda: made, title)

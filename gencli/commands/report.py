@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -99,15 +100,15 @@ def report(
     found, panels = chosen.tables(beside), chosen.panels()
     if form not in ("table", "html") and not found:
         raise GencliError(f"{read[0].title}: supports a figure, but no table", "omit --format, or use --figure")
-    inputs = list({document.source["sha256"]: document.source for document in read}.values())
+    inputs = list({document.source.sha256: document.source for document in read}.values())
     inputs += [] if published is None else [source("against", published.sha256, None, published.path)]
     drawn = settings.figure is not None or form == "html"
     made = step("report", chosen.arguments(), inputs, ["pyarrow", *(["matplotlib"] if drawn else [])])
     with Together() as places:
         if settings.figure is not None and settings.image_form is not None:
             place = places.open(settings.figure, binary=True)
-            about = made["arguments"] | {"plot": chosen.plot, "title": settings.title}
-            how = settings.image_form, encode(made | {"arguments": about}).decode()
+            about = made.arguments | {"plot": chosen.plot, "title": settings.title}
+            how = settings.image_form, encode(replace(made, arguments=about)).decode()
             title, measured = settings.title or "", chosen.of("benchmark")
             place.write(benchmarks.image(measured, *how) if measured else curves.image(panels, *how, title))
             panels = []

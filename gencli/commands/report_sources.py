@@ -20,7 +20,8 @@ def show(inputs: list[Input], settings: Settings, output: str | None) -> None:
             file.write(text.encode())
         return
     read = [read_table([each]) for each in inputs]
-    steps = [documents.corruptions({"step": each.made} | tables.differing(each)) for each in read]
+    entries = [provenance.Source("file", "", each.made, labels_differ=tables.differing(each)) for each in read]
+    steps = [documents.corruptions(each) for each in entries]
     shared = sum(1 for _ in takewhile(lambda each: all(step == each[0] for step in each), zip(*steps)))
     names = groups.chains([each[shared:] for each in steps])
     used = [tables.source("file", each) for each in inputs]

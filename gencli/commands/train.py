@@ -119,7 +119,7 @@ def train(
         with console.progress("train", run.total_steps) as advance:
             progress = partial(words.progress, advance, setup.score)
             saving.run(run, checkpoints, read, of_history, progress)
-        models.write(model_file, run.model, of_model["arguments"], of_model)
+        models.write(model_file, run.model, of_model.arguments, of_model)
         places.keep(model_file)
         if write_history:
             write_history(run.history_table(), lambda: of_history)

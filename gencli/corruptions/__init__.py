@@ -82,6 +82,6 @@ class Corrupted:
         """A report on the rows that were read, as text and as a table per class."""
         return self._corruption.report(self._table, self._draws, self._moved)
 
-    def sources(self) -> list[provenance.Step]:
+    def sources(self) -> list[provenance.Source]:
         """What it is made from, as inputs of a step."""
         return tables.sources(self._table, "data") + [tables.source("source", file) for file in self._corruption.files]

@@ -14,7 +14,7 @@ from gencli.counts import by
 from gencli.curvature.operators import Operator
 from gencli.errors import GencliError, nearest
 from gencli.files import provenance, tensors
-from gencli.files.provenance import Step
+from gencli.files.provenance import Source
 from gencli.files.stream import Input
 from gencli.randomness import Draws
 
@@ -92,7 +92,7 @@ def find(operator: Operator, word: str, file: Input | None) -> list[tuple[str, T
     return [(word if len(found) == 1 else f"{word} {number}", v) for number, v in enumerate(found)]
 
 
-def source(file: Input) -> Step:
+def source(file: Input) -> Source:
     """A file of vectors as one input of a step."""
     try:
         made = tensors.read_metadata(file).get("step")

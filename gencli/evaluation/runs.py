@@ -211,10 +211,9 @@ def initial(model: Model, title: str) -> nn.Module | None:
     Raises:
         GencliError: its seed is unknown.
     """
-    made = model.made or {}
-    if made.get("command") != "train":
+    if model.made is None or model.made.command != "train":
         return None
-    seed = made["arguments"].get("seed")
+    seed = model.made.arguments.get("seed")
     if not isinstance(seed, int):
         raise GencliError(f"{title}: its seed is unknown here", "use the gencli that wrote it")
     with torch.random.fork_rng([]):

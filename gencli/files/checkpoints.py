@@ -95,13 +95,13 @@ def _facts(source: Input, kind: str, hint: str) -> dict[str, Any]:
 def _differences(was: Step, now: Step) -> list[str]:
     """In words."""
     found = [
-        f"{dashed(name) if part == 'arguments' else name} was {_word(was[part].get(name))}, "
-        f"is {_word(now[part].get(name))}"
-        for part in ("arguments", "versions")
-        for name in dict.fromkeys([*was[part], *now[part]])
-        if was[part].get(name) != now[part].get(name)
+        f"{dashed(name) if before is was.arguments else name} was {_word(before.get(name))}, "
+        f"is {_word(after.get(name))}"
+        for before, after in ((was.arguments, now.arguments), (was.versions, now.versions), (was.machine, now.machine))
+        for name in dict.fromkeys([*before, *after])
+        if before.get(name) != after.get(name)
     ]
-    hashes = [[(entry["role"], entry["sha256"]) for entry in step["inputs"]] for step in (was, now)]
+    hashes = [[(entry.role, entry.sha256) for entry in step.inputs] for step in (was, now)]
     return found + (["the model or the data differ"] if hashes[0] != hashes[1] else [])
 
 

@@ -11,6 +11,7 @@ import json
 import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
@@ -20,18 +21,77 @@ from gencli.cli import console
 
 KEY = "gencli.provenance"
 
-Step = dict[str, Any]
 _POSITIONAL = ("data", "model", "file")  # of all commands but check, whose inputs are options
 _SWITCHES = ("batch_norm", "nesterov")  # options that --no-… turns off
 _DEPTH = 600  # of JSON; a step takes three levels, and Python's reader and writer end at a thousand
+_STEPS = 100_000
+
+
+@dataclass(frozen=True)
+class Source:
+    """One input of a step.
+
+    Attributes:
+        role: the argument that it was given as; `source` where the command finds it itself.
+        sha256: of its content, in hexadecimal.
+        step: how it was made; None where gencli did not make it.
+        name: the file's, without its folder, where gencli did not make it; `-` for standard input.
+        labels_differ: the share of its labels that differ from label_true by no step of ours; None for none.
+    """
+
+    role: str
+    sha256: str
+    step: Step | None = None
+    name: str = ""
+    labels_differ: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """As files hold it."""
+        made = {"name": self.name} if self.step is None else {"step": self.step.to_json()}
+        share = {} if self.labels_differ is None else {"labels_differ": self.labels_differ}
+        return {"role": self.role, "sha256": self.sha256} | made | share
+
+
+@dataclass(frozen=True)
+class Step:
+    """How a file was made: by which command, from what.
+
+    Attributes:
+        command: its words, without `gencli`.
+        arguments: by the option's name, with defaults resolved.
+        versions: of the packages that bear on the result.
+        inputs: in their order.
+        machine: what bears on the bytes besides; see `gencli.replay.machine`.
+        output: the option that named the file, where it is not the command's main output.
+        checked: how the result was confirmed, in words.
+    """
+
+    command: str
+    arguments: dict[str, Any]
+    versions: dict[str, str]
+    inputs: tuple[Source, ...] = ()
+    machine: dict[str, str] = field(default_factory=dict)
+    output: str = ""
+    checked: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """As files hold it."""
+        facts = {"command": self.command, "arguments": self.arguments, "versions": self.versions}
+        more = {"machine": self.machine, "output": self.output, "checked": self.checked}
+        inputs = {"inputs": [each.to_json() for each in self.inputs]}
+        return facts | inputs | {name: value for name, value in more.items() if value}
+
+    def given(self, role: str) -> list[Source]:
+        """Its inputs that were given as this argument."""
+        return [each for each in self.inputs if each.role == role]
 
 
 def step(
-    command: str, arguments: Mapping[str, Any], inputs: Sequence[Step] = (), packages: Sequence[str] = ("pyarrow",)
+    command: str, arguments: Mapping[str, Any], inputs: Sequence[Source] = (), packages: Sequence[str] = ("pyarrow",)
 ) -> Step:
     """One step: the command's words, its arguments by option name, its inputs (see `source`), `packages`' versions."""
     versions = {"gencli": gencli.__version__} | {package: _version(package) for package in packages}
-    return {"command": command, "arguments": dict(arguments), "versions": versions, "inputs": list(inputs)}
+    return Step(command, dict(arguments), versions, tuple(inputs))
 
 
 def _version(package: str) -> str:
@@ -40,28 +100,37 @@ def _version(package: str) -> str:
     return import_module(package).__version__
 
 
-def source(role: str, sha256: str, made: Step | None, path: Path | None) -> Step:
+def source(role: str, sha256: str, made: Step | None, path: Path | None) -> Source:
     """One input of a step. `role` is the argument it was given as; only files made elsewhere keep their name."""
-    entry = {"role": role, "sha256": sha256}
-    if made is not None:
-        return entry | {"step": made}
-    return entry | {"name": path.name.encode(errors="replace").decode() if path else "-"}
+    name = path.name.encode(errors="replace").decode() if path else "-"
+    return Source(role, sha256, made, "" if made else name)
 
 
 def encode(made: Step, **facts: Any) -> bytes:
     """The footer's text: the step, and facts such as the number of rows that the file must have."""
-    return json.dumps({**facts, "step": made}, ensure_ascii=False, separators=(",", ":")).encode()
+    return dumps({**facts, "step": made}).encode()
+
+
+def dumps(facts: Mapping[str, Any]) -> str:
+    """JSON of facts of a file, whose steps are in the form of `Step.to_json`."""
+    return json.dumps(facts, ensure_ascii=False, separators=(",", ":"), default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Step):
+        return value.to_json()
+    raise TypeError(f"{type(value).__name__} is not JSON")
 
 
 def decode(text: str | bytes) -> dict[str, Any]:
-    """What `encode` wrote, or a model's metadata.
+    """What `encode` wrote, or a model's metadata, its step as a `Step`.
 
     Raises:
         ValueError: something else.
     """
     facts = parse(text)
-    if "step" in facts and not _is_step(facts["step"]):
-        raise ValueError("its provenance has the wrong form")
+    if "step" in facts:
+        facts["step"] = _read(facts["step"], [_STEPS])
     return facts
 
 
@@ -99,48 +168,79 @@ def _depth(value: Any) -> int:
     return 1 + max(map(_depth, parts), default=0)
 
 
-def _is_step(value: Any) -> bool:
-    kinds = {"command": str, "arguments": dict, "versions": dict, "inputs": list}
-    return _has(value, kinds) and all(
-        _has(entry, {"role": str, "sha256": str})
-        and (_is_step(entry["step"]) if "step" in entry else _has(entry, {"name": str}))
-        for entry in value["inputs"]
-    )
+_STEP = {"command": str, "arguments": dict, "versions": dict, "inputs": list}
+_MORE = {"machine": dict, "output": str, "checked": str}
 
 
-def _has(value: Any, kinds: Mapping[str, type]) -> bool:
-    return isinstance(value, dict) and all(isinstance(value.get(key), kind) for key, kind in kinds.items())
+def _read(value: Any, left: list[int]) -> Step:
+    """The step of JSON, in the form of `Step.to_json`; `left` is the number of steps that may still come.
+
+    Raises:
+        ValueError: another form, or too many steps.
+    """
+    left[0] -= 1
+    if left[0] < 0:
+        raise ValueError(f"its provenance has more than {_STEPS:,} steps")
+    facts = _checked(value, _STEP, _MORE)
+    versions, machine = facts["versions"], facts.get("machine", {})
+    if not all(isinstance(each, str) for each in (*versions.values(), *machine.values())):
+        raise ValueError(_WRONG)
+    inputs = tuple(_read_source(entry, left) for entry in facts["inputs"])
+    said = facts.get("output", ""), facts.get("checked", "")
+    return Step(facts["command"], facts["arguments"], versions, inputs, machine, *said)
+
+
+def _read_source(value: Any, left: list[int]) -> Source:
+    ours = isinstance(value, dict) and "step" in value
+    own = {"step": dict} if ours else {"name": str}
+    facts = _checked(value, {"role": str, "sha256": str} | own, {"labels_differ": float})
+    made = _read(facts["step"], left) if ours else None
+    return Source(facts["role"], facts["sha256"], made, facts.get("name", ""), facts.get("labels_differ"))
+
+
+_WRONG = "its provenance has the wrong form"
+
+
+def _checked(value: Any, needed: Mapping[str, type], optional: Mapping[str, type]) -> dict[str, Any]:
+    if not isinstance(value, dict) or not needed.keys() <= value.keys():
+        raise ValueError(_WRONG)
+    kinds = {**needed, **optional}
+    if unknown := value.keys() - kinds.keys():
+        raise ValueError(f"its provenance has {min(unknown)!r}, which this version does not know")
+    if not all(isinstance(each, kinds[name]) for name, each in value.items()):
+        raise ValueError(_WRONG)
+    return value
 
 
 def times(made: Step | None, command: str) -> int:
     """The number of steps that led to this file, along first inputs, with this command."""
-    return sum(entry["command"] == command for entry, depth in walk(made) if depth == 0)
+    return sum(entry.command == command for entry, depth in walk(made) if depth == 0)
 
 
 def walk(made: Step | None, depth: int = 0) -> Iterator[tuple[Step, int]]:
     """All steps with their depth, earliest first; depth 0 is the chain of first inputs, other inputs are deeper."""
     if made is None:
         return
-    for place, entry in enumerate(made["inputs"]):
-        yield from walk(entry.get("step"), depth + (place > 0))
+    for place, entry in enumerate(made.inputs):
+        yield from walk(entry.step, depth + (place > 0))
     yield made, depth
 
 
 def lines(made: Step | None) -> Iterator[str]:
     """How a file was made, one printable line per step; the lines of further inputs are indented."""
     for entry, depth in walk(made):
-        versions = ", ".join(f"{name} {version}" for name, version in entry["versions"].items())
+        versions = ", ".join(f"{name} {version}" for name, version in entry.versions.items())
         yield console.printable(f"{'  ' * depth}{command_line(entry)}  # {versions}")
 
 
 def command_line(made: Step) -> str:
     """The step as a command line, with inputs that gencli did not make by name."""
-    words = ["gencli", *made["command"].split()]
-    for entry in made["inputs"]:
-        if entry["role"] != "source" and entry.get("name", "-") != "-":  # a source the command finds itself
-            positional = entry["role"] in _POSITIONAL and not made["command"].startswith("check ")
-            words += [entry["name"]] if positional else [f"--{entry['role']}", entry["name"]]
-    for option, value in made["arguments"].items():
+    words = ["gencli", *made.command.split()]
+    for entry in made.inputs:
+        if entry.role != "source" and entry.name not in ("", "-"):  # a source the command finds itself
+            positional = entry.role in _POSITIONAL and not made.command.startswith("check ")
+            words += [entry.name] if positional else [f"--{entry.role}", entry.name]
+    for option, value in made.arguments.items():
         flag = f"-{option}" if len(option) == 1 else f"--{option.replace('_', '-')}"
         if option == "processes":
             words[:1] = ["torchrun", "--nproc-per-node", str(value), "-m", "gencli"]

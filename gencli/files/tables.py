@@ -12,7 +12,7 @@ import json
 import math
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -121,22 +121,22 @@ class ImageTable(Batches, Protocol):
         ...
 
 
-def sources(table: ImageTable, role: str) -> list[provenance.Step]:
+def sources(table: ImageTable, role: str) -> list[provenance.Source]:
     """The table's files as inputs of a step."""
-    known = differing(table)
-    return [source(role, file, table.made is not None) | known for file in table.inputs]
+    share = differing(table)
+    return [replace(source(role, file, table.made is not None), labels_differ=share) for file in table.inputs]
 
 
-def differing(table: ImageTable) -> dict[str, float]:
-    """`labels_differ`, the share of rows with label ≠ label_true, where that is not 0 and no step of ours did it."""
-    before = [step["command"] for step, depth in provenance.walk(table.made) if depth == 0]
+def differing(table: ImageTable) -> float | None:
+    """The share of rows with label ≠ label_true, where that is not 0 and no step of ours did it."""
+    before = [step.command for step, depth in provenance.walk(table.made) if depth == 0]
     if "label_true" not in table.schema.names or any(re.fullmatch("corrupt .*-labels", each) for each in before):
-        return {}
+        return None
     share = float(np.mean(table.column("label") != table.column("label_true")))
-    return {"labels_differ": share} if share else {}
+    return share or None
 
 
-def source(role: str, file: Input, made: bool = True) -> provenance.Step:
+def source(role: str, file: Input, made: bool = True) -> provenance.Source:
     """A file as an input of a step, with its provenance if it is Parquet that gencli wrote."""
     known = made and file.starts(b"PAR1")
     step = parquet.read_provenance(parquet.open_file(file)) if known else None

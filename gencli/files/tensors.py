@@ -6,7 +6,6 @@ bytes from run to run. Reading never imports code or unpickles anything that a f
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from gencli.errors import GencliError, require_enough
@@ -25,7 +24,7 @@ def write(output: Output, tensors: dict[str, torch.Tensor], metadata: dict[str, 
     """Writes tensors (any device, any strides) under their names."""
     import safetensors.torch
 
-    text = json.dumps({"seal": seals.BLANK, **metadata}, ensure_ascii=False, separators=(",", ":"))
+    text = provenance.dumps({"seal": seals.BLANK, **metadata})
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     seals.write_tensors(output, safetensors.torch.save(plain, {KEY: text}))
 

@@ -167,7 +167,7 @@ def require(documents: Sequence[Document], metric: str) -> None:
 
 def _on_training(document: Document) -> bool:
     entry, trained_on = document.data, document.trained_on
-    return entry is not None and trained_on is not None and entry["sha256"] == trained_on["sha256"]
+    return entry is not None and trained_on is not None and entry.sha256 == trained_on.sha256
 
 
 def _is_clean(document: Document) -> bool:
@@ -176,7 +176,7 @@ def _is_clean(document: Document) -> bool:
 
 def is_tailed(document: Document) -> bool:
     """Whether it is of a network trained on what `corrupt long-tail` or `step-imbalance` made."""
-    kinds = {step["command"] for step in corruptions(document.trained_on)}
+    kinds = {step.command for step in corruptions(document.trained_on)}
     return bool(kinds & {"corrupt long-tail", "corrupt step-imbalance"})
 
 
@@ -195,9 +195,9 @@ def _training_counts(
     counted: Sequence[Document], tests: Sequence[Document]
 ) -> tuple[dict[tuple[int, str], int] | None, str]:
     """The rows of each class in the table that the networks were trained on, and a note where that is not certain."""
-    wanted = {each.trained_on["sha256"] for each in tests if each.trained_on}
+    wanted = {each.trained_on.sha256 for each in tests if each.trained_on}
     known = [(each, dict(zip(_classes(each), each.rows["n"].to_pylist()))) for each in counted]
-    fitting = [(each, n) for each, n in known if each.data and each.data["sha256"] in wanted]
+    fitting = [(each, n) for each, n in known if each.data and each.data.sha256 in wanted]
     chosen = fitting or known
     if len({str(n) for _, n in chosen}) > 1:
         raise GencliError(f"{chosen[1][0].title}: n differs from {chosen[0][0].title}", "give one training table")

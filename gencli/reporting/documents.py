@@ -14,7 +14,7 @@ from gencli.cli import console
 from gencli.errors import GencliError
 from gencli.files import parquet, provenance, tables
 from gencli.files.named import is_pipe
-from gencli.files.provenance import Step
+from gencli.files.provenance import Source, Step
 from gencli.files.stream import Input
 from gencli.reporting import readers
 from gencli.reporting.forms import Kind
@@ -67,7 +67,7 @@ class Document:
     block: _Block
     place: slice
     made: Step | None
-    source: Step
+    source: Source
     model: int | None = 0
     table: int | None = 0
 
@@ -84,21 +84,22 @@ class Document:
         """The step that trained the network behind it."""
         if self.kind == "history" or self.made is None:
             return self.made
-        return (self._input("model", self.model) or {}).get("step")
+        model = self._input("model", self.model)
+        return model and model.step
 
     @property
-    def data(self) -> dict[str, Any] | None:
+    def data(self) -> Source | None:
         """The input that it was measured on; an image table itself."""
         return self.source if self.kind == "images" else self._input("data", self.table)
 
     @property
-    def trained_on(self) -> dict[str, Any] | None:
+    def trained_on(self) -> Source | None:
         """The input of its training."""
         step = self.training
-        return None if step is None else next((each for each in step["inputs"] if each["role"] == "data"), None)
+        return None if step is None else next(iter(step.given("data")), None)
 
-    def _input(self, role: str, place: int | None) -> dict[str, Any] | None:
-        inputs = [] if self.made is None else [entry for entry in self.made["inputs"] if entry["role"] == role]
+    def _input(self, role: str, place: int | None) -> Source | None:
+        inputs = [] if self.made is None else self.made.given(role)
         return None if place is None or place >= len(inputs) else inputs[place]
 
     @property
@@ -107,8 +108,8 @@ class Document:
         step = self.training
         if step is None:
             return self.title
-        trained_on = [entry["sha256"] for entry in step["inputs"] if entry["role"] == "data"]
-        return _digest([step["arguments"], step["versions"], trained_on])
+        trained_on = [entry.sha256 for entry in step.given("data")]
+        return _digest([step.arguments, step.versions, trained_on])
 
     @property
     def setup(self) -> str:
@@ -116,10 +117,9 @@ class Document:
         step = self.training
         if step is None:
             return self.title
-        data = [entry for entry in step["inputs"] if entry["role"] == "data"]
-        steps = [each for entry in data for each, _ in provenance.walk(entry.get("step"))]
-        foreign = [entry["sha256"] for each in [step, *steps] for entry in each["inputs"] if "step" not in entry]
-        return _digest([[each["command"], _setup(each)] for each in [step, *steps]] + [foreign])
+        steps = [each for entry in step.given("data") for each, _ in provenance.walk(entry.step)]
+        foreign = [entry.sha256 for each in [step, *steps] for entry in each.inputs if entry.step is None]
+        return _digest([[each.command, _setup(each)] for each in [step, *steps]] + [foreign])
 
 
 def _digest(facts: list[Any]) -> str:
@@ -127,13 +127,13 @@ def _digest(facts: list[Any]) -> str:
 
 
 def _setup(step: Step) -> dict[str, Any]:
-    return {name: value for name, value in step["arguments"].items() if name not in _NOT_SETUP}
+    return {name: value for name, value in step.arguments.items() if name not in _NOT_SETUP}
 
 
 def read_all(names: Sequence[str]) -> list[Document]:
     """What the files hold, in their order; one at a time is open, and standard input the last."""
     found: dict[str, Document] = {}
-    shared: dict[str, Step] = {}
+    shared: dict[str, Source] = {}
     blocks: dict[pa.Schema, _Block] = {}
     with console.progress("files", len(names)) as advance:
         for done, name in enumerate(sorted(names, key=is_pipe), 1):
@@ -141,9 +141,8 @@ def read_all(names: Sequence[str]) -> list[Document]:
             document = found[name] = read(source)
             source.file.close()
             if document.made is not None:  # runs of one sweep share their data, and it is kept once
-                document.made["inputs"] = [
-                    shared.setdefault(json.dumps(entry, sort_keys=True), entry) for entry in document.made["inputs"]
-                ]
+                inputs = [shared.setdefault(provenance.dumps(each.to_json()), each) for each in document.made.inputs]
+                found[name] = replace(document, made=replace(document.made, inputs=tuple(inputs)))
             advance(done)
     return [_joined(part, blocks) for name in names for part in _split(found.pop(name))]
 
@@ -194,11 +193,11 @@ def _split(document: Document) -> list[Document]:
     if not columns:
         return [document]
     parts = readers.parts(rows, document.kind)
-    entries = [] if document.made is None else document.made["inputs"]
+    entries = () if document.made is None else document.made.inputs
     places: dict[str, dict[str, int]] = {}
     for place, column in enumerate(columns):
         found = list(dict.fromkeys(names[place] for names in parts))
-        known = len(found) == sum(entry["role"] == column for entry in entries)  # shards of a folder are several
+        known = len(found) == sum(entry.role == column for entry in entries)  # shards of a folder are several
         places[column] = {name: number for number, name in enumerate(found)} if known else {}
     kept = rows.drop_columns(columns)
     documents = []
@@ -214,31 +213,30 @@ def _split(document: Document) -> list[Document]:
     return documents
 
 
-def data_name(entry: dict[str, Any] | None) -> str:
+def data_name(entry: Source | None) -> str:
     """The name of an input: its data set and split, or the name of a file that gencli did not write."""
     if entry is None:
         return ""
-    if "step" not in entry:
-        return entry["name"]
-    first = next(step for step, depth in provenance.walk(entry["step"]) if depth == 0)
-    arguments = first["arguments"]
-    name = arguments.get("name") or first["command"].removeprefix("data ")
-    return f"{name} {arguments.get('split') or ''}".strip()
+    if entry.step is None:
+        return entry.name
+    first = next(step for step, depth in provenance.walk(entry.step) if depth == 0)
+    name = first.arguments.get("name") or first.command.removeprefix("data ")
+    return f"{name} {first.arguments.get('split') or ''}".strip()
 
 
-def corruptions(entry: dict[str, Any] | None) -> list[Step]:
+def corruptions(entry: Source | None) -> list[Step]:
     """The corruptions on the way to an input, earliest first.
 
     The first is `DIFFER`, with a `share`, where labels differ from label_true by none of them.
     """
-    line: list[dict[str, Any]] = []
+    line: list[Source] = []
     while entry is not None:
         line.append(entry)
-        entry = next(iter((entry.get("step") or {}).get("inputs", [])), None)
-    steps = [each["step"] for each in reversed(line) if each.get("step")]
-    shares = [share for each in line if isinstance(share := each.get("labels_differ"), float)]
-    by_others = [{"command": DIFFER, "arguments": {"share": share}} for share in shares[:1]]
-    return by_others + [step for step in steps if step["command"].startswith("corrupt ")]
+        entry = next(iter(entry.step.inputs if entry.step else ()), None)
+    steps = [each.step for each in reversed(line) if each.step]
+    shares = [each.labels_differ for each in line if each.labels_differ is not None]
+    by_others = [Step(DIFFER, {"share": share}, {}) for share in shares[:1]]
+    return by_others + [step for step in steps if step.command.startswith("corrupt ")]
 
 
 def steps(file: Input, several: bool) -> Iterator[str]:

@@ -124,14 +124,14 @@ def _series(table: Table, known: Sequence[tuple[dict[str, Any], list[Step]]]) ->
 
 
 def _kind(chain: list[Step]) -> str:
-    return " + ".join(step["command"].removeprefix("corrupt ") for step in chain)
+    return " + ".join(step.command.removeprefix("corrupt ") for step in chain)
 
 
 def _level(chain: list[Step]) -> float:
     """Of the last corruption that has one its p, or its first number; 1 where it is all or nothing, 0 without any."""
     for step in reversed(chain):
         numbers = {
-            name: value for name, value in step["arguments"].items()
+            name: value for name, value in step.arguments.items()
             if name != "seed" and isinstance(value, float | int)
             and not isinstance(value, bool) and math.isfinite(value)
         }  # fmt: skip

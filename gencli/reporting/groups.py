@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 
-from gencli.files.provenance import Step
+from gencli.files.provenance import Source, Step
 from gencli.reporting.documents import DIFFER, Document, corruptions, data_name
 
 T = TypeVar("T")
@@ -92,7 +92,7 @@ def setups(documents: Iterable[Document], measured: bool = False) -> list[Setup]
     return [Setup(fact, runs) for fact, runs in zip(facts, groups, strict=True)]
 
 
-def tested_on(entry: dict[str, Any] | None) -> str:
+def tested_on(entry: Source | None) -> str:
     """An input in words, with its corruptions."""
     (chain,) = chains([corruptions(entry)], {"seed"})
     return data_name(entry) + ("" if chain == "none" else f" {chain}")
@@ -124,7 +124,7 @@ def describe(documents: Sequence[Document]) -> list[dict[str, Any]]:
 def _network(document: Document) -> str:
     """Its architecture; of a learner in closed form how it was fitted, nothing where that is unknown."""
     step = document.training
-    return "" if step is None else step["arguments"].get("arch") or step["command"].removeprefix("fit ")
+    return "" if step is None else step.arguments.get("arch") or step.command.removeprefix("fit ")
 
 
 def _known(settings: Sequence[dict[str, Any]], name: str, own: bool) -> set[str]:
@@ -133,7 +133,7 @@ def _known(settings: Sequence[dict[str, Any]], name: str, own: bool) -> set[str]
 
 def arguments(document: Document) -> dict[str, Any]:
     """The settings of the training behind a document."""
-    return {} if document.training is None else document.training["arguments"]
+    return {} if document.training is None else document.training.arguments
 
 
 def titles(documents: Sequence[Document]) -> list[str]:
@@ -181,19 +181,19 @@ def chains(chains: Sequence[Sequence[Step]], hidden: Iterable[str] = ()) -> list
     """Each list of corruptions in words, with their numbers, and the other arguments in which the lists differ."""
     seen: dict[tuple[str, str], set[str]] = defaultdict(set)
     for step in (step for chain in chains for step in chain):
-        for name, value in step["arguments"].items():
+        for name, value in step.arguments.items():
             if name not in hidden:
-                seen[step["command"], name].add(str(value))
+                seen[step.command, name].add(str(value))
 
     def words(step: Step) -> str:
-        if step["command"] == DIFFER:
-            return f"{DIFFER}, {100 * step['arguments']['share']:.3g} %"
+        if step.command == DIFFER:
+            return f"{DIFFER}, {100 * step.arguments['share']:.3g} %"
         shown = [
             f"{value}" if name == "kind" else f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
-            for name, value in step["arguments"].items()
-            if name == "kind" or isinstance(value, float) or len(seen[step["command"], name]) > 1
+            for name, value in step.arguments.items()
+            if name == "kind" or isinstance(value, float) or len(seen[step.command, name]) > 1
         ]
-        return " ".join([step["command"].removeprefix("corrupt "), *shown])
+        return " ".join([step.command.removeprefix("corrupt "), *shown])
 
     return [" + ".join(map(words, chain)) or "none" for chain in chains]
 

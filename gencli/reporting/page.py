@@ -72,8 +72,8 @@ def page(
         figures: a heading, and SVGs whose words are text.
         documents: all files, whose pipelines are listed; rows of the tables refer to them.
     """
-    files = list({document.source["sha256"]: document for document in documents}.values())
-    numbers = {document.source["sha256"]: number for number, document in enumerate(files, 1)}
+    files = list({document.source.sha256: document for document in documents}.values())
+    numbers = {document.source.sha256: number for number, document in enumerate(files, 1)}
     parts = [
         "<!DOCTYPE html>",
         '<html lang="en"><head><meta charset="utf-8">',
@@ -114,7 +114,7 @@ def _table(table: Table, numbers: dict[str, int]) -> list[str]:
             for word, kind, values in zip(words, classes, exact)
         ]
         if linked:
-            found = sorted({numbers[each.source["sha256"]] for each in table.documents[row]})
+            found = sorted({numbers[each.source.sha256] for each in table.documents[row]})
             links = " ".join(f'<a href="#file-{number}">{number}</a>' for number in found)
             cells.append(f"<td>{links}</td>")
         lines.append(f"<tr>{''.join(cells)}</tr>")
@@ -142,7 +142,7 @@ def _inline(svg: str, label: str, prefix: str) -> str:
 
 
 def _pipeline(number: int, document: Document) -> str:
-    name = document.source.get("name") or document.title.partition(": ")[0]
+    name = document.source.name or document.title.partition(": ")[0]
     lines = "\n".join(provenance.lines(document.made)) or "no provenance: the file does not say how it was made"
     summary = f"<summary>{number}. {_text(name)}</summary>"
     return f'<details id="file-{number}">{summary}<pre>{html.escape(lines)}</pre></details>'

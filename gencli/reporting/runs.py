@@ -95,13 +95,13 @@ def _figures(run: list[Document], fitted_at: float, best_on_test: bool) -> list[
             here, there = _of_history(document, score, fitted_at, best_on_test)
             shared |= here
             if there:
-                tested = next((e for e in (document.made or {}).get("inputs", []) if e["role"] == "eval-data"), None)
+                tested = next(iter(document.made.given("eval-data") if document.made else ()), None)
                 tests.setdefault(tested_on(tested), {}).update(there)
                 names |= {tested_on(tested): data_name(tested)}
         elif document.kind == "result" and score in document.rows.column_names:
             overall = document.rows[score][-1].as_py()
             entry, trained_on = document.data, document.trained_on
-            if entry and trained_on and entry["sha256"] == trained_on["sha256"]:
+            if entry and trained_on and entry.sha256 == trained_on.sha256:
                 shared[f"train_{score}"] = overall
             else:
                 tests.setdefault(tested_on(entry), {})[f"test_{score}"] = overall

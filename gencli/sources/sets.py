@@ -69,9 +69,9 @@ class Part:
         found: list[_Made] = []
         step = parquet.read_provenance(self.file)
         while step is not None:
-            data = [entry for entry in step["inputs"] if entry["role"] == "data"]
-            found.append(_Made(step, [entry["sha256"] for entry in data]))
-            step = data[0].get("step") if len(data) == 1 else None
+            data = step.given("data")
+            found.append(_Made(step, [entry.sha256 for entry in data]))
+            step = data[0].step if len(data) == 1 else None
         return found
 
     @property
@@ -100,15 +100,15 @@ class _Made:
     @property
     def shard(self) -> tuple[int, int] | None:
         """Part and number of parts, of a step with --shard."""
-        known = re.fullmatch(r"(\d+)/(\d+)", str(self.step["arguments"].get("shard")))
+        known = re.fullmatch(r"(\d+)/(\d+)", str(self.step.arguments.get("shard")))
         return (int(known[1]), int(known[2])) if known else None
 
     @property
     def facts(self) -> dict[str, Any]:
         """The arguments and inputs that all parts of one whole share."""
-        common = {name: value for name, value in self.step["arguments"].items() if name != "shard"}
-        files = [entry for entry in self.step["inputs"] if entry["role"] != "data"]
-        common |= {f"{entry['role']} {place}": entry["sha256"][:12] for place, entry in enumerate(files)}
+        common = {name: value for name, value in self.step.arguments.items() if name != "shard"}
+        files = [entry for entry in self.step.inputs if entry.role != "data"]
+        common |= {f"{entry.role} {place}": entry.sha256[:12] for place, entry in enumerate(files)}
         return common | ({"parts": self.shard[1]} if self.shard else {})
 
 
@@ -167,7 +167,7 @@ def _folders(parts: Sequence[Part]) -> Iterator[str]:
 def _steps(parts: Sequence[Part]) -> Iterator[str]:
     """Files that were not made as the first; parts that are not there, or twice."""
     first = parts[0]
-    commands, alike = [[each.step["command"] for each in part.steps] for part in parts], []
+    commands, alike = [[each.step.command for each in part.steps] for part in parts], []
     for part, made in zip(parts, commands):
         if made != commands[0]:
             yield f"{part.name} was made by {_chain(made)}, {first.name} by {_chain(commands[0])}"
@@ -176,7 +176,7 @@ def _steps(parts: Sequence[Part]) -> Iterator[str]:
             differ = [name for name in {**other.facts, **own.facts} if own.facts.get(name) != other.facts.get(name)]
             if differ:
                 said = (f"{name} {own.facts.get(name)} and {other.facts.get(name)}" for name in differ)
-                yield f"{own.step['command']}: {', '.join(said)} in {part.name} and {first.name}"
+                yield f"{own.step.command}: {', '.join(said)} in {part.name} and {first.name}"
                 break
         else:
             alike.append(part)

@@ -327,7 +327,7 @@ def test_training_and_validation_from_one_file(tmp_path: Path) -> None:
     ids = np.concatenate([part.column("id") for part in parts])
     assert sorted(ids) == sorted(whole.column("id"))
     assert parts[1].made is not None
-    assert parts[1].made["arguments"]["fold"] == "0/5"
+    assert parts[1].made.arguments["fold"] == "0/5"
 
 
 @pytest.mark.parametrize("factor", ["1", "1/20", "999999999999/1000000000000", "9/16", "1/1000000"])

@@ -245,8 +245,8 @@ def test_the_file_is_recorded_by_hash_and_base_name(name: str, tmp_path: Path) -
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
     made = open_table(str(tmp_path / "one")).made
     assert made is not None
-    assert made["arguments"]["matrix"] == name
-    assert made["inputs"][1]["sha256"] == sha256(path.read_bytes()).hexdigest()
+    assert made.arguments["matrix"] == name
+    assert made.inputs[1].sha256 == sha256(path.read_bytes()).hexdigest()
     assert str(tmp_path) not in json.dumps(made)
     assert "sub" not in json.dumps(made)
     why = "cannot be written as .csv" if name == "t.csv" else "the output is the input"

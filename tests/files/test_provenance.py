@@ -4,12 +4,14 @@ import json
 import shlex
 from pathlib import Path
 
+import pytest
+
 import gencli
 from gencli.files import provenance
 
 
 def made(command: str, *inputs: provenance.Step) -> provenance.Step:
-    sources = [provenance.source("data", f"hash of {step['command']}", step, None) for step in inputs]
+    sources = [provenance.source("data", f"hash of {step.command}", step, None) for step in inputs]
     return provenance.step(command, {}, sources)
 
 
@@ -19,25 +21,25 @@ NOISE = "corrupt random-labels"
 def test_a_step_names_command_arguments_versions_and_inputs() -> None:
     data = provenance.source("data", "0a", None, Path("/home/somebody/toy.parquet"))
     step = provenance.step("train", {"lr": 0.1}, [data], ["numpy"])
-    assert step["command"] == "train"
-    assert step["arguments"] == {"lr": 0.1}
-    assert set(step["versions"]) == {"gencli", "numpy"}
-    assert step["versions"]["gencli"] == gencli.__version__
-    assert step["inputs"] == [{"role": "data", "sha256": "0a", "name": "toy.parquet"}]
+    assert step.command == "train"
+    assert step.arguments == {"lr": 0.1}
+    assert set(step.versions) == {"gencli", "numpy"}
+    assert step.versions["gencli"] == gencli.__version__
+    assert step.inputs == (provenance.Source("data", "0a", name="toy.parquet"),)
 
 
 def test_inputs_that_gencli_made_are_known_by_their_making_not_their_name() -> None:
     made_here = made("data digits")
     by_file = provenance.source("data", "0a", made_here, Path("digits.parquet"))
     assert by_file == provenance.source("data", "0a", made_here, None)
-    assert by_file == {"role": "data", "sha256": "0a", "step": made_here}
+    assert by_file == provenance.Source("data", "0a", made_here)
 
 
 def test_steps_are_walked_earliest_first_with_side_inputs_deeper() -> None:
     train = made("data train")
     test = made("corrupt test", made("data test"))
     last = made("eval", made("train", made(NOISE, train)), test)
-    steps = [(step["command"], depth) for step, depth in provenance.walk(last)]
+    steps = [(step.command, depth) for step, depth in provenance.walk(last)]
     assert steps == [
         ("data train", 0),
         (NOISE, 0),
@@ -51,7 +53,7 @@ def test_steps_are_walked_earliest_first_with_side_inputs_deeper() -> None:
 def test_files_from_elsewhere_have_no_steps() -> None:
     assert list(provenance.walk(None)) == []
     step = provenance.step("train", {}, [provenance.source("data", "0a", None, Path("toy.parquet"))])
-    assert [entry["command"] for entry, _ in provenance.walk(step)] == ["train"]
+    assert [entry.command for entry, _ in provenance.walk(step)] == ["train"]
 
 
 def test_times_counts_along_first_inputs_only() -> None:
@@ -67,7 +69,8 @@ def test_times_counts_along_first_inputs_only() -> None:
 def test_the_footer_is_one_line_of_json() -> None:
     step = provenance.step("data toy", {"name": "Größe"})
     text = provenance.encode(step, rows=3)
-    assert json.loads(text) == {"rows": 3, "step": step}
+    assert json.loads(text) == {"rows": 3, "step": step.to_json()}
+    assert provenance.decode(text) == {"rows": 3, "step": step}
     assert b"\n" not in text
 
 
@@ -93,3 +96,50 @@ def test_lines_can_be_typed() -> None:
     assert provenance.command_line(made) == "gencli eval --top 1 --top 3"
     made = provenance.step("train", {"arch": "linear", "processes": 2})
     assert provenance.command_line(made) == "torchrun --nproc-per-node 2 -m gencli train --arch linear"
+
+
+STEP = {"command": "data toy", "arguments": {}, "versions": {"gencli": "1"}, "inputs": []}
+WRONG = {
+    "no object": [],
+    "no command": {name: value for name, value in STEP.items() if name != "command"},
+    "a command of another type": STEP | {"command": ["data"]},
+    "a version that is a number": STEP | {"versions": {"gencli": 1}},
+    "a fact of the machine that is a list": STEP | {"machine": {"cpu": []}},
+    "an input that is none": STEP | {"inputs": [1]},
+    "an input of no content": STEP | {"inputs": [{"role": "data", "name": "x"}]},
+    "an input of nobody": STEP | {"inputs": [{"role": "data", "sha256": "0a"}]},
+    "an input with a wrong step": STEP | {"inputs": [{"role": "data", "sha256": "0a", "step": {}}]},
+    "a share that is text": STEP | {"inputs": [{"role": "data", "sha256": "0a", "name": "x", "labels_differ": "1"}]},
+}
+
+
+@pytest.mark.parametrize("step", WRONG.values(), ids=WRONG)
+def test_provenance_of_another_form_is_refused(step: object) -> None:
+    with pytest.raises(ValueError, match="its provenance has the wrong form"):
+        provenance.decode(json.dumps({"step": step}))
+
+
+def test_what_a_newer_version_records_is_not_dropped_silently() -> None:
+    with pytest.raises(ValueError, match="its provenance has 'weather', which this version does not know"):
+        provenance.decode(json.dumps({"step": STEP | {"weather": "rain"}}))
+
+
+def test_more_steps_than_anyone_makes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(provenance, "_STEPS", 3)
+    entries = [{"role": "data", "sha256": "0a", "step": STEP}] * 4
+    few, many = (json.dumps({"step": STEP | {"inputs": entries[:count]}}) for count in (2, 4))
+    assert len(list(provenance.walk(provenance.decode(few)["step"]))) == 3
+    with pytest.raises(ValueError, match="more than 3 steps"):
+        provenance.decode(many)
+
+
+@pytest.mark.parametrize("text", ['{"step": "\\ud800"}', '{"a":' * 700 + "1" + "}" * 700])
+def test_what_cannot_be_written_again_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"surrogates|nested too deep"):
+        provenance.decode(text)
+
+
+def test_what_is_read_is_what_was_written() -> None:
+    entry = provenance.Source("data", "0a", made("data toy"), labels_differ=0.5)
+    whole = provenance.Step("eval", {"top": [1]}, {"gencli": "1"}, (entry,), {"cpu": "AVX2"}, "confusion", "all of it")
+    assert provenance.decode(provenance.encode(whole))["step"] == whole

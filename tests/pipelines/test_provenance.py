@@ -57,7 +57,7 @@ def test_one_pipe_and_many_files(sh: Shell, data: Path) -> None:
     assert (sh.folder / "result.parquet").read_bytes() == piped.out
     made = _footer(pa.BufferReader(piped.out))
     assert made["rows"] == 11
-    steps = [(step["command"], depth) for step, depth in provenance.walk(made["step"])]
+    steps = [(step.command, depth) for step, depth in provenance.walk(provenance.decode(json.dumps(made))["step"])]
     assert steps == [("data digits", 0), ("corrupt random-labels", 0), ("train", 0), ("data digits", 1), ("eval", 0)]
 
 

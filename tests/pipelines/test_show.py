@@ -143,8 +143,8 @@ def test_a_sheet_is_drawn_beside_the_table(sh: Shell, noisy: str) -> None:
     assert (sh.folder / "a.png").read_bytes() == (sh.folder / "b.PNG").read_bytes()
     page = Image.open(sh.folder / "a.png")
     made = provenance.decode(page.info["Description"])["step"]
-    assert (made["command"], made["arguments"]) == ("data show", {"columns": 3})
-    assert made["inputs"][0]["step"]["command"] == "corrupt by hand"
+    assert (made.command, made.arguments) == ("data show", {"columns": 3})
+    assert made.inputs[0].step.command == "corrupt by hand"
     assert page.size[0] < 450
 
 

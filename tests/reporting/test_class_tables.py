@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from gencli.errors import GencliError
+from gencli.files.provenance import Step
 from gencli.files.stream import Input
 from gencli.reporting import against, classes, runs
 from gencli.reporting.documents import Document, read_all
@@ -82,7 +82,7 @@ def test_a_metric_that_no_result_has_is_refused(tmp_path: Path) -> None:
         classes.long_tail_table(losses(tmp_path), [], "f2")
 
 
-def corrupted(path: Path, step: dict[str, Any], errors: list[float]) -> Document:
+def corrupted(path: Path, step: Step, errors: list[float]) -> Document:
     names = ["gaussian-noise 1", "gaussian-noise 2", "fog 1", "fog 2", "all"]
     rows = {
         "label": pa.array([0, 1, 2, 3, None]), "name": names, "n": [5] * 4 + [20], "loss": [1.0] * 5,

@@ -21,7 +21,7 @@ def test_each_of_many_files_keeps_its_rows(tmp_path: Path) -> None:
     files = [save(tmp_path / f"{place}.parquet", table, training(seed=place)) for place, table in enumerate(tables)]
     documents = read_all(list(map(str, files)))
     assert [document.rows for document in documents] == tables
-    assert [document.made and document.made["arguments"]["seed"] for document in documents] == list(range(250))
+    assert [document.made and document.made.arguments["seed"] for document in documents] == list(range(250))
 
 
 def test_a_table_of_several_models_is_a_document_each(tmp_path: Path) -> None:

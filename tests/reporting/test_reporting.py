@@ -1,6 +1,7 @@
 """Tables and figures of runs, from histories and results as files."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,8 @@ def write(path: Path, rows: pa.Table, made: provenance.Step) -> documents.Docume
 
 def history(path: Path, step: provenance.Step, train: list[float], test: float | None = None) -> documents.Document:
     if test is not None:
-        step = step | {"inputs": [*step["inputs"], provenance.source("eval-data", "t", data_step("test", None), None)]}
+        tested = provenance.source("eval-data", "t", data_step("test", None), None)
+        step = replace(step, inputs=(*step.inputs, tested))
     rows = {
         "epoch": range(1, len(train) + 1),
         "train_loss": [1.0] * len(train),

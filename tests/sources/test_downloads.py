@@ -308,15 +308,15 @@ def test_the_example_runs_and_the_provenance_names_the_files(
         made, description = read_provenance(file), read_description(file, name)
     assert made is not None
     assert description is not None
-    assert made["command"] == f"data {name}"
-    assert made["arguments"] == {"split": "test", "classes": None, "sample": None, "seed": 0, "limit": None}
-    assert set(made["versions"]) == {"gencli", "numpy", "pyarrow", "torchvision"}
+    assert made.command == f"data {name}"
+    assert made.arguments == {"split": "test", "classes": None, "sample": None, "seed": 0, "limit": None}
+    assert set(made.versions) == {"gencli", "numpy", "pyarrow", "torchvision"}
     assert str(tmp_path) not in str(made)
     assert command_line(made) == f"gencli data {name} --split test --seed 0"
     held = {path.name: path.read_bytes() for path in (tmp_path / "gencli").rglob("*") if path.is_file()}
-    for entry in made["inputs"]:
-        assert entry["sha256"] == hashlib.sha256(held[entry["name"]]).hexdigest()
-    assert len(made["inputs"]) == (1 if name == "svhn" else 2)
+    for entry in made.inputs:
+        assert entry.sha256 == hashlib.sha256(held[entry.name]).hexdigest()
+    assert len(made.inputs) == (1 if name == "svhn" else 2)
 
 
 def test_rows_are_selected_like_any_source_s(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, data: Data) -> None:

@@ -68,9 +68,9 @@ def test_provenance_is_chained(tmp_path: Path) -> None:
     table = open_table(path)
     assert table.rows == 4500
     assert table.made is not None
-    assert (table.made["command"], table.made["arguments"]) == ("data repeat", {"times": 3})
-    (entry,) = table.made["inputs"]
-    assert (entry["role"], entry["step"]["command"]) == ("data", "data toy")
+    assert (table.made.command, table.made.arguments) == ("data repeat", {"times": 3})
+    (entry,) = table.made.inputs
+    assert (entry.role, entry.step and entry.step.command) == ("data", "data toy")
 
 
 def test_too_many_copies_are_refused_and_the_most_are_not() -> None:

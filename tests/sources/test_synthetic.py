@@ -216,8 +216,8 @@ def test_a_file_says_how_it_was_made(
     table = open_table(path)
     assert table.made is not None
     name = command.split(maxsplit=1)[0]
-    assert (table.made["command"], table.made["arguments"]) == (f"data synthetic {name}", arguments)
-    assert table.made["versions"].keys() == packages | {"gencli"}
+    assert (table.made.command, table.made.arguments) == (f"data synthetic {name}", arguments)
+    assert table.made.versions.keys() == packages | {"gencli"}
     shape: Any = tuple(map(int, arguments["size"].split("x")))
     assert table.description == Description(name, arguments["split"], classes, shape)
     assert table.rows == arguments["rows"]
