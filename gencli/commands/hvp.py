@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gencli.cli.options import Data, TensorsOutput, command, single
+from gencli.commands import opening
 from gencli.curvature.settings import OperatorSettings, OwnLossSettings, ProductSettings
 
 if TYPE_CHECKING:
@@ -55,26 +56,23 @@ def hvp(
     """
     from dataclasses import asdict
 
-    from gencli.errors import GencliError
-    from gencli.files.stream import is_terminal, require_writable
+    from gencli.files.stream import require_writable
 
     words = products.words
-    if is_terminal(output):
-        raise GencliError("the products would be written to the terminal", "name a file with -o")
+    opening.refuse_terminal(output, "products")
     require_writable(output, products.plot)
 
     import torch
 
     from gencli import objectives
     from gencli.cli import console
-    from gencli.commands.opening import open_all
     from gencli.curvature import building, routes, vectors, verification
     from gencli.files import provenance, tables, tensors
     from gencli.files.together import Together
     from gencli.machine import require_memory
 
     names = [word for word in words if not vectors.is_named(word)]
-    source, loaded, table, files, where = open_all(
+    source, loaded, table, files, where = opening.open_all(
         model, data, matrix, objective, matrix.dtype == "float64", names, vectors.open_file
     )
     loss, epoch = objectives.objective(loaded, table, objective)

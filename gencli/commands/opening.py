@@ -1,9 +1,11 @@
-"""What commands on models open: models, image tables and files beside them, standard input last."""
+"""What commands on models open: models, image tables and files beside them, standard input last; and outputs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from gencli.errors import GencliError
 
 if TYPE_CHECKING:
     import torch
@@ -14,6 +16,19 @@ if TYPE_CHECKING:
     from gencli.files.tables import ImageTable
     from gencli.losses.settings import LossSettings
     from gencli.models import Model
+
+
+def refuse_terminal(output: str | None, what: Literal["model", "products"]) -> None:
+    """Refuses to write tensors to a terminal.
+
+    Raises:
+        GencliError: the output is one.
+    """
+    from gencli.files.stream import is_terminal
+
+    if is_terminal(output):
+        also = ", or pipe it into gencli eval -" if what == "model" else ""
+        raise GencliError(f"the {what} would be written to the terminal", f"name a file with -o{also}")
 
 
 class Opened(NamedTuple):

@@ -180,13 +180,13 @@ class ProductSettings:
             GencliError: options that do not go together, or no kind of figure.
         """
         if self.dense and (self.vector or self.method != "auto"):
-            raise GencliError("--dense: cannot be combined with --vector or --method", "leave one out")
+            raise GencliError("--dense: cannot be combined with --vector or --method", "omit one of them")
         if "" in self.words:
             raise GencliError("--vector: an empty name", "name vectors or files between commas")
         if "tolerance" in given and self.verify is False and not self.dense and self.method != "all":
-            raise GencliError("--tolerance: nothing is compared", "leave --no-verify out")
+            raise GencliError("--tolerance: nothing is compared", "omit --no-verify")
         if self.plot and self.verify is False:
-            raise GencliError("--plot: draws what verification finds", "leave --no-verify out")
+            raise GencliError("--plot: draws what verification finds", "omit --no-verify")
         return self
 
     @property

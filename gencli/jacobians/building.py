@@ -29,7 +29,7 @@ def row_loss(model: Model, table: ImageTable, of: str, settings: LossSettings) -
         return objective(model, table, settings)
     for name, value in asdict(settings).items():
         if value is not None:
-            raise GencliError(f"{dashed(name)}: applies only to the loss", "add --of loss, or leave it out")
+            raise GencliError(f"{dashed(name)}: applies only to the loss", "add --of loss, or omit it")
     return None, 1
 
 
@@ -48,9 +48,7 @@ def row_function(
         GencliError: see `RowFunction`.
     """
     if settings.wrt == "input" and parameters != "*":
-        raise GencliError(
-            "--parameters: derivatives are with respect to the input", "add --wrt parameters, or leave it out"
-        )
+        raise GencliError("--parameters: derivatives are with respect to the input", "add --wrt parameters, or omit it")
 
     def made(dtype: torch.dtype) -> RowFunction:
         return RowFunction(model, rows, settings.wrt, loss, parameters=parameters, dtype=dtype, epoch=epoch)
