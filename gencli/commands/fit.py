@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from gencli.cli.options import Data, KindGroup, ModelOutput, group
-from gencli.commands import opening
 
 if TYPE_CHECKING:
     from gencli.fitting.base import Learner
@@ -15,9 +14,10 @@ if TYPE_CHECKING:
 
 def fit(kind: Learner, data: Data = None, output: ModelOutput = None) -> None:
     """Fits a learner."""
+    from gencli.cli import outputs
     from gencli.files import stream
 
-    opening.refuse_terminal(output, "model")
+    outputs.refuse_terminal(output, "model")
     stream.require_writable(output)
 
     import torch

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gencli.cli.options import Data, ModelOutput, command, single
-from gencli.commands import opening, plans
+from gencli.commands import plans
 from gencli.errors import GencliError
 from gencli.files import endings
 from gencli.training.settings import Checkpoints, Settings
@@ -108,7 +108,7 @@ def train(
 
 def _fit(
     setup: Setup, table: ImageTable, test_table: ImageTable | None, group: Group,
-    checkpoints: Checkpoints, read: list[Input], output: str | None, history: str | None,
+    saving: Checkpoints, read: list[Input], output: str | None, history: str | None,
 ) -> Training:  # fmt: skip
     """Trains, and writes the model and its history; of several processes the first one writes."""
     from functools import partial
@@ -117,17 +117,15 @@ def _fit(
     from gencli.cli import console
     from gencli.cli.outputs import open_result
     from gencli.files.together import Together
-    from gencli.training import checkpoints as saving
-    from gencli.training import words
+    from gencli.training import checkpoints, words
 
-    first = group.rank == 0
     with Together() as places:
-        model_file = places.open(output if first else os.devnull, read, binary=True)
-        write_history = open_result(places, history, None, read, aside=True) if history and first else None
+        model_file = places.open(output if group.rank == 0 else os.devnull, read, binary=True)
+        write_history = open_result(places, history, None, read, aside=True) if history and group.rank == 0 else None
         run = setup.training(table, test_table, group)
         of_model, of_history = setup.steps(table, test_table, group)
         with console.progress("train", run.total_steps) as advance:
-            saving.run(run, checkpoints, read, of_history, partial(words.progress, advance, setup.score))
+            checkpoints.run(run, saving, read, of_history, partial(words.progress, advance, setup.score))
         models.write(model_file, run.model, of_model["arguments"], of_model)
         places.keep(model_file)
         if write_history:
@@ -140,12 +138,13 @@ def _require(
     checkpoints: Checkpoints, dry_run: bool,
 ) -> None:  # fmt: skip
     """Refuses files that exclude each other, cannot be written, or hold what would be lost."""
+    from gencli.cli.outputs import refuse_terminal
     from gencli.files.checkpoints import TRAINING, require
     from gencli.files.named import require_one_standard_input
     from gencli.files.stream import require_writable
 
     if not dry_run:
-        opening.refuse_terminal(output, "model")
+        refuse_terminal(output, "model")
     require_one_standard_input(data or "-", eval_data)
     require(checkpoints, TRAINING)
     require_writable(output, history, checkpoints.checkpoint)

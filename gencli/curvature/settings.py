@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import typer
 
-from gencli.cli.options import Device, Overwrite, Saving, Seed, dashed
+from gencli.cli.options import Device, Overwrite, OwnArch, Saving, Seed, dashed
 from gencli.errors import GencliError
 from gencli.files import endings
 from gencli.losses.settings import LossSettings
@@ -91,9 +91,7 @@ class NetworkSettings:
     ] = "*"
     limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="Use only the first N rows.")] = None
     device: Device = "auto"
-    arch: Annotated[
-        str | None, typer.Option(metavar="NAME", help="For a model of your own network: its package.module:factory.")
-    ] = None
+    arch: OwnArch = None
 
 
 @dataclass(frozen=True)
