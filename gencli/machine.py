@@ -50,7 +50,7 @@ def in_threads(function: Callable[[Given], Made], items: Iterable[Given]) -> Ite
             yield given, made.result()
 
 
-def require_memory(need: int, what: str, hint: str = "take less") -> None:
+def require_memory(need: int, what: str, hint: str = "reduce it") -> None:
     """Refuses to allocate more bytes than are free; `what` names, in the user's words, what needs them.
 
     Raises:

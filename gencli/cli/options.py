@@ -36,6 +36,9 @@ ResultOutput = Annotated[str | None, _OUTPUT, endings.RESULT]
 DerivativesOutput = Annotated[str | None, _OUTPUT, endings.DERIVATIVES]
 ReportOutput = Annotated[str | None, _OUTPUT, endings.REPORT]
 Seed = Annotated[int, typer.Option(min=0, help="Random seed.")]
+ModelFile = Annotated[
+    str, typer.Argument(metavar="MODEL", help="Model (safetensors), or - for standard input.", show_default=False)
+]
 Data = Annotated[
     str | None,
     typer.Argument(
@@ -49,6 +52,9 @@ Format = Annotated[
     ),
 ]
 Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Device to compute on.")]
+OwnArch = Annotated[
+    str | None, typer.Option(metavar="NAME", help="For a model of your own network: its package.module:factory.")
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Start over, replacing an existing checkpoint.")]
 
 

@@ -9,7 +9,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from gencli.cli import console, stdout
 from gencli.cli.options import TableFormat
-from gencli.files import endings, parquet
+from gencli.errors import GencliError
+from gencli.files import endings, parquet, provenance
 from gencli.files.provenance import Step
 from gencli.files.stream import Input, Output, is_terminal
 from gencli.files.tables import Batches, TableWriter
@@ -73,6 +74,17 @@ def _preview(table: Batches, destination: str | None, keep: NDArray[np.bool_] | 
         output.write(f"{shown}{more}\n".encode())
 
 
+def refuse_terminal(destination: str | None, what: Literal["model", "products"]) -> None:
+    """Refuses to write tensors to a terminal.
+
+    Raises:
+        GencliError: the destination is one.
+    """
+    if is_terminal(destination):
+        also = ", or pipe it into gencli eval -" if what == "model" else ""
+        raise GencliError(f"the {what} would be written to the terminal", f"name a file with -o{also}")
+
+
 class WriteResult(Protocol):
     """Writes the rows with their provenance, which is computed at that time.
 
@@ -105,6 +117,25 @@ def open_result(
             parquet.write_rows(output, rows, step())
         else:
             output.write((render(rows, form, title, _width(destination), bars) + below).encode())
+
+    return write
+
+
+def open_figure(
+    places: Together, destination: str | None, inputs: Sequence[Input] = ()
+) -> Callable[[Callable[[str, str], bytes], Step], None] | None:
+    """Opens a figure's file, if there is to be one, or refuses it, before the work; returns a function that draws it.
+
+    That takes the figure as a function of format (png, svg or pdf) and provenance, as in `reporting.curves`, and the
+    step that the provenance names.
+    """
+    form = endings.named(destination)
+    if form is None:
+        return None
+    output = places.open(destination, inputs, binary=True)
+
+    def write(image: Callable[[str, str], bytes], made: Step) -> None:
+        output.write(image(form, provenance.encode(made).decode()))
 
     return write
 

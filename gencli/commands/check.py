@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -25,7 +26,7 @@ def check(
     """Checks a claim."""
     from gencli import theory
     from gencli.cli import console, outputs
-    from gencli.files import endings, provenance, stream, tables, tensors
+    from gencli.files import provenance, stream, tables, tensors
     from gencli.files.named import named_first, require_one_standard_input
     from gencli.files.together import Together
 
@@ -46,13 +47,13 @@ def check(
 
     with Together() as places:
         write = outputs.open_result(places, output, format, inputs)
-        picture = places.open(plot, inputs, binary=True) if plot else None
+        draw = outputs.open_figure(places, plot, inputs)
         with console.progress("claims", len(kind.claims())) as advance:
             checked = theory.check(kind, table, seed, broken, advance)
-        if picture:
+        if draw:
             from gencli.theory import drawing
 
-            picture.write(drawing.image(checked.panels, endings.named(plot) or "", provenance.encode(step()).decode()))
+            draw(partial(drawing.image, checked.panels), step())
         form = format or outputs.result_format(output)
         rows = theory.worded(checked.rows) if form == "md" else checked.rows
         for page, title in theory.pages(kind, checked) if form == "table" else [(rows, "")]:

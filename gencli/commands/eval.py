@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gencli.cli.options import Device, Format, ResultOutput, command, single
+from gencli.cli.options import Device, Format, ModelFile, OwnArch, ResultOutput, command, single
 from gencli.evaluation.settings import Requests
+
+if TYPE_CHECKING:
+    from gencli.files.provenance import Step
 
 app = single()
 
 
 @command(app, "eval")
 def evaluate(
-    model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="Model (safetensors), or - for standard input.", show_default=False)
-    ],
+    model: ModelFile,
     data: Annotated[
         list[str] | None,
         typer.Argument(
@@ -27,9 +28,7 @@ def evaluate(
     ] = None,
     *,
     requests: Requests,
-    arch: Annotated[
-        str | None, typer.Option(metavar="NAME", help="For a model of your own network: its package.module:factory.")
-    ] = None,
+    arch: OwnArch = None,
     device: Device = "auto",
     format: Format = None,
     output: ResultOutput = None,
@@ -94,27 +93,24 @@ def evaluate(
 
     from gencli.cli import console
     from gencli.cli.outputs import open_result
-    from gencli.commands.opening import open_several
+    from gencli.commands import opening
     from gencli.evaluation import runs
-    from gencli.files import provenance, tables
     from gencli.files.together import Together
     from gencli.training import devices
 
     devices.choose(device)
-    sources, loaded, read_tables = open_several(requests, *given, arch)
-    plan = runs.plan(requests, loaded, read_tables, *given)
+    sources, loaded, tables = opening.open_several(requests, *given, arch)
+    plan = runs.plan(requests, loaded, tables, *given)
     exact = any(tensor.dtype == torch.float64 for model in loaded for tensor in model.network.state_dict().values())
     where = devices.choose(device, exact)
     devices.precision("float32", where)
     initial = runs.initial(loaded[0], sources[0].name) if requests.measures else None
-    read = [*sources, *(file for table in read_tables for file in table.inputs)]
+    read = [*sources, *(file for table in tables for file in table.inputs)]
 
-    def step() -> provenance.Step:
-        inputs = [provenance.source("model", s.sha256, m.made, s.path) for s, m in zip(sources, loaded)]
-        inputs += [source for table in read_tables for source in tables.sources(table, "data")]
-        computed = plan.arguments() | {"device": where.type, "threads": torch.get_num_threads()}
-        used = ["torch", "numpy", "pyarrow", *(["scipy"] if requests.measures else [])]
-        return provenance.step("eval", computed, inputs, used)
+    def step() -> Step:
+        used = plan.arguments() | opening.computed(where)
+        packages = ["scipy"] if requests.measures else []
+        return opening.step("eval", used, sources, loaded, tables, packages=packages)
 
     with Together() as places:
         writers = [open_result(places, output, format, read)]

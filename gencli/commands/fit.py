@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from gencli.cli.options import Data, KindGroup, ModelOutput, group
-from gencli.errors import GencliError
 
 if TYPE_CHECKING:
     from gencli.fitting.base import Learner
@@ -15,11 +14,10 @@ if TYPE_CHECKING:
 
 def fit(kind: Learner, data: Data = None, output: ModelOutput = None) -> None:
     """Fits a learner."""
+    from gencli.cli import outputs
     from gencli.files import stream
 
-    if stream.is_terminal(output):
-        hint = "name a file with -o, or pipe it into gencli eval -"
-        raise GencliError("the model would be written to the terminal", hint)
+    outputs.refuse_terminal(output, "model")
     stream.require_writable(output)
 
     import torch

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from gencli.cli.options import Data, TensorsOutput, command, single
+from gencli.cli.options import Data, ModelFile, TensorsOutput, command, single
 from gencli.curvature.settings import OperatorSettings, OwnLossSettings, ProductSettings
 
 if TYPE_CHECKING:
@@ -17,9 +17,7 @@ app = single()
 
 @command(app, "hvp")
 def hvp(
-    model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="Model (safetensors), or - for standard input.", show_default=False)
-    ],
+    model: ModelFile,
     matrix: OperatorSettings,
     objective: OwnLossSettings,
     products: ProductSettings,
@@ -55,59 +53,40 @@ def hvp(
     """
     from dataclasses import asdict
 
-    from gencli.errors import GencliError
-    from gencli.files.stream import is_terminal, require_writable
+    from gencli.cli.outputs import open_figure, refuse_terminal
+    from gencli.files.stream import require_writable
 
     words = products.words
-    if is_terminal(output):
-        raise GencliError("the products would be written to the terminal", "name a file with -o")
+    refuse_terminal(output, "products")
     require_writable(output, products.plot)
 
-    import torch
-
-    from gencli import objectives
     from gencli.cli import console
-    from gencli.commands.opening import open_all
-    from gencli.curvature import building, routes, vectors, verification
-    from gencli.files import provenance, tables, tensors
+    from gencli.commands import opening
+    from gencli.curvature import differences, routes, vectors, verification
+    from gencli.files import tensors
     from gencli.files.together import Together
     from gencli.machine import require_memory
+    from gencli.reporting import curves
 
     names = [word for word in words if not vectors.is_named(word)]
-    source, loaded, table, files, where = open_all(
-        model, data, matrix, objective, matrix.dtype == "float64", names, vectors.open_file
-    )
-    loss, epoch = objectives.objective(loaded, table, objective)
-    operator = building.operator(loaded, table, loss, epoch, matrix, where)
+    opened, loss, operator = opening.open_operator(model, data, matrix, objective, names)
     if products.dense:
         require_memory(3 * operator.size**2 * operator.dtype.itemsize, f"--dense: {operator.size:,} parameters")
     choice = routes.choose(operator, None if products.method in ("auto", "all") else products.method)
-    named = [pair for word in words for pair in vectors.find(operator, word, files.get(word))]
+    named = [pair for word in words for pair in vectors.find(operator, word, opened.files.get(word))]
     exact = operator.exact if verification.wanted(operator, len(named), products) and choice.exact else None
-    used = asdict(matrix) | {"loss": loss.name} | asdict(loss) | products.arguments(files)
-    used |= {"device": where.type, "threads": torch.get_num_threads()}
-    inputs = [provenance.source("model", source.sha256, loaded.made, source.path), *tables.sources(table, "data")]
-    inputs += [vectors.source(file) for file in files.values()]
-    made = provenance.step("hvp", used, inputs, ["torch", "numpy", "pyarrow"])
-    read = [source, *table.inputs, *files.values()]
+    used = asdict(matrix) | {"loss": loss.name} | asdict(loss) | products.arguments(opened.files)
+    made = opened.step("hvp", used | opening.computed(opened.device))
     with Together() as places:
-        place = places.open(output, read, binary=True)
-        drawing = places.open(products.plot, read, binary=True) if products.plot else None
+        place = places.open(output, opened.inputs, binary=True)
+        draw = open_figure(places, products.plot, opened.inputs)
         console.message(choice.said)
         with console.progress("products", verification.work(operator, named)) as advance:
             found, findings = verification.compute_all(operator, exact, named, choice, products, advance)
-        _say(findings, f"{matrix.operator} of {loss.name}: {loaded.arch}, {operator.size:,} parameters")
+        _say(findings, f"{matrix.operator} of {loss.name}: {opened.model.arch}, {operator.size:,} parameters")
         tensors.write(place, found, {"operator": matrix.operator, "verified": choice.record, "step": made})
-        if drawing and products.plot:
-            drawing.write(_drawn(findings, products.plot[-3:].lower(), provenance.encode(made).decode()))
-
-
-def _drawn(findings: Findings, form: str, provenance: str) -> bytes:
-    from gencli.curvature.differences import picture
-    from gencli.reporting.curves import canvas, encode
-
-    with canvas():
-        return encode(picture(findings.sweeps), form, provenance)
+        if draw:
+            draw(curves.drawn(lambda: differences.picture(findings.sweeps)), made)
 
 
 def _say(findings: Findings, title: str) -> None:

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 import typer
 
 from gencli.cli.options import Data, DerivativesOutput, Format, command, single
-from gencli.commands import jacobian_network
-from gencli.curvature.settings import TOLERANCES
+from gencli.commands import jacobian_formulas, jacobian_network
+from gencli.errors import GencliError
 from gencli.formulas.settings import FormulaSettings
 from gencli.jacobians.settings import JacobianLossSettings, JacobianNetworkSettings, JacobianSettings
 
@@ -79,70 +79,15 @@ def jacobian(
       gencli jacobian model.safetensors digits.parquet --verify \\
         --summary norms.csv -o jacobians.safetensors
     """
-    from gencli.errors import GencliError
     from gencli.files import endings
     from gencli.files.stream import require_writable
 
     as_tensors = format is None and endings.named(output) == "safetensors"
     if model is None:
         require_writable(output, formulas.graph)
-        _of_formulas(formulas, tolerance, dtype or "float64", as_tensors, format, output)
+        jacobian_formulas.run(formulas, tolerance, dtype or "float64", as_tensors, format, output)
     else:
         if tolerance is not None and not networks.verify:
             raise GencliError("--tolerance: nothing is compared", "add --verify")
         require_writable(output, networks.summary)
         jacobian_network.run(model, data, networks, network, objective, tolerance, dtype, as_tensors, format, output)
-
-
-def _of_formulas(
-    asked: FormulaSettings, tolerance: float | None, dtype: str, as_tensors: bool,
-    format: Format, output: DerivativesOutput,
-) -> None:  # fmt: skip
-    from gencli.cli import console
-    from gencli.cli.outputs import open_result, result_format
-    from gencli.errors import GencliError
-    from gencli.files import provenance, tensors
-    from gencli.files.together import Together
-    from gencli.formulas import compare, differences, graph, reports, requests, settings
-    from gencli.reporting import curves
-
-    settings.refuse_together(
-        {"--trace": asked.trace, "--check-against": asked.check_against, "safetensors": as_tensors}
-    )
-    length, trace, picture, answer = differences.parse_step(asked.step), asked.trace, asked.graph, asked.check_against
-    difference = asked.difference or ("extended" if length is None else "forward")
-    if difference == "extended" and length is not None:
-        raise GencliError("--difference extended chooses its own steps", "omit --step")
-    tolerance = TOLERANCES[dtype] if tolerance is None else tolerance
-    request = requests.read(asked.formula or [], asked.file, asked.at or [], asked.hessian, asked.hvp, answer)
-    if picture:
-        graph.require_drawable(request.program, len(request.points.coordinates))
-    with console.progress("points", len(request.points.coordinates)) as advance:
-        quotient = None if difference == "extended" else difference
-        found = compare.compute(request, quotient, length, dtype, tolerance, advance)
-    report = reports.make(found, request, trace, answer, asked.check_tolerance)
-    chosen = {"step": asked.step, "difference": difference, "trace": trace, "dtype": dtype, "tolerance": tolerance}
-    chosen |= {"check_tolerance": asked.check_tolerance if answer else None}
-    made = request.step(chosen, ["torch", "numpy", "scipy", "mpmath", "pyarrow", *(["matplotlib"] if picture else [])])
-    read = list(request.files.values())
-    form = format or result_format(output)
-    with Together() as places:
-        if picture:
-            drawing = places.open(picture, read, binary=True)
-            with curves.canvas():
-                figure = reports.picture(found, trace or "reverse")
-                drawing.write(curves.encode(figure, picture[-3:].lower(), provenance.encode(made).decode()))
-        if as_tensors:
-            place = places.open(output, read, binary=True)
-            tensors.write(place, found.tensors(), found.facts() | {"step": made})
-        elif form == "table":
-            write, pages = open_result(places, output, form, read), report.pages()
-            for number, (title, page) in enumerate(pages, 1):
-                write(page, lambda: made, title, "\n" if number < len(pages) else report.below)
-        else:
-            rows = report.stacked if form == "md" else report.rows
-            open_result(places, output, form, read)(rows, lambda: made)
-    for said in [*report.wrong, *report.notes, *(found.value_losses() if picture and not trace else [])]:
-        console.message(console.printable(f"gencli jacobian: {said}"))
-    if report.wrong:
-        raise typer.Exit(1)

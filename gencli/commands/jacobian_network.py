@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import typer
 
@@ -11,8 +11,13 @@ from gencli.curvature.settings import TOLERANCES, NetworkSettings, OwnLossSettin
 from gencli.jacobians.settings import JacobianSettings
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+    from torch import Tensor
+
     from gencli.jacobians.confirmation import Confirmation
     from gencli.jacobians.entries import Check
+    from gencli.jacobians.rows import RowFunction
+    from gencli.models.inputs import Rows
 
 
 def run(
@@ -33,54 +38,60 @@ def run(
     import torch
 
     from gencli.cli import console, outputs
-    from gencli.commands.opening import open_all
+    from gencli.commands import opening
     from gencli.curvature import building as operators
-    from gencli.files import provenance, tables, tensors
-    from gencli.files.stream import Input
+    from gencli.files import tensors
     from gencli.files.together import Together
     from gencli.jacobians import building, summary
     from gencli.jacobians.entries import Check
     from gencli.machine import require_memory
     from gencli.training import devices
 
-    exact = dtype == "float64"
-    source, loaded, table, _, where = open_all(model, data, network, objective, exact, [], Input)
-    precision = dtype or operators.precision(loaded)
-    if precision == "float64" and not exact:
-        where = devices.choose(network.device, True)
-    loss, epoch = building.row_loss(loaded, table, asked.of, objective)
-    rows, kind = operators.load(table, network, where), getattr(torch, precision)
-    function = building.row_function(loaded, rows, loss, epoch, asked, network.parameters, kind)
+    opened = opening.open_all(model, data, network, objective, dtype == "float64")
+    precision = dtype or operators.precision(opened.model)
+    if precision == "float64" and dtype != "float64":
+        opened = opened._replace(device=devices.choose(network.device, True))
+    target = building.target(opened.model, opened.table, asked, network.parameters, objective)
+    rows = operators.load(opened.table, network, opened.device)
+    function = target.function(rows, getattr(torch, precision))
     held = function.rows if as_tensors else 1
-    require_memory(3 * held * function.outputs * function.size * kind.itemsize, f"--limit: {held:,} rows")
-    confirmation = building.confirmation(function, loaded, rows, loss, epoch, asked, network.parameters)
+    require_memory(3 * held * function.outputs * function.size * function.dtype.itemsize, f"--limit: {held:,} rows")
+    confirmation = target.confirmation(function, rows)
     check = Check.plan(function) if asked.verify else None
-    used = asdict(network) | asdict(asked) | ({"loss": loss.name} | asdict(loss) if loss else {})
-    used |= {"verify": None, "summary": None, "dtype": precision, "device": where.type}
-    inputs = [provenance.source("model", source.sha256, loaded.made, source.path), *tables.sources(table, "data")]
-    used |= {"threads": torch.get_num_threads()}
-    made = provenance.step("jacobian", used, inputs, ["torch", "numpy", "pyarrow"])
-    read, mode = [source, *table.inputs], None if asked.mode == "auto" else asked.mode
+    used = asdict(network) | asdict(asked) | ({"loss": target.loss.name} | asdict(target.loss) if target.loss else {})
+    used |= {"verify": None, "summary": None, "dtype": precision} | opening.computed(opened.device)
+    made = opened.step("jacobian", used)
     with Together() as places:
-        place = places.open(output, read, binary=True) if as_tensors else None
-        write = None if as_tensors else outputs.open_result(places, output, format, read)
-        aside = outputs.open_result(places, asked.summary, None, read) if asked.summary else None
-        with console.progress("rows", function.rows) as advance:
-            norms, found = summary.collect(
-                function, rows, mode, as_tensors, confirmation, check, console.message, advance
-            )
-        if check:
-            with console.progress("numbers", len(check.entries)) as advance:
-                allowed = TOLERANCES[precision] if tolerance is None else tolerance
-                check.judge(confirmation.exact, mode, allowed, advance)
+        place = places.open(output, opened.inputs, binary=True) if as_tensors else None
+        write = None if as_tensors else outputs.open_result(places, output, format, opened.inputs)
+        aside = outputs.open_result(places, asked.summary, None, opened.inputs) if asked.summary else None
+        allowed = TOLERANCES[precision] if tolerance is None else tolerance
+        norms, found = _collect(function, rows, asked.mode, as_tensors, confirmation, check, allowed)
         _say(check, confirmation)
         made = replace(made, checked=confirmation.said)
-        title = f"{asked.of} by {asked.wrt}: {loaded.arch}, {function.outputs:,} x {function.size:,}"
+        title = f"{asked.of} by {asked.wrt}: {opened.model.arch}, {function.outputs:,} x {function.size:,}"
         for each in filter(None, (write, aside)):
             each(norms, lambda: made, title)
         if place:
             tensors.write(place, found, {"of": asked.of, "wrt": asked.wrt, "step": made})
             console.message(outputs.render(summary.overview(norms), "table", title, console.columns()).rstrip())
+
+
+def _collect(
+    function: RowFunction, rows: Rows, mode: Literal["auto", "forward", "reverse"], keep: bool,
+    confirmation: Confirmation, check: Check | None, allowed: float,
+) -> tuple[pa.Table, dict[str, Tensor]]:  # fmt: skip
+    """The norms, and with `keep` the Jacobians, which have passed confirmation and check or are refused there."""
+    from gencli.cli import console
+    from gencli.jacobians import summary
+
+    way = None if mode == "auto" else mode
+    with console.progress("rows", function.rows) as advance:
+        norms, found = summary.collect(function, rows, way, keep, confirmation, check, console.message, advance)
+    if check:
+        with console.progress("numbers", len(check.entries)) as advance:
+            check.judge(confirmation.exact, way, allowed, advance)
+    return norms, found
 
 
 def _say(check: Check | None, confirmation: Confirmation) -> None:

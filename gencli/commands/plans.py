@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import typer
+
 from gencli.training.settings import Checkpoints, Precision, Settings
 
 if TYPE_CHECKING:
@@ -12,14 +14,17 @@ if TYPE_CHECKING:
     from gencli.training.setup import Setup
 
 
-def list_archs() -> None:
-    """Writes the table of networks."""
+def list_archs(asked: bool) -> None:
+    """Writes the table of networks and exits, where it is asked for."""
+    if not asked:
+        return
     from gencli.cli.outputs import write_text
     from gencli.training import plan
 
     write_text(
         (plan.networks(), "For 32 x 32 x 3 images of 10 classes; operations are of the forward pass of one image.")
     )
+    raise typer.Exit
 
 
 def without_data(settings: Settings, asked: Precision, eval_data: str | None) -> None:

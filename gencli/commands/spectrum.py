@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from gencli.cli.options import Data, Format, ResultOutput, command, single
+from gencli.cli.options import Data, Format, ModelFile, ResultOutput, command, single
 from gencli.curvature.settings import (
     MethodSettings,
     OperatorSettings,
@@ -28,9 +28,7 @@ app = single()
 
 @command(app, "spectrum")
 def spectrum(
-    model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="Model (safetensors), or - for standard input.", show_default=False)
-    ],
+    model: ModelFile,
     quantities: QuantitySettings,
     matrix: OperatorSettings,
     objective: OwnLossSettings,
@@ -67,45 +65,37 @@ def spectrum(
         --trace --density density.parquet --figure density.svg --format table
     """
     from gencli.files import checkpoints
-    from gencli.files.stream import Input, require_writable
+    from gencli.files.stream import require_writable
 
     checkpoints.require(saving, checkpoints.SPECTRUM)
     require_writable(output, *quantities.files, saving.checkpoint)
 
-    import torch
-
-    from gencli import objectives
     from gencli.cli import console
     from gencli.cli.outputs import open_result
-    from gencli.commands.opening import open_all
-    from gencli.curvature import building, routes
+    from gencli.commands import opening
+    from gencli.curvature import routes
     from gencli.curvature import spectrum as spectra
-    from gencli.files import provenance, tables
     from gencli.files.together import Together
 
-    exact = matrix.dtype == "float64"
-    source, loaded, table, _, where = open_all(model, data, matrix, objective, exact, [], Input)
-    loss, epoch = objectives.objective(loaded, table, objective)
-    operator = building.operator(loaded, table, loss, epoch, matrix, where)
+    opened, loss, operator = opening.open_operator(model, data, matrix, objective)
     request = spectra.Request.of(quantities, method, operator.size)
     found = spectra.Spectrum(operator.size, operator.dtype, request, method.seed)
-    used = spectra.arguments(request, method, matrix, loss)
-    used |= {"device": where.type, "threads": torch.get_num_threads()}
-    inputs = [provenance.source("model", source.sha256, loaded.made, source.path), *tables.sources(table, "data")]
-    made = provenance.step("spectrum", used, inputs, packages := ["torch", "numpy", "pyarrow"])
-    drawn = [*packages, *(["matplotlib"] if quantities.figure else [])]
-    made_files = provenance.step("spectrum", used | method.of_files(quantities), inputs, drawn)
+    used = spectra.arguments(request, method, matrix, loss) | opening.computed(opened.device)
+    made = opened.step("spectrum", used)
+    drawn = ["matplotlib"] if quantities.figure else []
+    made_files = opened.step("spectrum", used | method.of_files(quantities), drawn)
     with Together() as places:
-        write = open_result(places, output, format, read := [source, *table.inputs])
-        save = _open_files(quantities, places, read)
-        spectra.resume(found, saving, read, made_files)
+        write = open_result(places, output, format, opened.inputs)
+        save = _open_files(quantities, places, opened.inputs)
+        spectra.resume(found, saving, opened.inputs, made_files)
         choice = routes.choose(operator)
         console.message(choice.said)
         with console.progress("products", lambda: found.expected) as advance:
             spectra.compute(found, operator.matvec, advance, saving, made_files)
         save(operator, found, method, made_files)
         size = f"{operator.size:,} parameters, {operator.rows:,} rows"
-        write(found.table(choice.record), lambda: made, f"{matrix.operator} of {loss.name}: {loaded.arch}, {size}")
+        title = f"{matrix.operator} of {loss.name}: {opened.model.arch}, {size}"
+        write(found.table(choice.record), lambda: made, title)
     if not found.converged:
         console.message("gencli spectrum: not all eigenvalues converged; raise --max-products, or see their residuals")
         raise typer.Exit(1)
@@ -116,15 +106,16 @@ def _open_files(
 ) -> Callable[[Operator, Spectrum, MethodSettings, Step], None]:
     """Opens the files beside the table; gives what writes them."""
     from gencli.cli import console
-    from gencli.cli.outputs import open_result
+    from gencli.cli.outputs import open_figure, open_result
     from gencli.curvature import plots
     from gencli.curvature import spectrum as spectra
-    from gencli.files import provenance, tensors
+    from gencli.files import tensors
     from gencli.reporting import curves
 
     write_density = open_result(places, asked.density, None, read) if asked.density else None
     write_along = open_result(places, asked.along, None, read) if asked.along else None
-    vectors, figure = (places.open(file, read, binary=True) if file else None for file in (asked.vectors, asked.figure))
+    vectors = places.open(asked.vectors, read, binary=True) if asked.vectors else None
+    draw = open_figure(places, asked.figure, read)
 
     def save(operator: Operator, found: Spectrum, method: MethodSettings, made: Step) -> None:
         density = along = None
@@ -137,9 +128,7 @@ def _open_files(
             write_along(along, lambda: made)
         if vectors:
             tensors.write(vectors, spectra.named_vectors(operator, found), {"step": made})
-        if figure and asked.figure:
-            with curves.canvas():
-                drawn = plots.picture(density, along, found.eigenvalues())
-                figure.write(curves.encode(drawn, asked.figure[-3:].lower(), provenance.encode(made).decode()))
+        if draw:
+            draw(curves.drawn(lambda: plots.picture(density, along, found.eigenvalues())), made)
 
     return save

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import os
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gencli.cli.options import Data, ModelOutput, command, single
+from gencli.commands import plans
 from gencli.errors import GencliError
 from gencli.files import endings
 from gencli.training.settings import Checkpoints, Settings
 
-app = single()
+if TYPE_CHECKING:
+    from gencli.files.stream import Input
+    from gencli.files.tables import ImageTable
+    from gencli.training.distributed import Group
+    from gencli.training.loop import Training
+    from gencli.training.setup import Setup
 
+app = single()
 
 History = Annotated[
     str | None,
@@ -22,14 +30,6 @@ History = Annotated[
 EvalData = Annotated[
     str | None, typer.Option(metavar="TABLE", help="Evaluate on this table after every epoch; never trained on.")
 ]
-
-
-def _list_archs(asked: bool) -> None:
-    if asked:
-        from gencli.commands import plans
-
-        plans.list_archs()
-        raise typer.Exit
 
 
 @command(app, "train")
@@ -51,7 +51,7 @@ def train(
         bool,
         typer.Option(
             "--list-archs",
-            callback=_list_archs,
+            callback=plans.list_archs,
             is_eager=True,
             allow_from_autoenv=False,
             help="List the networks with their sizes, and exit.",
@@ -71,24 +71,15 @@ def train(
         gencli train --arch mlp-1x512 --epochs 200 --until-train-accuracy 1 \\
           --history history.parquet -o model.safetensors
     """
-    import os
-    from contextlib import ExitStack
-    from functools import partial
-
     from gencli.files.named import named_first
+    from gencli.files.stream import require_writable
 
     _require(data, eval_data, output, history, checkpoints, dry_run)
 
     import torch
 
-    from gencli import models
     from gencli.cli import console
-    from gencli.cli.outputs import open_result
-    from gencli.commands import plans
-    from gencli.files.stream import require_writable
-    from gencli.files.together import Together
     from gencli.sources import open_table
-    from gencli.training import checkpoints as saving
     from gencli.training import devices, distributed, words
     from gencli.training.setup import choose, prepare
 
@@ -96,8 +87,7 @@ def train(
     choose(settings)  # which refuses what it can before the data is read
     if dry_run and data is None:
         return plans.without_data(settings, asked, eval_data)
-    with ExitStack() as files:
-        group = files.enter_context(distributed.joined(torch.device(settings.device)))
+    with distributed.joined(torch.device(settings.device)) as group:
         if group.size > 1 and (data in (None, "-") or eval_data == "-"):
             raise GencliError(f"standard input: {group.size} processes cannot share it", "name files instead")
         tests = [] if eval_data is None else [(eval_data, open_table)]
@@ -107,43 +97,54 @@ def train(
         if dry_run:
             require_writable(output, history, checkpoints.checkpoint, inputs=read)
             return plans.show(setup, table, test_table, group, checkpoints)
-        first = group.rank == 0
-        console.quiet |= not first
+        console.quiet |= group.rank > 0
         if setup.settings.precision != asked:
             console.message(f"precision {setup.settings.precision}, {why}")
-        places = files.enter_context(Together())
-        model_file = places.open(output if first else os.devnull, read, binary=True)
-        write_history = open_result(places, history, None, read, aside=True) if history and first else None
+        run = _fit(setup, table, test_table, group, checkpoints, read, output, history)
+    console.message(words.summary(run, setup.score))
+    if group.rank == 0 and (warning := words.diverged(run)):
+        console.error(f"gencli train: {warning}")  # with --quiet too: it is about the result
+
+
+def _fit(
+    setup: Setup, table: ImageTable, test_table: ImageTable | None, group: Group,
+    saving: Checkpoints, read: list[Input], output: str | None, history: str | None,
+) -> Training:  # fmt: skip
+    """Trains, and writes the model and its history; of several processes the first one writes."""
+    from functools import partial
+
+    from gencli import models
+    from gencli.cli import console
+    from gencli.cli.outputs import open_result
+    from gencli.files.together import Together
+    from gencli.training import checkpoints, words
+
+    with Together() as places:
+        model_file = places.open(output if group.rank == 0 else os.devnull, read, binary=True)
+        write_history = open_result(places, history, None, read, aside=True) if history and group.rank == 0 else None
         run = setup.training(table, test_table, group)
         of_model, of_history = setup.steps(table, test_table, group)
         with console.progress("train", run.total_steps) as advance:
-            progress = partial(words.progress, advance, setup.score)
-            saving.run(run, checkpoints, read, of_history, progress)
+            checkpoints.run(run, saving, read, of_history, partial(words.progress, advance, setup.score))
         models.write(model_file, run.model, of_model.arguments, of_model)
         places.keep(model_file)
         if write_history:
             write_history(run.history_table(), lambda: of_history)
-    console.message(words.summary(run, setup.score))
-    if first and (warning := words.diverged(run)):
-        console.error(f"gencli train: {warning}")  # with --quiet too: it is about the result
+    return run
 
 
 def _require(
-    data: str | None,
-    eval_data: str | None,
-    output: str | None,
-    history: str | None,
-    checkpoints: Checkpoints,
-    dry_run: bool,
-) -> None:
-    """Refuses places that do not go together, cannot be written, or hold what would be lost."""
+    data: str | None, eval_data: str | None, output: str | None, history: str | None,
+    checkpoints: Checkpoints, dry_run: bool,
+) -> None:  # fmt: skip
+    """Refuses files that exclude each other, cannot be written, or hold what would be lost."""
+    from gencli.cli.outputs import refuse_terminal
     from gencli.files.checkpoints import TRAINING, require
     from gencli.files.named import require_one_standard_input
-    from gencli.files.stream import is_terminal, require_writable
+    from gencli.files.stream import require_writable
 
-    if is_terminal(output) and not dry_run:
-        hint = "name a file with -o, or pipe it into gencli eval -"
-        raise GencliError("the model would be written to the terminal", hint)
+    if not dry_run:
+        refuse_terminal(output, "model")
     require_one_standard_input(data or "-", eval_data)
     require(checkpoints, TRAINING)
     require_writable(output, history, checkpoints.checkpoint)

@@ -60,7 +60,7 @@ def in_float64(model: Model, made: Callable[[torch.dtype], _Made]) -> _Made:
     except FAILURES as error:
         made(torch.float32)
         raise WithoutFloat64(
-            f"--dtype: float64 is not available for {model.arch}: {first_line(error)}", "take --dtype float32"
+            f"--dtype: float64 is not available for {model.arch}: {first_line(error)}", "use --dtype float32"
         ) from error
 
 

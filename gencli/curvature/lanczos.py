@@ -249,7 +249,7 @@ class Extremes:
     ) -> None:
         for option, wanted in (("--top", top), ("--bottom", bottom)):
             if not 0 <= wanted <= size:
-                raise GencliError(f"{option}: {wanted} eigenvalues, but the matrix has {size}", f"take {size} or fewer")
+                raise GencliError(f"{option}: {wanted} eigenvalues, but the matrix has {size}", f"use {size} or fewer")
         self.top, self.bottom, self._most_products = top, bottom, most_products
         self.tolerance = TOLERANCES[dtype] if tolerance is None else tolerance
         self.expected = least = min(size, 2 * (top + bottom) + _EXTRA)
@@ -257,7 +257,7 @@ class Extremes:
         chosen = max(least, min(_MOST_VECTORS, fits)) if vectors is None else vectors
         if chosen < min(size, top + bottom + 2):
             raise GencliError(
-                f"--basis: {chosen} vectors for {top + bottom} eigenpairs", f"take {least} or more, or fewer eigenpairs"
+                f"--basis: {chosen} vectors for {top + bottom} eigenpairs", f"use {least} or more, or fewer eigenpairs"
             )
         self.process = Lanczos(size, chosen, dtype, generator)
         self.converged = self.done = False

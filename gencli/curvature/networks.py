@@ -36,10 +36,10 @@ def require_loss(model: Model, loss: Loss) -> None:
         GencliError: they are scores of a learner in closed form, or images where classes are wanted, or the like.
     """
     if not model.logits:
-        raise GencliError(f"{model.title} gives scores without a loss", "take a network that `gencli train` wrote")
+        raise GencliError(f"{model.title} gives scores without a loss", "use a network that `gencli train` wrote")
     if loss.task != model.task:
         kinds = ("images", "classes") if loss.task == "images" else ("classes", "images")
-        raise GencliError(f"--loss: {loss.name} is for {kinds[0]}, {model.arch} gives {kinds[1]}", "take another")
+        raise GencliError(f"--loss: {loss.name} is for {kinds[0]}, {model.arch} gives {kinds[1]}", "use another")
 
 
 def copied(model: Model, device: torch.device, dtype: torch.dtype) -> nn.Module:
@@ -50,17 +50,17 @@ def copied(model: Model, device: torch.device, dtype: torch.dtype) -> nn.Module:
             the network is scripted.
     """
     if dtype == torch.float64 and device.type in WITHOUT_FLOAT64:
-        raise GencliError(f"--device: {device.type} has no float64", "take --device cpu")
+        raise GencliError(f"--device: {device.type} has no float64", "use --device cpu")
     if isinstance(model.network, torch.jit.ScriptModule):
         raise GencliError(
-            f"{model.arch}: a scripted network, in which torch replaces no parameters", "leave out torch.jit.script"
+            f"{model.arch}: a scripted network, in which torch replaces no parameters", "omit torch.jit.script"
         )
     network = duplicate(model.network).to(device, dtype).eval()
     kind = str(dtype).removeprefix("torch.")
     require_finite(
         network,
         f"{model.title} in {kind}",
-        "train the model again with a lower --lr; or, if only float32 overflows, take --dtype float64",
+        "train the model again with a lower --lr; or, if only float32 overflows, use --dtype float64",
     )
     return network
 
@@ -74,7 +74,7 @@ def require_float64(arch: str, seen: Kinks) -> None:
     if seen.narrow:
         raise WithoutFloat64(
             f"--dtype: float64 is not available for {arch}, whose code converts to {seen.narrow}",
-            "take --dtype float32, or remove these conversions from the network",
+            "use --dtype float32, or remove these conversions from the network",
         )
 
 
@@ -179,7 +179,7 @@ def require_rows_apart(arch: str, network: nn.Module, first: Tensor, second: Ten
         raise GencliError(f"{arch}: the outputs of row {row} are not finite in {first.dtype}", OVERFLOW)
     if first.dtype == torch.float64 and 0 < float((first - second).abs().max()) < _SINGLE * float(first.abs().max()):
         raise WithoutFloat64(
-            f"--dtype: float64 is not available for {arch}, whose outputs have fewer digits", "take --dtype float32"
+            f"--dtype: float64 is not available for {arch}, whose outputs have fewer digits", "use --dtype float32"
         )
     if not torch.equal(first, second):
         raise GencliError(f"{arch}: every call gives different outputs", "its evaluation mode must not be random")
@@ -189,5 +189,5 @@ def require_rows_apart(arch: str, network: nn.Module, first: Tensor, second: Ten
         raise GencliError(
             f"{arch}: a row's output depends on other rows of the batch ({', '.join(wrong) or 'in evaluation mode'}), "
             "so that its loss is not a mean over rows",
-            "take batch norm with running statistics, or another norm",
+            "use batch norm with running statistics, or another norm",
         )

@@ -107,7 +107,7 @@ class Operator:
         if kind == "fisher" and loss != CrossEntropy():
             raise GencliError(
                 f"--operator: fisher is defined for the softmax with cross-entropy, ce, not for {loss.name}",
-                "take ggn or empirical-fisher, or --loss ce without smoothing",
+                "use ggn or empirical-fisher, or --loss ce without smoothing",
             )
         device = rows.images.device
         self.kind, self.dtype, self.batch_size = kind, dtype, batch_size
@@ -289,7 +289,7 @@ class Operator:
         if not found.error / length <= _UNSURE * self._largest:
             raise CheckFailed(
                 f"differences of gradients contradict each other by {found.error / length / self._largest:.1%}",
-                "take fewer rows: --limit N; kinks in the network, or a very small loss, make them unreliable",
+                "use fewer rows: --limit N; kinks in the network, or a very small loss, make them unreliable",
             )
         return found.product
 

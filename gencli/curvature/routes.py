@@ -69,7 +69,7 @@ def choose(operator: Operator, asked: Route | None = None) -> Choice:
     right = next((route for route in every if asked and trials.verdict(route).outcome == "right"), None)
     if right is None:
         raise CheckFailed("; ".join(notes), "a function's derivative is wrong or missing: check the network")
-    hint = "leave --method out, which uses J itself" if right == "jacobian" else f"take --method {right}"
+    hint = "omit --method, which uses J itself" if right == "jacobian" else f"use --method {right}"
     raise CheckFailed(f"--method: {notes[0]}", f"{hint}, which is right here")
 
 

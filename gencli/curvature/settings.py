@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import typer
 
-from gencli.cli.options import Device, Overwrite, Saving, Seed, dashed
+from gencli.cli.options import Device, Overwrite, OwnArch, Saving, Seed, dashed
 from gencli.errors import GencliError
 from gencli.files import endings
 from gencli.losses.settings import LossSettings
@@ -91,9 +91,7 @@ class NetworkSettings:
     ] = "*"
     limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="Use only the first N rows.")] = None
     device: Device = "auto"
-    arch: Annotated[
-        str | None, typer.Option(metavar="NAME", help="For a model of your own network: its package.module:factory.")
-    ] = None
+    arch: OwnArch = None
 
 
 @dataclass(frozen=True)
@@ -180,13 +178,13 @@ class ProductSettings:
             GencliError: options that do not go together, or no kind of figure.
         """
         if self.dense and (self.vector or self.method != "auto"):
-            raise GencliError("--dense: cannot be combined with --vector or --method", "leave one out")
+            raise GencliError("--dense: cannot be combined with --vector or --method", "omit one of them")
         if "" in self.words:
             raise GencliError("--vector: an empty name", "name vectors or files between commas")
         if "tolerance" in given and self.verify is False and not self.dense and self.method != "all":
-            raise GencliError("--tolerance: nothing is compared", "leave --no-verify out")
+            raise GencliError("--tolerance: nothing is compared", "omit --no-verify")
         if self.plot and self.verify is False:
-            raise GencliError("--plot: draws what verification finds", "leave --no-verify out")
+            raise GencliError("--plot: draws what verification finds", "omit --no-verify")
         return self
 
     @property

@@ -234,7 +234,7 @@ def resume(spectrum: Spectrum, saving: SavingSettings, inputs: Sequence[Input], 
 
 
 def compute(spectrum: Spectrum, matvec: Matvec, advance: console.Advance, saving: SavingSettings, made: Step) -> None:
-    """Runs a spectrum; with a checkpoint its state is saved now and then, and when a signal ends the process.
+    """Runs a spectrum; with a checkpoint its state is saved at intervals, and when a signal ends the process.
 
     Args:
         made: the step that the results will name.

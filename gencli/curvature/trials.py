@@ -214,7 +214,7 @@ def rounded(operator: Operator, route: Route, scales: Tensor, v: Tensor, product
     apart = float((made - product.cpu()).norm()) / (float(product.norm()) or 1.0)
     if apart <= _ROUNDED:
         return None
-    return Verdict("wrong", f"has a rounding error of {apart:.0%} in {str(operator.dtype)[6:]}: take --dtype float64")
+    return Verdict("wrong", f"has a rounding error of {apart:.0%} in {str(operator.dtype)[6:]}: use --dtype float64")
 
 
 def is_memory(error: Exception) -> bool:

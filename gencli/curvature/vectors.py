@@ -69,7 +69,7 @@ def named(operator: Operator, name: str) -> Tensor:
     end = "top" if place > 0 else "bottom"
     pairs = leading(operator.matvec, operator.size, abs(place), end, dtype=operator.dtype)
     if not pairs.converged:
-        raise GencliError(f"--vector: {name}: not found in {pairs.products} products", "take --dtype float64")
+        raise GencliError(f"--vector: {name}: not found in {pairs.products} products", "use --dtype float64")
     return pairs.vectors[abs(place) - 1].to(operator.weights)
 
 
@@ -122,7 +122,7 @@ def _vector(operator: Operator, file: Input, given: dict[str, Tensor]) -> Tensor
     for name in operator.shapes | given:
         expected, found = operator.shapes.get(name), given.get(name)
         if expected is None and name in operator.fixed:
-            raise GencliError(f"{file.name}: {name} is fixed, by --parameters or by the network", "leave it out")
+            raise GencliError(f"{file.name}: {name} is fixed, by --parameters or by the network", "omit it")
         if expected is None or found is None or found.shape != expected:
             there = "is missing" if found is None else f"is {_times(found.shape)}"
             wanted = "is not a varied parameter" if expected is None else f"is {_times(expected)}"

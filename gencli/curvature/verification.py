@@ -87,7 +87,7 @@ def wanted(operator: Operator, vectors: int, settings: ProductSettings) -> bool:
     """
     asked, device = settings.verify or bool(settings.plot), operator.weights.device.type
     if asked and device in WITHOUT_FLOAT64:
-        raise GencliError(f"--device: {device} has no float64", "take --device cpu")
+        raise GencliError(f"--device: {device} has no float64", "use --device cpu")
     return asked or (
         settings.verify is None and cost(operator, max(vectors, 1)) < CHEAP and device not in WITHOUT_FLOAT64
     )
@@ -109,7 +109,7 @@ def multiply(operator: Operator, v: Tensor, route: Route) -> Tensor:
             raise
         other = next(each for each in METHODS if each != route)
         raise GencliError(
-            f"--method: {route} is not available for this network: {first_line(error)}", f"take {other}"
+            f"--method: {route} is not available for this network: {first_line(error)}", f"use {other}"
         ) from error
 
 

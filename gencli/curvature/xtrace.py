@@ -94,7 +94,7 @@ class XTrace:
 
     def __init__(self, size: int, products: int, dtype: torch.dtype, generator: torch.Generator) -> None:
         if products < 4:
-            raise GencliError(f"--trace-products: {products} is too few", "take 4 or more")
+            raise GencliError(f"--trace-products: {products} is too few", "use 4 or more")
         self.probes = min(products // 2, size)
         # uniform on the sphere of radius √n, so that E ω ωᵀ = I and |ω|² = n exactly, which `estimates` uses
         drawn = torch.randn(self.probes, size, dtype=torch.float64, generator=generator)

@@ -35,7 +35,7 @@ def columns(by: str | None, table: ImageTable) -> list[str]:
         if pa.types.is_nested(kind):
             raise GencliError(
                 f"{table.title}: column {name!r} is {kind}: nothing to group by",
-                "take a column of numbers, words, dates, or yes and no",
+                "use a column of numbers, words, dates, or yes and no",
             )
     return names
 

@@ -134,7 +134,7 @@ def fitting(requests: Requests, table: ImageTable) -> ImageTable:
 
 def _require_classes(requests: Requests, classes: int) -> None:
     if requests.top and max(requests.top) > classes > 0:
-        raise GencliError(f"--top: {max(requests.top)} of {classes} classes", f"take {classes} or less")
+        raise GencliError(f"--top: {max(requests.top)} of {classes} classes", f"use {classes} or less")
 
 
 def plan(

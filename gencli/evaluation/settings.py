@@ -68,7 +68,7 @@ class Requests:
         """
         refused = {"by", "top", "intervals", "predictions", "confusion"} & set(given) if self.measures else set()
         for name in sorted(refused):
-            raise GencliError(f"--{name} and --measures do not go together", "leave one out")
+            raise GencliError(f"--{name} and --measures do not go together", "omit one of them")
         if "seed" in given and not (self.intervals or self.measures):
             raise GencliError("--seed: nothing is drawn", "it is for --intervals and --measures")
         return self
@@ -90,7 +90,7 @@ class Requests:
         require_one_standard_input(*models, *tables)
         if self.measures and (len(models) > 1 or len(tables) > 1):
             raise GencliError(
-                f"--measures: {len(models)} models, {len(tables)} tables", "take one model, with one table or none"
+                f"--measures: {len(models)} models, {len(tables)} tables", "use one model, with one table or none"
             )
         return models, tables
 
@@ -98,7 +98,7 @@ class Requests:
         """Refuses options that need classes, for image-to-image networks; `why` names the network."""
         asked = {"top": self.top, "intervals": self.intervals, "confusion": self.confusion}
         for name in [name for name, value in asked.items() if value]:
-            raise GencliError(f"{why}, to which --{name} does not apply", "leave it out")
+            raise GencliError(f"{why}, to which --{name} does not apply", "omit it")
         if self.measures and data:
             raise GencliError(f"{why}, and measures on data need classes", "leave the table out")
 

@@ -20,7 +20,7 @@ from gencli.randomness import derive
 Floats = NDArray[np.float64]
 _AT_ONCE = 1 << 18  # values converted to float64 at a time
 _TRIES = 10
-_TOO_CLOSE = "points too close together for float64", "scale them, or leave some out"
+_TOO_CLOSE = "points too close together for float64", "scale them, or remove some"
 
 
 class Weights(NamedTuple):

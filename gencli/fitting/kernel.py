@@ -82,19 +82,19 @@ def fit(
     """
     ridge, dtype = settings.ridge, settings.dtype
     if not ridge:
-        rows = distinct(rows, title, "no function fits both: leave one out, or take --ridge 0.001, which averages")
+        rows = distinct(rows, title, "no function fits both: remove one, or use --ridge 0.001, which averages")
     (name, scale), (n, d) = spec, (len(rows), rows.images[0].numel())
     if name == "linear" and n > d and not ridge:
         raise GencliError(
             f"--kernel linear: {n:,} distinct images of {d:,} pixels: K has rank at most {d:,}",
-            "take --ridge 0.001, or gencli fit least-squares",
+            "use --ridge 0.001, or gencli fit least-squares",
         )
     x, targets = pixels(rows.images).to(getattr(torch, dtype)), one_hot(rows, classes).astype(dtype)
 
     def block(part: slice, others: slice) -> NDArray[Any]:
         return KERNELS[name](x[part], x[others], scale).numpy()
 
-    wrong, hint = f"--kernel {word(spec)}: {n:,} rows: K is", "take --ridge 0.001"
+    wrong, hint = f"--kernel {word(spec)}: {n:,} rows: K is", "use --ridge 0.001"
     hint += ", or a narrower kernel, a larger number" if name == "gaussian" else ""
     hint += ", or --dtype float64" if dtype == "float32" else ""
     try:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gencli.files.tables import Description
     from gencli.models.inputs import Rows
 
-_FEWER = "take fewer rows: gencli corrupt subsample"
+_FEWER = "use fewer rows: gencli corrupt subsample"
 
 
 @dataclass(frozen=True)

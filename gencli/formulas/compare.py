@@ -195,7 +195,7 @@ def compute(
         jumps = "the formula ends or jumps" if along is None else "the formula or its derivative ends or jumps"
         refuse(np.isnan(numeric), f"its derivative by % does not exist: {jumps} there")
     steps = "every step" if step is None else f"--step {step:g}"
-    hint = "take another step, or --step auto" if step else "choose another point"
+    hint = "use another step, or --step auto" if step else "choose another point"
     refuse(~np.isfinite(numeric), f"{steps} leaves the domain, or is lost in rounding", hint)
     reverse = np.concatenate([_reverse(program, inputs[block], along) for block in blocks]).reshape(shape)
     refuse(~np.isfinite(reverse), f"its derivative by %, in reverse mode, has a part that is not finite in {dtype}")
@@ -210,12 +210,12 @@ def _require_exponents(program: Program, points: Points, inputs: Floats) -> None
     """Refuses numbers that the dtype makes 0."""
     for node in program.nodes:
         if node.function == "number" and node.value and not np.asarray(node.value, inputs.dtype):
-            raise FormulaError(node.formula, node.column, f"too small for {inputs.dtype}", "take --dtype float64")
+            raise FormulaError(node.formula, node.column, f"too small for {inputs.dtype}", "use --dtype float64")
     lost = np.argwhere((inputs == 0) & (points.coordinates != 0))
     if len(lost):
         point, place = lost[0]
         what = f"{program.inputs[place]} is too small for {inputs.dtype}, {points.place(point)}"
-        raise GencliError(what, "take --dtype float64")
+        raise GencliError(what, "use --dtype float64")
 
 
 def _refuse(

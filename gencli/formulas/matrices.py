@@ -149,7 +149,7 @@ def _read(source: Input) -> tuple[list[str], Floats]:
     if source.starts(b"PAR1") or source.starts(b"PARE"):
         from gencli.files import parquet
 
-        names, matrix = parquet.read_numbers(source, "leave it out")
+        names, matrix = parquet.read_numbers(source, "omit it")
     elif source.starts(b"{", 8):
         names, matrix = [], _read_tensor(source)
     else:

@@ -266,7 +266,7 @@ class _Parser:
         opened = self._waiting[-1] if self._waiting else None
         if opened is None or (token == "," and opened.what == "("):
             what = "a comma outside of a function" if token == "," else "this parenthesis closes nothing"
-            raise self._error(column, what, "leave it out")
+            raise self._error(column, what, "omit it")
         if token == ")":
             self._close(self._waiting.pop(), column)
         return token == ","

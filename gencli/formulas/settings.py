@@ -85,4 +85,4 @@ def refuse_together(options: dict[str, Any]) -> None:
     """
     given = [name for name, value in options.items() if value]
     if len(given) > 1:
-        raise GencliError(f"{given[0]} and {given[1]} do not go together", "leave one out")
+        raise GencliError(f"{given[0]} and {given[1]} do not go together", "omit one of them")

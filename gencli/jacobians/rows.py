@@ -230,7 +230,7 @@ class RowFunction:
         hint, other = "", "reverse" if mode == "forward" else "forward"
         with suppress(*_FAILURES, GencliError):
             if mode and next(self.jacobians(other, rows=range(1), confirm=confirm)):
-                hint = f"take --mode {other}"
+                hint = f"use --mode {other}"
         if wrong:
             return CheckFailed(
                 f"differences confirm no derivatives, so nothing is written: {wrong}",
@@ -285,7 +285,7 @@ class RowFunction:
             require_float64(self._model.arch, seen)
         if not values.requires_grad:
             raise GencliError(
-                f"--wrt: no output of {self._model.arch} depends on {', '.join(self.shapes)}", "take others"
+                f"--wrt: no output of {self._model.arch} depends on {', '.join(self.shapes)}", "use others"
             )
         return sum(kept.values()) // self.dtype.itemsize
 

@@ -9,7 +9,7 @@ import math
 import os
 import textwrap
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -251,6 +251,16 @@ def load_matplotlib() -> None:
     font_manager.fontManager.ttflist = []  # another version of a font may be installed
     for file in sorted(Path(package, "mpl-data", "fonts", "ttf").glob("*.ttf")):
         font_manager.fontManager.addfont(file)
+
+
+def drawn(picture: Callable[[], Figure]) -> Callable[[str, str], bytes]:
+    """A figure, drawn within `canvas`, as a function of its format and provenance; see `encode`."""
+
+    def image(form: str, provenance: str) -> bytes:
+        with canvas():
+            return encode(picture(), form, provenance)
+
+    return image
 
 
 def encode(figure: Figure, form: str, provenance: str) -> bytes:

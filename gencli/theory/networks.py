@@ -83,7 +83,7 @@ def read(table: ImageTable, examples: int, dtype: str) -> tuple[Tensor, Tensor]:
     images = np.concatenate([arrow.unpack(batch, table.description) for batch in batches])
     labels = np.concatenate([arrow.values(batch.column("label")) for batch in batches])
     if not 0 < np.abs(images).max() < np.inf:
-        raise GencliError(f"{table.title}: black images, or a pixel that is not finite", "take other rows")
+        raise GencliError(f"{table.title}: black images, or a pixel that is not finite", "use other rows")
     pixels = torch.from_numpy(images.astype(dtype) / np.dtype(dtype).type(255))
     return pixels.permute(0, 3, 1, 2), torch.from_numpy(labels.copy())
 

@@ -105,7 +105,7 @@ class SgdNonmonotone(Drawn, OnData):
         model, loss, epoch = self._opened(table, int(random.integers(1 << 62)))
         losses = np.array(list(self._pass(model, loss, epoch, table, random, broken)))
         if not np.isfinite(losses).all():
-            raise GencliError(f"--rate {self.rate:g}: the loss is no longer finite", "take a smaller one")
+            raise GencliError(f"--rate {self.rate:g}: the loss is no longer finite", "use a smaller one")
         rises = int((np.diff(losses) > 10 * self.eps * losses[:-1]).sum())
         instance = f"{model.arch}, {loss.name}, eta={self.rate:g}"
         yield Row(instance, f"rises of the loss in {len(losses) - 1:,} steps", rises, ">", 0)

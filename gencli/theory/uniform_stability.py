@@ -74,7 +74,7 @@ class UniformStability(Drawn, OnData):
         if self.removals > self.examples // _PARTS[0]:
             raise GencliError(
                 f"--removals {self.removals}: more than a quarter of the {self.examples} --examples",
-                "leave fewer out, or take more examples",
+                "leave fewer out, or use more examples",
             )
 
     def check(self, draws: Draws, broken: bool, table: ImageTable | None) -> Iterator[Row | Panel]:
@@ -82,7 +82,7 @@ class UniformStability(Drawn, OnData):
         if table.rows < self.examples + self.removals:
             raise GencliError(
                 f"--examples {self.examples}: {table.title} has {table.rows:,} rows, and {self.removals} are held out",
-                "take fewer examples, or more rows",
+                "use fewer examples, or more rows",
             )
         sets = (1 + self.removals) * self.examples * (self.passes + 2 + 3 * (1 + _OTHERS))
         require_memory(8 * sets, f"--removals {self.removals}, --examples {self.examples}, --passes {self.passes}")

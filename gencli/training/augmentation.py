@@ -177,7 +177,7 @@ class Color(Augmentation):
     @classmethod
     def of(cls, given: str | None, shape: Shape, window: Shape) -> Self:
         if shape[2] != 3:
-            raise GencliError(f"--augment: color needs 3 channels, and images have {shape[2]}", "leave it out")
+            raise GencliError(f"--augment: color needs 3 channels, and images have {shape[2]}", "omit it")
         return cls(_number(cls, "0.4" if given is None else given, 1))
 
     def __call__(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:

@@ -16,8 +16,8 @@ class Average:
     """The exponential moving average of a network's parameters and of its buffers of floating point.
 
     a ← d a + (1 − d) p after step t, from 0, with d = min(decay, (1 + t)/(10 + t)), so that the initial weights are
-    soon forgotten: TensorFlow's `ExponentialMovingAverage` with `num_updates`. Batch-norm statistics are averaged as
-    the weights they go with are; counters are left out.
+    soon forgotten: TensorFlow's `ExponentialMovingAverage` with `num_updates`. Batch-norm statistics are averaged like
+    the weights they belong to; counters are not averaged.
 
     Args:
         decay: in [0, 1).

@@ -7,6 +7,7 @@ import re
 import torch
 from torch import nn
 
+from gencli.cli import console
 from gencli.errors import GencliError
 from gencli.losses import resample_weights
 from gencli.models import Model, Shape
@@ -40,12 +41,18 @@ def require_geometric(settings: Settings) -> None:
             )
 
 
-def require_no_single(rows: int, settings: Settings, network: nn.Module) -> None:
-    """Refuses a last batch of one row if a batch norm takes its statistics over the batch only."""
+def require_fitting(rows: int, settings: Settings, network: nn.Module) -> None:
+    """Says where one batch holds all rows.
+
+    Raises:
+        GencliError: the last batch has one row, and a batch norm takes its statistics over the batch only.
+    """
+    if settings.batch_size > rows:
+        console.message(f"--batch-size {settings.batch_size:,}: only {rows:,} rows; every step uses all of them")
     if rows % settings.batch_size == 1 and any(isinstance(each, nn.BatchNorm1d) for each in network.modules()):
         raise GencliError(
             f"--batch-size: the last batch of {rows:,} rows has only 1 row, too few for batch norm",
-            "take another size",
+            "use another size",
         )
 
 

@@ -62,7 +62,7 @@ def run(
     made: Step,
     progress: Callable[[int, Epoch | None], None],
 ) -> None:
-    """Runs a training; with a checkpoint it is saved now and then, and when a signal or a reader's end ends it.
+    """Runs a training; with a checkpoint it is saved at intervals, and when a signal or a reader's end ends it.
 
     Args:
         inputs: what is read, which no checkpoint may replace.

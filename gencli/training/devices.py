@@ -33,7 +33,7 @@ def choose(name: str, float64: bool = False) -> torch.device:
     if name == "auto":
         name = next(kind for kind, there in present.items() if there and not (float64 and kind in WITHOUT_FLOAT64))
     if float64 and name in WITHOUT_FLOAT64:
-        raise GencliError(f"--device: {name} has no float64", "take --device cpu")
+        raise GencliError(f"--device: {name} has no float64", "use --device cpu")
     if not present[name]:
         there = ", ".join(kind for kind, is_there in present.items() if is_there)
         raise GencliError(f"--device: {name} is not available", f"available: {there}")
@@ -73,7 +73,7 @@ def precision(name: Precision, device: torch.device) -> Precision:
         name = "bf16" if bf16 else "float32"
     if name == "tf32" and not cuda:
         raise GencliError(
-            f"--precision: tf32 is not available on this {device.type}", f"take {'bf16' if bf16 else 'float32'}"
+            f"--precision: tf32 is not available on this {device.type}", f"use {'bf16' if bf16 else 'float32'}"
         )
     if device.type == "cuda":  # where torch's convolutions take tf32 by default
         wanted = "tf32" if name == "tf32" else "ieee"
@@ -127,8 +127,8 @@ def compiled(network: nn.Module, device: torch.device) -> nn.Module:
     if device.type == "cpu" and shutil.which(compiler) is None:
         raise GencliError(
             f"--compile: the C++ compiler {compiler} is not available",
-            "install it, name another in CXX, or leave --compile out",
+            "install it, name another in CXX, or omit --compile",
         )
     if device.type == "cuda" and find_spec("triton") is None:
-        raise GencliError("--compile: triton is not available", "install it, or leave --compile out")
+        raise GencliError("--compile: triton is not available", "install it, or omit --compile")
     return torch.compile(network)  # type: ignore[return-value]

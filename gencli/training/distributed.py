@@ -117,7 +117,7 @@ def synchronize(network: nn.Module, group: Group) -> None:
     layers = [layer for layer in network.modules() if isinstance(layer, _BatchNorm)]
     if group.size == 1 or not layers:
         why = "there is only one process" if layers else "the network has no batch norm"
-        raise GencliError(f"--sync-batch-norm: {why}", "leave it out; torchrun starts several processes")
+        raise GencliError(f"--sync-batch-norm: {why}", "omit it; torchrun starts several processes")
     for layer in layers:
         layer.__class__ = SyncedBatchNorm
 

@@ -1,13 +1,13 @@
 """The training loop: the data set as tensors, no loader, the whole loop on one screen.
 
-What is drawn at a step is a function of the seed and the step alone, so that a run can go on anywhere.
+What is drawn at a step is a function of the seed and the step alone, so that a run can continue from any step.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, fields, replace
 from typing import Any
@@ -16,7 +16,6 @@ import pyarrow as pa
 import torch
 from torch import nn
 
-from gencli.cli import console
 from gencli.errors import GencliError
 from gencli.evaluation.classes import fractions
 from gencli.evaluation.predictions import Objective, Predictions, predict
@@ -29,7 +28,7 @@ from gencli.models.inputs import Rows
 from gencli.randomness import derive
 from gencli.training import devices, distributed, optimizers, schedules, states
 from gencli.training.averaging import Average
-from gencli.training.batches import Batches, require_no_single
+from gencli.training.batches import Batches, require_fitting
 from gencli.training.distributed import Group
 from gencli.training.settings import Settings
 from gencli.training.states import Epoch
@@ -71,16 +70,7 @@ class Training:
         if settings.sync_batch_norm:
             distributed.synchronize(model.network, self.group)
         self._network = devices.compiled(model.network, device) if settings.compile else model.network
-        self._optimizer = optimizers.build(
-            settings.optimizer,
-            model.network,
-            settings.learning_rate,
-            settings.momentum,
-            settings.nesterov,
-            settings.weight_decay,
-            no_decay(settings),
-            exempt=_head_bias(model) if loss.head == "sigmoid" else (),
-        )
+        self._optimizer = _optimizer(model, settings, loss)
         self._schedule = schedules.parse(settings.schedule, settings.warmup)
         self._average = None if settings.ema is None else Average(model.network, settings.ema)
         # torch.manual_seed is for all devices, and takes 0.1 ms
@@ -99,11 +89,7 @@ class Training:
         self._parts: list[Predictions] = []  # of the epoch under way
         self._finished = False
         self._earlier = 0.0  # seconds that a run took before it was resumed
-        if settings.batch_size > len(rows):
-            console.message(
-                f"--batch-size {settings.batch_size:,}: only {len(rows):,} rows; every step uses all of them"
-            )
-        require_no_single(len(rows), settings, model.network)
+        require_fitting(len(rows), settings, model.network)
 
     def run(self, progress: Callable[[int, Epoch | None], None] = lambda step, epoch: None) -> None:
         """Trains to the end; leaves the model in evaluation mode.
@@ -152,7 +138,7 @@ class Training:
         return pa.table(arrays, [name.replace("score", score) for name in columns])
 
     def state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-        """All that a run of the same settings and data needs to go on from here: tensors, and what JSON can hold.
+        """All that a run of the same settings and data needs to continue from here: tensors, and what JSON can hold.
 
         Of several processes all take it, at the same step; the first one's is whole.
         """
@@ -222,18 +208,9 @@ class Training:
 
     def _epoch(self, progress: Callable[[int, Epoch | None], None]) -> None:
         start, number, settings = time.perf_counter(), len(self.history) + 1, self._settings
-        objective = self._loss.at(self._counts, number)
-        weights = self._loss.row_weights(self._counts, number)
         order = self._batches.order(number)
-        self.model.network.train()
-        before = self.step - (self.history[-1].step if self.history else 0)  # where a resumed run goes on
-        for index in order.split(settings.batch_size)[before:]:
-            if self._parts and self._halted():
-                break
-            self._parts.append(self._step(index, objective, weights))
-            if len(self._parts) == _PARTS:
-                self._parts = [Predictions.join(self._parts)]
-            progress(self.step, None)
+        before = self.step - (self.history[-1].step if self.history else 0)  # where a resumed run continues
+        self._pass(order.split(settings.batch_size)[before:], number, progress)
         passed = time.perf_counter() - start
         train = Predictions.join(self._parts)
         self._add_up(train)
@@ -247,11 +224,7 @@ class Training:
         row = Epoch(number, self.step, 0.0, speed, 0.0, 0.0, learning_rate=self._rate(self.step - 1))
         with nullcontext() if self._average is None else self._average.swap():
             self.group.share(list(self.model.network.buffers()))  # the average's
-            for name, rows in (("validation", self._validation), ("test", self._test)):
-                if rows is not None:
-                    measured = self._measure(rows, number)
-                    for figure, value in (("loss", measured.mean_loss), ("score", measured.score)):
-                        setattr(row, f"{name}_{figure}", value if math.isfinite(value) else None)
+            self._measure_others(row)
             better = self._is_best(row)
             last = self._halted() or self._is_patience_over(row)
             if last or settings.measure_train or settings.until_train_accuracy is not None:
@@ -266,6 +239,21 @@ class Training:
         row.seconds = time.perf_counter() - start
         self.history.append(row)
         self._parts, self._finished = [], last
+
+    def _pass(
+        self, batches: Sequence[torch.Tensor], number: int, progress: Callable[[int, Epoch | None], None]
+    ) -> None:
+        """The steps of epoch `number` on what is left of its batches."""
+        objective = self._loss.at(self._counts, number)
+        weights = self._loss.row_weights(self._counts, number)
+        self.model.network.train()
+        for index in batches:
+            if self._parts and self._halted():
+                break
+            self._parts.append(self._step(index, objective, weights))
+            if len(self._parts) == _PARTS:
+                self._parts = [Predictions.join(self._parts)]
+            progress(self.step, None)
 
     def _step(self, index: torch.Tensor, objective: Objective, weights: torch.Tensor | None) -> Predictions:
         settings, network = self._settings, self.model.network
@@ -298,8 +286,16 @@ class Training:
                 raise
             raise GencliError(
                 f"--batch-size: at step {self.step + 1} the batch has only {len(images)} row, too few for batch norm",
-                "take another size, or --sync-batch-norm",
+                "use another size, or --sync-batch-norm",
             ) from None
+
+    def _measure_others(self, row: Epoch) -> None:
+        """Fills in what is measured on rows that are not trained on."""
+        for name, rows in (("validation", self._validation), ("test", self._test)):
+            if rows is not None:
+                measured = self._measure(rows, row.epoch)
+                for figure, value in (("loss", measured.mean_loss), ("score", measured.score)):
+                    setattr(row, f"{name}_{figure}", value if math.isfinite(value) else None)
 
     def _measure(self, rows: Rows, epoch: int) -> Predictions:
         """Of all rows, each by the process that holds it."""
@@ -377,7 +373,20 @@ def _spread(predictions: Predictions, here: torch.Tensor | None) -> Predictions:
     return Predictions(**{name: spread(column) for name, column in predictions.tensors().items()})
 
 
+def _optimizer(model: Model, settings: Settings, loss: Loss) -> optimizers.Optimizer:
+    return optimizers.build(
+        settings.optimizer,
+        model.network,
+        settings.learning_rate,
+        settings.momentum,
+        settings.nesterov,
+        settings.weight_decay,
+        no_decay(settings),
+        exempt=_head_bias(model) if loss.head == "sigmoid" else (),
+    )
+
+
 def _head_bias(model: Model) -> list[nn.Parameter]:
-    """The last layer's bias, which a sigmoid loss leaves out of the weight decay (Cui et al. 2019)."""
+    """The last layer's bias, which a sigmoid loss exempts from weight decay (Cui et al. 2019)."""
     found = last_layer(model.network, len(model.classes))
     return [] if found is None or found[1].bias is None else [found[1].bias]

@@ -69,7 +69,7 @@ def _muon(
 
     hidden = [name for name, p in parameters.items() if p.ndim > 1 and "weight" in name.rpartition(".")[2]][:-1]
     if not hidden:
-        raise GencliError("--optimizer: the network has no hidden weights for muon", "take adamw or sgd")
+        raise GencliError("--optimizer: the network has no hidden weights for muon", "use adamw or sgd")
     others = {name: parameter for name, parameter in parameters.items() if name not in hidden}
     return [Muon(groups([parameters[name] for name in hidden]), lr, **options), *_adamw(others, groups, lr, {})]
 
@@ -211,7 +211,7 @@ def options(name: str, momentum: float | None, nesterov: bool | None, no_decay: 
         if value is not None and option not in chosen:
             takers = [other for other, kind in OPTIMIZERS.items() if option in kind.options]
             raise GencliError(
-                f"--{option}: the {name} optimizer has no such option", f"leave it out, or take {' or '.join(takers)}"
+                f"--{option}: the {name} optimizer has no such option", f"omit it, or use {' or '.join(takers)}"
             )
         chosen |= {} if value is None else {option: value}
     _require(name, chosen)
@@ -261,7 +261,7 @@ def _require(name: str, options: Mapping[str, Any]) -> None:
     if not 0 <= momentum <= OPTIMIZERS[name].largest_momentum:
         raise GencliError(f"--momentum: {momentum:g} is out of range for {name}", "give 0 or more, and less than 1")
     if options.get("nesterov") and not momentum:
-        raise GencliError("--nesterov: the momentum is 0", "give --momentum above 0, or leave it out")
+        raise GencliError("--nesterov: the momentum is 0", "give --momentum above 0, or omit it")
 
 
 def _undecayed(network: nn.Module, no_decay: Collection[str]) -> set[nn.Parameter]:

@@ -187,7 +187,7 @@ def parse(text: str, warmup: float) -> Schedule:
     if not 0 <= warmup < math.inf:
         raise GencliError(f"--warmup: {warmup:g} epochs is out of range", "give 0 or more")
     if warmup and kind is OneCycle:
-        raise GencliError("--warmup: one-cycle warms up by itself", "leave it out, or take --schedule cosine")
+        raise GencliError("--warmup: one-cycle warms up by itself", "omit it, or use --schedule cosine")
     return Schedule(kind.of(*match.groups()), warmup)
 
 

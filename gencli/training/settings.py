@@ -230,7 +230,7 @@ class Settings(RunSettings, OptimizerSettings, LossSettings, ImageSettings, Netw
             raise GencliError("--early-stop: there are no validation rows", "hold some out with --validation-fraction")
         if settings.stream is not None and settings.resample is not None:
             raise GencliError(
-                "--resample: draws rows from all of the data, which --stream does not hold", "leave one out"
+                "--resample: draws rows from all of the data, which --stream does not hold", "omit one of them"
             )
         if (settings.deferred_reweighting or 0) >= settings.epochs:
             raise GencliError(

@@ -78,7 +78,7 @@ class Setup:
         if failure is None or devices.failure(network, shape, bf16=False) is not None:  # its own, as training will say
             return plain
         if asked == "bf16":
-            raise GencliError(f"--precision: {settings.arch} fails in bf16: {failure}", "take float32 or auto")
+            raise GencliError(f"--precision: {settings.arch} fails in bf16: {failure}", "use float32 or auto")
         return replace(
             self, settings=replace(settings, precision="float32")
         ), f"because the network fails in bf16: {failure}"
@@ -197,7 +197,7 @@ def choose(settings: Settings) -> tuple[Settings, Loss]:
         kinds = "an image" if images else "classes", "images" if loss.task == "images" else "classes"
         raise GencliError(
             f"--loss: {loss.name} is for {kinds[1]}, but {settings.arch} outputs {kinds[0]}",
-            "for image-to-image networks take l1, l2 or huber, for classifiers ce or another",
+            "for image-to-image networks use l1, l2 or huber, for classifiers ce or another",
         )
     refused = {
         "whiten": settings.whiten == "image",
@@ -207,7 +207,7 @@ def choose(settings: Settings) -> tuple[Settings, Loss]:
     for option in [name for name, given in refused.items() if images and given]:
         raise GencliError(
             f"--{option.replace('_', '-')}: {settings.arch} outputs an image, which keeps its scale and has no classes",
-            "leave it out" if option != "whiten" else "take --whiten none or dataset",
+            "omit it" if option != "whiten" else "use --whiten none or dataset",
         )
     if images:
         require_geometric(settings)

@@ -280,7 +280,7 @@ def test_what_float32_has_no_digits_for_is_refused() -> None:
         return ((x @ a).tanh() + 3e7) - 3e7
 
     routes.choose(operator(Net(rounded), dtype=torch.float64))
-    with pytest.raises(CheckFailed, match=r"has a rounding error of .* in float32: take --dtype float64"):
+    with pytest.raises(CheckFailed, match=r"has a rounding error of .* in float32: use --dtype float64"):
         routes.choose(operator(Net(rounded), dtype=torch.float32), "double-backward")
 
 
@@ -319,10 +319,10 @@ def test_differences_that_are_unsure_are_refused() -> None:
 def test_a_hint_names_what_is_right() -> None:
     with pytest.raises(CheckFailed) as caught:
         routes.choose(operator(Net(once)), "double-backward")
-    assert caught.value.hint == "take --method finite-difference, which is right here"
+    assert caught.value.hint == "use --method finite-difference, which is right here"
     with pytest.raises(CheckFailed) as caught:
         routes.choose(operator(Net(once), "ggn"), "double-backward")
-    assert caught.value.hint.startswith("leave --method out")
+    assert caught.value.hint.startswith("omit --method")
     assert "forward-over-reverse, reverse-over-forward" not in caught.value.message
 
 

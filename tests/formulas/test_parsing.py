@@ -80,7 +80,7 @@ def test_lines_of_a_file() -> None:
 BAD = [
     ("cos(w1", 0, "never closed", "close it"),
     ("(w1", 0, "never closed", "close it"),
-    ("w1)", 2, "closes nothing", "leave it out"),
+    ("w1)", 2, "closes nothing", "omit it"),
     ("w1 w2", 3, "an operator is missing", "write *"),
     ("2w1", 1, "an operator is missing", "write *"),
     ("3(w1)", 1, "an operator is missing", "write *"),

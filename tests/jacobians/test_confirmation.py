@@ -16,7 +16,6 @@ from gencli.jacobians import building, summary
 from gencli.jacobians import rows as under_test
 from gencli.jacobians.confirmation import Confirmation
 from gencli.jacobians.rows import Mode, RowFunction, Wrt
-from gencli.jacobians.settings import JacobianSettings
 from gencli.models.inputs import Rows
 from tests.curvature.test_products import NORMS, SMOOTH
 from tests.curvature.test_verification import AtAKink, Faulty
@@ -260,7 +259,7 @@ def test_a_network_that_fails_in_float64_is_checked_in_float32() -> None:
         fixed = torch.ones(3, 3)
 
     made = function(Fixed(torch.sin), dtype=torch.float32)
-    confirmation = building.confirmation(made, made._model, made._data, None, 1, JacobianSettings(), "*")
+    confirmation = building.Target(made._model, None, 1, "input", "*").confirmation(made, made._data)
     assert confirmation.exact is made
     assert len(list(made.jacobians(confirm=confirmation))) == 1
     assert "fails in float64" in confirmation.notes[0]

@@ -235,7 +235,7 @@ def test_nothing_waits_for_the_device(dtype: torch.dtype) -> None:
         ("rotate:nan", None, (8, 8, 1), "--augment: rotate:nan is not", "a number above 0"),
         ("rotate:-5", None, (8, 8, 1), "--augment: rotate:-5 is not rotate:DEGREES", "a number above 0 and up to 180"),
         ("color:2", None, (8, 8, 3), "--augment: color:2 is not color[:S]", "a number above 0 and up to 1"),
-        ("color", None, (8, 8, 1), "--augment: color needs 3 channels, and images have 1", "leave it out"),
+        ("color", None, (8, 8, 1), "--augment: color needs 3 channels, and images have 1", "omit it"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_refused_by_name(

@@ -60,7 +60,7 @@ def test_apples_device_is_no_choice_for_float64(monkeypatch: pytest.MonkeyPatch)
     assert devices.choose("auto", float64=True) == torch.device("cpu")
     with pytest.raises(GencliError, match="--device: mps has no float64") as refused:
         devices.choose("mps", float64=True)
-    assert refused.value.hint == "take --device cpu"
+    assert refused.value.hint == "use --device cpu"
 
 
 class Within(nn.Module):

@@ -223,9 +223,9 @@ def test_nothing_waits_for_the_device(name: str) -> None:
     ("arguments", "message", "hint"),
     [
         ({"name": "adam"}, "--optimizer: no optimizer 'adam'", "did you mean adamw?"),
-        ({"name": "adamw", "momentum": 0.9}, "--momentum: the adamw optimizer has no such option", "take sgd or muon"),
-        ({"name": "adamw", "nesterov": True}, "--nesterov: the adamw optimizer has no such option", "take sgd"),
-        ({"name": "muon", "nesterov": True}, "--nesterov: the muon optimizer has no such option", "take sgd"),
+        ({"name": "adamw", "momentum": 0.9}, "--momentum: the adamw optimizer has no such option", "use sgd or muon"),
+        ({"name": "adamw", "nesterov": True}, "--nesterov: the adamw optimizer has no such option", "use sgd"),
+        ({"name": "muon", "nesterov": True}, "--nesterov: the muon optimizer has no such option", "use sgd"),
         ({"name": "muon", "momentum": 1.0}, "--momentum: 1 is out of range for muon", "less than 1"),
         ({"name": "sgd", "momentum": -0.5}, "--momentum: -0.5 is out of range for sgd", "give 0 or more"),
         ({"name": "sgd", "momentum": 0.0, "nesterov": True}, "--nesterov: the momentum is 0", "above 0"),

@@ -117,7 +117,7 @@ def test_every_example_is_its_form() -> None:
         ("cosine:5", 0, "--schedule: 'cosine:5' is not cosine", "write cosine"),
         ("constant", -1, "--warmup: -1 epochs", "give 0 or more"),
         ("constant", math.nan, "--warmup: nan epochs", "give 0 or more"),
-        ("one-cycle", 5, "--warmup: one-cycle warms up by itself", "leave it out"),
+        ("one-cycle", 5, "--warmup: one-cycle warms up by itself", "omit it"),
     ],
 )
 def test_what_is_no_schedule_is_refused_by_name(text: str, warmup: float, message: str, hint: str) -> None:
