@@ -4,6 +4,8 @@ import json
 import shlex
 from pathlib import Path
 
+import pytest
+
 import gencli
 from gencli.files import provenance
 
@@ -93,3 +95,11 @@ def test_lines_can_be_typed() -> None:
     assert provenance.command_line(made) == "gencli eval --top 1 --top 3"
     made = provenance.step("train", {"arch": "linear", "processes": 2})
     assert provenance.command_line(made) == "torchrun --nproc-per-node 2 -m gencli train --arch linear"
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a":1,"b":{"c":1,"c":1}}', '{"a":[' + "{}," * (1 << 22) + "0]}"], ids=["twice", "many"]
+)
+def test_json_of_far_more_values_than_bytes_or_of_two_minds_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"names something twice|8,388,610 values in 12,582,921 bytes"):
+        provenance.parse(text)
