@@ -67,7 +67,12 @@ def require(source: Input, file: pq.ParquetFile) -> None:
         kind = facts.schema.column(place)
         where, taken, longest = f"{source.name}: column `{kind.path}`", 0, 1
         for group in range(facts.num_row_groups):
-            column = facts.row_group(group).column(place)
+            of_group = facts.row_group(group)
+            if of_group.num_columns != facts.num_columns:
+                raise OSError(f"{of_group.num_columns} columns in row group {group}, of {facts.num_columns}")
+            column = of_group.column(place)
+            if column.path_in_schema != kind.path:
+                raise OSError(f"column `{column.path_in_schema}` in the place of `{kind.path}`")
             if not column.num_values:
                 continue
             found = list(_pages(source, column))

@@ -89,8 +89,9 @@ def read(source: Input) -> dict[str, torch.Tensor]:
     import safetensors.torch
 
     hint = "make the file again"
-    _header(source, hint)
-    seals.require(source, "safetensors", seals.place_in_header(source), ours=False)
+    metadata = _header(source, hint).get("__metadata__")
+    ours = isinstance(metadata, dict) and KEY in metadata
+    seals.require(source, "safetensors", seals.place_in_header(source), ours)
     machine.require_memory(2 * source.size, source.name, "take a smaller one")
     source.file.seek(0)
     try:

@@ -125,3 +125,17 @@ def test_no_header_ends_the_program(tmp_path: Path) -> None:
         file = pq.ParquetFile(source.file)
         with contextlib.suppress(GencliError, OSError, pa.ArrowException):
             pages.require(source, file)
+
+
+def test_columns_stand_in_their_places(tmp_path: Path) -> None:
+    """Arrow takes the columns of a row group by their order, whatever they are called."""
+    content = written({"label": [1, 2], "label_true": [3, 4]})
+    fields = thrift.footer(content)
+    columns = thrift.find(fields, 4, 0, 1)
+    for changed, says in (
+        (columns[::-1], "column `label_true` in the place of `label`"),
+        (columns[:1] + columns, "3 columns"),
+    ):
+        next(each for each in thrift.find(fields, 4, 0) if each.number == 1).value = changed
+        with pytest.raises(GencliError, match=rf"^{tmp_path}/t.parquet: corrupt Parquet: {says}"):
+            read(thrift.with_footer(content, fields), tmp_path)
