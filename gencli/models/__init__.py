@@ -166,10 +166,10 @@ class Model:
 
     def require(self, table: ImageTable) -> None:
         """Refuses data of another image shape, of other classes, or without targets that images are compared with."""
-        description, title = table.description, table.title
+        description, title, mine = table.description, table.title, self.file or "the model"
         if description.shape != self.shape:
             raise GencliError(
-                f"{title}: images of {by(description.shape)}, but the model takes {by(self.shape)}",
+                f"{title}: images of {by(description.shape)}, but {mine} takes {by(self.shape)}",
                 "evaluate a model on the kind of images it was trained on",
             )
         if self.task == "images":
@@ -181,7 +181,7 @@ class Model:
             start = next(differ, 0)
             raise GencliError(
                 f"{title}: {len(description.classes)} classes ({_some(description.classes, start)}), "
-                f"but the model has {len(self.classes)} ({_some(self.classes, start)})",
+                f"but {mine} has {len(self.classes)} ({_some(self.classes, start)})",
                 "evaluate a model on the classes it was trained on; gencli data parquet --class-names names them",
             )
 
