@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gencli.errors import GencliError, first_line
-from gencli.files import arrow, parquet
+from gencli.files import arrow, parquet, texts
 from gencli.files.stream import Input
 
 MATRIX = "a transition matrix has one row and one column per class, no negative number, and rows that sum to 1"
@@ -62,10 +63,9 @@ def _read_parquet(source: Input) -> Named:
 
 
 def _read_text(source: Input) -> Named:
-    source.file.seek(0)
     try:
-        with open(source.file.fileno(), encoding="utf-8-sig", newline="", closefd=False) as file:
-            lines = {number: line.strip() for number, line in enumerate(file, 1)}
+        text = io.StringIO(texts.read(source), newline="")
+        lines = {number: line.strip() for number, line in enumerate(text, 1)}
         lines = {number: line for number, line in lines.items() if line and not line.startswith("#")}
         last = next(reversed(lines.values()), "")
         mark = next((mark for mark in (";", "\t", ",") if mark in last), " ")

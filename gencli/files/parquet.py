@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from gencli import machine
 from gencli.cli import aborts
 from gencli.errors import GencliError, first_line, require_enough
-from gencli.files import provenance, seals
+from gencli.files import pages, provenance, seals
 from gencli.files.stream import Input, Output
 
 if "ARROW_DEFAULT_MEMORY_POOL" not in os.environ:
@@ -55,6 +55,7 @@ def open_file(source: Input) -> pq.ParquetFile:
     source.check_whole(lambda: seals.require(source, "Parquet", seal, ours))
     with undamaged(source.name):
         _refuse_bombs(source, file.metadata)
+        pages.require(source, file)
     try:
         promised = _footer(file).get("rows", rows)
     except ValueError as error:

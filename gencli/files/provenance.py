@@ -23,6 +23,7 @@ KEY = "gencli.provenance"
 
 _POSITIONAL = ("data", "model", "file")  # of all commands but check, whose inputs are options
 _SWITCHES = ("batch_norm", "nesterov")  # options that --no-… turns off
+_VALUES, _A_VALUE = 1 << 22, 16  # that any text may hold, which take 72 bytes each; beyond that one in so many bytes
 _DEPTH = 600  # of JSON; a step takes three levels, and Python's reader and writer end at a thousand
 _STEPS = 100_000
 
@@ -138,8 +139,13 @@ def parse(text: str | bytes) -> dict[str, Any]:
     """A JSON object that a file holds. A file may hold anything: what comes back can be written again.
 
     Raises:
-        ValueError: not JSON, no object, nested too deep, or a whole number that float64 has no place for.
+        ValueError: not JSON, no object, nested too deep, a name twice, far more values than characters, or a whole
+            number that float64 has no place for.
     """
+    data = text.encode(errors="surrogatepass") if isinstance(text, str) else text
+    values = sum(map(data.count, (b",", b"[", b"{")))
+    if values > max(_VALUES, len(data) // _A_VALUE):
+        raise ValueError(f"{values:,} values in {len(data):,} bytes")
     try:
         facts = json.loads(text, object_pairs_hook=_interned, parse_int=_whole)
         if not isinstance(facts, dict) or _depth(facts) > _DEPTH:
@@ -160,7 +166,10 @@ def _whole(text: str) -> int:
 
 def _interned(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Their dictionary; thousands of files say much the same, and each text of it is kept once."""
-    return {sys.intern(name): sys.intern(value) if isinstance(value, str) else value for name, value in pairs}
+    found = {sys.intern(name): sys.intern(value) if isinstance(value, str) else value for name, value in pairs}
+    if len(found) != len(pairs):
+        raise ValueError("an object names something twice")
+    return found
 
 
 def _depth(value: Any) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gencli.errors import GencliError
+from gencli.files import texts
 from gencli.files.stream import Input
 from gencli.formulas.calculus import Evaluation
 from gencli.formulas.parsing import Formula, FormulaError, Program, coordinate, parse
@@ -199,9 +200,8 @@ def _float(cell: str) -> float:
 def _read_text(source: Input) -> tuple[list[str], Floats]:
     """Numbers separated by commas or spaces, one row per line; a first line of words names the columns."""
     hint = "give Parquet, safetensors, CSV, or rows of numbers"
-    source.file.seek(0)
     try:
-        text = source.file.read().decode("utf-8-sig")
+        text = texts.read(source)
     except UnicodeDecodeError:
         raise GencliError(f"{source.name}: neither Parquet nor safetensors nor text", hint) from None
     names: list[str] = []

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gencli.errors import GencliError
-from gencli.files import provenance, tables
+from gencli.files import provenance, tables, texts
 from gencli.files.named import require_one_standard_input
 from gencli.files.stream import Input
 from gencli.formulas.matrices import Floats, Points, named_files, read_answer, read_points, read_vector
@@ -80,9 +80,8 @@ def read(
 
 
 def _formulas_of(source: Input) -> list[Formula]:
-    source.file.seek(0)
     try:
-        text = source.file.read().decode("utf-8-sig")
+        text = texts.read(source)
     except UnicodeDecodeError:
         raise GencliError(f"{source.name}: not text", "write one formula per line") from None
     found = read_lines(text, source.name)

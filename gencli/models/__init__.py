@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -15,10 +15,11 @@ from gencli.errors import GencliError, nearest
 from gencli.files import provenance, tensors
 from gencli.files.stream import Input, Output
 from gencli.files.tables import ImageTable, is_shape
+from gencli.machine import free_memory
 from gencli.models import heads, learners
 from gencli.models.airbench import AIRBENCH
 from gencli.models.alexnet import ALEXNET
-from gencli.models.base import PLAIN, Family, Options, Shape, require_room, trained
+from gencli.models.base import PLAIN, Family, Options, Shape, limited, require_room, trained
 from gencli.models.circulant import CIRCULANT_MLP
 from gencli.models.convnet_gelu import CONVNET_GELU
 from gencli.models.convnet_vanilla import CONVNET_VANILLA
@@ -30,7 +31,7 @@ from gencli.models.mlp import MLP
 from gencli.models.own import OWN, find
 from gencli.models.resnet18 import RESNET18
 from gencli.models.resnet32 import RESNET32, RESNET32_CUI2019
-from gencli.models.torchvision import TORCHVISION, require_stored
+from gencli.models.torchvision import TORCHVISION
 from gencli.models.unet import UNET
 
 FAMILIES = [
@@ -39,6 +40,9 @@ FAMILIES = [
     UNET,
     TORCHVISION, OWN,  # their names are like each other: the first that matches
 ]  # fmt: skip
+
+
+_STORED = 2  # times a file's bytes that its network's parameters may take, layers that are replaced among them
 
 
 def family(arch: str) -> Family:
@@ -103,10 +107,15 @@ def build(arch: str, shape: Shape, classes: int, options: Options = PLAIN) -> nn
         )
     match = re.fullmatch(kind.pattern, arch, re.ASCII)
     groups = [int(group) if group.isdecimal() else group for group in match.groups()] if match else []
-    if torch.get_default_device().type != "meta" and kind not in (TORCHVISION, OWN):
-        with torch.device("meta"):  # where numbers take no room
-            require_room(trained(kind.build(*groups, shape=shape, classes=classes, **given)), arch)
-    return heads.attach(kind.build(*groups, shape=shape, classes=classes, **given), options.head, classes, arch)
+    construct = partial(kind.build, *groups, shape=shape, classes=classes, **given)
+    on_meta = torch.get_default_device().type == "meta"
+    if kind is not OWN and (on_meta or kind is not TORCHVISION):
+        with torch.device("meta"), limited(free_memory(), lambda held: require_room(held, arch, " and more")):
+            network = construct()  # where numbers take no room
+        if on_meta:
+            return heads.attach(network, options.head, classes, arch)
+        require_room(trained(network), arch)
+    return heads.attach(construct(), options.head, classes, arch)
 
 
 @dataclass
@@ -157,10 +166,10 @@ class Model:
 
     def require(self, table: ImageTable) -> None:
         """Refuses data of another image shape, of other classes, or without targets that images are compared with."""
-        description, title = table.description, table.title
+        description, title, mine = table.description, table.title, self.file or "the model"
         if description.shape != self.shape:
             raise GencliError(
-                f"{title}: images of {by(description.shape)}, but the model takes {by(self.shape)}",
+                f"{title}: images of {by(description.shape)}, but {mine} takes {by(self.shape)}",
                 "evaluate a model on the kind of images it was trained on",
             )
         if self.task == "images":
@@ -172,7 +181,7 @@ class Model:
             start = next(differ, 0)
             raise GencliError(
                 f"{title}: {len(description.classes)} classes ({_some(description.classes, start)}), "
-                f"but the model has {len(self.classes)} ({_some(self.classes, start)})",
+                f"but {mine} has {len(self.classes)} ({_some(self.classes, start)})",
                 "evaluate a model on the classes it was trained on; gencli data parquet --class-names names them",
             )
 
@@ -240,9 +249,7 @@ def read(source: Input, arch: str | None = None) -> Model:
             network = learners.build(named, input_shape, len(classes), facts.get("options"))
         else:
             options = Options.from_json(facts.get("options"))
-            if kind is TORCHVISION:
-                require_stored(named, source.size)
-            network, empty = _unfilled(named, input_shape, len(classes), options)
+            network, empty = _unfilled(named, input_shape, len(classes), options, source.size)
     except GencliError as error:
         raise GencliError(f"{source.name}: {error.message}", error.hint) from error
     given, expected = tensors.read(source), network.state_dict()
@@ -268,14 +275,18 @@ def read(source: Input, arch: str | None = None) -> Model:
     )
 
 
-def _unfilled(arch: str, shape: Shape, classes: int, options: Options) -> tuple[nn.Module, bool]:
-    """The network, and whether it has shapes alone, no numbers."""
-    if family(arch) is not OWN:
-        # torchvision's RegNets compute their sizes with tensors
-        with suppress(NotImplementedError), torch.device("meta"):
-            return build(arch, shape, classes, options), True
-    with torch.random.fork_rng():
-        return build(arch, shape, classes, options), False
+def _unfilled(arch: str, shape: Shape, classes: int, options: Options, size: int) -> tuple[nn.Module, bool]:
+    """The network of a file of `size` bytes, and whether it has shapes alone, no numbers."""
+    if family(arch) is OWN:
+        with torch.random.fork_rng():
+            return build(arch, shape, classes, options), False
+
+    def refuse(held: int) -> None:
+        what = f"{arch} has {held:,} parameters or more, too many for {size:,} bytes"
+        raise GencliError(what, "make the model again")
+
+    with torch.device("meta"), limited(_STORED * size, refuse):
+        return build(arch, shape, classes, options), True
 
 
 def _is_names(value: Any) -> bool:

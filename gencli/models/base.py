@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 import torch
 from torch import nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from gencli import machine
 from gencli.errors import GencliError
@@ -91,13 +93,35 @@ def trained(network: nn.Module) -> int:
     return sum(tensor.numel() for tensor in network.parameters() if tensor.requires_grad)
 
 
-def require_room(parameters: int, arch: str) -> None:
+def require_room(parameters: int, arch: str, more: str = "") -> None:
     """Refuses a network of more parameters than fit in memory, before they are allocated.
 
     Raises:
         GencliError: they do not fit.
     """
-    machine.require_memory(4 * parameters, f"--arch {arch}: {parameters:,} parameters", "use a smaller network")
+    what = f"--arch {arch}: {parameters:,} parameters{more}"
+    machine.require_memory(4 * parameters, what, "use a smaller network")
+
+
+@contextmanager
+def limited(most: int, refuse: Callable[[int], None]) -> Iterator[None]:
+    """Within, `refuse` gets the number of parameters of a network as soon as they take more than `most` bytes.
+
+    So one of 9,999 layers is refused at its first. Those that are replaced while it is built count twice.
+    """
+    held = 0
+
+    def count(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
+        nonlocal held
+        held += 0 if parameter is None else parameter.numel()
+        if 4 * held > most:
+            refuse(held)
+
+    hook = register_module_parameter_registration_hook(count)
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def not_finite(network: nn.Module) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import chain
 from typing import Any
 
@@ -13,7 +15,6 @@ from gencli.counts import by
 from gencli.errors import GencliError, nearest, require_enough
 from gencli.models.base import Family, Shape, require_room
 
-_OTHER_LAYERS = 64 << 20  # bytes by which a network of few classes, or of one output, is smaller at most
 _LARGEST = 256  # side of an image, when the least is looked for
 # torchvision warns that the initialization they have by default will change
 _WITHOUT_AUXILIARIES: dict[str, Any] = {"aux_logits": False, "init_weights": True}
@@ -43,21 +44,6 @@ def classifier(name: str, shape: Shape, classes: int) -> nn.Module:
     return network
 
 
-def require_stored(arch: str, size: int) -> None:
-    """Refuses a network far larger than the file, of `size` bytes, before it is built to be compared.
-
-    Raises:
-        GencliError: it is.
-    """
-    from torchvision.models import list_models
-
-    name = arch.partition(":")[2]
-    if name in list_models() and 4 * _published(name) > size + _OTHER_LAYERS:
-        raise GencliError(
-            f"{arch} has {_published(name):,} parameters, too many for {size:,} bytes", "make the model again"
-        )
-
-
 def _published(name: str) -> int:
     """Parameters, of the published network of 1,000 classes."""
     from torchvision.models import get_model_weights
@@ -75,7 +61,8 @@ def _fitting(name: str, shape: Shape, classes: int) -> nn.Module | None:
         if height != width or height % _patch(name):
             return None
         options = {"image_size": height}
-    network = get_model(name, weights=None, num_classes=classes, **options)
+    with _sizes_in_numbers():
+        network = get_model(name, weights=None, num_classes=classes, **options)
     if channels != 3:
         first = next(layer for layer in network.modules() if isinstance(layer, nn.Conv2d))
         weight = first.weight.detach()
@@ -89,6 +76,24 @@ def _fitting(name: str, shape: Shape, classes: int) -> nn.Module | None:
         require_enough(error)
         return None
     return network.train()
+
+
+@contextmanager
+def _sizes_in_numbers() -> Iterator[None]:
+    """Within, RegNets compute their layers' sizes, which they do with tensors, on the CPU: on meta these have none."""
+    from torchvision.models.regnet import BlockParams
+
+    compute = BlockParams.from_init_params
+
+    def of(*given: Any, **named: Any) -> BlockParams:
+        with torch.device("cpu"):
+            return compute(*given, **named)
+
+    BlockParams.from_init_params = of
+    try:
+        yield
+    finally:
+        BlockParams.from_init_params = compute
 
 
 def _sizes(name: str, channels: int) -> str:

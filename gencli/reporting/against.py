@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from gencli.errors import GencliError, nearest
+from gencli.files import texts
 from gencli.files.stream import Input
 from gencli.reporting.groups import Table
 from gencli.reporting.readers import csv_rows, require_distinct
@@ -33,9 +34,8 @@ def read(source: Input) -> Published:
     Raises:
         GencliError: no CSV, no rows, or rows of another length than the header's.
     """
-    source.file.seek(0)
     try:
-        lines = source.file.read().decode("utf-8-sig").splitlines(keepends=True)
+        lines = texts.read(source).splitlines(keepends=True)
     except UnicodeDecodeError:
         raise GencliError(f"{source.name}: not CSV (no UTF-8 text)", "give a CSV of published figures") from None
     comments = tuple(line.removeprefix("#").strip() for line in lines if line.startswith("#"))

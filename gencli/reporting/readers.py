@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from gencli.cli import console
 from gencli.errors import GencliError, first_line
-from gencli.files import parquet
+from gencli.files import parquet, texts
 from gencli.files.stream import Input
 from gencli.reporting.forms import FORMS, LEAD, Column, Form, Kind
 
@@ -54,9 +54,8 @@ def from_text(source: Input) -> tuple[Kind, pa.Table]:
     """
     if source.starts(b"{", 8):  # a model, which may be large
         source.expect("Parquet", b"PAR1", b"PAR1")
-    source.file.seek(0)
     try:
-        text = source.file.read().decode("utf-8-sig")
+        text = texts.read(source)
     except UnicodeDecodeError:
         text = "\0"
     if text.lstrip()[:1] == "[":

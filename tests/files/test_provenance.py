@@ -143,3 +143,11 @@ def test_what_is_read_is_what_was_written() -> None:
     entry = provenance.Source("data", "0a", made("data toy"), labels_differ=0.5)
     whole = provenance.Step("eval", {"top": [1]}, {"gencli": "1"}, (entry,), {"cpu": "AVX2"}, "confusion", "all of it")
     assert provenance.decode(provenance.encode(whole))["step"] == whole
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a":1,"b":{"c":1,"c":1}}', '{"a":[' + "{}," * (1 << 22) + "0]}"], ids=["twice", "many"]
+)
+def test_json_of_far_more_values_than_bytes_or_of_two_minds_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"names something twice|8,388,610 values in 12,582,921 bytes"):
+        provenance.parse(text)

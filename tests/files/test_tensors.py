@@ -74,3 +74,50 @@ def test_tensors_of_other_programs_are_refused(tmp_path: Path) -> None:
     save_file(TENSORS, tmp_path / "other.safetensors", {"format": "pt"})
     with pytest.raises(GencliError, match="safetensors that gencli did not write"):
         tensors.read_metadata(Input(str(tmp_path / "other.safetensors")))
+
+
+def made(header: bytes, data: bytes = bytes(8)) -> bytes:
+    return len(header).to_bytes(8, "little") + header + data
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (made(b'{"a":' + b"9" * (17 << 20)), "a header of 17,825,797 bytes before 8 of tensors"),
+        (made(b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[%d,8]}}' % 4), "not safetensors"),
+        (
+            made(
+                b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"b":{"dtype":"F32","shape":[1],"data_offsets":[2,8]}}'
+            ),
+            "not safetensors",
+        ),
+        (
+            made(
+                b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]},"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}'
+            ),
+            "not safetensors",
+        ),
+        (made(b'{"a":{"dtype":"F32","shape":[9223372036854775807,0,7],"data_offsets":[0,0]}}', b""), "not safetensors"),
+        (made(b'{"a":{"dtype":"F4","shape":[16],"data_offsets":[0,8]}}'), "torch has no tensors of type 'F4'"),
+    ],
+    ids=["long header", "gap", "overlap", "a name twice", "shape", "type"],
+)
+def test_headers_that_fit_no_tensors_are_refused(content: bytes, says: str, tmp_path: Path) -> None:
+    path = tmp_path / "strange.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(GencliError, match=rf"^{path}: {says}"):
+        tensors.read(Input(str(path)))
+
+
+def test_tensors_may_stand_in_any_order(tmp_path: Path) -> None:
+    path = tmp_path / "other.safetensors"
+    path.write_bytes(
+        made(
+            b'{"a":{"dtype":"U8","shape":[6],"data_offsets":[2,8]},"b":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}}',
+            bytes(range(8)),
+        )
+    )
+    assert {name: each.tolist() for name, each in tensors.read(Input(str(path))).items()} == {
+        "a": [2, 3, 4, 5, 6, 7],
+        "b": [0, 1],
+    }

@@ -39,7 +39,7 @@ _LEFT = {
     "--install-completion", "--show-completion", "--times", "--root", "--top", "--size", "--stream",
     "--warmup", "--help",
     "--version", "--plot", "--file", "--preset", "--list-archs", "--provenance", "--color", "--device",
-    "--max-products",
+    "--max-products", "--compile",
 }  # fmt: skip
 _WORDS = (
     "0", "1", "-1", "0.5", "1.5", "-0", "nan", "inf", "-inf", "1e400", "1e-400", "1e308", "9" * 30, "1_0",

@@ -18,6 +18,7 @@ from tests.hostile.child import Files, Outcome
 from tests.hostile.seeds import seal
 
 _WORDS = re.compile(r"unexpected (?!end of data)|Traceback|please report|out of memory|Warning|warning:")
+_PROGRESS = re.compile(r"[a-z ]+: [\d,]+ of [\d,]+.*")  # of what takes ten seconds, on a slow machine
 _TRIES = 60
 
 
@@ -50,7 +51,7 @@ def manners(case: Case, outcome: Outcome) -> str | None:
         return f"status {outcome.status}" + (f": {outcome.err.strip().splitlines()[-1][:100]}" if outcome.err else "")
     if found := _WORDS.search(outcome.err):
         return f"says {outcome.err[max(0, found.start() - 20) :][:120]!r}"
-    lines = outcome.err.splitlines()
+    lines = [line for line in outcome.err.splitlines() if not _PROGRESS.fullmatch(line)]
     if outcome.status == 0:
         odd = [line for line in lines if not line.startswith("gencli ")]
         return f"says {odd[0][:120]!r}" if odd else None

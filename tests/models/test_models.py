@@ -146,7 +146,7 @@ OPTIONS = {"batch_norm": None, "dropout": None, "head": "linear"}
         ({"options": OPTIONS | {"head": "round"}}, "options are unknown"),
         ({"options": OPTIONS | {"depth": 3}}, "options are unknown"),
         ({"options": OPTIONS | {"dropout": 2.0}}, "model: --dropout"),
-        ({"architecture": "resnet32"}, "not the tensors of resnet32"),
+        ({"architecture": "resnet32"}, "resnet32 has .* parameters or more, too many for"),
         ({"architecture": "convnet-gelu"}, "convnet-gelu takes images of at least 16×16"),
         ({"architecture": "linear", "options": OPTIONS | {"dropout": 0.5}}, "linear has no such option"),
         ({"classes": []}, "without class names"),

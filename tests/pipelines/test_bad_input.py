@@ -269,15 +269,15 @@ MODELS: dict[str, Case] = {
 OTHER_DATA: dict[str, Case] = {
     "of another shape": (
         lambda f, name: f.hub(name, [_png((9, 8))], None, _features(list("0123456789"))),
-        "images of 8×9×1, but the model takes 8×8×1",
+        "model.safetensors takes 8×8×1",
     ),
     "of another number of classes": (
         lambda f, name: f.described(name, classes=[*"0123456789", "ten"]),
-        "11 classes (0, 1, 2, …), but the model has 10 (0, 1, 2, …)",
+        "model.safetensors has 10 (0, 1, 2, …)",
     ),
     "of other classes": (
         lambda f, name: f.described(name, classes=[*"012345678", "nine"]),
-        "10 classes (…, nine), but the model has 10 (…, 9)",
+        "model.safetensors has 10 (…, 9)",
     ),
 }
 

@@ -1,0 +1,141 @@
+"""Parquet that is small on disk and large in memory: refused by its pages' headers, before Arrow decodes it."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from gencli.errors import GencliError
+from gencli.files import pages, parquet
+from gencli.files.stream import Input
+from tests.hostile import thrift
+
+ROWS, WORD = 2000, "x" * 2000
+
+
+def written(table: dict[str, object], **settings: object) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(pa.table(table), sink, **settings)  # type: ignore[arg-type]
+    return sink.getvalue()
+
+
+def read(content: bytes, place: Path) -> pq.ParquetFile:
+    path = place / "t.parquet"
+    path.write_bytes(content)
+    return parquet.open_file(Input(str(path)))
+
+
+def one(kind: pa.DataType) -> pa.Array:
+    return pa.array([WORD.encode()] * ROWS).cast(kind)
+
+
+def lists() -> pa.Array:
+    return pa.ListArray.from_arrays(np.arange(ROWS + 1, dtype=np.int32), one(pa.string()))
+
+
+BOMBS: dict[str, Callable[[], bytes]] = {
+    "names": lambda: written({"names": one(pa.string())}),
+    "titles": lambda: written(  # by differences from the value before
+        {"titles": one(pa.string())}, use_dictionary=False, column_encoding={"titles": "DELTA_BYTE_ARRAY"}
+    ),
+    "image.bytes": lambda: written({"image": pa.StructArray.from_arrays([one(pa.binary())], ["bytes"])}),
+    "pixels": lambda: written({"pixels": one(pa.binary(len(WORD)))}),
+    "words.list.element": lambda: written({"words": lists()}),
+}
+
+
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+@pytest.mark.parametrize("name", BOMBS)
+def test_texts_that_repeat_are_refused(
+    name: str, version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "_COLUMN", 1 << 20)
+    monkeypatch.setattr(pages, "_PAGE", 1 << 17)  # some rows at a time
+    write = pq.write_table
+    monkeypatch.setattr(pq, "write_table", lambda *given, **named: write(*given, data_page_version=version, **named))
+    content = BOMBS[name]()
+    assert len(content) < 10_000
+    with pytest.raises(
+        GencliError, match=rf"^{tmp_path}/t.parquet: column `{name}`: more than \d\.\d MiB in a file of"
+    ):
+        read(content, tmp_path)
+
+
+def test_names_of_classes_may_repeat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a few are long, and as many as there are rows could not be."""
+    monkeypatch.setattr(pages, "_COLUMN", 1 << 20)
+    names = ["cat", "dog"] * ROWS + ["x" * 100_000]
+    for settings in ({}, {"use_dictionary": False, "column_encoding": {"name": "DELTA_BYTE_ARRAY"}}):
+        content = written({"name": names}, **settings)
+        assert read(content, tmp_path).read().column(0).to_pylist() == names
+
+
+def test_a_page_that_says_it_is_large_is_refused(tmp_path: Path) -> None:
+    content = written({"label": np.arange(9)}, use_dictionary=False, compression="zstd")
+    [page] = thrift.pages(content)
+    for number, size, says in (
+        (2, (1 << 31) - 1, r"column `label`: a page of 2,147,483,647 bytes in \d+$"),
+        (3, (1 << 31) - 1, "corrupt Parquet: a page of 2,147,483,647 bytes, where the file ends before"),
+        (3, -1, "corrupt Parquet: a page's header is damaged"),
+    ):
+        [page] = thrift.pages(content)
+        next(each for each in page.header if each.number == number).value = size
+        with pytest.raises(GencliError, match=rf"^{tmp_path}/t.parquet: {says}"):
+            read(thrift.with_page(content, page), tmp_path)
+
+
+def test_headers_are_read_as_thrift_is(tmp_path: Path) -> None:
+    """By an independent reader of the protocol, pages of all kinds."""
+    table = {"a": list("abab") * 99, "b": np.arange(396) / 7, "c": [None, True] * 198, "d": [[1, 2], [], None] * 132}
+    for version in ("1.0", "2.0"):
+        content = written(table, data_page_version=version, data_page_size=200, write_batch_size=10)
+        file, source = read(content, tmp_path), Input(str(tmp_path / "t.parquet"))
+        found = [page for place in range(4) for page in pages._pages(source, file.metadata.row_group(0).column(place))]
+        expected = thrift.pages(content)
+        assert len(found) > 20
+        assert [(page.decoded, page.stored) for page in found] == [
+            (thrift.find(each.header, 2), thrift.find(each.header, 3)) for each in expected
+        ]
+        assert [page.dictionary for page in found] == [thrift.find(each.header, 7) is not None for each in expected]
+        for page, each in zip(found, expected):
+            assert page.values == next(
+                value for at in (5, 7, 8) if (value := thrift.find(each.header, at, 1)) is not None
+            )
+
+
+def test_no_header_ends_the_program(tmp_path: Path) -> None:
+    content = written({"label": np.arange(9), "name": list("abcabcabc")}, compression="none")
+    made = thrift.pages(content)
+    drawn = random.Random(5)
+    for _ in range(500):
+        page = drawn.choice(made)
+        at = drawn.randrange(page.at, page.start)
+        bad = content[:at] + drawn.randbytes(drawn.choice((1, 1, 4))) + content[at:]
+        with_damage = bad[: at + 1] + bad[at + 1 + len(bad) - len(content) :]
+        (tmp_path / "t.parquet").write_bytes(with_damage)
+        source = Input(str(tmp_path / "t.parquet"))
+        file = pq.ParquetFile(source.file)
+        with contextlib.suppress(GencliError, OSError, pa.ArrowException):
+            pages.require(source, file)
+
+
+def test_columns_stand_in_their_places(tmp_path: Path) -> None:
+    """Arrow takes the columns of a row group by their order, whatever they are called."""
+    content = written({"label": [1, 2], "label_true": [3, 4]})
+    fields = thrift.footer(content)
+    columns = thrift.find(fields, 4, 0, 1)
+    for changed, says in (
+        (columns[::-1], "column `label_true` in the place of `label`"),
+        (columns[:1] + columns, "3 columns"),
+    ):
+        next(each for each in thrift.find(fields, 4, 0) if each.number == 1).value = changed
+        with pytest.raises(GencliError, match=rf"^{tmp_path}/t.parquet: corrupt Parquet: {says}"):
+            read(thrift.with_footer(content, fields), tmp_path)
