@@ -52,7 +52,8 @@ def check(
         if picture:
             from gencli.theory import drawing
 
-            picture.write(drawing.image(checked.panels, endings.named(plot) or "", provenance.encode(step()).decode()))
+            said = provenance.encode(step().to("plot")).decode()
+            picture.write(drawing.image(checked.panels, endings.named(plot) or "", said))
         form = format or outputs.result_format(output)
         rows = theory.worded(checked.rows) if form == "md" else checked.rows
         for page, title in theory.pages(kind, checked) if form == "table" else [(rows, "")]:

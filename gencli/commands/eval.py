@@ -90,6 +90,8 @@ def evaluate(
     given = requests.places(model, data or [])
     require_writable(output, requests.predictions, requests.confusion)
 
+    from dataclasses import replace
+
     import torch
 
     from gencli.cli import console
@@ -111,19 +113,20 @@ def evaluate(
 
     def step() -> provenance.Step:
         inputs = [provenance.source("model", s.sha256, m.made, s.path) for s, m in zip(sources, loaded)]
-        inputs += [source for table in read_tables for source in tables.sources(table, "data")]
+        inputs = [replace(each, name=name or each.name) for each, name in zip(inputs, plan.names("model"))]
+        for table, name in zip(read_tables, plan.names("data")):
+            inputs += [replace(each, name=name or each.name) for each in tables.sources(table, "data")]
         computed = plan.arguments() | {"device": where.type, "threads": torch.get_num_threads()}
         used = ["torch", "numpy", "pyarrow", *(["scipy"] if requests.measures else [])]
         return provenance.step("eval", computed, inputs, used)
 
     with Together() as places:
-        writers = [open_result(places, output, format, read)]
-        writers += [
-            open_result(places, file, None, read) for file in (requests.predictions, requests.confusion) if file
-        ]
+        asked = {"": output, "predictions": requests.predictions, "confusion": requests.confusion}
+        named = {option: file for option, file in asked.items() if file or not option}
+        writers = [open_result(places, file, None if option else format, read) for option, file in named.items()]
         with console.progress(*plan.work) as advance:
             results = plan.measure(initial, where, advance) if requests.measures else plan.evaluate(where, advance)
         for note in plan.notes:
             console.message(note)
-        for write, rows, title in zip(writers, results, (plan.title, "", "")):
-            write(rows, step, title)
+        for write, rows, option in zip(writers, results, named):
+            write(rows, lambda option=option: step().to(option), "" if option else plan.title)

@@ -99,7 +99,7 @@ def hvp(
         _say(findings, f"{matrix.operator} of {loss.name}: {loaded.arch}, {operator.size:,} parameters")
         tensors.write(place, found, {"operator": matrix.operator, "verified": choice.record, "step": made})
         if drawing and products.plot:
-            drawing.write(_drawn(findings, products.plot[-3:].lower(), provenance.encode(made).decode()))
+            drawing.write(_drawn(findings, products.plot[-3:].lower(), provenance.encode(made.to("plot")).decode()))
 
 
 def _drawn(findings: Findings, form: str, provenance: str) -> bytes:

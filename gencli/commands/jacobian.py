@@ -131,7 +131,7 @@ def _of_formulas(
             drawing = places.open(picture, read, binary=True)
             with curves.canvas():
                 figure = reports.picture(found, trace or "reverse")
-                drawing.write(curves.encode(figure, picture[-3:].lower(), provenance.encode(made).decode()))
+                drawing.write(curves.encode(figure, picture[-3:].lower(), provenance.encode(made.to("graph")).decode()))
         if as_tensors:
             place = places.open(output, read, binary=True)
             tensors.write(place, found.tensors(), found.facts() | {"step": made})
