@@ -53,7 +53,7 @@ def check(
         if draw:
             from gencli.theory import drawing
 
-            draw(partial(drawing.image, checked.panels), step())
+            draw(partial(drawing.image, checked.panels), step().to("plot"))
         form = format or outputs.result_format(output)
         rows = theory.worded(checked.rows) if form == "md" else checked.rows
         for page, title in theory.pages(kind, checked) if form == "table" else [(rows, "")]:

@@ -89,6 +89,8 @@ def evaluate(
     given = requests.places(model, data or [])
     require_writable(output, requests.predictions, requests.confusion)
 
+    from dataclasses import replace
+
     import torch
 
     from gencli.cli import console
@@ -110,16 +112,19 @@ def evaluate(
     def step() -> Step:
         used = plan.arguments() | opening.computed(where)
         packages = ["scipy"] if requests.measures else []
-        return opening.step("eval", used, sources, loaded, tables, packages=packages)
+        made = opening.step("eval", used, sources, loaded, tables, packages=packages)
+        names = plan.names("model")
+        names += [name for table, name in zip(tables, plan.names("data")) for _ in table.inputs]
+        named = zip(made.inputs, names, strict=True)
+        return replace(made, inputs=tuple(replace(each, name=name or each.name) for each, name in named))
 
     with Together() as places:
-        writers = [open_result(places, output, format, read)]
-        writers += [
-            open_result(places, file, None, read) for file in (requests.predictions, requests.confusion) if file
-        ]
+        asked = {"": output, "predictions": requests.predictions, "confusion": requests.confusion}
+        named = {option: file for option, file in asked.items() if file or not option}
+        writers = [open_result(places, file, None if option else format, read) for option, file in named.items()]
         with console.progress(*plan.work) as advance:
             results = plan.measure(initial, where, advance) if requests.measures else plan.evaluate(where, advance)
         for note in plan.notes:
             console.message(note)
-        for write, rows, title in zip(writers, results, (plan.title, "", "")):
-            write(rows, step, title)
+        for write, rows, option in zip(writers, results, named):
+            write(rows, lambda option=option: step().to(option), "" if option else plan.title)

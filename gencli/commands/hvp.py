@@ -86,7 +86,7 @@ def hvp(
         _say(findings, f"{matrix.operator} of {loss.name}: {opened.model.arch}, {operator.size:,} parameters")
         tensors.write(place, found, {"operator": matrix.operator, "verified": choice.record, "step": made})
         if draw:
-            draw(curves.drawn(lambda: differences.picture(findings.sweeps)), made)
+            draw(curves.drawn(lambda: differences.picture(findings.sweeps)), made.to("plot"))
 
 
 def _say(findings: Findings, title: str) -> None:

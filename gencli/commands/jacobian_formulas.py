@@ -65,7 +65,7 @@ def _write(
     form = form or result_format(output)
     with Together() as places:
         if draw := open_figure(places, asked.graph, read):
-            draw(curves.drawn(lambda: reports.picture(found, asked.trace or "reverse")), made)
+            draw(curves.drawn(lambda: reports.picture(found, asked.trace or "reverse")), made.to("graph"))
         if form == "safetensors":
             place = places.open(output, read, binary=True)
             tensors.write(place, found.tensors(), found.facts() | {"step": made})

@@ -70,8 +70,9 @@ def run(
         _say(check, confirmation)
         made = replace(made, checked=confirmation.said)
         title = f"{asked.of} by {asked.wrt}: {opened.model.arch}, {function.outputs:,} x {function.size:,}"
-        for each in filter(None, (write, aside)):
-            each(norms, lambda: made, title)
+        for each, said in ((write, made), (aside, made.to("summary"))):
+            if each:
+                each(norms, lambda said=said: said, title)
         if place:
             tensors.write(place, found, {"of": asked.of, "wrt": asked.wrt, "step": made})
             console.message(outputs.render(summary.overview(norms), "table", title, console.columns()).rstrip())

@@ -108,7 +108,7 @@ def report(
         if settings.figure is not None and settings.image_form is not None:
             place = places.open(settings.figure, binary=True)
             about = made.arguments | {"plot": chosen.plot, "title": settings.title}
-            how = settings.image_form, encode(replace(made, arguments=about)).decode()
+            how = settings.image_form, encode(replace(made, arguments=about, output="figure")).decode()
             title, measured = settings.title or "", chosen.of("benchmark")
             place.write(benchmarks.image(measured, *how) if measured else curves.image(panels, *how, title))
             panels = []

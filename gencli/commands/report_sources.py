@@ -25,6 +25,6 @@ def show(inputs: list[Input], settings: Settings, output: str | None) -> None:
     shared = sum(1 for _ in takewhile(lambda each: all(step == each[0] for step in each), zip(*steps)))
     names = groups.chains([each[shared:] for each in steps])
     used = [tables.source("file", each) for each in inputs]
-    made = provenance.step("report", {}, used, ["numpy", "pyarrow", "PIL"])
+    made = provenance.step("report", {}, used, ["numpy", "pyarrow", "PIL"]).to("contact_sheet")
     with stream.Output(settings.contact_sheet, inputs, binary=True) as file:
         file.write(sheet.comparison(read, names, 10, provenance.encode(made).decode()))

@@ -121,14 +121,14 @@ def _open_files(
         density = along = None
         if write_density:
             density = plots.density_table(found, method.density_width)
-            write_density(density, lambda: made)
+            write_density(density, lambda: made.to("density"))
         if write_along:
             with console.progress("losses", len(found.eigenvalues()) * method.along_points) as advance:
                 along = plots.along_table(operator, found, method.along_radius, method.along_points, advance)
-            write_along(along, lambda: made)
+            write_along(along, lambda: made.to("along"))
         if vectors:
-            tensors.write(vectors, spectra.named_vectors(operator, found), {"step": made})
+            tensors.write(vectors, spectra.named_vectors(operator, found), {"step": made.to("vectors")})
         if draw:
-            draw(curves.drawn(lambda: plots.picture(density, along, found.eigenvalues())), made)
+            draw(curves.drawn(lambda: plots.picture(density, along, found.eigenvalues())), made.to("figure"))
 
     return save

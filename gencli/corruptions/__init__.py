@@ -84,4 +84,5 @@ class Corrupted:
 
     def sources(self) -> list[provenance.Source]:
         """What it is made from, as inputs of a step."""
-        return tables.sources(self._table, "data") + [tables.source("source", file) for file in self._corruption.files]
+        role, files = self._corruption.file_option, self._corruption.files
+        return tables.sources(self._table, "data") + [tables.source(role, file) for file in files]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -39,25 +38,23 @@ class Corruption(ABC):
         family: under which the help lists it.
         packages: those whose versions bear on the result, beyond numpy and pyarrow.
         slow: whether a batch takes so long that threads help.
+        file_option: the one that names `files`; empty for none.
     """
 
     name: ClassVar[str]
     family: ClassVar[str]
     packages: ClassVar[tuple[str, ...]] = ()
     slow: ClassVar[bool] = True
+    file_option: ClassVar[str] = ""
 
     @cached_property
     def files(self) -> Sequence[Input]:
-        """The files that options name."""
+        """The files that its option `file_option` names."""
         return []
 
     def arguments(self) -> dict[str, Any]:
-        """The options as provenance records them, files by their names."""
-
-        def named(value: Any) -> bool:  # a file, or a folder of shards
-            return any(value in (file.name, os.path.dirname(file.name)) for file in self.files)
-
-        return {option: os.path.basename(value) if named(value) else value for option, value in asdict(self).items()}
+        """The options as provenance records them; files are inputs."""
+        return asdict(self) | ({self.file_option: None} if self.files else {})
 
     @property
     def purpose(self) -> str:

@@ -197,7 +197,7 @@ class MatrixLabels(ReplacedLabels):
       gencli data synthetic two-moons | gencli corrupt matrix-labels --matrix noise.csv -o noisy.parquet
     """
 
-    name = "matrix-labels"
+    name, file_option = "matrix-labels", "matrix"
     matrix: Annotated[str, typer.Option(metavar="FILE", help="The matrix T, as Parquet, CSV or text.")]
     exact: Exact = False
 

@@ -107,7 +107,7 @@ class GaussianPixels(PixelCorruption):
       gencli data digits --split test | gencli corrupt gaussian-pixels --statistics train.parquet -o test.parquet
     """
 
-    name = "gaussian-pixels"
+    name, file_option = "gaussian-pixels", "statistics"
     statistics: Annotated[
         str, typer.Option(metavar="scalar|channel|FILE", help="Mean and variance over all values, or per channel.")
     ] = "channel"

@@ -13,6 +13,7 @@ import typer
 from gencli.cli.options import Device, Overwrite, OwnArch, Saving, Seed, dashed
 from gencli.errors import GencliError
 from gencli.files import endings
+from gencli.files.provenance import FILE
 from gencli.losses.settings import LossSettings
 
 TOLERANCES = {"float64": 1e-10, "float32": 1e-4}  # of exact methods that should agree
@@ -194,9 +195,9 @@ class ProductSettings:
         return [word for words in given for word in ([words] if Path(words).exists() else words.split(","))]
 
     def arguments(self, files: Collection[str]) -> dict[str, Any]:
-        """What bears on the products, the files among the vectors left out."""
-        named = ",".join(word for word in self.words if word not in files)
-        return {"vector": named or None, "method": None if self.dense else self.method, "dense": self.dense}
+        """What bears on the products; in the place of each vector of a file is `FILE`."""
+        words = [FILE if word in files else word for word in self.words]
+        return {"vector": words or None, "method": None if self.dense else self.method, "dense": self.dense}
 
 
 @dataclass(frozen=True)

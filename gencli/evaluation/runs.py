@@ -64,6 +64,14 @@ class Plan:
         losses = ", ".join(dict.fromkeys(own[0].name for own in self.losses if own))
         return f"{models} on {tables}" + (f"; loss: {losses}" if losses else "") if tables else models
 
+    def names(self, what: str) -> list[str]:
+        """The models' or the data sets' as the result tells them apart; empty where there is one of them."""
+        count = len(self.tables)
+        several = len(self.models) if what == "model" else count
+        if several < 2:
+            return [""] * several
+        return [each[what] for each in (self.lead[::count] if what == "model" else self.lead[:count])]
+
     def arguments(self) -> dict[str, Any]:
         """What was asked for that bears on the result."""
         asked = self.requests
@@ -200,9 +208,13 @@ def _with_count(result: pa.Table) -> pa.Table:
 
 
 def _names(places: Sequence[str]) -> Sequence[str]:
-    """Without their folders, where that tells them apart."""
+    """Without their folders, where that tells them apart, otherwise from the folder that holds them all."""
     short = [os.path.basename(os.path.normpath(place)) for place in places]
-    return short if len(set(short)) == len(set(places)) else places
+    if len(set(short)) == len(set(places)):
+        return short
+    whole = [os.path.abspath(place) for place in places]
+    top = os.path.commonpath(map(os.path.dirname, whole))
+    return [os.path.relpath(place, top) for place in whole]
 
 
 def initial(model: Model, title: str) -> nn.Module | None:

@@ -11,7 +11,7 @@ import json
 import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ import gencli
 from gencli.cli import console
 
 KEY = "gencli.provenance"
+FILE = "FILE"  # among the words of an option that takes names and files, where an input stands
 
 _POSITIONAL = ("data", "model", "file")  # of all commands but check, whose inputs are options
 _SWITCHES = ("batch_norm", "nesterov")  # options that --no-… turns off
@@ -36,7 +37,8 @@ class Source:
         role: the argument that it was given as; `source` where the command finds it itself.
         sha256: of its content, in hexadecimal.
         step: how it was made; None where gencli did not make it.
-        name: the file's, without its folder, where gencli did not make it; `-` for standard input.
+        name: the file's, without its folder, where gencli did not make it, `-` for standard input; or as the result
+            calls it.
         labels_differ: the share of its labels that differ from label_true by no step of ours; None for none.
     """
 
@@ -48,9 +50,10 @@ class Source:
 
     def to_json(self) -> dict[str, Any]:
         """As files hold it."""
-        made = {"name": self.name} if self.step is None else {"step": self.step.to_json()}
+        made = {} if self.step is None else {"step": self.step.to_json()}
+        name = {"name": self.name} if self.name or self.step is None else {}
         share = {} if self.labels_differ is None else {"labels_differ": self.labels_differ}
-        return {"role": self.role, "sha256": self.sha256} | made | share
+        return {"role": self.role, "sha256": self.sha256} | made | name | share
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,10 @@ class Step:
         more = {"machine": self.machine, "output": self.output, "checked": self.checked}
         inputs = {"inputs": [each.to_json() for each in self.inputs]}
         return facts | inputs | {name: value for name, value in more.items() if value}
+
+    def to(self, output: str) -> Step:
+        """The same step, of the file that this option names."""
+        return replace(self, output=output)
 
     def given(self, role: str) -> list[Source]:
         """Its inputs that were given as this argument."""
@@ -202,7 +209,7 @@ def _read(value: Any, left: list[int]) -> Step:
 def _read_source(value: Any, left: list[int]) -> Source:
     ours = isinstance(value, dict) and "step" in value
     own = {"step": dict} if ours else {"name": str}
-    facts = _checked(value, {"role": str, "sha256": str} | own, {"labels_differ": float})
+    facts = _checked(value, {"role": str, "sha256": str} | own, {"labels_differ": float, "name": str})
     made = _read(facts["step"], left) if ours else None
     return Source(facts["role"], facts["sha256"], made, facts.get("name", ""), facts.get("labels_differ"))
 
@@ -246,9 +253,12 @@ def command_line(made: Step) -> str:
     """The step as a command line, with inputs that gencli did not make by name."""
     words = ["gencli", *made.command.split()]
     for entry in made.inputs:
-        if entry.role != "source" and entry.name not in ("", "-"):  # a source the command finds itself
-            positional = entry.role in _POSITIONAL and not made.command.startswith("check ")
-            words += [entry.name] if positional else [f"--{entry.role}", entry.name]
+        if entry.role == "source" or FILE in (made.arguments.get(entry.role) or ()):  # the command finds it itself
+            continue
+        if entry.role not in _POSITIONAL or made.command.startswith("check "):
+            words += [f"--{entry.role}", entry.name or FILE]
+        elif entry.name not in ("", "-"):
+            words.append(entry.name)
     for option, value in made.arguments.items():
         flag = f"-{option}" if len(option) == 1 else f"--{option.replace('_', '-')}"
         if option == "processes":

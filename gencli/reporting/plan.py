@@ -175,6 +175,6 @@ class Plan:
         return {
             "table": self.table if self.table != "benchmark" else None,
             "fitted_at": settings.fitted_at,
-            "metric": settings.metric and ",".join(settings.metric),
+            "metric": settings.metric,
             "best_on_test": settings.best_on_test,
         }

@@ -117,7 +117,7 @@ class Setup:
         of_test = tables.sources(test_table, "eval-data") if test_table else []
         packages = "torch", "numpy", "pyarrow"
         model, history = (provenance.step("train", made, files, packages) for files in (of_data, of_data + of_test))
-        return model, history
+        return model, history.to("history")
 
     def unfilled(self) -> Model:
         """The model to train, its network on torch's device `meta`: shapes without numbers."""

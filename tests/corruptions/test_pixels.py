@@ -181,12 +181,12 @@ def test_statistics_of_another_table_are_recorded_by_hash_and_name(tmp_path: Pat
     ).worked()
     made = open_table(str(tmp_path / "test.parquet")).made
     assert made is not None
-    assert made.arguments["statistics"] == "train.parquet"
+    assert (made.arguments["statistics"], made.inputs[1].role) == (None, "statistics")
     assert made.inputs[1].sha256 == sha256((tmp_path / "sub/train.parquet").read_bytes()).hexdigest()
     lines = shell("gencli report --provenance test.parquet").worked().text.splitlines()
     assert [line.split("  #")[0] for line in lines] == [
         "gencli data digits --split test --seed 0", "  gencli data digits --split train --seed 0 --limit 200",
-        "gencli corrupt gaussian-pixels --statistics train.parquet --seed 0",
+        "gencli corrupt gaussian-pixels --statistics FILE --seed 0",
     ]  # fmt: skip
     shell("gencli data synthetic noise --rows 5 | gencli corrupt gaussian-pixels --statistics test.parquet").refused(
         "1 channels, but standard input has 3"

@@ -1,6 +1,5 @@
 """Transition matrices: read from every form of file, refused where they are none, and followed."""
 
-import json
 import tracemalloc
 from hashlib import sha256
 from pathlib import Path
@@ -17,6 +16,7 @@ from scipy.stats import chisquare
 
 from gencli.corruptions import Corrupted
 from gencli.corruptions.labels import MatrixLabels
+from gencli.files.provenance import Source, dumps
 from gencli.files.tables import ImageTable
 from gencli.sources import open_table
 from tests.helpers import chi_square, image_table, read, save
@@ -245,9 +245,9 @@ def test_the_file_is_recorded_by_hash_and_base_name(name: str, tmp_path: Path) -
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
     made = open_table(str(tmp_path / "one")).made
     assert made is not None
-    assert made.arguments["matrix"] == name
-    assert made.inputs[1].sha256 == sha256(path.read_bytes()).hexdigest()
-    assert str(tmp_path) not in json.dumps(made)
-    assert "sub" not in json.dumps(made)
+    assert made.arguments["matrix"] is None
+    assert made.inputs[1] == Source("matrix", sha256(path.read_bytes()).hexdigest(), name=name)
+    assert str(tmp_path) not in dumps({"step": made})
+    assert "sub" not in dumps({"step": made})
     why = "cannot be written as .csv" if name == "t.csv" else "the output is the input"
     shell(f"gencli corrupt matrix-labels --matrix {path} toy.parquet -o {path}").refused(why)

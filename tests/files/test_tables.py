@@ -72,7 +72,7 @@ def test_the_footer_holds_the_provenance_and_the_rows(tmp_path: Path) -> None:
     with Output(str(path)) as output, TableWriter(output, table.schema, table.description) as writer:
         writer.write(next(table.batches()))
         writer.close(made)
-    assert json.loads(pq.read_metadata(path).metadata[b"gencli.provenance"]) == {"rows": 5, "step": made}
+    assert json.loads(pq.read_metadata(path).metadata[b"gencli.provenance"]) == {"rows": 5, "step": made.to_json()}
     assert open_table(str(path)).made == made
 
 

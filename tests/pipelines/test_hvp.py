@@ -97,7 +97,7 @@ def test_the_same_command_gives_the_same_bytes(folder: Path, ends: dict[str, Don
     with safe_open(folder / "two.safetensors", "pt") as file:
         step = json.loads(file.metadata()["gencli"])["step"]
     assert [entry["role"] for entry in step["inputs"]] == ["model", "data", "vector"]
-    assert step["arguments"]["vector"] == "gradient"
+    assert step["arguments"]["vector"] == ["FILE", "gradient"]
 
 
 def test_findings_go_to_standard_error(ends: dict[str, Done]) -> None:

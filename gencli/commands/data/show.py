@@ -63,7 +63,7 @@ def show(
         with console.progress("rows", table.rows) as advance:
             facts = measure(table, drawn and drawn.see, advance)
         if drawn and picture:
-            picture.write(drawn.png(facts, provenance.encode(step(columns=columns or 10)).decode()))
+            picture.write(drawn.png(facts, provenance.encode(step(columns=columns or 10).to("sheet")).decode()))
         text = (format or outputs.result_format(output)) == "table"
         below = "".join(f"{line}\n" for line in provenance.lines(table.made)) if text else ""
         write(facts.table(), step, facts.summary(), below, bars="rows")
