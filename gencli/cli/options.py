@@ -60,7 +60,7 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Start over, replac
 
 def dashed(field: str) -> str:
     """A field of settings as the option that sets it."""
-    return f"--{field.replace('_', '-')}"
+    return f"-{field}" if len(field) == 1 else f"--{field.replace('_', '-')}"
 
 
 class Saving:
@@ -286,12 +286,12 @@ class _Expanded:
 def _require(values: Mapping[str, Any], places: Mapping[str, endings.Writes]) -> None:
     """Refuses numbers that are not finite, and files that end in what is not written there."""
     for key, value in values.items():
-        option = f"-{key}" if len(key) == 1 else dashed(key)
+        option = "-o" if key == "output" else dashed(key)
         if isinstance(value, float) and not math.isfinite(value):
             raise GencliError(f"{option}: {value} is not finite", "give a finite number")
         if key in places:
             form = values.get("format") if key == "output" else None
-            places[key].require("-o" if key == "output" else option, value, form)  # type: ignore[arg-type]
+            places[key].require(option, value, form)  # type: ignore[arg-type]
 
 
 def _short_help(context: typer.Context) -> str:

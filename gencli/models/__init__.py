@@ -10,6 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
+from gencli.cli.options import dashed
 from gencli.counts import by
 from gencli.errors import GencliError, nearest
 from gencli.files import provenance, tensors
@@ -92,7 +93,7 @@ def build(arch: str, shape: Shape, classes: int, options: Options = PLAIN) -> nn
     given = {name: value for name in ("batch_norm", "dropout") if (value := getattr(options, name)) is not None}
     for name in given.keys() - kind.options:
         takers = ", ".join(each.example for each in FAMILIES if name in each.options)
-        raise GencliError(f"--{name.replace('_', '-')}: {arch} has no such option", f"omit it; it is for {takers}")
+        raise GencliError(f"{dashed(name)}: {arch} has no such option", f"omit it; it is for {takers}")
     if not 0 <= given.get("dropout", 0) < 1:
         raise GencliError(
             f"--dropout: {options.dropout:g} is not a probability below 1",
