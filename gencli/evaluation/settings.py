@@ -7,7 +7,7 @@ import stat
 from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Self
 
 import typer
 
@@ -60,7 +60,7 @@ class Requests:
         bool, typer.Option("--measures", help="Compute capacity measures of the weights instead, see above.")
     ] = False
 
-    def resolved(self, given: Collection[str]) -> Requests:
+    def resolved(self, given: Collection[str]) -> Self:
         """Itself.
 
         Raises:

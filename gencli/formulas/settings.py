@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, fields
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import typer
 
@@ -59,7 +59,7 @@ class FormulaSettings:
         float, typer.Option(min=0, help="Tolerance of --check-against, relative to max(1, |derivative|).")
     ] = 5e-4
 
-    def resolved(self, given: Collection[str]) -> FormulaSettings:
+    def resolved(self, given: Collection[str]) -> Self:
         """Itself.
 
         Raises:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import typer
 
@@ -69,7 +69,7 @@ class Settings:
         bool, typer.Option("--provenance", help="Print how each file was made instead, one line per step.")
     ] = False
 
-    def resolved(self, given: Collection[str]) -> Settings:
+    def resolved(self, given: Collection[str]) -> Self:
         """These settings, checked.
 
         Raises:
