@@ -100,7 +100,7 @@ class Requests:
         for name in [name for name, value in asked.items() if value]:
             raise GencliError(f"{why}, to which --{name} does not apply", "omit it")
         if self.measures and data:
-            raise GencliError(f"{why}, and measures on data need classes", "leave the table out")
+            raise GencliError(f"{why}, and measures on data need classes", "omit the table")
 
 
 def _is_model(place: str) -> bool:

@@ -62,7 +62,7 @@ class Derivatives:
         return abs(self.methods[method] - self.exact) + self.uncertain
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """A matrix a method, [outputs, inputs], of several points [points, outputs, inputs]."""
+        """One matrix per method, [outputs, inputs], of several points [points, outputs, inputs]."""
         import torch
 
         return {

@@ -67,7 +67,7 @@ class FormulaSettings:
         """
         own = {field.name for field in fields(self)} & {*given}
         if own and "model" in given:
-            raise GencliError(f"{dashed(min(own))}: applies to formulas, but a model is given", "leave one of them out")
+            raise GencliError(f"{dashed(min(own))}: applies to formulas, but a model is given", "omit one of them")
         if "check_tolerance" in given and self.check_against is None:
             raise GencliError("--check-tolerance: nothing is compared", "name a matrix with --check-against")
         second = {"--hessian": self.hessian, "--hvp": self.hvp}
