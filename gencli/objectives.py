@@ -6,6 +6,7 @@ from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from gencli.cli import console
+from gencli.cli.options import dashed
 from gencli.errors import GencliError
 from gencli.losses import DEFAULTS, Loss, choose
 from gencli.losses.base import CountedLoss
@@ -84,7 +85,7 @@ def _epoch(model: Model, loss: Loss, made: dict[str, Any]) -> int | None:
         if ended:
             raise GencliError(
                 f"{model.title}: the model's file does not say after which epoch it was kept, on which its loss, "
-                f"{loss.name}, depends; --{ended[0].replace('_', '-')} may have ended it early",
+                f"{loss.name}, depends; {dashed(ended[0])} may have ended it early",
                 "train it again, or name another loss: --loss ce",
             )
     epochs = made.get("epochs")
@@ -101,7 +102,7 @@ def _recorded(model: Model, made: dict[str, Any]) -> dict[str, Any]:
         right |= type(value) is str and value in kinds
         if name in found and not right:
             hint = "name another loss: --loss ce, or make the model again"
-            raise GencliError(f"{model.arch}: damaged metadata: its loss's {name} is {console.quoted(value)}", hint)
+            raise GencliError(f"{model.arch}: corrupt metadata: its loss's {name} is {console.quoted(value)}", hint)
     return found
 
 

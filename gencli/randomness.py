@@ -100,7 +100,7 @@ class Rows:
 
     Where every row takes as many numbers, up to 2¹⁵ numbers of rows with consecutive identities come out of one
     call: a row is then its place in the block of 2ᵏ identities that it belongs to, whichever other rows are there.
-    A call a row took up to twice as long, and threads gained nothing: they waited for each other to run Python.
+    One call per row took up to twice as long, and threads gained nothing: they waited for each other to run Python.
     """
 
     def __init__(self, ids: NDArray[np.int64], stream: int, key: tuple[int, int], block_key: tuple[int, int]) -> None:

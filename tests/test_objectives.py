@@ -199,5 +199,5 @@ def test_a_loss_that_a_file_names_wrongly_is_refused(
     model = trained(train_table, epochs=1).model
     assert model.made is not None
     model.made = replace(model.made, arguments=model.made.arguments | {name: value})
-    with pytest.raises(GencliError, match=f"damaged metadata: its loss's {name} is"):
+    with pytest.raises(GencliError, match=f"corrupt metadata: its loss's {name} is"):
         objective(written(model, folder / "strange.safetensors"), train_table)

@@ -26,7 +26,7 @@ _read: list[str] = []  # files, the last one being read now
 
 @contextmanager
 def reading(name: str) -> Iterator[None]:
-    """Within, an abort is about the file of this name: Arrow aborts at what some damaged footers say of columns."""
+    """Within this context, an abort is blamed on the file of this name: some corrupt footers make Arrow abort."""
     _read.append(name)
     try:
         yield
@@ -45,7 +45,7 @@ def caught() -> None:
             signals.undo()
             said = _CRASHED if number in (signal.SIGSEGV, signal.SIGBUS) else _GAVE_UP
             if _read:
-                what = f"gencli: {_read[-1]}: damaged, or memory is short: a library gave up"
+                what = f"gencli: {_read[-1]}: corrupt, or out of memory: a library gave up"
                 said = f"{what}\n  make the file again, or {_MORE}\n"
             os.write(2, said.encode(errors="replace"))
             os._exit(2)

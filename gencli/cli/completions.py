@@ -14,18 +14,7 @@ def bash(tree: Page) -> str:
     """Completion for bash: options, commands, choices, files where files are meant; starts no process."""
     pages = list(tree.walk())
     paths = " | ".join(f'"{page.path}"' for page in pages[1:])
-    values, words = [], []
-    for page in pages:
-        for option in page.options:
-            if option.value:
-                then = f"words=({' '.join(option.choices)})" if option.choices else "return" if option.files else ""
-                names = " | ".join(f'"{page.path} {name}"' for name in option.names)
-                values.append(f"  {names}) {then}".rstrip() + " ;;")
-        once = " ".join(f"'{' '.join(option.names)}'" for option in page.options if not option.repeats)
-        again = " ".join(name for option in page.options if option.repeats for name in option.names)
-        plain = [child.words[-1] for child in page.children] + [each for a in page.arguments for each in a.choices]
-        files = " files=yes" if any(each.files for each in page.arguments) else ""
-        words.append(f'    "{page.path}") once=({once}) again=({again}) words=({" ".join(plain)}){files} ;;')
+    values, words = _bash_cases(pages)
     return f"""\
 # Completion of gencli for bash, made from its commands.
 _gencli() {{
@@ -69,6 +58,23 @@ _gencli() {{
 }}
 complete -o bashdefault -o default -F _gencli gencli
 """
+
+
+def _bash_cases(pages: list[Page]) -> tuple[list[str], list[str]]:
+    """The cases of an option whose value is completed, and of a command's words."""
+    values, words = [], []
+    for page in pages:
+        for option in page.options:
+            if option.value:
+                then = f"words=({' '.join(option.choices)})" if option.choices else "return" if option.files else ""
+                names = " | ".join(f'"{page.path} {name}"' for name in option.names)
+                values.append(f"  {names}) {then}".rstrip() + " ;;")
+        once = " ".join(f"'{' '.join(option.names)}'" for option in page.options if not option.repeats)
+        again = " ".join(name for option in page.options if option.repeats for name in option.names)
+        plain = [child.words[-1] for child in page.children] + [each for a in page.arguments for each in a.choices]
+        files = " files=yes" if any(each.files for each in page.arguments) else ""
+        words.append(f'    "{page.path}") once=({once}) again=({again}) words=({" ".join(plain)}){files} ;;')
+    return values, words
 
 
 def zsh(tree: Page) -> str:

@@ -60,7 +60,7 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Start over, replac
 
 def dashed(field: str) -> str:
     """A field of settings as the option that sets it."""
-    return f"--{field.replace('_', '-')}"
+    return f"-{field}" if len(field) == 1 else f"--{field.replace('_', '-')}"
 
 
 class Saving:
@@ -78,8 +78,7 @@ class Saving:
         """
         others = {"checkpoint_every", "resume", "overwrite"} & set(given)
         for name in sorted(others) if self.checkpoint is None else ():
-            option = name.replace("_", "-")
-            raise GencliError(f"--{option} needs a checkpoint", "name its file with --checkpoint")
+            raise GencliError(f"{dashed(name)} needs a checkpoint", "name its file with --checkpoint")
         if self.resume and self.overwrite:
             raise GencliError("--resume and --overwrite do not go together", "omit one of them")
         return self
@@ -210,8 +209,50 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Call
     """
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
+        expanded = _Expanded.of(function)
+
+        def run(context: typer.Context, **values: Any) -> None:
+            given = [name for name in values if _source(context, name) not in (None, "DEFAULT")]
+            try:
+                _require(values, expanded.places)
+                function(**expanded.folded(values, given))
+            except MissingInput:
+                console.error(_short_help(context))
+                raise typer.Exit(2) from None
+            except GencliError as error:
+                error.command = context.command_path
+                raise
+            except Exception as error:
+                error.add_note(context.command_path)
+                raise
+
+        run.__doc__ = function.__doc__
+        context = inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
+        parameters = [context, *expanded.parameters]
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        app.command(name, cls=_Command)(run)
+        return function
+
+    return register
+
+
+@dataclasses.dataclass
+class _Expanded:
+    """A function's parameters as a command's: dataclasses by their fields, and the common options.
+
+    Attributes:
+        groups: the dataclasses by the function's parameters.
+        places: what the output files among the options hold.
+    """
+
+    parameters: list[inspect.Parameter]
+    groups: dict[str, type]
+    places: dict[str, endings.Writes]
+
+    @classmethod
+    def of(cls, function: Callable[..., None]) -> _Expanded:
         groups: dict[str, type] = {}
-        places: dict[str, endings.Writes] = {}
         parameters: list[inspect.Parameter] = []
         hints = get_type_hints(function, include_extras=True)
         for parameter in inspect.signature(function).parameters.values():
@@ -225,49 +266,32 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Call
                 _parameter(f.name, of_fields[f.name], _field_default(f), _heading(kind, f.name))
                 for f in dataclasses.fields(kind)
             ]
-        for each in parameters:
-            found = [part for part in getattr(each.annotation, "__metadata__", ()) if isinstance(part, endings.Writes)]
-            places |= dict.fromkeys([each.name] if found else [], *found)
-        parameters += [_parameter(common, *kind) for common, kind in _COMMON.items()]
+        places = {
+            each.name: part
+            for each in parameters
+            for part in getattr(each.annotation, "__metadata__", ())
+            if isinstance(part, endings.Writes)
+        }
+        return cls(parameters + [_parameter(common, *kind) for common, kind in _COMMON.items()], groups, places)
 
-        def run(context: typer.Context, **values: Any) -> None:
-            given = [name for name in values if _source(context, name) not in (None, "DEFAULT")]
-            try:
-                call(values, given)
-            except MissingInput:
-                console.error(_short_help(context))
-                raise typer.Exit(2) from None
-            except GencliError as error:
-                error.command = context.command_path
-                raise
-            except Exception as error:
-                error.add_note(context.command_path)
-                raise
+    def folded(self, values: dict[str, Any], given: list[str]) -> dict[str, Any]:
+        """The function's arguments from the options' values, of which the user set those `given`."""
+        values = {name: value for name, value in values.items() if name not in _COMMON}
+        for group, kind in self.groups.items():
+            settings = kind(**{field.name: values.pop(field.name) for field in dataclasses.fields(kind)})
+            values[group] = settings.resolved(given) if hasattr(settings, "resolved") else settings
+        return values
 
-        def call(values: dict[str, Any], given: list[str]) -> None:
-            for key, value in values.items():
-                option = f"-{key}" if len(key) == 1 else f"--{key.replace('_', '-')}"
-                if isinstance(value, float) and not math.isfinite(value):
-                    raise GencliError(f"{option}: {value} is not finite", "give a finite number")
-                if key in places:
-                    form = values.get("format") if key == "output" else None
-                    places[key].require("-o" if key == "output" else option, value, form)  # type: ignore[arg-type]
-            for common in _COMMON:
-                del values[common]
-            for group, kind in groups.items():
-                settings = kind(**{field.name: values.pop(field.name) for field in dataclasses.fields(kind)})
-                values[group] = settings.resolved(given) if hasattr(settings, "resolved") else settings
-            function(**values)
 
-        run.__doc__ = function.__doc__
-        context = inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
-        parameters.insert(0, context)
-        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-        app.command(name, cls=_Command)(run)
-        return function
-
-    return register
+def _require(values: Mapping[str, Any], places: Mapping[str, endings.Writes]) -> None:
+    """Refuses numbers that are not finite, and files that end in what is not written there."""
+    for key, value in values.items():
+        option = "-o" if key == "output" else dashed(key)
+        if isinstance(value, float) and not math.isfinite(value):
+            raise GencliError(f"{option}: {value} is not finite", "give a finite number")
+        if key in places:
+            form = values.get("format") if key == "output" else None
+            places[key].require(option, value, form)  # type: ignore[arg-type]
 
 
 def _short_help(context: typer.Context) -> str:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from gencli.cli import console, stdout
 from gencli.cli.options import TableFormat
+from gencli.counts import by
 from gencli.errors import GencliError
 from gencli.files import endings, parquet, provenance
 from gencli.files.provenance import Step
@@ -62,7 +63,7 @@ def _preview(table: Batches, destination: str | None, keep: NDArray[np.bool_] | 
     none = pa.RecordBatch.from_pylist([], table.schema)  # a part of a table of fewer rows than parts
     first = next(table.batches(keep), none).slice(0, _PREVIEW_ROWS)
     description = table.description
-    what = f"{description.dtype} {'×'.join(map(str, description.shape))}"
+    what = f"{description.dtype} {by(description.shape)}"
     names = [description.classes[label] for label in first.column("label").to_pylist()]
     rows = pa.Table.from_batches([first])
     for name in {"image", "target"} & set(rows.column_names):

@@ -21,17 +21,9 @@ if TYPE_CHECKING:
 
 
 def run(
-    model: str,
-    data: str | None,
-    asked: JacobianSettings,
-    network: NetworkSettings,
-    objective: OwnLossSettings,
-    tolerance: float | None,
-    dtype: str | None,
-    as_tensors: bool,
-    format: TableFormat | None,
-    output: str | None,
-) -> None:
+    model: str, data: str | None, asked: JacobianSettings, network: NetworkSettings, objective: OwnLossSettings,
+    tolerance: float | None, dtype: str | None, as_tensors: bool, format: TableFormat | None, output: str | None,
+) -> None:  # fmt: skip
     """Reads, computes, writes; see the help of `gencli jacobian`."""
     from dataclasses import asdict, replace
 

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from gencli.cli.options import ReportOutput, command, single
 from gencli.reporting.settings import Settings
-
-if TYPE_CHECKING:
-    from gencli.reporting.groups import Table
-    from gencli.reporting.panels import Panel
-    from gencli.reporting.plan import Plan
 
 app = single()
 
@@ -74,13 +68,13 @@ def report(
       gencli report history.parquet --plot curves --title Digits
     """
     from gencli.cli import outputs, stdout
-    from gencli.commands import report_sources
+    from gencli.commands import report_sources, report_text
     from gencli.errors import GencliError
     from gencli.files import endings, stream
     from gencli.files.named import named_first
-    from gencli.files.provenance import encode, source, step
+    from gencli.files.provenance import source, step
     from gencli.files.together import Together
-    from gencli.reporting import against, benchmarks, curves, documents, patterns, plan
+    from gencli.reporting import against, documents, patterns, plan
 
     stream.require_writable(*([settings.contact_sheet] if settings.contact_sheet else [output, settings.figure]))
     names = patterns.expand(files or ["-"])
@@ -105,47 +99,16 @@ def report(
     drawn = settings.figure is not None or form == "html"
     made = step("report", chosen.arguments(), inputs, ["pyarrow", *(["matplotlib"] if drawn else [])])
     with Together() as places:
-        if settings.figure is not None and settings.image_form is not None:
-            place = places.open(settings.figure, binary=True)
+        if draw := outputs.open_figure(places, settings.figure):
             about = made.arguments | {"plot": chosen.plot, "title": settings.title}
-            how = settings.image_form, encode(replace(made, arguments=about, output="figure")).decode()
-            title, measured = settings.title or "", chosen.of("benchmark")
-            place.write(benchmarks.image(measured, *how) if measured else curves.image(panels, *how, title))
+            draw(
+                report_text.figure(chosen, panels, settings.title or ""),
+                replace(made, arguments=about, output="figure"),
+            )
             panels = []
         if form in ("table", "md", "latex", "html"):
-            places.open(output).write(_text(chosen, found, panels, settings.title or "", form, output).encode())
-        else:
-            outputs.open_result(places, output, form)(found[0].rows, lambda: made)
-
-
-def _text(
-    chosen: Plan, found: Sequence[Table], panels: Sequence[Panel], title: str, form: str, output: str | None
-) -> str:
-    from gencli.cli import outputs, stdout
-    from gencli.files import stream
-    from gencli.reporting import benchmarks, curves, layout, page, terminal
-
-    if form == "html":
-        figures = [
-            (heading, [curves.image([panel], "svg", "", fonts=False, beside=drawn) for panel in drawn])
-            for heading, drawn in chosen.every_panel()
-        ]
-        measured = chosen.of("benchmark")
-        figures += [("Ratios", [benchmarks.image(measured, "svg", "")])] if measured else []
-        return page.page(title or "gencli report", found, figures, chosen.documents)
-    terminal_width = stdout.columns() if stream.is_terminal(output) else None
-    text = ""
-    for table in found:
-        if form == "latex":
-            text += layout.latex(table, title)
-        elif form == "md":
-            notes = "".join(f"\n{outputs.markdown(line)}\n" for line in table.notes)
-            text += (
-                (f"## {outputs.markdown(title)}\n\n" if title else "")
-                + outputs.render(layout.shown(table), "md")
-                + notes
+            places.open(output).write(
+                report_text.text(chosen, found, panels, settings.title or "", form, output).encode()
             )
         else:
-            rows, common = layout.fitted(table, terminal_width or 80)
-            text += outputs.render(rows, "table", f"{title}\n{common}", terminal_width) + layout.below(table)
-    return text + terminal.text(panels, terminal_width or 80)
+            outputs.open_result(places, output, form)(found[0].rows, lambda: made)

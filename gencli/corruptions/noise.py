@@ -100,8 +100,8 @@ class NoiseCorruption(Corruption):
             for stream, name in enumerate(("image", "target")):
                 if name in schema.names:
                     images = arrow.unpack(batch, table.description, name if name in batch.schema.names else "image")
-                    damaged = self.on in (name, "both")
-                    columns[name] = arrow.pack(self._made(table, images, batch, draws, stream if damaged else None))
+                    corrupted = self.on in (name, "both")
+                    columns[name] = arrow.pack(self._made(table, images, batch, draws, stream if corrupted else None))
             return pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
 
         return apply

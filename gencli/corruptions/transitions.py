@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from gencli.counts import is_number
 from gencli.errors import GencliError, first_line
 from gencli.files import arrow, parquet, texts
 from gencli.files.stream import Input
@@ -81,12 +82,12 @@ def _named(cells: dict[int, list[str]], file: str) -> Named:
     rows = list(cells.values())
     width = len(rows[-1]) if rows else 0
     names: list[str] = []
-    if len(rows) == width + 1 or (rows and not _is_number(rows[0][0])):
+    if len(rows) == width + 1 or (rows and not is_number(rows[0][0])):
         names = rows[0]
         cells = dict(list(cells.items())[1:])
     first = [row[0] for row in cells.values()]
     numbered = [_name(each) for each in first] == list(map(str, range(len(first))))
-    labelled = width == len(cells) + 1 and (bool(names) or numbered or not any(map(_is_number, first)))
+    labelled = width == len(cells) + 1 and (bool(names) or numbered or not any(map(is_number, first)))
     if labelled and len(names) == width:
         names = names[1:]
     if names and len(names) != width - labelled:
@@ -95,21 +96,13 @@ def _named(cells: dict[int, list[str]], file: str) -> Named:
         if len(row) != width:
             raise GencliError(f"{file}: line {number}: {len(row)} numbers, but the last line has {width}", MATRIX)
         for cell in row[labelled:]:
-            if not _is_number(cell):
+            if not is_number(cell):
                 raise GencliError(f"{file}: line {number}: {cell!r} is not a number", MATRIX)
     labels = [_name(each) for each in first] if labelled else []
     return names, labels, np.array([[float(cell) for cell in row[labelled:]] for row in cells.values()], np.float64)
 
 
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return "_" not in cell  # of Python's own spelling
-
-
 def _name(value: object) -> str:
     """A row's name; whole numbers may be spelled as floats, as savetxt does."""
     text = str(value)
-    return str(int(float(text))) if _is_number(text) and float(text).is_integer() else text
+    return str(int(float(text))) if is_number(text) and float(text).is_integer() else text

@@ -25,7 +25,7 @@ class Density:
     """A quadrature: the share of eigenvalues in an interval is about the mean over probes of the weights in it.
 
     Attributes:
-        nodes, weights: a pair of [steps] float64 a probe; the weights of a probe sum to 1.
+        nodes, weights: a pair of [steps] float64 per probe; the weights of a probe sum to 1.
         products: with the operator.
     """
 
@@ -133,7 +133,7 @@ class Quadrature:
         made = sum(map(len, self._nodes)) + self._process.steps
         rest = self._process.full or (self._process.steps and (not self._process.beta or self.done))
         if made != products or self._process.kept or rest:
-            raise held.refused(f"{prefix}through", counts.tolist(), f"{made} products, the process on its way")
+            raise held.refused(f"{prefix}through", counts.tolist(), f"{made} products, the process unfinished")
 
     def load(self, state: State) -> None:
         """Takes the state of the same estimate."""

@@ -104,7 +104,7 @@ def sweep(
     steps: tuple[float, ...] = STEPS,
     scales: Tensor | float = 1.0,
 ) -> Sweep:
-    """Differences of an operator's field along v [size], not 0, over the steps; two gradients a step.
+    """Differences of an operator's field along v [size], not 0, over the steps; two gradients per step.
 
     Args:
         operator: in float64, or its rounding is all that is seen.
@@ -149,7 +149,7 @@ def sweep(
 
 
 def picture(sweeps: Mapping[str, Sweep]) -> Figure:
-    """The V-curves: errors over steps on logarithmic scales, two curves a vector."""
+    """The V-curves: errors over steps on logarithmic scales, two curves per vector."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6, 4), layout="constrained")

@@ -2,8 +2,8 @@
 
 Thick restart as in Wu and Simon 2000, "Thick-restart Lanczos method for large symmetric eigenvalue problems",
 doi:10.1137/S0895479898334605. Every vector is orthogonalized twice against all kept vectors ("twice is
-enough": Parlett 1998, The Symmetric Eigenvalue Problem, section 6.9); otherwise rounding makes the process find the
-same eigenvalues again.
+enough": Kahan, in Parlett 1998, The Symmetric Eigenvalue Problem); otherwise rounding makes the process find the same
+eigenvalues again.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from gencli.losses import Loss
 from gencli.models import Model
 from gencli.models.base import require_finite
 
-OVERFLOW = "the network overflows: gencli eval counts such rows; --dtype float64 reaches further"
+OVERFLOW = "the network overflows: gencli eval counts such rows; --dtype float64 has a larger range"
 _SINGLE = 1e-5  # relative: what scripted functions in float32 may be apart from call to call
 
 

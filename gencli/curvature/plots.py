@@ -41,7 +41,7 @@ def along_table(
     """The mean loss along eigenvectors v of length 1, at parameters w + d v.
 
     Returns:
-        A row an eigenvector and distance d: index, distance, loss, and quadratic, which is what gradient g and
+        One row per eigenvector and distance d: index, distance, loss, and quadratic, which is what gradient g and
         eigenvalue predict: loss(w) + d g·v + d² λ / 2.
     """
     gradient, rows = operator.gradient(), []

@@ -137,7 +137,7 @@ def _reverse(batch: Batch, w: Tensor, link: Callable[[Tensor], Tensor]) -> Produ
 
 
 def jacobian(batch: Batch, w: Tensor) -> tuple[Tensor, Tensor]:
-    """What the network gives for the rows, and its Jacobian [outputs, size], by a reverse pass an output."""
+    """What the network gives for the rows, and its Jacobian [outputs, size], by one reverse pass per output."""
     w = w.detach().requires_grad_()
     outputs = batch.outputs(w)
     pulled = [

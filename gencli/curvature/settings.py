@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import typer
 
@@ -65,8 +65,12 @@ class QuantitySettings:
         """The files that are written besides the table."""
         return self.density, self.vectors, self.along, self.figure
 
-    def resolved(self, given: list[str]) -> QuantitySettings:
-        """Refuses files of what is not computed."""
+    def resolved(self, given: Collection[str]) -> Self:
+        """Itself.
+
+        Raises:
+            GencliError: options of what is not computed.
+        """
         pairs = self.top or self.bottom or self.condition or not (self.trace or self.density)
         for name in sorted(
             {"vectors", "along", "tolerance", "max_products", "basis"} & set(given) if not pairs else ()
@@ -172,7 +176,7 @@ class ProductSettings:
         endings.FIGURE,
     ] = None
 
-    def resolved(self, given: Collection[str]) -> ProductSettings:
+    def resolved(self, given: Collection[str]) -> Self:
         """Itself.
 
         Raises:
@@ -238,8 +242,12 @@ class MethodSettings:
             field.name: getattr(self, field.name) for field in fields(self) if kinds.get(field.name.partition("_")[0])
         }
 
-    def resolved(self, given: list[str]) -> MethodSettings:
-        """Refuses what is no size."""
+    def resolved(self, given: Collection[str]) -> Self:
+        """Itself.
+
+        Raises:
+            GencliError: numbers that are no sizes.
+        """
         if 0 < self.density_width < _FINEST:
             words = f"--density-width: {self.density_width:g} is finer than eigenvalues are known"
             raise GencliError(words, f"give {_FINEST:g} or more")
@@ -252,7 +260,7 @@ class MethodSettings:
 
 @dataclass(frozen=True)
 class SavingSettings(Saving):
-    """Stopping and going on."""
+    """Where the state is saved, and how often."""
 
     heading: ClassVar[str] = "Checkpoints"
 

@@ -1,6 +1,6 @@
 """What `gencli spectrum` finds out about an operator: eigenpairs, condition number, trace, density.
 
-The estimators are in `lanczos`, `trace` and `density`; here they take their turns, and their state is saved.
+The estimators are in `lanczos`, `xtrace` and `density`; here they run one after the other, and their state is saved.
 """
 
 from __future__ import annotations

@@ -275,15 +275,21 @@ def verify(
         findings.say(name, "float64: relative difference", apart, tolerance, excused)
     inexact = operator.route == "finite-difference"
     _symmetry(findings, name, operator, v, probe, max(tolerance, _INEXACT) if inexact else tolerance)
-    if not v.any():
-        return
+    if v.any():
+        _differences(findings, name, exact, v, reference, _INEXACT if inexact else EXACT, done)
+
+
+def _differences(
+    findings: Findings, name: str, exact: Operator, v: Tensor, reference: Tensor, close: float, done: Callable[[], None]
+) -> None:
+    """Adds what differences of gradients and of losses say of `reference`, Hv in float64, `close` being allowed."""
     found = findings.sweeps[name] = sweep(exact, v.to(exact.dtype), reference, done)
     length = float(reference.norm())
     for what, errors in (("central", found.central), ("Richardson", found.richardson)):
         step, error = found.best(errors)
         findings.say(name, f"{what} difference at its best step, {step:.1e}", error)
     apart = float((found.product - reference).norm())
-    allowed = (_INEXACT if inexact else EXACT) * length + _DOUBT * found.error
+    allowed = close * length + _DOUBT * found.error
     jumps = (found.jump, found.slope_jump) if exact.kinks else (0.0, 0.0)
     _judge(findings, name, "difference of gradients: |difference - Hv|", apart, allowed, jumps[0], length)
     gradient, along = exact.gradient(), v.to(exact.dtype)

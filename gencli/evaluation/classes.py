@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -74,66 +75,94 @@ def per_class(
     Args:
         resampled: the seed of bootstrap intervals (see `intervals`).
     """
-    labels, rows, names = evaluated.labels, evaluated.labels, list(classes)
-    order: list[grouping.Group] = []
-    if evaluated.groups is not None:
-        order = grouping.ordered(evaluated.groups, evaluated.by)
-        places = {group: place for place, group in enumerate(order)}
-        names = [grouping.name(group) for group in order]
-        rows = np.array([places[group] for group in evaluated.groups])
-    count = len(names)
-
-    def sums(weights: NDArray[Any]) -> Floats:
-        each = np.bincount(rows, weights, minlength=count).astype(np.float64)
-        return np.append(each, each.sum())
-
-    def share(part: NDArray[Any], whole: Floats) -> pa.Array:
-        with np.errstate(invalid="ignore"):
-            return _known(sums(part) / whole, whole)
-
-    n = sums(np.ones(len(labels)))
+    parts = _Parts.of(evaluated, classes)
+    n = parts.sums(np.ones(len(evaluated.labels)))
     columns = {
-        "label": pa.array([*(grouping.numbers(order) or range(count)), None], pa.int64()),
-        "name": pa.array([*names, "all"]),
+        "label": pa.array([*(grouping.numbers(parts.groups or []) or range(len(parts.names))), None], pa.int64()),
+        "name": pa.array([*parts.names, "all"]),
         "n": pa.array(n.astype(np.int64)),
     }
-    unknown = evaluated.not_finite
-    gone = {"not_finite": pa.array(sums(unknown).astype(np.int64))} if unknown.any() else {}
     if evaluated.predicted is None:
         means = {"psnr": evaluated.psnr, "ssim": evaluated.ssim, "loss": evaluated.losses}
-        columns |= {name: share(values, n) for name, values in means.items() if values is not None}
-        return pa.table(columns | gone)
-    right = evaluated.predicted == labels
-    columns["accuracy"] = share(right, n)
+        columns |= {name: parts.share(values, n) for name, values in means.items() if values is not None}
+    else:
+        columns |= _scores(evaluated, evaluated.predicted, parts, n, len(classes), top, resampled)
+    if evaluated.not_finite.any():
+        columns["not_finite"] = pa.array(parts.sums(evaluated.not_finite).astype(np.int64))
+    return pa.table(columns)
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """The parts of the rows that a table has a row of: classes, or groups.
+
+    Attributes:
+        rows: [n], each row's part.
+        names: of the parts.
+        groups: their values; None for classes.
+    """
+
+    rows: Integers
+    names: list[str]
+    groups: list[grouping.Group] | None
+
+    @classmethod
+    def of(cls, evaluated: Evaluated, classes: tuple[str, ...]) -> _Parts:
+        if evaluated.groups is None:
+            return cls(evaluated.labels, list(classes), None)
+        order = grouping.ordered(evaluated.groups, evaluated.by)
+        places = {group: place for place, group in enumerate(order)}
+        rows = np.array([places[group] for group in evaluated.groups])
+        return cls(rows, [grouping.name(group) for group in order], order)
+
+    def sums(self, weights: NDArray[Any]) -> Floats:
+        """[parts + 1] of weights [n], the last over all rows."""
+        each = np.bincount(self.rows, weights, minlength=len(self.names)).astype(np.float64)
+        return np.append(each, each.sum())
+
+    def share(self, part: NDArray[Any], whole: Floats) -> pa.Array:
+        """Their quotient by whole [parts + 1], null where that is 0."""
+        with np.errstate(invalid="ignore"):
+            return _known(self.sums(part) / whole, whole)
+
+
+def _scores(
+    evaluated: Evaluated, predicted: Integers, parts: _Parts, n: Floats,
+    classes: int, top: Sequence[int], resampled: int | None,
+) -> dict[str, pa.Array]:  # fmt: skip
+    """The columns of classifiers, see `per_class`."""
+    labels, rows, count = evaluated.labels, parts.rows, len(parts.names)
+    right = predicted == labels
+    columns = {"accuracy": parts.share(right, n)}
     if resampled is not None:
         low, high = bootstrap(rows, right, count, resampled)
         columns |= {"accuracy_low": _known(low, n), "accuracy_high": _known(high, n)}
     if evaluated.ranks is not None:
-        columns |= {f"top_{k}": share(evaluated.ranks < k, n) for k in top}
-    overall = class_scores(labels, evaluated.predicted, np.zeros_like(labels), 1, len(classes))
+        columns |= {f"top_{k}": parts.share(evaluated.ranks < k, n) for k in top}
+    overall = class_scores(labels, predicted, np.zeros_like(labels), 1, classes)
+    grouped = class_scores(labels, predicted, rows, count, classes) if parts.groups is not None else None
     for name, whole in overall.items():
-        if evaluated.groups is None:
-            each = whole[0]
-        else:
-            each = np.nanmean(class_scores(labels, evaluated.predicted, rows, count, len(classes))[name], 1)
+        each = whole[0] if grouped is None else np.nanmean(grouped[name], 1)
         columns[name] = _known(np.append(each, np.nanmean(whole)), n)
-    columns["loss"] = pa.nulls(count + 1, pa.float64()) if evaluated.losses is None else share(evaluated.losses, n)
+    losses = evaluated.losses
+    columns["loss"] = pa.nulls(count + 1, pa.float64()) if losses is None else parts.share(losses, n)
     if evaluated.confidences is not None:
         columns["calibration_error"] = _known(calibration_errors(evaluated.confidences, right, rows, count), n)
-    if evaluated.margins is not None and len(classes) > 1:
-        columns["margin"] = share(evaluated.margins, n)
+    if evaluated.margins is not None and classes > 1:
+        columns["margin"] = parts.share(evaluated.margins, n)
     if evaluated.labels_true is not None:
         wrong = labels != evaluated.labels_true
-        corrupted = sums(wrong)
+        corrupted = parts.sums(wrong)
         columns |= {
             "corrupted": pa.array(corrupted.astype(np.int64)),
-            "memorized": share(wrong & right, corrupted),
-            "recovered": share(wrong & (evaluated.predicted == evaluated.labels_true), corrupted),
+            "memorized": parts.share(wrong & right, corrupted),
+            "recovered": parts.share(wrong & (predicted == evaluated.labels_true), corrupted),
         }
-    if evaluated.groups is not None and "corruption" in evaluated.by:
-        place, accuracies = evaluated.by.index("corruption"), sums(right)[:-1] / n[:-1]
-        columns["corruption_error"] = pa.array(corruption_errors([str(g[place]) for g in order], 1 - accuracies))
-    return pa.table(columns | gone)
+    if parts.groups is not None and "corruption" in evaluated.by:
+        place, accuracies = evaluated.by.index("corruption"), parts.sums(right)[:-1] / n[:-1]
+        kinds = [str(group[place]) for group in parts.groups]
+        columns["corruption_error"] = pa.array(corruption_errors(kinds, 1 - accuracies))
+    return columns
 
 
 def _known(values: Floats, n: Floats) -> pa.Array:

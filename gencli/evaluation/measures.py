@@ -286,41 +286,51 @@ def flatness(
             yield Figure.of(name, why)
         return
     before, generator = here.mean_loss, torch.Generator().manual_seed(seed)
-    kept = [weight.detach().clone() for weight in weights]
-
-    def move(directions: Iterable[torch.Tensor]) -> None:
-        """Moves to w + d, with each filter's direction scaled to the allowed length."""
-        for weight, own, drawn in zip(weights, kept, directions, strict=True):
-            lengths = _rows(drawn).norm(dim=1)
-            scale = RADIUS * _rows(own).norm(dim=1) / torch.where(lengths > 0, lengths, 1)
-            weight.data.copy_(own + (_rows(drawn) * scale[:, None]).view(own.shape))
-
-    def put_back() -> None:
-        for weight, own in zip(weights, kept, strict=True):
-            weight.data.copy_(own)
-
-    rises: list[float] = []
+    near, rises = _Neighbourhood(weights), list[float]()
     try:
         for done in range(DIRECTIONS):
-            move(torch.randn(own.shape, generator=generator).to(own.device) for own in kept)
+            near.move(torch.randn(own.shape, generator=generator).to(own.device) for own in near.kept)
             rises.append(predict(model, rows).mean_loss - before)
             progress(done + 1)
         yield Figure.of("sharpness", sum(rises) / DIRECTIONS)
         yield Figure.of("sharpness_standard_error", torch.tensor(rises).double().std().item() / math.sqrt(DIRECTIONS))
-        put_back()
-        for done in range(ASCENTS):
-            found = _slopes(model, rows, weights)
-            if found is None:
-                yield Figure.of("worst_sharpness", "the network has no gradient")
-                return
-            if done:  # one pass gives what the step before came to as well
-                rises.append(found[0] - before)
-            move(found[1])
-            progress(DIRECTIONS + done + 1)
-        rises.append(predict(model, rows).mean_loss - before)
-        yield Figure.of("worst_sharpness", max(rises) if all(map(math.isfinite, rises)) else math.nan)
+        near.put_back()
+        yield Figure.of("worst_sharpness", _worst(model, rows, near, before, rises, progress))
     finally:
-        put_back()
+        near.put_back()
+
+
+class _Neighbourhood:
+    """Weights w, which are moved to w + d with each filter's d scaled to the allowed length, and put back."""
+
+    def __init__(self, weights: list[nn.Parameter]) -> None:
+        self.weights, self.kept = weights, [weight.detach().clone() for weight in weights]
+
+    def move(self, directions: Iterable[torch.Tensor]) -> None:
+        for weight, own, drawn in zip(self.weights, self.kept, directions, strict=True):
+            lengths = _rows(drawn).norm(dim=1)
+            scale = RADIUS * _rows(own).norm(dim=1) / torch.where(lengths > 0, lengths, 1)
+            weight.data.copy_(own + (_rows(drawn) * scale[:, None]).view(own.shape))
+
+    def put_back(self) -> None:
+        for weight, own in zip(self.weights, self.kept, strict=True):
+            weight.data.copy_(own)
+
+
+def _worst(
+    model: Model, rows: Rows, near: _Neighbourhood, before: float, rises: list[float], progress: Callable[[int], None]
+) -> float | str:
+    """The largest of the loss's `rises` from `before` and of those that are found by ascent; or why there is none."""
+    for done in range(ASCENTS):
+        found = _slopes(model, rows, near.weights)
+        if found is None:
+            return "the network has no gradient"
+        if done:  # one pass gives what the step before came to as well
+            rises.append(found[0] - before)
+        near.move(found[1])
+        progress(DIRECTIONS + done + 1)
+    rises.append(predict(model, rows).mean_loss - before)
+    return max(rises) if all(map(math.isfinite, rises)) else math.nan
 
 
 def _filters(network: nn.Module) -> list[nn.Parameter]:

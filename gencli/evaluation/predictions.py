@@ -176,7 +176,7 @@ class Evaluated:
         return np.zeros(len(self.labels), bool) if self.psnr is None else np.isnan(self.psnr)
 
     def table(self) -> pa.Table:
-        """One row an image: id, label, label_true where known, prediction or psnr and ssim, loss, probabilities.
+        """One row per image: id, label, label_true where known, prediction or psnr and ssim, loss, probabilities.
 
         What is made of outputs that are not finite is null.
         """

@@ -169,7 +169,7 @@ def plan(
         if model.task == "images":
             requests.require_classes(f"{place}: {model.arch} makes images", bool(tables))
         elif requests.measures and tables and not model.logits:
-            raise GencliError(f"{place}: {model.arch} gives scores, not logits to measure", "leave the table out")
+            raise GencliError(f"{place}: {model.arch} gives scores, not logits to measure", "omit the table")
         else:
             _require_classes(requests, len(model.classes))
     lead = [{"model": model} | {"data": table} for model, table in product(_names(model_places), _names(table_places))]

@@ -7,7 +7,7 @@ import stat
 from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Self
 
 import typer
 
@@ -60,7 +60,7 @@ class Requests:
         bool, typer.Option("--measures", help="Compute capacity measures of the weights instead, see above.")
     ] = False
 
-    def resolved(self, given: Collection[str]) -> Requests:
+    def resolved(self, given: Collection[str]) -> Self:
         """Itself.
 
         Raises:
@@ -100,7 +100,7 @@ class Requests:
         for name in [name for name, value in asked.items() if value]:
             raise GencliError(f"{why}, to which --{name} does not apply", "omit it")
         if self.measures and data:
-            raise GencliError(f"{why}, and measures on data need classes", "leave the table out")
+            raise GencliError(f"{why}, and measures on data need classes", "omit the table")
 
 
 def _is_model(place: str) -> bool:

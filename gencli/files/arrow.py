@@ -12,6 +12,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from gencli.counts import by
+
 if TYPE_CHECKING:
     from gencli.files.tables import Description
 
@@ -174,7 +176,7 @@ def to_images(column: pa.Array, shape: tuple[int, ...], dtype: str) -> pa.Array:
     if isinstance(column.type, pa.FixedShapeTensorType):
         numbers = _tensors(column)
         if len(numbers) and (*numbers.shape[1:], 1)[: len(shape)] != tuple(shape):
-            raise ValueError(0, f"an image of {'×'.join(map(str, numbers.shape[1:]))}")
+            raise ValueError(0, f"an image of {by(numbers.shape[1:])}")
     elif _is_list(column.type):
         numbers = _listed(column, shape)
     else:

@@ -117,7 +117,7 @@ def _pages(source: Input, column: Any) -> Iterator[Page]:
         about = facts.get(part)
         values, encoding = (about.get(number, 0) if isinstance(about, dict) else 0 for number in (1, encoded))
         if not all(type(each) is int and each >= 0 for each in (decoded, stored, values, encoding)):
-            raise OSError("a page's header is damaged")
+            raise OSError("a page's header is corrupt")
         at += length + stored
         if at > source.size:
             raise OSError(f"a page of {stored:,} bytes, where the file ends before")
@@ -151,7 +151,7 @@ class _Reader:
                 return value
             shift += 7
             if shift > _BITS:
-                raise OSError("a page's header is damaged")
+                raise OSError("a page's header is corrupt")
 
     def _signed(self) -> int:
         number = self._varint()

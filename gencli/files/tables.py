@@ -212,7 +212,7 @@ class FileTable:
             if start != self.rows:
                 raise OSError(f"{start} rows of {self.rows}")
         for source in self.inputs:
-            _ = source.sha256  # which refuses a damaged file
+            _ = source.sha256  # which refuses a corrupt file
 
     def _stored(self, column: pa.Array, name: str, start: int) -> pa.Array:
         """A column as the schema has it, whose first row is the table's row `start`."""

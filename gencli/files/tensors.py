@@ -91,7 +91,7 @@ def read(source: Input) -> dict[str, torch.Tensor]:
     metadata = _header(source, hint).get("__metadata__")
     ours = isinstance(metadata, dict) and KEY in metadata
     seals.require(source, "safetensors", seals.place_in_header(source), ours)
-    machine.require_memory(2 * source.size, source.name, "take a smaller one")
+    machine.require_memory(2 * source.size, source.name, "use a smaller one")
     source.file.seek(0)
     try:
         return safetensors.torch.load(source.file.read())

@@ -2,7 +2,7 @@
 
 The matrix holds K in its upper triangle until the end, and the factor L of K = L Lᵀ grows in the lower one. So the
 residual Y − K α is computed in float64 without a second matrix, and iterative refinement (Wilkinson; Higham 2002,
-"Accuracy and stability of numerical algorithms", chapter 12) brings a float32 factor to a small residual.
+"Accuracy and stability of numerical algorithms", on iterative refinement) brings a float32 factor to a small residual.
 """
 
 from __future__ import annotations
@@ -69,8 +69,8 @@ def _factor(matrix: Matrix, part: slice, ridge: float) -> None:
     """Computes the columns `part` of L from those before them: the left-looking block algorithm.
 
     With J = `part`, K[:, J] − L[:, :J] L[J, :J]ᵀ = L[:, J] L[J, J]ᵀ from the rows J down. Its square corner is
-    factored by LAPACK, and the rows below follow by a triangular solve (Golub and Van Loan 2013, Matrix Computations,
-    section 4.2).
+    factored by LAPACK, and the rows below follow by a triangular solve (Golub and Van Loan 2013, Matrix
+    Computations, on positive definite systems).
     """
     from scipy.linalg import solve_triangular
 
@@ -93,8 +93,8 @@ def _factor(matrix: Matrix, part: slice, ridge: float) -> None:
 def _refine(matrix: Matrix, diagonal: Matrix, targets: Matrix, ridge: float) -> tuple[Matrix, Matrix]:
     """α and K α by iterative refinement: α ← α + L⁻ᵀ L⁻¹ r with the residual r = Y − (K + ridge I) α in float64.
 
-    Each round multiplies ‖r‖ by about the condition number times the rounding of the factor (Higham 2002,
-    chapter 12). It ends when ‖r‖ does not fall, or by less than half, which is as good as this arithmetic gets.
+    Each round multiplies ‖r‖ by about the condition number times the rounding of the factor (Higham 2002).
+    It ends when ‖r‖ does not fall, or by less than half, which is as good as this arithmetic gets.
     """
     alpha = np.zeros(targets.shape, matrix.dtype)
     product, rest = np.zeros_like(targets), targets

@@ -46,7 +46,7 @@ def fit(points: NDArray[Any], targets: NDArray[Any], seed: int = 0) -> Weights:
     if points.ndim != 2 or targets.shape != points.shape[:1] or not points.size:
         raise GencliError(f"points {points.shape} with targets {targets.shape}", "give [n, d] points with [n] targets")
     if not np.isfinite(targets).all():
-        raise GencliError("targets that are not finite", "leave such rows out")
+        raise GencliError("targets that are not finite", "remove such rows")
     a, projected, order = _direction(points, seed)
     z = projected[order]
     before = z[0] - (np.ptp(z) / (len(z) - 1) if len(z) > 1 else 1.0)  # up to there c is 0
@@ -65,13 +65,13 @@ def _direction(points: NDArray[Any], seed: int) -> tuple[Floats, Floats, NDArray
         a = random.standard_normal(points.shape[1])
         projected = project(points, a)
         if not np.isfinite(projected).all():
-            raise GencliError("points that are not finite", "leave such rows out")
+            raise GencliError("points that are not finite", "remove such rows")
         order = np.argsort(projected, kind="stable")
         ties = np.flatnonzero(np.diff(projected[order]) == 0)
         for tie in ties:
             one, other = sorted(order[tie : tie + 2].tolist())
             if np.array_equal(points[one], points[other]):
-                raise GencliError(f"rows {one} and {other} are the same point", "leave one of them out")
+                raise GencliError(f"rows {one} and {other} are the same point", "omit one of them")
         if not len(ties):
             return a, projected, order
     raise GencliError(*_TOO_CLOSE)

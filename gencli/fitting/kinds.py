@@ -58,7 +58,7 @@ class FiniteSampleLearner(Learner):
         from gencli.models.learners import pixels
 
         require_finite(rows, title)
-        rows = distinct(rows, title, "no function fits both: leave one of them out")
+        rows = distinct(rows, title, "no function fits both: omit one of them")
         points, labels = pixels(rows.images).numpy(), rows.labels.numpy()
         network = finite_sample.fit(points, labels, self.seed)
         values = finite_sample.predict(network, points)

@@ -18,7 +18,7 @@ def require_finite(rows: Rows, title: str) -> None:
     """
     wrong = (~rows.images.flatten(1).isfinite().all(1)).nonzero()
     if len(wrong):
-        raise GencliError(f"{title}: row {wrong[0].item()}: a pixel is not finite", "leave such rows out")
+        raise GencliError(f"{title}: row {wrong[0].item()}: a pixel is not finite", "remove such rows")
 
 
 def distinct(rows: Rows, title: str, hint: str) -> Rows:

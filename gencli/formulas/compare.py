@@ -62,7 +62,7 @@ class Derivatives:
         return abs(self.methods[method] - self.exact) + self.uncertain
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """A matrix a method, [outputs, inputs], of several points [points, outputs, inputs]."""
+        """One matrix per method, [outputs, inputs], of several points [points, outputs, inputs]."""
         import torch
 
         return {
@@ -155,25 +155,9 @@ def compute(
     ways: list[Direction] = [(axis, way) for way in ([None] if along is None else along) for axis in axes]
     size = max(1, _BLOCK // (len(program.nodes) * max(_STEPS, len(ways))))
     blocks = [slice(start, start + size) for start in range(0, len(inputs), size)]
-    extended = Extended(program, dtype)
-
-    def outputs(at: Floats) -> Floats:
-        every = evaluate(program, list(at.T), dtype)
-        return np.stack([np.broadcast_to(every[place], len(at)) for place in program.outputs], 1)
-
-    def rounding(at: Floats) -> Floats:
-        return abs(outputs(at) - extended.values(at))
-
-    def place(start: int) -> Callable[[int], str]:
-        return lambda row: points.place(start + row)
-
     _require_exponents(program, points, inputs)
-    made = []
-    for block in blocks:
-        evaluation = Evaluation(program, inputs[block], place(block.start))
-        tangents = evaluation.outputs(evaluation.tangents(axes)) if along is None else evaluation.second(along)
-        made.append((evaluation.outputs(evaluation.values), tangents))
-    traced, forward = (np.concatenate(each) for each in zip(*made, strict=True))
+    traced, forward = _by_rules(program, points, inputs, along, axes, blocks)
+    extended = Extended(program, dtype)
     found = []
     for number, point in enumerate(inputs, 1):
         found.append(extended.derivatives(point, ways))
@@ -181,28 +165,71 @@ def compute(
     values, exact, uncertain = (np.stack(each) for each in zip(*found, strict=True))
     numeric, errors = exact, uncertain
     if difference:
-        parts = [differentiate(outputs, inputs[block], ways, difference, step, rounding) for block in blocks]
-        numeric, errors = (np.concatenate(each) for each in zip(*parts, strict=True))
+        numeric, errors = _by_differences(program, inputs, ways, difference, step, extended, blocks)
         errors = errors + np.where(np.isfinite(uncertain), uncertain, 0)  # of kinks
     shape = (*forward.shape[:2], *((len(axes),) if vectors is None else vectors.shape))
     numeric, errors, forward, exact, uncertain = (
         each.reshape(shape) for each in (numeric, errors, forward, exact, uncertain)
     )
-    refuse = partial(_refuse, program, points)
-    refuse(np.isinf(exact), f"its derivative by % is too large for {dtype}")
-    refuse(~np.isfinite(forward), f"its derivative by %, in forward mode, has a part too large for {dtype}")
-    if difference is None:
-        jumps = "the formula ends or jumps" if along is None else "the formula or its derivative ends or jumps"
-        refuse(np.isnan(numeric), f"its derivative by % does not exist: {jumps} there")
-    steps = "every step" if step is None else f"--step {step:g}"
-    hint = "use another step, or --step auto" if step else "choose another point"
-    refuse(~np.isfinite(numeric), f"{steps} leaves the domain, or is lost in rounding", hint)
+    _require_defined(program, points, numeric, forward, exact, difference, step, along is not None)
     reverse = np.concatenate([_reverse(program, inputs[block], along) for block in blocks]).reshape(shape)
-    refuse(~np.isfinite(reverse), f"its derivative by %, in reverse mode, has a part that is not finite in {dtype}")
+    lost = f"its derivative by %, in reverse mode, has a part that is not finite in {dtype}"
+    _refuse(program, points, ~np.isfinite(reverse), lost)
     slack = tolerance * np.maximum(1, abs(reverse))
     methods = {"numeric": numeric, "forward": forward, "reverse": reverse}
     allowed = {"numeric": errors + slack, "forward": slack, "exact": uncertain + slack}
     return Derivatives(program, points, values, methods, allowed, exact, uncertain, traced)
+
+
+def _by_rules(
+    program: Program, points: Points, inputs: Floats, along: Floats | None, axes: Floats, blocks: Sequence[slice]
+) -> tuple[Floats, Floats]:
+    """The formulas' values and derivatives by the rules of calculus."""
+
+    def place(start: int) -> Callable[[int], str]:
+        return lambda row: points.place(start + row)
+
+    made = []
+    for block in blocks:
+        evaluation = Evaluation(program, inputs[block], place(block.start))
+        tangents = evaluation.outputs(evaluation.tangents(axes)) if along is None else evaluation.second(along)
+        made.append((evaluation.outputs(evaluation.values), tangents))
+    values, forward = (np.concatenate(each) for each in zip(*made, strict=True))
+    return values, forward
+
+
+def _by_differences(
+    program: Program, inputs: Floats, ways: list[Direction], difference: Difference, step: float | None,
+    extended: Extended, blocks: Sequence[slice],
+) -> tuple[Floats, Floats]:  # fmt: skip
+    """Difference quotients and their errors; the rounding of a value is what its evaluation in many digits says."""
+
+    def outputs(at: Floats) -> Floats:
+        every = evaluate(program, list(at.T), str(inputs.dtype))
+        return np.stack([np.broadcast_to(every[place], len(at)) for place in program.outputs], 1)
+
+    def rounding(at: Floats) -> Floats:
+        return abs(outputs(at) - extended.values(at))
+
+    parts = [differentiate(outputs, inputs[block], ways, difference, step, rounding) for block in blocks]
+    numeric, errors = (np.concatenate(each) for each in zip(*parts, strict=True))
+    return numeric, errors
+
+
+def _require_defined(
+    program: Program, points: Points, numeric: Floats, forward: Floats, exact: Floats,
+    difference: Difference | None, step: float | None, second: bool,
+) -> None:  # fmt: skip
+    """Refuses derivatives that do not exist, or that the dtype or a step does not reach."""
+    refuse, dtype = partial(_refuse, program, points), forward.dtype
+    refuse(np.isinf(exact), f"its derivative by % is too large for {dtype}")
+    refuse(~np.isfinite(forward), f"its derivative by %, in forward mode, has a part too large for {dtype}")
+    if difference is None:
+        jumps = "the formula or its derivative ends or jumps" if second else "the formula ends or jumps"
+        refuse(np.isnan(numeric), f"its derivative by % does not exist: {jumps} there")
+    steps = "every step" if step is None else f"--step {step:g}"
+    hint = "use another step, or --step auto" if step else "choose another point"
+    refuse(~np.isfinite(numeric), f"{steps} leaves the domain, or is lost in rounding", hint)
 
 
 @np.errstate(over="ignore")

@@ -41,7 +41,7 @@ def output_names(program: Program, place: int) -> str:
 
 
 def trace(evaluation: Evaluation, derivatives: Sequence[Floats], kind: Kind) -> pa.Table:
-    """A row a node, inputs first and then as they are computed; of reverse mode from the outputs back to the inputs.
+    """One row per node, inputs first, then in the order of computation; of reverse mode from outputs back to inputs.
 
     Columns: node, output (which formula's value it is), operation, value, rule (of its tangent or its adjoint, which
     a dot or a bar marks), and tangent_INPUT by each input, or adjoint_OUTPUT of each output; these are null where a

@@ -26,7 +26,7 @@ from gencli.formulas.parsing import Program
 
 Floats = NDArray[Any]
 Real = Any  # of mpmath
-Nodes = list[Real | None]  # a value a node, None where it has none
+Nodes = list[Real | None]  # one value per node, None where it has none
 Known = tuple[Real | None, Real]  # a derivative and the bound of its error
 
 # bits of numbers, and of a step ahead and one behind the powers of 2 that they are of a point's size; the two are far
@@ -111,7 +111,7 @@ class Extended:
     def __init__(self, program: Program, dtype: Any) -> None:
         self._program, self._dtype = program, np.dtype(dtype)
         self._apply = [_named(node.function) if node.arguments else None for node in program.nodes]
-        self._moved_by: list[int] = []  # a bit an input that a node depends on
+        self._moved_by: list[int] = []  # one bit per input that a node depends on
         for node in program.nodes:
             own = 1 << int(node.value) if node.function == "input" else 0
             self._moved_by.append(reduce(operator.or_, (self._moved_by[each] for each in node.arguments), own))

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from gencli.counts import is_number, number
 from gencli.errors import GencliError
 from gencli.files import texts
 from gencli.files.stream import Input
@@ -183,20 +184,6 @@ def _read_tensor(source: Input) -> Floats:
     return tensor.double().reshape(-1, tensor.shape[-1]).numpy()
 
 
-def _is_number(cell: str) -> bool:
-    try:
-        _float(cell)
-    except ValueError:
-        return False
-    return True
-
-
-def _float(cell: str) -> float:
-    if "_" in cell:  # Python's own spelling
-        raise ValueError(f"{cell!r} is not a number")
-    return float(cell)
-
-
 def _read_text(source: Input) -> tuple[list[str], Floats]:
     """Numbers separated by commas or spaces, one row per line; a first line of words names the columns."""
     hint = "give Parquet, safetensors, CSV, or rows of numbers"
@@ -206,16 +193,16 @@ def _read_text(source: Input) -> tuple[list[str], Floats]:
         raise GencliError(f"{source.name}: neither Parquet nor safetensors nor text", hint) from None
     names: list[str] = []
     rows: list[list[float]] = []
-    for number, line in enumerate(text.splitlines(), 1):
+    for place, line in enumerate(text.splitlines(), 1):
         cells = line.partition("#")[0].translate(_PLAIN).split()
         if not cells:
             continue
-        where = f"{source.name}: line {number}"
+        where = f"{source.name}: line {place}"
         try:
-            row = [_float(cell) for cell in cells]
+            row = [number(cell) for cell in cells]
         except ValueError as error:
             words = [word.strip("[]()") for word in re.split(r"[,;\s]+", line.partition("#")[0])]  # w[1] is a name
-            if rows or names or any(map(_is_number, words)):
+            if rows or names or any(map(is_number, words)):
                 raise GencliError(f"{where}: {error}", hint) from None
             names = [cell.strip('"') for cell in line.replace(";", ",").split(",")]
             names = [each.strip() for each in (names if len(names) > 1 else cells)]

@@ -130,7 +130,7 @@ def split(text: str) -> list[Formula]:
 
 
 def read_lines(text: str, name: str) -> list[Formula]:
-    """The formulas of a file: one a line, or several between semicolons; # begins a comment."""
+    """The formulas of a file: one per line, or several between semicolons; # begins a comment."""
     lines = enumerate(text.splitlines(), 1)
     parts = ((number, part.strip()) for number, line in lines for part in line.partition("#")[0].split(";"))
     return [Formula(part, f"{name}: line {number}") for number, part in parts if part]
@@ -196,7 +196,7 @@ class _Parser:
             raise self._error(LONGEST, f"{len(text):,} characters", f"a formula has at most {LONGEST:,}")
         value_next = True
         for kind, token, column in self._tokens():
-            value_next = (self._begin if value_next else self._go_on)(kind, token, column)
+            value_next = (self._begin if value_next else self._continue)(kind, token, column)
             if len(self._waiting) > DEEPEST:
                 raise self._error(column, "too deep", f"at most {DEEPEST} operators and parentheses may be open")
         if value_next:
@@ -252,7 +252,7 @@ class _Parser:
             raise self._error(column, "a value is missing before this", "write a number, a coordinate or a function")
         return kind not in ("number", "name")
 
-    def _go_on(self, kind: str, token: str, column: int) -> bool:
+    def _continue(self, kind: str, token: str, column: int) -> bool:
         """Takes a token behind a value; whether another value must follow."""
         if kind != "sign" or token == "(":
             raise self._error(column, *_NO_OPERATOR)

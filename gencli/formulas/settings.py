@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, fields
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import typer
 
@@ -59,7 +59,7 @@ class FormulaSettings:
         float, typer.Option(min=0, help="Tolerance of --check-against, relative to max(1, |derivative|).")
     ] = 5e-4
 
-    def resolved(self, given: Collection[str]) -> FormulaSettings:
+    def resolved(self, given: Collection[str]) -> Self:
         """Itself.
 
         Raises:
@@ -67,7 +67,7 @@ class FormulaSettings:
         """
         own = {field.name for field in fields(self)} & {*given}
         if own and "model" in given:
-            raise GencliError(f"{dashed(min(own))}: applies to formulas, but a model is given", "leave one of them out")
+            raise GencliError(f"{dashed(min(own))}: applies to formulas, but a model is given", "omit one of them")
         if "check_tolerance" in given and self.check_against is None:
             raise GencliError("--check-tolerance: nothing is compared", "name a matrix with --check-against")
         second = {"--hessian": self.hessian, "--hvp": self.hvp}

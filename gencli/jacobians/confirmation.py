@@ -126,7 +126,7 @@ class Confirmation:
             raise Unconfirmed(f"row {row} is not finite")
         raise GencliError(
             f"row {row}: its outputs or their derivatives are not finite in {function.dtype}",
-            "gencli eval counts rows whose outputs are not finite; --dtype float64 reaches further",
+            "gencli eval counts rows whose outputs are not finite; --dtype float64 has a larger range",
         )
 
     def _duals(self, chunk: Chunk) -> Tensor:

@@ -170,7 +170,7 @@ class RowFunction:
 
     @property
     def mode(self) -> Mode:
-        """Forward mode takes a pass an input, reverse mode one an output: the one that takes fewer."""
+        """Forward mode takes one pass per input, reverse mode one per output: the one that takes fewer."""
         return "forward" if self.size < self.outputs else "reverse"
 
     def jacobians(

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
+from gencli.cli.options import dashed
 from gencli.counts import by
 from gencli.errors import GencliError, nearest
 from gencli.files import provenance, tensors
@@ -92,7 +93,7 @@ def build(arch: str, shape: Shape, classes: int, options: Options = PLAIN) -> nn
     given = {name: value for name in ("batch_norm", "dropout") if (value := getattr(options, name)) is not None}
     for name in given.keys() - kind.options:
         takers = ", ".join(each.example for each in FAMILIES if name in each.options)
-        raise GencliError(f"--{name.replace('_', '-')}: {arch} has no such option", f"omit it; it is for {takers}")
+        raise GencliError(f"{dashed(name)}: {arch} has no such option", f"omit it; it is for {takers}")
     if not 0 <= given.get("dropout", 0) < 1:
         raise GencliError(
             f"--dropout: {options.dropout:g} is not a probability below 1",
@@ -219,10 +220,33 @@ def read(source: Input, arch: str | None = None) -> Model:
         GencliError: not such a file, its tensors are not the architecture's, or `arch` is another.
     """
     facts = tensors.read_metadata(source)
-    named, made = facts.get("architecture"), facts.get("step")
-    shape, classes = facts.get("shape", []), facts.get("classes", [])
-    if not (isinstance(named, str) and is_shape(shape) and _is_names(classes) and made):
+    named, shape, classes = facts.get("architecture"), facts.get("shape", []), facts.get("classes", [])
+    if not (isinstance(named, str) and is_shape(shape) and _is_names(classes) and facts.get("step")):
         raise GencliError(f"{source.name}: tensors, but not a model", "give a model that `gencli train` wrote")
+    kind = _kind(source, named, arch)
+    if not classes and (kind is None or kind.task == "classes"):
+        raise GencliError(f"{source.name}: {named} without class names", "make the model again")
+    counts, epoch = facts.get("class_rows"), facts.get("epoch")  # which older files do not have
+    if not (counts is None or _is_counts(counts, len(classes))) or not (epoch is None or _is_count(epoch)):
+        raise GencliError(f"{source.name}: corrupt metadata: class_rows or epoch", "make the model again")
+    try:
+        preprocessing = Preprocessing.from_json(facts.get("preprocessing"), shape[2])
+        options = PLAIN if kind is None else Options.from_json(facts.get("options"))
+        input_shape = preprocessing.input_shape(tuple(shape))
+        if kind is None:
+            network, empty = learners.build(named, input_shape, len(classes), facts.get("options")), True
+        else:
+            network, empty = _unfilled(named, input_shape, len(classes), options, source.size)
+    except GencliError as error:
+        raise GencliError(f"{source.name}: {error.message}", error.hint) from error
+    _fill(network, source, named, empty)
+    made, rows = facts["step"], counts and tuple(counts)
+    shape, classes = tuple(shape), tuple(classes)
+    return Model(named, shape, classes, network.eval(), options, preprocessing, made, rows, epoch, source.name)
+
+
+def _kind(source: Input, named: str, arch: str | None) -> Family | None:
+    """The family of the network that a file names; None for a learner in closed form."""
     try:
         kind = None if named in LEARNERS else family(named)
     except GencliError:
@@ -236,43 +260,20 @@ def read(source: Input, arch: str | None = None) -> Model:
         )
     if arch not in (None, named):
         raise GencliError(f"{source.name}: its network is {named}, not {arch}", f"omit --arch, or give {named}")
-    if not classes and (kind is None or kind.task == "classes"):
-        raise GencliError(f"{source.name}: {named} without class names", "make the model again")
-    counts, epoch = facts.get("class_rows"), facts.get("epoch")  # which older files do not have
-    if not (counts is None or _is_counts(counts, len(classes))) or not (epoch is None or _is_count(epoch)):
-        raise GencliError(f"{source.name}: corrupt metadata: class_rows or epoch", "make the model again")
-    try:
-        preprocessing = Preprocessing.from_json(facts.get("preprocessing"), shape[2])
-        input_shape = preprocessing.input_shape(tuple(shape))
-        if kind is None:
-            options, empty = PLAIN, True
-            network = learners.build(named, input_shape, len(classes), facts.get("options"))
-        else:
-            options = Options.from_json(facts.get("options"))
-            network, empty = _unfilled(named, input_shape, len(classes), options, source.size)
-    except GencliError as error:
-        raise GencliError(f"{source.name}: {error.message}", error.hint) from error
+    return kind
+
+
+def _fill(network: nn.Module, source: Input, named: str, empty: bool) -> None:
+    """Puts the file's tensors into the network; `empty` where it has shapes alone."""
     given, expected = tensors.read(source), network.state_dict()
     for name in expected | given:
-        if _kind(given.get(name)) != _kind(expected.get(name)):
+        if _form(given.get(name)) != _form(expected.get(name)):
             raise GencliError(
-                f"{source.name}: not the tensors of {named}: {name} is {_kind(given.get(name))}, "
-                f"not {_kind(expected.get(name))}",
+                f"{source.name}: not the tensors of {named}: {name} is {_form(given.get(name))}, "
+                f"not {_form(expected.get(name))}",
                 "make the model again",
             )
     network.load_state_dict(given, assign=empty)
-    return Model(
-        named,
-        tuple(shape),
-        tuple(classes),
-        network.eval(),
-        options,
-        preprocessing,
-        made,
-        counts and tuple(counts),
-        epoch,
-        source.name,
-    )
 
 
 def _unfilled(arch: str, shape: Shape, classes: int, options: Options, size: int) -> tuple[nn.Module, bool]:
@@ -301,7 +302,7 @@ def _is_counts(value: Any, classes: int) -> bool:
     return isinstance(value, list) and len(value) == classes and all(map(_is_count, value))
 
 
-def _kind(tensor: torch.Tensor | None) -> str:
+def _form(tensor: torch.Tensor | None) -> str:
     return "missing" if tensor is None else f"{str(tensor.dtype).removeprefix('torch.')} {by(tensor.shape)}"
 
 

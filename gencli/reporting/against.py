@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from gencli.counts import number
 from gencli.errors import GencliError, nearest
 from gencli.files import texts
 from gencli.files.stream import Input
@@ -144,7 +145,7 @@ def _number(published: Published, row: dict[str, str], name: str) -> float | Non
     if not text:
         return None
     try:
-        value = math.nan if "_" in text else float(text)  # which Python takes between digits
+        value = number(text)
     except ValueError:
         value = math.nan
     if not math.isfinite(value):

@@ -35,3 +35,23 @@ def numeric(field: pa.Field) -> bool:
     """Whether a column holds numbers, as such or as text (see `layout.shown`)."""
     kind = field.type
     return pa.types.is_integer(kind) or pa.types.is_floating(kind) or b"number" in (field.metadata or {})
+
+
+def narrowed(field: pa.Field, width: int) -> pa.Field:
+    """The field of a column that is wrapped to a width in characters."""
+    return field.with_metadata({**(field.metadata or {}), b"width": str(width).encode()})
+
+
+def limit(field: pa.Field) -> int | None:
+    """The width that a column is wrapped to, if it is; see `narrowed`."""
+    return int((field.metadata or {}).get(b"width", 0)) or None
+
+
+def width(rows: pa.Table, name: str) -> int:
+    """Characters that a column takes on a terminal; the heading of one of numbers is broken at underscores."""
+    from rich.cells import cell_len
+
+    field, heading = rows.schema.field(name), console.printable(name, LONGEST)
+    lines = heading.split("_") if numeric(field) else [heading]
+    whole = max(map(cell_len, [*lines, *map(cell, rows[name].to_pylist())]))
+    return min(whole, limit(field) or whole)

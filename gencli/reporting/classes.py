@@ -72,8 +72,8 @@ def long_tail_table(documents: Sequence[Document], training: Sequence[Document],
         n = {label: n[label] for label in labels if label in n}
     ordered = sorted(n, key=lambda label: -n[label]) if n else labels if all(map(is_tailed, tests)) else []
     third = len(ordered) // 3
-    parts = {"head": ordered[:third], "middle": ordered[third : len(ordered) - third]}
-    parts["tail"] = ordered[len(ordered) - third :]
+    last = len(ordered) - third
+    parts = {"head": ordered[:third], "middle": ordered[third:last], "tail": ordered[last:]}
     names = _headings(labels, {*(told[0] if told else {}), "runs", *_PARTS})
     rows: list[Row] = []
     for told_apart, group in zip(told, groups):
@@ -87,19 +87,24 @@ def long_tail_table(documents: Sequence[Document], training: Sequence[Document],
     several = any(len(group.runs) > 1 for group in groups)
     behind = [group.documents for group in groups]
     if n:
-        first: Row = dict.fromkeys(keys, "") | {keys[0]: "n in training"}
-        first |= {heading: (float(n[label]), None) for label, heading in names.items() if label in n}
-        rows.insert(0, first | {"all": (float(sum(n.values())), None)})
+        rows.insert(0, _counts(n, names, keys))
         behind.insert(0, tuple(counted))
     notes = [note] if note else []
-    if ordered:
-        notes.append(f"head and tail: {third} classes each, the most and the least frequent; middle: the others")
-    else:
-        notes.append("head, middle, tail: n of the training table is unknown; also give that table")
+    notes.append(
+        f"head and tail: {third} classes each, the most and the least frequent; middle: the others"
+        if ordered
+        else "head, middle, tail: n of the training table is unknown; also give that table"
+    )
     scores = (*names.values(), *_PARTS)
     facts = tuple(({},) if n else ()) + tuple(_facts(group.documents) for group in groups)
     table = assemble(rows, keys, scores, several)
     return Table("long-tail", table, _settings(keys), scores, tuple(behind), facts, tuple(notes), counted=bool(n))
+
+
+def _counts(n: dict[tuple[int, str], int], names: dict[tuple[int, str], str], keys: list[str]) -> Row:
+    """The row of the numbers of training rows."""
+    counts = {heading: (float(n[label]), None) for label, heading in names.items() if label in n}
+    return dict.fromkeys(keys, "") | {keys[0]: "n in training"} | counts | {"all": (float(sum(n.values())), None)}
 
 
 def _has(document: Document, score: str) -> bool:

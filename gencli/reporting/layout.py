@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from gencli.cli import console
-from gencli.reporting.cells import LONGEST, cell, numeric
+from gencli.reporting.cells import LONGEST, cell, narrowed, numeric, width
 from gencli.reporting.groups import PLAIN, Table, word
 
 _ROOM = 14  # characters: columns are wrapped to at least this width
@@ -50,24 +50,24 @@ def shown(table: Table) -> pa.Table:
     return pa.table(arrays, schema=pa.schema(fields))
 
 
-def fitted(table: Table, width: int) -> tuple[pa.Table, str]:
-    """The table as text of at most `width` characters per line if possible; and a line on what all rows share.
+def fitted(table: Table, most: int) -> tuple[pa.Table, str]:
+    """The table as text of at most `most` characters per line if possible; and a line on what all rows share.
 
     If it is too wide, columns in which all rows agree move to that line, then settings are joined into one
     column, then it is transposed, one row per score, if that is narrower; finally columns of words are wrapped.
     """
     rows, common = shown(table), ""
-    if measured(rows) > width and rows.num_rows > 1:
+    if measured(rows) > most and rows.num_rows > 1:
         alike = [name for name in table.keys if name not in ("label", "name") and len(set(rows[name].to_pylist())) == 1]
         common = ", ".join(_named(name, rows[name][0].as_py()) for name in alike if rows[name][0].as_py())
         rows = rows.drop_columns(alike)
     settings = [name for name in table.settings if name in rows.column_names]
-    if measured(rows) > width and len(settings) > 1:
+    if measured(rows) > most and len(settings) > 1:
         rows = _joined(rows, settings, table.counted)
-    if measured(rows) > width and table.name in ("long-tail", "corruptions"):
+    if measured(rows) > most and table.name in ("long-tail", "corruptions"):
         turned = _turned(rows, table.scores)
         rows = turned if measured(turned) < measured(rows) else rows
-    return _wrapped(rows, width), console.printable(common)
+    return _wrapped(rows, most), console.printable(common)
 
 
 def _named(name: str, value: str) -> str:
@@ -76,17 +76,7 @@ def _named(name: str, value: str) -> str:
 
 def measured(rows: pa.Table) -> int:
     """Characters that a line of the table takes."""
-    return sum(_width(rows, name) + 2 for name in rows.column_names)
-
-
-def _width(rows: pa.Table, name: str) -> int:
-    from rich.cells import cell_len
-
-    heading = console.printable(name).replace("_", " ")
-    field = rows.schema.field(name)
-    lines = name.split("_") if numeric(field) else [heading]
-    whole = max(map(cell_len, [*lines, *rows[name].to_pylist()]), default=0)
-    return min(whole, int((field.metadata or {}).get(b"width", whole)))
+    return sum(width(rows, name) + 2 for name in rows.column_names)
 
 
 def _joined(rows: pa.Table, settings: Sequence[str], counted: bool) -> pa.Table:
@@ -111,22 +101,22 @@ def _turned(rows: pa.Table, scores: Sequence[str]) -> pa.Table:
     fields = [pa.field("", pa.string())]
     for head, column in zip(heads, columns):
         room = max(_ROOM, *map(len, column), *map(len, head.split()))
-        fields.append(pa.field(head, pa.string(), metadata={"number": "1", "width": str(room)}))
+        fields.append(narrowed(pa.field(head, pa.string(), metadata={"number": "1"}), room))
     return pa.table([pa.array(each, pa.string()) for each in [kept, *columns]], schema=pa.schema(fields))
 
 
-def _wrapped(rows: pa.Table, width: int) -> pa.Table:
-    """The table with `width` in the metadata of the columns of words that are to be wrapped, the widest first."""
-    over = measured(rows) - width
+def _wrapped(rows: pa.Table, most: int) -> pa.Table:
+    """The table with its columns of words wrapped, the widest first, until a line takes at most this."""
+    over = measured(rows) - most
     schema = rows.schema
-    for name in sorted(rows.column_names, key=lambda name: -_width(rows, name)):
+    for name in sorted(rows.column_names, key=lambda name: -width(rows, name)):
         place, field = schema.get_field_index(name), rows.schema.field(name)
         least = max(_ROOM, *(len(part) for text in [name, *rows[name].to_pylist()] for part in text.split()))
-        if over <= 0 or numeric(field) or (room := _width(rows, name)) <= least:
+        if over <= 0 or numeric(field) or (room := width(rows, name)) <= least:
             continue
         taken = max(least, room - over)
         over -= room - taken
-        schema = schema.set(place, field.with_metadata({"width": str(taken)}))
+        schema = schema.set(place, narrowed(field, taken))
     return rows.cast(schema)
 
 

@@ -48,7 +48,7 @@ class Plan:
         self._options = Options(tuple(settings.metric or ()), settings.fitted_at, settings.best_on_test)
         if kinds == {"images"}:
             raise GencliError(
-                f"{documents[0].title}: images, nothing measured", "give results too, or use --contact-sheet"
+                f"{documents[0].title}: an image table, without results", "give results too, or use --contact-sheet"
             )
         self.plot = settings.plot or (self._default_plot() if settings.figure is not None and not measured else None)
         if not kinds & {"history", "result", "benchmark"} and not self.plot and not every:

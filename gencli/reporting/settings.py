@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import typer
 
+from gencli.cli.options import dashed
 from gencli.errors import GencliError
 from gencli.files import endings
 
@@ -68,7 +69,7 @@ class Settings:
         bool, typer.Option("--provenance", help="Print how each file was made instead, one line per step.")
     ] = False
 
-    def resolved(self, given: Collection[str]) -> Settings:
+    def resolved(self, given: Collection[str]) -> Self:
         """These settings, checked.
 
         Raises:
@@ -77,7 +78,7 @@ class Settings:
         instead = "provenance" if self.provenance else "contact_sheet" if self.contact_sheet is not None else None
         others = {*self.__dataclass_fields__, "format"} | ({"output"} if instead == "contact_sheet" else set())
         for name in sorted(set(given) & others - {instead}) if instead else ():
-            raise GencliError(f"--{_dashed(name)} and --{_dashed(str(instead))} do not go together", "omit one of them")
+            raise GencliError(f"{dashed(name)} and {dashed(str(instead))} do not go together", "omit one of them")
         return self
 
     def require_place(self, form: str) -> None:
@@ -92,12 +93,3 @@ class Settings:
             raise GencliError("--plot: a text plot needs --format table", "omit --format, or use --figure")
         if self.title is not None and self.figure is None and form in ("parquet", "csv", "json"):
             raise GencliError(f"--title: {form} has no title", "omit it")
-
-    @property
-    def image_form(self) -> str | None:
-        """The figure's format: png, svg or pdf."""
-        return endings.named(self.figure)
-
-
-def _dashed(name: str) -> str:
-    return name.replace("_", "-")

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from gencli.cli import console
-from gencli.reporting.cells import LONGEST, cell, cells, numeric
+from gencli.reporting.cells import LONGEST, cell, cells, limit, narrowed, numeric
+from gencli.reporting.cells import width as column_width
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -47,7 +48,7 @@ def _parts(rows: pa.Table, width: int) -> Iterator[pa.Table]:
     other words to half a line.
     """
     names = rows.column_names
-    widths = {name: _column_width(rows, name) for name in names}
+    widths = {name: 2 + column_width(rows, name) for name in names}
     if sum(widths.values()) <= width:
         yield rows
         return
@@ -62,8 +63,7 @@ def _parts(rows: pa.Table, width: int) -> Iterator[pa.Table]:
     for name in [name for name in taken if taken[name] < widths[name]]:
         widths[name] = taken[name]
         place, field = rows.schema.get_field_index(name), rows.schema.field(name)
-        metadata = {**(field.metadata or {}), b"width": str(taken[name] - 2).encode()}
-        rows = rows.cast(rows.schema.set(place, field.with_metadata(metadata)))
+        rows = rows.cast(rows.schema.set(place, narrowed(field, taken[name] - 2)))
     room = width - sum(widths[name] for name in keys)
     part: list[str] = []
     for name in others:
@@ -78,14 +78,6 @@ def _is_words(field: pa.Field) -> bool:
     return not numeric(field)
 
 
-def _column_width(rows: pa.Table, name: str) -> int:
-    field = rows.schema.field(name)
-    shown = console.printable(name, LONGEST)
-    heading = shown.split("_") if numeric(field) else [shown]
-    whole = max(map(len, [*heading, *map(cell, rows[name].to_pylist())]))
-    return 2 + min(whole, int((field.metadata or {}).get(b"width", whole)))
-
-
 def _columns(rows: pa.Table, width: int | None, bars: str | None, folded: bool) -> str:
     from rich import box
     from rich.bar import Bar
@@ -93,9 +85,9 @@ def _columns(rows: pa.Table, width: int | None, bars: str | None, folded: bool) 
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for field in rows.schema:
-        number, metadata = numeric(field), field.metadata or {}
+        number = numeric(field)
         header = console.printable(field.name, LONGEST).replace("_", "\n" if number else " ")
-        short = width // 4 if bars and width and not number else int(metadata.get(b"width", 0)) or None
+        short = width // 4 if bars and width and not number else limit(field)
         overflow, justify = "ellipsis" if bars else "fold", "right" if number else "left"
         table.add_column(header, justify=justify, overflow=overflow, no_wrap=bool(bars), max_width=short)
     if bars:

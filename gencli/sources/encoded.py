@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from gencli.cli import console
+from gencli.counts import by
 from gencli.errors import GencliError
 from gencli.files import arrow, parquet, tables
 from gencli.files.stream import Input
@@ -120,7 +121,7 @@ def _raw_table(inputs: list[Input], files: list[pq.ParquetFile], column: str, fo
         )
     if not tables.is_shape(shape) or (shape[0] in (1, 3) and shape[2] > 4):
         raise GencliError(
-            f"{title}: column `{column}` holds images of {'×'.join(map(str, shape))}",
+            f"{title}: column `{column}` holds images of {by(shape)}",
             "images are height×width×channels, channels last: reorder them",
         )
     if dtype not in ("uint8", "float32"):

@@ -14,7 +14,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,7 +75,7 @@ def decode(
     """
     from PIL import Image
 
-    pixels, notes = np.empty((0, 0, 0, 0), np.uint8), Counter[str]()
+    pixels, notes, how = np.empty((0, 0, 0, 0), np.uint8), Counter[str](), _How(mode, size, crop, ends, most)
     logger = logging.getLogger("PIL")
     if not logger.handlers:
         logger.addHandler(logging.NullHandler())  # otherwise what it logs goes to standard error
@@ -85,7 +85,7 @@ def decode(
         warnings.filterwarnings("ignore", "Palette images with Transparency")  # which is noted
         for place, value in enumerate(values):
             try:
-                image = _decode(value, mode, size, crop, ends, notes, most)
+                image = _decode(value, how, notes)
             except BadImage as bad:
                 raise BadImage(place, *bad.args) from None
             if warned:
@@ -105,15 +105,17 @@ def decode(
     return pixels, notes
 
 
-def _decode(
-    value: bytes | None,
-    mode: str | None,
-    size: tuple[int, ...] | None,
-    crop: tuple[int, int] | None,
-    ends: Ends | None,
-    notes: Counter[str],
-    most: int | None,
-) -> NDArray[np.uint8]:
+class _How(NamedTuple):
+    """See `decode`."""
+
+    mode: str | None
+    size: tuple[int, ...] | None
+    crop: tuple[int, int] | None
+    ends: Ends | None
+    most: int | None
+
+
+def _decode(value: bytes | None, how: _How, notes: Counter[str]) -> NDArray[np.uint8]:
     from PIL import Image, ImageOps
 
     if value is None:
@@ -122,7 +124,7 @@ def _decode(
         raise BadImage("is a Git LFS pointer, not the image", "git lfs pull downloads the images")
     try:
         with _bounded(len(value)), Image.open(io.BytesIO(value), formats=FORMATS) as image:
-            _require_room(image.size, image.mode, most, len(value))
+            _require_room(image.size, image.mode, how.most, len(value))
             if getattr(image, "is_animated", False):
                 notes["the first of several frames or pages is used"] += 1
             stored = _Stored(image, value)  # loading drops what it is told by
@@ -130,48 +132,49 @@ def _decode(
                 image.load()
             if image.info.keys() & {"exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif"}:
                 ImageOps.exif_transpose(image, in_place=True)
-            if _is_transparent(image):
-                if mode is None:
-                    raise BadImage(
-                        f"an image of mode {image.mode} with transparency, neither gray nor RGB of 8 bits",
-                        "--mode rgb or gray of `gencli data` drops the transparency: hidden colours show",
-                    )
-                notes["transparency is dropped, hidden colours show"] += 1
-            if stored.deep:
-                flat = Image.fromarray(stored.narrow(image, mode, ends, notes))
-            elif ends is not None:
-                what = f"{stored.bits} bits, of which 8 are read" if stored.bits > 8 else "8 bits"
-                raise BadImage(f"an image of {what}", "--range is for gray images of more bits and of floats; omit it")
-            else:
-                flat = image
-                if stored.bits > 8:
-                    notes[_NARROWED] += 1
-            wanted = FORCED[mode] if mode else _KEPT.get(flat.mode)
-            if wanted is None:
-                raise BadImage(
-                    f"an image of mode {image.mode}, neither gray nor RGB of 8 bits",
-                    "--mode rgb or gray of `gencli data` converts every image",
-                )
-            if flat.mode in ("LAB", "RGBa", "La"):  # without a way of their own to gray
-                flat = flat.convert({"LAB": "RGB", "RGBa": "RGBA", "La": "LA"}[flat.mode])
-            fitted = flat if flat.mode == wanted else flat.convert(wanted)
-            if size is not None or crop is not None:
-                fitted = _fit(fitted, size, crop, most)
+            fitted = _converted(image, stored, how, notes)
+            if how.size is not None or how.crop is not None:
+                fitted = _fit(fitted, how.size, how.crop, how.most)
             width, height = fitted.size
-            return np.frombuffer(fitted.tobytes(), np.uint8).reshape(height, width, len(wanted))
+            return np.frombuffer(fitted.tobytes(), np.uint8).reshape(height, width, len(fitted.mode))
     except BadImage:
         raise
     except Image.UnidentifiedImageError:
-        if value.startswith((b"II*\0", b"MM\0*")):
-            raise BadImage(
-                "an unsupported TIFF, such as one of float64 or of 2 channels",
-                "store it as 8 or 16 bits or float32, of 1 or 3 channels, first",
-            ) from None
-        known = ", ".join(FORMATS)
-        raise BadImage(f"not an image: its bytes are of no known format ({known})", "remove it first") from None
-    except Exception as error:  # decoders raise anything at damaged bytes
+        raise _unknown(value) from None
+    except Exception as error:  # decoders raise anything at corrupt bytes
         why = str(error).partition("\n")[0] or type(error).__name__
         raise BadImage(f"not an image: {why}", "remove it first") from None
+
+
+def _converted(image: Image.Image, stored: _Stored, how: _How, notes: Counter[str]) -> Image.Image:
+    """The image in mode L or RGB, if that loses nothing, or as `how` allows."""
+    if _is_transparent(image):
+        if how.mode is None:
+            raise BadImage(
+                f"an image of mode {image.mode} with transparency, neither gray nor RGB of 8 bits",
+                "--mode rgb or gray of `gencli data` drops the transparency: hidden colours show",
+            )
+        notes["transparency is dropped, hidden colours show"] += 1
+    flat = stored.flat(image, how, notes)
+    wanted = FORCED[how.mode] if how.mode else _KEPT.get(flat.mode)
+    if wanted is None:
+        raise BadImage(
+            f"an image of mode {image.mode}, neither gray nor RGB of 8 bits",
+            "--mode rgb or gray of `gencli data` converts every image",
+        )
+    if flat.mode in ("LAB", "RGBa", "La"):  # without a way of their own to gray
+        flat = flat.convert({"LAB": "RGB", "RGBa": "RGBA", "La": "LA"}[flat.mode])
+    return flat if flat.mode == wanted else flat.convert(wanted)
+
+
+def _unknown(value: bytes) -> BadImage:
+    if value.startswith((b"II*\0", b"MM\0*")):
+        return BadImage(
+            "an unsupported TIFF, such as one of float64 or of 2 channels",
+            "store it as 8 or 16 bits or float32, of 1 or 3 channels, first",
+        )
+    known = ", ".join(FORMATS)
+    return BadImage(f"not an image: its bytes are of no known format ({known})", "remove it first")
 
 
 @contextmanager
@@ -261,6 +264,19 @@ class _Stored:
         elif self._format == "AVIF" and (start := value.find(b"pixi" + bytes(4))) >= 0:
             self.bits = value[start + 9]
         self.deep = image.mode[0] in "IF" or (self._format == "TIFF" and self._kind == _SIGNED)
+
+    def flat(self, image: Image.Image, how: _How, notes: Counter[str]) -> Image.Image:
+        """The image with 8 bits per value."""
+        from PIL import Image
+
+        if self.deep:
+            return Image.fromarray(self.narrow(image, how.mode, how.ends, notes))
+        if how.ends is not None:
+            what = f"{self.bits} bits, of which 8 are read" if self.bits > 8 else "8 bits"
+            raise BadImage(f"an image of {what}", "--range is for gray images of more bits and of floats; omit it")
+        if self.bits > 8:
+            notes[_NARROWED] += 1
+        return image
 
     def narrow(self, image: Image.Image, mode: str | None, ends: Ends | None, notes: Counter[str]) -> NDArray[np.uint8]:
         """[height, width] uint8 of a deep image."""

@@ -84,7 +84,7 @@ def test_a_page_that_says_it_is_large_is_refused(tmp_path: Path) -> None:
     for number, size, says in (
         (2, (1 << 31) - 1, r"column `label`: a page of 2,147,483,647 bytes in \d+$"),
         (3, (1 << 31) - 1, "corrupt Parquet: a page of 2,147,483,647 bytes, where the file ends before"),
-        (3, -1, "corrupt Parquet: a page's header is damaged"),
+        (3, -1, "corrupt Parquet: a page's header is corrupt"),
     ):
         [page] = thrift.pages(content)
         next(each for each in page.header if each.number == number).value = size
