@@ -53,7 +53,7 @@ def copied(model: Model, device: torch.device, dtype: torch.dtype) -> nn.Module:
         raise GencliError(f"--device: {device.type} has no float64", "take --device cpu")
     if isinstance(model.network, torch.jit.ScriptModule):
         raise GencliError(
-            f"{model.arch}: a scripted network, in which torch replaces no parameters", "leave out torch.jit.script"
+            f"{model.title}: a scripted network, in which torch replaces no parameters", "leave out torch.jit.script"
         )
     network = duplicate(model.network).to(device, dtype).eval()
     kind = str(dtype).removeprefix("torch.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -123,6 +123,25 @@ def read(file: pq.ParquetFile, columns: list[str] | None = None) -> pa.Table:
         if len(column) != rows:
             raise OSError(f"column `{name}` has {len(column)} values, but its footer says {rows}")
     return table
+
+
+def column(sources: Sequence[Input], files: Sequence[pq.ParquetFile], name: str) -> list[pa.Array]:
+    """The parts of a column of all files of a data set; an error names the file."""
+    parts = []
+    for source, file in zip(sources, files, strict=True):
+        with undamaged(source.name):
+            parts += read(file, [name]).column(0).chunks
+    return parts
+
+
+def batches(source: Input, found: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The batches that are read from this file, which an error names."""
+    while True:
+        with undamaged(source.name):
+            batch = next(found, None)
+        if batch is None:
+            return
+        yield batch
 
 
 def read_provenance(file: pq.ParquetFile) -> provenance.Step | None:
