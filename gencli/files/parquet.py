@@ -31,6 +31,11 @@ _UNASKED, _LARGEST_PAGE = 64 << 20, 1 << 31  # bytes
 _BUFFER = 1 << 16  # otherwise a row group's columns are read whole, and no more than 2 GB of them
 
 
+def is_parquet(source: Input) -> bool:
+    """Whether it starts as Parquet does, encrypted or not."""
+    return source.starts(b"PAR1") or source.starts(b"PARE")
+
+
 def open_file(source: Input) -> pq.ParquetFile:
     """Opens one Parquet file.
 
