@@ -144,8 +144,15 @@ def source(role: str, file: Input, made: bool = True) -> provenance.Step:
 
 
 def rewritten(table: ImageTable) -> bool:
-    """Whether another tool rewrote this table of gencli's: it kept its description and lost its provenance."""
-    return isinstance(table, FileTable) and table.made is None
+    """Whether another tool rewrote a table of gencli's, so that its steps are not recorded.
+
+    It kept the description, or identities that gencli gave: those with another hash than the table's own.
+    """
+    if table.made is None and isinstance(table, FileTable):
+        return True
+    first = next((step["command"] for step, depth in provenance.walk(table.made) if depth == 0), "data parquet")
+    own = identities(table.description.name, table.description.split, 0, 1)[0] >> 32
+    return first == "data parquet" and bool(np.isin(table.column("id") >> 32, (0, own), invert=True).any())
 
 
 class FileTable:
