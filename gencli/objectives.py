@@ -102,7 +102,7 @@ def _recorded(model: Model, made: dict[str, Any]) -> dict[str, Any]:
         right |= type(value) is str and value in kinds
         if name in found and not right:
             hint = "name another loss: --loss ce, or make the model again"
-            raise GencliError(f"{model.arch}: corrupt metadata: its loss's {name} is {console.quoted(value)}", hint)
+            raise GencliError(f"{model.title}: corrupt metadata: its loss's {name} is {console.quoted(value)}", hint)
     return found
 
 

@@ -28,6 +28,8 @@ from gencli.files import endings
 
 TableFormat = Literal["table", "parquet", "csv", "json", "md"]
 
+_LARGEST = (1 << 63) - 1
+
 _OUTPUT = typer.Option("-o", "--output", metavar="FILE", help="Output file. Default: standard output.")
 ImagesOutput = Annotated[str | None, _OUTPUT, endings.IMAGES]
 ModelOutput = Annotated[str | None, _OUTPUT, endings.MODEL]
@@ -102,8 +104,14 @@ def _set_color(value: str | None) -> None:
     console.color = value
 
 
+def _require_64_bits(option: str, value: int) -> None:
+    if value > _LARGEST:
+        raise GencliError(f"{option}: {value} takes more than 64 bits", "give a smaller number")
+
+
 def _set_threads(value: int | None) -> None:
-    if value is not None:  # read by numpy, pyarrow and torch when they are loaded, which is later
+    if value is not None:
+        _require_64_bits("--threads", value)  # read by numpy, pyarrow and torch when they are loaded, which is later
         os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = str(value)
 
 
@@ -205,7 +213,8 @@ class _Command(TyperCommand):
 def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Registers a function as a command, its dataclass parameters expanded, the common options added.
 
-    Numbers that are not finite are refused for every option, and names of files that end in what is not written there.
+    Numbers that are not finite or beyond 64 bits are refused for every option, and names of files that end in what is
+    not written there.
     """
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
@@ -289,6 +298,8 @@ def _require(values: Mapping[str, Any], places: Mapping[str, endings.Writes]) ->
         option = "-o" if key == "output" else dashed(key)
         if isinstance(value, float) and not math.isfinite(value):
             raise GencliError(f"{option}: {value} is not finite", "give a finite number")
+        if isinstance(value, int) and key != "seed":  # which is hashed
+            _require_64_bits(option, value)
         if key in places:
             form = values.get("format") if key == "output" else None
             places[key].require(option, value, form)  # type: ignore[arg-type]

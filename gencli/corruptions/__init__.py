@@ -47,7 +47,10 @@ class Corrupted:
         self._passes = [each.start(table, Draws(seed, each.purpose, before)) for each in corruption.passes()]
         self.inputs: Sequence[Input] = [*table.inputs, *corruption.files]
         self.description = corruption.describe(table.description)
-        self.schema = corruption.schema(table.schema, table.description)
+        try:
+            self.schema = corruption.schema(table.schema, table.description)
+        except GencliError as error:
+            raise GencliError(f"{table.title}: {error.message}", error.hint) from None
         kept = corruption.kept(table, self._draws)
         places = np.arange(table.rows) if kept is None else np.flatnonzero(kept)
         self._places = places[len(places) * shard // shards : len(places) * (shard + 1) // shards]

@@ -164,7 +164,7 @@ def rounded(values: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 def parse_part(text: str | None, option: str) -> tuple[int, int]:
     """`2/5`, the third of five parts, as 2 and 5; all of it, 0 and 1, where nothing is given."""
-    numbers = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text or "0/1", re.ASCII)
+    numbers = re.fullmatch(r"(\d{1,9})/(\d{1,9})", "0/1" if text is None else text, re.ASCII)
     part, parts = map(int, numbers.groups()) if numbers else (0, 0)
     if part >= parts:
         raise GencliError(

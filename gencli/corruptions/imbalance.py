@@ -169,9 +169,9 @@ class Subsample(Subset):
     invert: Annotated[bool, typer.Option("--invert", help="Keep all folds except that one.")] = False
 
     def __post_init__(self) -> None:
-        if self.invert and not self.fold:
+        if self.invert and self.fold is None:
             raise GencliError("--invert needs a fold", "also give --fold K/N")
-        if not (self.n or self.per_class or self.classes or self.fold):
+        if {self.n, self.per_class, self.classes, self.fold} == {None}:
             raise GencliError("no option selects rows", "give -n, --per-class, --classes or --fold")
         parse_part(self.fold, "--fold")
 
@@ -179,7 +179,7 @@ class Subsample(Subset):
         require_one_version(table)
         labels, lots = table.column("label"), draws.uniforms(table.column("id"))
         order = np.lexsort((lots, labels))
-        if self.classes:
+        if self.classes is not None:
             order = order[np.isin(labels[order], class_numbers(self.classes, table))]
         wanted = np.unique(labels[order])
         part, parts = parse_part(self.fold, "--fold")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated
+from typing import Annotated, Self
 
 import numpy as np
 import typer
@@ -18,7 +18,7 @@ from gencli.corruptions.transitions import MATRIX, Named, read_matrix, require_o
 from gencli.counts import by, share
 from gencli.errors import GencliError
 from gencli.files.stream import Input
-from gencli.files.tables import ImageTable
+from gencli.files.tables import ImageTable, rewritten
 from gencli.randomness import Draws
 from gencli.sources.selection import class_numbers
 
@@ -46,6 +46,13 @@ class ReplacedLabels(LabelCorruption):
     """
 
     exact: bool
+    repeats_show = False  # whether draws that were used before can be told from the labels alone
+    seeded = True  # whether the user chose the seed; no option
+
+    def resolved(self, given: Collection[str]) -> Self:
+        """The corruption, which knows whether its seed was chosen."""
+        object.__setattr__(self, "seeded", "seed" in given)
+        return self
 
     @abstractmethod
     def rule(self, table: ImageTable) -> Rule:
@@ -66,6 +73,11 @@ class ReplacedLabels(LabelCorruption):
             ids, labels = table.column("id"), table.column("label")
             drawn = draws.uniforms(ids) < bars[labels]
             _require_unlike(table.title, draws, ids[drawn], labels[drawn], labels[drawn], len(rates), replace)
+            if not (self.seeded or self.repeats_show) and rewritten(table):
+                raise GencliError(
+                    f"{table.title}: another tool wrote it, and {self.name} may have replaced its labels before",
+                    "give a --seed that no earlier one had, or the file that gencli wrote",
+                )
 
         def replaced(labels: Integers, ids: Integers) -> Integers:
             drawn = np.flatnonzero(draws.uniforms(ids) < bars[labels])
@@ -92,6 +104,7 @@ class RandomLabels(ReplacedLabels):
     """
 
     name = "random-labels"
+    repeats_show = True
     p: Probability
     exact: Exact = False
 

@@ -28,7 +28,7 @@ def read_matrix(source: Input) -> Named:
     Raises:
         GencliError: neither Parquet nor text of numbers between commas, semicolons, tabs or blanks.
     """
-    return _read_parquet(source) if source.starts(b"PAR1") else _read_text(source)
+    return _read_parquet(source) if parquet.is_parquet(source) else _read_text(source)
 
 
 def require_order(file: str, what: str, found: Sequence[str], classes: Sequence[str]) -> None:

@@ -53,7 +53,7 @@ def copied(model: Model, device: torch.device, dtype: torch.dtype) -> nn.Module:
         raise GencliError(f"--device: {device.type} has no float64", "use --device cpu")
     if isinstance(model.network, torch.jit.ScriptModule):
         raise GencliError(
-            f"{model.arch}: a scripted network, in which torch replaces no parameters", "omit torch.jit.script"
+            f"{model.title}: a scripted network, in which torch replaces no parameters", "omit torch.jit.script"
         )
     network = duplicate(model.network).to(device, dtype).eval()
     kind = str(dtype).removeprefix("torch.")

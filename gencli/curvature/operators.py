@@ -235,7 +235,7 @@ class Operator:
         with differentiable(), torch.no_grad():
             for start in range(0, self.rows, self.batch_size):
                 images = self._inputs(slice(start, start + self.batch_size))
-                require_alone(self._model.arch, lambda images: self._evaluate(self.weights, images), images, start)
+                require_alone(self._model.title, lambda images: self._evaluate(self.weights, images), images, start)
 
     @cached_property
     def exact(self) -> Operator:

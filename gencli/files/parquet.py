@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -29,6 +29,11 @@ _ROWS, _VALUES = 1 << 20, 1 << 24  # that any file, and any column of a row grou
 _A_BYTE = 64  # values, of a column that holds more
 _UNASKED, _LARGEST_PAGE = 64 << 20, 1 << 31  # bytes
 _BUFFER = 1 << 16  # otherwise a row group's columns are read whole, and no more than 2 GB of them
+
+
+def is_parquet(source: Input) -> bool:
+    """Whether it starts as Parquet does, encrypted or not."""
+    return source.starts(b"PAR1") or source.starts(b"PARE")
 
 
 def open_file(source: Input) -> pq.ParquetFile:
@@ -123,6 +128,25 @@ def read(file: pq.ParquetFile, columns: list[str] | None = None) -> pa.Table:
         if len(column) != rows:
             raise OSError(f"column `{name}` has {len(column)} values, but its footer says {rows}")
     return table
+
+
+def column(sources: Sequence[Input], files: Sequence[pq.ParquetFile], name: str) -> list[pa.Array]:
+    """The parts of a column of all files of a data set; an error names the file."""
+    parts = []
+    for source, file in zip(sources, files, strict=True):
+        with undamaged(source.name):
+            parts += read(file, [name]).column(0).chunks
+    return parts
+
+
+def batches(source: Input, found: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The batches that are read from this file, which an error names."""
+    while True:
+        with undamaged(source.name):
+            batch = next(found, None)
+        if batch is None:
+            return
+        yield batch
 
 
 def read_provenance(file: pq.ParquetFile) -> provenance.Step | None:

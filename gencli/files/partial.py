@@ -34,15 +34,13 @@ def create(place: Path, folder: bool = False) -> tuple[Path, int]:
     Raises:
         OSError: it cannot be made.
     """
-    room = max(len(os.fsencode(place.name)), _SHORT) - len("..01234567.partial")
-    start = f".{os.fsencode(place.name)[:room].decode(errors='ignore')}."
+    start = _start(place)
     with suppress(OSError):  # a folder that cannot be listed
         for name in os.listdir(place.parent):
             if name.startswith(start) and re.fullmatch(r"[0-9a-f]{8}\.partial", name[len(start) :]):
                 _remove_left(place.with_name(name))
     while True:
-        path = place.with_name(f"{start}{secrets.token_hex(4)}.partial")
-        _written.add(path)
+        path = _fresh(place)
         try:
             if folder:
                 path.mkdir()
@@ -55,6 +53,28 @@ def create(place: Path, folder: bool = False) -> tuple[Path, int]:
             return path, fd
         os.close(fd)  # another run took it for one that was left, before it was locked
         _written.discard(path)
+
+
+def second_name(path: Path) -> Path | None:
+    """Gives a file that is there a second name, beside it; None where there is none, or names are unique."""
+    second = _fresh(path)
+    try:
+        os.link(path, second)
+    except OSError:
+        keep(second)
+        return None
+    return second
+
+
+def _start(place: Path) -> str:
+    room = max(len(os.fsencode(place.name)), _SHORT) - len("..01234567.partial")
+    return f".{os.fsencode(place.name)[:room].decode(errors='ignore')}."
+
+
+def _fresh(place: Path) -> Path:
+    path = place.with_name(f"{_start(place)}{secrets.token_hex(4)}.partial")
+    _written.add(path)
+    return path
 
 
 def keep(path: Path) -> None:

@@ -144,8 +144,15 @@ def source(role: str, file: Input, made: bool = True) -> provenance.Source:
 
 
 def rewritten(table: ImageTable) -> bool:
-    """Whether another tool rewrote this table of gencli's: it kept its description and lost its provenance."""
-    return isinstance(table, FileTable) and table.made is None
+    """Whether another tool rewrote a table of gencli's, so that its steps are not recorded.
+
+    It kept the description, or identities that gencli gave: those with another hash than the table's own.
+    """
+    if table.made is None and isinstance(table, FileTable):
+        return True
+    first = next((step["command"] for step, depth in provenance.walk(table.made) if depth == 0), "data parquet")
+    own = identities(table.description.name, table.description.split, 0, 1)[0] >> 32
+    return first == "data parquet" and bool(np.isin(table.column("id") >> 32, (0, own), invert=True).any())
 
 
 class FileTable:
@@ -181,10 +188,8 @@ class FileTable:
                 )
 
     def column(self, name: str) -> NDArray[np.int64]:
-        with parquet.undamaged(self.title):
-            chunks = [chunk for file in self._files for chunk in parquet.read(file, [name]).column(0).chunks]
         parts, start = [np.empty(0, np.int64)], 0
-        for chunk in chunks:
+        for chunk in parquet.column(self.inputs, self._files, name):
             parts.append(values(self._stored(chunk, name, start)))
             start += len(chunk)
         column = np.concatenate(parts)
@@ -195,7 +200,7 @@ class FileTable:
     def batches(self, keep: NDArray[np.bool_] | None = None) -> Iterator[pa.RecordBatch]:
         start = 0
         with parquet.undamaged(self.title):
-            for file in self._files:
+            for source, file in zip(self.inputs, self._files, strict=True):
                 rows = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
                 # all at once, or those row groups alone that hold kept rows
                 for groups in [list(range(len(rows)))] if keep is None else [[group] for group in range(len(rows))]:
@@ -203,7 +208,8 @@ class FileTable:
                     if keep is not None and not keep[start:end].any():
                         start = end
                         continue
-                    for batch in file.iter_batches(self.description.group_rows, row_groups=groups):
+                    found = file.iter_batches(self.description.group_rows, row_groups=groups)
+                    for batch in parquet.batches(source, found):
                         stop = start + batch.num_rows
                         if keep is None or keep[start:stop].any():
                             checked = self._check(batch, start)

@@ -61,8 +61,9 @@ def _header(source: Input, hint: str) -> dict[str, Any]:
     """What stands before the tensors: their types, shapes and places, and the metadata."""
     if source.size == 0:
         source.expect("safetensors", b"{")
-    if source.starts(b"PAR1"):
-        raise GencliError(f"{source.name}: a table, not safetensors", hint)
+    for start, kind in ((b"PAR1", "a table"), (b"PARE", "encrypted Parquet")):
+        if source.starts(start):
+            raise GencliError(f"{source.name}: {kind}, not safetensors", hint)
     length = int.from_bytes(source.peek(0, 8), "little")
     try:
         if not 2 <= length <= min(source.size - 8, _LONGEST_HEADER):

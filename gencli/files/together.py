@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from gencli.cli import signals
 from gencli.errors import GencliError
+from gencli.files import partial
 from gencli.files.stream import NO_ROOM, Input, Output
 
 
@@ -63,6 +65,41 @@ def _whole(out: Sequence[Output]) -> str:
     return " and ".join(each.name for each in out) + (" is complete" if len(out) == 1 else " are complete")
 
 
+def _name(files: Sequence[Output], out: list[Output]) -> None:
+    """Gives files their names, or takes them back where one cannot get its own: what was there is there again."""
+    there = [each.path is not None and each.path.exists() for each in files]
+    several = len(files) > 1
+    before = [
+        partial.second_name(each.path) if several and old and each.path else None for each, old in zip(files, there)
+    ]
+    done = 0
+    try:
+        for output in files:
+            output.commit()
+            done += 1
+    except GencliError:
+        for output, old, second in list(zip(files, there, before))[:done]:
+            try:
+                _put_back(output, old, second)
+            except OSError:
+                out.append(output)
+        raise
+    finally:
+        for second in filter(None, before):
+            partial.remove(second)
+    out += files
+
+
+def _put_back(output: Output, old: bool, second: Path | None) -> None:
+    assert output.path is not None
+    if second is not None:
+        os.rename(second, output.path)
+    elif not old:
+        os.unlink(output.path)
+    else:
+        raise FileNotFoundError  # the file system gives no file a second name
+
+
 def _commit(outputs: Sequence[Output], out: list[Output]) -> None:
     """Commits all or, but for what is in `out` then, none; no signal comes between the files' names."""
     outputs = sorted(outputs, key=lambda each: (each.direct, each.path is None))
@@ -71,9 +108,10 @@ def _commit(outputs: Sequence[Output], out: list[Output]) -> None:
         if output.direct:
             out.append(output)
     with signals.deferred() as arrived:
+        files = [each for each in outputs if not each.direct]
+        _name(files, out)
         for output in outputs:
-            output.commit()
-            if not output.direct:
-                out.append(output)
+            if output.direct:
+                output.commit()
     if (number := arrived()) is not None:
         os.kill(os.getpid(), number)

@@ -146,7 +146,7 @@ def parse(formulas: Sequence[Formula]) -> Program:
     whole = sum(len(formula.text) for formula in formulas)
     if len(formulas) > MOST or whole > LONGEST_TOGETHER:
         raise GencliError(
-            f"too many formulas: {len(formulas):,}, {whole:,} characters",
+            f"{formulas[-1].where}: too many formulas: {len(formulas):,}, {whole:,} characters",
             f"at most {MOST:,} formulas with {LONGEST_TOGETHER:,} characters in total",
         )
     program = Program(formulas)

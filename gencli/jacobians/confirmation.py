@@ -125,7 +125,7 @@ class Confirmation:
         if self._pull(function, row, point, torch.ones(function.outputs)).isfinite().all():
             raise Unconfirmed(f"row {row} is not finite")
         raise GencliError(
-            f"row {row}: its outputs or their derivatives are not finite in {function.dtype}",
+            f"{function.title}: row {row}: its outputs or their derivatives are not finite in {function.dtype}",
             "gencli eval counts rows whose outputs are not finite; --dtype float64 has a larger range",
         )
 

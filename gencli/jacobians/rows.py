@@ -152,7 +152,7 @@ class RowFunction:
         with differentiable(), torch.no_grad():
             for start in range(0, self.rows, _TOGETHER):
                 images = self.inputs(slice(start, start + _TOGETHER))[0]
-                require_alone(self._model.arch, lambda images: self._made({}, images), images, start)
+                require_alone(self._model.title, lambda images: self._made({}, images), images, start)
 
     def pull(self, images: Tensor, targets: Tensor, duals: Tensor, weights: Point | None = None) -> Tensor:
         """Duals [n, outputs] times the Jacobians of n rows by torch's reverse mode only, without vmap.
@@ -167,6 +167,11 @@ class RowFunction:
             values = self.values(point["input"], targets) if of_input else self.values(images, targets, point)
             found = torch.autograd.grad(values, list(point.values()), duals, materialize_grads=True)
         return found[0].flatten(1) if of_input else self.join(dict(zip(point, found, strict=True)))[None]
+
+    @property
+    def title(self) -> str:
+        """The model's name in messages."""
+        return self._model.title
 
     @property
     def mode(self) -> Mode:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
+from gencli.cli.console import quoted
 from gencli.cli.options import dashed
 from gencli.counts import by
 from gencli.errors import GencliError, nearest
@@ -228,7 +229,8 @@ def read(source: Input, arch: str | None = None) -> Model:
         raise GencliError(f"{source.name}: {named} without class names", "make the model again")
     counts, epoch = facts.get("class_rows"), facts.get("epoch")  # which older files do not have
     if not (counts is None or _is_counts(counts, len(classes))) or not (epoch is None or _is_count(epoch)):
-        raise GencliError(f"{source.name}: corrupt metadata: class_rows or epoch", "make the model again")
+        what = f"class_rows {quoted(counts)}, epoch {quoted(epoch)}"
+        raise GencliError(f"{source.name}: corrupt metadata: {what}", "make the model again")
     try:
         preprocessing = Preprocessing.from_json(facts.get("preprocessing"), shape[2])
         options = PLAIN if kind is None else Options.from_json(facts.get("options"))

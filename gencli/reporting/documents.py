@@ -163,7 +163,7 @@ def read(source: Input) -> Document:
         GencliError: the file is of an unknown kind, or has rows that its kind does not allow; see `readers`.
     """
     made = None
-    if source.starts(b"PAR1") or source.starts(b"PARE"):
+    if parquet.is_parquet(source):
         file = parquet.open_file(source)
         made = parquet.read_provenance(file)
         kind, rows = readers.from_parquet(source, file)

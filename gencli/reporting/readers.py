@@ -57,10 +57,10 @@ def from_text(source: Input) -> tuple[Kind, pa.Table]:
     try:
         text = texts.read(source)
     except UnicodeDecodeError:
-        text = "\0"
+        text = ""
     if text.lstrip()[:1] == "[":
         return _from_json(source, text)
-    if "\0" not in text and "," in text.partition("\n")[0]:
+    if "," in text.partition("\n")[0]:
         return _from_csv(source, text)
     source.expect("Parquet", b"PAR1", b"PAR1")
     raise AssertionError("which does not start so")

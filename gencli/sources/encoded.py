@@ -61,7 +61,10 @@ def encoded_table(inputs: list[Input], files: list[pq.ParquetFile], foreign: For
             "an image table has id, image and label; --label of `gencli data parquet` names another label column",
         )
     if schema.names.count(column) > 1 or schema.names.count(foreign.label) > 1:
-        raise GencliError(f"{title}: its columns are {', '.join(schema.names)}", "give each column a distinct name")
+        raise GencliError(
+            f"{title}: two columns have the same name; its columns are {', '.join(schema.names)}",
+            "give each column a distinct name",
+        )
     kind = schema.field(foreign.label).type
     if not arrow.holds_integers(kind):
         raise GencliError(
@@ -127,7 +130,7 @@ def _raw_table(inputs: list[Input], files: list[pq.ParquetFile], column: str, fo
     if dtype not in ("uint8", "float32"):
         raise GencliError(f"{title}: column `{column}` holds {dtype}", "images are uint8 or float32")
     name, split = foreign.name or "", foreign.split or ""
-    labels = _labels(files, title, foreign.label)
+    labels = _labels(inputs, files, foreign.label)
     classes = classes_of(hub_names(schema, foreign.label), foreign.classes, labels, title)
     names = {column: "image", foreign.label: "label"}
     others = (name for name in schema.names if name in names.values() and name not in names)
@@ -176,10 +179,10 @@ class _Renamed:
             start += batch.num_rows
 
 
-def _integers(files: list[pq.ParquetFile], title: str, name: str) -> NDArray[np.int64]:
-    parts, start = [np.empty(0, np.int64)], 0
+def _integers(inputs: list[Input], files: list[pq.ParquetFile], name: str) -> NDArray[np.int64]:
+    parts, start, title = [np.empty(0, np.int64)], 0, inputs[0].name
     with parquet.undamaged(title):
-        for chunk in (chunk for file in files for chunk in parquet.read(file, [name]).column(0).chunks):
+        for chunk in parquet.column(inputs, files, name):
             column = arrow.plain(chunk)
             if column.null_count:
                 raise GencliError(f"{title}: {column.null_count} rows without `{name}`", "remove such rows first")
@@ -193,10 +196,10 @@ def _integers(files: list[pq.ParquetFile], title: str, name: str) -> NDArray[np.
     return np.concatenate(parts)
 
 
-def _labels(files: list[pq.ParquetFile], title: str, label: str) -> dict[str, NDArray[np.int64]]:
+def _labels(inputs: list[Input], files: list[pq.ParquetFile], label: str) -> dict[str, NDArray[np.int64]]:
     """The labels, and the true ones where there are any, by column."""
     names = [label, *({"label_true"} & set(files[0].schema_arrow.names) - {label})]
-    return {name: _integers(files, title, name) for name in names}
+    return {name: _integers(inputs, files, name) for name in names}
 
 
 class EncodedTable(DecodedTable):
@@ -209,7 +212,7 @@ class EncodedTable(DecodedTable):
         name, split = foreign.name or "", foreign.split or ""
         if described is not None:
             name, split = described.name, described.split
-        labels = _labels(files, title, foreign.label)
+        labels = _labels(inputs, files, foreign.label)
         if described is None:
             classes = classes_of(hub_names(schema, foreign.label), foreign.classes, labels, title)
         else:
@@ -225,9 +228,9 @@ class EncodedTable(DecodedTable):
             if ours in labels and each in ("label_true", foreign.label):
                 columns[ours] = labels[ours]
             elif each in ("id", "severity") and pa.types.is_integer(kind):
-                columns[each] = _integers(files, title, each)
+                columns[each] = _integers(inputs, files, each)
             elif each == "corruption" and pa.types.is_string(kind):
-                columns[each] = _words(files, title, each)
+                columns[each] = _words(inputs, files, each)
             elif each not in self._images:
                 left.append(f"{each} ({kind})")
         _say_left(title, left)
@@ -246,21 +249,28 @@ class EncodedTable(DecodedTable):
     def pieces(self, count: int, keep: NDArray[np.bool_] | None) -> Iterator[Piece]:
         start = 0
         with parquet.undamaged(self.title):
-            for file in self._files:
+            for source, file in zip(self.inputs, self._files, strict=True):
                 for group in range(file.num_row_groups):
                     stop = start + file.metadata.row_group(group).num_rows
                     if keep is None or keep[start:stop].any():
-                        yield from self._group(file, group, np.arange(start, stop), count, keep)
+                        yield from self._group(source, file, group, np.arange(start, stop), count, keep)
                     start = stop
 
     def _group(
-        self, file: pq.ParquetFile, group: int, places: Places, count: int, keep: NDArray[np.bool_] | None
+        self,
+        source: Input,
+        file: pq.ParquetFile,
+        group: int,
+        places: Places,
+        count: int,
+        keep: NDArray[np.bool_] | None,
     ) -> Iterator[Piece]:
         """The images of a row group, whose rows have these places in the table."""
         last = places[-1] if keep is None else places[keep[places]][-1]
         kinds = {name: file.schema_arrow.field(name).type for name in self._images}
         leaves = [f"{name}.bytes" if pa.types.is_struct(kind) else name for name, kind in kinds.items()]
-        for batch in file.iter_batches(min(count, _few(file, group, leaves)), row_groups=[group], columns=leaves):
+        found = file.iter_batches(min(count, _few(file, group, leaves)), row_groups=[group], columns=leaves)
+        for batch in parquet.batches(source, found):
             now, places = places[: batch.num_rows], places[batch.num_rows :]
             wanted = np.arange(len(now)) if keep is None else np.flatnonzero(keep[now])
             columns = [_bytes(batch.column(name)) for name in self._images]
@@ -268,17 +278,16 @@ class EncodedTable(DecodedTable):
                 yield [column[row].as_py() for row in wanted.tolist() for column in columns], now[wanted]
             if last <= now[-1]:
                 return
-        raise OSError(f"a row group lacks {len(places)} rows")
+        with parquet.undamaged(source.name):
+            raise OSError(f"a row group lacks {len(places)} rows")
 
 
 def _bytes(column: pa.Array) -> pa.Array:
     return column.field("bytes") if pa.types.is_struct(column.type) else column
 
 
-def _words(files: list[pq.ParquetFile], title: str, name: str) -> pa.Array:
-    with parquet.undamaged(title):
-        chunks = [chunk for file in files for chunk in parquet.read(file, [name]).column(0).chunks]
-    return pa.concat_arrays([arrow.plain(chunk) for chunk in chunks])
+def _words(inputs: list[Input], files: list[pq.ParquetFile], name: str) -> pa.Array:
+    return pa.concat_arrays([arrow.plain(chunk) for chunk in parquet.column(inputs, files, name)])
 
 
 def _say_left(title: str, columns: list[str]) -> None:

@@ -274,7 +274,7 @@ def require_own_ids(table: ImageTable, files: Sequence[pq.ParquetFile]) -> None:
     Of a table of several corruptions a row and its corruption are one.
     """
     ids = table.column("id")
-    keys = [ids] + [_codes(files, name, table.title) for name in _VERSION if name in table.schema.names]
+    keys = [ids] + [_codes(table, files, name) for name in _VERSION if name in table.schema.names]
     if len(keys) == 1 and ((ids[1:] > ids[:-1]).all() or (np.diff(np.sort(ids)) > 0).all()):
         return
     order = np.lexsort(keys)
@@ -287,10 +287,10 @@ def require_own_ids(table: ImageTable, files: Sequence[pq.ParquetFile]) -> None:
         )
 
 
-def _codes(files: Sequence[pq.ParquetFile], name: str, title: str) -> NDArray[np.int64]:
+def _codes(table: ImageTable, files: Sequence[pq.ParquetFile], name: str) -> NDArray[np.int64]:
     """Numbers [rows] that are equal where a column's values are."""
-    with parquet.undamaged(title):
-        column = pa.chunked_array([chunk for file in files for chunk in parquet.read(file, [name]).column(0).chunks])
+    with parquet.undamaged(table.title):
+        column = pa.chunked_array(parquet.column(table.inputs, files, name))
         codes = column.dictionary_encode().combine_chunks().indices.to_numpy(zero_copy_only=False)
         return np.nan_to_num(codes, nan=-1).astype(np.int64)
 

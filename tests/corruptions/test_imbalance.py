@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from gencli.corruptions import Corrupted
+from gencli.corruptions.base import parse_part
 from gencli.corruptions.imbalance import LongTail, StepImbalance, Subsample, Subset, _parts_of
 from gencli.corruptions.labels import RandomLabels
 from gencli.errors import GencliError
@@ -349,3 +350,16 @@ def test_sizes_are_exact_and_a_million_classes_take_no_time(factor: str) -> None
     assert time.process_time() - start < 3
     assert many[0] == 1300
     assert many[-1] == int(1300 * ratio)
+
+
+@pytest.mark.parametrize("option", ["fold", "classes"])
+def test_an_empty_word_selects_nothing(option: str) -> None:
+    """As where the shell has no such variable: it is not as if the option was not given."""
+    with pytest.raises(GencliError, match=r"--fold: '' is not a part|toy: no class ''"):
+        kept(EQUAL, Subsample(n=1, **{option: ""}))
+
+
+def test_an_empty_part_is_none() -> None:
+    with pytest.raises(GencliError, match="--shard: '' is not a part"):
+        parse_part("", "--shard")
+    assert parse_part(None, "--shard") == (0, 1)

@@ -21,9 +21,10 @@ from gencli.corruptions.labels import FlipLabels, PairLabels, PermuteLabels, Ran
 from gencli.corruptions.pixels import ShuffledPixels
 from gencli.errors import GencliError
 from gencli.files import tables
+from gencli.files.named import open_inputs
 from gencli.files.tables import Description, ImageTable, MemoryTable
 from gencli.randomness import Draws
-from gencli.sources import open_table
+from gencli.sources import Foreign, open_table, read_table
 from tests.helpers import chi_square, image_table, read, save, save_corrupted
 from tests.pipelines.shell import Shell, many
 
@@ -467,3 +468,25 @@ def test_bad_options_are_refused(tmp_path: Path) -> None:
     ):
         end.refused(cases[command])
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("way", ["description kept", "identities kept"])
+@pytest.mark.parametrize("kind", [RandomLabels, FlipLabels, PairLabels])
+def test_labels_that_may_be_replaced_already_need_a_seed(kind: type[ReplacedLabels], way: str, tmp_path: Path) -> None:
+    """Once label_true and the steps are dropped, flips by used draws look like others: they hit the same rows again."""
+    made = save_corrupted(save(image_table(300), tmp_path / "t.parquet"), kind(0.5), tmp_path / "noisy.parquet")
+    rows = read(made).drop_columns(["label_true"])
+    other = tmp_path / "other.parquet"
+    if way == "description kept":
+        pq.write_table(rows, other)
+        table = open_table(str(other))
+    else:
+        pq.write_table(rows.replace_schema_metadata(None), other)
+        table = read_table(open_inputs(str(other)), Foreign(name="o", shape=(2, 2, 1), classes=("a", "b", "c")))
+    assert tables.rewritten(table)
+    words = "may have replaced its labels before" if kind is not RandomLabels else "already replaced labels"
+    with pytest.raises(GencliError, match=f"other.parquet: .*{words}"):
+        Corrupted(table, kind(0.5).resolved(["p"]), 0)
+    assert Corrupted(table, kind(0.5).resolved(["p", "seed"]), 1).rows == 300
+    fresh = save(image_table(300), tmp_path / "fresh.parquet")
+    assert Corrupted(fresh, kind(0.5).resolved(["p"]), 0).rows == 300

@@ -209,6 +209,8 @@ BAD = {
         "column 1 is named 'class 2', but class 1 is 'class 1'",
     ),
     "binary": (b"\xff\xfe\x00", "neither Parquet nor CSV"),
+    "encrypted": (b"PARE" * 9, "encrypted Parquet"),
+    "zeros": (bytes(99), "neither Parquet nor CSV"),
     "endless": (b"1" * 200_000, "neither Parquet nor CSV"),
     "tall": (pa.table({name: [1.0] for name in NAMES}), "1×4 numbers, but"),
     "texts": (pa.table({name: ["1"] * 4 for name in NAMES}), "column `class 1` is string, not numbers"),

@@ -62,7 +62,15 @@ def test_a_file_cut_anywhere_is_refused(part: float, tmp_path_factory: pytest.Te
         tensors.read_metadata(Input(str(path)))
 
 
-@pytest.mark.parametrize("content", [b"PAR1 and so on, no tensors", b"\2\0\0\0\0\0\0\0[]", b"\2\0\0\0\0\0\0\0{}"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"PAR1 and so on, no tensors",
+        b"PARE and so on: encrypted Parquet, not safetensors",
+        b"\2\0\0\0\0\0\0\0[]",
+        b"\2\0\0\0\0\0\0\0{}",
+    ],
+)
 def test_other_files_are_refused(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "other"
     path.write_bytes(content)

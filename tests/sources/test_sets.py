@@ -23,6 +23,7 @@ from gencli.files.tables import ImageTable
 from gencli.sources import Foreign, open_table, read_table
 from gencli.sources.selection import select
 from tests.helpers import image_table, read, save
+from tests.hostile import thrift
 from tests.pipelines.shell import explained, many
 from tests.sources.test_encoded import encode
 
@@ -326,3 +327,26 @@ def test_what_is_no_file_is_no_part_of_a_folder(target: str, what: str, tmp_path
     with pytest.raises(GencliError, match=r"b\.parquet: a named pipe"):
         open_inputs(str(tmp_path))
     assert len(open_inputs(str(tmp_path), "a*")) == 1
+
+
+@pytest.mark.parametrize("encoded", [False, True])
+def test_a_damaged_shard_is_named(encoded: bool, tmp_path: Path) -> None:
+    """Not the first of its folder, nor all of it."""
+    (tmp_path / "set").mkdir()
+    whole = next(image_table().batches())
+    rows = pa.Table.from_batches([whole]).replace_schema_metadata(whole.schema.metadata)
+    for shard in range(2):
+        path = tmp_path / "set" / f"toy-train-{shard}.parquet"
+        part = pq.read_table(hub(path, [0, 1, 0], 3 * shard)) if encoded else rows.slice(6 * shard, 6)
+        pq.write_table(part, path, use_dictionary=False, compression="none", write_page_checksum=True)
+    content = path.read_bytes()
+    for place, page in enumerate(thrift.pages(content)):
+        if encoded and place == 1:  # names of files, which are not read
+            continue
+        bad = bytearray(content)
+        bad[page.end - 1] ^= 1
+        path.write_bytes(bad)
+        with pytest.raises(GencliError, match=rf"^{path}: corrupt Parquet: could not verify page integrity"):
+            read(read_table(open_inputs(str(path.parent)), Foreign()))
+    path.write_bytes(content)
+    assert read(read_table(open_inputs(str(path.parent)), Foreign())).num_rows == (6 if encoded else 12)

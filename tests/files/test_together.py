@@ -1,0 +1,51 @@
+"""A name that one of several outputs cannot get leaves all of them as they were."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from gencli.errors import GencliError
+from gencli.files.together import Together
+
+
+def commit(folder: Path, names: str, fails: int, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Writes files of these names, while the so many-th rename fails; the error's hint."""
+    rename, calls = os.rename, []
+
+    def failing(source: str, target: str) -> None:
+        calls.append(target)
+        if len(calls) == fails:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", failing)
+    outputs = Together()
+    for name in names:
+        outputs.open(str(folder / name)).write(b"new")
+    with pytest.raises(GencliError, match="No space left") as raised:
+        outputs.__exit__(None, None, None)
+    return raised.value.hint
+
+
+@pytest.mark.parametrize("fails", [1, 2, 3])
+@pytest.mark.parametrize("old", ["", "a", "abc", "bc"])
+def test_all_or_none(old: str, fails: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in old:
+        (tmp_path / name).write_text(f"old {name}")
+    assert commit(tmp_path, "abc", fails, monkeypatch) == "no file was written; free some space"
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {name: f"old {name}" for name in old}
+
+
+def test_where_files_have_one_name_each_what_cannot_be_put_back_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").write_text("old")
+
+    def refused(source: str, target: str) -> None:
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "link", refused)
+    assert commit(tmp_path, "ab", 2, monkeypatch) == f"{tmp_path}/a is complete; free some space"
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a": "new"}
