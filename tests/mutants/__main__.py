@@ -1,0 +1,81 @@
+"""`make mutants`: how many one-token mistakes in gencli the tests notice.
+
+Each of a seeded sample is made in a copy of the tree, and tests are run on it until one fails: those of the module,
+those that import it, its room's, then the pipelines of its commands. What fails must pass on a copy without the
+mistake, or is left out: tests that fail anyway, or now and then, kill nothing. Survivors are printed; those that
+`equivalent` names change nothing that anyone can see.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import random
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.mutants import trials
+from tests.mutants.equivalent import EQUIVALENT
+from tests.mutants.mistakes import Mutant, mutants
+from tests.mutants.trials import ROOT
+
+_LEFT_OUT = "gencli/__main__.py", "gencli/cli/reference.py"  # not of the product's numbers
+_benches: list[trials.Bench] = []
+
+
+def _every(places: list[str]) -> Iterator[Mutant]:
+    """All mutants of folders, files, and lines given as `file:line`."""
+    for place in places:
+        path, _, line = place.partition(":")
+        files = sorted((ROOT / path).rglob("*.py")) if (ROOT / path).is_dir() else [ROOT / path]
+        for file in files:
+            name = str(file.relative_to(ROOT))
+            every = () if name in _LEFT_OUT else mutants(file.read_bytes(), name)
+            yield from (each for each in every if line in ("", str(each.line)))
+
+
+def _start(folder: str, limit: float) -> None:
+    _benches.append(trials.Bench(Path(tempfile.mkdtemp(dir=folder)), limit))
+
+
+def _attempt(mutant: Mutant) -> trials.Verdict:
+    return _benches[0].attempt(mutant)
+
+
+def main() -> None:
+    """Prints every survivor, and the share that was killed; the exit status is 1 below `--least`."""
+    parser = argparse.ArgumentParser(prog="make mutants", description=__doc__)
+    parser.add_argument("--count", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--least", type=float, default=0.9)
+    parser.add_argument("--limit", type=float, default=600, help="seconds per mutant, after which it has survived")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("only", nargs="*", default=["gencli"], help="folders, files, or lines as file:line")
+    asked = parser.parse_args()
+    every = list(_every(asked.only))
+    sample = random.Random(asked.seed).sample(every, min(asked.count, len(every)))
+    killed = equivalent = 0
+    trials.load()
+    processes = multiprocessing.get_context("fork")
+    with tempfile.TemporaryDirectory() as folder, processes.Pool(asked.jobs, _start, (folder, asked.limit)) as pool:
+        for number, verdict in enumerate(pool.imap(_attempt, sample), 1):
+            mutant = verdict.mutant
+            reason = EQUIVALENT.get((mutant.path, verdict.after))
+            killed += verdict.killer is not None
+            equivalent += verdict.killer is None and reason is not None
+            if verdict.killer is None:
+                told = f"equivalent: {reason}" if reason else "out of time" if verdict.exhausted else "survived"
+                print(f"{mutant.path}:{mutant.line} {told}\n    - {verdict.before}\n    + {verdict.after}", flush=True)
+            place = f"{mutant.path}:{mutant.line}, {verdict.seconds:.0f} s: {verdict.killer}"
+            done = f"{number}/{len(sample)}, {killed} killed, {equivalent} equivalent"
+            print(f"{done}; {place}", file=sys.stderr, flush=True)
+    share = killed / max(1, len(sample) - equivalent)
+    print(f"{killed} of {len(sample)} killed, {equivalent} equivalent: {share:.0%}; of {len(every):,} mutants")
+    sys.exit(share < asked.least)
+
+
+if __name__ == "__main__":
+    main()
