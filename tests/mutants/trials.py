@@ -15,6 +15,7 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -33,6 +34,7 @@ _LIBRARIES = (
 )  # fmt: skip
 _FOLDERS = "gencli", "tests", "man", "completions"
 _FILES = "pyproject.toml", "README.md", "CHANGELOG.md", "Makefile", "LICENSE"
+_BROKEN = 99  # a status that pytest has not
 _PATIENCE = 100  # seconds for one test
 # whose pipelines use a room; all commands use the others
 _COMMANDS = {
@@ -157,13 +159,14 @@ class Bench:
         left_out = self.failing if tree == "tree" else set()
         child = os.fork()
         if child == 0:
+            status = _BROKEN
             try:
                 watch = _Watch(current, stage.pattern, Path(mutant.path).stem, left_out)
                 status = _tests(self.folder, self.folder / tree, stage.tests, watch)
             except BaseException:
-                status = 99
+                traceback.print_exc()
             finally:
-                os._exit(status)  # pyright: ignore[reportPossiblyUnboundVariable]
+                os._exit(status)
         place = os.pidfd_open(child)
         waiting = select.poll()
         waiting.register(place, select.POLLIN)
@@ -173,6 +176,8 @@ class Bench:
         _sweep()
         if not ended:
             return ""
+        if status == _BROKEN:
+            raise RuntimeError((self.folder / "log").read_text())
         if status in (0, 5):
             return None
         return current.read_text() if current.exists() else stage.tests[0]
@@ -205,6 +210,7 @@ def _tests(folder: Path, tree: Path, tests: Sequence[str], watch: _Watch) -> int
     os.dup2(1, 2)
     patience = [f"--timeout={_PATIENCE}", "--timeout-method=thread"]
     options = ["-x", "-p", "no:cacheprovider", f"--basetemp={folder / 'scratch'}", "--hypothesis-seed=0", *patience]
+    options += ["-W", "ignore:Module already imported"]  # hypothesis, whose plugin needs no rewriting
     status = pytest.main([*options, *tests], plugins=[watch])
     atexit._run_exitfuncs()
     return int(status)
