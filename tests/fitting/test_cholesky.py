@@ -50,6 +50,7 @@ def test_it_solves_as_numpy_does(n: int, m: int, ridge: float, dtype: str, seed:
     np.testing.assert_allclose(product, matrix @ alpha, atol=1e-12 * np.abs(exact).sum())
     assert all(one < other for one, other in pairwise(seen))
     assert seen[-1] == pytest.approx(1)
+    assert seen[len(seen) // 2 - 1] == pytest.approx(n * n * 5 / 2 / (n * n * 5 / 2 + n**3 / 6))  # the matrix itself
 
 
 def test_refinement_leaves_the_rounding_of_the_solution_alone(monkeypatch: pytest.MonkeyPatch):

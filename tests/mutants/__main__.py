@@ -37,6 +37,11 @@ def _every(places: list[str]) -> Iterator[Mutant]:
             yield from (each for each in every if line in ("", str(each.line)))
 
 
+def _reason(mutant: Mutant) -> str | None:
+    """Why a mutant is equivalent, where it is known to be."""
+    return EQUIVALENT.get((mutant.path, mutant.change((ROOT / mutant.path).read_bytes())[1]))
+
+
 def _start(folder: str, limit: float) -> None:
     _benches.append(trials.Bench(Path(tempfile.mkdtemp(dir=folder)), limit))
 
@@ -50,30 +55,33 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make mutants", description=__doc__)
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--after", type=int, default=0, help="number of the sample's first that were tried before")
     parser.add_argument("--least", type=float, default=0.9)
     parser.add_argument("--limit", type=float, default=600, help="seconds per mutant, after which it has survived")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("only", nargs="*", default=["gencli"], help="folders, files, or lines as file:line")
     asked = parser.parse_args()
     every = list(_every(asked.only))
-    sample = random.Random(asked.seed).sample(every, min(asked.count, len(every)))
-    killed = equivalent = 0
+    sample = random.Random(asked.seed).sample(every, min(asked.count, len(every)))[asked.after :]
+    tried = [each for each in sample if not _reason(each)]
+    for mutant in sample:
+        if reason := _reason(mutant):
+            print(f"{mutant.path}:{mutant.line} equivalent: {reason}")
+    killed = 0
     trials.load()
     processes = multiprocessing.get_context("fork")
     with tempfile.TemporaryDirectory() as folder, processes.Pool(asked.jobs, _start, (folder, asked.limit)) as pool:
-        for number, verdict in enumerate(pool.imap(_attempt, sample), 1):
+        for number, verdict in enumerate(pool.imap(_attempt, tried), 1):
             mutant = verdict.mutant
-            reason = EQUIVALENT.get((mutant.path, verdict.after))
             killed += verdict.killer is not None
-            equivalent += verdict.killer is None and reason is not None
             if verdict.killer is None:
-                told = f"equivalent: {reason}" if reason else "out of time" if verdict.exhausted else "survived"
+                told = "out of time" if verdict.exhausted else "survived"
                 print(f"{mutant.path}:{mutant.line} {told}\n    - {verdict.before}\n    + {verdict.after}", flush=True)
             place = f"{mutant.path}:{mutant.line}, {verdict.seconds:.0f} s: {verdict.killer}"
-            done = f"{number}/{len(sample)}, {killed} killed, {equivalent} equivalent"
-            print(f"{done}; {place}", file=sys.stderr, flush=True)
-    share = killed / max(1, len(sample) - equivalent)
-    print(f"{killed} of {len(sample)} killed, {equivalent} equivalent: {share:.0%}; of {len(every):,} mutants")
+            print(f"{number}/{len(tried)}, {killed} killed; {place}", file=sys.stderr, flush=True)
+    share = killed / max(1, len(tried))
+    others = f"{len(sample) - len(tried)} equivalent; seed {asked.seed}, {len(every):,} mutants in all"
+    print(f"{killed} of {len(tried)} killed, {share:.0%}; {others}")
     sys.exit(share < asked.least)
 
 
