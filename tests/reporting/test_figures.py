@@ -178,6 +178,7 @@ def test_classes_are_bars_and_what_is_missing_is_a_gap(tmp_path: Path) -> None:
     assert [values[:3] for _, values, _ in panel.series] == [[0.5, 0.6, 0.7], [0.1, 0.0, None]]
     drawn = terminal.text([panel], 80)
     assert re.search(r"0\.7000 █+\n +-\n", drawn)
+    assert "the first" not in drawn
 
 
 def test_bars_below_zero_lie_left_of_a_line() -> None:
