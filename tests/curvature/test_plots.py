@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pyarrow as pa
 import pytest
+import torch
 
-from gencli.curvature.plots import picture
+from gencli.curvature.plots import along_table, picture
 
 DENSITY = pa.table({"eigenvalue": [-1.0, 0.0, 2.0], "density": [0.5, 4.0, 0.25], "standard_error": [0.0, 0.1, 0.0]})
 ALONG = pa.table(
@@ -37,3 +40,23 @@ def test_a_table_alone_has_the_figure_to_itself() -> None:
         assert len(figure.axes) == 1
         assert figure.get_figwidth() == both / 2
     assert picture(DENSITY, None, []).axes[0].get_legend() is None
+
+
+def test_along_a_vector_of_a_quadratic_loss_the_quadratic_is_the_loss() -> None:
+    curvatures, slopes, weights = (torch.randn(3, dtype=torch.float64) for _ in range(3))
+
+    def loss(w: torch.Tensor) -> torch.Tensor:
+        return (curvatures * w**2).sum() / 2 + slopes @ w
+
+    halves = [SimpleNamespace(loss=lambda w: loss(w) / 2)] * 2
+    gradient = curvatures * weights + slopes
+    operator = SimpleNamespace(gradient=lambda: gradient, weights=weights, batches=lambda: halves)
+    pairs = {place: (curvatures[place].item(), 0.0, torch.eye(3)[place]) for place in (0, 2)}
+    told: list[int] = []
+    table = along_table(operator, SimpleNamespace(pairs=lambda: pairs), 0.5, 3, told.append)  # type: ignore[arg-type]
+    assert table["index"].to_pylist() == [0, 0, 0, 2, 2, 2]
+    assert table["distance"].to_pylist() == [-0.5, 0, 0.5] * 2
+    expected = [loss(weights + d * torch.eye(3)[place]).item() for place in (0, 2) for d in (-0.5, 0, 0.5)]
+    assert table["loss"].to_pylist() == pytest.approx(expected)
+    assert table["quadratic"].to_pylist() == pytest.approx(expected)
+    assert told == [1, 2, 3, 4, 5, 6]
