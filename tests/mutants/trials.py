@@ -35,6 +35,7 @@ _LIBRARIES = (
 _FOLDERS = "gencli", "tests", "man", "completions"
 _FILES = "pyproject.toml", "README.md", "CHANGELOG.md", "Makefile", "LICENSE"
 _BROKEN = 99  # a status that pytest has not
+_UNREAD = "tests cannot be imported"
 _PATIENCE = 100  # seconds for one test
 # whose pipelines use a room; all commands use the others
 _COMMANDS = {
@@ -87,7 +88,7 @@ def stages(path: str, tests: Path) -> list[Stage]:
     return [Stage([f"tests/{each}" for each in stage.tests], stage.pattern) for stage in found if stage.tests]
 
 
-@dataclass
+@dataclass(eq=False)
 class _Watch:
     """A plugin of pytest: writes down the test that runs; the likeliest and quickest first, some left out."""
 
@@ -147,13 +148,16 @@ class Bench:
     def _killer(self, mutant: Mutant, end: float) -> str | None:
         for stage in stages(mutant.path, self.folder / "clean" / "tests"):
             while (failed := self._run("tree", stage, mutant, end)) is not None:
-                if failed == "" or self._run("clean", Stage([failed]), mutant) is None:
+                again = Stage([*stage.tests, "--collect-only"] if failed == _UNREAD else [failed])
+                if failed == "" or self._run("clean", again, mutant) is None:
                     return failed
+                if failed == _UNREAD:
+                    raise RuntimeError((self.folder / "log").read_text())
                 self.failing.add(failed)
         return None
 
     def _run(self, tree: str, stage: Stage, mutant: Mutant, end: float = float("inf")) -> str | None:
-        """The first test that fails, or a file that cannot be read; empty: none until `end`."""
+        """The first test that fails, or that the tests cannot be read; empty: none until `end`."""
         current = self.folder / "current"
         current.unlink(missing_ok=True)
         left_out = self.failing if tree == "tree" else set()
@@ -180,7 +184,7 @@ class Bench:
             raise RuntimeError((self.folder / "log").read_text())
         if status in (0, 5):
             return None
-        return current.read_text() if current.exists() else stage.tests[0]
+        return current.read_text() if current.exists() else _UNREAD
 
 
 def load() -> None:
@@ -212,6 +216,7 @@ def _tests(folder: Path, tree: Path, tests: Sequence[str], watch: _Watch) -> int
     options = ["-x", "-p", "no:cacheprovider", f"--basetemp={folder / 'scratch'}", "--hypothesis-seed=0", *patience]
     options += ["-W", "ignore:Module already imported"]  # hypothesis, whose plugin needs no rewriting
     status = pytest.main([*options, *tests], plugins=[watch])
+    sys.stdout.flush()
     atexit._run_exitfuncs()
     return int(status)
 

@@ -281,6 +281,9 @@ def test_panels_stand_in_rows_of_three(monkeypatch: pytest.MonkeyPatch) -> None:
     few = drawn(panels[:1], monkeypatch)
     assert few.get_figwidth() == pytest.approx(4.8)
     assert figure.get_figheight() - few.get_figheight() == pytest.approx(3.6)
+    monkeypatch.undo()
+    size = Image.open(io.BytesIO(curves.image(panels[:1], "png", ""))).size
+    assert size == tuple(int(150 * side) for side in few.get_size_inches())
 
 
 def test_curves_have_bands_and_a_matrix_its_counts(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ BARS = Bars(
     "accuracy", ["ant", "a very long name of a class"],
     [("one", [0.5, 1.0], [0.1, None]), ("two", [0.25, None], ())], limits=(0, 1),
 )  # fmt: skip
-BELOW = Bars("gap", ["a", "b"], [("s", [-0.5, 1.0], ())])
+BELOW = Bars("gap", ["a", "b"], [("s", [-0.25, 0.5], ())])
 MATRIX = Matrix("m", ["ant", "bee"], [[3, 1], [0, 4]])
 SHADES = Matrix(
     "large", [f"c{place}" for place in range(9)],
@@ -83,8 +83,8 @@ DRAWN: list[tuple[Panel, int, str]] = [
     """),
     (BELOW, 40, """
     gap
-    a -0.5000 █████████│
-    b  1.0000          │███████████████████
+    a -0.2500 █████████│
+    b  0.5000          │███████████████████
     """),
     (MATRIX, 40, """
     m

@@ -15,7 +15,7 @@ from gencli.models import Model
 from gencli.models.inputs import load
 from gencli.sources.digits import digits
 from gencli.theory import check, networks
-from gencli.theory.rademacher import Rademacher, _bound, _depth, _norms
+from gencli.theory.rademacher import _CHANCE, Rademacher, _bound, _depth, _norms
 from gencli.theory.sgd_nonmonotone import SgdNonmonotone
 from gencli.theory.uniform_stability import UniformStability
 from tests.helpers import image_table
@@ -173,3 +173,14 @@ def test_a_networks_changes_are_those_of_torchs_sgd():
     assert same.left == same.right == 0
     assert len(set(map(float, changes))) == 3
     assert other.left == pytest.approx(max(map(float, changes)), rel=1e-9)
+
+
+def test_bounds_beyond_1_are_called_vacuous_and_the_few_signs_are_allowed_for():
+    """By McDiarmid's inequality, of a supremum that one sign changes by 2 M |x| / n at most."""
+    claim = Rademacher(draws=8)
+    for bound, vacuous in ((1.0, False), (1.5, True)):
+        row = claim._row("i", 0.5, bound, 2)
+        assert row.quantity.endswith("(vacuous)") == vacuous
+        expected = bound / (math.sqrt(2 * 2 * math.log(2)) + 1) * math.sqrt(2 * math.log(1 / _CHANCE) / 8)
+        assert row.tolerance == pytest.approx(expected)
+    assert pytest.approx(1e-3) == _CHANCE
