@@ -12,6 +12,7 @@ import argparse
 import multiprocessing
 import os
 import random
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -69,6 +70,7 @@ def main() -> None:
             print(f"{mutant.path}:{mutant.line} equivalent: {reason}")
     killed = 0
     trials.load()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what is left behind is removed
     processes = multiprocessing.get_context("fork")
     with tempfile.TemporaryDirectory() as folder, processes.Pool(asked.jobs, _start, (folder, asked.limit)) as pool:
         for number, verdict in enumerate(pool.imap(_attempt, tried), 1):
