@@ -96,3 +96,18 @@ def _walk(node: ast.AST) -> Iterator[ast.AST]:
         for each in value if isinstance(value, list) else [value]:
             if isinstance(each, ast.AST):
                 yield from _walk(each)
+
+
+def around(source: bytes, line: int) -> set[str]:
+    """The names of the functions, classes and constants whose definitions hold a line."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.stmt) and node.lineno <= line <= (node.end_lineno or 0):
+            match node:
+                case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+                    found.add(name)
+                case ast.Assign(targets=targets):
+                    found |= {each.id for target in targets for each in ast.walk(target) if isinstance(each, ast.Name)}
+                case ast.AnnAssign(target=ast.Name(id=name)):
+                    found.add(name)
+    return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.mutants.equivalent import EQUIVALENT
-from tests.mutants.mistakes import mutants
+from tests.mutants.mistakes import around, mutants
 from tests.mutants.trials import ROOT, stages
 
 SOURCE = b"""
@@ -25,6 +25,12 @@ def test_mistakes_are_single_tokens() -> None:
         line.replace("1.5 *", "1.5 /"), line.replace("not done", "done"), line.replace("**", "*"),
         line.replace(" is ", " is not "),
     ])  # fmt: skip
+
+
+def test_the_names_around_a_line_are_known() -> None:
+    assert around(SOURCE, 3) == {"f"}
+    assert around(b"class A:\n    def f(self):\n        x = y = 1\n\nB: int = 2\n", 3) == {"A", "f", "x", "y"}
+    assert around(b"B: int = 2\n", 1) == {"B"}
 
 
 def test_the_nearest_tests_come_first() -> None:

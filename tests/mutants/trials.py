@@ -24,7 +24,7 @@ from py_compile import PycInvalidationMode
 
 import pytest
 
-from tests.mutants.mistakes import Mutant
+from tests.mutants.mistakes import Mutant, around
 
 ROOT = Path(__file__).parents[2]
 _LIBRARIES = (
@@ -94,7 +94,7 @@ class _Watch:
 
     current: Path
     pattern: str
-    word: str
+    words: set[str]
     left_out: set[str]
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
@@ -108,8 +108,12 @@ class _Watch:
 
         texts = {item.nodeid: text(item) for item in items if item.nodeid not in self.left_out}
         kept = [item for item in items if re.search(self.pattern, texts.get(item.nodeid, "")) and item.nodeid in texts]
-        word = re.compile(self.word.replace("_", "[_ -]?"))
-        kept.sort(key=lambda item: (item.get_closest_marker("slow") is not None, not word.search(texts[item.nodeid])))
+
+        def far(item: pytest.Item) -> tuple[bool, int]:
+            named = sum(word in texts[item.nodeid] for word in self.words)
+            return item.get_closest_marker("slow") is not None, -named
+
+        kept.sort(key=far)
         items[:] = kept
 
 
@@ -161,11 +165,12 @@ class Bench:
         current = self.folder / "current"
         current.unlink(missing_ok=True)
         left_out = self.failing if tree == "tree" else set()
+        words = around((self.folder / "clean" / mutant.path).read_bytes(), mutant.line) | {Path(mutant.path).stem}
         child = os.fork()
         if child == 0:
             status = _BROKEN
             try:
-                watch = _Watch(current, stage.pattern, Path(mutant.path).stem, left_out)
+                watch = _Watch(current, stage.pattern, words, left_out)
                 status = _tests(self.folder, self.folder / tree, stage.tests, watch)
             except BaseException:
                 traceback.print_exc()
