@@ -7,7 +7,7 @@
 #               [SECONDS=600] [CLASSES="kills links"]
 # make check    ruff, pyright, import-linter
 # make bench    ratios against peers measured in one run, the machine's floors beside them
-# make mutants  how many one-token mistakes the tests notice; hours
+# make mutants  how many one-token mistakes the tests notice, of a sample: [SEED=0] [COUNT=100]; an hour
 # make docs     man pages and completions
 # Each sets up .venv first where it is missing.
 
@@ -57,7 +57,7 @@ bench: .venv/dev
 	python -m tests.benchmarks
 
 mutants: .venv/dev
-	python -m tests.mutants
+	python -m tests.mutants --seed $(SEED) --count $(or $(COUNT),100)
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "gencli needs Python 3.11 or newer: make PYTHON=python3.11")'

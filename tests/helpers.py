@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import tracemalloc
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,3 +80,13 @@ def seal(path: Path) -> None:
     content = path.read_bytes()
     assert content.count(seals.BLANK.encode()) == 1
     path.write_bytes(content.replace(seals.BLANK.encode(), xxhash.xxh3_128_hexdigest(content).encode()))
+
+
+def allocated(run: Callable[[], object]) -> int:
+    """The most bytes that Python and numpy hold at once during a call, beyond those before it."""
+    tracemalloc.start()
+    try:
+        run()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()

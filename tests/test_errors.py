@@ -5,7 +5,7 @@ import errno
 import pyarrow as pa
 import pytest
 
-from gencli.cli.app import _words
+from gencli.cli.app import _shortened, _words
 from gencli.errors import GencliError, require_enough, shortage
 from gencli.files import parquet
 
@@ -46,3 +46,10 @@ def test_arrow_without_memory_does_not_call_a_file_damaged() -> None:
         raise pa.ArrowMemoryError("malloc of size 64 failed")
     with pytest.raises(OSError, match="Cannot allocate"), parquet.undamaged("a.parquet"):
         raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+
+def test_long_messages_keep_their_beginning_and_their_end() -> None:
+    words = "".join(chr(97 + place % 26) for place in range(1200))
+    assert _shortened(words[:1000]) == words[:1000]
+    assert _shortened(words[:1001]) == f"{words[:700]} … {words[801:1001]}"
+    assert _shortened("a\nb\x1b[2J").isprintable()

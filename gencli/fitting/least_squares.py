@@ -12,9 +12,9 @@ Floats = NDArray[np.float64]
 
 
 def memory(n: int, d: int, classes: int) -> int:
-    """Bytes that `fit` allocates, mostly for the singular vectors of a min(n, d + classes) × d matrix."""
-    rows = min(n, d + classes)
-    return 8 * (4 * rows * d + 2 * d * classes + 2 * _at_once(d + classes) * (d + classes))
+    """Bytes that `fit` allocates, mostly for QR decompositions of a block of rows above a triangle."""
+    columns = d + classes
+    return 8 * (4 * min(n, columns) + 2 * _at_once(columns)) * columns
 
 
 def fit(

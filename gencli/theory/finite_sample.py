@@ -52,7 +52,7 @@ class FiniteSampleClaim(Claim):
     )
 
     def __post_init__(self) -> None:
-        need = self.points * (self.dimension * np.dtype(self.dtype).itemsize + 20 * 8)
+        need = self.points * (self.dimension * np.dtype(self.dtype).itemsize + 24 * 8)
         require_memory(need, f"--points {self.points}, --dimension {self.dimension}")
 
     def check(self, draws: Draws, broken: bool, table: ImageTable | None) -> Iterator[Row]:

@@ -46,9 +46,10 @@ class UniformStability(Drawn, OnData):
     loss of a removed row never falls. SGD visits the positions of S in random orders, the same for all S, with eta = 8
     / (R^2 n). All of this is done for n/4, n/2 and n rows.
 
-    A network has no such bound: SGD at rate 0.1 in batches of 10 on cross-entropy must give equal losses from equal
-    rows and different losses from different rows. --break divides the bounds by n and does not replace the network's
-    rows. Pixels are divided by 255. Reads an image table, by default the built-in digits; writes a table of claims.
+    A network has no such bound: SGD at rate 0.1, with momentum 0.9 and in batches of 10, on cross-entropy must give
+    equal losses from equal rows and different losses from different rows. --break divides the bounds by n and does not
+    replace the network's rows. Pixels are divided by 255. Reads an image table, by default the built-in digits; writes
+    a table of claims.
 
     Sources: Bousquet and Elisseeff 2002, JMLR 2, theorem 22, of lambda |w|^2; SGD: Hardt, Recht, Singer 2016,
     arXiv:1509.01240, theorem 3.8.

@@ -82,6 +82,16 @@ def test_the_curve_integrates_to_1_whatever_its_width(width: float) -> None:
         assert torch.trapezoid(curve[near], grid[near]).item() == pytest.approx(float(weight) / 3, rel=1e-3)
 
 
+def test_a_grid_that_is_fine_enough_is_even_and_reaches_beyond_the_nodes() -> None:
+    """By 4 standard deviations; more than half of one from point to point is too coarse."""
+    found = Density([torch.tensor([0.0, 10.0]).double()], [torch.tensor([0.5, 0.5]).double()], 2)
+    fine, *_ = found.curve(round(10.8 / 0.049), width=0.01)
+    assert len(fine) == round(10.8 / 0.049)
+    assert (fine[0].item(), fine[-1].item()) == pytest.approx((-0.4, 10.4))
+    coarse, *_ = found.curve(round(10.8 / 0.051), width=0.01)
+    assert len(coarse) > round(10.8 / 0.051) + 37
+
+
 def max_of(found: Density) -> float:
     return float(torch.cat(found.nodes).max())
 

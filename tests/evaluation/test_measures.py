@@ -307,3 +307,12 @@ def test_intervals_are_those_of_resampled_rows() -> None:
     assert np.isnan([low[1], high[1]]).all()
     assert np.array_equal(bootstrap(rows, right, 3, 0)[0], low, equal_nan=True)
     assert not np.array_equal(bootstrap(rows, right, 3, 1)[0], low, equal_nan=True)
+
+
+def test_a_network_without_weights_has_no_complexity() -> None:
+    model = model_of("mlp-2x8")
+    assert figures(model)["spectral_complexity", None] != 0
+    for module in list(model.network.modules())[::-1]:
+        if isinstance(module, nn.Linear):
+            nn.init.zeros_(module.weight)
+            assert figures(model)["spectral_complexity", None] == 0

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 
 from gencli.fitting import cholesky
+from tests.helpers import allocated
 
 Floats = NDArray[np.float64]
 
@@ -49,6 +50,7 @@ def test_it_solves_as_numpy_does(n: int, m: int, ridge: float, dtype: str, seed:
     np.testing.assert_allclose(product, matrix @ alpha, atol=1e-12 * np.abs(exact).sum())
     assert all(one < other for one, other in pairwise(seen))
     assert seen[-1] == pytest.approx(1)
+    assert seen[len(seen) // 2 - 1] == pytest.approx(n * n * 5 / 2 / (n * n * 5 / 2 + n**3 / 6))  # the matrix itself
 
 
 def test_refinement_leaves_the_rounding_of_the_solution_alone(monkeypatch: pytest.MonkeyPatch):
@@ -70,3 +72,16 @@ def test_a_matrix_that_is_not_positive_definite_has_no_factor():
     matrix[1500, 1500] = np.nan
     with pytest.raises(cholesky.NotPositive, match="1024"):
         solve(matrix, np.ones((2000, 1)), 0.0, "float64", [])
+
+
+@pytest.mark.parametrize(("n", "dtype", "most"), [(2500, "float32", 1.2), (1500, "float64", 1.5)])
+def test_it_takes_the_memory_that_it_says(n: int, dtype: str, most: float):
+    points = np.random.default_rng(0).standard_normal((n, 10)).astype(dtype)
+
+    def run(rows: int) -> None:
+        few = points[:rows]
+        cholesky.solve(lambda i, j: few[i] @ few[j].T, few[:, :1], 100.0, 10, lambda done: None)
+
+    run(10)
+    taken = allocated(lambda: run(n))
+    assert taken < cholesky.memory(n, np.dtype(dtype).itemsize) < most * taken

@@ -140,6 +140,9 @@ def test_the_kernel_that_predicts_rows_held_out_best_is_fitted_to_all():
     assert found.found["validation_accuracy"]["gaussian:1"] > 0.95
     assert len([line for line in lines if line]) == 3
     assert seen == sorted(seen)
+    trial, whole = (n * n * 24 / 2 + n**3 / 6 for n in (300, 400))  # multiplications
+    shares = [place * trial / (3 * trial + whole) for place in (1, 2, 3)]
+    assert [done for done, line in zip(seen, lines) if line] == pytest.approx(shares, rel=0.02)
     assert seen[-1] == pytest.approx(1)
     alone = fitted(Kernel(["gaussian:1"], ridge=1e-3), rows)
     assert torch.equal(alone.tensors["alpha"], found.tensors["alpha"])

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from sklearn.linear_model import Ridge
 
 from gencli.fitting import least_squares
+from tests.helpers import allocated
 
 
 @settings(deadline=None, max_examples=60)
@@ -41,3 +42,12 @@ def test_fewer_rows_than_pixels_are_fitted_exactly():
     x, y = random.random((20, 100), np.float32), np.eye(4)[random.integers(4, size=20)]
     w, b = least_squares.fit(x, y)
     assert np.abs(x @ w + b - y).max() < 1e-12
+
+
+@pytest.mark.parametrize(("n", "d", "classes"), [(3000, 500, 5), (2500, 20, 600)])
+def test_it_takes_the_memory_that_it_says(n: int, d: int, classes: int):
+    random = np.random.default_rng(0)
+    x, y = random.standard_normal((n, d)), random.standard_normal((n, classes))
+    least_squares.fit(x[:10], y[:10])
+    taken = allocated(lambda: least_squares.fit(x, y))
+    assert 0.97 * taken < least_squares.memory(n, d, classes) < 1.1 * taken

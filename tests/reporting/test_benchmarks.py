@@ -1,10 +1,13 @@
 """Tables and figures of benchmarks, from small ones as files."""
 
 import re
+from itertools import combinations
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from gencli.cli import app
 from gencli.errors import GencliError
@@ -87,3 +90,26 @@ def test_what_is_of_histories_and_results_is_refused(
     wrong, advice = capfd.readouterr().err.splitlines()
     assert "bench.parquet: " in wrong
     assert advice.startswith("  ")
+
+
+def test_bars_lie_beside_each_other_and_limits_are_as_wide_as_they(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    both = [read(tmp_path / "a.parquet"), read(tmp_path / "b.parquet", ROWS[1:3])]
+    drawn: list[Figure] = []
+    monkeypatch.setattr(benchmarks, "encode", lambda figure, *words: drawn.append(figure) or b"")
+    for some in (both, both[:1]):
+        benchmarks.image(some, "png", "")
+        (axis,) = drawn.pop().axes
+        bars = [each for each in axis.patches if isinstance(each, Rectangle)]
+        ratios = [row["ratio"] for document in some for row in document.rows.to_pylist() if row["ratio"]]
+        assert [each.get_x() + each.get_width() for each in bars] == pytest.approx(ratios)
+        room = 0.8 / len(some)
+        middles = [each.get_y() + each.get_height() / 2 for each in bars]
+        assert sorted(middles)[0] == pytest.approx(room / 2 - 0.4)
+        for bar, middle, limit in zip(bars, middles, axis.lines, strict=True):
+            assert bar.get_height() == pytest.approx(0.9 * room)
+            assert list(limit.get_ydata()) == pytest.approx([middle - room / 2, middle + room / 2])
+            assert abs(middle - round(middle)) < 0.4
+        assert min(abs(a - b) for a, b in combinations(middles, 2)) >= room * 0.99
+        assert [each.get_text() for each in axis.texts] == [f"{ratio:.3g}" for ratio in ratios]
+        assert [bool(each.get_hatch()) for each in bars][:2] == [False, True]
+        assert axis.get_ylim() == (2.5, -0.5)

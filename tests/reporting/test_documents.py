@@ -36,3 +36,10 @@ def test_encrypted_parquet_is_called_so(tmp_path: Path) -> None:
     (tmp_path / "e.parquet").write_bytes(b"PARE" * 9)
     with pytest.raises(GencliError, match="encrypted Parquet"):
         read(Input(str(tmp_path / "e.parquet")))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_few_files_keep_their_rows(count: int, tmp_path: Path) -> None:
+    tables = [pa.table({"epoch": [1, 2], "train_loss": [float(place), 0.5]}) for place in range(count)]
+    files = [save(tmp_path / f"{place}.parquet", table, training(seed=place)) for place, table in enumerate(tables)]
+    assert [document.rows for document in read_all(list(map(str, files)))] == tables

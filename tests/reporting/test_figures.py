@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from PIL import Image
 
 from gencli.errors import GencliError
@@ -175,6 +178,7 @@ def test_classes_are_bars_and_what_is_missing_is_a_gap(tmp_path: Path) -> None:
     assert [values[:3] for _, values, _ in panel.series] == [[0.5, 0.6, 0.7], [0.1, 0.0, None]]
     drawn = terminal.text([panel], 80)
     assert re.search(r"0\.7000 █+\n +-\n", drawn)
+    assert "the first" not in drawn
 
 
 def test_bars_below_zero_lie_left_of_a_line() -> None:
@@ -230,3 +234,71 @@ def test_of_very_many_curves_the_first_are_drawn_and_it_is_said() -> None:
     bars: list[Panel] = [Bars("m", [f"run {n}" for n in range(10_000)], [("s", [0.5] * 10_000, ())])]
     assert "the first 100 of 10,000" in curves.image(bars, "svg", "", fonts=False).decode()
     assert Image.open(io.BytesIO(curves.image(made, "png", ""))).width < 2000
+
+
+def drawn(panels: Sequence[Panel], monkeypatch: pytest.MonkeyPatch) -> Figure:
+    """The figure itself."""
+    figures: list[Figure] = []
+    monkeypatch.setattr(curves, "encode", lambda figure, *words: figures.append(figure) or b"")
+    curves.image(panels, "png", "")
+    return figures[0]
+
+
+def test_figures_are_as_high_as_their_bars_need(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Up to four series, and a hundred names; curves and matrices are of one height."""
+
+    def height(names: int, series: int) -> float:
+        panel = Bars("m", [str(place) for place in range(names)], [(f"s{n}", [0.5] * names, ()) for n in range(series)])
+        return drawn([panel], monkeypatch).get_figheight()
+
+    assert height(30, 2) - height(20, 2) == pytest.approx(0.24 * 10 * 2)
+    assert height(30, 4) - height(20, 4) == pytest.approx(0.24 * 10 * 4)
+    assert height(30, 6) - height(20, 6) == pytest.approx(0.24 * 10 * 4)
+    assert height(100, 1) == height(140, 1)
+    assert height(1, 1) == height(2, 1)
+
+
+def test_bars_lie_beside_each_other_around_their_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    series = [(f"s{n}", [0.1 + n, 0.2 + n], [0.05, None]) for n in range(3)]
+    (axis,) = drawn([Bars("m", ["a", "b"], series, (0, 3))], monkeypatch).axes
+    bars = [each for each in axis.patches if isinstance(each, Rectangle)]
+    room = 0.8 / 3
+    assert [each.get_width() for each in bars] == pytest.approx([0.1, 0.2, 1.1, 1.2, 2.1, 2.2])
+    middles = [each.get_y() + each.get_height() / 2 for each in bars]
+    assert middles == pytest.approx([row + shift for shift in (-room, 0, room) for row in (0, 1)])
+    assert all(each.get_height() == pytest.approx(0.9 * room) for each in bars)
+    assert axis.get_ylim() == (1.5, -0.5)
+    assert axis.get_xlim() == (0, 3)
+
+
+def test_panels_stand_in_rows_of_three(monkeypatch: pytest.MonkeyPatch) -> None:
+    panels: list[Panel] = [Lines(f"m{n}", "epoch", [Curve("c", [1, 2], [0.1, 0.2])]) for n in range(5)]
+    figure = drawn(panels, monkeypatch)
+    assert len(figure.axes) == 5
+    (rows, columns) = figure.axes[0].get_gridspec().get_geometry()  # type: ignore[union-attr]
+    assert (rows, columns) == (2, 3)
+    assert figure.get_figwidth() == pytest.approx(4.2 * 3 + 0.6)
+    few = drawn(panels[:1], monkeypatch)
+    assert few.get_figwidth() == pytest.approx(4.8)
+    assert figure.get_figheight() - few.get_figheight() == pytest.approx(3.6)
+    monkeypatch.undo()
+    size = Image.open(io.BytesIO(curves.image(panels[:1], "png", ""))).size
+    assert size == tuple(int(150 * side) for side in few.get_size_inches())
+
+
+def test_curves_have_bands_and_a_matrix_its_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    curve = Curve("c", [1, 2], [0.1, 0.2], [0.05, 0.1])
+    (axis,) = drawn([Lines("m", "epoch", [curve], limits=(0, 1))], monkeypatch).axes
+    assert axis.get_ylim() == pytest.approx((-0.02, 1.02))
+    (band,) = axis.collections
+    assert band.get_datalim(axis.transData).intervaly == pytest.approx([0.05, 0.3])
+    (axis,) = drawn([Matrix("m", ["a", "b"], [[3, 1], [0, 1000]])], monkeypatch).axes
+    assert [(*each.get_position(), each.get_text(), each.get_color()) for each in axis.texts] == [
+        (0, 0, "3", "white"), (1, 0, "1", "black"), (0, 1, "0", "black"), (1, 1, "1,000", "white"),
+    ]  # fmt: skip
+    assert axis.images[0].get_array().tolist() == [[0.75, 0.25], [0, 1]]  # type: ignore[union-attr]
+    for count, cells, labels in ((12, 144, 12), (13, 0, 13), (30, 0, 30), (31, 0, 0)):
+        names = [f"class {place}" for place in range(count)]
+        (axis,) = drawn([Matrix("m", names, np.eye(count, dtype=int).tolist())], monkeypatch).axes
+        assert len(axis.texts) == cells
+        assert sum(each.get_text().startswith("class") for each in axis.get_yticklabels()) == labels

@@ -25,7 +25,7 @@ from gencli.errors import GencliError
 from gencli.files import parquet, provenance
 from gencli.reporting import curves, documents, groups, patterns
 from gencli.reporting.panels import Bars, Curve, Lines
-from tests.reporting.made import measured, training
+from tests.reporting.made import measured, read, training
 
 Columns = dict[str, list[Any]]
 
@@ -353,3 +353,13 @@ def test_long_errors_are_shortened(capfd: pytest.CaptureFixture[str]) -> None:
     first, *_ = capfd.readouterr().err.splitlines()
     assert len(first) < 1000
     assert first.isprintable()
+
+
+def test_a_confusion_matrix_has_its_classes_in_order_whatever_stands_beside(tmp_path: Path) -> None:
+    rows = {"label": [0, 1], "name": ["a", "b"], "a": [1, 0], "b": [0, 1], "not_finite": [0, 0]}
+    for more in ({}, {"not_finite": [0, 0]}):
+        right = {name: values for name, values in rows.items() if name != "not_finite"} | more
+        assert read(tmp_path / "right", right, measured(training(), "test")).kind == "confusion"
+        wrong = {"label": [0, 1], "name": ["a", "b"], "b": [0, 1], "a": [1, 0]} | more
+        with pytest.raises(GencliError, match="its columns are not its classes"):
+            read(tmp_path / "wrong", wrong, measured(training(), "test"))

@@ -203,3 +203,11 @@ def test_runs_as_json_are_row_objects(tmp_path: Path):
     (row,) = json.loads(render(table, "json"))
     assert row["train_accuracy"] == "NaN"
     assert row["epochs"] == 2
+
+
+@pytest.mark.parametrize(("fitted_at", "epoch"), [(0.5, 1), (0.9, 2), (0.91, 3), (1.0, 3), (1.1, None)])
+def test_a_run_has_fitted_in_the_first_epoch_that_reaches_the_accuracy(
+    tmp_path: Path, fitted_at: float, epoch: int | None
+) -> None:
+    run = history(tmp_path / "h", training(0.5), [0.5, 0.9, 1.0], 0.6)
+    assert runs.runs_table([run], fitted_at).rows["epochs_to_fit"].to_pylist() == [epoch]

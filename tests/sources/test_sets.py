@@ -294,6 +294,13 @@ def test_a_row_in_several_versions_is_no_row_twice(tmp_path: Path) -> None:
     pq.write_table(pa.concat_tables([*versions, versions[2]]), tmp_path / "more.parquet")
     with pytest.raises(GencliError, match="rows 10 and 20 are both id"):
         open_table(str(tmp_path / "more.parquet"))
+    plain = read(image_table(5))
+    clean = plain.append_column("corruption", pa.nulls(5, pa.string())).append_column("severity", pa.nulls(5, "int64"))
+    pq.write_table(pa.concat_tables([*versions, clean]), tmp_path / "clean.parquet")
+    assert open_table(str(tmp_path / "clean.parquet")).rows == 25
+    pq.write_table(pa.concat_tables([*versions, clean, clean]), tmp_path / "more.parquet")
+    with pytest.raises(GencliError, match="rows 20 and 25 are both id"):
+        open_table(str(tmp_path / "more.parquet"))
 
 
 def test_folders_are_searched_by_links_too_each_once(tmp_path: Path) -> None:

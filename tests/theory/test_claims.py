@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from fractions import Fraction
@@ -12,15 +13,20 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 from scipy.linalg import circulant as circulant_matrix
 
 from gencli.errors import GencliError
-from gencli.theory import CLAIMS, All, check, pages
-from gencli.theory.base import Claim, Drawn, OnData, Panel
+from gencli.files import arrow
+from gencli.randomness import Draws
+from gencli.sources.digits import digits
+from gencli.theory import CLAIMS, All, check, networks, pages
+from gencli.theory.base import Claim, Drawn, OnData, Panel, Row
 from gencli.theory.circulant import _commutator, _norm, _projected
 from gencli.theory.median_mean import _SIZES, MedianMean
 from gencli.theory.sgd_rate import _LOSSES, _examples, _Problem, _worst_case
 from gencli.theory.sgd_regret import _sides
+from gencli.theory.uniform_stability import UniformStability
 from gencli.theory.weight_decay_convexity import WeightDecayConvexity
 from tests.helpers import image_table
 
@@ -93,30 +99,148 @@ def test_statements_are_sentences_of_one_line():
         assert "--break" in (claim.__doc__ or ""), name
 
 
+@functools.cache
+def shown(name: str) -> tuple[list[Row], list[Panel]]:
+    """The rows and the pictures."""
+    claim = KINDS[name]
+    with networks.one_thread():
+        found = list(claim.check(Draws(0, "check", name), False, claim.table()))
+    return [each for each in found if isinstance(each, Row)], [each for each in found if isinstance(each, Panel)]
+
+
+def of(name: str, quantity: str, instance: str = "0") -> list[Row]:
+    """The rows of this quantity and of an instance that starts so."""
+    return [row for row in shown(name)[0] if row.quantity == quantity and row.instance.startswith(instance)]
+
+
+# how far from exact a claim may be that is sampled, iterated or a limit; all others are exact but for rounding
+LOOSE = {
+    "hvp-limit": 0.2, "median-mean": 0.3, "rademacher": 7, "sgd-rate": 2e-3, "uniform-stability": 1e-4,
+    "finite-sample": 1e-3,
+}  # fmt: skip
+
+
+@on_claims
+def test_no_more_is_allowed_than_rounding_needs(name: str):
+    most = LOOSE.get(name, 1e-6)
+    for row in shown(name)[0]:
+        assert 0 <= row.tolerance <= most * max(1, abs(float(row.left)), abs(float(row.right))), row
+        if row.relation == "<=" and row.quantity.startswith(("|", "largest", "their", "the same", "smallest |")):
+            relative = "," not in row.quantity.replace("the same,", "") and ";" not in row.quantity
+            assert not relative or row.right <= most, row
+
+
+def test_bounds_are_the_theorems():
+    """From the words of the help."""
+    rows = digits("train")
+    images = np.concatenate([arrow.unpack(batch, rows.description) for batch in rows.batches()])[:40] / 255
+    radius = np.linalg.norm(images.reshape(40, -1), axis=1).max()
+    for n in (5, 10, 20):
+        instance = f"0: logistic, n={n}"
+        (moved,) = of("uniform-stability", "|w - w'|, one removed; bound", instance)
+        assert moved.right == pytest.approx(radius / (UniformStability().decay * n))
+        (removed,) = of("uniform-stability", "beta, one removed, at least; bound", instance)
+        (replaced,) = of("uniform-stability", "beta, one replaced, at least; bound", instance)
+        assert removed.right == pytest.approx(radius * float(moved.right))
+        assert replaced.right == pytest.approx(2 * float(removed.right))
+        (descended,) = of("uniform-stability", "beta, one replaced, at least; bound", f"0: logistic by SGD, n={n}")
+        assert descended.right == pytest.approx(2 * radius**2 * 8 / (radius**2 * n) * 3)
+    for row in of("noise-targets", "distance, 3 sigma sqrt(P/n)"):
+        n = int(row.instance.partition("n=")[2].replace(",", ""))
+        assert row.right == pytest.approx(3 * 0.5 * (13 / n) ** 0.5)
+    for how in ("full", "SGD"):
+        quantity = "gap of mean, bound" if how == "full" else "expected gap, bound"
+        bounds = [of("sgd-rate", quantity, f"0: hinge, T={steps}, {how}")[0].right for steps in (4, 16, 64, 256)]
+        assert bounds == pytest.approx([float(bounds[0]) / 2**place for place in range(4)])
+
+
 @on_claims
 def test_pictures_have_points(name: str):
-    claim = KINDS[name]
-    panels = check(claim, claim.table()).panels
-    assert bool(panels) == isinstance(claim, Drawn)
+    _, panels = shown(name)
+    assert bool(panels) == isinstance(KINDS[name], Drawn)
     for panel in panels:
-        assert isinstance(panel, Panel)
         for series in panel.series:
             assert series.x.shape == series.y.shape != (0,), panel.title
             assert np.isfinite(series.x).all(), panel.title
             assert np.isfinite(series.y).all(), panel.title
 
 
+def lines(name: str, place: int = 0) -> dict[str, tuple[list[float], list[float]]]:
+    """The points of a picture, by their label."""
+    return {each.label: (each.x.tolist(), each.y.tolist()) for each in shown(name)[1][place].series}
+
+
 def test_the_picture_of_sgd_rate_is_that_of_its_rows():
-    checked = check(KINDS["sgd-rate"], None)
-    rows = {(row["instance"], row["quantity"]): row for row in checked.rows.to_pylist()}
-    (panel,) = checked.panels
+    (panel,) = shown("sgd-rate")[1]
     assert len(panel.series) == 2 * len(_LOSSES) + 2
     for series in panel.series[:-2]:
         quantity = "gap of mean, bound" if series.label.endswith("full") else "expected gap, bound"
-        name, _, how = series.label.rpartition(", ")
+        loss, _, how = series.label.rpartition(", ")
         for steps, gap in zip(series.x, series.y, strict=True):
-            row = rows[f"0: {name}, T={steps:,}, {how}", quantity]
-            assert gap == pytest.approx(row["left"] / row["right"] * steps**-0.5)
+            (row,) = of("sgd-rate", quantity, f"0: {loss}, T={steps:,}, {how}")
+            assert gap == pytest.approx(float(row.left) / float(row.right) * steps**-0.5)
+    for series in panel.series[-2:]:
+        assert series.y == pytest.approx(series.x**-0.5, rel=1e-3)
+
+
+def test_pictures_are_those_of_the_rows():
+    variances = lines("median-mean", 1)
+    for name in ("mean", "median"):
+        rows = of("median-mean", f"variance of the {name}", "0")
+        sizes = [int(row.instance.partition("n=")[2].replace(",", "")) for row in rows]
+        assert variances[name] == (sizes, [row.left for row in rows])
+        assert variances[f"{name}, exact"] == (sizes, [row.right for row in rows])
+    (sizes, distances), (_, expected) = lines("noise-targets").values()
+    rows = [of("noise-targets", "distance, 3 sigma sqrt(P/n)", str(instance)) for instance in (0, 1)]
+    squares = np.mean([[float(row.left) ** 2 for row in each] for each in rows], 0)
+    assert distances[1:] == pytest.approx(squares**0.5)
+    assert expected == pytest.approx([0.5 * (13 / n) ** 0.5 for n in sizes])
+    for label, (counts, changes) in lines("uniform-stability").items():
+        learner, _, words = label.partition(", ")
+        for n, change in zip(counts, changes, strict=True):
+            found = [row for row in shown("uniform-stability")[0] if row.instance == f"0: {learner}, n={n:.0f}"]
+            assert [row.left for row in found if row.quantity.startswith(f"beta, {words}")] == [change]
+    limited = lines("rademacher")
+    for label, (steps, correlations) in limited.items():
+        if label.startswith("mlp-1x8, norms"):
+            assert correlations[-1] == of("rademacher", "estimate, norm-based bound", "0: mlp")[0].left
+            assert steps == list(range(61))
+        elif label == "mlp-1x8":
+            assert correlations[-1] == of("rademacher", "estimate, trivial bound")[0].left
+    assert limited["bound of limited norms"] == ([0, 60], [0.5, 0.5])
+    assert limited["trivial bound"] == ([0, 60], [1.0, 1.0])
+    before, after = lines("weight-decay-convexity").values()
+    decay = WeightDecayConvexity().decay
+    assert after[1] == pytest.approx([each + decay for each in before[1]])
+    assert before[0] == after[0] == list(range(len(before[0])))
+
+
+def test_pictures_are_those_of_the_formulas():
+    path, _, rise = (lines("sgd-nonmonotone", place) for place in range(3))
+    for w, f in zip(*path["f"], strict=True):
+        assert f == pytest.approx((w - 2) ** 2 / 2 + (w + 1) ** 2 / 2)
+    assert path["step, eta = 1"] == ([0.0, -1.0], [2.5, 4.5])
+    for label in ("eta + eta²", "instances"):
+        assert rise[label][1] == pytest.approx([eta + eta**2 for eta in rise[label][0]])
+    assert min(rise["eta + eta²"][0]) == pytest.approx(1e-3)
+    assert max(rise["eta + eta²"][0]) == pytest.approx(1e3)
+    errors = lines("hvp-limit")
+    for label, order in (("r", 1), ("r^2", 2)):
+        assert errors[label][1] == pytest.approx([r**order for r in errors[label][0]])
+    losses = lines("median-mean")
+    noise = stats.expon(-1)
+    for z, loss in list(zip(*losses["L1: E|z − e|"], strict=True))[::20]:
+        assert loss == pytest.approx(noise.expect(lambda e, z=z: abs(z - e)), abs=1e-6)
+    for z, loss in zip(*losses["L2: E(z − e)²"], strict=True):
+        assert loss == pytest.approx(z**2 + 1)
+    for name in ("L1: E|z − e|", "L2: E(z − e)²"):
+        ((z,), (least,)) = list(losses.values())[list(losses).index(name) + 1]
+        assert least <= min(losses[name][1])
+        assert least == pytest.approx(np.interp(z, *losses[name]), abs=1e-3)
+    distances = lines("min-norm")
+    assert all(values[0] == list(range(len(values[0]))) for values in distances.values())
+    (row,) = of("min-norm", "|w - X+ y|, |Xw - y| / s")
+    assert distances["|w − X⁺y|"][1][-1] == row.left
 
 
 def test_all_takes_its_options_to_every_claim():

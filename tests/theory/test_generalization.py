@@ -15,7 +15,7 @@ from gencli.models import Model
 from gencli.models.inputs import load
 from gencli.sources.digits import digits
 from gencli.theory import check, networks
-from gencli.theory.rademacher import Rademacher, _bound, _depth, _norms
+from gencli.theory.rademacher import _CHANCE, Rademacher, _bound, _depth, _norms
 from gencli.theory.sgd_nonmonotone import SgdNonmonotone
 from gencli.theory.uniform_stability import UniformStability
 from tests.helpers import image_table
@@ -146,3 +146,41 @@ def test_a_networks_pass_is_that_of_torchs_sgd():
 def test_a_network_that_leaves_all_bounds_is_refused():
     with pytest.raises(GencliError, match=r"--rate 1e\+300: the loss is no longer finite"):
         check(SgdNonmonotone(rate=1e300, arch="mlp-2x8", batch_size=500), digits("train"))
+
+
+def test_a_networks_changes_are_those_of_torchs_sgd():
+    """In batches of 10, from the same start, a row replaced."""
+    claim = UniformStability(arch="mlp-1x4", examples=12, removals=3, passes=2)
+    random = np.random.default_rng(0)
+    images, labels = torch.rand(20, 1, 3, 3, dtype=torch.float64), torch.from_numpy(random.integers(4, size=20))
+    network = networks.build("mlp-1x4", images, 4, 0)
+    visits = np.concatenate([random.permutation(12) for _ in range(2)])
+
+    def losses(rows: np.ndarray) -> torch.Tensor:
+        trained = networks.build("mlp-1x4", images, 4, 0)
+        optimizer = torch.optim.SGD(trained.parameters(), 0.1, 0.9)
+        for batch in torch.from_numpy(rows[visits]).split(10):
+            optimizer.zero_grad()
+            torch.nn.functional.cross_entropy(trained(images[batch]), labels[batch]).backward()
+            optimizer.step()
+        return torch.nn.functional.cross_entropy(trained(images), labels, reduction="none").detach()
+
+    whole = losses(np.arange(12))
+    changes = [
+        (losses(np.where(np.arange(12) == place, 12 + place, np.arange(12))) - whole).abs().max() for place in range(3)
+    ]
+    same, other = claim._trained(network, images, labels, visits, 12, keep=False)
+    assert same.left == same.right == 0
+    assert len(set(map(float, changes))) == 3
+    assert other.left == pytest.approx(max(map(float, changes)), rel=1e-9)
+
+
+def test_bounds_beyond_1_are_called_vacuous_and_the_few_signs_are_allowed_for():
+    """By McDiarmid's inequality, of a supremum that one sign changes by 2 M |x| / n at most."""
+    claim = Rademacher(draws=8)
+    for bound, vacuous in ((1.0, False), (1.5, True)):
+        row = claim._row("i", 0.5, bound, 2)
+        assert row.quantity.endswith("(vacuous)") == vacuous
+        expected = bound / (math.sqrt(2 * 2 * math.log(2)) + 1) * math.sqrt(2 * math.log(1 / _CHANCE) / 8)
+        assert row.tolerance == pytest.approx(expected)
+    assert pytest.approx(1e-3) == _CHANCE

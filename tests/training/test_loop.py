@@ -82,9 +82,11 @@ def visits(settings: Settings) -> list[list[int]]:
     return watched.batches
 
 
-def test_training_is_gradient_descent_with_momentum_and_weight_decay() -> None:
+@pytest.mark.parametrize("clip", [None, 0.1, 100.0])
+def test_training_is_gradient_descent_with_momentum_and_weight_decay(clip: float | None) -> None:
     # all rows in every step, by hand in float64; a step an epoch, so that the learning rate decays at every step
     settings = replace(SETTINGS, epochs=6, batch_size=37, lr=0.1, schedule="exp:0.7", momentum=0.8, weight_decay=0.05)
+    settings = replace(settings, grad_clip=clip)
     fitted = model(settings)
     w1, b1, w2, b2 = values = [tensor.detach().double().numpy() for tensor in fitted.network.parameters()]
     values = [value.copy() for value in (w1, b1, w2, b2)]
@@ -101,6 +103,8 @@ def test_training_is_gradient_descent_with_momentum_and_weight_decay() -> None:
         error = (chances - target) / len(x)
         below = error @ w2 * (hidden > 0)
         gradients = [below.T @ x, below.sum(0), error.T @ hidden, error.sum(0)]
+        norm = sum((gradient**2).sum() for gradient in gradients) ** 0.5
+        gradients = [gradient * min(1, (clip or norm) / norm) for gradient in gradients]
         for place, gradient in enumerate(gradients):
             velocities[place] = 0.8 * velocities[place] + gradient + 0.05 * values[place]
             values[place] = values[place] - 0.1 * 0.7**epoch * velocities[place]

@@ -1,0 +1,1 @@
+"""`make mutants`: how many one-token mistakes in gencli the tests notice."""

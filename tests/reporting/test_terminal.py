@@ -1,0 +1,124 @@
+"""Panels as text, each character of it."""
+
+from __future__ import annotations
+
+import textwrap
+
+import pytest
+
+from gencli.reporting import terminal
+from gencli.reporting.panels import Bars, Curve, Lines, Matrix, Panel
+
+CURVES = Lines(
+    "loss", "epoch",
+    [Curve("a run", [0, 2, 4, 6], [1.0, 0.5, None, 0.0], marks=[(2, 0.5)]), Curve("none", [0, 6], [None, None])],
+    limits=(0, 1), mark="best",
+)  # fmt: skip
+DENSITY = Lines("density", "eigenvalue", [Curve("c", [-1.0, 0, 1], [1e-4, 1.0, 1e-2])], log=True)
+BARS = Bars(
+    "accuracy", ["ant", "a very long name of a class"],
+    [("one", [0.5, 1.0], [0.1, None]), ("two", [0.25, None], ())], limits=(0, 1),
+)  # fmt: skip
+BELOW = Bars("gap", ["a", "b"], [("s", [-0.25, 0.5], ())])
+MATRIX = Matrix("m", ["ant", "bee"], [[3, 1], [0, 4]])
+SHADES = Matrix(
+    "large", [f"c{place}" for place in range(9)],
+    [[8 if row == column else int(column == row + 1) for column in range(9)] for row in range(9)],
+)  # fmt: skip
+DRAWN: list[tuple[Panel, int, str]] = [
+    (CURVES, 40, """
+                       loss
+        ┌──────────────────────────────────┐
+    1.00┤o                                 │
+        │ oo                               │
+        │   oo                             │
+    0.75┤     oo                           │
+        │       oo                         │
+        │         oo                       │
+    0.50┤           oo                     │
+        │             oooo                 │
+        │                 oooo             │
+    0.25┤                     ooo          │
+        │                        oooo      │
+        │                            oooo  │
+    0.00┤                                oo│
+        └┬─────┬────┬─────┬────┬────┬─────┬┘
+         0     1    2     3    4    5     6
+                     epoch
+      o a run; best: epoch 2, 0.5000
+      x none; no values
+    """),
+    (DENSITY, 40, """
+                 density (log10)
+      ┌────────────────────────────────────┐
+     0┤                  oo                │
+      │                oo  ooo             │
+      │               o       ooo          │
+    -1┤             oo           oo        │
+      │            o               ooo     │
+      │          oo                   ooo  │
+    -2┤         o                        oo│
+      │       oo                           │
+      │      o                             │
+    -3┤    oo                              │
+      │   o                                │
+      │ oo                                 │
+    -4┤o                                   │
+      └┬──────┬──────┬──────┬──────┬──────┬┘
+       -1    -0.6   -0.2   0.2    0.6     1
+                   eigenvalue
+      o c
+    """),
+    (BARS, 60, """
+    accuracy
+    ant                      0.5000 ± 0.1000 █████████
+                                      0.2500 ▒▒▒▒
+
+    a very long name of a class
+                                      1.0000 ██████████████████
+                                           -
+
+      █ one
+      ▒ two
+    """),
+    (BELOW, 40, """
+    gap
+    a -0.2500 █████████│
+    b  0.5000          │███████████████████
+    """),
+    (MATRIX, 40, """
+    m
+    down: label; across: predicted; percent of the label's rows
+              0     1
+    0 ant  75.0  25.0
+    1 bee     . 100.0
+    """),
+    (SHADES, 40, """
+    large
+    down: label; across: predicted; share of the label's rows, 0 to 1:  .:-=+*#%@
+    0 c0 %.
+    1 c1  %.
+    2 c2   %.
+    3 c3    %.
+    4 c4     %.
+    5 c5      %.
+    6 c6       %.
+    7 c7        %.
+    8 c8         @
+    """),
+    (SHADES, 10, """
+    large
+    down: label; across: predicted; share of the label's rows, 0 to 1:  .:-=+*#%@
+    2 classes per character
+    0 c0 @.
+    2 c2  @.
+    4 c4   @.
+    6 c6    @.
+    8 c8     @
+    """),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("panel", "width", "drawn"), DRAWN)
+def test_a_panel_is_drawn_so(panel: Panel, width: int, drawn: str) -> None:
+    assert terminal.text([panel], width).rstrip("\n") == textwrap.dedent(drawn).strip("\n")
