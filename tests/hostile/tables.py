@@ -24,7 +24,7 @@ from tests.hostile.seeds import KINDS, seal
 
 _IMAGES = (
     "data parquet {} -q -o out.parquet",
-    "data show {} --format json",
+    "show {} --format json",
     "corrupt flip-labels -p 0.5 {} -q -o out.parquet",
     "eval m.safetensors {} -q --format json",
     "report {} --format json",
