@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from gencli.cli import console
 from gencli.files import provenance
-from gencli.files.provenance import Step
+from gencli.files.provenance import Source, Step
 from gencli.reporting import text_tables
 
 _NAMES = 20  # of a list in text
@@ -42,7 +42,7 @@ class Shown:
     facts: dict[str, Any]
     rows: pa.Table
     made: Step | None
-    inputs: Sequence[Step]
+    inputs: Sequence[Source]
     unread: dict[str, Any] = field(default_factory=dict)
     bars: str | None = None
     picture: Callable[[str], bytes] | None = None
