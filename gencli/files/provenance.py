@@ -22,6 +22,7 @@ from gencli.cli import console
 KEY = "gencli.provenance"
 
 _POSITIONAL = ("data", "model", "file")  # of all commands but check, whose inputs are options
+_WORDS = ("expr",)  # arguments without an option, before the files
 _SWITCHES = ("batch_norm", "nesterov")  # options that --no-… turns off
 _VALUES, _A_VALUE = 1 << 22, 16  # that any text may hold, which take 72 bytes each; beyond that one in so many bytes
 _DEPTH = 600  # of JSON; a step takes three levels, and Python's reader and writer end at a thousand
@@ -244,13 +245,15 @@ def lines(made: Step | None) -> Iterator[str]:
 
 def command_line(made: Step) -> str:
     """The step as a command line, with inputs that gencli did not make by name."""
-    words = ["gencli", *made.command.split()]
+    words = ["gencli", *made.command.split(), *(str(made.arguments[name]) for name in _WORDS if name in made.arguments)]
     for entry in made.inputs:
         if entry.role != "source" and entry.name not in ("", "-"):  # a source the command finds itself
             positional = entry.role in _POSITIONAL and not made.command.startswith("check ")
             words += [entry.name] if positional else [f"--{entry.role}", entry.name]
     for option, value in made.arguments.items():
         flag = f"-{option}" if len(option) == 1 else f"--{option.replace('_', '-')}"
+        if option in _WORDS:
+            continue
         if option == "processes":
             words[:1] = ["torchrun", "--nproc-per-node", str(value), "-m", "gencli"]
         elif isinstance(value, list):

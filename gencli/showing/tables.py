@@ -13,7 +13,7 @@ from gencli.cli import console
 from gencli.files import arrow, parquet, provenance
 from gencli.files.provenance import Step
 from gencli.files.stream import Input
-from gencli.showing import untyped
+from gencli.reporting import untyped
 from gencli.showing.kinds import KINDS, Facts, is_number
 from gencli.showing.shown import Shown, plain
 
@@ -38,7 +38,7 @@ def describe_parquet(source: Input, file: pq.ParquetFile, head: int | None, note
 
 def describe_text(source: Input, head: int | None) -> Shown:
     """A CSV or JSON file."""
-    form, table = untyped.read(source)
+    form, table = untyped.read(source, "Parquet, safetensors, CSV, JSON or a figure of gencli")
     name, facts = _kind(table.schema, table.num_rows, None, table.select)
     wanted = table.num_rows if head is None and table.num_rows <= _MANY else head
     if wanted is None:

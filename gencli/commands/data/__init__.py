@@ -16,6 +16,7 @@ _PURPOSES = {name: source.purpose for name, source in downloads.SOURCES.items()}
     "parquet": "Load Parquet from other tools, such as public hubs.",
     "repeat": "Repeat an image table several times, for tests of scale.",
     "synthetic": "Generate images whose true distribution is known.",
+    "where": "Keep the rows for which an SQL condition holds.",
 }
 
 

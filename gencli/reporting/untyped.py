@@ -17,8 +17,8 @@ _TRUTH = {"True": True, "False": False}
 _PER_BYTE = 30  # bytes of Python's values
 
 
-def read(source: Input) -> tuple[str, pa.Table]:
-    """What a text file is, `csv` or `json`, and its rows.
+def read(source: Input, what: str = "Parquet, CSV or JSON") -> tuple[str, pa.Table]:
+    """What a text file is, `csv` or `json`, and its rows; `what` says what else it could be.
 
     Raises:
         GencliError: it is neither, or not whole.
@@ -26,12 +26,7 @@ def read(source: Input) -> tuple[str, pa.Table]:
     machine.require_memory(_PER_BYTE * source.size, source.name, "give it as Parquet")
     form, text = readers.read_text(source)
     if form is None or (form == "csv" and not _is_csv(text)):
-        if source.size == 0:
-            source.expect("a file that gencli writes", b"PAR1")
-        raise GencliError(
-            f"{source.name}: not a file that gencli reads (it starts with {source.peek(0, 8)!r})",
-            "Parquet, safetensors, CSV, JSON and gencli's figures are shown; Markdown, LaTeX and HTML are text",
-        )
+        source.expect(what, b"PAR1")
     if form == "json":
         found = readers.json_rows(source.name, text)
         columns = {
