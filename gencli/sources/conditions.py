@@ -34,7 +34,7 @@ _NODES = {
     "EMPTY", "JOIN", "ASCENDING", "DESCENDING", "ORDER_DEFAULT",
 }  # fmt: skip
 _OF_SESSIONS = re.compile(  # what depends on the session, of which DuckDB does not say so
-    r"(pg|inet|has|current|get|session|col|obj|shobj|txid)_.*|user|version|ago|reservoir_quantile"
+    r"(pg|inet|has|current|get|session|col|obj|shobj|txid)_.*|user|version|ago|getvariable|reservoir_quantile"
 )
 _HINT = 'give one SQL condition on columns, such as "label <> label_true and id % 2 = 0"'
 
@@ -77,8 +77,11 @@ def parse(text: str) -> Condition:
     """
     with _connected(text) as connection:
         [[tree]] = connection.execute("SELECT json_serialize_sql($1::VARCHAR)", [_select(text)]).fetchall()
-        known = connection.execute("SELECT function_name, stability FROM duckdb_functions()").fetchall()
-    steady = {name for name, stability in known if stability in ("CONSISTENT", None)}
+        known = connection.execute(
+            "SELECT DISTINCT function_name FROM duckdb_functions() WHERE "
+            "function_type = 'scalar' AND stability = 'CONSISTENT' OR function_type IN ('aggregate', 'macro')"
+        ).fetchall()
+    steady = {name for (name,) in known}
     try:
         found = json.loads(tree)
         if found["error"]:
@@ -161,7 +164,8 @@ def _require_allowed(node: dict[str, Any], steady: set[str]) -> None:
         shown = "a table function" if kind == "TABLE_FUNCTION" else kind
         raise GencliError(f"EXPR: {shown}: reads something else than the rows", f"FROM can name {TABLE} alone")
     name = node.get("function_name")
-    if isinstance(name, str) and (name not in steady or _OF_SESSIONS.fullmatch(name)):
+    ranks = what == "WINDOW" and kind != "WINDOW_AGGREGATE"  # by itself, and so steady
+    if isinstance(name, str) and not ranks and (name not in steady or _OF_SESSIONS.fullmatch(name)):
         raise GencliError(f"EXPR: {name}() is unknown, or not the same on every run", _HINT)
     if kind == "BASE_TABLE":
         place = [node.get(each) or "" for each in ("catalog_name", "schema_name", "table_name")]
