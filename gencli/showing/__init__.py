@@ -80,9 +80,8 @@ def _parquet(source: Input, head: int | None, columns: int | None) -> Shown:
     if not ours and not ("label" in names and {"image", "img"} & names):
         return tables.describe_parquet(source, file, head)
     try:
-        table = read_table([source])
+        return images.describe(read_table([source]), head, columns)
     except GencliError as wrong:
-        if ours:
+        if ours or columns is not None:
             raise
         return tables.describe_parquet(source, file, head, wrong.message.removeprefix(f"{source.name}: "))
-    return images.describe(table, head, columns)

@@ -22,10 +22,12 @@ _BATCH, _FEW = 1 << 14, 64
 
 
 def describe_parquet(source: Input, file: pq.ParquetFile, head: int | None, note: str = "") -> Shown:
-    """A Parquet file that is no image table; `note` says why not."""
+    """A Parquet file that is no image table; `note` says why not, where that was tried."""
     made, count = parquet.read_provenance(file), file.metadata.num_rows
     with parquet.undamaged(source.name):
         schema = file.schema_arrow
+        for _ in file.iter_batches(_FEW) if note else ():
+            pass  # a damaged file is refused, and not taken for another kind of table
         name, facts = _kind(schema, count, made, lambda names: parquet.read(file, names))
         wanted = count if head is None and count <= _MANY else head
         rows = _columns(schema, _numbers(file)) if wanted is None else _first(file, schema, wanted)
