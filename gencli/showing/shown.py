@@ -62,7 +62,7 @@ class Shown:
         else:
             shown += "\n"
         shown += "".join(f"{line}\n\n" for line in [self.below] if line)
-        made = list(provenance.lines(self.made)) or [self.unmade]
+        made = list(provenance.lines(self.made)) or [console.printable(self.unmade)]
         return shown + "".join(f"{line}\n" for each in made for line in _broken(each, width, "    "))
 
     def json(self) -> dict[str, Any]:

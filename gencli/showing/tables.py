@@ -33,9 +33,8 @@ def describe_parquet(source: Input, file: pq.ParquetFile, head: int | None, note
         rows = _columns(schema, _numbers(file)) if wanted is None else _first(file, schema, wanted)
     if note:
         facts["not an image table"] = note
-    if made is None and file.metadata.created_by:
-        facts["written by"] = file.metadata.created_by
-    return _shown(source, name or "Parquet table", schema, count, facts, rows, made, wanted)
+    found = _shown(source, name or "Parquet table", schema, count, facts, rows, made, wanted)
+    return replace(found, unmade=f"no provenance: {file.metadata.created_by or 'another tool'} wrote it")
 
 
 def describe_text(source: Input, head: int | None) -> Shown:

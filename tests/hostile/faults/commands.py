@@ -20,6 +20,7 @@ data parquet foreign.parquet -o out
 data repeat digits.parquet --times 2 -o out
 data export digits.parquet --encode png -o out
 data export digits.parquet --folder out
+data where label>3 digits.parquet -o out
 show digits.parquet -o out.csv --sheet out.png
 data synthetic gaussian-clusters -o out
 data synthetic two-moons -o out
