@@ -63,12 +63,12 @@ def from_text(source: Input) -> tuple[Kind, pa.Table]:
 def read_text(source: Input) -> tuple[Literal["json", "csv"] | None, str]:
     """The text of a file and what it is, by its first line; None where it is neither."""
     try:
-        text = texts.read(source)
+        text = "" if b"\0" in source.peek(0, 1 << 12) else texts.read(source)  # which may be large
     except UnicodeDecodeError:
-        return None, ""
+        text = ""
     if text.lstrip()[:1] == "[":
         return "json", text
-    return "csv" if "\0" not in text and "," in text.partition("\n")[0] else None, text
+    return ("csv" if "\0" not in text and "," in text.partition("\n")[0] else None), text
 
 
 class _Twice(list[str]):

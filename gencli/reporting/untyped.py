@@ -7,14 +7,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from gencli import machine
 from gencli.cli import console
 from gencli.errors import GencliError
 from gencli.files.stream import Input
 from gencli.reporting import readers
 
 _TRUTH = {"True": True, "False": False}
-_PER_BYTE = 30  # bytes of Python's values
 
 
 def read(source: Input, what: str = "Parquet, CSV or JSON") -> tuple[str, pa.Table]:
@@ -23,7 +21,6 @@ def read(source: Input, what: str = "Parquet, CSV or JSON") -> tuple[str, pa.Tab
     Raises:
         GencliError: it is neither, or not whole.
     """
-    machine.require_memory(_PER_BYTE * source.size, source.name, "give it as Parquet")
     form, text = readers.read_text(source)
     if form is None or (form == "csv" and not _is_csv(text)):
         source.expect(what, b"PAR1")
