@@ -47,6 +47,7 @@ _PURPOSES = {
     "check": "Check a theorem by computation; exit status 1 if it fails.",
     "jacobian": "Compute Jacobians by numeric, forward and reverse modes.",
     "spectrum": "Compute eigenvalues, trace and density of a model's curvature.",
+    "show": "Show what a file is, what is in it, and how it was made.",
     "report": "Make tables and figures from histories and results.",
     "recipe": "List Makefiles that reproduce whole papers.",
 }

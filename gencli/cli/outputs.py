@@ -69,7 +69,7 @@ def _preview(table: Batches, destination: str | None, keep: NDArray[np.bool_] | 
     for name in {"image", "target"} & set(rows.column_names):
         rows = rows.set_column(rows.schema.get_field_index(name), name, pa.array([what] * first.num_rows))
     dataset = f"{description.name} {description.split}".strip()
-    shown = text_tables.table(rows.append_column("name", pa.array(names)), "", _width(destination))
+    shown = text_tables.table(rows.append_column("name", pa.array(names)), "", width(destination))
     more = console.printable(f"{total:,} rows of {dataset}; write them with -o FILE, or to a pipe")
     with Output(destination) as output:
         output.write(f"{shown}{more}\n".encode())
@@ -117,7 +117,7 @@ def open_result(
         if form == "parquet":
             parquet.write_rows(output, rows, step())
         else:
-            output.write((render(rows, form, title, _width(destination), bars) + below).encode())
+            output.write((render(rows, form, title, width(destination), bars) + below).encode())
 
     return write
 
@@ -145,10 +145,11 @@ def write_text(*tables: tuple[pa.Table, str]) -> None:
     """Writes tables with their titles to standard output, for people."""
     with Output(None) as output:
         for rows, title in tables:
-            output.write(render(rows, "table", title, _width(None)).encode())
+            output.write(render(rows, "table", title, width(None)).encode())
 
 
-def _width(destination: str | None) -> int | None:
+def width(destination: str | None) -> int | None:
+    """The width of the terminal that a destination is, None for another place."""
     return stdout.columns() if is_terminal(destination) else None
 
 
@@ -171,9 +172,7 @@ def render(
     see `reporting.text_tables`.
     """
     if form == "json":
-        objects = [{name: _finite(value) for name, value in row.items()} for row in rows.to_pylist()]
-        text = json.dumps(objects, ensure_ascii=False, indent=1, allow_nan=False)
-        return "\n".join(map(console.escaped, text.split("\n"))) + "\n"
+        return json_text(rows.to_pylist())
     if form == "csv":
         lines = io.StringIO()
         writer = csv.writer(lines, lineterminator="\n")
@@ -181,6 +180,12 @@ def render(
         writer.writerows(zip(*(map(_escaped, column.to_pylist()) for column in rows.columns), strict=True))
         return lines.getvalue()
     return _markdown(rows) if form == "md" else text_tables.table(rows, title, width, bars)
+
+
+def json_text(value: Any) -> str:
+    """A value as JSON in lines, as `render` has it."""
+    text = json.dumps(_finite(value), ensure_ascii=False, indent=1, allow_nan=False)
+    return "\n".join(map(console.escaped, text.split("\n"))) + "\n"
 
 
 def _escaped(value: Any) -> Any:
@@ -205,6 +210,8 @@ def _markdown(rows: pa.Table) -> str:
 
 
 def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _finite(each) for name, each in value.items()}
     if isinstance(value, list):
         return list(map(_finite, value))
     if not isinstance(value, float) or math.isfinite(value):

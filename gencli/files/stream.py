@@ -132,7 +132,7 @@ class Input:
         if self.size == 0:
             raise GencliError(f"{self.name}: empty, not {kind}", _upstream(self, "wrote nothing"))
         if head != start:
-            raise GencliError(f"{self.name}: not {kind} (it starts with {head!r})", f"give a {kind} file")
+            raise GencliError(f"{self.name}: not {kind} (it starts with {head!r})", f"give a file that is {kind}")
         if self.size < len(start) + len(end) or os.pread(self.file.fileno(), len(end), self.size - len(end)) != end:
             raise GencliError(f"{self.name}: cut short, no {kind} footer", _upstream(self, "did not finish"))
 

@@ -197,6 +197,12 @@ class FileTable:
             check_labels(column, len(self.description.classes), self.title, name)
         return column
 
+    def other(self, name: str) -> pa.Array:
+        """One whole column of another tool's, of any type, as the schema has it."""
+        with parquet.undamaged(self.title):
+            chunks = [chunk for file in self._files for chunk in parquet.read(file, [name]).column(0).chunks]
+            return pa.concat_arrays([arrow.plain(chunk) for chunk in chunks])
+
     def batches(self, keep: NDArray[np.bool_] | None = None) -> Iterator[pa.RecordBatch]:
         start = 0
         with parquet.undamaged(self.title):

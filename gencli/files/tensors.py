@@ -6,12 +6,11 @@ bytes from run to run. Reading never imports code or unpickles anything that a f
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 from gencli import machine
 from gencli.errors import GencliError, require_enough
-from gencli.files import provenance, seals
+from gencli.files import provenance, seals, stored
 from gencli.files.stream import Input, Output
 
 if TYPE_CHECKING:
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
 
 KEY = "gencli"
 WITHOUT_FLOAT64 = {"mps"}  # devices
-_HEADER = 16 << 20  # bytes that any header may have, and beyond that as many as the tensors
-_LONGEST_HEADER = 100_000_000  # the format's own limit
 
 
 def write(output: Output, tensors: dict[str, torch.Tensor], metadata: dict[str, Any]) -> None:
@@ -44,7 +41,7 @@ def read_metadata(source: Input) -> dict[str, Any]:
         GencliError: not safetensors, cut short, or not written by gencli.
     """
     hint = "give a model that `gencli train` wrote"
-    header = _header(source, hint)
+    header, _ = stored.header(source, hint)
     try:
         text = header["__metadata__"][KEY]
     except (KeyError, TypeError):
@@ -57,39 +54,12 @@ def read_metadata(source: Input) -> dict[str, Any]:
     return {name: value for name, value in facts.items() if name != "seal"}
 
 
-def _header(source: Input, hint: str) -> dict[str, Any]:
-    """What stands before the tensors: their types, shapes and places, and the metadata."""
-    if source.size == 0:
-        source.expect("safetensors", b"{")
-    for start, kind in ((b"PAR1", "a table"), (b"PARE", "encrypted Parquet")):
-        if source.starts(start):
-            raise GencliError(f"{source.name}: {kind}, not safetensors", hint)
-    length = int.from_bytes(source.peek(0, 8), "little")
-    try:
-        if not 2 <= length <= min(source.size - 8, _LONGEST_HEADER):
-            raise ValueError("no header of that length")
-        if length > max(_HEADER, source.size - 8 - length):
-            what = f"a header of {length:,} bytes before {source.size - 8 - length:,} of tensors"
-            raise GencliError(f"{source.name}: {what}", hint)
-        header = provenance.parse(source.peek(8, length))
-        tensors = [entry for name, entry in header.items() if name != "__metadata__"]
-        end = max((entry["data_offsets"][1] for entry in tensors), default=0)
-        if any(math.prod(side or 1 for side in entry["shape"]) >= 1 << 63 for entry in tensors):
-            raise ValueError("a shape that no tensor has")
-        cut = 8 + length + end != source.size
-    except (ValueError, KeyError, TypeError, IndexError):
-        raise GencliError(f"{source.name}: not safetensors, or cut short", hint) from None
-    if cut:
-        raise GencliError(f"{source.name}: cut short: {source.size} bytes are too few for its tensors", hint)
-    return header
-
-
 def read(source: Input) -> dict[str, torch.Tensor]:
     """The tensors by name, on the CPU."""
     import safetensors.torch
 
     hint = "make the file again"
-    metadata = _header(source, hint).get("__metadata__")
+    metadata = stored.header(source, hint)[0].get("__metadata__")
     ours = isinstance(metadata, dict) and KEY in metadata
     seals.require(source, "safetensors", seals.place_in_header(source), ours)
     machine.require_memory(2 * source.size, source.name, "use a smaller one")

@@ -10,7 +10,7 @@ import math
 import sys
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -24,7 +24,7 @@ from gencli.reporting.forms import FORMS, LEAD, Column, Form, Kind
 Where = Callable[[int], str]
 
 _HINT = "correct it, or make the file again"
-_NAMED = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}  # as `outputs.render` writes them to JSON
+NAMED = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}  # as `outputs.render` writes them to JSON
 
 
 def from_parquet(source: Input, file: pq.ParquetFile) -> tuple[Kind, pa.Table]:
@@ -54,16 +54,21 @@ def from_text(source: Input) -> tuple[Kind, pa.Table]:
     """
     if source.starts(b"{", 8):  # a model, which may be large
         source.expect("Parquet", b"PAR1", b"PAR1")
+    form, text = read_text(source)
+    if form is None:
+        source.expect("Parquet", b"PAR1", b"PAR1")
+    return _from_json(source, text) if form == "json" else _from_csv(source, text)
+
+
+def read_text(source: Input) -> tuple[Literal["json", "csv"] | None, str]:
+    """The text of a file and what it is, by its first line; None where it is neither."""
     try:
-        text = texts.read(source)
+        text = "" if b"\0" in source.peek(0, 1 << 12) else texts.read(source)  # which may be large
     except UnicodeDecodeError:
         text = ""
     if text.lstrip()[:1] == "[":
-        return _from_json(source, text)
-    if "," in text.partition("\n")[0]:
-        return _from_csv(source, text)
-    source.expect("Parquet", b"PAR1", b"PAR1")
-    raise AssertionError("which does not start so")
+        return "json", text
+    return ("csv" if "\0" not in text and "," in text.partition("\n")[0] else None), text
 
 
 class _Twice(list[str]):
@@ -75,25 +80,35 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any] | _Twice:
     return found if len(found) == len(pairs) else _Twice(name for name, _ in pairs)
 
 
-def _from_json(source: Input, text: str) -> tuple[Kind, pa.Table]:
+def json_rows(name: str, text: str) -> list[dict[str, Any]]:
+    """The objects of a JSON array.
+
+    Raises:
+        GencliError: it is no JSON, or holds something else.
+    """
     try:
-        found = json.loads(text, parse_int=_figure, parse_float=_float, object_pairs_hook=_object)
+        found = json.loads(text, parse_int=figure, parse_float=_float, object_pairs_hook=_object)
     except ValueError as error:
-        raise GencliError(f"{source.name}: {console.quoted(first_line(error))}", "give a complete file") from None
+        raise GencliError(f"{name}: {console.quoted(first_line(error))}", "give a complete file") from None
     except RecursionError:
-        raise GencliError(f"{source.name}: nested too deep", "give a file that gencli wrote") from None
+        raise GencliError(f"{name}: nested too deep", "give a file that gencli wrote") from None
     for row, each in enumerate(found):
         if isinstance(each, _Twice):
-            require_distinct(f"{source.name}: row {row}", each)
+            require_distinct(f"{name}: row {row}", each)
         if not isinstance(each, dict):
-            raise GencliError(f"{source.name}: row {row}: {console.quoted(each)} is not an object", _HINT)
+            raise GencliError(f"{name}: row {row}: {console.quoted(each)} is not an object", _HINT)
+    return found
+
+
+def _from_json(source: Input, text: str) -> tuple[Kind, pa.Table]:
+    found = json_rows(source.name, text)
     names = list(dict.fromkeys(name for each in found for name in each))
     form, kind = _form(source, names, len(found))
     columns: dict[str, Any] = {}
     for name in names:
         values = [each.get(name) for each in found]
         if form.column(name, _leads(form, names, name)).type == "number":
-            values = [_NAMED.get(value, value) if isinstance(value, str) else value for value in values]
+            values = [NAMED.get(value, value) if isinstance(value, str) else value for value in values]
         columns[name] = values
     return kind, _table(source, kind, columns, lambda row: f"row {row}")
 
@@ -142,14 +157,14 @@ def _parsed(cell: str, expected: Column) -> Any:
     if not cell:
         return None
     if expected.type != "list":
-        return _figure(cell)
+        return figure(cell)
     try:
         return json.loads(cell)
     except (ValueError, RecursionError):
         return cell
 
 
-def _figure(text: str) -> int | float | str:
+def figure(text: str) -> int | float | str:
     """The number that a text is; the text itself where it is none, or one beyond float64."""
     if "_" in text:
         return text

@@ -88,6 +88,16 @@ def comparison(tables: Sequence[ImageTable], names: Sequence[str], columns: int,
     return _encode(_draw([], names, rows), provenance)
 
 
+def weights(tiles: Values, columns: int, largest: float, caption: Sequence[str], provenance: str) -> bytes:
+    """Weights [n, height, width, channels] as a PNG picture, `columns` in a row behind the first's number.
+
+    `largest` is white, 0 gray and -`largest` black; three channels are colors, of others the first is drawn.
+    """
+    starts = range(0, len(tiles), columns)
+    rows = [[(_pixels(_shrunk(each), -largest, largest), False) for each in tiles[at : at + columns]] for at in starts]
+    return _encode(_draw(caption, list(map(str, starts)), rows), provenance)
+
+
 def _encode(page: Image, provenance: str) -> bytes:
     from PIL.PngImagePlugin import PngInfo
 

@@ -337,7 +337,7 @@ def test_unclipped_noise_goes_through_training_evaluation_and_show(tmp_path: Pat
         noise="gencli corrupt gaussian-noise --sigma 25 --on both --dtype float32 -q"
         gencli data digits | $noise | tee noisy.parquet | gencli train --arch mlp-1x16 --epochs 20 -q -o model
         gencli data digits --split test | $noise | gencli eval model - --format json -q > accuracy.json
-        gencli data show noisy.parquet --format table --sheet noisy.png
+        gencli show noisy.parquet --format table --sheet noisy.png
         """
     shown = Shell(tmp_path)(script).worked().text
     assert "float32 8×8×1" in shown

@@ -117,4 +117,4 @@ def test_at_the_shell(tmp_path: Path) -> None:
     for words, done in zip((".csv", ".pt", ".xlsx", ".tex", ".csv"), many(tmp_path, commands), strict=True):
         done.refused(f"cannot be written as {words}", "use the extension .")
     shell = Shell(tmp_path)
-    shell("gencli data digits --limit 9 -q | gencli data show -o shown.MD && grep -q '^| label' shown.MD").worked()
+    shell("gencli data digits --limit 9 -q | gencli show -o shown.MD && grep -q '^| label' shown.MD").worked()

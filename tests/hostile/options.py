@@ -13,7 +13,7 @@ from tests.hostile.child import Files
 _BASES = (
     "data digits --limit 5 -q -o out.parquet",
     "data parquet t.parquet -q -o out.parquet",
-    "data show t.parquet",
+    "show t.parquet",
     "data repeat t.parquet --times 2 -q -o out.parquet",
     "corrupt random-labels t.parquet -q -o out.parquet",
     "corrupt pair-labels t.parquet -p 0.5 -q -o out.parquet",

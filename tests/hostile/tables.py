@@ -24,7 +24,7 @@ from tests.hostile.seeds import KINDS, seal
 
 _IMAGES = (
     "data parquet {} -q -o out.parquet",
-    "data show {} --format json",
+    "show {} --format json",
     "corrupt flip-labels -p 0.5 {} -q -o out.parquet",
     "eval m.safetensors {} -q --format json",
     "report {} --format json",
@@ -246,4 +246,6 @@ def documents(random: Random, seeds: Files) -> Case:
     line = f"report {name} --format {random.choice(('json', 'csv', 'md', 'table', 'html'))}"
     if random.random() < 0.1:
         line = f"report --provenance {name}"
+    elif random.random() < 0.2:
+        line = f"show {name} --format {random.choice(('json', 'csv', 'md', 'table'))} --head 3"
     return _case(random, name, {name: seeds[name]}, tuple(line.split()))

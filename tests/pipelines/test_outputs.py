@@ -195,13 +195,13 @@ def test_more_shards_than_open_files_are_one_table(sh: Shell, data: Path) -> Non
     (sh.folder / "many").mkdir()
     for number in range(150):
         pq.write_table(rows.slice(2 * number, 2), sh.folder / "many" / f"{number}.parquet")
-    sh("ulimit -Sn 100; gencli data show many --format csv").worked()
+    sh("ulimit -Sn 100; gencli show many --format csv").worked()
 
 
 def test_names_as_long_as_the_file_system_takes(sh: Shell) -> None:
     names = "a" * 255, "é" * 127 + "b", "c" * 251 + ".csv"
     for name in names:
-        sh(f"gencli data show $D/digits.parquet --format csv -o {name}").worked()
+        sh(f"gencli show $D/digits.parquet --format csv -o {name}").worked()
     assert sh.files() == set(names)
 
 
@@ -209,7 +209,7 @@ def test_names_as_long_as_the_file_system_takes(sh: Shell) -> None:
 def test_what_the_shell_opened_keeps_what_it_holds(sh: Shell, place: str) -> None:
     (sh.folder / "f").write_text("old\n")
     (sh.folder / "link").symlink_to("/dev/stdout")
-    sh(f"gencli data show $D/digits.parquet --format csv {place}")
+    sh(f"gencli show $D/digits.parquet --format csv {place}")
     assert (sh.folder / "f").read_text().startswith("old\n")
     assert len((sh.folder / "f").read_text().splitlines()) > 10
 

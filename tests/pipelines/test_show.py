@@ -1,4 +1,4 @@
-"""`gencli data show` in real shells: what it prints, writes, draws and refuses."""
+"""`gencli show` of image tables in real shells: what it prints, writes, draws and refuses."""
 
 from __future__ import annotations
 
@@ -42,7 +42,11 @@ def noisy(sh: Shell) -> str:
 
 
 def test_a_row_a_class_as_json(sh: Shell, noisy: str) -> None:
-    rows = json.loads(sh(f"gencli data show {noisy} --format json").worked().out)
+    [shown] = json.loads(sh(f"gencli show {noisy} --format json").worked().out)
+    rows = shown["rows"]
+    assert (shown["file"], shown["kind"]) == (noisy, "image table")
+    assert shown["facts"]["corrupted"] == 60
+    assert len(shown["provenance"]) == 1
     table = open_table(str(sh.folder / noisy))
     labels = table.column("label")
     assert [list(row) for row in rows] == [[*COLUMNS, "corrupted"]] * 10
@@ -51,26 +55,27 @@ def test_a_row_a_class_as_json(sh: Shell, noisy: str) -> None:
     assert rows[3]["pixel_mean"] == pytest.approx(images(table)[labels == 3].mean(), rel=1e-12)
 
 
-@pytest.mark.parametrize("script", ["gencli data show", "gencli data show -", "cat | gencli data show"])
-def test_a_pipe_gives_and_takes_parquet_with_provenance(sh: Shell, script: str) -> None:
-    sh(f"{script} < $D/digits.parquet > out").worked()
+@pytest.mark.parametrize("script", ["gencli show", "gencli show -", "cat | gencli show"])
+def test_a_pipe_takes_parquet_and_gives_it_where_asked(sh: Shell, script: str) -> None:
+    sh(f"{script} --format parquet < $D/digits.parquet > out").worked()
     rows = pq.read_table(sh.folder / "out")
     assert rows.column_names == COLUMNS
     assert rows["rows"].to_numpy().sum() == 300
     lines = sh("gencli report --provenance out").worked().text.splitlines()
     assert [line.partition("  #")[0] for line in lines] == [
         "gencli data digits --split train --seed 0 --limit 300",
-        "gencli data show",
+        "gencli show",
     ]
+    assert sh(f"{script} < $D/digits.parquet | head -1").worked().text.startswith("digits train: 300 rows")
 
 
 def test_text_says_it_all_and_ends_with_the_provenance(sh: Shell, noisy: str) -> None:
-    shown = sh(f"gencli data show {noisy} --format table").worked().text
+    shown = sh(f"gencli show {noisy} --format table").worked().text
     assert shown.startswith("digits train: 300 rows, uint8 8×8×1, 10 classes\npixels 0 to 255, mean ")
     assert "label differs from label_true in 60 rows, 20.00%\n" in shown
     assert shown.endswith(f"\n\n{sh(f'gencli report --provenance {noisy}').worked().text}")
     for form in ("csv", "md"):
-        lines = sh(f"gencli data show {noisy} --format {form}").worked().text.splitlines()
+        lines = sh(f"gencli show {noisy} --format {form}").worked().text.splitlines()
         assert all(column in lines[0] for column in [*COLUMNS, "corrupted"])
         assert "█" not in "".join(lines)
         assert len(lines) == (11 if form == "csv" else 12)
@@ -89,7 +94,7 @@ def save_named(folder: Path, names: list[str]) -> str:
 def test_a_class_is_one_line_that_fits_the_terminal(sh: Shell, width: int) -> None:
     names = ["aquarium_fish", "American Staffordshire terrier, pit bull terrier", "鱼" * 40, *map(str, range(100))]
     file = save_named(sh.folder, names)
-    done = sh.on_terminal(f"gencli data show {file} --color never", COLUMNS=str(width)).worked()
+    done = sh.on_terminal(f"gencli show {file} --color never", COLUMNS=str(width)).worked()
     assert max(map(cell_len, done.text.splitlines())) <= width
     rows = done.text.partition("──\n")[2].partition("\n\n")[0].splitlines()
     assert [int(row.split()[0]) for row in rows] == list(range(len(names)))
@@ -102,7 +107,7 @@ def test_a_class_is_one_line_that_fits_the_terminal(sh: Shell, width: int) -> No
 
 def test_names_do_not_steer_the_terminal(sh: Shell) -> None:
     file = save_named(sh.folder, ["a\x1b[2J", "b\nc"])
-    shown = sh.on_terminal(f"gencli data show {file} --color never").worked()
+    shown = sh.on_terminal(f"gencli show {file} --color never").worked()
     assert "\x1b" not in shown.text
     assert "a�[2J" in shown.text
     assert "b�c" in shown.text
@@ -116,11 +121,12 @@ def test_tables_of_others_are_shown(sh: Shell, form: str) -> None:
         Image.new("RGB", (8, 8), (color * 40, 0, 0)).save(page, form)
         values.append({"bytes": page.getvalue(), "path": None})
     pq.write_table(pa.table({"img": values, "label": [0, 0, 0, 2, 2, 2]}), sh.folder / "others-test.parquet")
-    rows = json.loads(sh("gencli data show others-test.parquet --format json").worked().out)
+    [shown] = json.loads(sh("gencli show others-test.parquet --format json").worked().out)
+    rows = shown["rows"]
     assert [row["rows"] for row in rows] == [3, 0, 3]
     assert rows[0]["pixel_mean"] == pytest.approx(40 / 3, abs=2)
     assert rows[1]["pixel_mean"] is rows[1]["pixel_deviation"] is None
-    shown = sh("gencli data show others-test.parquet --format table").worked().text
+    shown = sh("gencli show others-test.parquet --format table").worked().text
     assert shown.startswith("others test: 6 rows, uint8 8×8×3, 3 classes")
 
 
@@ -130,20 +136,18 @@ def test_shards_are_shown_as_one(sh: Shell) -> None:
     first = np.arange(table.rows) < 100
     save(table, sh.folder / "shards/0.parquet", first)
     save(table, sh.folder / "shards/1.parquet", ~first)
-    whole, parts = (
-        sh(f"gencli data show {place} --format csv").worked().out for place in ("$D/digits.parquet", "shards")
-    )
+    whole, parts = (sh(f"gencli show {place} --format csv").worked().out for place in ("$D/digits.parquet", "shards"))
     assert whole == parts
 
 
 def test_a_sheet_is_drawn_beside_the_table(sh: Shell, noisy: str) -> None:
-    sh(f"gencli data show {noisy} --sheet a.png --columns 3 | cat > a; gencli data show {noisy} > b").worked()
+    sh(f"gencli show {noisy} --sheet a.png --columns 3 | cat > a; gencli show {noisy} > b").worked()
     assert (sh.folder / "a").read_bytes() == (sh.folder / "b").read_bytes()
-    sh(f"gencli data show - --sheet b.PNG --columns 3 -o c.csv < {noisy}").worked()
+    sh(f"gencli show - --sheet b.PNG --columns 3 -o c.csv < {noisy}").worked()
     assert (sh.folder / "a.png").read_bytes() == (sh.folder / "b.PNG").read_bytes()
     page = Image.open(sh.folder / "a.png")
     made = provenance.decode(page.info["Description"])["step"]
-    assert (made.command, made.arguments) == ("data show", {"columns": 3})
+    assert (made.command, made.arguments) == ("show", {"columns": 3})
     assert made.inputs[0].step.command == "corrupt by hand"
     assert page.size[0] < 450
 
@@ -158,18 +162,18 @@ def test_a_sheet_is_drawn_beside_the_table(sh: Shell, noisy: str) -> None:
     ],
 )
 def test_what_cannot_be_drawn_is_refused_before_anything_is_read(sh: Shell, options: str, words: str) -> None:
-    sh(f"gencli data show missing.parquet {options}").refused(words)
+    sh(f"gencli show missing.parquet {options}").refused(words)
     assert sh.files() == set()
 
 
 def test_the_sheet_is_neither_the_input_nor_the_table(sh: Shell) -> None:
-    sh("cp $D/test.parquet in.png; gencli data show in.png --sheet in.png").refused("the output is the input")
-    sh("ln -s a.png a; gencli data show in.png --sheet a.png -o a").refused("a.png: two outputs would be written there")
+    sh("cp $D/test.parquet in.png; gencli show in.png --sheet in.png").refused("the output is the input")
+    sh("ln -s a.png a; gencli show in.png --sheet a.png -o a").refused("a.png: two outputs would be written there")
     assert sh.files() == {"in.png", "a"}
 
 
 def test_a_table_without_true_labels_has_no_red(sh: Shell) -> None:
-    sh("gencli data show $D/digits.parquet --sheet a.png -o a.json").worked()
+    sh("gencli show $D/digits.parquet --sheet a.png -o a.json").worked()
     page = np.asarray(Image.open(sh.folder / "a.png")).astype(int)
     assert (page[..., 0] == page[..., 1]).all()
 
@@ -177,7 +181,8 @@ def test_a_table_without_true_labels_has_no_red(sh: Shell) -> None:
 @pytest.mark.shared
 def test_fifty_thousand_real_images(sh: Shell, shared_data: Path) -> None:
     source = shared_data.resolve() / "cifar10-train.parquet"
-    rows = json.loads(sh(f"gencli data show {source} --sheet a.png --format json").worked().out)
+    [shown] = json.loads(sh(f"gencli show {source} --sheet a.png --format json").worked().out)
+    rows = shown["rows"]
     assert [row["rows"] for row in rows] == [5000] * 10
     assert rows[0]["name"] == "airplane"
     assert 140 < rows[0]["pixel_mean"] < 144

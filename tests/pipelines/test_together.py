@@ -15,7 +15,7 @@ SEVERAL = {
     "train digits.parquet --arch linear --epochs 1 -q": ["-o m", "--history h.csv"],
     "report history.parquet": ["-o t.csv", "--figure f.png"],
     "check min-norm -q": ["-o t.csv", "--plot f.png"],
-    "data show digits.parquet": ["-o t.csv", "--sheet f.png"],
+    "show digits.parquet": ["-o t.csv", "--sheet f.png"],
     "eval model.safetensors test.parquet -q": ["-o t.csv", "--predictions p.parquet", "--confusion c.csv"],
     "hvp model.safetensors test.parquet --limit 5 -q": ["-o v", "--plot f.svg"],
     "jacobian -f w1^2*w2 --at 1,2 -q": ["-o t.csv", "--graph f.svg"],

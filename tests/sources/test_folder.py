@@ -153,7 +153,7 @@ def test_what_decoding_loses_is_said_once_or_refused(tmp_path: Path) -> None:
     shell("gencli data folder pets -o out.parquet").refused("pets/a/1.png: a gray image of 16-bit values", "--range")
     said = shell("gencli data folder pets --mode gray -o gray.parquet").worked().err.splitlines()
     assert said == ["pets: 3 of 3 images: more than 8 bits per value: the highest 8 are kept"]
-    assert shell("gencli data folder pets --mode gray -q | gencli data show -q --format csv").worked().err == ""
+    assert shell("gencli data folder pets --mode gray -q | gencli show -q --format csv").worked().err == ""
     assert not shell("gencli data folder pets --range 0,65535 -o ranged.parquet").worked().err
     for name, expected in (("gray", deep >> 8), ("ranged", np.rint(deep / 257))):
         assert np.array_equal(

@@ -115,7 +115,7 @@ def test_our_own_tables_say_their_splits_themselves(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["train {} --arch linear", "corrupt permute-labels {}", "data show {}", "data parquet {}"]
+    "command", ["train {} --arch linear", "corrupt permute-labels {}", "show {}", "data parquet {}"]
 )
 def test_every_command_refuses_a_folder_of_two_splits(command: str, tmp_path: Path) -> None:
     for name in ("train", "test"):

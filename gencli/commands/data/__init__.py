@@ -15,8 +15,8 @@ _PURPOSES = {name: source.purpose for name, source in downloads.SOURCES.items()}
     "folder": "Load images from one folder per class, in any of 14 formats.",
     "parquet": "Load Parquet from other tools, such as public hubs.",
     "repeat": "Repeat an image table several times, for tests of scale.",
-    "show": "Summarize a table per class, and draw a sheet of its images.",
     "synthetic": "Generate images whose true distribution is known.",
+    "where": "Keep the rows for which an SQL condition holds.",
 }
 
 

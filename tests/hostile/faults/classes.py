@@ -347,7 +347,7 @@ def pipelines(world: World, random: Random, count: int) -> Iterator[Case]:
         require(done.text.strip().endswith("143"), done)
 
     def long() -> None:
-        shell(f"{many} | gencli data show - --format csv -q -o shown.csv && test -s shown.csv").worked()
+        shell(f"{many} | gencli show - --format csv -q -o shown.csv && test -s shown.csv").worked()
 
     def broken() -> None:
         middle = "{ head -c 4000; kill -9 $BASHPID; }"

@@ -20,7 +20,8 @@ data parquet foreign.parquet -o out
 data repeat digits.parquet --times 2 -o out
 data export digits.parquet --encode png -o out
 data export digits.parquet --folder out
-data show digits.parquet -o out.csv --sheet out.png
+data where label>3 digits.parquet -o out
+show digits.parquet -o out.csv --sheet out.png
 data synthetic gaussian-clusters -o out
 data synthetic two-moons -o out
 data synthetic noise -o out
@@ -87,7 +88,7 @@ train digits.parquet --arch mlp-1x16 --epochs 2 -o model --history history.parqu
 _OFTEN = (
     "data digits",
     "data export",
-    "data show",
+    "show",
     "corrupt random-labels",
     "train",
     "fit kernel",

@@ -1,0 +1,101 @@
+"""`gencli data where`: the rows of an image table that an SQL condition holds for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gencli.cli.options import Data, ImagesOutput, command, single
+
+if TYPE_CHECKING:
+    from gencli.files.stream import Input
+    from gencli.sources.conditions import Condition
+    from gencli.sources.where import Joined
+
+app = single()
+
+
+@command(app, "where")
+def where(
+    expr: Annotated[
+        str, typer.Argument(metavar="EXPR", help="SQL condition on the columns of a row.", show_default=False)
+    ],
+    data: Data = None,
+    *,
+    join: Annotated[
+        list[str] | None,
+        typer.Option("--join", metavar="FILE", help="Table with a column id, whose columns EXPR can name; repeatable."),
+    ] = None,
+    output: ImagesOutput = None,
+) -> None:
+    """Keep the rows for which an SQL condition holds.
+
+    Reads an image table, and tables that are joined by their column id: predictions, scores or any other, as Parquet,
+    CSV or JSON; writes an image table of the rows for which EXPR is true. Rows keep their order and all their columns.
+
+    EXPR is one SQL expression, as in a WHERE of DuckDB. A column of a joined file is called by its name, or by the
+    file's too: loss, or predictions.loss of predictions.csv. If two tables have a column and differ in it, it needs
+    the name; data is the image table's. NaN counts as null. A row without one in a joined table has null there, and a
+    comparison with null is null: the row is not kept, and how many were not is said.
+    Subqueries can read data: loss > (SELECT quantile_cont(loss, 0.9) FROM data). Nothing else can be read, and
+    functions that would change from run to run are refused.
+
+    \b
+    Example:
+      gencli data digits | gencli corrupt random-labels -p 0.2 -o noisy.parquet
+      gencli train noisy.parquet --arch mlp-1x64 --epochs 5 -o model.safetensors
+      gencli eval model.safetensors noisy.parquet --predictions rows.parquet
+      gencli data where "label <> label_true AND prediction = label" \\
+        noisy.parquet --join rows.parquet -o memorized.parquet
+    """
+    from gencli.cli import console
+    from gencli.cli.outputs import write_images
+    from gencli.errors import GencliError
+    from gencli.files import provenance, tables
+    from gencli.files.named import named_first, require_one_standard_input
+    from gencli.files.stream import require_writable
+    from gencli.sources import conditions, open_table
+    from gencli.sources.where import evaluate
+
+    require_writable(output)
+    files = join or []
+    require_one_standard_input(data or "-", *files)
+    condition = conditions.parse(expr)
+    table, *joined = named_first((data, open_table), *((name, lambda name: _open(name, condition)) for name in files))
+    found = evaluate(table, condition, [each for _, _, each in joined])
+    kept = int(found.keep.sum())
+    said = f"{kept:,} of {table.rows:,} rows"
+    said += f", {found.null:,} are left out as the condition is null for them" if found.null else ""
+    said += "".join(f"; {title} lacks {count:,} of the ids" for title, count in found.unmatched.items())
+    if not kept:
+        raise GencliError(f"{table.title}: no rows are left: {said}", "give a condition that holds for some row")
+    read = [provenance.source("join", source.sha256, made, source.path) for source, made, _ in joined]
+
+    def step() -> provenance.Step:
+        inputs = [*tables.sources(table, "data"), *read]
+        return provenance.step("data where", {"expr": expr}, inputs, ["numpy", "pyarrow", "duckdb"])
+
+    write_images(table, output, step, found.keep)
+    console.message(console.printable(said))
+
+
+def _open(name: str, condition: Condition) -> tuple[Input, object, Joined]:
+    """A file to join, its provenance, and its columns that the condition may name."""
+    from gencli.files import parquet
+    from gencli.files.stream import Input
+    from gencli.reporting import untyped
+    from gencli.sources import where
+
+    source, made = Input(name), None
+    alias = source.path.stem if source.path else "stdin"
+    if source.starts(b"PAR1") or source.starts(b"PARE"):
+        file = parquet.open_file(source)
+        made = parquet.read_provenance(file)
+        with parquet.undamaged(source.name):
+            known = where.columns(file.schema_arrow)
+            rows = parquet.read(file, known)
+            rows.validate(full=True)
+    else:
+        _, rows = untyped.read(source)
+    return source, made, where.Joined(source.name, alias, rows)

@@ -1,0 +1,89 @@
+"""Figures and sheets that gencli drew: their size, and the provenance in their metadata."""
+
+from __future__ import annotations
+
+import html
+import re
+import struct
+
+import pyarrow as pa
+
+from gencli.cli import console
+from gencli.errors import GencliError
+from gencli.files import provenance
+from gencli.files.stream import Input
+from gencli.showing.shown import Shown
+
+_STARTS = {b"\x89PNG\r\n\x1a\n": "PNG", b"%PDF-": "PDF", b"<?xml": "SVG", b"<svg": "SVG"}
+_LARGEST = 1 << 28  # bytes
+_HINT = "give a figure or a sheet that gencli wrote"
+
+
+def is_picture(source: Input) -> bool:
+    """Whether a file starts as a PNG, SVG or PDF does."""
+    return any(map(source.starts, _STARTS))
+
+
+def describe(source: Input) -> Shown:
+    """A picture.
+
+    Raises:
+        GencliError: it has no provenance, or is cut short.
+    """
+    form = next(form for start, form in _STARTS.items() if source.starts(start))
+    if source.size > _LARGEST:
+        raise GencliError(f"{source.name}: {form} of {source.size:,} bytes, none of gencli's", _HINT)
+    content = source.peek(0, source.size)
+    text = {"PNG": _of_png, "SVG": _of_svg, "PDF": _of_pdf}[form](content)
+    try:
+        made = provenance.decode(text or "{}").get("step")
+    except ValueError as error:
+        raise GencliError(f"{source.name}: corrupt provenance: {error}", _HINT) from None
+    if made is None:
+        raise GencliError(f"{source.name}: {form} without provenance, none of gencli's", _HINT)
+    size = ", {}×{} pixels".format(*struct.unpack(">II", content[16:24])) if form == "PNG" else ""
+    entry = provenance.source("file", source.sha256, made, source.path)
+    headline = f"{form} picture of gencli {made.command}{size}"
+    return Shown(source.name, f"{form} picture", console.printable(headline), {}, pa.table({}), made, [entry])
+
+
+def _of_png(content: bytes) -> str | None:
+    """The text chunk Description (PNG specification, 11.3.4)."""
+    at = 8
+    while at + 12 <= len(content):
+        length, kind = struct.unpack(">I4s", content[at : at + 8])
+        chunk = content[at + 8 : at + 8 + length]
+        if kind in (b"tEXt", b"iTXt") and chunk.startswith(b"Description\0"):
+            return chunk[12:].decode("latin1") if kind == b"tEXt" else _international(chunk[12:])
+        at += 12 + length
+    return None
+
+
+def _international(chunk: bytes) -> str | None:
+    return (
+        chunk[2:].split(b"\0", 2)[2].decode(errors="replace")
+        if chunk[:1] == b"\0" and chunk.count(b"\0") >= 4
+        else None
+    )
+
+
+def _of_svg(content: bytes) -> str | None:
+    found = re.search(rb"<dc:description>(.*?)</dc:description>", content, re.DOTALL)
+    return html.unescape(found[1].decode(errors="replace")) if found else None
+
+
+def _of_pdf(content: bytes) -> str | None:
+    """The literal or UTF-16 string /Subject (PDF 1.7, 7.3.4)."""
+    found = re.search(rb"/Subject \(((?:[^\\()]|\\.|\([^()]*\))*)\)", content, re.DOTALL)
+    if not found:
+        return None
+    raw = re.sub(rb"\\([nrtbf()\\]|[0-7]{1,3})", _unescaped, found[1])
+    return raw[2:].decode("utf-16-be", "replace") if raw[:2] == b"\xfe\xff" else raw.decode("latin1")
+
+
+def _unescaped(found: re.Match[bytes]) -> bytes:
+    named = dict(zip(b"nrtbf", (b"\n", b"\r", b"\t", b"\b", b"\f")))
+    code = found[1]
+    if code[:1].isdigit():
+        return bytes([int(code, 8) & 255])
+    return named.get(code[0], code)
