@@ -49,6 +49,7 @@ _PURPOSES = {
     "spectrum": "Compute eigenvalues, trace and density of a model's curvature.",
     "report": "Make tables and figures from histories and results.",
     "recipe": "List Makefiles that reproduce whole papers.",
+    "how": "Print the script that makes a file again, byte for byte.",
 }
 
 
