@@ -21,15 +21,16 @@ NEWLINE='
 for each in $(env | sed -n 's/^\\(GENCLI_[A-Z_0-9]*\\)=.*/\\1/p'); do unset "$each"; done  # options are all said here
 INPUTS=${{INPUTS:-..}}  # the folder of what comes from outside
 """
-_CHECKS = """\
-fail() { printf '%s\\n' "$1" >&2; exit 2; }
+_EMPTY = """\
 for each in * .[!.]* ..?*; do
   if { [ -e "$each" ] || [ -L "$each" ]; } && ! [ "$each" -ef "$0" ]; then
-    fail "$each: the folder is not empty"
+    printf '%s\\n' "$each: the folder is not empty" >&2
+    exit 2
   fi
 done
 """
-_HASHED = """\
+CHECKS = """\
+fail() { printf '%s\\n' "$1" >&2; exit 2; }
 sha256() { if command -v sha256sum > /dev/null; then sha256sum "$@"; else shasum -a 256 "$@"; fi; }
 of_folder() {  # of what sha256sum prints of its images, class by class
   export LC_ALL=C
@@ -42,7 +43,7 @@ check() {
   found=$(if [ -d "$1" ]; then of_folder "$1"; else sha256 < "$1"; fi | cut -d ' ' -f 1)
   [ "$found" = "$2" ] || fail "$1: SHA-256 $found, not $2"
 }
-"""
+"""  # functions of the shell; `checked` calls them
 
 
 def script(plan: Plan) -> str:
@@ -54,12 +55,11 @@ def script(plan: Plan) -> str:
     machine = ", ".join(f"{name} {value}" for name, value in {**last.versions, **last.machine}.items())
     text = _HEAD.format(name=console.printable(plan.name), machine=console.printable(machine))
     for each in plan.outside:
-        variable = _variable(each)
-        text += f'{variable}=${{{variable}:-}}; [ "${variable}" ] || {variable}=$INPUTS/{quoted(each.name)}\n'
-    text += _CHECKS
+        name = variable(each)
+        text += f'{name}=${{{name}:-}}; [ "${name}" ] || {name}=$INPUTS/{quoted(each.name)}\n'
+    text += _EMPTY
     if plan.outside:
-        text += _HASHED
-        text += "".join(f'check "${_variable(each)}" {each.sha256} {_variable(each)}\n' for each in plan.outside)
+        text += CHECKS + "".join(f"{checked(each)}\n" for each in plan.outside)
     if plan.modules:
         text += "# imports " + ", ".join(plan.modules) + ", which is looked for in INPUTS too\n"
         text += 'PYTHONPATH=$(cd "$INPUTS" && pwd)${PYTHONPATH:+:$PYTHONPATH}\nexport PYTHONPATH\n'
@@ -73,9 +73,9 @@ def _lines(plan: Plan) -> Iterator[str]:
     """The commands; those whose only reader is the next one are a pipe."""
     piped: list[str] = []
     for number, job in enumerate(plan.jobs):
-        yield from _prepared(job)
+        yield from prepared(job)
         following = plan.jobs[number + 1] if number + 1 < len(plan.jobs) else None
-        line = command(job, bool(piped))
+        line = _command(job, bool(piped))
         if following is not None and _is_piped(plan, job, following):
             piped.append(line)
             continue
@@ -83,7 +83,13 @@ def _lines(plan: Plan) -> Iterator[str]:
         piped = []
 
 
-def _prepared(job: Job) -> Iterator[str]:
+def checked(each: Outside) -> str:
+    """The line that refuses another file than this one."""
+    return f'check "${variable(each)}" {each.sha256} {variable(each)}'
+
+
+def prepared(job: Job) -> Iterator[str]:
+    """The lines that copy what a job reads, where it must have other names."""
     folders = dict.fromkeys(name.rpartition("/")[0] for _, name in job.copies)
     if folders:
         yield f"mkdir -p {' '.join(map(_path, folders))}"
@@ -102,7 +108,12 @@ def _is_piped(plan: Plan, job: Job, following: Job) -> bool:
     return not str(following.words[read[0] - 1]).startswith("-")
 
 
-def command(job: Job, piped: bool = False) -> str:
+def alone(job: Job) -> str:
+    """The whole command line of a job, outside any pipe."""
+    return f"{_command(job)}{_written(job)}"
+
+
+def _command(job: Job, piped: bool = False) -> str:
     """The command line of a job, without its main output; `piped` gets what it reads first from a pipe."""
     words = [*job.words]
     if piped:
@@ -133,7 +144,7 @@ def _written(job: Job) -> str:
 def word(each: Word | Place) -> str:
     """A word of a command line, quoted; what comes from outside as its variable."""
     if isinstance(each, Outside):
-        return f'"${_variable(each)}"'
+        return f'"${variable(each)}"'
     return _path(each.name) if isinstance(each, Path) else quoted(each)
 
 
@@ -159,5 +170,6 @@ def _part(text: str) -> str:
     return f"\"$(printf '{octal}')\""
 
 
-def _variable(each: Outside) -> str:
+def variable(each: Outside) -> str:
+    """The name of the variable that holds its place."""
     return f"INPUT{each.number}"

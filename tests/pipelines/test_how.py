@@ -25,6 +25,10 @@ gencli train half.parquet --arch linear --epochs 1 -q -o other.safetensors
 gencli eval m.safetensors test.parquet -q -o result.parquet --predictions predictions.parquet --confusion confusion.parquet
 gencli data export digits.parquet --encode png -o outside/hub-train.parquet
 gencli data export digits.parquet --folder outside/images
+python - << END
+import pyarrow.parquet as parquet
+parquet.write_table(parquet.read_table("outside/hub-train.parquet").replace_schema_metadata(), "outside/plain-train.parquet")
+END
 for class in 0 1 2 3 4 5 6 7 8 9; do
   for other in 0 1 2 3 4 5 6 7 8 9; do [ $class = $other ] && echo -n 0.91 || echo -n 0.01; [ $other = 9 ] || echo -n ,; done; echo
 done > outside/noise.csv
@@ -34,8 +38,12 @@ echo "1,2" > outside/points.csv
 MAKES = {
     "data digits": ["gencli data digits --classes 3,8 --sample 20 --seed 1 --limit 15 -o made.parquet"],
     "data parquet": [
-        "gencli data parquet outside/hub-train.parquet --name 'it''s; $(echo no)' --limit 9 -o made.parquet",
-        "gencli data parquet outside/hub-train.parquet --size 6 --crop 4x5 --mode rgb --split x --limit 9 -o made",
+        "gencli data parquet outside/hub-train.parquet --limit 9 -o made.parquet",
+        """
+        gencli data parquet outside/plain-train.parquet --name "it's; \\$(echo no) \\`ls\\`" --limit 9 \\
+            -o made.parquet --class-names 'a b,c;d,"e,f",3,4,5,6,7,8,$x'
+        """,
+        "gencli data parquet outside/plain-train.parquet --size 6 --crop 4x5 --mode rgb --split x --limit 9 -o made",
     ],
     "data folder": ["gencli data folder outside/images --size 16 --split test -o made.parquet"],
     "data synthetic gaussian-clusters": ["gencli data synthetic gaussian-clusters --rows 20 --seed 3 -o made.parquet"],
@@ -65,13 +73,13 @@ MAKES = {
         gencli corrupt gaussian-pixels --statistics shards test.parquet -q -o made.parquet
         """,
     ],
-    "corrupt gaussian-noise": ["gencli corrupt gaussian-noise digits.parquet -q -o made.parquet"],
-    "corrupt poisson-noise": ["gencli corrupt poisson-noise digits.parquet -q -o made.parquet"],
-    "corrupt impulse-noise": ["gencli corrupt impulse-noise digits.parquet -q -o made.parquet"],
-    "corrupt text-overlay": ["gencli corrupt text-overlay digits.parquet -q -o made.parquet"],
+    "corrupt gaussian-noise": ["gencli corrupt gaussian-noise --sigma 25 digits.parquet -q -o made.parquet"],
+    "corrupt poisson-noise": ["gencli corrupt poisson-noise --peak 30 digits.parquet -q -o made.parquet"],
+    "corrupt impulse-noise": ["gencli corrupt impulse-noise -p 0.2 digits.parquet -q -o made.parquet"],
+    "corrupt text-overlay": ["gencli corrupt text-overlay -p 0.25 digits.parquet -q -o made.parquet"],
     "corrupt long-tail": ["gencli corrupt long-tail --ratio 4 digits.parquet -q -o made.parquet"],
-    "corrupt step-imbalance": ["gencli corrupt step-imbalance digits.parquet -q -o made.parquet"],
-    "corrupt subsample": ["gencli corrupt subsample --rows 30 digits.parquet -q -o made.parquet"],
+    "corrupt step-imbalance": ["gencli corrupt step-imbalance --ratio 4 digits.parquet -q -o made.parquet"],
+    "corrupt subsample": ["gencli corrupt subsample -n 30 --seed 2 digits.parquet -q -o made.parquet"],
     "corrupt common": ["gencli corrupt common --kind fog --severity 3 digits.parquet -q -o made.parquet"],
     "train": [
         """
@@ -180,9 +188,12 @@ def test_a_script_makes_the_same_bytes(command: str, shared: Path, tmp_path: Pat
         made = sorted(path for path in folder.iterdir() if path.name.startswith("made"))
         assert made
         for file in made:
-            shell(
-                f"set -e; mkdir again; gencli how {file.name} > again/make.sh; cd again; INPUTS=../outside sh make.sh"
-            ).worked()
+            script = f"""
+            set -e
+            mkdir again; gencli how {file.name} > make.sh
+            cd again; INPUTS=../outside; . ../make.sh
+            """
+            shell(script).worked()
             again = folder / "again" / file.name
-            assert again.read_bytes() == file.read_bytes(), (folder / "again" / "make.sh").read_text()
+            assert again.read_bytes() == file.read_bytes(), (folder / "make.sh").read_text()
             shutil.rmtree(folder / "again")
