@@ -50,6 +50,7 @@ _PURPOSES = {
     "show": "Show what a file is, what is in it, and how it was made.",
     "report": "Make tables and figures from histories and results.",
     "recipe": "List Makefiles that reproduce whole papers.",
+    "how": "Print the script that makes a file again, byte for byte.",
 }
 
 

@@ -214,7 +214,7 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Call
     """Registers a function as a command, its dataclass parameters expanded, the common options added.
 
     Numbers that are not finite or beyond 64 bits are refused for every option, and names of files that end in what is
-    not written there.
+    not written there. A parameter annotated `typer.Context` gets the context, and with it the whole command line.
     """
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
@@ -224,7 +224,7 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Call
             given = [name for name in values if _source(context, name) not in (None, "DEFAULT")]
             try:
                 _require(values, expanded.places)
-                function(**expanded.folded(values, given))
+                function(**expanded.folded(values, given), **dict.fromkeys(expanded.contexts, context))
             except MissingInput:
                 console.error(_short_help(context))
                 raise typer.Exit(2) from None
@@ -236,6 +236,7 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Call
                 raise
 
         run.__doc__ = function.__doc__
+        run.places = expanded.places  # type: ignore[attr-defined]  # for `gencli how`
         context = inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
         parameters = [context, *expanded.parameters]
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -253,18 +254,22 @@ class _Expanded:
     Attributes:
         groups: the dataclasses by the function's parameters.
         places: what the output files among the options hold.
+        contexts: the function's parameters that get the context.
     """
 
     parameters: list[inspect.Parameter]
     groups: dict[str, type]
     places: dict[str, endings.Writes]
+    contexts: list[str]
 
     @classmethod
     def of(cls, function: Callable[..., None]) -> _Expanded:
         groups: dict[str, type] = {}
         parameters: list[inspect.Parameter] = []
         hints = get_type_hints(function, include_extras=True)
-        for parameter in inspect.signature(function).parameters.values():
+        contexts = [name for name, kind in hints.items() if kind is typer.Context]
+        own = [each for each in inspect.signature(function).parameters.values() if each.name not in contexts]
+        for parameter in own:
             kind = hints[parameter.name]
             if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
                 parameters.append(_parameter(parameter.name, kind, parameter.default))
@@ -281,7 +286,8 @@ class _Expanded:
             for part in getattr(each.annotation, "__metadata__", ())
             if isinstance(part, endings.Writes)
         }
-        return cls(parameters + [_parameter(common, *kind) for common, kind in _COMMON.items()], groups, places)
+        parameters += [_parameter(common, *kind) for common, kind in _COMMON.items()]
+        return cls(parameters, groups, places, contexts)
 
     def folded(self, values: dict[str, Any], given: list[str]) -> dict[str, Any]:
         """The function's arguments from the options' values, of which the user set those `given`."""

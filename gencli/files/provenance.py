@@ -18,6 +18,7 @@ from typing import Any
 
 import gencli
 from gencli.cli import console
+from gencli.files import circumstances
 
 KEY = "gencli.provenance"
 FILE = "FILE"  # among the words of an option that takes names and files, where an input stands
@@ -66,7 +67,7 @@ class Step:
         arguments: by the option's name, with defaults resolved.
         versions: of the packages that bear on the result.
         inputs: in their order.
-        machine: what bears on the bytes besides; see `gencli.replay.machine`.
+        machine: what bears on the bytes besides; see `circumstances`.
         output: the option that named the file, where it is not the command's main output.
         checked: how the result was confirmed, in words.
     """
@@ -100,7 +101,8 @@ def step(
 ) -> Step:
     """One step: the command's words, its arguments by option name, its inputs (see `source`), `packages`' versions."""
     versions = {"gencli": gencli.__version__} | {package: _version(package) for package in packages}
-    return Step(command, dict(arguments), versions, tuple(inputs))
+    device = arguments.get("device")
+    return Step(command, dict(arguments), versions, tuple(inputs), circumstances.facts(command, packages, device))
 
 
 def _version(package: str) -> str:

@@ -150,7 +150,7 @@ def rewritten(table: ImageTable) -> bool:
     """
     if table.made is None and isinstance(table, FileTable):
         return True
-    first = next((step["command"] for step, depth in provenance.walk(table.made) if depth == 0), "data parquet")
+    first = next((step.command for step, depth in provenance.walk(table.made) if depth == 0), "data parquet")
     own = identities(table.description.name, table.description.split, 0, 1)[0] >> 32
     return first == "data parquet" and bool(np.isin(table.column("id") >> 32, (0, own), invert=True).any())
 

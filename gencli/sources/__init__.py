@@ -46,6 +46,9 @@ def _open(
 ) -> ImageTable:
     schema = files[0].schema_arrow
     encoded = "image" in schema.names and pa.types.is_struct(schema.field("image").type)
+    if description is not None:  # what it says may be said again
+        known = {name: None for name in ("name", "split") if getattr(foreign, name) == getattr(description, name)}
+        foreign = replace(foreign, **known)
     if description is not None and foreign != (Foreign(decoding=foreign.decoding) if encoded else Foreign()):
         more = "" if encoded else ", --mode, --size, --crop"
         raise GencliError(

@@ -22,20 +22,20 @@ class ImageFiles(Input):
     """The files of a folder as one input: its SHA-256 is that of the lines `sha256sum` would print for them."""
 
     def __init__(self, folder: str, files: list[str]) -> None:
-        self.path, self.name, self._files = Path(os.path.abspath(folder)), folder, files
+        self.path, self.name, self.files = Path(os.path.abspath(folder)), folder, files
         self._digests: dict[str, bytes] = {}  # of those that were read
 
     @cached_property
     def sha256(self) -> str:  # type: ignore[override]
         lines = hashlib.sha256()
-        for file in self._files:
+        for file in self.files:
             digest = self._digests.get(file) or hashlib.sha256(self.read(file)).digest()
             mark, shown = ("\\", _escaped(file)) if _escaped(file) != file else ("", file)
             lines.update(f"{mark}{digest.hex()}  {shown}\n".encode(errors="surrogateescape"))
         return lines.hexdigest()
 
     def same_file(self, status: os.stat_result) -> bool:
-        return any(os.path.samestat(os.stat(self.path / file), status) for file in self._files)
+        return any(os.path.samestat(os.stat(self.path / file), status) for file in self.files)
 
     def read(self, file: str) -> bytes:
         """A file's bytes.
@@ -55,6 +55,19 @@ def _escaped(file: str) -> str:
     return file.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
 
 
+def image_files(folder: str) -> ImageFiles:
+    """The images below a folder's folders as one input.
+
+    Raises:
+        GencliError: see `FolderTable`.
+    """
+    return _image_files(folder, _classes(folder))
+
+
+def _image_files(folder: str, classes: dict[str, list[str]]) -> ImageFiles:
+    return ImageFiles(folder, [f"{each}/{file}" for each, files in classes.items() for file in files])
+
+
 class FolderTable(DecodedTable):
     """The images below a folder's folders, each a class, in the order of their names.
 
@@ -69,8 +82,8 @@ class FolderTable(DecodedTable):
 
     def __init__(self, folder: str, name: str | None, split: str | None, decoding: Decoding) -> None:
         classes = _classes(folder)
-        self._files = [f"{each}/{file}" for each, files in classes.items() for file in files]
-        self._folder = ImageFiles(folder, self._files)
+        self._folder = _image_files(folder, classes)
+        self._files = self._folder.files
         known = _identify(self._folder.path)
         name, split = known[0] if name is None else name, known[1] if split is None else split
         labels = np.repeat(np.arange(len(classes)), [len(files) for files in classes.values()])

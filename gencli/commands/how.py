@@ -1,0 +1,148 @@
+"""`gencli how`: how a file was made, as a script that makes it again, and whether it would come out the same."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from gencli.cli.options import command, single
+
+if TYPE_CHECKING:
+    from gencli.replay.graph import Graph
+    from gencli.replay.plan import Plan
+    from gencli.replay.reading import Made
+
+app = single()
+
+
+@command(app, "how")
+def how(
+    context: typer.Context,
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A file that gencli wrote, or - for standard input.")],
+    *,
+    tree: Annotated[bool, typer.Option("--tree", help="Print the ancestry instead.")] = False,
+    diff: Annotated[
+        str | None,
+        typer.Option(metavar="OTHER", help="Print the first steps at which OTHER was made differently; status 1."),
+    ] = None,
+    stale: Annotated[
+        bool,
+        typer.Option("--stale", help="List the steps that would come out differently here, running none; status 1."),
+    ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Make the file again in a scratch folder, and compare; status 1.")
+    ] = False,
+    inputs: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR",
+            help="For --stale and --check: the folder of what came from outside; what was made on the way and lies "
+            "there is not made again. Default: the current folder.",
+        ),
+    ] = None,
+    form: Annotated[
+        Literal["sh", "make", "snakemake", "ro-crate"],
+        typer.Option("--format", help="A shell script, a makefile, a Snakefile, or ro-crate-metadata.json."),
+    ] = "sh",
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Allow networks of your own, package.module:factory, to be imported.")
+    ] = False,
+    output: Annotated[
+        str | None, typer.Option("-o", "--output", metavar="FILE", help="Output file. Default: standard output.")
+    ] = None,
+) -> None:
+    """Print the script that makes a file again, byte for byte.
+
+    Reads any file that gencli wrote; writes a shell script. Run in an empty folder, it leaves the file under its own
+    name: the same bytes, where versions, processor and threads are the same; of a training history all but the time it
+    took. What came from outside is looked for in the folder INPUTS, by default the one above, or named one by one with
+    INPUT1, INPUT2, ...; its SHA-256 is checked before anything starts. A script holds nothing but commands of gencli
+    with options that this version has.
+
+    --check compares all that is made on the way, names the first step that differs, in which recorded facts it
+    differs from here, and where the file itself does and by how much. The exit status is 0 if all is the same.
+    --format ro-crate writes a Workflow Run RO-Crate, for a folder that holds the file and the script as make.sh.
+
+    \b
+    Example:
+      gencli data digits | gencli corrupt random-labels -p 0.5 -o half.parquet
+      gencli how half.parquet > make.sh
+      gencli how half.parquet --tree
+      gencli how half.parquet --check
+    """
+    from gencli.errors import GencliError
+    from gencli.files.stream import Input, Output, require_writable
+    from gencli.replay import lineage, reading
+    from gencli.replay.graph import Graph
+
+    asked = {"--tree": tree, "--diff": diff, "--stale": stale, "--check": check, "--format": form != "sh"}
+    given = [name for name, value in asked.items() if value]
+    if len(given) > 1:
+        raise GencliError(f"{given[0]} and {given[1]} do not go together", "leave one out")
+    if inputs is not None and not (stale or check):
+        raise GencliError("--inputs: nothing is looked for", "it is for --stale and --check; a script takes INPUTS")
+    require_writable(output)
+    made = reading.read(Input(file))
+    graph = Graph(made.step, made.source.sha256)
+    plan = _planned(context, graph, made, trust)
+    if tree:
+        text, same = "".join(f"{line}\n" for line in lineage.tree(graph, plan.name)), True
+    elif diff is not None:
+        other = reading.read(Input(diff))
+        lines = [*lineage.partings(made.step, other.step)]
+        if not lines and made.source.sha256 != other.source.sha256:
+            lines = ["made alike, yet their bytes differ"]
+        text, same = "".join(f"{line}\n" for line in lines), not lines
+    elif stale or check:
+        text, same = _compared(plan, graph, made, inputs or ".", check)
+    else:
+        text, same = _written(plan, made, form), True
+    with Output(output, [made.source]) as place:
+        place.write(text.encode(errors="surrogateescape"))
+    if not same:
+        raise typer.Exit(1)
+
+
+def _planned(context: typer.Context, graph: Graph, made: Made, trust: bool) -> Plan:
+    import os
+
+    from gencli.replay.plan import plan
+    from gencli.replay.words import Commands
+
+    name = os.path.basename(made.source.name) if made.source.path else "made"
+    return plan(graph, name, made.form, Commands(context.find_root().command, trust))  # type: ignore[arg-type]
+
+
+def _written(plan: Plan, made: Made, form: str) -> str:
+    import datetime
+    import os
+
+    from gencli.replay import crate, make, shell
+
+    if form == "ro-crate":
+        changed = os.fstat(made.source.file.fileno()).st_mtime
+        day = datetime.datetime.fromtimestamp(changed, datetime.UTC).date().isoformat()
+        return crate.crate(plan, made.source.sha256, day)
+    return {"sh": shell.script, "make": make.makefile, "snakemake": make.snakefile}[form](plan)
+
+
+def _compared(plan: Plan, graph: Graph, made: Made, folder: str, run: bool) -> tuple[str, bool]:
+    import tempfile
+
+    from gencli.replay import checking, inputs
+    from gencli.replay import stale as staleness
+
+    known = inputs.hashes(folder)
+    if not run:
+        there = {each.number: sha256 for each, _, sha256 in inputs.found(plan.outside, folder, known)}
+        here = {id(file): there[number] for number, file in enumerate(graph.outside, 1)}
+        found = [*staleness.reasons(graph, here)]
+        return "".join(
+            f"[{number}] {command}:\n" + "".join(f"  {why}\n" for why in reasons) for number, command, reasons in found
+        ), not found
+    places = inputs.required(plan.outside, folder, known)
+    known.pop(made.source.sha256, None)
+    with tempfile.TemporaryDirectory(prefix="gencli-how-") as scratch:
+        checked = checking.check(plan, made.source, places, known, scratch)
+    return "".join(f"{line}\n" for line in checked.text(plan.name)), checked.same

@@ -1,0 +1,75 @@
+"""What bears on the bytes of a result beside the command: the processor's instructions that libraries chose, Python,
+how torch was built, the GPU, and gencli's own source where it is no released version. Nothing of when or where.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import re
+import sys
+from collections.abc import Sequence
+from importlib import import_module, metadata
+from pathlib import Path
+from typing import Any
+
+import gencli
+
+# commands that compute with integers, or floats that are rounded to them: with fewer of the processor's instructions
+# numpy gives them the same bytes (measured; `corrupt common` alone takes exponentials and powers)
+_WHOLE = re.compile(r"data |corrupt (?!common)|report$")
+
+
+def facts(command: str, packages: Sequence[str], device: str | None) -> dict[str, str]:
+    """The facts that bear on a command's results with these packages, which are loaded, on this device."""
+    found = {"python": f"{sys.version_info.major}.{sys.version_info.minor}"}
+    if source := _source():
+        found["source"] = source
+    if "numpy" in packages and not _WHOLE.match(command):
+        found["numpy cpu"] = _of_numpy()
+    if "torch" in packages:
+        found |= _of_torch(device)
+    return found
+
+
+def _of_torch(device: str | None) -> dict[str, str]:
+    torch: Any = import_module("torch")
+    found = {"torch cpu": torch.backends.cpu.get_cpu_capability(), "torch build": _build(torch.__config__.show())}
+    if device == "cuda":
+        found["gpu"] = torch.cuda.get_device_name()
+    return found
+
+
+def _of_numpy() -> str:
+    """The largest set of instructions that it has code for, and the processor."""
+    umath: Any = import_module("numpy._core._multiarray_umath")
+    wanted = [*umath.__cpu_baseline__, *umath.__cpu_dispatch__]
+    return next((name for name in reversed(wanted) if umath.__cpu_features__.get(name)), "")
+
+
+def _build(words: str) -> str:
+    """The commit, and the libraries that torch computes with."""
+    parts = {
+        "commit": r"COMMIT_SHA=(\w{12})",
+        "blas": r"BLAS_INFO=(\w+)",
+        "mkl": r"Math Kernel Library Version ([\w.]+)",
+        "onednn": r"MKL-DNN v([\w.]+)",
+    }
+    known = {name: re.search(pattern, words) for name, pattern in parts.items()}
+    return ", ".join(f"{name} {found[1]}" for name, found in known.items() if found)
+
+
+@functools.cache
+def _source() -> str:
+    """The start of a SHA-256 of gencli's own modules; empty for a released version, which its number tells."""
+    try:
+        installed = metadata.distribution("gencli")
+        if installed.read_text("direct_url.json") is None and installed.files is not None:  # from an index, see PEP 610
+            return ""
+    except metadata.PackageNotFoundError:
+        pass
+    top = Path(gencli.__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(top.rglob("*.py")):
+        digest.update(f"{path.relative_to(top)}\0".encode() + path.read_bytes())
+    return digest.hexdigest()[:12]

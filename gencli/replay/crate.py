@@ -1,0 +1,113 @@
+"""A plan as a Workflow Run RO-Crate: JSON-LD that says which runs of which program made what from what.
+
+Source: RO-Crate 1.1, https://w3id.org/ro/crate/1.1, and the profiles Process Run Crate and Workflow Run Crate 0.5,
+https://w3id.org/ro/wfrun/workflow/0.5 (Leo et al. 2024, doi:10.1371/journal.pone.0309210).
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import quote
+
+from gencli.replay import shell
+from gencli.replay.plan import Job, Outside, Path, Place, Plan
+
+SCRIPT = "make.sh"
+_PROFILES = [f"https://w3id.org/ro/wfrun/{name}/0.5" for name in ("process", "workflow")]
+_WORKFLOW_CRATE = "https://w3id.org/workflowhub/workflow-ro-crate/1.0"
+
+
+def crate(plan: Plan, sha256: str, day: str) -> str:
+    """The text of `ro-crate-metadata.json`, to lie beside the file and the script `make.sh` of `gencli how`.
+
+    What is made on the way, and comes from outside, is described and does not lie there.
+
+    Args:
+        sha256, day: of the file, and when it was last changed, YYYY-MM-DD.
+    """
+    known: dict[str, str] = {}
+    for job in plan.jobs:
+        known |= {name: job.run.outputs[option] for option, name in job.outputs.items()}
+    outside = [_described(each) for each in plan.outside]
+    between = [_content(f"#{name}", name, known[name]) for name in known if name != plan.made]
+    profiles = [{"@id": each} for each in [*_PROFILES, _WORKFLOW_CRATE]]
+    entities: list[dict[str, Any]] = [
+        {
+            "@id": "ro-crate-metadata.json",
+            "@type": "CreativeWork",
+            "conformsTo": [{"@id": "https://w3id.org/ro/crate/1.1"}, {"@id": _WORKFLOW_CRATE}],
+            "about": {"@id": "./"},
+        },
+        {
+            "@id": "./",
+            "@type": "Dataset",
+            "name": plan.name,
+            "description": f"{plan.name}, and the script that makes it again",
+            "datePublished": day,
+            "license": "unknown",
+            "conformsTo": profiles,
+            "hasPart": [{"@id": _id(plan.name)}, {"@id": SCRIPT}],
+            "mainEntity": {"@id": SCRIPT},
+            "mentions": [{"@id": "#workflow"}, *({"@id": f"#run-{job.number}"} for job in plan.jobs)],
+        },
+        *({"@id": each["@id"], "@type": "CreativeWork", "name": each["@id"]} for each in profiles),
+        {
+            "@id": SCRIPT,
+            "@type": ["File", "SoftwareSourceCode", "ComputationalWorkflow"],
+            "name": f"the script that makes {plan.name}",
+            "programmingLanguage": {"@id": "#sh"},
+            "text": shell.script(plan),
+        },
+        {"@id": "#sh", "@type": "ComputerLanguage", "name": "POSIX shell"},
+        _content(_id(plan.name), plan.name, sha256) | {"@type": "File"},
+        *outside,
+        *between,
+        {
+            "@id": "#workflow",
+            "@type": "CreateAction",
+            "name": f"makes {plan.name}",
+            "instrument": {"@id": SCRIPT},
+            "object": [{"@id": each["@id"]} for each in outside],
+            "result": [{"@id": _id(plan.name)}],
+        },
+    ]
+    programs = {job.run.step.versions.get("gencli", ""): None for job in plan.jobs}
+    entities += [
+        {"@id": f"#gencli-{quote(each)}", "@type": "SoftwareApplication", "name": "gencli", "softwareVersion": each}
+        for each in programs
+    ]
+    entities += [_action(job, plan) for job in plan.jobs]
+    context = "https://w3id.org/ro/crate/1.1/context"
+    terms = {"sha256": "https://w3id.org/ro/terms/workflow-run#sha256"}
+    return json.dumps({"@context": [context, terms], "@graph": entities}, indent=1, ensure_ascii=True) + "\n"
+
+
+def _id(name: str) -> str:
+    """A name as a relative address."""
+    return quote(name)
+
+
+def _content(identity: str, name: str, sha256: str) -> dict[str, Any]:
+    return {"@id": identity, "@type": "CreativeWork", "name": name, "sha256": sha256}
+
+
+def _described(each: Outside) -> dict[str, Any]:
+    return _content(f"#input-{each.number}", each.name, each.sha256)
+
+
+def _action(job: Job, plan: Plan) -> dict[str, Any]:
+    def identity(place: Place) -> dict[str, str]:
+        if isinstance(place, Outside):
+            return {"@id": f"#input-{place.number}"}
+        return {"@id": _id(plan.name) if place.name == plan.made else f"#{place.name}"}
+
+    return {
+        "@id": f"#run-{job.number}",
+        "@type": "CreateAction",
+        "name": f"gencli {job.run.step.command}",
+        "description": shell.alone(job),
+        "instrument": {"@id": f"#gencli-{quote(job.run.step.versions.get('gencli', ''))}"},
+        "object": [identity(each) for each in job.needs],
+        "result": [identity(Path(name)) for name in job.outputs.values()],
+    }

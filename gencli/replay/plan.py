@@ -1,0 +1,181 @@
+"""The graph of a file as jobs with names for all files: what scripts, makefiles and workflows are written from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+from gencli.errors import GencliError
+from gencli.files import endings
+from gencli.replay.graph import File, Graph, Run
+from gencli.replay.words import Commands, is_own
+
+_ENDINGS = {"parquet": ".parquet", "safetensors": ".safetensors", "png": ".png", "svg": ".svg", "pdf": ".pdf"}
+NOWHERE = "/dev/null"
+
+
+@dataclass(frozen=True)
+class Outside:
+    """A file from outside, by its place among them, from 1."""
+
+    number: int
+    sha256: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Path:
+    """A file that a job makes, by its name in the folder."""
+
+    name: str
+
+
+Place = Outside | Path
+Word = str | Place
+
+
+@dataclass
+class Job:
+    """A run, with the names of its files.
+
+    Attributes:
+        words: the command line, without redirections.
+        copies: made before, since the result names its inputs, or takes them in a folder: from where, to which name.
+        standard_input: what is read as `-`.
+        outputs: the names of what is made, by option.
+        final: the name that the file is to have, where the command could not write it under that name.
+    """
+
+    run: Run
+    number: int
+    words: list[Word]
+    copies: list[tuple[Place, str]] = field(default_factory=list)
+    standard_input: Place | None = None
+    outputs: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def needs(self) -> list[Place]:
+        """The files that it reads."""
+        read = [word for word in self.words if isinstance(word, Outside | Path)]
+        read += [place for place, _ in self.copies] + ([self.standard_input] if self.standard_input else [])
+        made = {name for _, name in self.copies}
+        return [each for each in dict.fromkeys(read) if not (isinstance(each, Path) and each.name in made)]
+
+
+@dataclass
+class Plan:
+    """What makes a file again.
+
+    Attributes:
+        name: of the file.
+        made: under which name it is made; another one where the command would take the ending for another format.
+        modules: the modules of networks of the user's own that are imported.
+    """
+
+    name: str
+    made: str
+    jobs: list[Job]
+    outside: list[Outside]
+    modules: list[str]
+
+
+def plan(graph: Graph, name: str, form: str, commands: Commands) -> Plan:
+    """The jobs behind a file.
+
+    Args:
+        name: of the file, without its folder.
+        form: its format: parquet, safetensors, png, svg or pdf.
+
+    Raises:
+        GencliError: see `words.Commands.words`; or a name that leads out of the folder.
+    """
+    for each in graph.outside:
+        if not re.fullmatch("[0-9a-f]{64}", each.sha256):
+            raise GencliError(f"its provenance has {each.sha256!r:.80}, which is no SHA-256", "ask for another")
+    outside = [Outside(number, each.sha256, _relative(each.name)) for number, each in enumerate(graph.outside, 1)]
+    places: dict[int, Place] = {id(file): at for file, at in zip(graph.outside, outside)}
+    jobs: list[Job] = []
+    final = name
+    for number, run in enumerate(graph.runs, 1):
+        written = commands.places(run.step.command)
+        job = Job(run, number, [])
+        for output in run.outputs:
+            option = output or "output"
+            if option not in written:
+                raise GencliError(
+                    f"its step `{run.step.command}` has the output {output!r}, which it does not write here",
+                    "the gencli that wrote it may know it, another version",
+                )
+            if run is graph.file.run and output == graph.file.output:
+                right = _takes(written[option], name, form)
+                final = job.outputs[output] = name if right else f"{number}-{_slug(run, output)}{_ENDINGS[form]}"
+            else:
+                formats = written[option].formats
+                kind = "parquet" if "parquet" in formats else formats[0]
+                job.outputs[output] = f"{number}-{_slug(run, output)}{_ENDINGS[kind]}"
+
+        def place(file: File) -> Place:
+            if file.run is None:
+                return places[id(file)]
+            return Path(next(job.outputs[file.output] for job in jobs if job.run is file.run))
+
+        _fill(job, commands, place)
+        jobs.append(job)
+    archs = [run.step.arguments.get("arch") for run in graph.runs]
+    modules = [arch.partition(":")[0] for arch in dict.fromkeys(archs) if isinstance(arch, str) and is_own(arch)]
+    return Plan(name, final, jobs, outside, modules)
+
+
+def _takes(written: endings.Writes, name: str, form: str) -> bool:
+    """Whether the command writes this format where it is asked for a file of this name."""
+    try:
+        written.require("", name)
+    except GencliError:
+        return False
+    default = "parquet" if "parquet" in written.formats else written.formats[0]
+    return (endings.named(name) or (default if not written.exact else None)) == form
+
+
+def _fill(job: Job, commands: Commands, place: Callable[[File], Place]) -> None:
+    """Writes the command line, and what has to be copied for it."""
+    for word in commands.words(job.run):
+        if isinstance(word, str):
+            job.words.append(word)
+            continue
+        read = [place(job.run.inputs[number]) for number in word.places]
+        if word.name == "-" and len(read) == 1:
+            job.standard_input = read[0]
+            job.words.append("-")
+        elif len(read) == 1 and not word.name:
+            job.words.append(read[0])
+        else:
+            folder = f"{job.number}-inputs"
+            whole = f"{folder}/{_relative(word.name or 'data')}"
+            names = [whole] if len(read) == 1 else [f"{whole}/{part:05}.parquet" for part in range(len(read))]
+            job.copies += zip(read, names)
+            job.words.append(Path(whole))
+
+
+def _relative(name: str) -> str:
+    """The name, which must not lead out of a folder."""
+    if name == "-":
+        return "standard-input"
+    parts = PurePosixPath(name).parts
+    if not parts or name.startswith("/") or ".." in parts or "\0" in name:
+        raise GencliError(f"its provenance names an input {name!r:.80}, which leads out of a folder", "ask for another")
+    return name
+
+
+def _slug(run: Run, output: str) -> str:
+    word = run.step.command.rpartition(" ")[2]
+    return re.sub(r"[^a-z0-9]+", "-", f"{word}-{output}" if output else word).strip("-")
+
+
+def parents(plan: Plan, job: Job) -> Iterator[Job]:
+    """The jobs that make what a job reads."""
+    names = {each.name for each in job.needs if isinstance(each, Path)}
+    for other in plan.jobs:
+        if names & {*other.outputs.values()}:
+            yield other

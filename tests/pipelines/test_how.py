@@ -1,0 +1,199 @@
+"""Scripts of `gencli how`, run: they make the same bytes, for every command that writes a file."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from gencli.cli.app import command_tree
+from tests.pipelines.shell import Shell
+
+# what all of them may read; `outside` is what scripts find in INPUTS
+SHARED = """
+set -e
+mkdir outside
+gencli data digits --limit 120 -q -o digits.parquet
+gencli data digits --split test --limit 60 -q -o test.parquet
+gencli corrupt random-labels -p 0.5 digits.parquet -q -o half.parquet
+gencli train half.parquet --arch mlp-1x8 --epochs 2 -q --eval-data test.parquet --history history.parquet -o m.safetensors
+gencli train half.parquet --arch linear --epochs 1 -q -o other.safetensors
+gencli eval m.safetensors test.parquet -q -o result.parquet --predictions predictions.parquet --confusion confusion.parquet
+gencli data export digits.parquet --encode png -o outside/hub-train.parquet
+gencli data export digits.parquet --folder outside/images
+python - << END
+import pyarrow.parquet as parquet
+parquet.write_table(parquet.read_table("outside/hub-train.parquet").replace_schema_metadata(), "outside/plain-train.parquet")
+END
+for class in 0 1 2 3 4 5 6 7 8 9; do
+  for other in 0 1 2 3 4 5 6 7 8 9; do [ $class = $other ] && echo -n 0.91 || echo -n 0.01; [ $other = 9 ] || echo -n ,; done; echo
+done > outside/noise.csv
+echo "1,2" > outside/points.csv
+"""  # noqa: E501
+# by command: lines that leave files named `made…`
+MAKES = {
+    "data digits": ["gencli data digits --classes 3,8 --sample 20 --seed 1 --limit 15 -o made.parquet"],
+    "data parquet": [
+        "gencli data parquet outside/hub-train.parquet --limit 9 -o made.parquet",
+        """
+        gencli data parquet outside/plain-train.parquet --name "it's; \\$(echo no) \\`ls\\`" --limit 9 \\
+            -o made.parquet --class-names 'a b,c;d,"e,f",3,4,5,6,7,8,$x'
+        """,
+        "gencli data parquet outside/plain-train.parquet --size 6 --crop 4x5 --mode rgb --split x --limit 9 -o made",
+    ],
+    "data folder": ["gencli data folder outside/images --size 16 --split test -o made.parquet"],
+    "data synthetic gaussian-clusters": ["gencli data synthetic gaussian-clusters --rows 20 --seed 3 -o made.parquet"],
+    "data synthetic two-moons": ["gencli data synthetic two-moons --rows 20 --noise 0.25 -o made.parquet"],
+    "data synthetic noise": ["gencli data synthetic noise --rows 20 --size 4x4x1 -o made.parquet"],
+    "data repeat": ["gencli data repeat digits.parquet --times 3 -o made.parquet"],
+    "data show": ["gencli data show half.parquet --sheet made.png --columns 3 -o made.parquet"],
+    "data export": ["gencli data export half.parquet --encode png -o made.parquet"],
+    "corrupt random-labels": [
+        "gencli corrupt random-labels -p 0.3 --exact half.parquet --seed 4 -q -o made.parquet",
+        "gencli corrupt random-labels -p 0.3 --shard 1/3 half.parquet -q -o made.parquet",
+    ],
+    "corrupt flip-labels": ["gencli corrupt flip-labels -p 0.3 digits.parquet -q -o made.parquet"],
+    "corrupt pair-labels": ["gencli corrupt pair-labels -p 0.3 digits.parquet -q -o made.parquet"],
+    "corrupt matrix-labels": [
+        "gencli corrupt matrix-labels --matrix outside/noise.csv digits.parquet -q -o made.parquet"
+    ],
+    "corrupt permute-labels": ["gencli corrupt permute-labels digits.parquet -q -o made.parquet"],
+    "corrupt shuffled-pixels": ["gencli corrupt shuffled-pixels digits.parquet -q -o made.parquet"],
+    "corrupt random-pixels": ["gencli corrupt random-pixels digits.parquet -q -o made.parquet"],
+    "corrupt gaussian-pixels": [
+        "gencli corrupt gaussian-pixels --statistics scalar digits.parquet -q -o made.parquet",
+        "gencli corrupt gaussian-pixels --statistics digits.parquet test.parquet -q -o made.parquet",
+        """
+        mkdir shards
+        for n in 0 1 2; do gencli corrupt random-pixels --shard $n/3 digits.parquet -q -o shards/$n.parquet; done
+        gencli corrupt gaussian-pixels --statistics shards test.parquet -q -o made.parquet
+        """,
+    ],
+    "corrupt gaussian-noise": ["gencli corrupt gaussian-noise --sigma 25 digits.parquet -q -o made.parquet"],
+    "corrupt poisson-noise": ["gencli corrupt poisson-noise --peak 30 digits.parquet -q -o made.parquet"],
+    "corrupt impulse-noise": ["gencli corrupt impulse-noise -p 0.2 digits.parquet -q -o made.parquet"],
+    "corrupt text-overlay": ["gencli corrupt text-overlay -p 0.25 digits.parquet -q -o made.parquet"],
+    "corrupt long-tail": ["gencli corrupt long-tail --ratio 4 digits.parquet -q -o made.parquet"],
+    "corrupt step-imbalance": ["gencli corrupt step-imbalance --ratio 4 digits.parquet -q -o made.parquet"],
+    "corrupt subsample": ["gencli corrupt subsample -n 30 --seed 2 digits.parquet -q -o made.parquet"],
+    "corrupt common": ["gencli corrupt common --kind fog --severity 3 digits.parquet -q -o made.parquet"],
+    "train": [
+        """
+        gencli data digits --limit 99 | gencli corrupt random-labels -p 1 -q |
+            gencli train --arch mlp-1x8 --epochs 1 -q -o made.safetensors
+        """,
+        """
+        gencli train half.parquet --arch convnet-vanilla --epochs 1 --optimizer adamw --loss focal --augment crop:1 \\
+            --schedule cosine --validation-fraction 0.2 --early-stop 1 --ema 0.9 --weight-decay 0.01 \\
+            -q -o made.safetensors
+        """,
+        """
+        mkdir shards
+        for n in 0 1; do gencli corrupt flip-labels -p .2 --shard $n/2 digits.parquet -q -o shards/$n.parquet; done
+        gencli train shards --arch linear --epochs 1 -q -o made
+        """,
+    ],
+    "fit kernel": ["gencli fit kernel half.parquet --kernel gaussian:0.1 --ridge 0.5 -q -o made.safetensors"],
+    "fit least-squares": ["gencli fit least-squares half.parquet -q -o made.safetensors"],
+    "fit finite-sample": ["gencli fit finite-sample half.parquet -q -o made.safetensors"],
+    "eval": [
+        """
+        gencli eval m.safetensors test.parquet --top 2 --top 3 --intervals --seed 1 -q -o made.parquet \\
+            --predictions made-predictions.parquet --confusion made-confusion.parquet
+        """,
+        "gencli eval m.safetensors other.safetensors test.parquet half.parquet -q -o made.parquet",
+        """
+        mkdir -p a b; cp m.safetensors a/m.safetensors; cp other.safetensors b/m.safetensors
+        gencli train digits.parquet --arch linear --epochs 1 -q |
+            gencli eval - a/m.safetensors b/m.safetensors test.parquet -q -o made.parquet
+        """,
+        "gencli eval m.safetensors --measures -q -o made.parquet",
+    ],
+    "hvp": [
+        """
+        gencli hvp m.safetensors test.parquet --vector gradient -q -o g.safetensors
+        gencli hvp m.safetensors test.parquet --vector random:1 --vector g.safetensors --vector ones --dtype float64 \\
+            --plot made.svg -q -o made.safetensors
+        """,
+        "gencli hvp other.safetensors test.parquet --parameters '*bias' --dense -q -o made.safetensors",
+    ],
+    "spectrum": [
+        """
+        gencli spectrum m.safetensors test.parquet --top 2 --bottom 1 --trace --density made-density.parquet -q \\
+            --along made-along.parquet --vectors made-vectors.safetensors --figure made.pdf -o made.parquet
+        """,
+        "gencli spectrum m.safetensors test.parquet --trace -q -o made.parquet",
+    ],
+    "jacobian": [
+        "gencli jacobian -f 'cos(w1)*w2' -f 'w1^2*w2' --at 1,2 --at 3,4 --step 0.01 -q -o made.parquet",
+        "gencli jacobian -f 'cos(w1)*w2; w1^2*w2' --at '1,2' --graph made.svg -q -o made.parquet",
+        "gencli jacobian -f 'cos(w1)*w2' --at outside/points.csv --hvp 1,0 -q -o made.safetensors",
+        "gencli jacobian other.safetensors test.parquet --limit 5 --summary made.parquet -q -o made.safetensors",
+        "gencli jacobian m.safetensors test.parquet --limit 5 --of loss --wrt parameters -q -o made.parquet",
+    ],
+    "report": [
+        """
+        gencli report result.parquet --table classes --metric accuracy --metric loss --title 'a "b" $c it'"'s" \\
+            --figure made.png -o made.parquet
+        """,
+        "gencli report confusion.parquet --plot confusion --figure made.pdf",
+        "gencli report predictions.parquet --plot reliability --figure made.svg",
+        "gencli report --contact-sheet made.png digits.parquet half.parquet",
+    ],
+}
+
+
+def makers() -> Iterator[str]:
+    """Every command that writes a file."""
+
+    def walk(command: Any, words: list[str]) -> Iterator[str]:
+        if not hasattr(command, "list_commands"):
+            if command.callback.places:
+                yield " ".join(words)
+            return
+        context = typer.Context(command)
+        for name in command.list_commands(context):
+            yield from walk(command.get_command(context, name), [*words, name])
+
+    return walk(command_tree(), [])
+
+
+CHECKED = [name for name in makers() if name.startswith("check ")]
+MAKES |= {name: [f"gencli {name} --seed 1 -q -o made.parquet"] for name in CHECKED}
+DOWNLOADED = {f"data {name}" for name in ("cifar10", "cifar100", "mnist", "fashion-mnist", "svhn")}
+
+
+def test_every_command_that_writes_a_file_is_replayed() -> None:
+    assert {*makers()} - DOWNLOADED - {"recipe"} == MAKES.keys()
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("how")
+    Shell(folder)(SHARED).worked()
+    return folder
+
+
+@pytest.mark.parametrize("command", MAKES)
+def test_a_script_makes_the_same_bytes(command: str, shared: Path, tmp_path: Path) -> None:
+    for number, line in enumerate(MAKES[command]):
+        folder = tmp_path / str(number)
+        shutil.copytree(shared, folder)
+        shell = Shell(folder)
+        shell(f"set -e\n{line}").worked()
+        made = sorted(path for path in folder.iterdir() if path.name.startswith("made"))
+        assert made
+        for file in made:
+            script = f"""
+            set -e
+            mkdir again; gencli how {file.name} > make.sh
+            cd again; INPUTS=../outside; . ../make.sh
+            """
+            shell(script).worked()
+            again = folder / "again" / file.name
+            assert again.read_bytes() == file.read_bytes(), (folder / "make.sh").read_text()
+            shutil.rmtree(folder / "again")
