@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -154,9 +157,14 @@ def he(network: nn.Module) -> nn.Module:
 
     He, Zhang, Ren, Sun 2015, arXiv:1502.01852, section 2.2.
     """
+    return initialized(network, nn.init.kaiming_normal_)
+
+
+def initialized(network: nn.Module, draw: Callable[[torch.Tensor], Any]) -> nn.Module:
+    """Draws weights of convolutions and dense layers in place by `draw`, and sets their biases to 0."""
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
-            nn.init.kaiming_normal_(layer.weight)
+            draw(layer.weight)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
     return network

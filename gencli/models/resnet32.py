@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional
 
 from gencli.models.base import Family, Shape
-from gencli.models.layers import BasicBlock, GlobalMean, convolution, dropping, he
+from gencli.models.layers import BasicBlock, GlobalMean, convolution, dropping, he, initialized
 
 
 class Subsample(nn.Module):
@@ -56,13 +56,7 @@ def resnet32_cui2019(shape: Shape, classes: int, dropout: float = 0.0) -> nn.Mod
 
     Cui, Jia, Lin, Song, Belongie 2019, arXiv:1901.05555, github.com/richardaecn/class-balanced-loss, model_base.py.
     """
-    network = _layers(shape, classes, dropout, Average)
-    for layer in network.modules():
-        if isinstance(layer, nn.Conv2d | nn.Linear):
-            nn.init.xavier_uniform_(layer.weight)
-            if layer.bias is not None:
-                nn.init.zeros_(layer.bias)
-    return network
+    return initialized(_layers(shape, classes, dropout, Average), nn.init.xavier_uniform_)
 
 
 RESNET32 = Family(
