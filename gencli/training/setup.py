@@ -178,7 +178,7 @@ def choose(settings: Settings) -> tuple[Settings, Loss]:
     images = family.task == "images"
     settings = replace(
         settings,
-        loss=settings.loss or losses.DEFAULTS[family.task],
+        loss=losses.DEFAULTS[family.task] if settings.loss is None else settings.loss,
         whiten=settings.whiten or ("none" if images else "image"),
     )
     loss = losses.choose(settings)

@@ -290,6 +290,7 @@ OPTIONS = {
     "corrupt random-labels {good} -p 1 --threads 0": "--threads",
     "corrupt shuffled-pixels {good} --channels none": "--channels",
     "train {good} --arch mlp-1x2 --lr inf": "--lr: inf is not finite",
+    "train {good} --arch mlp-1x2 --loss=": "--loss: no loss ''",
     "train {good} --arch mlp-1x2 --batch-size 10000000000000000000": "--batch-size: 10000000000000000000 takes more",
     "train {good} --arch mlp-1x2 --weight-decay nan": "--weight-decay",
     "train {good} --arch mlp-1x2 --epochs 0": "--epochs",

@@ -177,7 +177,8 @@ def environments(world: World, random: Random, count: int) -> Iterator[Case]:
                 os.utime(path, (was, was))
 
     for line in random.sample(world.lines, min(len(world.lines), count // 8)):
-        yield f"umask 777 of {line}", partial(run, line, mask=0o777, user=NOBODY)
+        if "--checkpoint" not in line:  # of which the second would replace a file that nobody may write
+            yield f"umask 777 of {line}", partial(run, line, mask=0o777, user=NOBODY)
         yield f"a clock that jumps of {line}", partial(run, line, environment={"FAULT_CLOCK": "1"})
         yield f"files of 1901 of {line}", partial(times, line, -(1 << 31))
         yield f"files of 2106 of {line}", partial(times, line, (1 << 32) - 9)
