@@ -89,7 +89,8 @@ def test_a_grid_that_is_fine_enough_is_even_and_reaches_beyond_the_nodes() -> No
     assert len(fine) == round(10.8 / 0.049)
     assert (fine[0].item(), fine[-1].item()) == pytest.approx((-0.4, 10.4))
     coarse, *_ = found.curve(round(10.8 / 0.051), width=0.01)
-    assert len(coarse) > round(10.8 / 0.051) + 37
+    assert len(coarse) == round(10.8 / 0.051) + 2 * 37 - 2  # the even ones' ends are among the others
+    assert (coarse[0].item(), coarse[-1].item()) == pytest.approx((-0.9, 10.9))
 
 
 def max_of(found: Density) -> float:

@@ -160,3 +160,5 @@ def test_ssim_is_that_of_torchmetrics(shape: tuple[int, int, int]) -> None:
     within = theirs[..., 5:-5, 5:-5]  # the rest are windows that stand out, which it fills with reflections
     assert torch.allclose(ssim(outputs, targets), within.mean((1, 2, 3)), atol=1e-9)  # type: ignore[call-overload]
     assert torch.allclose(ssim(targets, targets), torch.ones(4, dtype=torch.float64))
+    beyond = targets + 0.5 * torch.randn(4, *shape, generator=random)
+    assert torch.equal(ssim(beyond, targets), ssim(beyond.clamp(0, 1), targets))

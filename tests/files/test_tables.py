@@ -345,3 +345,9 @@ def test_damage_to_rows_is_never_read_as_other_rows(tmp_path: Path) -> None:
         except GencliError:
             refused += 1
     assert refused > 0.9 * (footer - 4)
+
+
+def test_every_row_has_every_column() -> None:
+    schema = Description("toy", "train", ("a",), (2, 3, 1)).schema(("id", "image", "label", "label_true"))
+    assert not any(field.nullable for field in schema)
+    assert [str(field.type) for field in schema] == ["int64", "fixed_size_binary[6]", "int64", "int64"]

@@ -117,6 +117,18 @@ def test_headers_that_fit_no_tensors_are_refused(content: bytes, says: str, tmp_
         tensors.read(Input(str(path)))
 
 
+def test_tensors_without_numbers_may_have_any_sides(tmp_path: Path) -> None:
+    path = tmp_path / "empty.safetensors"
+    for sides, fits in (([0, 1 << 62], True), ([1 << 62, 0], True), ([0, 1 << 63], False), ([2, 0, 1 << 62], False)):
+        entry = {"dtype": "F32", "shape": sides, "data_offsets": [0, 0]}
+        path.write_bytes(made(json.dumps({"a": entry}).encode(), b""))
+        if fits:
+            assert tensors.read(Input(str(path)))["a"].shape == tuple(sides)
+        else:
+            with pytest.raises(GencliError, match="not safetensors"):
+                tensors.read(Input(str(path)))
+
+
 def test_tensors_may_stand_in_any_order(tmp_path: Path) -> None:
     path = tmp_path / "other.safetensors"
     path.write_bytes(

@@ -157,3 +157,14 @@ def test_a_graph_that_none_can_read_is_refused() -> None:
     with pytest.raises(GencliError, match="--graph: 2 points"):
         require_drawable(parse(split("x")), 2)
     require_drawable(parse(split("x")), 1)
+
+
+def test_derivatives_stand_on_their_edges_towards_the_end() -> None:
+    from matplotlib.patches import FancyArrowPatch
+
+    axis = picture(derive(COURSE, ["1,2"]), "reverse").axes[0]
+    arrows = [patch for patch in axis.patches if isinstance(patch, FancyArrowPatch)]
+    assert arrows
+    for arrow, text in zip(arrows, axis.texts):
+        start, end = np.asarray(arrow._path_original.vertices)[-2:]  # type: ignore[attr-defined]
+        assert text.get_position() == pytest.approx(tuple(0.3 * start + 0.7 * end))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from torch.autograd.function import once_differentiable
 
 from gencli.errors import CheckFailed, GencliError
 from gencli.jacobians import building, summary
+from gencli.jacobians import confirmation as confirming
 from gencli.jacobians import rows as under_test
 from gencli.jacobians.confirmation import Confirmation
 from gencli.jacobians.rows import Mode, RowFunction, Wrt
@@ -279,3 +281,26 @@ def test_what_rounding_makes_of_small_derivatives_is_said() -> None:
     confirmation = Confirmation(made[torch.float32], made[torch.float64])
     assert len(list(made[torch.float32].jacobians(confirm=confirmation))) == 1
     assert confirmation.rounding > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("off", "error", "verdict"),
+    [
+        (0.9e-3, 0, "holds"), (1.1e-3, 0, "fails"), (4e-3, 4e-4, "holds"), (6e-3, 4e-4, "fails"),
+        (0.9e-3, 0.2, "holds"), (1.1e-3, 0.2, "unclear"), (1.9, 0.2, "unclear"), (2.1, 0.2, "fails"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_a_derivative_is_as_sure_as_its_differences(
+    off: float, error: float, verdict: str, sign: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By 1e-3 of its size, here 1, and ten times the differences' error, where that is no more than a thousandth."""
+    monkeypatch.setattr(confirming, "_direction", lambda point, *purpose: point)
+    monkeypatch.setattr(confirming, "_UNCLEAR", {torch.float64: 5e-3})
+    way = torch.tensor([0.6, 0.8], dtype=torch.float64)
+    said: Any = SimpleNamespace(
+        exact=SimpleNamespace(join=lambda point: point["w"], dtype=torch.float64),
+        _along=lambda *words: (1.4 + sign * off, error),
+    )  # fmt: skip
+    pulled = torch.ones(2, dtype=torch.float64)
+    assert Confirmation._compare(said, 0, {"w": way}, way, pulled, 1e-3) == verdict

@@ -113,3 +113,5 @@ def test_bars_lie_beside_each_other_and_limits_are_as_wide_as_they(tmp_path: Pat
         assert [each.get_text() for each in axis.texts] == [f"{ratio:.3g}" for ratio in ratios]
         assert [bool(each.get_hatch()) for each in bars][:2] == [False, True]
         assert axis.get_ylim() == (2.5, -0.5)
+        low, high = axis.get_xlim()
+        assert [tick for tick in axis.get_xticks() if low < tick < high] == pytest.approx([0.1, 0.2, 0.5, 1])

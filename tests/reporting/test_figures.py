@@ -302,3 +302,10 @@ def test_curves_have_bands_and_a_matrix_its_counts(monkeypatch: pytest.MonkeyPat
         (axis,) = drawn([Matrix("m", names, np.eye(count, dtype=int).tolist())], monkeypatch).axes
         assert len(axis.texts) == cells
         assert sum(each.get_text().startswith("class") for each in axis.get_yticklabels()) == labels
+
+
+def test_labels_are_shortened_to_sixty_characters() -> None:
+    assert curves._label("x" * 60) == "x" * 60
+    assert curves._label("x" * 61) == "x" * 59 + "…"
+    assert curves._label("xyz", 3) == "xyz"
+    assert curves._label("wxyz", 3) == "wx…"

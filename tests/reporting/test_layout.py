@@ -163,7 +163,9 @@ def test_corruptions_of_one_setup_are_turned_too(tmp_path: Path) -> None:
         "accuracy": [0.5] * 16, "loss": [1.0] * 16, "corruption_error": [0.5] * 16,
     }  # fmt: skip
     document = read(tmp_path / "r", rows, measured(training(), "test"))
-    assert "kind-7 0.5000" in " ".join(" ".join(lines(classes.corruptions_table([document]))).split())
+    table = classes.corruptions_table([document])
+    assert "kind-7 0.5000" in " ".join(" ".join(lines(table)).split())
+    assert layout.fitted(table, 1000)[0].equals(layout.shown(table))  # where there is room it stays as it is
 
 
 def test_a_table_in_parts_says_in_each_what_its_rows_are_of() -> None:

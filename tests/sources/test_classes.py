@@ -69,6 +69,7 @@ def test_classes_are_counted_or_named(
     [
         ("0", "0 classes"),
         ("99999999999", "99999999999 classes"),
+        ("1000001", "1000001 classes"),
         ("a,,b", "a class without a name"),
         ("", "a class without a name"),
         ("a,b,a", "classes 0 and 2 are both called 'a'"),
@@ -82,6 +83,10 @@ def test_what_names_no_classes_is_refused(
     Path("binary").write_bytes(GOOD)
     with pytest.raises(GencliError, match=f"--class-names: .*{words}"):
         parse_names(text)
+
+
+def test_there_may_be_a_million_classes() -> None:
+    assert len(parse_names("1000000") or ()) == 1_000_000
 
 
 def test_names_that_metadata_has_are_not_given_again(tmp_path: Path) -> None:

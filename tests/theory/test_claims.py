@@ -24,7 +24,7 @@ from gencli.theory import CLAIMS, All, check, networks, pages
 from gencli.theory.base import Claim, Drawn, OnData, Panel, Row
 from gencli.theory.circulant import _commutator, _norm, _projected
 from gencli.theory.median_mean import _SIZES, MedianMean
-from gencli.theory.sgd_rate import _LOSSES, _examples, _Problem, _worst_case
+from gencli.theory.sgd_rate import _LOSSES, _examples, _Problem, _upper, _worst_case
 from gencli.theory.sgd_regret import _sides
 from gencli.theory.uniform_stability import UniformStability
 from gencli.theory.weight_decay_convexity import WeightDecayConvexity
@@ -357,3 +357,43 @@ def test_a_hessian_that_does_not_fit_is_refused_before_it_is_computed():
         check(WeightDecayConvexity(arch="mlp-3x512"), table)
     with pytest.raises(GencliError, match="--arch"):
         check(WeightDecayConvexity(arch="mpl-3x512"), table)
+
+
+@pytest.mark.parametrize(
+    ("name", "word", "low", "high", "options"),
+    [
+        ("sgd-regret", "eta=", 1e-3, 10, {"steps": 2}), ("sgd-nonmonotone", "eta=", 1e-3, 1e3, {}),
+        ("prox-step", "lambda=", 0.1, 10, {"dimension": 2}),
+    ],
+)  # fmt: skip
+def test_sizes_of_steps_are_drawn_from_the_range_of_the_help(
+    name: str, word: str, low: float, high: float, options: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch
+):
+    """Evenly in their logarithm."""
+    monkeypatch.setattr("gencli.theory.sgd_regret._search", lambda *_: 0.0)
+    monkeypatch.setattr("gencli.theory.prox_step.minimize", lambda f, start: start)
+    monkeypatch.setattr(CLAIMS["sgd-nonmonotone"], "_network", lambda *_: iter(()))
+    claim: Any = CLAIMS[name](instances=200, **options)
+    found = [row.instance for row in claim.check(Draws(0, name), False, None) if isinstance(row, Row)]
+    drawn = {float(each.partition(word)[2]) for each in found if word in each}
+    assert len(drawn) == pytest.approx(200, abs=5)
+    assert low <= min(drawn) < 1.2 * low * (high / low) ** 0.01
+    assert high >= max(drawn) > high / 1.2 / (high / low) ** 0.01
+
+
+def test_hinge_vectors_are_subgradients_of_the_hinge_loss():
+    claim: Any = CLAIMS["sgd-regret"](dimension=3)
+    random = np.random.default_rng(0)
+    hinge = claim._vectors(random)["hinge"]
+    for _ in range(200):
+        w = random.standard_normal(3)
+        v = hinge(w)
+        assert not v.any() or -v @ w < 1
+    assert not any(hinge(1e6 * w).any() and -hinge(1e6 * w) @ w > 1e-6 for w in np.eye(3))
+    assert any(hinge(w).any() for w in np.eye(3))
+
+
+def test_the_upper_limit_is_that_of_a_t_interval():
+    values = np.random.default_rng(0).standard_normal(30) + 5
+    error = values.std(ddof=1) / 30**0.5
+    assert _upper(values) == pytest.approx(stats.t.interval(0.999, 29, values.mean(), error)[1])

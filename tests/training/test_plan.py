@@ -9,7 +9,9 @@ import torch
 from torch import nn
 
 from gencli.cli.app import main
+from gencli.models import FAMILIES
 from gencli.models.base import Shape
+from gencli.training.plan import _count, networks
 
 
 class Single(nn.Module):
@@ -83,3 +85,26 @@ def test_a_dry_run_that_is_fine_writes_its_plan_alone(
     assert main([*words, *more, "--history", "h.csv", "-o", "n.safetensors"]) == 0
     assert "41 images 8 x 8 x 1 of 10 classes" in capfd.readouterr().out
     assert sorted(place.iterdir()) == before
+
+
+def test_networks_are_listed_with_their_costs() -> None:
+    rows = {row["network"]: row for row in networks().to_pylist()}
+    weights = 32 * 32 * 3 * 10
+    assert rows["linear"] == {
+        "network": "linear", "parameters": weights + 10, "MFLOP": 2 * weights / 1e6, "learning_rate": 0.05,
+        "what": rows["linear"]["what"],
+    }  # fmt: skip
+    assert rows["convnet-vanilla"]["learning_rate"] == 0.01
+    assert set(rows) == {name for family in FAMILIES for name in family.samples}
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (0, "0 B"), (7, "7 B"), (999, "999 B"), (1000, "1 kB"), (1234, "1.23 kB"), (999_499, "999 kB"),
+        (999_500, "1 MB"),
+        (2_500_000_000, "2.5 GB"), (10**18, "1 EB"),
+    ],
+)  # fmt: skip
+def test_counts_have_three_digits(number: int, text: str) -> None:
+    assert _count(number, "B") == text
