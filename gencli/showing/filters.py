@@ -30,6 +30,7 @@ class _Layer:
     skipped: int
     arrange: Callable[[NDArray[Any]], NDArray[Any]]
     said: str
+    order: tuple[str, ...] = ()
 
 
 def picture(source: Input, tensors: Sequence[Stored], known: dict[str, Any], columns: int) -> Callable[[str], bytes]:
@@ -53,10 +54,11 @@ def picture(source: Input, tensors: Sequence[Stored], known: dict[str, Any], col
     caption = [
         f"{known.get('architecture') or source.name}: {layer.tensor.name}, {by(layer.tensor.shape)}",
         f"{some} {layer.said}, each {by(tiles.shape[1:])}",
+        *layer.order,
         f"gray is 0, white {largest:.4g}, black {-largest:.4g}, the largest of those drawn",
     ]
     if channels == 3:
-        caption[2] = f"in each color half is 0, full {largest:.4g}, none {-largest:.4g}, the largest of those drawn"
+        caption[-1] = f"in each color half is 0, full {largest:.4g}, none {-largest:.4g}, the largest of those drawn"
     elif channels > 1:
         caption.append(f"the first of {channels} channels, as gray")
     caption = [line.replace("×", "x") for line in caption]
@@ -83,9 +85,10 @@ def _first_layer(source: Input, tensors: Sequence[Stored], known: dict[str, Any]
                 each, 1, run, _dense(height, width, channels, False), "direction that pixels are projected on"
             )
         if ours and len(sides) == 2 and sides[1] == pixels:
-            order = "channels, height, width" if own and channels > 1 else "height, width, channels"
-            said = f"units of a dense layer, their weights of the pixels ({order}){_of_run(run)}"
-            return _Layer(each, sides[0], run, _dense(height, width, channels, own), said)
+            said = "channels, height, width" if own and channels > 1 else "height, width, channels"
+            order = (f"a unit's weights of the pixels, in the order {said}",)
+            arrange = _dense(height, width, channels, own)
+            return _Layer(each, sides[0], run, arrange, f"units of a dense layer{_of_run(run)}", order)
     raise GencliError(f"{source.name}: no first layer to draw: no weights are of pixels", _HINT)
 
 

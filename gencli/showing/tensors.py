@@ -38,7 +38,10 @@ def describe(source: Input, head: int | None, columns: int | None) -> Shown:
     facts |= {name: value for name, value in metadata.items() if name != KEY}
     rows = _rows(source, tensors, head)
     entry = provenance.source("file", source.sha256, made, source.path)
-    sizes = {"tensors": len(tensors), **{name: known[name] for name in ("architecture", "shape") if name in known}}
+    sizes = {
+        "tensors": len(tensors),
+        **{name: known[name] for name in ("architecture", "shape", "runs") if name in known},
+    }
     return Shown(source.name, kind, headline, facts, rows, made, [entry], sizes, picture=drawn)
 
 
@@ -73,15 +76,17 @@ def _kind(known: Facts, tensors: Sequence[Stored], made: Step | None) -> tuple[s
 def _model(known: Facts, tensors: Sequence[Stored]) -> tuple[str, str, Facts]:
     shape, classes, number, rows = (known.get(name) for name in ("shape", "classes", "parameters", "class_rows"))
     training = {} if not isinstance(found := known.get("training"), dict) else found
-    headline = f"model {known['architecture']}: "
-    headline += f"{number:,} parameters, " if isinstance(number, int) else ""
+    runs = found if isinstance(found := known.get("runs"), list) else []
+    headline = f"{len(runs):,} runs of model " if runs else "model "
+    headline += f"{known['architecture']}: "
+    headline += f"{number:,} parameters{' each' if runs else ''}, " if isinstance(number, int) else ""
     headline += f"{len(tensors):,} tensor{'s' * (len(tensors) != 1)}"
     headline += f"; images {by(shape)}" if isinstance(shape, list) else ""
     headline += f", {len(classes):,} classes" if isinstance(classes, list) else ""
     scores = {name: value for name, value in training.items() if "accuracy" in name and isinstance(value, float)}
     counted = isinstance(rows, list) and len(rows) > 0 and all(type(each) is int for each in rows)
     facts = {
-        "runs": known.get("runs"),
+        "each run": list(map(_run, runs)) or None,
         "accuracy": scores or None,
         "after epoch": known.get("epoch"),
         "trained on": f"{sum(rows):,} rows, {min(rows):,} to {max(rows):,} a class" if rows and counted else None,
@@ -90,8 +95,15 @@ def _model(known: Facts, tensors: Sequence[Stored]) -> tuple[str, str, Facts]:
         "options": known.get("options") or None,
         "training": {name: value for name, value in training.items() if name not in (*scores, "arch")},
     }
-    said = {"architecture", "parameters", "shape", "class_rows", "epoch", *facts}
+    said = {"architecture", "parameters", "shape", "class_rows", "epoch", "runs", *facts}
     return "model", headline, facts | {name: value for name, value in known.items() if name not in said}
+
+
+def _run(own: Any) -> str:
+    """What is a run's own, but for its rows by class."""
+    if not isinstance(own, dict):
+        return str(own)
+    return " ".join(f"{name} {value}" for name, value in own.items() if name != "class_rows" and value is not None)
 
 
 def _checkpoint(state: Any) -> Facts:
