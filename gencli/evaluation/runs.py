@@ -213,7 +213,7 @@ def initial(model: Model, title: str) -> nn.Module | None:
     """
     if model.made is None or model.made.command != "train":
         return None
-    seed = model.made.arguments.get("seed")
+    seed = model.arguments.get("seed")
     if not isinstance(seed, int):
         raise GencliError(f"{title}: its seed is unknown here", "use the gencli that wrote it")
     with torch.random.fork_rng([]):
