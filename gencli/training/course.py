@@ -8,6 +8,9 @@ from typing import Any
 import pyarrow as pa
 from torch import Tensor
 
+from gencli import models
+from gencli.files.provenance import Step
+from gencli.files.stream import Output
 from gencli.models import Model
 from gencli.training.settings import Settings
 from gencli.training.states import Epoch
@@ -68,6 +71,10 @@ class Course:
         kinds = {"epoch": pa.int64(), "step": pa.int64()}
         arrays = [pa.array(values, kinds.get(name, pa.float64())) for name, values in columns.items()]
         return pa.table(arrays, [name.replace("score", score) for name in columns])
+
+    def write(self, output: Output, made: Step) -> None:
+        """Writes the model, made by a step."""
+        models.write(output, self.model, made.arguments, made)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """All that a run of the same settings and data needs to be where it is: tensors, and what JSON can hold."""

@@ -101,9 +101,30 @@ class Setup:
         return inputs.load(table, kept) if window is None else Streamed(table, kept, window)
 
     def training(
+        self, table: ImageTable, test_table: ImageTable | None, group: Group, rehearsed: bool = False
+    ) -> Training:
+        """The run of one network on a table's rows, before its first step; see `on_rows`."""
+        rows, test = self.loaded(table, test_table, group, rehearsed)
+        return self.on_rows(rows, test, group, rehearsed=rehearsed)
+
+    def loaded(
+        self, table: ImageTable, test_table: ImageTable | None, group: Group, rehearsed: bool = False
+    ) -> tuple[Rows, Rows | None]:
+        """The rows, not yet on the device, and those of evaluation data, on it; see `load`.
+
+        Raises:
+            GencliError: the evaluation data are of another kind.
+        """
+        rows = self.load(table, group, rehearsed)
+        if test_table is None:
+            return rows, None
+        self.unfilled().require(test_table)
+        return rows, self.load(test_table, group, rehearsed).to(torch.device(self.settings.device))
+
+    def on_rows(
         self, rows: Rows, test: Rows | None, group: Group, copied: bool = True, rehearsed: bool = False
     ) -> Training:
-        """The run on a table's rows, before its first step, of one network.
+        """The run of one network on a table's rows, before its first step.
 
         Args:
             copied: whether the network's own rows get images of their own, if they are not all of them.

@@ -14,6 +14,8 @@ from gencli import machine, models, runs
 from gencli.cli import console
 from gencli.errors import GencliError
 from gencli.files.held import Held
+from gencli.files.provenance import Step
+from gencli.files.stream import Output
 from gencli.files.tables import ImageTable
 from gencli.models import Model, summary
 from gencli.models.inputs import Preprocessing, Rows
@@ -77,7 +79,7 @@ class Several:
 
     def _training(self, number: int) -> Training:
         copied = len(self.rounds[0]) == 1
-        return self._members[number].training(self._rows, self._test, self.group, copied, self._rehearsed)
+        return self._members[number].on_rows(self._rows, self._test, self.group, copied, self._rehearsed)
 
     @property
     def said(self) -> str:
@@ -151,6 +153,10 @@ class Several:
     def _own(self) -> list[dict[str, Any]]:
         return runs.several(vars(self._setup.settings)) or []
 
+    def write(self, output: Output, made: Step) -> None:
+        """Writes the models as one, made by a step."""
+        models.write_several(output, self.models, made.arguments, made)
+
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """All that the same runs need to go on from here: tensors, and what JSON can hold; see `Training.state`."""
         tensors, facts = dict[str, Tensor](), list[dict[str, Any]]()
@@ -194,18 +200,14 @@ def begin(
     Raises:
         GencliError: the settings and the rows do not fit.
     """
-    device = torch.device(setup.settings.device)
-    if group.size > 1 and setup.settings.several:
+    if not setup.settings.several:
+        return setup.training(table, test_table, group, rehearsed)
+    if group.size > 1:
         raise GencliError(
             f"--runs: {group.size} processes of torchrun share the rows of one network", "start gencli by itself"
         )
-    rows = setup.load(table, group, rehearsed)
-    if test_table is not None:
-        setup.unfilled().require(test_table)
-    test = None if test_table is None else setup.load(test_table, group, rehearsed).to(device)
-    if setup.settings.several:
-        return Several(setup, rows.to(device), test, group, rehearsed)
-    return setup.training(rows, test, group, rehearsed=rehearsed)
+    rows, test = setup.loaded(table, test_table, group, rehearsed)
+    return Several(setup, rows.to(torch.device(setup.settings.device)), test, group, rehearsed)
 
 
 def _at_once(setup: Setup, members: Sequence[Setup], rows: int, rehearsed: bool) -> tuple[int, str]:

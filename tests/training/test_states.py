@@ -101,7 +101,7 @@ def test_a_parameter_without_gradients_has_no_state() -> None:
     """Another network may use a parameter now and then: what it lacks is told, and nothing else may be lacking."""
     run = training(ADAM)
     run.model.network.register_parameter("unused", torch.nn.Parameter(torch.ones(2)))
-    run = Training(run.model, load(TABLE), run._settings, run._loss)
+    run = Training(run.model, load(TABLE), run.settings, run._loss)
     run.run()
     tensors, facts = run.state()
     assert facts["idle"] == ["unused"]
