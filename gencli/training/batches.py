@@ -42,14 +42,18 @@ def require_geometric(settings: Settings) -> None:
             )
 
 
-def require_fitting(rows: int, settings: Settings, network: nn.Module) -> None:
-    """Says where one batch holds all rows.
-
-    Raises:
-        GencliError: the last batch has one row, and a batch norm takes its statistics over the batch only.
-    """
+def say_fitting(rows: int, settings: Settings) -> None:
+    """Says where one batch holds all rows."""
     if settings.batch_size > rows:
         console.message(f"--batch-size {settings.batch_size:,}: only {rows:,} rows; every step uses all of them")
+
+
+def require_fitting(rows: int, settings: Settings, network: nn.Module) -> None:
+    """Refuses a last batch of one row if a batch norm takes its statistics over the batch only.
+
+    Raises:
+        GencliError: it is so.
+    """
     if rows % settings.batch_size == 1 and any(isinstance(each, nn.BatchNorm1d) for each in network.modules()):
         raise GencliError(
             f"--batch-size: the last batch of {rows:,} rows has only 1 row, too few for batch norm",

@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 
-from gencli.cli import console
 from gencli.errors import GencliError
 from gencli.evaluation.classes import fractions
 from gencli.evaluation.predictions import Predictions, predict
@@ -25,7 +24,7 @@ from gencli.losses import Loss
 from gencli.models import Model
 from gencli.models.inputs import Rows
 from gencli.training import states
-from gencli.training.batches import require_no_single
+from gencli.training.batches import require_fitting, say_fitting
 from gencli.training.course import Course
 from gencli.training.distributed import Group
 from gencli.training.settings import Settings
@@ -57,7 +56,7 @@ class Training(Course):
         self._kept: dict[str, torch.Tensor] = {}
         self._earlier = 0.0  # seconds that a run took before it was resumed
         self._start = time.perf_counter()
-        require_no_single(len(rows), settings, model.network)
+        require_fitting(len(rows), settings, model.network)
 
     def run(self, progress: Callable[[int, Epoch | None], None] = lambda step, epoch: None) -> None:
         """Trains to the end; leaves the model in evaluation mode.
@@ -69,14 +68,8 @@ class Training(Course):
         Raises:
             GencliError: the loss is no longer finite.
         """
-        self.tell()
+        say_fitting(len(self._rows), self.settings)
         together([self], lambda step, epochs: progress(step, epochs[0] if epochs else None))
-
-    def tell(self) -> None:
-        """Says what of the settings has no effect."""
-        size, rows = self.settings.batch_size, len(self._rows)
-        if size > rows:
-            console.message(f"--batch-size {size:,}: only {rows:,} rows; every step uses all of them")
 
     @property
     def step(self) -> int:
@@ -89,7 +82,7 @@ class Training(Course):
         return self.steps.total_steps
 
     def state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-        """All that a run of the same settings and data needs to go on from here: tensors, and what JSON can hold.
+        """All that a run of the same settings and data needs to continue from here: tensors, and what JSON can hold.
 
         Of several processes all take it, at the same step; the first one's is whole.
         """
@@ -175,11 +168,7 @@ class Training(Course):
         self._require_finite(train.losses)
         if self.first_loss is None:
             self.first_loss = double(train.losses[: settings.batch_size]).mean().item()
-        for name, rows in (("validation", self._validation), ("test", self._test)):
-            if rows is not None:
-                measured = self._measure(rows, number)
-                for figure, value in (("loss", measured.mean_loss), ("score", measured.score)):
-                    setattr(row, f"{name}_{figure}", value if math.isfinite(value) else None)
+        self._measure_others(row)
         better = self._is_best(row)
         last = self.halted() or self._is_patience_over(row)
         index: torch.Tensor | slice = visited
@@ -211,6 +200,14 @@ class Training(Course):
     def result(self) -> Course:
         """What it has come to, without what it needs to go on."""
         return Course(**{field.name: getattr(self, field.name) for field in fields(Course)})
+
+    def _measure_others(self, row: Epoch) -> None:
+        """Fills in what is measured on rows that are not trained on."""
+        for name, rows in (("validation", self._validation), ("test", self._test)):
+            if rows is not None:
+                measured = self._measure(rows, row.epoch)
+                for figure, value in (("loss", measured.mean_loss), ("score", measured.score)):
+                    setattr(row, f"{name}_{figure}", value if math.isfinite(value) else None)
 
     def _measure(self, rows: Rows, epoch: int) -> Predictions:
         """Of all rows, each by the process that holds it."""
@@ -288,7 +285,7 @@ def _epoch(runs: Sequence[Training], steps: Steps, progress: Callable[[int, list
     start, first = time.perf_counter(), runs[0]
     number, size = len(first.history) + 1, first.job.settings.batch_size
     order = steps.begin(number)
-    before = steps.done - (first.history[-1].step if first.history else 0)  # where a resumed run goes on
+    before = steps.done - (first.history[-1].step if first.history else 0)  # where a resumed run continues
     for index in order.split(size, -1)[before:]:
         if steps.started and first.halted():
             break

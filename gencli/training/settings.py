@@ -270,7 +270,7 @@ class Settings(RunSettings, OptimizerSettings, LossSettings, ImageSettings, Netw
         values, which = varied(self.vary), "--vary" if self.vary else "--runs"
         for name in values:
             if name in given:
-                raise GencliError(f"--{name.replace('_', '-')}: --vary gives it values", "leave one of them out")
+                raise GencliError(f"--{name.replace('_', '-')}: --vary gives it values", "omit one of them")
         if len({value == 0 for value in values.get("dropout", [])}) > 1:
             raise GencliError("--vary: a network without dropout has other layers", "give dropout values above 0")
         why = {
@@ -279,11 +279,11 @@ class Settings(RunSettings, OptimizerSettings, LossSettings, ImageSettings, Netw
             "sync_batch_norm": "every network is trained by one process",
         }
         for name in [name for name in why if self.several and getattr(self, name)]:
-            raise GencliError(f"--{name.replace('_', '-')} and {which}: {why[name]}", "leave one of them out")
+            raise GencliError(f"--{name.replace('_', '-')} and {which}: {why[name]}", "omit one of them")
         if self.subset is not None and self.validation_fraction:
             raise GencliError(
                 "--subset and --validation-fraction: which rows a network saw could not be told from its file",
-                "leave one of them out",
+                "omit one of them",
             )
 
     @property

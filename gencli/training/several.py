@@ -20,6 +20,7 @@ from gencli.files.tables import ImageTable
 from gencli.models import Model, summary
 from gencli.models.inputs import Preprocessing, Rows
 from gencli.training import stacking
+from gencli.training.batches import say_fitting
 from gencli.training.course import Course
 from gencli.training.distributed import Group
 from gencli.training.loop import Training, together
@@ -94,7 +95,7 @@ class Several:
     def run(self, progress: Callable[[int, Epoch | None], None] = lambda step, epoch: None) -> None:
         """Trains all to their ends; see `Training.run`. The rows of `progress` are means over the runs of a round."""
         console.message(self.said)
-        self._made[0].tell() if 0 in self._made else None
+        say_fitting(len(self._rows), self._setup.settings)
         for place, part in enumerate(self.rounds):
             if len(self.courses) < part.stop:
                 self.courses += [self._made.pop(number, None) or self._training(number) for number in part]
@@ -158,7 +159,7 @@ class Several:
         models.write_several(output, self.models, made.arguments, made)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """All that the same runs need to go on from here: tensors, and what JSON can hold; see `Training.state`."""
+        """All that the same runs need to continue from here: tensors, and what JSON can hold; see `Training.state`."""
         tensors, facts = dict[str, Tensor](), list[dict[str, Any]]()
         for number, course in enumerate(self.courses):
             own, told = course.state()

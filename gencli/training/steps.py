@@ -1,6 +1,6 @@
 """The gradient steps of a network, or of several of one architecture in one batched computation.
 
-What is drawn at a step is a function of the seed and the step alone, so that a run can go on anywhere.
+What is drawn at a step is a function of the seed and the step alone, so that a run can continue from any step.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Progress:
-    """What steps leave behind of a network besides its tensors, by name, to go on from.
+    """What steps leave behind of a network besides its tensors, by name, to continue from.
 
     Attributes:
         optimizer: see `optimizers.Optimizer.state_dict`.
@@ -120,7 +120,7 @@ class Steps:
                 settings.nesterov,
                 settings.weight_decay,
                 settings.undecayed,
-                # a sigmoid loss leaves the last layer's bias out of the weight decay (Cui et al. 2019)
+                # a sigmoid loss exempts the last layer's bias from weight decay (Cui et al. 2019)
                 exempt=[] if found is None or found[1].bias is None else [found[1].bias],
             )
             yield span, [each for each in network.parameters() if each.requires_grad], optimizer
@@ -205,7 +205,7 @@ class Steps:
             raise GencliError(
                 f"--batch-size: at step {self.done + 1} the batch has only {len(images) // len(self.jobs)} row, "
                 "too few for batch norm",
-                "take another size, or --sync-batch-norm",
+                "use another size, or --sync-batch-norm",
             ) from None
 
     def end(self) -> list[Predictions]:
@@ -231,7 +231,7 @@ class Steps:
         return whole
 
     def progress(self, number: int = 0) -> Progress:
-        """What there is to go on from for one of the networks. Of several processes all take it at the same step."""
+        """What there is to continue from for one of the networks. Of several processes all take it at the same step."""
         span, _, optimizer = next(each for each in self._optimizers if each[0].start <= number < each[0].stop)
         seen = self._whole().tensors() if self._parts else {}
         average = {} if self._average is None else self._average.state_dict()
