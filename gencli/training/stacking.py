@@ -173,16 +173,18 @@ def agrees(networks: Sequence[nn.Module], shape: tuple[int, int, int]) -> bool:
         try:
             outputs = stack(images.flatten(0, 1))
             outputs.square().sum().backward()
-            whole = _found(outputs.unflatten(0, (len(networks), _ROWS)), stack.network)
+            whole = _found(outputs.unflatten(0, (len(networks), _ROWS)), stack.network, 1)
         except (RuntimeError, ValueError, AssertionError):
             return False
     pairs = [(torch.stack(each), both) for *each, both in zip(*seen, whole, strict=True)]
     return all(_close(one, other) for one, other in pairs)
 
 
-def _found(outputs: torch.Tensor, network: nn.Module) -> list[torch.Tensor]:
-    gradients = [each.grad if each.grad is not None else torch.zeros_like(each) for each in network.parameters()]
-    return [outputs.detach(), *gradients, *network.buffers()]
+def _found(outputs: torch.Tensor, network: nn.Module, start: int = 0) -> list[torch.Tensor]:
+    """Outputs, buffers, and all gradients in one, since some are rounding errors alone; networks are in `start`."""
+    gradients = [torch.zeros_like(each) if each.grad is None else each.grad for each in network.parameters()]
+    flat = [each.reshape(*each.shape[:start], -1) for each in gradients]
+    return [outputs.detach(), *network.buffers(), torch.cat(flat, start)]
 
 
 def _close(one: torch.Tensor, other: torch.Tensor) -> bool:
