@@ -66,6 +66,7 @@ class Condition:
             if kind != "BOOLEAN":
                 raise GencliError(f"EXPR: {console.quoted(self.text)} is {kind}, not true or false", _HINT)
             [found] = connection.execute(_select(self.text)).fetchnumpy().values()
+            found = np.ma.asarray(found)
         return np.ma.filled(found, False).astype(bool), np.ma.getmaskarray(found)
 
 
@@ -117,7 +118,7 @@ def _connected(text: str) -> Iterator[duckdb.DuckDBPyConnection]:
 
     if "\0" in text or not text.strip():
         raise GencliError(f"EXPR: {console.quoted(text)} is no expression", _HINT)
-    settings = {
+    settings: dict[str, str | bool | int | float | list[str]] = {
         "enable_external_access": "false", "autoinstall_known_extensions": "false", "temp_directory": "",
         "autoload_known_extensions": "false", "python_enable_replacements": "false",
         "threads": "1",  # sums have one order

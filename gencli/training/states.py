@@ -94,7 +94,7 @@ class Run:
 
 @dataclass(frozen=True)
 class State:
-    """A run on its way, as `loop.Training` keeps it; tensors by name."""
+    """A run on its way, as `loop.Training` keeps it; tensors by name. Of a finished one the network alone is kept."""
 
     step: int
     history: list[Epoch]
@@ -128,13 +128,15 @@ def read(held: Held, run: Run) -> State:
     first_loss = facts.optional("first_loss", bool(history), 0.0, _MOST)
     if history and first_loss is None:
         raise facts.refused("first_loss", None, "the loss of the first step")
-    network = _network(held, "network/", run, step)
-    of = best if settings.early_stop is not None else len(history) if finished and settings.ema is not None else None
-    kept = {} if of is None else _network(held, "kept/", run, history[of - 1].step)
-    average = held.like("average/", run.average)
+    of = None if settings.early_stop is None or best is None else history[best - 1].step
+    network = _network(held, "network/", run, of if finished and of is not None else step)
+    kept = {} if finished or of is None else _network(held, "kept/", run, of)
+    average = {} if finished else held.like("average/", run.average)
     if average and average["updates"] != step:
         raise held.refused("average/updates", average["updates"].item(), step)
-    optimizer = _optimizer(held, run, step)
+    optimizer = {} if finished else _optimizer(held, run, step)
+    if finished:
+        facts.same("idle", [])
     epoch = _under_way(held, run, len(history) + 1, step - before)
     held.close(f"step {step:,}")
     return State(step, history, best, first_loss, finished, seconds, network, optimizer, average, kept, epoch)
