@@ -88,6 +88,7 @@ def test_metadata_says_what_the_model_is(tmp_path: Path) -> None:
         "options": {"batch_norm": None, "dropout": None, "head": "linear"},
         "shape": [4, 3, 2],
         "classes": ["Größe", "b", "c"],
+        "subset_below": None,
         "preprocessing": Preprocessing().to_json(),
         "parameters": original.parameters,
         "training": {"lr": 0.1},
