@@ -136,7 +136,7 @@ def open_figure(
     output = places.open(destination, inputs, binary=True)
 
     def write(image: Callable[[str, str], bytes], made: Step) -> None:
-        output.write(image(form, provenance.encode(made).decode()))
+        output.write(image(form, provenance.encode(made.to(made.output, "matplotlib")).decode()))
 
     return write
 

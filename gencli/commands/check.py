@@ -24,7 +24,7 @@ def check(
     kind: Claim | All, seed: Seed = 0, broken: Break = False, format: Format = None, output: ResultOutput = None
 ) -> None:
     """Checks a claim."""
-    from gencli import theory
+    from gencli import machine, theory
     from gencli.cli import console, outputs
     from gencli.files import provenance, stream, tables, tensors
     from gencli.files.named import named_first, require_one_standard_input
@@ -38,8 +38,8 @@ def check(
     inputs = [*(table.inputs if table else []), *named.values()]
 
     def step() -> provenance.Step:
-        made = theory.arguments(kind) | {"seed": seed, "break": broken}
-        used = theory.packages(kind) + (["matplotlib"] if plot else [])
+        made = theory.arguments(kind) | {"seed": seed, "break": broken, "threads": machine.cores()}  # of sums
+        used = theory.packages(kind)
         sources = tables.sources(table, "data") if table else []
         for option, file in named.items():
             sources.append(provenance.source(option, file.sha256, tensors.read_metadata(file).get("step"), file.path))

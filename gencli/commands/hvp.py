@@ -64,6 +64,7 @@ def hvp(
     from gencli.commands import opening
     from gencli.curvature import differences, routes, vectors, verification
     from gencli.files import tensors
+    from gencli.files.named import told_apart
     from gencli.files.together import Together
     from gencli.machine import require_memory
     from gencli.reporting import curves
@@ -73,7 +74,8 @@ def hvp(
     if products.dense:
         require_memory(3 * operator.size**2 * operator.dtype.itemsize, f"--dense: {operator.size:,} parameters")
     choice = routes.choose(operator, None if products.method in ("auto", "all") else products.method)
-    named = [pair for word in words for pair in vectors.find(operator, word, opened.files.get(word))]
+    shown = dict(zip(names, told_apart(names)))
+    named = [pair for word in words for pair in vectors.find(operator, shown.get(word, word), opened.files.get(word))]
     exact = operator.exact if verification.wanted(operator, len(named), products) and choice.exact else None
     used = asdict(matrix) | {"loss": loss.name} | asdict(loss) | products.arguments(opened.files)
     made = opened.step("hvp", used | opening.computed(opened.device))
@@ -86,7 +88,8 @@ def hvp(
         _say(findings, f"{matrix.operator} of {loss.name}: {opened.model.arch}, {operator.size:,} parameters")
         tensors.write(place, found, {"operator": matrix.operator, "verified": choice.record, "step": made})
         if draw:
-            draw(curves.drawn(lambda: differences.picture(findings.sweeps)), made.to("plot"))
+            told = {"vector": [*shown.values()]}
+            draw(curves.drawn(lambda: differences.picture(findings.sweeps)), made.to("plot", names=told))
 
 
 def _say(findings: Findings, title: str) -> None:

@@ -43,7 +43,7 @@ def run(
     report = reports.make(found, request, trace, answer, asked.check_tolerance)
     chosen = {"step": asked.step, "difference": difference, "trace": trace, "dtype": dtype, "tolerance": tolerance}
     chosen |= {"check_tolerance": asked.check_tolerance if answer else None}
-    made = request.step(chosen, ["torch", "numpy", "scipy", "mpmath", "pyarrow", *(["matplotlib"] if picture else [])])
+    made = request.step(chosen, ["torch", "numpy", "scipy", "mpmath", "pyarrow"])
     _write(found, report, made, list(request.files.values()), asked, "safetensors" if as_tensors else format, output)
     for said in [*report.wrong, *report.notes, *(found.value_losses() if picture and not trace else [])]:
         console.message(console.printable(f"gencli jacobian: {said}"))

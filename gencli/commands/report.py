@@ -71,7 +71,7 @@ def report(
     from gencli.commands import report_sources, report_text
     from gencli.errors import GencliError
     from gencli.files import endings, stream
-    from gencli.files.named import named_first
+    from gencli.files.named import named_first, told_apart
     from gencli.files.provenance import source, step
     from gencli.files.together import Together
     from gencli.reporting import against, documents, patterns, plan
@@ -96,14 +96,14 @@ def report(
         raise GencliError(f"{read[0].title}: supports a figure, but no table", "omit --format, or use --figure")
     inputs = list({document.source.sha256: document.source for document in read}.values())
     inputs += [] if published is None else [source("against", published.sha256, None, published.path)]
-    drawn = settings.figure is not None or form == "html"
-    made = step("report", chosen.arguments(), inputs, ["pyarrow", *(["matplotlib"] if drawn else [])])
+    made = step("report", chosen.arguments(), inputs)
     with Together() as places:
         if draw := outputs.open_figure(places, settings.figure):
-            about = made.arguments | {"plot": chosen.plot, "title": settings.title}
+            about = made.arguments | {"plot": chosen.plot, "title": settings.title, "metric": settings.metric}
+            told = told_apart(list({each.source.sha256: each.file for each in read}.values()))
             draw(
                 report_text.figure(chosen, panels, settings.title or ""),
-                replace(made, arguments=about, output="figure"),
+                replace(made, arguments=about).to("figure", names={"file": told}),
             )
             panels = []
         if form in ("table", "md", "latex", "html"):

@@ -82,8 +82,7 @@ def spectrum(
     found = spectra.Spectrum(operator.size, operator.dtype, request, method.seed)
     used = spectra.arguments(request, method, matrix, loss) | opening.computed(opened.device)
     made = opened.step("spectrum", used)
-    drawn = ["matplotlib"] if quantities.figure else []
-    made_files = opened.step("spectrum", used | method.of_files(quantities), drawn)
+    made_files = opened.step("spectrum", used | method.of_files(quantities))
     with Together() as places:
         write = open_result(places, output, format, opened.inputs)
         save = _open_files(quantities, places, opened.inputs)
@@ -129,6 +128,9 @@ def _open_files(
         if vectors:
             tensors.write(vectors, spectra.named_vectors(operator, found), {"step": made.to("vectors")})
         if draw:
-            draw(curves.drawn(lambda: plots.picture(density, along, found.eigenvalues())), made.to("figure"))
+            draw(
+                curves.drawn(lambda: plots.picture(density, along, found.eigenvalues())),
+                made.to("figure"),
+            )
 
     return save

@@ -201,7 +201,9 @@ def arguments(request: Request, method: MethodSettings, matrix: OperatorSettings
     used |= {"trace": request.trace > 0, "trace_products": request.trace or None}
     used |= asdict(matrix) | {"loss": loss.name} | asdict(loss)
     tolerance = method.tolerance or TOLERANCES[getattr(torch, matrix.dtype)]
-    used |= {"tolerance": tolerance, "max_products": method.max_products, "basis": method.basis, "seed": method.seed}
+    of_pairs = {"tolerance": tolerance, "max_products": method.max_products, "basis": method.basis}
+    pairs = request.top or request.bottom or request.condition
+    used |= (of_pairs if pairs else dict.fromkeys(of_pairs)) | {"seed": method.seed}
     return used
 
 

@@ -15,9 +15,9 @@ from typing import Any
 
 import gencli
 
-# commands that compute with integers, or floats that are rounded to them: with fewer of the processor's instructions
-# numpy gives them the same bytes (measured; `corrupt common` alone takes exponentials and powers)
-_WHOLE = re.compile(r"data |corrupt (?!common)|report$")
+# commands to which numpy gives the same bytes with fewer of the processor's instructions (measured): they have it
+# compute with integers, or with floats that are rounded to them; `corrupt common` takes exponentials and powers
+_WHOLE = re.compile(r"data |corrupt (?!common)|report$|train$|fit ")
 
 
 def facts(command: str, packages: Sequence[str], device: str | None) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import fnmatch
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from gencli.errors import GencliError
@@ -32,6 +32,16 @@ def require_one_standard_input(*arguments: str | None) -> None:
     """
     if arguments.count("-") > 1:
         raise GencliError("two inputs would come from standard input", "name files for all but one of them")
+
+
+def told_apart(places: Sequence[str]) -> list[str]:
+    """Names of files: without their folders, where that tells them apart, otherwise from the folder that holds all."""
+    short = [os.path.basename(os.path.normpath(place)) for place in places]
+    if len(set(short)) == len(set(places)):
+        return short
+    whole = {place: os.path.abspath(place) for place in places if place != "-"}
+    top = os.path.commonpath(map(os.path.dirname, whole.values()))
+    return [os.path.relpath(whole[place], top) if place in whole else place for place in places]
 
 
 def is_pipe(argument: str | None) -> bool:

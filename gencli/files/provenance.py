@@ -87,9 +87,17 @@ class Step:
         inputs = {"inputs": [each.to_json() for each in self.inputs]}
         return facts | inputs | {name: value for name, value in more.items() if value}
 
-    def to(self, output: str) -> Step:
-        """The same step, of the file that this option names."""
-        return replace(self, output=output)
+    def to(self, output: str, *packages: str, names: Mapping[str, Sequence[str]] | None = None) -> Step:
+        """The same step, of the file that this option names.
+
+        Args:
+            packages: those that bear on that file besides.
+            names: of all inputs of a role, as that file tells them.
+        """
+        versions = self.versions | {package: _version(package) for package in packages}
+        waiting = {role: iter(each) for role, each in (names or {}).items()}
+        inputs = [replace(each, name=next(waiting.get(each.role, iter(())), each.name)) for each in self.inputs]
+        return replace(self, versions=versions, output=output, inputs=tuple(inputs))
 
     def given(self, role: str) -> list[Source]:
         """Its inputs that were given as this argument."""

@@ -131,7 +131,7 @@ def _run(job: Job, places: Mapping[Outside, str], scratch: str) -> None:
         source = Folder(scratch, word(place))
         (shutil.copytree if source.is_dir() else shutil.copyfile)(source, target)
     words = [*map(word, job.words), "-o", f"./{job.outputs['']}" if "" in job.outputs else NOWHERE]
-    for option, name in job.outputs.items():
+    for option, name in (job.outputs | job.besides).items():
         words += [f"--{option.replace('_', '-')}", f"./{name}"] if option else []
     start = {"gencli": [sys.executable, "-m", "gencli"], "torchrun": [sys.executable, "-m", "torch.distributed.run"]}
     words[:1] = start[words[0]]

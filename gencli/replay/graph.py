@@ -96,7 +96,7 @@ class Graph:
         alike = self._like.setdefault(_digest([made.command, main]), [])
         for run in alike:
             if run.outputs.get(made.output, sha256) == sha256 and _agree(run.step, made):
-                if len(made.inputs) > len(run.step.inputs):
+                if len(made.inputs) > len(run.step.inputs) or _names(made) > _names(run.step):
                     run.step, run.inputs = replace(run.step, inputs=made.inputs), inputs
                     self.runs.remove(run)  # what it reads besides comes first
                     self.runs.append(run)
@@ -106,6 +106,10 @@ class Graph:
         alike.append(run)
         self.runs.append(run)
         return run
+
+
+def _names(made: Step) -> int:
+    return sum(bool(each.name) for each in made.inputs)
 
 
 def _agree(one: Step, other: Step) -> bool:

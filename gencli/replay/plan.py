@@ -45,7 +45,7 @@ class Job:
         copies: made before, since the result names its inputs, or takes them in a folder: from where, to which name.
         standard_input: what is read as `-`.
         outputs: the names of what is made, by option.
-        final: the name that the file is to have, where the command could not write it under that name.
+        besides: of what nobody needs, and the command would not compute otherwise, likewise.
     """
 
     run: Run
@@ -54,6 +54,7 @@ class Job:
     copies: list[tuple[Place, str]] = field(default_factory=list)
     standard_input: Place | None = None
     outputs: dict[str, str] = field(default_factory=dict)
+    besides: dict[str, str] = field(default_factory=dict)
 
     @property
     def needs(self) -> list[Place]:
@@ -115,6 +116,12 @@ def plan(graph: Graph, name: str, form: str, commands: Commands) -> Plan:
                 formats = written[option].formats
                 kind = "parquet" if "parquet" in formats else formats[0]
                 job.outputs[output] = f"{number}-{_slug(run, output)}{_ENDINGS[kind]}"
+
+        job.besides = {
+            option: f"{number}-{_slug(run, option)}.parquet"
+            for option in written.keys() - run.outputs.keys()
+            if any(name.startswith(f"{option}_") and value is not None for name, value in run.step.arguments.items())
+        }
 
         def place(file: File) -> Place:
             if file.run is None:

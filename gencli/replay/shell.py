@@ -118,7 +118,7 @@ def _command(job: Job, piped: bool = False) -> str:
     words = [*job.words]
     if piped:
         words[next(number for number, each in enumerate(words) if isinstance(each, Path))] = "-"
-    for option, name in job.outputs.items():
+    for option, name in (job.outputs | job.besides).items():
         if option:
             words += [f"--{option.replace('_', '-')}", Path(name)]
     return _wrapped([word(each) for each in words])

@@ -149,7 +149,7 @@ def _option(step: Step, option: Any, name: str, value: Any) -> list[Word]:
             place = next(files, None)
             if place is None:
                 raise _wrong(step, name, value)
-            words += [flag, Given((place,))]
+            words += [flag, Given((place,), _told(step.inputs[place]))]
             continue
         text = _text(step, name, each)
         try:
@@ -195,7 +195,12 @@ def _inputs(step: Step, command: Any, options: dict[str, Any]) -> Iterator[Word]
         option = options.get(source.role.replace("-", "_"))
         if option is not None:
             yield next((each for each in option.opts if each.startswith("--")), option.opts[0])
-        yield Given(tuple(places), source.name if source.step is not None or source.name == "-" else "")
+        yield Given(tuple(places), _told(source))
+
+
+def _told(source: Source) -> str:
+    """The name by which the result calls an input; empty for none. What came from outside has its name already."""
+    return source.name if source.step is not None or source.name == "-" else ""
 
 
 def _is_part(step: Step, before: Source, source: Source, several: bool, option: Any) -> bool:

@@ -59,6 +59,7 @@ class Document:
         block, place: its rows, among those of other files.
         made: its provenance; None where it was lost.
         source: its file as an input of a step.
+        file: its name as it was given.
         model, table: which of its provenance's models and data sets it is of; None where that is unknown.
     """
 
@@ -70,6 +71,7 @@ class Document:
     source: Source
     model: int | None = 0
     table: int | None = 0
+    file: str = ""
 
     @property
     def rows(self) -> pa.Table:
@@ -172,7 +174,7 @@ def read(source: Input) -> Document:
     else:
         kind, rows = readers.from_text(source)
     entry = provenance.source("file", source.sha256, made, source.path)
-    return Document(kind, source.name, _Block(rows), slice(len(rows)), made, entry)
+    return Document(kind, source.name, _Block(rows), slice(len(rows)), made, entry, file=source.name)
 
 
 def _counts(source: Input, rows: pa.Table, description: tables.Description | None) -> pa.Table:

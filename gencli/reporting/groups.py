@@ -7,11 +7,11 @@ import statistics
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields
-from pathlib import Path
 from typing import Any, TypeVar
 
 import pyarrow as pa
 
+from gencli.files.named import told_apart
 from gencli.files.provenance import Source, Step
 from gencli.reporting.documents import DIFFER, Document, corruptions, data_name
 
@@ -137,10 +137,8 @@ def arguments(document: Document) -> dict[str, Any]:
 
 
 def titles(documents: Sequence[Document]) -> list[str]:
-    """The documents' files, without their folders where that tells them apart."""
-    whole = [document.title for document in documents]
-    short = [Path(title).name for title in whole]
-    return short if len(set(short)) == len(set(whole)) else whole
+    """The documents' files; see `told_apart`."""
+    return told_apart([document.title for document in documents])
 
 
 def names(groups: Sequence[Setup]) -> list[str]:

@@ -175,6 +175,6 @@ class Plan:
         return {
             "table": self.table if self.table != "benchmark" else None,
             "fitted_at": settings.fitted_at,
-            "metric": settings.metric,
+            "metric": settings.metric if self.table == "long-tail" else None,
             "best_on_test": settings.best_on_test,
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, replace
@@ -29,6 +30,14 @@ if TYPE_CHECKING:
     OptimizerName = PresetName = str
 else:
     OptimizerName, PresetName = Literal[tuple(OPTIMIZERS)], Literal[tuple(presets.PRESETS)]
+
+
+def _pin(asked: bool) -> bool:
+    """Torch, oneDNN and MKL read these when they first compute, which is later."""
+    if asked:
+        os.environ |= {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41", "MKL_CBWR": "COMPATIBLE"}
+        os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    return asked
 
 
 @dataclass(frozen=True)
@@ -111,6 +120,16 @@ class RunSettings:
         bool, typer.Option("--compile", help="Compile the network with torch.compile, for long runs on CUDA.")
     ] = False
     device: Device = "auto"
+    deterministic: Annotated[
+        bool,
+        typer.Option(
+            "--deterministic",
+            callback=_pin,
+            is_eager=True,  # before --threads, which it leaves in force
+            help="Use instructions that all CPUs of a kind have, in one thread unless --threads is given, so that "
+            "different CPUs train the same bits; several times slower.",
+        ),
+    ] = False
 
 
 @dataclass(frozen=True)

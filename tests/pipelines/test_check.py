@@ -43,7 +43,7 @@ def test_rows_are_the_same_in_every_format_and_every_run(sh: Shell) -> None:
     assert {row["holds"] for row in rows} == {"True"}
     assert (sh.folder / "rows.md").read_text().count("| yes |") == len(rows)
     made = json.loads(pq.ParquetFile(sh.folder / "rows.parquet").metadata.metadata[KEY.encode()])["step"]
-    expected = {"instances": 2, "dtype": "float64", "size": 64, "seed": 0, "break": False}
+    expected = {"instances": 2, "dtype": "float64", "size": 64, "seed": 0, "break": False, "threads": 1}
     assert (made["command"], made["arguments"]) == ("check circulant", expected)
     assert set(made["versions"]) == {"gencli", "numpy", "pyarrow", "scipy"}
 
