@@ -58,7 +58,7 @@ def command_tree() -> TyperGroup:
     """The whole command line."""
     import typer
 
-    from gencli.cli.options import LazyGroup, group
+    from gencli.cli.groups import LazyGroup, group
 
     class Commands(LazyGroup):
         def purposes(self) -> dict[str, str]:

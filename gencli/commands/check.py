@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gencli.cli.options import Format, KindGroup, ResultOutput, Seed, Version, group
+from gencli.cli.groups import KindGroup, group
+from gencli.cli.options import Format, ResultOutput, Seed, Version
 
 if TYPE_CHECKING:
     from gencli.theory import All

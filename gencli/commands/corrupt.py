@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gencli.cli.options import Data, ImagesOutput, KindGroup, group
+from gencli.cli.groups import KindGroup, group
+from gencli.cli.options import Data, ImagesOutput
 
 if TYPE_CHECKING:
     from gencli.corruptions import Corruption

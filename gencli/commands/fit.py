@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from gencli.cli.options import Data, KindGroup, ModelOutput, group
+from gencli.cli.groups import KindGroup, group
+from gencli.cli.options import Data, ModelOutput
 
 if TYPE_CHECKING:
     from gencli.fitting.base import Learner

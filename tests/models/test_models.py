@@ -156,7 +156,7 @@ OPTIONS = {"batch_norm": None, "dropout": None, "head": "linear"}
         ({"class_rows": [1, 2]}, "corrupt metadata: class_rows"),
         ({"class_rows": [1, 2, -1]}, "corrupt metadata: class_rows"),
         ({"class_rows": [1, 2, True]}, "corrupt metadata: class_rows"),
-        ({"epoch": 0.5}, "corrupt metadata: class_rows or epoch"),
+        ({"epoch": 0.5}, "corrupt metadata: class_rows None, epoch 0.5"),
     ],
 )
 def test_other_words_are_refused(facts: dict[str, Any], words: str, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from importlib import import_module
 
 import typer
 
-from gencli.cli.options import LazyGroup, group
+from gencli.cli.groups import LazyGroup, group
 from gencli.commands.data import downloads
 
 _PURPOSES = {name: source.purpose for name, source in downloads.SOURCES.items()} | {

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from gencli.cli.options import ImagesOutput, KindGroup, Seed, group
+from gencli.cli.groups import KindGroup, group
+from gencli.cli.options import ImagesOutput, Seed
 
 if TYPE_CHECKING:
     from gencli.sources.synthetic import Synthetic
