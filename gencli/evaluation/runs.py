@@ -11,6 +11,7 @@ import pyarrow as pa
 import torch
 from torch import nn
 
+from gencli import machine
 from gencli.errors import GencliError
 from gencli.evaluation import grouping
 from gencli.evaluation.classes import confusion, labelled, per_class
@@ -25,6 +26,8 @@ from gencli.models.base import not_finite, require_finite
 from gencli.models.inputs import load
 from gencli.objectives import objective
 from gencli.randomness import derive
+
+_A_CELL = 32  # bytes of a confusion matrix: the count, the column's, and either of them on its way to a file
 
 
 @dataclass
@@ -144,6 +147,8 @@ def fitting(requests: Requests, table: ImageTable) -> ImageTable:
 def _require_classes(requests: Requests, classes: int) -> None:
     if requests.top and max(requests.top) > classes > 0:
         raise GencliError(f"--top: {max(requests.top)} of {classes} classes", f"use {classes} or less")
+    if requests.confusion:
+        machine.require_memory(_A_CELL * classes * (classes + 1), f"--confusion: {classes:,} classes", "omit it")
 
 
 def plan(

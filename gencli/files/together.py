@@ -93,7 +93,11 @@ def _name(files: Sequence[Output], out: list[Output]) -> None:
 def _put_back(output: Output, old: bool, second: Path | None) -> None:
     assert output.path is not None
     if second is not None:
-        os.rename(second, output.path)
+        try:
+            os.rename(second, output.path)
+        except OSError:  # as the others' did
+            os.unlink(output.path)
+            os.link(second, output.path)
     elif not old:
         os.unlink(output.path)
     else:

@@ -131,6 +131,7 @@ class Kernel(Learner):
 
         size = 4 if self.dtype == "float32" else 8
         need = cholesky.memory(rows, size) + rows * (2 * description.row_bytes + (4 + size) * _values(description))
+        need += _TARGETS * rows * len(description.classes) * size
         require_memory(need, f"{rows:,} rows", _FEWER)
 
     def fit(self, rows: Rows, classes: int, title: str, progress: Progress) -> Fitted:
@@ -191,6 +192,9 @@ class LeastSquares(Learner):
             "train_accuracy": float((scores.argmax(1) == rows.labels.numpy()).mean()),
         }
         return Fitted({"weight": torch.from_numpy(w.T), "bias": torch.from_numpy(b)}, {}, found)
+
+
+_TARGETS = 4  # one-hot labels, their coefficients, K times these and residuals
 
 
 def _values(description: Description) -> int:

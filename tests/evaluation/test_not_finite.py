@@ -132,6 +132,14 @@ def plan(network: nn.Module, *tables: Any, **asked: Any) -> runs.Plan:
     return runs.plan(Requests(**asked), [model(network)], list(tables), ["m"], ["t"] * len(tables))
 
 
+def test_a_confusion_matrix_beyond_memory_is_refused_before_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(6, 3))
+    monkeypatch.setattr("gencli.machine.free_memory", lambda: 383)
+    with pytest.raises(GencliError, match="--confusion: 3 classes: needs 384 bytes of memory"):
+        plan(network, TABLE, confusion="c.csv")
+    assert plan(network, TABLE)
+
+
 def test_a_note_says_how_many_rows_and_which_tensor() -> None:
     network = nn.Sequential(nn.Flatten(), nn.Linear(6, 3))
     network.state_dict()["1.bias"][1] = math.nan

@@ -10,13 +10,17 @@ from gencli.errors import GencliError
 from gencli.files.together import Together
 
 
-def commit(folder: Path, names: str, fails: int, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Writes files of these names, while the so many-th rename fails; the error's hint."""
+def commit(folder: Path, names: str, fails: int, monkeypatch: pytest.MonkeyPatch, lasting: bool = False) -> str:
+    """Writes files of these names, while the so many-th rename fails, and all later ones too if it is `lasting`.
+
+    Returns:
+        The error's hint.
+    """
     rename, calls = os.rename, []
 
     def failing(source: str, target: str) -> None:
         calls.append(target)
-        if len(calls) == fails:
+        if len(calls) == fails or (lasting and len(calls) > fails):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         rename(source, target)
 
@@ -29,12 +33,13 @@ def commit(folder: Path, names: str, fails: int, monkeypatch: pytest.MonkeyPatch
     return raised.value.hint
 
 
+@pytest.mark.parametrize("lasting", [False, True])
 @pytest.mark.parametrize("fails", [1, 2, 3])
 @pytest.mark.parametrize("old", ["", "a", "abc", "bc"])
-def test_all_or_none(old: str, fails: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_or_none(old: str, fails: int, lasting: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in old:
         (tmp_path / name).write_text(f"old {name}")
-    assert commit(tmp_path, "abc", fails, monkeypatch) == "no file was written; free some space"
+    assert commit(tmp_path, "abc", fails, monkeypatch, lasting) == "no file was written; free some space"
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {name: f"old {name}" for name in old}
 
 

@@ -15,6 +15,7 @@ from gencli.errors import GencliError
 from gencli.files.tables import Description
 from gencli.fitting.base import Fitted, Learner
 from gencli.fitting.kinds import FiniteSampleLearner, Kernel, LeastSquares
+from gencli.fitting.rows import one_hot
 from gencli.models import learners
 from gencli.models.inputs import Rows
 from gencli.models.learners import PLAIN_PIXELS
@@ -194,3 +195,15 @@ def test_what_does_not_fit_in_memory_is_refused_with_the_number(kind: Learner, m
     if isinstance(kind, Kernel):
         with pytest.raises(GencliError, match=r"60,000 rows: needs 29\.\d GiB"):
             replace(kind, dtype="float64").require(60_000, small)
+
+
+def test_many_classes_take_their_own_memory(monkeypatch: pytest.MonkeyPatch):
+    """Of each row one number a class, not a square of classes."""
+    rows = replace(some(), labels=torch.tensor([70_000, 0, 99_999, 5] * 10))
+    made = one_hot(rows, 100_000)
+    assert made.sum(1).tolist() == [1] * len(rows)
+    assert (made.argmax(1) == rows.labels.numpy()).all()
+    monkeypatch.setattr(machine, "free_memory", lambda: 1 << 30)
+    many = Description("toy", "train", tuple(map(str, range(100_000))), (2, 2, 1))
+    with pytest.raises(GencliError, match=r"1,000 rows: needs 1\.5 GiB of memory"):
+        Kernel(["linear"]).require(1000, many)
