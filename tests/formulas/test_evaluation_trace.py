@@ -168,3 +168,21 @@ def test_derivatives_stand_on_their_edges_towards_the_end() -> None:
     for arrow, text in zip(arrows, axis.texts):
         start, end = np.asarray(arrow._path_original.vertices)[-2:]  # type: ignore[attr-defined]
         assert text.get_position() == pytest.approx(tuple(0.3 * start + 0.7 * end))
+
+
+def test_boxes_are_around_their_words_and_all_is_on_the_page() -> None:
+    from matplotlib.patches import FancyBboxPatch
+
+    figure = picture(derive(COURSE, ["1,2"]), "reverse")
+    (axis,) = figure.axes
+    assert axis.get_position().bounds == (0, 0, 1, 1)
+    (left, right), (low, high) = axis.get_xlim(), axis.get_ylim()
+    assert figure.get_size_inches() == pytest.approx((right - left, high - low))  # a unit is an inch
+    boxes = [patch for patch in axis.patches if isinstance(patch, FancyBboxPatch)]
+    words = [text for text in axis.texts if "\n" in text.get_text()]
+    assert len(boxes) == len(words)
+    for box, text in zip(boxes, words):
+        middle = box.get_x() + box.get_width() / 2, box.get_y() + box.get_height() / 2
+        assert middle == pytest.approx(text.get_position())
+        assert left <= box.get_x() < box.get_x() + box.get_width() <= right
+        assert low <= box.get_y() < box.get_y() + box.get_height() <= high

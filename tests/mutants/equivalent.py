@@ -17,4 +17,28 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         "gencli/sources/encoded.py",
         "_FEW = 17",
     ): "how many values are read at a time, where they are large",
+    (
+        "gencli/curvature/density.py",
+        "if grid[1] - grid[0] >= sigma / 2:",
+    ): "a grid of just that fineness integrates as well as a finer one",
+    (
+        "gencli/theory/prox_step.py",
+        "step = -gradient / np.asarray(penalty * (3 if broken else 1), self.dtype)",
+    ): "a claim that is broken on purpose is false by any factor",
+    (
+        "gencli/objectives.py",
+        "return model.epoch or (epochs if type(epochs) is int and epochs >= 0 else None)",
+    ): "an epoch of 0 is taken for none where this is used",
+    (
+        "gencli/curvature/elementary.py",
+        "eps: float = 1e-5, cudnn_enable: bool = False,",
+    ): "torch's functions take the argument, no value depends on it",
+    (
+        "gencli/sources/sets.py",
+        "return np.nan_to_num(codes, nan=-2).astype(np.int64)",
+    ): "a number that is no code, as -1 is",
+    (
+        "gencli/sources/decoded.py",
+        "said[warned.most_common(2)[0][0]] = warned.total()",
+    ): "the first of two is the first of one",
 }

@@ -292,11 +292,11 @@ def test_curves_have_bands_and_a_matrix_its_counts(monkeypatch: pytest.MonkeyPat
     assert axis.get_ylim() == pytest.approx((-0.02, 1.02))
     (band,) = axis.collections
     assert band.get_datalim(axis.transData).intervaly == pytest.approx([0.05, 0.3])
-    (axis,) = drawn([Matrix("m", ["a", "b"], [[3, 1], [0, 1000]])], monkeypatch).axes
+    (axis,) = drawn([Matrix("m", ["a", "b"], [[3, 2], [0, 1000]])], monkeypatch).axes
     assert [(*each.get_position(), each.get_text(), each.get_color()) for each in axis.texts] == [
-        (0, 0, "3", "white"), (1, 0, "1", "black"), (0, 1, "0", "black"), (1, 1, "1,000", "white"),
+        (0, 0, "3", "white"), (1, 0, "2", "black"), (0, 1, "0", "black"), (1, 1, "1,000", "white"),
     ]  # fmt: skip
-    assert axis.images[0].get_array().tolist() == [[0.75, 0.25], [0, 1]]  # type: ignore[union-attr]
+    assert axis.images[0].get_array().tolist() == [[0.6, 0.4], [0, 1]]  # type: ignore[union-attr]
     for count, cells, labels in ((12, 144, 12), (13, 0, 13), (30, 0, 30), (31, 0, 0)):
         names = [f"class {place}" for place in range(count)]
         (axis,) = drawn([Matrix("m", names, np.eye(count, dtype=int).tolist())], monkeypatch).axes

@@ -224,3 +224,14 @@ def test_described_tables_in_other_spellings_are_the_same(tmp_path: Path) -> Non
         assert read(again)["label"].equals(stored["label"])
         assert read(again)["id"].equals(stored["id"])
         assert again.description == table.description
+
+
+@pytest.mark.parametrize("ids", [False, True])
+@pytest.mark.parametrize(("image", "label"), [("image", "label"), ("img", "label"), ("image", "y"), ("img", "y")])
+def test_columns_may_have_other_names(ids: bool, image: str, label: str, tmp_path: Path) -> None:
+    columns = {image: RAW["binary"], label: pa.array(LABELS)} | ({"id": pa.array(IDS)} if ids else {})
+    pq.write_table(pa.table(columns), tmp_path / "toy.parquet")
+    table = open_table(str(tmp_path / "toy.parquet"), Foreign(label=label, shape=(4, 5, 3)))
+    assert np.array_equal(images(table), PIXELS)
+    assert table.column("label").tolist() == LABELS.tolist()
+    assert (table.column("id").tolist() == IDS.tolist()) == ids

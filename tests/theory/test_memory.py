@@ -41,3 +41,21 @@ def test_a_claim_asks_for_the_memory_that_it_takes(
     monkeypatch.setattr(sys.modules[CLAIMS[name].__module__], "require_memory", lambda need, *words: asked.append(need))
     taken = allocated(lambda: run(size))
     assert 0.99 * taken < asked[0] < most * taken
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "bytes_asked"),
+    [
+        # ten times the activations and the weights, in float64
+        ("hvp-limit", {"layers": "3-4-2", "examples": 7}, [10 * 8 * (7 * 9 + 3 * 4 + 4 * 2)]),
+        ("hessian-size", {"layers": "3-4-2", "examples": 7}, [2 * 8 * (3 * 4 + 4 * 2) ** 2, 1000 * 8 * 7 * 9]),
+        ("hessian-size", {"layers": "3-4-2", "examples": 7, "dtype": "float32"}, [2 * 4 * 400, 1000 * 4 * 7 * 9]),
+    ],
+)  # fmt: skip
+def test_claims_on_networks_ask_for_so_many_copies(
+    name: str, options: dict[str, Any], bytes_asked: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(sys.modules[CLAIMS[name].__module__], "require_memory", lambda need, *words: asked.append(need))
+    CLAIMS[name](**options)
+    assert asked == bytes_asked
