@@ -83,24 +83,26 @@ def show(
     patterns.refuse_overwriting(names, [output, sheet])
     form: TableFormat = format or endings.named(output) or "table"  # pyright: ignore[reportAssignmentType]
     drawn = None if sheet is None else columns or 10
-    found: list[Shown] = named_first(*((name, lambda place: showing.describe(place, head, drawn)) for name in names))
-    inputs = [entry for each in found for entry in each.inputs]
-
-    def step(**arguments: int) -> provenance.Step:
-        used = ["numpy", "pyarrow", *(["PIL"] if arguments else [])]
-        return provenance.step("show", ({} if head is None else {"head": head}) | arguments, inputs, used)
-
     with Together() as places:
-        if sheet is not None:
+        place = places.open(output) if form in ("table", "json") else None
+        write = outputs.open_result(places, output, form) if place is None else None
+        picture = places.open(sheet, binary=True) if sheet else None
+        found: list[Shown] = named_first(
+            *((name, lambda place: showing.describe(place, head, drawn)) for name in names)
+        )
+        inputs = [entry for each in found for entry in each.inputs]
+
+        def step(**more: int) -> provenance.Step:
+            used = ["numpy", "pyarrow", *(["PIL"] if more else [])]
+            return provenance.step("show", ({} if head is None else {"head": head}) | more, inputs, used)
+
+        if picture:
             if found[0].picture is None:
-                raise GencliError(
-                    f"{found[0].title}: no image table and no model, so there is nothing to draw", "omit --sheet"
-                )
-            made = provenance.encode(step(columns=columns or 10).to("sheet")).decode()
-            places.open(sheet, binary=True).write(found[0].picture(made))
-        if form in ("table", "json"):
+                raise GencliError(f"{found[0].title}: no image table and no model: nothing to draw", "omit --sheet")
+            picture.write(found[0].picture(provenance.encode(step(columns=columns or 10).to("sheet")).decode()))
+        if write:
+            write(showing.joined(found), step)
+        elif place:
             width = outputs.width(output)
             text = showing.text(found, width) if form == "table" else outputs.json_text([each.json() for each in found])
-            places.open(output).write(text.encode())
-        else:
-            outputs.open_result(places, output, form)(showing.joined(found), step)
+            place.write(text.encode())
