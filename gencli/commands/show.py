@@ -65,11 +65,13 @@ def show(
       gencli show noisy.parquet --sheet noisy.png
       gencli train noisy.parquet --arch mlp-1x16 --epochs 1 | gencli show
     """
+    from dataclasses import replace
+
     from gencli import showing
     from gencli.cli import outputs
     from gencli.errors import GencliError
     from gencli.files import provenance, stream
-    from gencli.files.named import named_first, require_one_standard_input
+    from gencli.files.named import distinct_names, named_first, require_one_standard_input
     from gencli.files.together import Together
     from gencli.reporting import patterns
 
@@ -90,7 +92,8 @@ def show(
         found: list[Shown] = named_first(
             *((name, lambda place: showing.describe(place, head, drawn)) for name in names)
         )
-        inputs = [entry for each in found for entry in each.inputs]
+        called = distinct_names(names) if len(names) > 1 else [""]
+        inputs = [replace(entry, name=name or entry.name) for name, each in zip(called, found) for entry in each.inputs]
 
         def step(**more: int) -> provenance.Step:
             used = ["numpy", "pyarrow", *(["PIL"] if more else [])]
@@ -101,7 +104,7 @@ def show(
                 raise GencliError(f"{found[0].title}: no image table and no model: nothing to draw", "omit --sheet")
             picture.write(found[0].picture(provenance.encode(step(columns=columns or 10).to("sheet")).decode()))
         if write:
-            write(showing.joined(found), step)
+            write(showing.joined(found, called), step)
         elif place:
             width = outputs.width(output)
             text = showing.text(found, width) if form == "table" else outputs.json_text([each.json() for each in found])

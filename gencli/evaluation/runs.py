@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import product
@@ -18,6 +17,7 @@ from gencli.evaluation.classes import confusion, labelled, per_class
 from gencli.evaluation.predictions import evaluate
 from gencli.evaluation.settings import ASCENTS, DIRECTIONS, Requests
 from gencli.evaluation.similarity import WINDOW
+from gencli.files.named import distinct_names
 from gencli.files.tables import ImageTable
 from gencli.losses import Loss
 from gencli.models import Model, build
@@ -175,7 +175,10 @@ def plan(
             raise GencliError(f"{place}: {model.arch} gives scores, not logits to measure", "omit the table")
         else:
             _require_classes(requests, len(model.classes))
-    lead = [{"model": model} | {"data": table} for model, table in product(_names(model_places), _names(table_places))]
+    lead = [
+        {"model": model} | {"data": table}
+        for model, table in product(distinct_names(model_places), distinct_names(table_places))
+    ]
     measured = [] if requests.measures else tables
     losses = [_own_loss(model, place, measured, notes) for model, place in zip(models, model_places)]
     kept = [name for name, several in (("model", len(set(model_places)) > 1), ("data", len(tables) > 1)) if several]
@@ -211,16 +214,6 @@ def _with_count(result: pa.Table) -> pa.Table:
     if "not_finite" in result.column_names:
         return result
     return result.append_column("not_finite", pa.array([0] * result.num_rows, pa.int64()))
-
-
-def _names(places: Sequence[str]) -> Sequence[str]:
-    """Without their folders, where that tells them apart, otherwise from the folder that holds them all."""
-    short = [os.path.basename(os.path.normpath(place)) for place in places]
-    if len(set(short)) == len(set(places)):
-        return short
-    whole = [os.path.abspath(place) for place in places]
-    top = os.path.commonpath(map(os.path.dirname, whole))
-    return [os.path.relpath(place, top) for place in whole]
 
 
 def initial(model: Model, title: str) -> nn.Module | None:

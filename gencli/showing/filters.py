@@ -51,8 +51,9 @@ def picture(source: Input, tensors: Sequence[Stored], known: dict[str, Any], col
         )
     channels = tiles.shape[3]
     some = f"the first {drawn:,} of {layer.units:,}" if drawn < layer.units else f"{drawn:,}"
+    name = known.get("architecture") or (source.path or source).name
     caption = [
-        f"{known.get('architecture') or source.name}: {layer.tensor.name}, {by(layer.tensor.shape)}",
+        f"{name}: {layer.tensor.name}, {by(layer.tensor.shape)}",
         f"{some} {layer.said}, each {by(tiles.shape[1:])}",
         *layer.order,
         f"gray is 0, white {largest:.4g}, black {-largest:.4g}, the largest of those drawn",

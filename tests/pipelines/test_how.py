@@ -59,13 +59,13 @@ MAKES = {
         gencli eval m.safetensors half.parquet -q -o r --predictions rows.parquet
         gencli data where 'loss > 1 and rows.prediction = label' half.parquet --join rows.parquet -q -o made.parquet
         gencli eval m.safetensors half.parquet -q -o r.csv --predictions outside/rows.csv
-        gencli data where '-loss < -1' half.parquet --join outside/rows.csv -q -o made-csv.parquet
+        gencli data where '0 - loss < -1' half.parquet --join outside/rows.csv -q -o made-csv.parquet
         """,
     ],
     "show": [
         "gencli show half.parquet --sheet made.png --columns 3 -o made.parquet",
         "gencli show m.safetensors --sheet made.png -o made.csv.parquet --head 3",
-        "mkdir a; cp m.safetensors a/m.safetensors; gencli show a/m.safetensors m.safetensors other.safetensors -o made.parquet",
+        "mkdir a; cp other.safetensors a/m.safetensors; gencli show a/m.safetensors m.safetensors -o made.parquet",
     ],
     "data export": ["gencli data export half.parquet --encode png -o made.parquet"],
     "corrupt random-labels": [

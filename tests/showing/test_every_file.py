@@ -128,7 +128,7 @@ def test_text_says_what_parquet_says(folder: Path, tmp_path: Path, name: str, fo
     kind = same.kind if same.kind != "table of gencli report" else f"{form.upper()} table"
     assert found.kind.removesuffix(f", as {form.upper()}") == kind
     assert found.facts == same.facts
-    ours, theirs = (outputs.render(showing.joined([each]), "md").splitlines() for each in (found, same))
+    ours, theirs = (outputs.render(showing.joined([each], [""]), "md").splitlines() for each in (found, same))
     assert (ours[0], ours[2:]) == (theirs[0], theirs[2:])
 
 
