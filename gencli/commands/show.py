@@ -65,11 +65,13 @@ def show(
       gencli show noisy.parquet --sheet noisy.png
       gencli train noisy.parquet --arch mlp-1x16 --epochs 1 | gencli show
     """
+    from dataclasses import replace
+
     from gencli import showing
     from gencli.cli import outputs
     from gencli.errors import GencliError
     from gencli.files import provenance, stream
-    from gencli.files.named import named_first, require_one_standard_input
+    from gencli.files.named import distinct_names, named_first, require_one_standard_input
     from gencli.files.together import Together
     from gencli.reporting import patterns
 
@@ -83,24 +85,27 @@ def show(
     patterns.refuse_overwriting(names, [output, sheet])
     form: TableFormat = format or endings.named(output) or "table"  # pyright: ignore[reportAssignmentType]
     drawn = None if sheet is None else columns or 10
-    found: list[Shown] = named_first(*((name, lambda place: showing.describe(place, head, drawn)) for name in names))
-    inputs = [entry for each in found for entry in each.inputs]
-
-    def step(**arguments: int) -> provenance.Step:
-        used = ["numpy", "pyarrow", *(["PIL"] if arguments else [])]
-        return provenance.step("show", ({} if head is None else {"head": head}) | arguments, inputs, used)
-
     with Together() as places:
-        if sheet is not None:
+        place = places.open(output) if form in ("table", "json") else None
+        write = outputs.open_result(places, output, form) if place is None else None
+        picture = places.open(sheet, binary=True) if sheet else None
+        found: list[Shown] = named_first(
+            *((name, lambda place: showing.describe(place, head, drawn)) for name in names)
+        )
+        called = distinct_names(names) if len(names) > 1 else [""]
+        inputs = [replace(entry, name=name or entry.name) for name, each in zip(called, found) for entry in each.inputs]
+
+        def step(**more: int) -> provenance.Step:
+            used = ["numpy", "pyarrow", *(["PIL"] if more else [])]
+            return provenance.step("show", ({} if head is None else {"head": head}) | more, inputs, used)
+
+        if picture:
             if found[0].picture is None:
-                raise GencliError(
-                    f"{found[0].title}: no image table and no model, so there is nothing to draw", "omit --sheet"
-                )
-            made = provenance.encode(step(columns=columns or 10).to("sheet")).decode()
-            places.open(sheet, binary=True).write(found[0].picture(made))
-        if form in ("table", "json"):
+                raise GencliError(f"{found[0].title}: no image table and no model: nothing to draw", "omit --sheet")
+            picture.write(found[0].picture(provenance.encode(step(columns=columns or 10).to("sheet")).decode()))
+        if write:
+            write(showing.joined(found, called), step)
+        elif place:
             width = outputs.width(output)
             text = showing.text(found, width) if form == "table" else outputs.json_text([each.json() for each in found])
-            places.open(output).write(text.encode())
-        else:
-            outputs.open_result(places, output, form)(showing.joined(found), step)
+            place.write(text.encode())

@@ -18,7 +18,7 @@ from gencli.evaluation.classes import confusion, labelled, per_class
 from gencli.evaluation.predictions import evaluate
 from gencli.evaluation.settings import ASCENTS, DIRECTIONS, Requests
 from gencli.evaluation.similarity import WINDOW
-from gencli.files.named import told_apart
+from gencli.files.named import distinct_names
 from gencli.files.tables import ImageTable
 from gencli.losses import Loss
 from gencli.models import Model, build
@@ -182,7 +182,7 @@ def plan(
             _require_classes(requests, len(model.classes))
     lead = [
         {"model": model} | {"data": table}
-        for model, table in product(told_apart(model_places), told_apart(table_places))
+        for model, table in product(distinct_names(model_places), distinct_names(table_places))
     ]
     measured = [] if requests.measures else tables
     losses = [_own_loss(model, place, measured, notes) for model, place in zip(models, model_places)]

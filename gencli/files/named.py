@@ -103,3 +103,13 @@ def _allow_files(count: int) -> None:
         if soft < count + 100:
             wanted = count + 100 if hard == resource.RLIM_INFINITY else min(count + 100, hard)
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def distinct_names(places: Sequence[str]) -> Sequence[str]:
+    """Places without their folders, where that tells them apart, otherwise from the folder that holds them all."""
+    short = [os.path.basename(os.path.normpath(place)) for place in places]
+    if len(set(short)) == len(set(places)):
+        return short
+    whole = {place: os.path.abspath(place) for place in places if place != "-"}
+    top = os.path.commonpath(map(os.path.dirname, whole.values()))
+    return [os.path.relpath(whole[place], top) if place in whole else place for place in places]

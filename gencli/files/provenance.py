@@ -24,7 +24,7 @@ KEY = "gencli.provenance"
 FILE = "FILE"  # among the words of an option that takes names and files, where an input stands
 
 _POSITIONAL = ("data", "model", "file")  # of all commands but check, whose inputs are options
-_WORDS = ("expr",)  # arguments without an option, before the files
+WORDS = ("expr",)  # arguments without an option, before the files
 _SWITCHES = ("batch_norm", "nesterov")  # options that --no-… turns off
 _VALUES, _A_VALUE = 1 << 22, 16  # that any text may hold, which take 72 bytes each; beyond that one in so many bytes
 _DEPTH = 600  # of JSON; a step takes three levels, and Python's reader and writer end at a thousand
@@ -262,7 +262,7 @@ def lines(made: Step | None) -> Iterator[str]:
 
 def command_line(made: Step) -> str:
     """The step as a command line, with inputs that gencli did not make by name."""
-    words = ["gencli", *made.command.split(), *(str(made.arguments[name]) for name in _WORDS if name in made.arguments)]
+    words = ["gencli", *made.command.split(), *(str(made.arguments[name]) for name in WORDS if name in made.arguments)]
     for entry in made.inputs:
         if entry.role == "source" or FILE in (made.arguments.get(entry.role) or ()):  # the command finds it itself
             continue
@@ -272,7 +272,7 @@ def command_line(made: Step) -> str:
             words.append(entry.name)
     for option, value in made.arguments.items():
         flag = f"-{option}" if len(option) == 1 else f"--{option.replace('_', '-')}"
-        if option in _WORDS:
+        if option in WORDS:
             continue
         if option == "processes":
             words[:1] = ["torchrun", "--nproc-per-node", str(value), "-m", "gencli"]

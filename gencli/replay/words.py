@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 
 from gencli.errors import GencliError
 from gencli.files.endings import Writes
-from gencli.files.provenance import FILE, Source, Step
+from gencli.files.provenance import FILE, WORDS, Source, Step
 from gencli.replay.graph import Run
 
 # what no step records: places, what a terminal shows, and what ends or continues a run
@@ -83,7 +83,7 @@ class Commands:
         step = run.step
         command = self._command(step.command)
         options = {name: each for each in command.params for name in _names(each) if each.param_type_name == "option"}
-        before, after = ["gencli"], []
+        before, after, arguments = ["gencli"], [], list[Word]()
         if (count := step.arguments.get("processes")) is not None:
             if not isinstance(count, int):
                 raise _wrong(step, "processes", count)
@@ -91,13 +91,16 @@ class Commands:
         for name, value in (step.arguments | self._own(run)).items():
             if name == "processes":
                 continue
+            if name in WORDS:
+                arguments.append(_argument(step, command, name, value))
+                continue
             option = options.get(name)
             if option is None or option.name in _NEVER or option.name in command.callback.places:
                 if value in (None, False):
                     continue
                 raise GencliError(f"its step `{step.command}` has {name!r}, which is no option of it here", _NEWER)
             after += _option(step, option, name, value)
-        return [*before, *step.command.split(" "), *_inputs(step, command, options), *after]
+        return [*before, *step.command.split(" "), *arguments, *_inputs(step, command, options), *after]
 
     def _own(self, run: Run) -> dict[str, str]:
         """The network of the user's own that a run needs to be told of."""
@@ -160,6 +163,14 @@ def _option(step: Step, option: Any, name: str, value: Any) -> list[Word]:
     return words
 
 
+def _argument(step: Step, command: Any, name: str, value: Any) -> str:
+    """A word that stands without an option, before the files."""
+    known = any(each.name == name and each.param_type_name == "argument" for each in command.params)
+    if not known or not isinstance(value, str) or "\0" in value or value.startswith("-"):
+        raise _wrong(step, name, value)
+    return value
+
+
 def _text(step: Step, name: str, value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | float) or "\0" in str(value):
         raise _wrong(step, name, value)
@@ -210,7 +221,7 @@ def _is_part(step: Step, before: Source, source: Source, several: bool, option: 
     if option is not None or not several:
         return True
     ours = before.step is not None and source.step is not None
-    return step.command == "eval" and ours and before.name == source.name and before.sha256 != source.sha256
+    return step.command in ("eval", "show") and ours and before.name == source.name and before.sha256 != source.sha256
 
 
 def _list(value: Any) -> Sequence[Any]:

@@ -47,8 +47,8 @@ def text(found: Sequence[Shown], width: int | None) -> str:
     return "\n".join(f"# {console.printable(each.title)}\n{each.text(width)}" for each in found)
 
 
-def joined(found: Sequence[Shown]) -> pa.Table:
-    """The tables of one kind below each other, behind a column `file` where there are several.
+def joined(found: Sequence[Shown], names: Sequence[str]) -> pa.Table:
+    """The tables of one kind below each other, behind a column `file` of these names where there are several.
 
     Raises:
         GencliError: they are of several kinds, or there is no table.
@@ -63,8 +63,8 @@ def joined(found: Sequence[Shown]) -> pa.Table:
     if len(found) == 1:
         return tables[0]
     named = [
-        table.add_column(0, "file", pa.array([each.title] * table.num_rows, pa.string()))
-        for each, table in zip(found, tables)
+        table.add_column(0, "file", pa.array([name] * table.num_rows, pa.string()))
+        for name, table in zip(names, tables)
     ]
     try:
         return pa.concat_tables(named, promote_options="default")

@@ -51,8 +51,9 @@ def picture(source: Input, tensors: Sequence[Stored], known: dict[str, Any], col
         )
     channels = tiles.shape[3]
     some = f"the first {drawn:,} of {layer.units:,}" if drawn < layer.units else f"{drawn:,}"
+    name = known.get("architecture") or (source.path or source).name
     caption = [
-        f"{known.get('architecture') or source.name}: {layer.tensor.name}, {by(layer.tensor.shape)}",
+        f"{name}: {layer.tensor.name}, {by(layer.tensor.shape)}",
         f"{some} {layer.said}, each {by(tiles.shape[1:])}",
         *layer.order,
         f"gray is 0, white {largest:.4g}, black {-largest:.4g}, the largest of those drawn",
@@ -70,13 +71,12 @@ def _first_layer(source: Input, tensors: Sequence[Stored], known: dict[str, Any]
     shape, prepared = known.get("shape"), known.get("preprocessing")
     ours = isinstance(shape, list) and is_shape(shape)
     height, width, channels = shape if isinstance(shape, list) and ours else (0, 0, 0)
-    if isinstance(prepared, dict) and type(crop := prepared.get("crop")) is int:
+    if isinstance(prepared, dict) and type(crop := prepared.get("crop")) is int and crop > 0:
         height = width = crop
     pixels, own = height * width * channels, ":" in str(known.get("architecture"))
-    runs = 1 if known.get("runs") else 0
+    runs = bool(known.get("runs"))
     for each in weights:
-        sides = each.shape[runs:]
-        run = each.shape[0] if runs else 0
+        run, sides = (each.shape[0], each.shape[1:]) if runs and each.shape else (0, each.shape)
         if len(sides) == 4 and (sides[1] == channels if ours else sides[1] <= 4):
             said = "filters of a convolution"
             return _Layer(each, sides[0], run, _convolution(sides[1:]), f"{said}{_of_run(run)}")

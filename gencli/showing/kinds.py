@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -34,7 +35,7 @@ class Kind:
 
     def fits(self, schema: pa.Schema, rows: int) -> bool:
         """Whether a table of this schema, and so many rows, is one of them."""
-        kinds = {name: schema.field(name).type for name in schema.names if schema.names.count(name) == 1}
+        kinds = {name: schema.field(name).type for name in distinct(schema)}
         return all(name in kinds and is_number(kinds[name]) for name in self.numbers) and all(
             name in kinds and is_word(kinds[name]) for name in self.words
         )
@@ -54,6 +55,12 @@ class _Confusion(Kind):
         )
 
 
+def distinct(schema: pa.Schema) -> list[str]:
+    """The names that one column has."""
+    counts = Counter(schema.names)
+    return [name for name in counts if counts[name] == 1]
+
+
 def is_number(kind: pa.DataType) -> bool:
     """Whether a column of this type holds numbers, or nothing."""
     return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_null(kind)
@@ -68,6 +75,10 @@ def _predicted(names: list[str]) -> list[str]:
     return [name for name in names if name not in ("label", "name", "not_finite", *_LEAD)]
 
 
+def _has(rows: pa.Table, name: str) -> bool:
+    return name in rows.column_names and is_number(rows[name].type)
+
+
 def _numbers(rows: pa.Table, name: str) -> NDArray[np.float64]:
     """[rows] the column's values, not a number where there is none."""
     column = rows[name].combine_chunks()
@@ -76,7 +87,7 @@ def _numbers(rows: pa.Table, name: str) -> NDArray[np.float64]:
 
 def _history(rows: pa.Table) -> Facts:
     if "run" in rows.column_names:
-        return {"runs": len(set(rows["run"].to_pylist()))}
+        return {"runs": len(rows["run"].unique())}
     last = {
         name: value
         for name in rows.column_names
@@ -85,7 +96,7 @@ def _history(rows: pa.Table) -> Facts:
     }
     facts: Facts = {"epochs": rows["epoch"][-1].as_py(), "last": last}
     for name in ("validation_accuracy", "test_accuracy", "validation_loss", "test_loss"):
-        values = _numbers(rows, name) if name in rows.column_names else np.zeros(0)
+        values = _numbers(rows, name) if _has(rows, name) else np.zeros(0)
         if np.isfinite(values).any():
             best = int(np.nanargmin(values) if name.endswith("loss") else np.nanargmax(values))
             facts[f"best {name}"] = f"{cell(float(values[best]))} after epoch {rows['epoch'][best].as_py()}"
@@ -107,7 +118,7 @@ def _result(rows: pa.Table) -> Facts:
 
 
 def _predictions(rows: pa.Table) -> Facts:
-    known = [name for name in ("label", "label_true") if name in rows.column_names]
+    known = [name for name in ("label", "label_true") if _has(rows, name)]
     return {f"predicted as {name}": _share(_numbers(rows, name), _numbers(rows, "prediction")) for name in known}
 
 

@@ -14,7 +14,7 @@ from gencli.files import provenance
 from gencli.files.provenance import Source, Step
 from gencli.reporting import text_tables
 
-_NAMES = 20  # of a list in text
+_NAMES, _LONGEST = 20, 1000  # of a list, and characters of a fact, in text
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Shown:
         room = max(map(len, facts), default=0)
         lines = [line for each in self.headline.splitlines() for line in _broken(console.printable(each), width, "  ")]
         for name, value in facts.items():
-            lines += _broken(f"{name:{room}}  {console.printable(value)}", width, " " * (room + 2))
+            lines += _broken(f"{name:{room}}  {console.printable(value, _LONGEST)}", width, " " * (room + 2))
         shown = "".join(f"{line}\n" for line in lines)
         if self.rows.num_columns:
             shown += text_tables.table(_readable(self.rows), "", width, self.bars)

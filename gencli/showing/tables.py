@@ -14,10 +14,10 @@ from gencli.files import arrow, parquet, provenance
 from gencli.files.provenance import Step
 from gencli.files.stream import Input
 from gencli.reporting import untyped
-from gencli.showing.kinds import KINDS, Facts, is_number
+from gencli.showing.kinds import KINDS, Facts, distinct, is_number
 from gencli.showing.shown import Shown, plain
 
-_MANY = 40  # rows; of more each column is described instead
+_MANY, _WIDE = 40, 100  # rows and columns; of more each column is described instead
 _BATCH, _FEW = 1 << 14, 64
 
 
@@ -29,7 +29,7 @@ def describe_parquet(source: Input, file: pq.ParquetFile, head: int | None, note
         for _ in file.iter_batches(_FEW) if note else ():
             pass  # a damaged file is refused, and not taken for another kind of table
         name, facts = _kind(schema, count, made, lambda names: parquet.read(file, names))
-        wanted = count if head is None and count <= _MANY else head
+        wanted = _wanted(schema, count, head)
         rows = _columns(schema, _numbers(file)) if wanted is None else _first(file, schema, wanted)
     if note:
         facts["not an image table"] = note
@@ -41,7 +41,7 @@ def describe_text(source: Input, head: int | None) -> Shown:
     """A CSV or JSON file."""
     form, table = untyped.read(source, "Parquet, safetensors, CSV, JSON or a figure of gencli")
     name, facts = _kind(table.schema, table.num_rows, None, table.select)
-    wanted = table.num_rows if head is None and table.num_rows <= _MANY else head
+    wanted = _wanted(table.schema, table.num_rows, head)
     if wanted is None:
         rows = _columns(table.schema, table.select(_measured(table.schema)).to_batches())
     else:
@@ -51,13 +51,18 @@ def describe_text(source: Input, head: int | None) -> Shown:
     return replace(found, unmade="no provenance: CSV and JSON hold none")
 
 
+def _wanted(schema: pa.Schema, count: int, head: int | None) -> int | None:
+    """How many rows are shown; None where what the columns hold is."""
+    return count if head is None and count <= _MANY and len(schema.names) <= _WIDE else head
+
+
 def _kind(
     schema: pa.Schema, count: int, made: Step | None, read: Callable[[list[str]], pa.Table]
 ) -> tuple[str | None, Facts]:
     """The name of a table's kind, and the facts of it."""
     for kind in KINDS:
         if kind.fits(schema, count):
-            flat = [each.name for each in schema if not pa.types.is_nested(each.type)]
+            flat = [name for name in distinct(schema) if not pa.types.is_nested(schema.field(name).type)]
             return kind.name, kind.facts(read(flat)) if count else {}
     return (f"table of gencli {made.command}" if made else None), {}
 
@@ -104,7 +109,7 @@ def _first(file: pq.ParquetFile, schema: pa.Schema, wanted: int) -> pa.Table:
 
 def _measured(schema: pa.Schema) -> list[str]:
     """The columns of numbers and of truths, but for those of one name."""
-    kinds = {each.name: each.type for each in schema if schema.names.count(each.name) == 1}
+    kinds = {name: schema.field(name).type for name in distinct(schema)}
     return [
         name for name, kind in kinds.items() if pa.types.is_boolean(kind) or (is_number(kind) and kind != pa.null())
     ]

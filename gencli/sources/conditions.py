@@ -53,6 +53,14 @@ class Condition:
     names: tuple[tuple[str, ...], ...]
     others: frozenset[str]
 
+    def calls(self, table: str) -> bool:
+        """Whether it calls a table by this name."""
+        return any(len(name) > 1 and name[0].casefold() == table.casefold() for name in self.names)
+
+    def names_column(self, column: str) -> bool:
+        """Whether it may refer to a column of this name."""
+        return any(column.casefold() in map(str.casefold, name) for name in self.names)
+
     def values(self, rows: pa.Table) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Of each row, in order, whether the condition holds, and whether it is null; [rows] each.
 
@@ -76,6 +84,8 @@ def parse(text: str) -> Condition:
     Raises:
         GencliError: it is no single SQL expression, or reads more than columns, or something that changes.
     """
+    if text.startswith("-"):  # which a command line takes for an option
+        raise GencliError(f"EXPR: {console.quoted(text)} starts with -", "write it in parentheses")
     with _connected(text) as connection:
         [[tree]] = connection.execute("SELECT json_serialize_sql($1::VARCHAR)", [_select(text)]).fetchall()
         known = connection.execute(

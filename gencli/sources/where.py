@@ -25,12 +25,14 @@ class Joined:
     Attributes:
         title: its name in messages.
         alias: what a condition calls it.
-        rows: its columns, `id` among them.
+        rows: its columns that a condition names, and `id`.
+        names: of all its columns, for messages.
     """
 
     title: str
     alias: str
     rows: pa.Table
+    names: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,7 @@ class _Join:
 
     def _unknown(self, name: str) -> GencliError:
         known = [f"{self._table.title} has {', '.join(columns(self._table.schema))}"]
-        known += [f"{each.title} has {', '.join(columns(each.rows.schema))}" for each in self._joins.values()]
+        known += [f"{each.title} has {', '.join(each.names)}" for each in self._joins.values()]
         quotes = "; text stands in single quotes" if '"' in self._condition.text else ""
         return GencliError(f"EXPR: no column {name!r}", "; ".join(known) + quotes)
 
@@ -168,7 +170,7 @@ class _Join:
 def _places(ids: NDArray[np.int64], joined: Joined, title: str) -> NDArray[np.int64]:
     """[rows] the row of a joined table that has each id, -1 where none has."""
     if "id" not in joined.rows.column_names:
-        shown = ", ".join(joined.rows.column_names)
+        shown = ", ".join(joined.names)
         raise GencliError(
             f"{joined.title}: no column id; its columns are {shown}", "join tables that have one row an id"
         )

@@ -50,7 +50,23 @@ MAKES = {
     "data synthetic two-moons": ["gencli data synthetic two-moons --rows 20 --noise 0.25 -o made.parquet"],
     "data synthetic noise": ["gencli data synthetic noise --rows 20 --size 4x4x1 -o made.parquet"],
     "data repeat": ["gencli data repeat digits.parquet --times 3 -o made.parquet"],
-    "data show": ["gencli data show half.parquet --sheet made.png --columns 3 -o made.parquet"],
+    "data where": [
+        """
+        gencli data where "label <> label_true -- it's; $(echo no)" half.parquet -q |
+            gencli data where 'label > 2' -q -o made.parquet
+        """,
+        """
+        gencli eval m.safetensors half.parquet -q -o r --predictions rows.parquet
+        gencli data where 'loss > 1 and rows.prediction = label' half.parquet --join rows.parquet -q -o made.parquet
+        gencli eval m.safetensors half.parquet -q -o r.csv --predictions outside/rows.csv
+        gencli data where '0 - loss < -1' half.parquet --join outside/rows.csv -q -o made-csv.parquet
+        """,
+    ],
+    "show": [
+        "gencli show half.parquet --sheet made.png --columns 3 -o made.parquet",
+        "gencli show m.safetensors --sheet made.png -o made.csv.parquet --head 3",
+        "mkdir a; cp other.safetensors a/m.safetensors; gencli show a/m.safetensors m.safetensors -o made.parquet",
+    ],
     "data export": ["gencli data export half.parquet --encode png -o made.parquet"],
     "corrupt random-labels": [
         "gencli corrupt random-labels -p 0.3 --exact half.parquet --seed 4 -q -o made.parquet",

@@ -15,6 +15,7 @@ from rich.cells import cell_len
 from gencli import showing
 from gencli.cli import console, outputs
 from gencli.cli.app import command_tree, main
+from gencli.errors import GencliError
 from gencli.files import endings
 
 LINES = """
@@ -127,5 +128,14 @@ def test_text_says_what_parquet_says(folder: Path, tmp_path: Path, name: str, fo
     kind = same.kind if same.kind != "table of gencli report" else f"{form.upper()} table"
     assert found.kind.removesuffix(f", as {form.upper()}") == kind
     assert found.facts == same.facts
-    ours, theirs = (outputs.render(showing.joined([each]), "md").splitlines() for each in (found, same))
+    ours, theirs = (outputs.render(showing.joined([each], [""]), "md").splitlines() for each in (found, same))
     assert (ours[0], ours[2:]) == (theirs[0], theirs[2:])
+
+
+@pytest.mark.parametrize("name", ["curves.png", "curves.svg", "curves.pdf", "sheet.png"])
+def test_a_picture_that_is_cut_short_is_refused(folder: Path, tmp_path: Path, name: str) -> None:
+    content = (folder / name).read_bytes()
+    for count in (len(content) - 9, len(content) // 2, 100):
+        (tmp_path / name).write_bytes(content[:count])
+        with pytest.raises(GencliError, match="not a whole "):
+            showing.describe(str(tmp_path / name))

@@ -145,7 +145,7 @@ def test_several_files(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
     )
     assert len(json.loads(shown(capfd, "*.safetensors x.parquet --format json"))) == 3
     assert "--sheet draws one file, not 2" in shown(capfd, "*.safetensors --sheet a.png", 2)
-    assert "x.parquet: no image table and no model" in shown(capfd, "x.parquet --sheet a.png", 2)
+    assert "x.parquet: no image table and no model: nothing" in shown(capfd, "x.parquet --sheet a.png", 2)
     assert not (here / "a.png").exists()
 
 
@@ -163,8 +163,11 @@ def test_several_files(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
         (b"[" * 100_000, "nested too deep"),
         (b"\x10\0\0\0\0\0\0\0{}", "not safetensors, or cut short"),
         (b"PAR1", "cut short, no Parquet footer"),
-        (b"\x89PNG\r\n\x1a\n", "PNG without provenance"),
-        (b"%PDF-1.4", "PDF without provenance"),
+        (b"\x89PNG\r\n\x1a\n", "not a whole PNG of gencli's"),
+        (b"%PDF-1.4", "not a whole PDF of gencli's: cut short"),
+        (b"%PDF-1.4 %%EOF", "PDF without provenance"),
+        (b"<svg></svg>", "SVG without provenance"),
+        (b"<svg><dc:description>{}</dc:description></svg>", "SVG without provenance"),
         (b"\x80\x04\x95", "not Parquet, safetensors"),
     ],
 )

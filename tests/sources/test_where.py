@@ -23,7 +23,7 @@ def table(tmp_path: Path) -> ImageTable:
 
 
 def kept(table: ImageTable, text: str, **joins: pa.Table) -> Kept:
-    joined = [Joined(f"{name}.parquet", name, rows) for name, rows in joins.items()]
+    joined = [Joined(f"{name}.parquet", name, rows, rows.column_names) for name, rows in joins.items()]
     return where.evaluate(table, conditions.parse(text), joined)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,7 +11,7 @@ import typer
 from gencli.cli.options import Data, ImagesOutput, command, single
 
 if TYPE_CHECKING:
-    from gencli.files.stream import Input
+    from gencli.files.provenance import Source
     from gencli.sources.conditions import Condition
     from gencli.sources.where import Joined
 
@@ -63,39 +65,42 @@ def where(
     require_one_standard_input(data or "-", *files)
     condition = conditions.parse(expr)
     table, *joined = named_first((data, open_table), *((name, lambda name: _open(name, condition)) for name in files))
-    found = evaluate(table, condition, [each for _, _, each in joined])
+    found = evaluate(table, condition, [each for _, each in joined])
     kept = int(found.keep.sum())
     said = f"{kept:,} of {table.rows:,} rows"
     said += f", {found.null:,} are left out as the condition is null for them" if found.null else ""
     said += "".join(f"; {title} lacks {count:,} of the ids" for title, count in found.unmatched.items())
     if not kept:
         raise GencliError(f"{table.title}: no rows are left: {said}", "give a condition that holds for some row")
-    read = [provenance.source("join", source.sha256, made, source.path) for source, made, _ in joined]
 
     def step() -> provenance.Step:
-        inputs = [*tables.sources(table, "data"), *read]
+        inputs = [*tables.sources(table, "data"), *(entry for entry, _ in joined)]
         return provenance.step("data where", {"expr": expr}, inputs, ["numpy", "pyarrow", "duckdb"])
 
     write_images(table, output, step, found.keep)
     console.message(console.printable(said))
 
 
-def _open(name: str, condition: Condition) -> tuple[Input, object, Joined]:
-    """A file to join, its provenance, and its columns that the condition may name."""
-    from gencli.files import parquet
+def _open(name: str, condition: Condition) -> tuple[Source, Joined]:
+    """A file to join, as an input of a step, and its columns that the condition names."""
+    from gencli.files import parquet, provenance
     from gencli.files.stream import Input
     from gencli.reporting import untyped
     from gencli.sources import where
 
     source, made = Input(name), None
-    alias = source.path.stem if source.path else "stdin"
     if source.starts(b"PAR1") or source.starts(b"PARE"):
         file = parquet.open_file(source)
         made = parquet.read_provenance(file)
         with parquet.undamaged(source.name):
-            known = where.columns(file.schema_arrow)
-            rows = parquet.read(file, known)
+            names = where.columns(file.schema_arrow)
+            rows = parquet.read(file, [each for each in names if each == "id" or condition.names_column(each)])
             rows.validate(full=True)
     else:
         _, rows = untyped.read(source)
-    return source, made, where.Joined(source.name, alias, rows)
+        names = where.columns(rows.schema)
+    path = source.path or Path("stdin")
+    entry = provenance.source("join", source.sha256, made, source.path)
+    if condition.calls(path.stem):  # then it has to have this name
+        entry = replace(entry, name=path.name)
+    return entry, where.Joined(source.name, path.stem, rows, names)
