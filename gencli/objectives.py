@@ -38,7 +38,7 @@ def objective(model: Model, table: ImageTable, settings: LossSettings | None = N
     given: dict[str, Any] = {
         name: value for name, value in asdict(settings or LossSettings()).items() if value is not None
     }
-    made = model.made.arguments if model.made else {}
+    made = model.arguments
     plain: dict[str, Any] = {"loss": DEFAULTS[model.task]}
     own = "loss" not in given and made.get("loss") is not None
     defaults = _recorded(model, made) if own else plain
@@ -109,7 +109,9 @@ def _recorded(model: Model, made: dict[str, Any]) -> dict[str, Any]:
 def _is_trained_on(model: Model, table: ImageTable) -> bool:
     """Whether the table is, file by file, the one whose rows, and all of them, the model was trained on."""
     made = model.made
-    if made is None or made.command != "train" or made.arguments.get("validation_fraction"):
+    if made is None or made.command != "train":
+        return False
+    if model.arguments.get("validation_fraction") or model.subset_below is not None:
         return False
     known = [entry.sha256 for entry in made.given("data")]
     return known == [file.sha256 for file in table.inputs]

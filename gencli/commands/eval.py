@@ -36,8 +36,9 @@ def evaluate(
     """Measure accuracy, loss and memorization per class.
 
     Reads models and image tables; writes one result table, which starts with columns model and data if there are
-    several: label, name, n, accuracy; precision, recall, f1 (overall, the means over the classes with rows); loss
-    (that of the model's training, as of the epoch that was kept, with class weights from the training rows);
+    several, and run for models of several runs, whose means and deviations gencli report shows: label, name, n,
+    accuracy; precision, recall, f1 (overall, the means over the classes with rows); loss (that of the model's training,
+    as of the epoch that was kept, with class weights from the training rows);
     calibration_error (15 bins; Guo et al. 2017, arXiv:1706.04599; from sigmoids if the loss uses them); margin (mean
     of the label's logit minus the largest other); for corrupted data corrupted (rows whose label is not the true one),
     memorized and recovered (the fractions of those predicted as labelled, and as the true label). The last row of each
@@ -101,8 +102,10 @@ def evaluate(
     from gencli.training import devices
 
     devices.choose(device)
-    sources, loaded, tables = opening.open_several(requests, *given, arch)
-    plan = runs.plan(requests, loaded, tables, *given)
+    sources, files, tables = opening.open_several(requests, *given, arch)
+    loaded = [model for each in files for model in each]
+    starts = [model is each[0] for each in files for model in each]
+    plan = runs.plan(requests, loaded, tables, [p for p, each in zip(given[0], files) for _ in each], given[1])
     exact = any(tensor.dtype == torch.float64 for model in loaded for tensor in model.network.state_dict().values())
     where = devices.choose(device, exact)
     devices.precision("float32", where)
@@ -112,8 +115,8 @@ def evaluate(
     def step() -> Step:
         used = plan.arguments() | opening.computed(where)
         packages = ["scipy"] if requests.measures else []
-        made = opening.step("eval", used, sources, loaded, tables, packages=packages)
-        names = plan.names("model")
+        made = opening.step("eval", used, sources, [each[0] for each in files], tables, packages=packages)
+        names = [name for name, start in zip(plan.names("model"), starts) if start]
         names += [name for table, name in zip(tables, plan.names("data")) for _ in table.inputs]
         named = zip(made.inputs, names, strict=True)
         return replace(made, inputs=tuple(replace(each, name=name or each.name) for each, name in named))
@@ -124,7 +127,7 @@ def evaluate(
         writers = [open_result(places, file, None if option else format, read) for option, file in named.items()]
         with console.progress(*plan.work) as advance:
             results = plan.measure(initial, where, advance) if requests.measures else plan.evaluate(where, advance)
-        for note in plan.notes:
+        for note in dict.fromkeys(plan.notes):
             console.message(note)
         for write, rows, option in zip(writers, results, named):
             write(rows, lambda option=option: step().to(option), "" if option else plan.title)

@@ -90,7 +90,7 @@ def open_all(
         losses.choose(objective)
     if network.arch is not None:
         models.require(network.arch)
-    wanted = [(model, lambda place: models.open_file(place, network.arch)), (data, open_table)]
+    wanted = [(model, lambda place: models.open_file(place, network.arch, network.run)), (data, open_table)]
     (source, loaded), table, *files = named_first(*wanted, *((name, vectors.open_file) for name in names))
     loaded.require(table)
     return Opened(source, loaded, table, dict(zip(names, files)), device)
@@ -114,8 +114,8 @@ def open_operator(
 
 def open_several(
     requests: Requests, model_places: list[str], table_places: list[str], arch: str | None
-) -> tuple[list[Input], list[Model], list[ImageTable]]:
-    """The models' files, the models, and the tables, which have what `gencli eval` is asked for.
+) -> tuple[list[Input], list[list[Model]], list[ImageTable]]:
+    """The models' files, the models of each, and the tables, which have what `gencli eval` is asked for.
 
     Raises:
         GencliError: one of them is missing or of another kind, or a table lacks a column.
@@ -127,7 +127,7 @@ def open_several(
 
     if arch is not None:
         models.require(arch)
-    of_models = [(place, lambda place: models.open_file(place, arch)) for place in model_places]
+    of_models = [(place, lambda place: models.open_runs(place, arch, requests.run)) for place in model_places]
     of_tables = [(place, lambda place: runs.fitting(requests, open_table(place))) for place in table_places]
     opened = named_first(*of_models, *of_tables)
     files, loaded = ([each[part] for each in opened[: len(of_models)]] for part in (0, 1))

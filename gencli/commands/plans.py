@@ -48,8 +48,9 @@ def show(
         GencliError: the run would be refused.
     """
     from gencli.files.checkpoints import TRAINING, read
+    from gencli.training.several import begin
 
-    setup.training(table, test_table, group, rehearsed=True)
+    begin(setup, table, test_table, group, rehearsed=True)
     if checkpoints.resume and checkpoints.checkpoint is not None:
         read(checkpoints.checkpoint, TRAINING, setup.steps(table, test_table, group)[1])
     _write(setup, table.rows, f"{table.title}:")

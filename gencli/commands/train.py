@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gencli.training.distributed import Group
     from gencli.training.loop import Training
     from gencli.training.setup import Setup
+    from gencli.training.several import Several
 
 app = single()
 
@@ -101,32 +102,32 @@ def train(
         if setup.settings.precision != asked:
             console.message(f"precision {setup.settings.precision}, {why}")
         run = _fit(setup, table, test_table, group, checkpoints, read, output, history)
-    console.message(words.summary(run, setup.score))
-    if group.rank == 0 and (warning := words.diverged(run)):
+    console.message(words.end(run, setup.score))
+    for warning in words.warnings(run) if group.rank == 0 else ():
         console.error(f"gencli train: {warning}")  # with --quiet too: it is about the result
 
 
 def _fit(
     setup: Setup, table: ImageTable, test_table: ImageTable | None, group: Group,
     saving: Checkpoints, read: list[Input], output: str | None, history: str | None,
-) -> Training:  # fmt: skip
+) -> Training | Several:  # fmt: skip
     """Trains, and writes the model and its history; of several processes the first one writes."""
     from functools import partial
 
-    from gencli import models
     from gencli.cli import console
     from gencli.cli.outputs import open_result
     from gencli.files.together import Together
     from gencli.training import checkpoints, words
+    from gencli.training.several import begin
 
     with Together() as places:
         model_file = places.open(output if group.rank == 0 else os.devnull, read, binary=True)
         write_history = open_result(places, history, None, read, aside=True) if history and group.rank == 0 else None
-        run = setup.training(table, test_table, group)
+        run = begin(setup, table, test_table, group)
         of_model, of_history = setup.steps(table, test_table, group)
         with console.progress("train", run.total_steps) as advance:
             checkpoints.run(run, saving, read, of_history, partial(words.progress, advance, setup.score))
-        models.write(model_file, run.model, of_model.arguments, of_model)
+        run.write(model_file, of_model)
         places.keep(model_file)
         if write_history:
             write_history(run.history_table(), lambda: of_history)

@@ -97,6 +97,10 @@ class NetworkSettings:
     limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="Use only the first N rows.")] = None
     device: Device = "auto"
     arch: OwnArch = None
+    run: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="K", help="Of a model of several runs, the network of this one, from 0."),
+    ] = None
 
 
 @dataclass(frozen=True)

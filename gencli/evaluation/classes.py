@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -239,7 +239,8 @@ def confusion(labels: Integers, predicted: Integers, classes: tuple[str, ...]) -
     return pa.table(columns).drop_columns([] if (predicted < 0).any() else ["not_finite"])
 
 
-def labelled(rows: pa.Table, names: dict[str, str]) -> pa.Table:
-    """The table with leading columns of constants, which name the model and the data."""
-    lead = {name: pa.array([value] * rows.num_rows, pa.string()) for name, value in names.items()}
+def labelled(rows: pa.Table, names: Mapping[str, str | int]) -> pa.Table:
+    """The table with leading columns of constants, which name the model, the data and the run."""
+    kinds = {str: pa.string(), int: pa.int64()}
+    lead = {name: pa.array([value] * rows.num_rows, kinds[type(value)]) for name, value in names.items()}
     return pa.table(lead | dict(zip(rows.column_names, rows.columns)))

@@ -41,6 +41,7 @@ class Predictions:
         image-to-image networks. On the way through training logits are not looked at: losses say it.
     logits: [n, classes] float32, float64 where the network gives that, where they are kept.
     ssim: [n] float64 (see `similarity.ssim`), where it is asked for.
+    margins, chances, errors: [n] float32, of the labels, where training's dynamics are watched.
     """
 
     losses: torch.Tensor
@@ -48,6 +49,9 @@ class Predictions:
     predicted: torch.Tensor | None = None
     logits: torch.Tensor | None = None
     ssim: torch.Tensor | None = None
+    margins: torch.Tensor | None = None
+    chances: torch.Tensor | None = None
+    errors: torch.Tensor | None = None
 
     @classmethod
     def of(cls, outputs: torch.Tensor, wanted: torch.Tensor, losses: torch.Tensor) -> Predictions:
@@ -65,9 +69,17 @@ class Predictions:
 
     @classmethod
     def join(cls, parts: Sequence[Predictions]) -> Predictions:
-        """Those of all rows of the parts."""
-        columns = [part.tensors() for part in parts]
-        return cls(**{name: torch.cat([column[name] for column in columns]) for name in columns[0]})
+        """Those of all rows of the parts, which may be of several networks, see `unflatten`."""
+        columns, rows = [part.tensors() for part in parts], parts[0].losses.ndim - 1
+        return cls(**{name: torch.cat([column[name] for column in columns], rows) for name in columns[0]})
+
+    def unflatten(self, networks: int) -> Predictions:
+        """Those of several networks, network after network, as columns [networks, rows]."""
+        return Predictions(**{name: each.unflatten(0, (networks, -1)) for name, each in self.tensors().items()})
+
+    def network(self, number: int) -> Predictions:
+        """One network's, of several's."""
+        return Predictions(**{name: each[number] for name, each in self.tensors().items()})
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """The columns that there are, by name."""

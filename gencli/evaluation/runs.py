@@ -31,7 +31,7 @@ from gencli.randomness import derive
 class Plan:
     """Attributes:
     by: of each table, the columns to group its rows by.
-    lead: of each model and table, what tells it apart: its `model` and `data`, where there are several.
+    lead: of each model and table, what tells it apart: its `model` and `data`, where there are several, and its `run`.
     losses: of each model its own loss, and the epoch that this is of; None where it is not known.
     notes: remarks on the results for people, complete after the evaluation.
     """
@@ -40,7 +40,7 @@ class Plan:
     models: list[Model]
     tables: list[ImageTable]
     by: list[list[str]]
-    lead: list[dict[str, str]]
+    lead: list[dict[str, str | int]]
     losses: list[tuple[Loss, int] | None]
     notes: list[str] = field(default_factory=list)
 
@@ -65,12 +65,13 @@ class Plan:
         return f"{models} on {tables}" + (f"; loss: {losses}" if losses else "") if tables else models
 
     def names(self, what: str) -> list[str]:
-        """The models' or the data sets' as the result tells them apart; empty where there is one of them."""
+        """The networks' or the data sets' as the result tells them apart; empty where there is one of them."""
         count = len(self.tables)
         several = len(self.models) if what == "model" else count
         if several < 2:
             return [""] * several
-        return [each[what] for each in (self.lead[::count] if what == "model" else self.lead[:count])]
+        lead = self.lead[:: max(1, count)] if what == "model" else self.lead[:count]
+        return [str(each.get(what, "")) for each in lead]
 
     def arguments(self) -> dict[str, Any]:
         """What was asked for that bears on the result."""
@@ -82,6 +83,7 @@ class Plan:
             "intervals": asked.intervals,
             "measures": asked.measures,
             "seed": asked.drawn,
+            "run": asked.run,
         }
 
     def evaluate(self, device: torch.device, progress: Callable[[int], None]) -> list[pa.Table]:
@@ -161,6 +163,8 @@ def plan(
         GencliError: a model and a table do not fit, or something asked for does not go with them.
     """
     notes: list[str] = []
+    if requests.measures and len(models) > 1:
+        raise GencliError(f"--measures: {model_places[0]} has {len(models)} networks", "choose one with --run")
     for model, table in product(models, tables):
         model.require(table)
     for model, place in zip(models, model_places):
@@ -175,9 +179,12 @@ def plan(
     lead = [{"model": model} | {"data": table} for model, table in product(_names(model_places), _names(table_places))]
     measured = [] if requests.measures else tables
     losses = [_own_loss(model, place, measured, notes) for model, place in zip(models, model_places)]
-    kept = [name for name, several in (("model", len(models) > 1), ("data", len(tables) > 1)) if several]
+    kept = [name for name, several in (("model", len(set(model_places)) > 1), ("data", len(tables) > 1)) if several]
     groups = [grouping.columns(requests.by, table) for table in tables]
-    told = [{name: each[name] for name in kept} for each in lead]
+    numbers = [{} if requests.run is not None or model.run is None else {"run": model.run} for model in models]
+    told = [
+        {name: each[name] for name in kept} | run for each, (run, _) in zip(lead, product(numbers, tables or [None]))
+    ]
     return Plan(requests, models, tables, groups, told, losses, notes)
 
 
@@ -225,7 +232,7 @@ def initial(model: Model, title: str) -> nn.Module | None:
     """
     if model.made is None or model.made.command != "train":
         return None
-    seed = model.made.arguments.get("seed")
+    seed = model.arguments.get("seed")
     if not isinstance(seed, int):
         raise GencliError(f"{title}: its seed is unknown here", "use the gencli that wrote it")
     with torch.random.fork_rng([]):

@@ -36,6 +36,10 @@ class Requests:
         list[int] | None,
         typer.Option(min=1, metavar="K", help="Add top_K: the label is among the K largest; repeatable."),
     ] = None
+    run: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="K", help="Of models of several runs, the network of this one, from 0, alone."),
+    ] = None
     intervals: Annotated[
         bool, typer.Option("--intervals", help="Add accuracy_low and accuracy_high: 95 % bootstrap intervals.")
     ] = False

@@ -7,7 +7,7 @@ and so is what nobody took.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from gencli.cli import console
@@ -143,12 +143,21 @@ class Held:
         """Takes, by name, tensors of the same shapes and types under `prefix`."""
         return {name: self.tensor(f"{prefix}{name}", tuple(each.shape), each.dtype) for name, each in tensors.items()}
 
+    def parts(self, key: str, most: int) -> Iterator[Held]:
+        """At most `most` states in one, whose facts are a list and whose tensors start with their number in it."""
+        for number, facts in enumerate(self.facts.objects(key, most)):
+            prefix = f"{number}/"
+            own = [name for name in self._content if name.startswith(prefix)]
+            part = Held(self._name, {name.removeprefix(prefix): self._content.pop(name) for name in own}, {})
+            part.facts = facts
+            yield part
+
     def close(self, at: str) -> None:
         """Refuses keys that were not read, and a progress text that does not match."""
         for key, value in self._content.items():
             raise self.refused(key, _shown(value.dtype, tuple(value.shape)), "nothing")
         self.facts.close()
-        if self._at != at:
+        if self._at not in (None, at):
             raise self.refused("at", self._at, console.quoted(at))
 
 

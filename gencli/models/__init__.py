@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
 import torch
 from torch import nn
 
+from gencli import runs
 from gencli.cli.console import quoted
 from gencli.cli.options import dashed
 from gencli.counts import by
@@ -73,10 +75,16 @@ def require(arch: str) -> Family:
     return found
 
 
-def open_file(place: str, arch: str | None = None) -> tuple[Input, Model]:
+def open_file(place: str, arch: str | None = None, run: int | None = None) -> tuple[Input, Model]:
     """A model's file, and the model that `read` reads from it."""
     source = Input(place)
-    return source, read(source, arch)
+    return source, read(source, arch, run)
+
+
+def open_runs(place: str, arch: str | None = None, run: int | None = None) -> tuple[Input, list[Model]]:
+    """A model's file, and the models that `read_runs` reads from it."""
+    source = Input(place)
+    return source, read_runs(source, arch, run)
 
 
 def build(arch: str, shape: Shape, classes: int, options: Options = PLAIN) -> nn.Module:
@@ -133,6 +141,8 @@ class Model:
         class_rows: how many training rows each class had, by label; None where it is not known.
         epoch: the one after which the network was as it is, from 1; likewise.
         file: that it was read from, as messages call it; empty for none.
+        subset_below: the bound of the rows that training saw, see `gencli.runs.seen`; None for all.
+        run: its number in a file of several networks; None of one that is by itself.
     """
 
     arch: str
@@ -145,11 +155,22 @@ class Model:
     class_rows: tuple[int, ...] | None = None
     epoch: int | None = None
     file: str = ""
+    subset_below: float | None = None
+    run: int | None = None
 
     @property
     def title(self) -> str:
-        """Its name in messages: its file, if it has one, and its network."""
-        return f"{self.file}: {self.arch}" if self.file else self.arch
+        """Its name in messages: its file, if it has one, its network, and its run."""
+        arch = self.arch if self.run is None else f"{self.arch}, run {self.run}"
+        return f"{self.file}: {arch}" if self.file else arch
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The settings of its training, its own ones of several runs; empty where they are not known."""
+        if self.made is None:
+            return {}
+        made = self.made.arguments
+        return made if self.run is None else runs.own(made, self.run)
 
     @property
     def parameters(self) -> int:
@@ -194,7 +215,26 @@ class Model:
 
 def write(output: Output, model: Model, settings: dict[str, Any], made: provenance.Step) -> None:
     """Writes a model: parameters and buffers under their `state_dict` names, all else in the metadata."""
-    facts = {
+    # the format takes no two names of one tensor, which a user's own network may have
+    state = {name: tensor.detach().clone() for name, tensor in model.network.state_dict().items()}
+    tensors.write(output, state, _facts(model, settings) | _of_run(model) | {"step": made})
+
+
+def write_runs(output: Output, models: Sequence[Model], settings: dict[str, Any], made: provenance.Step) -> None:
+    """Writes the networks of several runs as one: tensors with a leading dimension, the runs, in their order.
+
+    What differs from run to run is in the metadata under `runs`: its seed and other settings of its own, and what
+    `read` takes from there.
+    """
+    states = [model.network.state_dict() for model in models]
+    whole = {name: torch.stack([state[name].detach() for state in states]) for name in states[0]}
+    own = runs.several(made.arguments) or []
+    each = [told | _of_run(model) for told, model in zip(own, models, strict=True)]
+    tensors.write(output, whole, _facts(models[0], settings) | {"runs": each, "step": made})
+
+
+def _facts(model: Model, settings: dict[str, Any]) -> dict[str, Any]:
+    return {
         "architecture": model.arch,
         "options": model.network.facts if isinstance(model.network, Learner) else model.options.to_json(),
         "shape": model.shape,
@@ -202,24 +242,34 @@ def write(output: Output, model: Model, settings: dict[str, Any], made: provenan
         "preprocessing": model.preprocessing.to_json(),
         "parameters": model.parameters,
         "training": settings,
-        "class_rows": model.class_rows,
-        "epoch": model.epoch,
-        "step": made,
     }
-    # the format takes no two names of one tensor, which a user's own network may have
-    state = {name: tensor.detach().clone() for name, tensor in model.network.state_dict().items()}
-    tensors.write(output, state, facts)
 
 
-def read(source: Input, arch: str | None = None) -> Model:
-    """Reads a model that `write` wrote; on the CPU, in evaluation mode.
+def _of_run(model: Model) -> dict[str, Any]:
+    facts = {"class_rows": model.class_rows, "epoch": model.epoch, "subset_below": model.subset_below}
+    if model.preprocessing.whiten == "dataset":  # each run's own, of the rows that it saw
+        facts["preprocessing"] = model.preprocessing.to_json()
+    return facts
+
+
+def read(source: Input, arch: str | None = None, run: int | None = None) -> Model:
+    """Reads a model that `write` wrote, or one `run`'s of several; on the CPU, in evaluation mode.
 
     Args:
         arch: its name again, which a network of the user's own needs: a file's words import nothing.
 
     Raises:
-        GencliError: not such a file, its tensors are not the architecture's, or `arch` is another.
+        GencliError: not such a file, its tensors are not the architecture's, `arch` is another, or there are several
+            and none is named.
     """
+    found = read_runs(source, arch, run)
+    if len(found) > 1:
+        raise GencliError(f"{source.name}: {len(found)} networks", f"choose one: --run 0 to {len(found) - 1}")
+    return found[0]
+
+
+def read_runs(source: Input, arch: str | None = None, run: int | None = None) -> list[Model]:
+    """Reads all models of a file, or one `run`'s, as `read` does."""
     facts = tensors.read_metadata(source)
     named, shape, classes = facts.get("architecture"), facts.get("shape", []), facts.get("classes", [])
     if not (isinstance(named, str) and is_shape(shape) and _is_names(classes) and facts.get("step")):
@@ -227,24 +277,63 @@ def read(source: Input, arch: str | None = None) -> Model:
     kind = _kind(source, named, arch)
     if not classes and (kind is None or kind.task == "classes"):
         raise GencliError(f"{source.name}: {named} without class names", "make the model again")
-    counts, epoch = facts.get("class_rows"), facts.get("epoch")  # which older files do not have
-    if not (counts is None or _is_counts(counts, len(classes))) or not (epoch is None or _is_count(epoch)):
-        what = f"class_rows {quoted(counts)}, epoch {quoted(epoch)}"
-        raise GencliError(f"{source.name}: corrupt metadata: {what}", "make the model again")
+    entries = _entries(source, facts, len(classes))
+    if run is not None and not 0 <= run < len(entries):
+        there = f"{len(entries)} networks, 0 to {len(entries) - 1}" if entries else "one network, and no runs"
+        raise GencliError(f"--run: {source.name} has {there}", "choose one of them" if entries else "omit --run")
+    given, found = tensors.read(source), list[Model]()
+    for number in [run] if run is not None else [*range(len(entries))] or [None]:
+        own = facts if number is None else facts | entries[number]
+        parts = given if number is None else _of_network(source, given, number, len(entries))
+        found.append(_model(source, kind, own, parts, number))
+    return found
+
+
+def _entries(source: Input, facts: dict[str, Any], classes: int) -> list[dict[str, Any]]:
+    """What each run of several has for itself; empty for one by itself."""
+    found = facts.get("runs", [])
+    if "runs" in facts and not (isinstance(found, list) and found and all(isinstance(each, dict) for each in found)):
+        raise GencliError(f"{source.name}: corrupt metadata: runs {quoted(found)}", "make the model again")
+    for each in found or [facts]:
+        counts, epoch, below = (each.get(name) for name in ("class_rows", "epoch", "subset_below"))
+        known = (counts is None or _is_counts(counts, classes)) and (epoch is None or _is_count(epoch))
+        if not known or not (below is None or type(below) is float):  # which older files do not have
+            what = f"class_rows {quoted(counts)}, epoch {quoted(epoch)}, subset_below {quoted(below)}"
+            raise GencliError(f"{source.name}: corrupt metadata: {what}", "make the model again")
+    return found
+
+
+def _of_network(source: Input, given: dict[str, torch.Tensor], number: int, count: int) -> dict[str, torch.Tensor]:
+    for name, tensor in given.items():
+        if tensor.ndim == 0 or len(tensor) != count:
+            what = f"{name} is {_form(tensor)}, not of {count} networks"
+            raise GencliError(f"{source.name}: {what}", "make the model again")
+    return {name: tensor[number] for name, tensor in given.items()}
+
+
+def _model(
+    source: Input, kind: Family | None, facts: dict[str, Any], given: dict[str, torch.Tensor], run: int | None
+) -> Model:
+    """The model of a file's facts and tensors."""
+    named, shape, classes = facts["architecture"], tuple(facts["shape"]), tuple(facts["classes"])
     try:
         preprocessing = Preprocessing.from_json(facts.get("preprocessing"), shape[2])
         options = PLAIN if kind is None else Options.from_json(facts.get("options"))
-        input_shape = preprocessing.input_shape(tuple(shape))
+        if type(facts.get("dropout")) is float:  # a run's own
+            options = replace(options, dropout=facts["dropout"])
+        input_shape = preprocessing.input_shape(shape)
         if kind is None:
             network, empty = learners.build(named, input_shape, len(classes), facts.get("options")), True
         else:
             network, empty = _unfilled(named, input_shape, len(classes), options, source.size)
     except GencliError as error:
         raise GencliError(f"{source.name}: {error.message}", error.hint) from error
-    _fill(network, source, named, empty)
-    made, rows = facts["step"], counts and tuple(counts)
-    shape, classes = tuple(shape), tuple(classes)
-    return Model(named, shape, classes, network.eval(), options, preprocessing, made, rows, epoch, source.name)
+    _fill(network, source, named, given, empty)
+    counts = facts.get("class_rows")
+    return Model(
+        named, shape, classes, network.eval(), options, preprocessing, facts["step"], counts and tuple(counts),
+        facts.get("epoch"), source.name, facts.get("subset_below"), run,
+    )  # fmt: skip
 
 
 def _kind(source: Input, named: str, arch: str | None) -> Family | None:
@@ -265,9 +354,9 @@ def _kind(source: Input, named: str, arch: str | None) -> Family | None:
     return kind
 
 
-def _fill(network: nn.Module, source: Input, named: str, empty: bool) -> None:
-    """Puts the file's tensors into the network; `empty` where it has shapes alone."""
-    given, expected = tensors.read(source), network.state_dict()
+def _fill(network: nn.Module, source: Input, named: str, given: dict[str, torch.Tensor], empty: bool) -> None:
+    """Puts a file's tensors into the network; `empty` where it has shapes alone."""
+    expected = network.state_dict()
     for name in expected | given:
         if _form(given.get(name)) != _form(expected.get(name)):
             raise GencliError(

@@ -10,8 +10,10 @@ from gencli.cli import console, signals
 from gencli.files import checkpoints
 from gencli.files.provenance import Step
 from gencli.files.stream import Input, require_writable
-from gencli.training.loop import Epoch, Training
+from gencli.training.loop import Training
 from gencli.training.settings import Checkpoints, parse_cadence
+from gencli.training.several import Several
+from gencli.training.states import Epoch
 
 _SECONDS = {"s": 1, "min": 60, "h": 3600}
 
@@ -48,7 +50,7 @@ class Cadence:
         return True
 
 
-def write(path: str, training: Training, made: Step) -> None:
+def write(path: str, training: Training | Several, made: Step) -> None:
     """Writes a run's state; `made` is the step that the finished model would name."""
     content, facts = training.state()
     if training.group.rank == 0:
@@ -56,7 +58,7 @@ def write(path: str, training: Training, made: Step) -> None:
 
 
 def run(
-    training: Training,
+    training: Training | Several,
     saving: Checkpoints,
     inputs: Sequence[Input],
     made: Step,
@@ -100,7 +102,7 @@ def run(
     return write(path, training, made)
 
 
-def resume(path: str, training: Training, made: Step) -> None:
+def resume(path: str, training: Training | Several, made: Step) -> None:
     """Puts a checkpoint's state, if there is one, into a run that is just set up.
 
     Raises:

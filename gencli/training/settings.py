@@ -13,6 +13,7 @@ from gencli.cli.options import Device, Overwrite, Saving
 from gencli.errors import GencliError
 from gencli.files import endings
 from gencli.losses.settings import LossSettings
+from gencli.runs import NUMBERS, several, varied
 from gencli.training import presets
 from gencli.training.optimizers import OPTIMIZERS
 from gencli.training.schedules import SCHEDULES
@@ -83,6 +84,22 @@ class RunSettings:
     seed: Annotated[
         int, typer.Option(min=0, help="Random seed of initialization, order, augmentation and dropout.")
     ] = 0
+    runs: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Train N networks, of seeds SEED ... SEED+N-1, each as it would be by itself, into one file.",
+        ),
+    ] = None
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=V1,V2,...",
+            help="Train networks that differ in a setting, for each of its values --runs of them: "
+            f"{', '.join(name.replace('_', '-') for name in NUMBERS)}; repeatable, for all combinations.",
+        ),
+    ] = None
     precision: Annotated[
         Precision,
         typer.Option(
@@ -175,6 +192,15 @@ class ImageSettings:
             "and within windows of ROWS, or of one group; rows of one group stay near each other.",
         ),
     ] = None
+    subset: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            metavar="F",
+            help="Train on this share of the rows, drawn by seed and id: each of --runs on its own.",
+        ),
+    ] = None
     resample: Annotated[
         Literal["balanced", "sqrt"] | None,
         typer.Option(
@@ -237,12 +263,48 @@ class Settings(RunSettings, OptimizerSettings, LossSettings, ImageSettings, Netw
                 f"--deferred-reweighting: no epoch follows epoch {settings.deferred_reweighting} of {settings.epochs}",
                 "give an earlier one, or more --epochs",
             )
-        return replace(settings, preset=None)
+        settings._require_runs(given)
+        return replace(settings, preset=None, vary=settings.vary or None)
+
+    def _require_runs(self, given: Collection[str]) -> None:
+        values, which = varied(self.vary), "--vary" if self.vary else "--runs"
+        for name in values:
+            if name in given:
+                raise GencliError(f"--{name.replace('_', '-')}: --vary gives it values", "omit one of them")
+        if len({value == 0 for value in values.get("dropout", [])}) > 1:
+            raise GencliError("--vary: a network without dropout has other layers", "give dropout values above 0")
+        why = {
+            "stream": "every network has an order of its own, and would read the file by itself",
+            "max_time": "how far each network gets would depend on which go at once",
+            "sync_batch_norm": "every network is trained by one process",
+        }
+        for name in [name for name in why if self.several and getattr(self, name)]:
+            raise GencliError(f"--{name.replace('_', '-')} and {which}: {why[name]}", "omit one of them")
+        if self.subset is not None and self.validation_fraction:
+            raise GencliError(
+                "--subset and --validation-fraction: which rows a network saw could not be told from its file",
+                "omit one of them",
+            )
+
+    @property
+    def several(self) -> bool:
+        """Whether they are of several runs."""
+        return self.runs is not None or bool(self.vary)
+
+    def each(self) -> list[Settings]:
+        """The settings of each run by itself; their own if they are of one."""
+        found = several(vars(self))
+        return [self] if found is None else [replace(self, runs=None, vary=None, **own) for own in found]
 
     @property
     def learning_rate(self) -> float:
         """`lr`, or the optimizer's own; a network's own is filled in by `setup.choose`."""
         return OPTIMIZERS[self.optimizer].learning_rate if self.lr is None else self.lr
+
+    @property
+    def undecayed(self) -> list[str]:
+        """The words of `no_decay`."""
+        return self.no_decay.split(",") if self.no_decay else []
 
 
 def parse_cadence(text: str) -> tuple[int, str]:
@@ -255,6 +317,45 @@ def parse_cadence(text: str) -> tuple[int, str]:
     if match is None or int(match[1]) == 0:
         raise GencliError(f"--checkpoint-every: {text!r}", "give epochs, steps or a time: 1ep, 500, 5min")
     return int(match[1]), match[2]
+
+
+@dataclass(frozen=True)
+class Watching:
+    """What is written of the training of every single row; it has no bearing on the model."""
+
+    heading: ClassVar[str] = "Single rows"
+
+    dynamics: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write how each training row was learned, one line per row and run: Parquet, CSV or JSON.",
+        ),
+        endings.RESULT,
+    ] = None
+    el2n_epoch: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="EPOCH", help="The epoch of el2n. Default: 10, or the last one.", show_default=False
+        ),
+    ] = None
+
+    def resolved(self, given: Collection[str]) -> Self:
+        if self.el2n_epoch is not None and self.dynamics is None:
+            raise GencliError("--el2n-epoch: there are no dynamics", "it is for --dynamics")
+        return self
+
+    def watched(self, settings: Settings) -> int | None:
+        """The epoch of el2n; None without dynamics.
+
+        Raises:
+            GencliError: it is beyond the last one.
+        """
+        if self.dynamics is None:
+            return None
+        if (self.el2n_epoch or 0) > settings.epochs:
+            raise GencliError(f"--el2n-epoch: {self.el2n_epoch} of {settings.epochs} epochs", "give an earlier one")
+        return self.el2n_epoch or min(10, settings.epochs)
 
 
 @dataclass(frozen=True)

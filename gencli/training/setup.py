@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
@@ -21,13 +21,14 @@ from gencli.models import Model, Options, inputs
 from gencli.models.inputs import Preprocessing, Rows, require_target
 from gencli.models.layers import Whitening
 from gencli.randomness import derive
+from gencli.runs import varied
 from gencli.training import devices, optimizers, schedules
 from gencli.training.batches import augmentations, require_geometric
 from gencli.training.distributed import Group
-from gencli.training.loop import Training, no_decay
+from gencli.training.loop import Training
 from gencli.training.settings import Precision, Settings
 from gencli.training.streaming import Streamed
-from gencli.training.validation import split
+from gencli.training.validation import split, subset
 
 _ANY = 1 << 20, 1 << 20, 3  # a shape that all augmentations fit
 _WHITENED = 5000  # rows that a layer's whitening is measured on, as in airbench
@@ -50,7 +51,8 @@ class Setup:
     @property
     def options(self) -> Options:
         """The network's."""
-        return Options(self.settings.batch_norm, self.settings.dropout, self.loss.head)
+        settings = self.settings.each()[0]
+        return Options(settings.batch_norm, settings.dropout, self.loss.head)
 
     def build(self, shape: models.Shape) -> nn.Module:
         """The network for images of this shape, initialized from the seed's own stream."""
@@ -83,31 +85,74 @@ class Setup:
             self, settings=replace(settings, precision="float32")
         ), f"because the network fails in bf16: {failure}"
 
-    def training(
-        self, table: ImageTable, test_table: ImageTable | None, group: Group, rehearsed: bool = False
-    ) -> Training:
-        """The run on a table's rows, before its first step; this process loads its part of them onto the device.
+    @property
+    def members(self) -> list[Setup]:
+        """The runs' own, where there are several."""
+        chosen = map(choose, self.settings.each())
+        return [replace(self, settings=settings, loss=loss) for settings, loss in chosen]
+
+    def load(self, table: ImageTable, group: Group, rehearsed: bool = False) -> Rows:
+        """A table's rows; this process loads its part of them, not yet onto the device.
 
         Args:
-            rehearsed: whether it is only to refuse what a run refuses: no image is read, the network has no numbers.
+            rehearsed: whether it is only to refuse what a run refuses: no image is read.
         """
-        settings = self.settings
-        device, window = torch.device(settings.device), 1 if rehearsed else settings.stream
+        kept, window = group.part(table), 1 if rehearsed else self.settings.stream
+        return inputs.load(table, kept) if window is None else Streamed(table, kept, window)
 
-        def load(table: ImageTable) -> Rows:
-            kept = group.part(table)
-            return inputs.load(table, kept) if window is None else Streamed(table, kept, window)
+    def training(
+        self,
+        table: ImageTable,
+        test_table: ImageTable | None,
+        group: Group,
+        rehearsed: bool = False,
+        watched: int | None = None,
+    ) -> Training:
+        """The run of one network on a table's rows, before its first step; see `on_rows`."""
+        rows, test = self.loaded(table, test_table, group, rehearsed)
+        return self.on_rows(rows, test, group, rehearsed=rehearsed, watched=watched)
 
-        rows, validation = load(table), None
+    def loaded(
+        self, table: ImageTable, test_table: ImageTable | None, group: Group, rehearsed: bool = False
+    ) -> tuple[Rows, Rows | None]:
+        """The rows, not yet on the device, and those of evaluation data, on it; see `load`.
+
+        Raises:
+            GencliError: the evaluation data are of another kind.
+        """
+        rows = self.load(table, group, rehearsed)
+        if test_table is None:
+            return rows, None
+        self.unfilled().require(test_table)
+        return rows, self.load(test_table, group, rehearsed).to(torch.device(self.settings.device))
+
+    def on_rows(
+        self,
+        rows: Rows,
+        test: Rows | None,
+        group: Group,
+        copied: bool = True,
+        rehearsed: bool = False,
+        watched: int | None = None,
+    ) -> Training:
+        """The run of one network on a table's rows, before its first step.
+
+        Args:
+            copied: whether the network's own rows get images of their own, if they are not all of them.
+            rehearsed: whether its network has no numbers.
+            watched: see `Training`.
+        """
+        settings, device = self.settings, torch.device(self.settings.device)
+        validation = below = None
+        if settings.subset is not None:
+            rows, below = subset(rows, settings.subset, settings.seed, copied)
         if settings.validation_fraction:
-            rows, validation = split(rows, settings.validation_fraction, settings.seed)
+            rows, validation = split(rows, settings.validation_fraction, settings.seed, copied)
         rows = rows.to(device)
         model = self.unfilled() if rehearsed else self.model(rows, group)
-        if test_table is not None:
-            model.require(test_table)
-        test = None if test_table is None else load(test_table).to(device)
+        model.subset_below = below
         held = None if validation is None else validation.to(device)
-        return Training(model, rows, settings, self.loss, held, test, group)
+        return Training(model, rows, settings, self.loss, held, test, group, watched)
 
     def steps(self, table: ImageTable, test_table: ImageTable | None, group: Group) -> tuple[Step, Step]:
         """How the model is made, and its history, which evaluation data are part of."""
@@ -134,12 +179,15 @@ class Setup:
         def add(sums: torch.Tensor) -> None:
             group.add([sums])
 
-        held, numbers = rows.held()
-        images = (part.images for part in held.parts())
-        preprocessing = Preprocessing.of(images, settings.whiten or "none", settings.crop, add)
+        def images() -> Iterator[torch.Tensor]:
+            for part in rows.held()[0].parts():
+                yield part.images
+
+        preprocessing = Preprocessing.of(images(), settings.whiten or "none", settings.crop, add)
         network = self.build(preprocessing.input_shape(description.shape)).to(rows.images.device)
         for layer in network.modules():
             if isinstance(layer, Whitening):
+                held, numbers = rows.held()
                 first = held.select((numbers < _WHITENED).nonzero().squeeze(1))
                 size = layer.in_channels * 4 + 1
                 moments = double(torch.zeros(size, size, device=rows.images.device))
@@ -171,9 +219,15 @@ def prepare(settings: Settings, description: Description, columns: Collection[st
 def choose(settings: Settings) -> tuple[Settings, Loss]:
     """The settings with the defaults of network, loss and optimizer filled in, and the loss: all that needs no data.
 
+    Of several runs the settings that they share, and the first one's loss.
+
     Raises:
         GencliError: unknown names, or parts that do not fit each other.
     """
+    if settings.several:
+        (first, loss), *_ = [choose(each) for each in settings.each()]
+        of_all = dict.fromkeys(varied(settings.vary))
+        return replace(first, **of_all, runs=settings.runs, vary=settings.vary), loss  # type: ignore[arg-type]
     family = models.require(settings.arch)
     images = family.task == "images"
     settings = replace(
@@ -213,5 +267,5 @@ def choose(settings: Settings) -> tuple[Settings, Loss]:
         require_geometric(settings)
     augmentations(settings, _ANY)
     schedules.parse(settings.schedule, settings.warmup)
-    optimizers.options(settings.optimizer, settings.momentum, settings.nesterov, no_decay(settings))
+    optimizers.options(settings.optimizer, settings.momentum, settings.nesterov, settings.undecayed)
     return settings, loss

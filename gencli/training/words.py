@@ -3,14 +3,46 @@
 from __future__ import annotations
 
 import math
+import statistics
 
 from gencli.cli.console import Advance
-from gencli.training.loop import Epoch, Training
+from gencli.training.course import Course
+from gencli.training.several import Mean, Several
+from gencli.training.states import Epoch
 
 DIVERGED = 1000  # times the first loss
 
 
-def summary(run: Training, kind: str) -> str:
+def end(run: Course | Several, kind: str) -> str:
+    """What to say at the end of a run, or of several."""
+    if isinstance(run, Course):
+        return summary(run, kind)
+    courses, model = run.courses, run.models[0]
+    epochs = {course.history[-1].epoch for course in courses}
+    scores = [course.kept.train_score for course in courses]
+    off = f" ± {_score(statistics.stdev(scores), kind).split(' ', 1)[-1]}" if len(scores) > 1 else ""
+    lines = [
+        f"{model.arch}: {model.parameters:,} parameters, {len(courses)} networks, "
+        f"{' to '.join(str(each) for each in sorted({min(epochs), max(epochs)}))} epochs; "
+        f"train {_score(statistics.fmean(scores), kind)}{off}"
+    ]
+    return "\n".join(lines + _of_some([unlearned(course) for course in courses]))
+
+
+def warnings(run: Course | Several) -> list[str]:
+    """What to say of a result in any case."""
+    if isinstance(run, Course):
+        return [line for line in [diverged(run)] if line is not None]
+    return _of_some([diverged(course) for course in run.courses])
+
+
+def _of_some(lines: list[str | None]) -> list[str]:
+    """The first of the runs' lines, and how many there are."""
+    known = [(number, line) for number, line in enumerate(lines) if line is not None]
+    return [f"{len(known)} of {len(lines)} runs, the first run {known[0][0]}: {known[0][1]}"] if known else []
+
+
+def summary(run: Course, kind: str) -> str:
     """The line at the end, and one more where nothing was learned; `kind` is what scores are."""
     line = (
         f"{run.model.arch}: {run.model.parameters:,} parameters, {run.history[-1].epoch} epochs; "
@@ -19,7 +51,7 @@ def summary(run: Training, kind: str) -> str:
     return line if (why := unlearned(run)) is None else f"{line}\n{why}"
 
 
-def diverged(run: Training) -> str | None:
+def diverged(run: Course) -> str | None:
     """A line where the loss of the epoch whose model is written is far above the first step's."""
     if run.first_loss is None or not run.kept.train_loss > DIVERGED * run.first_loss:
         return None
@@ -29,7 +61,7 @@ def diverged(run: Training) -> str | None:
     )
 
 
-def unlearned(run: Training) -> str | None:
+def unlearned(run: Course) -> str | None:
     """A line where the model is right on no more of its training rows than one label for all, beyond three errors."""
     share, rows, score = *run.most_common, run.kept.train_score
     if run.model.task == "images" or score > share + 3 * math.sqrt(share * (1 - share) / rows):
@@ -54,4 +86,5 @@ def line(epoch: Epoch, kind: str) -> str:
     digits = 2 if kind == "psnr" else 4
     scores = {"train": epoch.train_score, "validation": epoch.validation_score, "test": epoch.test_score}
     words = "  ".join(f"{name} {score:.{digits}f}" for name, score in scores.items() if score is not None)
-    return f"epoch {epoch.epoch}: loss {epoch.train_loss:.4f}  {words}  {epoch.images_per_second:,.0f} images/s"
+    who = f"{epoch.who}: " if isinstance(epoch, Mean) else ""
+    return f"{who}epoch {epoch.epoch}: loss {epoch.train_loss:.4f}  {words}  {epoch.images_per_second:,.0f} images/s"

@@ -101,21 +101,27 @@ def test_a_parameter_without_gradients_has_no_state() -> None:
     """Another network may use a parameter now and then: what it lacks is told, and nothing else may be lacking."""
     run = training(ADAM)
     run.model.network.register_parameter("unused", torch.nn.Parameter(torch.ones(2)))
-    run = Training(run.model, load(TABLE), run._settings, run._loss)
-    run.run()
+    run = Training(run.model, load(TABLE), run.settings, run._loss)
+
+    def stop(step: int, epoch: object) -> None:
+        if step == 8:
+            raise Stop
+
+    with pytest.raises(Stop):
+        run.run(stop)
     tensors, facts = run.state()
     assert facts["idle"] == ["unused"]
     held = {name: each.clone() for name, each in tensors.items()}
-    run.load_state(Held("saved", held, facts, "step 9"))
+    run.load_state(Held("saved", held, facts, "step 8"))
     for idle in ([], ["unused", "1.weight"], ["1.weight"]):
         with pytest.raises(GencliError, match=r"saved: state\.idle"):
-            run.load_state(Held("saved", held, facts | {"idle": idle}, "step 9"))
+            run.load_state(Held("saved", held, facts | {"idle": idle}, "step 8"))
 
 
 def test_a_run_that_its_time_ended_goes_on_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = replace(PLAIN, max_time=10.0)
     run = training(settings)
-    monkeypatch.setattr(run, "_halted", lambda: run.step >= 4)
+    monkeypatch.setattr(run, "halted", lambda: run.step >= 4)
     run.run()
     tensors, facts = run.state()
     assert [row["step"] for row in facts["history"]] == [3, 4]

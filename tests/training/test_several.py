@@ -1,0 +1,269 @@
+"""Each of several networks is what it would be by itself: trained at once or in turns, resumed, written and read."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from gencli import models, runs
+from gencli.errors import GencliError
+from gencli.evaluation.predictions import predict
+from gencli.files import provenance
+from gencli.files.held import Held
+from gencli.files.stream import Output
+from gencli.models.inputs import load
+from gencli.training import several, stacking
+from gencli.training.course import Course
+from gencli.training.distributed import Group
+from gencli.training.settings import Settings
+from gencli.training.setup import Setup, prepare
+from gencli.training.several import Several, begin
+from tests.helpers import image_table
+
+TABLE = image_table(61, (4, 4, 1))
+PLAIN = Settings(arch="mlp-1x6", epochs=3, batch_size=16, device="cpu", lr=0.05, runs=3, seed=5)
+
+
+def setup(settings: Settings) -> Setup:
+    return prepare(
+        settings.resolved({"lr"} - set(runs.varied(settings.vary))), TABLE.description, TABLE.schema.names, ""
+    )
+
+
+def together(settings: Settings) -> Several:
+    made = begin(setup(settings), TABLE, None, Group())
+    assert isinstance(made, Several)
+    made.run()
+    return made
+
+
+def alone(settings: Settings) -> list[Course]:
+    found = []
+    for each in settings.each():
+        run = setup(each).training(TABLE, None, Group())
+        run.run()
+        found.append(run)
+    return found
+
+
+def require_equal(ones: list[Course], others: list[Course]) -> None:
+    for one, other in zip(ones, others, strict=True):
+        state = other.model.network.state_dict()
+        for name, tensor in one.model.network.state_dict().items():
+            torch.testing.assert_close(tensor, state[name], rtol=1e-5, atol=1e-5)
+        assert [each.step for each in one.history] == [each.step for each in other.history]
+        for mine, theirs in zip(one.history, other.history):
+            assert mine.train_loss == pytest.approx(theirs.train_loss, rel=1e-5)
+            assert mine.learning_rate == theirs.learning_rate
+        assert one.model.class_rows == other.model.class_rows
+        assert (one.model.epoch, one.model.subset_below) == (other.model.epoch, other.model.subset_below)
+
+
+AT_ONCE: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "linear": {"arch": "linear"},
+    "batch norm": {"batch_norm": True, "arch": "mlp-2x6"},
+    "dropout": {"dropout": 0.3, "arch": "mlp-2x6"},
+    "augmentation": {"augment": "crop:1,flip"},
+    "adamw": {"optimizer": "adamw", "lr": 0.01, "weight_decay": 0.1, "no_decay": "norm,bias"},
+    "clipped": {"grad_clip": 0.1, "nesterov": True},
+    "average": {"ema": 0.9, "batch_norm": True},
+    "subset": {"subset": 0.7},
+    "subset, balanced": {"subset": 0.7, "loss": "cb-ce"},
+    "subset, margins": {"subset": 0.7, "loss": "ldam", "deferred_reweighting": 1, "lr": 0.005},
+    "sigmoid": {"loss": "focal", "weight_decay": 0.01},
+    "resampled": {"resample": "balanced"},
+    "held out": {"validation_fraction": 0.2, "early_stop": 1, "epochs": 6, "lr": 0.5},
+    "until": {"until_train_accuracy": 0.6, "epochs": 40, "lr": 0.3},
+    "varied": {"vary": ["lr=0.01,0.1", "weight-decay=0,0.01"], "runs": 2},
+    "momentum": {"vary": ["momentum=0,0.9"], "runs": None},
+    "smoothed": {"vary": ["label-smoothing=0,0.2"]},
+    "dropout varied": {"vary": ["dropout=0.1,0.5"]},
+    "schedule": {"schedule": "cosine", "warmup": 1.0, "max_steps": 10},
+}
+IN_TURNS: dict[str, dict[str, Any]] = {
+    "muon": {"optimizer": "muon", "arch": "mlp-2x6", "lr": 0.01},
+    "whitened": {"whiten": "dataset", "subset": 0.8},
+    "circulant": {"arch": "circulant-mlp-1x8"},
+    "convolutions": {"arch": "convnet-vanilla", "epochs": 1},
+}
+
+
+@pytest.mark.parametrize("more", AT_ONCE.values(), ids=AT_ONCE)
+def test_networks_at_once_are_each_its_lone_run(more: dict[str, Any]) -> None:
+    settings = replace(PLAIN, **more)
+    made = together(settings)
+    assert len(made.rounds) == 1
+    require_equal(made.courses, alone(settings))
+
+
+@pytest.mark.parametrize("more", IN_TURNS.values(), ids=IN_TURNS)
+def test_networks_that_cannot_be_stacked_take_turns(more: dict[str, Any]) -> None:
+    settings = replace(PLAIN, **more, runs=2)
+    made = together(settings)
+    assert (len(made.rounds), bool(made.why)) == (2, True)
+    for one, other in zip(made.courses, alone(settings), strict=True):
+        state = other.model.network.state_dict()
+        assert all(torch.equal(each, state[name]) for name, each in one.model.network.state_dict().items())
+        assert one.model.preprocessing == other.model.preprocessing
+
+
+def test_rounds_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = replace(PLAIN, runs=5, subset=0.8)
+    whole = together(settings)
+    monkeypatch.setattr(several, "_NUMBERS", 3 * whole.models[0].parameters)
+    rounds = together(settings)
+    assert rounds.rounds == [range(3), range(3, 5)]
+    require_equal(whole.courses, rounds.courses)
+
+
+class Mixing(nn.Module):
+    """Its layers can be stacked, and what it does between them mixes the rows of a batch."""
+
+    def __init__(self, shape: tuple[int, int, int], classes: int) -> None:
+        super().__init__()
+        self.layer = nn.Linear(shape[0] * shape[1] * shape[2], classes)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        rows = images.flatten(1)
+        return self.layer(rows - rows.mean(0))
+
+
+def test_a_network_that_mixes_rows_fails_its_trial() -> None:
+    mixing = [Mixing((2, 2, 1), 3) for _ in range(2)]
+    assert stacking.known(mixing[0])
+    assert not stacking.agrees(mixing, (2, 2, 1))
+    plain = [nn.Sequential(nn.Flatten(), nn.Linear(4, 5), nn.BatchNorm1d(5), nn.Dropout(0.5), nn.Linear(5, 3))
+             for _ in range(3)]  # fmt: skip
+    assert stacking.known(plain[0])
+    assert stacking.agrees(plain, (2, 2, 1))
+    assert not stacking.known(nn.Sequential(nn.Flatten(), nn.Linear(4, 3), nn.Dropout1d()))
+
+
+class Stop(Exception):  # noqa: N818
+    pass
+
+
+@pytest.mark.parametrize("more", [AT_ONCE["average"], AT_ONCE["until"], AT_ONCE["held out"], IN_TURNS["muon"]])
+@pytest.mark.parametrize("step", [2, 7, 9])
+def test_resumed_networks_are_the_same_bit_by_bit(more: dict[str, Any], step: int) -> None:
+    settings, found = replace(PLAIN, **more), []
+    whole = together(settings)
+
+    def progress(now: int, epoch: object) -> None:
+        if now == step:
+            tensors, facts = first.state()
+            found.append(({name: each.clone() for name, each in tensors.items()}, json.loads(json.dumps(facts))))
+            raise Stop
+
+    first = begin(setup(settings), TABLE, None, Group())
+    with pytest.raises(Stop):
+        first.run(progress)
+    again = begin(setup(settings), TABLE, None, Group())
+    assert isinstance(again, Several)
+    again.load_state(Held("saved", *found[0], f"step {step}"))
+    assert again.step == step
+    again.run()
+    for one, other in zip(whole.courses, again.courses, strict=True):
+        state = other.model.network.state_dict()
+        assert all(torch.equal(each, state[name]) for name, each in one.model.network.state_dict().items())
+        assert [(row.step, row.train_loss) for row in one.history] == [
+            (row.step, row.train_loss) for row in other.history
+        ]
+    tensors, facts = again.state()
+    for changed in (facts["runs"][:-1], [*facts["runs"], facts["runs"][0]]):
+        fresh = begin(setup(settings), TABLE, None, Group())
+        with pytest.raises(GencliError, match="saved: "):
+            fresh.load_state(Held("saved", tensors, {"runs": changed}, f"step {again.step}"))
+
+
+def test_one_file_holds_all_and_says_which_rows_each_saw(tmp_path: Path) -> None:
+    settings = replace(PLAIN, subset=0.6, vary=["dropout=0.1,0.2"], whiten="dataset", runs=2)
+    chosen = setup(settings)
+    made = begin(chosen, TABLE, None, Group())
+    made.run()
+    with Output(str(tmp_path / "m"), binary=True) as output:
+        made.write(output, chosen.steps(TABLE, None, Group())[0])
+    source, read = models.open_runs(str(tmp_path / "m"))
+    ids = TABLE.column("id")
+    data = load(TABLE)
+    for number, (model, run, own) in enumerate(zip(read, alone(settings), settings.each(), strict=True)):
+        assert (model.run, model.arguments["seed"], model.options.dropout) == (number, own.seed, own.dropout)
+        assert model.preprocessing == run.model.preprocessing
+        assert predict(model, data).score == predict(run.model, data).score
+        saw = runs.seen(ids, own.seed, model.subset_below)
+        assert saw.sum() == round(0.6 * 61)
+        assert model.class_rows == tuple(np.bincount(TABLE.column("label")[saw], minlength=3))
+        assert models.read(source, run=number).title == f"{source.name}: mlp-1x6, run {number}"
+    with pytest.raises(GencliError, match="4 networks"):
+        models.read(source)
+    with pytest.raises(GencliError, match=r"--run: .* has 4 networks, 0 to 3"):
+        models.read(source, run=4)
+    history = made.history_table()
+    assert history["run"].to_pylist() == [number for number in range(4) for _ in range(3)]
+    assert history["dropout"].to_pylist() == [0.1] * 6 + [0.2] * 6
+
+
+def test_a_lone_model_has_no_runs(tmp_path: Path) -> None:
+    run = alone(replace(PLAIN, runs=1))[0]
+    with Output(str(tmp_path / "m"), binary=True) as output:
+        run.write(output, provenance.step("train", {}))
+    with pytest.raises(GencliError, match="has one network, and no runs"):
+        models.open_file(str(tmp_path / "m"), run=0)
+
+
+REFUSED = {
+    "--vary: 'epochs' is no number in a step": {"vary": ["epochs=1,2"]},
+    "is not NAME=NUMBER": {"vary": ["lr=fast"]},
+    "a value comes twice": {"vary": ["lr=0.1,0.10"]},
+    "the name comes twice": {"vary": ["lr=0.1", "lr=0.2"]},
+    "below 0 or not finite": {"vary": ["lr=-1"]},
+    "without dropout has other layers": {"vary": ["dropout=0,0.1"]},
+    "--stream and --runs": {"stream": 10},
+    "--max-time and --runs": {"max_time": 1.0},
+    "--subset and --validation-fraction": {"subset": 0.5, "validation_fraction": 0.1},
+    "--label-smoothing: ": {"vary": ["label-smoothing=0,0.5"], "loss": "focal"},
+    "--label-smoothing: 1.5": {"vary": ["label-smoothing=1.5"]},
+    "--momentum: 1.5": {"vary": ["momentum=1.5"]},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("words", REFUSED)
+def test_what_does_not_go_together_is_refused(words: str) -> None:
+    with pytest.raises(GencliError) as caught:
+        setup(replace(PLAIN, **REFUSED[words]))  # type: ignore[arg-type]
+    assert words in caught.value.message
+
+
+def test_a_setting_is_varied_or_given() -> None:
+    with pytest.raises(GencliError, match="--lr: --vary gives it values"):
+        replace(PLAIN, vary=["lr=0.1"]).resolved({"lr"})
+
+
+def test_too_many_networks_for_memory_are_refused_with_the_number_that_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gencli.machine.free_memory", lambda: 100_000)
+    with pytest.raises(GencliError, match=r"--runs: 5,000 networks of .* need") as caught:
+        begin(setup(replace(PLAIN, runs=5000)), TABLE, None, Group())
+    assert int(caught.value.hint.split()[0]) in range(20, 70)
+
+
+def test_a_subset_that_leaves_a_class_empty_is_said(capfd: pytest.CaptureFixture[str]) -> None:
+    together(replace(PLAIN, subset=0.04, epochs=1))
+    assert "its rows leave a class empty: class " in capfd.readouterr().err
+
+
+def test_a_subset_without_rows_is_refused() -> None:
+    with pytest.raises(GencliError, match=r"--subset: 0\.001 of 61 rows leaves no rows"):
+        begin(setup(replace(PLAIN, subset=0.001)), TABLE, None, Group())
+
+
+def test_torchrun_is_refused() -> None:
+    with pytest.raises(GencliError, match="--runs: 2 processes of torchrun"):
+        begin(setup(PLAIN), TABLE, None, Group(0, 2))
