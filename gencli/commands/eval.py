@@ -91,7 +91,6 @@ def evaluate(
     require_writable(output, requests.predictions, requests.confusion)
 
     from dataclasses import replace
-    from itertools import accumulate
 
     import torch
 
@@ -105,8 +104,8 @@ def evaluate(
     devices.choose(device)
     sources, files, tables = opening.open_several(requests, *given, arch)
     loaded = [model for each in files for model in each]
-    places_of = [place for place, each in zip(given[0], files) for _ in each]
-    plan = runs.plan(requests, loaded, tables, places_of, given[1])
+    starts = [model is each[0] for each in files for model in each]
+    plan = runs.plan(requests, loaded, tables, [p for p, each in zip(given[0], files) for _ in each], given[1])
     exact = any(tensor.dtype == torch.float64 for model in loaded for tensor in model.network.state_dict().values())
     where = devices.choose(device, exact)
     devices.precision("float32", where)
@@ -117,8 +116,7 @@ def evaluate(
         used = plan.arguments() | opening.computed(where)
         packages = ["scipy"] if requests.measures else []
         made = opening.step("eval", used, sources, [each[0] for each in files], tables, packages=packages)
-        of_runs = plan.names("model")
-        names = [of_runs[end - len(each)] for each, end in zip(files, accumulate(map(len, files)))]
+        names = [name for name, start in zip(plan.names("model"), starts) if start]
         names += [name for table, name in zip(tables, plan.names("data")) for _ in table.inputs]
         named = zip(made.inputs, names, strict=True)
         return replace(made, inputs=tuple(replace(each, name=name or each.name) for each, name in named))

@@ -64,7 +64,7 @@ def hvp(
     from gencli.commands import opening
     from gencli.curvature import differences, routes, vectors, verification
     from gencli.files import tensors
-    from gencli.files.named import told_apart
+    from gencli.files.named import distinct_names
     from gencli.files.together import Together
     from gencli.machine import require_memory
     from gencli.reporting import curves
@@ -74,7 +74,7 @@ def hvp(
     if products.dense:
         require_memory(3 * operator.size**2 * operator.dtype.itemsize, f"--dense: {operator.size:,} parameters")
     choice = routes.choose(operator, None if products.method in ("auto", "all") else products.method)
-    shown = dict(zip(names, told_apart(names)))
+    shown = dict(zip(names, distinct_names(names)))
     named = [pair for word in words for pair in vectors.find(operator, shown.get(word, word), opened.files.get(word))]
     exact = operator.exact if verification.wanted(operator, len(named), products) and choice.exact else None
     used = asdict(matrix) | {"loss": loss.name} | asdict(loss) | products.arguments(opened.files)

@@ -71,7 +71,7 @@ def report(
     from gencli.commands import report_sources, report_text
     from gencli.errors import GencliError
     from gencli.files import endings, stream
-    from gencli.files.named import named_first, told_apart
+    from gencli.files.named import distinct_names, named_first
     from gencli.files.provenance import source, step
     from gencli.files.together import Together
     from gencli.reporting import against, documents, patterns, plan
@@ -100,7 +100,7 @@ def report(
     with Together() as places:
         if draw := outputs.open_figure(places, settings.figure):
             about = made.arguments | {"plot": chosen.plot, "title": settings.title, "metric": settings.metric}
-            told = told_apart(list({each.source.sha256: each.file for each in read}.values()))
+            told = distinct_names(list({each.source.sha256: each.file for each in read}.values()))
             draw(
                 report_text.figure(chosen, panels, settings.title or ""),
                 replace(made, arguments=about).to("figure", names={"file": told}),

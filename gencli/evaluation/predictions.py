@@ -41,6 +41,7 @@ class Predictions:
         image-to-image networks. On the way through training logits are not looked at: losses say it.
     logits: [n, classes] float32, float64 where the network gives that, where they are kept.
     ssim: [n] float64 (see `similarity.ssim`), where it is asked for.
+    margins, chances, errors: [n] float32, of the labels, where training's dynamics are watched.
     """
 
     losses: torch.Tensor
@@ -48,6 +49,9 @@ class Predictions:
     predicted: torch.Tensor | None = None
     logits: torch.Tensor | None = None
     ssim: torch.Tensor | None = None
+    margins: torch.Tensor | None = None
+    chances: torch.Tensor | None = None
+    errors: torch.Tensor | None = None
 
     @classmethod
     def of(cls, outputs: torch.Tensor, wanted: torch.Tensor, losses: torch.Tensor) -> Predictions:

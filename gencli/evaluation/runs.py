@@ -68,12 +68,13 @@ class Plan:
         return f"{models} on {tables}" + (f"; loss: {losses}" if losses else "") if tables else models
 
     def names(self, what: str) -> list[str]:
-        """The models' or the data sets' as the result tells them apart; empty where there is one of them."""
+        """The networks' or the data sets' as the result tells them apart; empty where there is one of them."""
         count = len(self.tables)
         several = len(self.models) if what == "model" else count
         if several < 2:
             return [""] * several
-        return [str(each.get(what, "")) for each in (self.lead[::count] if what == "model" else self.lead[:count])]
+        lead = self.lead[:: max(1, count)] if what == "model" else self.lead[:count]
+        return [str(each.get(what, "")) for each in lead]
 
     def arguments(self) -> dict[str, Any]:
         """What was asked for that bears on the result."""

@@ -34,7 +34,7 @@ def require_one_standard_input(*arguments: str | None) -> None:
         raise GencliError("two inputs would come from standard input", "name files for all but one of them")
 
 
-def told_apart(places: Sequence[str]) -> list[str]:
+def distinct_names(places: Sequence[str]) -> list[str]:
     """Names of files: without their folders, where that tells them apart, otherwise from the folder that holds all."""
     short = [os.path.basename(os.path.normpath(place)) for place in places]
     if len(set(short)) == len(set(places)):
@@ -103,13 +103,3 @@ def _allow_files(count: int) -> None:
         if soft < count + 100:
             wanted = count + 100 if hard == resource.RLIM_INFINITY else min(count + 100, hard)
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
-def distinct_names(places: Sequence[str]) -> Sequence[str]:
-    """Places without their folders, where that tells them apart, otherwise from the folder that holds them all."""
-    short = [os.path.basename(os.path.normpath(place)) for place in places]
-    if len(set(short)) == len(set(places)):
-        return short
-    whole = {place: os.path.abspath(place) for place in places if place != "-"}
-    top = os.path.commonpath(map(os.path.dirname, whole.values()))
-    return [os.path.relpath(whole[place], top) if place in whole else place for place in places]

@@ -217,10 +217,10 @@ def write(output: Output, model: Model, settings: dict[str, Any], made: provenan
     """Writes a model: parameters and buffers under their `state_dict` names, all else in the metadata."""
     # the format takes no two names of one tensor, which a user's own network may have
     state = {name: tensor.detach().clone() for name, tensor in model.network.state_dict().items()}
-    tensors.write(output, state, _facts(model, settings, made) | _of_run(model) | {"step": made})
+    tensors.write(output, state, _facts(model, settings) | _of_run(model) | {"step": made})
 
 
-def write_several(output: Output, models: Sequence[Model], settings: dict[str, Any], made: provenance.Step) -> None:
+def write_runs(output: Output, models: Sequence[Model], settings: dict[str, Any], made: provenance.Step) -> None:
     """Writes the networks of several runs as one: tensors with a leading dimension, the runs, in their order.
 
     What differs from run to run is in the metadata under `runs`: its seed and other settings of its own, and what
@@ -230,10 +230,10 @@ def write_several(output: Output, models: Sequence[Model], settings: dict[str, A
     whole = {name: torch.stack([state[name].detach() for state in states]) for name in states[0]}
     own = runs.several(made.arguments) or []
     each = [told | _of_run(model) for told, model in zip(own, models, strict=True)]
-    tensors.write(output, whole, _facts(models[0], settings, made) | {"runs": each, "step": made})
+    tensors.write(output, whole, _facts(models[0], settings) | {"runs": each, "step": made})
 
 
-def _facts(model: Model, settings: dict[str, Any], made: provenance.Step) -> dict[str, Any]:
+def _facts(model: Model, settings: dict[str, Any]) -> dict[str, Any]:
     return {
         "architecture": model.arch,
         "options": model.network.facts if isinstance(model.network, Learner) else model.options.to_json(),
@@ -274,24 +274,70 @@ def read_runs(source: Input, arch: str | None = None, run: int | None = None) ->
     named, shape, classes = facts.get("architecture"), facts.get("shape", []), facts.get("classes", [])
     if not (isinstance(named, str) and is_shape(shape) and _is_names(classes) and facts.get("step")):
         raise GencliError(f"{source.name}: tensors, but not a model", "give a model that `gencli train` wrote")
-    kind = _family(source, named, arch)
+    kind = _kind(source, named, arch)
     if not classes and (kind is None or kind.task == "classes"):
         raise GencliError(f"{source.name}: {named} without class names", "make the model again")
     entries = _entries(source, facts, len(classes))
-    chosen = _chosen(source, entries, run)
-    given = tensors.read(source)
-    made_of: list[Model] = []
-    for number in chosen:
-        entry = facts | ({} if number is None else entries[number])
-        parts = given if number is None else _of(source, given, number, len(entries))
-        model = _filled(source, kind, entry, parts)
-        model.made, model.run, model.file = facts["step"], number, source.name
-        made_of.append(model)
-    return made_of
+    if run is not None and not 0 <= run < len(entries):
+        there = f"{len(entries)} networks, 0 to {len(entries) - 1}" if entries else "one network, and no runs"
+        raise GencliError(f"--run: {source.name} has {there}", "choose one of them" if entries else "omit --run")
+    given, found = tensors.read(source), list[Model]()
+    for number in [run] if run is not None else [*range(len(entries))] or [None]:
+        own = facts if number is None else facts | entries[number]
+        parts = given if number is None else _of_network(source, given, number, len(entries))
+        found.append(_model(source, kind, own, parts, number))
+    return found
 
 
-def _family(source: Input, named: str, arch: str | None) -> Family | None:
-    """The family of the network that a file names; None of a learner."""
+def _entries(source: Input, facts: dict[str, Any], classes: int) -> list[dict[str, Any]]:
+    """What each run of several has for itself; empty for one by itself."""
+    found = facts.get("runs", [])
+    if "runs" in facts and not (isinstance(found, list) and found and all(isinstance(each, dict) for each in found)):
+        raise GencliError(f"{source.name}: corrupt metadata: runs {quoted(found)}", "make the model again")
+    for each in found or [facts]:
+        counts, epoch, below = (each.get(name) for name in ("class_rows", "epoch", "subset_below"))
+        known = (counts is None or _is_counts(counts, classes)) and (epoch is None or _is_count(epoch))
+        if not known or not (below is None or type(below) is float):  # which older files do not have
+            what = f"class_rows {quoted(counts)}, epoch {quoted(epoch)}, subset_below {quoted(below)}"
+            raise GencliError(f"{source.name}: corrupt metadata: {what}", "make the model again")
+    return found
+
+
+def _of_network(source: Input, given: dict[str, torch.Tensor], number: int, count: int) -> dict[str, torch.Tensor]:
+    for name, tensor in given.items():
+        if tensor.ndim == 0 or len(tensor) != count:
+            what = f"{name} is {_form(tensor)}, not of {count} networks"
+            raise GencliError(f"{source.name}: {what}", "make the model again")
+    return {name: tensor[number] for name, tensor in given.items()}
+
+
+def _model(
+    source: Input, kind: Family | None, facts: dict[str, Any], given: dict[str, torch.Tensor], run: int | None
+) -> Model:
+    """The model of a file's facts and tensors."""
+    named, shape, classes = facts["architecture"], tuple(facts["shape"]), tuple(facts["classes"])
+    try:
+        preprocessing = Preprocessing.from_json(facts.get("preprocessing"), shape[2])
+        options = PLAIN if kind is None else Options.from_json(facts.get("options"))
+        if type(facts.get("dropout")) is float:  # a run's own
+            options = replace(options, dropout=facts["dropout"])
+        input_shape = preprocessing.input_shape(shape)
+        if kind is None:
+            network, empty = learners.build(named, input_shape, len(classes), facts.get("options")), True
+        else:
+            network, empty = _unfilled(named, input_shape, len(classes), options, source.size)
+    except GencliError as error:
+        raise GencliError(f"{source.name}: {error.message}", error.hint) from error
+    _fill(network, source, named, given, empty)
+    counts = facts.get("class_rows")
+    return Model(
+        named, shape, classes, network.eval(), options, preprocessing, facts["step"], counts and tuple(counts),
+        facts.get("epoch"), source.name, facts.get("subset_below"), run,
+    )  # fmt: skip
+
+
+def _kind(source: Input, named: str, arch: str | None) -> Family | None:
+    """The family of the network that a file names; None for a learner in closed form."""
     try:
         kind = None if named in LEARNERS else family(named)
     except GencliError:
@@ -308,57 +354,8 @@ def _family(source: Input, named: str, arch: str | None) -> Family | None:
     return kind
 
 
-def _entries(source: Input, facts: dict[str, Any], classes: int) -> list[dict[str, Any]]:
-    """What is each run's own of several; else empty.
-
-    Raises:
-        GencliError: they are no such thing.
-    """
-    found = facts.get("runs", [])
-    whole = isinstance(found, list) and all(isinstance(each, dict) for each in found)
-    for each in (found or [facts]) if whole and (found or "runs" not in facts) else [{"epoch": -1}]:
-        counts, epoch, below = (each.get(name) for name in ("class_rows", "epoch", "subset_below"))
-        known = (counts is None or _is_counts(counts, classes)) and (epoch is None or _is_count(epoch))
-        if not known or not (below is None or type(below) is float):  # which older files do not have
-            what = f"class_rows {quoted(counts)}, epoch {quoted(epoch)}, runs {quoted(found)}"
-            raise GencliError(f"{source.name}: corrupt metadata: {what}", "make the model again")
-    return found
-
-
-def _chosen(source: Input, entries: list[dict[str, Any]], run: int | None) -> list[int] | list[None]:
-    if run is None:
-        return [*range(len(entries))] or [None]
-    if not 0 <= run < len(entries):
-        there = f"{len(entries)} networks, 0 to {len(entries) - 1}" if entries else "one network, and no runs"
-        raise GencliError(f"--run: {source.name} has {there}", "choose one of them" if entries else "omit --run")
-    return [run]
-
-
-def _of(source: Input, given: dict[str, torch.Tensor], number: int, count: int) -> dict[str, torch.Tensor]:
-    for name, tensor in given.items():
-        if tensor.ndim == 0 or len(tensor) != count:
-            raise GencliError(
-                f"{source.name}: {name} is {_form(tensor)}, not of {count} networks", "make the model again"
-            )
-    return {name: tensor[number] for name, tensor in given.items()}
-
-
-def _filled(source: Input, kind: Family | None, facts: dict[str, Any], given: dict[str, torch.Tensor]) -> Model:
-    """The model of a file's facts and tensors."""
-    named, shape, classes = facts["architecture"], tuple(facts["shape"]), tuple(facts["classes"])
-    try:
-        preprocessing = Preprocessing.from_json(facts.get("preprocessing"), shape[2])
-        input_shape = preprocessing.input_shape(shape)
-        if kind is None:
-            options, empty = PLAIN, True
-            network = learners.build(named, input_shape, len(classes), facts.get("options"))
-        else:
-            options = Options.from_json(facts.get("options"))
-            if type(facts.get("dropout")) is float:  # a run's own
-                options = replace(options, dropout=facts["dropout"])
-            network, empty = _unfilled(named, input_shape, len(classes), options, source.size)
-    except GencliError as error:
-        raise GencliError(f"{source.name}: {error.message}", error.hint) from error
+def _fill(network: nn.Module, source: Input, named: str, given: dict[str, torch.Tensor], empty: bool) -> None:
+    """Puts a file's tensors into the network; `empty` where it has shapes alone."""
     expected = network.state_dict()
     for name in expected | given:
         if _form(given.get(name)) != _form(expected.get(name)):
@@ -368,11 +365,6 @@ def _filled(source: Input, kind: Family | None, facts: dict[str, Any], given: di
                 "make the model again",
             )
     network.load_state_dict(given, assign=empty)
-    counts = facts.get("class_rows")
-    return Model(
-        named, shape, classes, network.eval(), options, preprocessing,
-        class_rows=counts and tuple(counts), epoch=facts.get("epoch"), subset_below=facts.get("subset_below"),
-    )  # fmt: skip
 
 
 def _unfilled(arch: str, shape: Shape, classes: int, options: Options, size: int) -> tuple[nn.Module, bool]:

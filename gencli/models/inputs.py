@@ -71,6 +71,12 @@ class Rows:
         chosen = {name: tensor[index] for name, tensor in vars(self).items() if name in _BY_ROW and tensor is not None}
         return replace(self, **{"place": index} | chosen)
 
+    def identities(self) -> dict[str, NDArray[np.int64]]:
+        """The columns id, label, and label_true where it is known, [n]."""
+        ids = torch.arange(len(self)) if self.ids is None else self.ids
+        columns = {"id": ids, "label": self.labels, "label_true": self.labels_true}
+        return {name: tensor.cpu().numpy() for name, tensor in columns.items() if tensor is not None}
+
     def parts(self) -> Iterator[Rows]:
         """All rows, in order, as many at a time as are in memory."""
         yield self

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 
-from gencli.files.named import told_apart
+from gencli.files.named import distinct_names
 from gencli.files.provenance import Source, Step
 from gencli.reporting.documents import DIFFER, Document, corruptions, data_name
 
@@ -137,8 +137,8 @@ def arguments(document: Document) -> dict[str, Any]:
 
 
 def titles(documents: Sequence[Document]) -> list[str]:
-    """The documents' files; see `told_apart`."""
-    return told_apart([document.title for document in documents])
+    """The documents' files; see `distinct_names`."""
+    return distinct_names([document.title for document in documents])
 
 
 def names(groups: Sequence[Setup]) -> list[str]:

@@ -12,6 +12,7 @@ from gencli import models
 from gencli.files.provenance import Step
 from gencli.files.stream import Output
 from gencli.models import Model
+from gencli.training.dynamics import Dynamics
 from gencli.training.settings import Settings
 from gencli.training.states import Epoch
 
@@ -28,6 +29,7 @@ class Course:
         first_loss: the mean loss of the first step's rows, None in the first epoch.
         finished: whether it has come to its end, and the model is the one to keep.
         seconds: that it took.
+        dynamics: of each row, where they are watched.
     """
 
     model: Model
@@ -40,6 +42,7 @@ class Course:
     first_loss: float | None = None
     finished: bool = False
     seconds: float = 0.0
+    dynamics: Dynamics | None = None
 
     @property
     def kept(self) -> Epoch:
@@ -86,5 +89,14 @@ class Course:
             "idle": [],
             "finished": self.finished,
             "seconds": self.seconds,
+            "watched": None if self.dynamics is None else self.dynamics.el2n_epoch,
         }
-        return {f"network/{name}": tensor for name, tensor in self.model.network.state_dict().items()}, facts
+        parts = {"network": self.model.network.state_dict()}
+        if self.dynamics is not None:
+            parts["dynamics"] = self.dynamics.state()
+        return {f"{part}/{name}": tensor for part, named in parts.items() for name, tensor in named.items()}, facts
+
+    def dynamics_table(self) -> pa.Table:
+        """See `Dynamics.table`; they are watched."""
+        assert self.dynamics is not None
+        return self.dynamics.table()

@@ -27,6 +27,7 @@ from gencli.training import states
 from gencli.training.batches import require_fitting, say_fitting
 from gencli.training.course import Course
 from gencli.training.distributed import Group
+from gencli.training.dynamics import Dynamics
 from gencli.training.settings import Settings
 from gencli.training.states import Epoch
 from gencli.training.steps import Job, Progress, Steps, spread
@@ -44,14 +45,17 @@ class Training(Course):
         validation: Rows | None = None,
         test: Rows | None = None,
         group: Group | None = None,
+        watched: int | None = None,
     ) -> None:
+        """The run before its first step; `watched` is the epoch whose errors its dynamics take, None for none."""
         super().__init__(model, settings, rows.labels, rows.labels_true is not None, validation is not None)
         self.group = group or Group()
         self._rows, self._loss, self._validation, self._test = rows, loss, validation, test
         counts = loss.counts(rows.labels.cpu(), len(model.classes))
         self._counts = None if counts is None else counts.to(rows.labels.device)
         model.class_rows = None if counts is None else tuple(counts.tolist())
-        self.job = Job(model, rows, settings, loss, self._counts)
+        self.dynamics = None if watched is None else Dynamics(rows, watched)
+        self.job = Job(model, rows, settings, loss, self._counts, watched)
         self.steps, self._number = Steps([self.job], self.group), 0  # where it is one of several, which one
         self._kept: dict[str, torch.Tensor] = {}
         self._earlier = 0.0  # seconds that a run took before it was resumed
@@ -110,6 +114,8 @@ class Training(Course):
         self._start = time.perf_counter() - state.seconds
         self.first_loss, self.history = state.first_loss, state.history
         self.best = None if state.best is None else self.history[state.best - 1]
+        if self.dynamics is not None:
+            self.dynamics.load(state.dynamics)
         if self.finished:
             self.model.epoch = self.kept.epoch
             self.model.network.eval()
@@ -133,6 +139,7 @@ class Training(Course):
             visited=lambda epoch: self._rows.labels[batches.order(epoch)],
             together=self.group.size > 1,
             own=":" in self.settings.arch,
+            watched=self.job.watched,
         )
 
     def join(self, steps: Steps, number: int) -> None:
@@ -166,6 +173,8 @@ class Training(Course):
         """
         settings, number = self.settings, row.epoch
         self._require_finite(train.losses)
+        if self.dynamics is not None:
+            self.dynamics.update(number, visited, train)
         if self.first_loss is None:
             self.first_loss = double(train.losses[: settings.batch_size]).mean().item()
         self._measure_others(row)

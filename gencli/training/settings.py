@@ -339,6 +339,45 @@ def parse_cadence(text: str) -> tuple[int, str]:
 
 
 @dataclass(frozen=True)
+class Watching:
+    """What is written of the training of every single row; it has no bearing on the model."""
+
+    heading: ClassVar[str] = "Single rows"
+
+    dynamics: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write how each training row was learned, one line per row and run: Parquet, CSV or JSON.",
+        ),
+        endings.RESULT,
+    ] = None
+    el2n_epoch: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="EPOCH", help="The epoch of el2n. Default: 10, or the last one.", show_default=False
+        ),
+    ] = None
+
+    def resolved(self, given: Collection[str]) -> Self:
+        if self.el2n_epoch is not None and self.dynamics is None:
+            raise GencliError("--el2n-epoch: there are no dynamics", "it is for --dynamics")
+        return self
+
+    def watched(self, settings: Settings) -> int | None:
+        """The epoch of el2n; None without dynamics.
+
+        Raises:
+            GencliError: it is beyond the last one.
+        """
+        if self.dynamics is None:
+            return None
+        if (self.el2n_epoch or 0) > settings.epochs:
+            raise GencliError(f"--el2n-epoch: {self.el2n_epoch} of {settings.epochs} epochs", "give an earlier one")
+        return self.el2n_epoch or min(10, settings.epochs)
+
+
+@dataclass(frozen=True)
 class Checkpoints(Saving):
     """What is saved on the way; it has no bearing on the result."""
 

@@ -101,11 +101,16 @@ class Setup:
         return inputs.load(table, kept) if window is None else Streamed(table, kept, window)
 
     def training(
-        self, table: ImageTable, test_table: ImageTable | None, group: Group, rehearsed: bool = False
+        self,
+        table: ImageTable,
+        test_table: ImageTable | None,
+        group: Group,
+        rehearsed: bool = False,
+        watched: int | None = None,
     ) -> Training:
         """The run of one network on a table's rows, before its first step; see `on_rows`."""
         rows, test = self.loaded(table, test_table, group, rehearsed)
-        return self.on_rows(rows, test, group, rehearsed=rehearsed)
+        return self.on_rows(rows, test, group, rehearsed=rehearsed, watched=watched)
 
     def loaded(
         self, table: ImageTable, test_table: ImageTable | None, group: Group, rehearsed: bool = False
@@ -122,13 +127,20 @@ class Setup:
         return rows, self.load(test_table, group, rehearsed).to(torch.device(self.settings.device))
 
     def on_rows(
-        self, rows: Rows, test: Rows | None, group: Group, copied: bool = True, rehearsed: bool = False
+        self,
+        rows: Rows,
+        test: Rows | None,
+        group: Group,
+        copied: bool = True,
+        rehearsed: bool = False,
+        watched: int | None = None,
     ) -> Training:
         """The run of one network on a table's rows, before its first step.
 
         Args:
             copied: whether the network's own rows get images of their own, if they are not all of them.
             rehearsed: whether its network has no numbers.
+            watched: see `Training`.
         """
         settings, device = self.settings, torch.device(self.settings.device)
         validation = below = None
@@ -140,7 +152,7 @@ class Setup:
         model = self.unfilled() if rehearsed else self.model(rows, group)
         model.subset_below = below
         held = None if validation is None else validation.to(device)
-        return Training(model, rows, settings, self.loss, held, test, group)
+        return Training(model, rows, settings, self.loss, held, test, group, watched)
 
     def steps(self, table: ImageTable, test_table: ImageTable | None, group: Group) -> tuple[Step, Step]:
         """How the model is made, and its history, which evaluation data are part of."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from gencli.files.stream import Output
 from gencli.files.tables import ImageTable
 from gencli.models import Model, summary
 from gencli.models.inputs import Preprocessing, Rows
-from gencli.training import stacking
+from gencli.training import dynamics, stacking
 from gencli.training.batches import say_fitting
 from gencli.training.course import Course
 from gencli.training.distributed import Group
@@ -67,8 +67,16 @@ class Several:
         GencliError: they do not fit in memory, or the first run is refused.
     """
 
-    def __init__(self, setup: Setup, rows: Rows, test: Rows | None, group: Group, rehearsed: bool = False) -> None:
-        self.group, self._setup, self._members = group, setup, setup.members
+    def __init__(
+        self,
+        setup: Setup,
+        rows: Rows,
+        test: Rows | None,
+        group: Group,
+        rehearsed: bool = False,
+        watched: int | None = None,
+    ) -> None:
+        self.group, self._setup, self._members, self._watched = group, setup, setup.members, watched
         self._rows, self._test, self._rehearsed = rows, test, rehearsed
         at_once, self.why = _at_once(setup, self._members, len(rows), rehearsed)
         count = len(self._members)
@@ -80,7 +88,7 @@ class Several:
 
     def _training(self, number: int) -> Training:
         copied = len(self.rounds[0]) == 1
-        return self._members[number].on_rows(self._rows, self._test, self.group, copied, self._rehearsed)
+        return self._members[number].on_rows(self._rows, self._test, self.group, copied, self._rehearsed, self._watched)
 
     @property
     def said(self) -> str:
@@ -143,9 +151,15 @@ class Several:
 
     def history_table(self) -> pa.Table:
         """The histories, one below the other, with first the columns run and the settings that are varied."""
+        return self._below(course.history_table() for course in self.courses)
+
+    def dynamics_table(self) -> pa.Table:
+        """The dynamics, likewise; they are watched."""
+        return self._below(course.dynamics_table() for course in self.courses)
+
+    def _below(self, each: Iterable[pa.Table]) -> pa.Table:
         tables = []
-        for number, (course, own) in enumerate(zip(self.courses, self._own(), strict=True)):
-            rows = course.history_table()
+        for number, (rows, own) in enumerate(zip(each, self._own(), strict=True)):
             lead = {"run": pa.array([number] * rows.num_rows, pa.int64())}
             lead |= {name: pa.array([value] * rows.num_rows) for name, value in own.items() if name != "seed"}
             tables.append(pa.table(lead | dict(zip(rows.column_names, rows.columns))))
@@ -156,7 +170,7 @@ class Several:
 
     def write(self, output: Output, made: Step) -> None:
         """Writes the models as one, made by a step."""
-        models.write_several(output, self.models, made.arguments, made)
+        models.write_runs(output, self.models, made.arguments, made)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """All that the same runs need to continue from here: tensors, and what JSON can hold; see `Training.state`."""
@@ -191,24 +205,32 @@ class Several:
 
 
 def begin(
-    setup: Setup, table: ImageTable, test_table: ImageTable | None, group: Group, rehearsed: bool = False
+    setup: Setup,
+    table: ImageTable,
+    test_table: ImageTable | None,
+    group: Group,
+    rehearsed: bool = False,
+    watched: int | None = None,
 ) -> Training | Several:
     """The run, or the runs, on a table's rows, before the first step; this process loads its part onto the device.
 
     Args:
         rehearsed: whether it is only to refuse what a run refuses: networks have no numbers.
+        watched: see `Training`.
 
     Raises:
         GencliError: the settings and the rows do not fit.
     """
+    if watched is not None:
+        dynamics.require(setup.settings, setup.score == "psnr", group.size)
     if not setup.settings.several:
-        return setup.training(table, test_table, group, rehearsed)
+        return setup.training(table, test_table, group, rehearsed, watched)
     if group.size > 1:
         raise GencliError(
             f"--runs: {group.size} processes of torchrun share the rows of one network", "start gencli by itself"
         )
     rows, test = setup.loaded(table, test_table, group, rehearsed)
-    return Several(setup, rows.to(torch.device(setup.settings.device)), test, group, rehearsed)
+    return Several(setup, rows.to(torch.device(setup.settings.device)), test, group, rehearsed, watched)
 
 
 def _at_once(setup: Setup, members: Sequence[Setup], rows: int, rehearsed: bool) -> tuple[int, str]:

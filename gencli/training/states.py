@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from gencli.files.held import LARGEST, Facts, Held
+from gencli.training.dynamics import COUNTS, SUMS
 from gencli.training.settings import Settings
 
 _LONGEST, _FASTEST = 1e10, 1e15  # seconds; images a second
@@ -72,6 +73,7 @@ class Run:
         visited: the labels [n] of an epoch's rows in their order.
         together: whether several processes train.
         own: whether the network is none of ours, so that its buffers may count anything.
+        watched: the epoch whose errors the dynamics take; None where there are none.
     """
 
     settings: Settings
@@ -90,6 +92,7 @@ class Run:
     visited: Callable[[int], Tensor]
     together: bool
     own: bool
+    watched: int | None = None
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,7 @@ class State:
     average: dict[str, Tensor]
     kept: dict[str, Tensor]
     epoch: dict[str, Tensor]
+    dynamics: dict[str, Tensor]
 
 
 def read(held: Held, run: Run) -> State:
@@ -138,8 +142,10 @@ def read(held: Held, run: Run) -> State:
     if finished:
         facts.same("idle", [])
     epoch = _under_way(held, run, len(history) + 1, step - before)
+    facts.same("watched", run.watched)
+    watched = {} if run.watched is None else _dynamics(held, run, history)
     held.close(f"step {step:,}")
-    return State(step, history, best, first_loss, finished, seconds, network, optimizer, average, kept, epoch)
+    return State(step, history, best, first_loss, finished, seconds, network, optimizer, average, kept, epoch, watched)
 
 
 def _history(facts: Facts, run: Run, finished: bool) -> list[Epoch]:
@@ -239,4 +245,26 @@ def _under_way(held: Held, run: Run, number: int, steps: int) -> dict[str, Tenso
     wrong = (scores.view(torch.uint8) != (predicted == run.visited(number)[:count].cpu())).nonzero()
     if len(wrong):
         raise held.refused("epoch/scores", f"row {int(wrong[0])}", "whether its label was predicted")
-    return {"losses": losses, "scores": scores, "predicted": predicted}
+    found = {"losses": losses, "scores": scores, "predicted": predicted}
+    if run.watched is not None:
+        found["margins"] = held.tensor("epoch/margins", (count,), torch.float32)
+        found["chances"] = held.tensor("epoch/chances", (count,), torch.float32, 0.0, 1.0)
+    if run.watched == number:
+        found["errors"] = held.tensor("epoch/errors", (count,), torch.float32, 0.0, run.classes)
+    return found
+
+
+def _dynamics(held: Held, run: Run, history: list[Epoch]) -> dict[str, Tensor]:
+    """The rows' figures after the epochs of a history, the last of which may have visited some of the rows."""
+    epochs, size = len(history), (run.rows,)
+    whole = epochs - (epochs > 0 and history[-1].step < epochs * run.steps_per_epoch)
+    found = {"visits": held.tensor("dynamics/visits", size, torch.int32, whole, epochs)}
+    found |= {name: held.tensor(f"dynamics/{name}", size, torch.int32, 0, epochs) for name in COUNTS[1:]}
+    least = dict.fromkeys(SUMS, 0.0) | {"margin": -LARGEST}
+    found |= {name: held.tensor(f"dynamics/{name}", size, torch.float64, least[name]) for name in SUMS}
+    for name in ("right", "forgotten"):
+        if (wrong := (found[name] > found["visits"]).nonzero()).numel():
+            raise held.refused(f"dynamics/{name}", f"row {int(wrong[0])}", "no more than its visits")
+    if (found["chance"] > 1).any():
+        raise held.refused("dynamics/chance", found["chance"].max().item(), "probabilities")
+    return found

@@ -20,7 +20,7 @@ from gencli.models import Model
 from gencli.models.heads import last_layer
 from gencli.models.inputs import Rows
 from gencli.randomness import derive
-from gencli.training import devices, distributed, optimizers, schedules, stacking
+from gencli.training import devices, distributed, dynamics, optimizers, schedules, stacking
 from gencli.training.averaging import Average
 from gencli.training.batches import Batches
 from gencli.training.distributed import Group
@@ -35,6 +35,7 @@ class Job:
 
     Attributes:
         counts: what `loss.counts` says of the rows, on their device.
+        watched: the epoch whose errors the dynamics take; None where there are none.
     """
 
     model: Model
@@ -42,6 +43,7 @@ class Job:
     settings: Settings
     loss: Loss
     counts: Tensor | None
+    watched: int | None = None
 
     @property
     def hyperparameters(self) -> tuple[float | None, ...]:
@@ -103,6 +105,7 @@ class Steps:
         self.done = 0
         self._parts: list[Predictions] = []  # of the epoch under way
         self._losses: list[tuple[slice, Objective, Tensor | None]] = []
+        self._epoch, self._order = 0, torch.empty(0)
 
     def _build(self) -> Iterator[tuple[slice, list[nn.Parameter], optimizers.Optimizer]]:
         """An optimizer for all networks of the same numbers, with the parameters that it changes."""
@@ -143,7 +146,8 @@ class Steps:
             self._losses.append((span, job.loss.at(job.counts, epoch), job.loss.row_weights(job.counts, epoch)))
         self._network.train()
         orders = [self.batches.order(epoch, number) for number in range(len(self.jobs))]
-        return torch.stack(orders) if self._several else orders[0]
+        self._epoch, self._order = epoch, torch.stack(orders) if self._several else orders[0]
+        return self._order
 
     def step(self, index: Tensor) -> None:
         """Changes the networks by the gradients of the batches `index` [m], of several [networks, m]."""
@@ -171,9 +175,21 @@ class Steps:
             self._average.update()
         self.done += 1
         found = spread(Predictions.of(outputs.detach(), wanted, losses.detach()), here)
+        if self.jobs[0].watched is not None:
+            found.logits = outputs.detach()
         self._parts.append(found.unflatten(len(self.jobs)) if self._several else found)
         if len(self._parts) == _PARTS:
-            self._parts = [Predictions.join(self._parts)]
+            self._join()
+
+    def _join(self) -> None:
+        """Makes one of the parts, with figures in place of logits."""
+        old = [part for part in self._parts if part.logits is None]
+        if new := [part for part in self._parts if part.logits is not None]:
+            start, part = sum(each.losses.shape[-1] for each in old), Predictions.join(new)
+            labels = self.batches.labels(self._order[..., start : start + part.losses.shape[-1]])
+            sigmoid = self.jobs[0].loss.head == "sigmoid"
+            old.append(dynamics.reduced(part, labels, sigmoid, self._epoch == self.jobs[0].watched))
+        self._parts = [Predictions.join(old)]
 
     def _update(self) -> None:
         for span, parameters, optimizer in self._optimizers:
@@ -225,8 +241,11 @@ class Steps:
             yield
 
     def _whole(self) -> Predictions:
-        whole = Predictions.join(self._parts)
-        for column in whole.tensors().values() if self.group.size > 1 else ():
+        self._join()
+        if self.group.size == 1:
+            return self._parts[0]
+        whole = Predictions.join(self._parts)  # a copy, since the steps that follow add to their own
+        for column in whole.tensors().values():
             self.group.add([column])  # each process has zeros for the others' rows
         return whole
 
