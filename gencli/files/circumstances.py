@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -18,6 +19,9 @@ import gencli
 # commands to which numpy gives the same bytes with fewer of the processor's instructions (measured): they have it
 # compute with integers, or with floats that are rounded to them; `corrupt common` takes exponentials and powers
 _WHOLE = re.compile(r"data |corrupt (?!common)|report$|train$|fit ")
+
+
+_LIMITS = ("MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")  # of instructions
 
 
 def facts(command: str, packages: Sequence[str], device: str | None) -> dict[str, str]:
@@ -35,6 +39,7 @@ def facts(command: str, packages: Sequence[str], device: str | None) -> dict[str
 def _of_torch(device: str | None) -> dict[str, str]:
     torch: Any = import_module("torch")
     found = {"torch cpu": torch.backends.cpu.get_cpu_capability(), "torch build": _build(torch.__config__.show())}
+    found |= {name: os.environ[name] for name in _LIMITS if os.environ.get(name)}
     if device == "cuda":
         found["gpu"] = torch.cuda.get_device_name()
     return found

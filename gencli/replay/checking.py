@@ -119,6 +119,14 @@ def _reads_times(plan: Plan, job: Job) -> bool:
     )
 
 
+_START = {"gencli": [sys.executable, "-m", "gencli"], "torchrun": [sys.executable, "-m", "torch.distributed.run"]}
+
+
+def _environment() -> dict[str, str]:
+    """Ours, in which no variable sets an option."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("GENCLI_")}
+
+
 def _run(job: Job, places: Mapping[Outside, str], scratch: str) -> None:
     def word(each: str | Place) -> str:
         if isinstance(each, Outside):
@@ -133,12 +141,10 @@ def _run(job: Job, places: Mapping[Outside, str], scratch: str) -> None:
     words = [*map(word, job.words), "-o", f"./{job.outputs['']}" if "" in job.outputs else NOWHERE]
     for option, name in (job.outputs | job.besides).items():
         words += [f"--{option.replace('_', '-')}", f"./{name}"] if option else []
-    start = {"gencli": [sys.executable, "-m", "gencli"], "torchrun": [sys.executable, "-m", "torch.distributed.run"]}
-    words[:1] = start[words[0]]
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("GENCLI_")}
+    words[:1] = _START[words[0]]
     read = Folder(scratch, word(job.standard_input)) if job.standard_input else Folder(os.devnull)
     with read.open("rb") as file:  # the words are those of `words.Commands`, and no shell reads them
-        done = subprocess.run(words, cwd=scratch, env=clean, stdin=file, capture_output=True, check=False)  # noqa: S603
+        done = subprocess.run(words, cwd=scratch, env=_environment(), stdin=file, capture_output=True, check=False)  # noqa: S603
     if done.returncode not in (0, 1):  # 1 is a check that found something
         said = done.stderr.decode(errors="replace").strip().splitlines() or [""]
         wrong = next((line for line in said if line.startswith("gencli")), said[-1])

@@ -15,6 +15,7 @@ from gencli.files.stream import Input
 
 _NONE = "only files that gencli wrote record how they were made"
 _LARGEST = 64 << 20  # bytes of a picture
+_SVG, _PDF = r"<dc:description>(.*?)</dc:description>", rb"/Subject \(((?:[^\\()]|\\.)*)\)"
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,18 @@ def _facts(source: Input) -> tuple[str, dict[str, Any]]:
     raise GencliError(f"{source.name}: no provenance", f"{_NONE}: Parquet, safetensors, PNG, SVG and PDF")
 
 
+def picture(source: Input, form: str) -> bytes:
+    """What a picture shows: its pixels, or its text without the provenance."""
+    if form == "png":
+        from PIL import Image
+
+        source.file.seek(0)
+        with Image.open(source.file, formats=["PNG"]) as pixels:
+            return repr(pixels.size).encode() + pixels.tobytes()
+    pattern = _SVG.encode() if form == "svg" else _PDF
+    return re.sub(pattern, b"", source.peek(0, source.size), flags=re.DOTALL)
+
+
 def _of_png(source: Input) -> str:
     from PIL import Image
 
@@ -75,13 +88,13 @@ def _of_png(source: Input) -> str:
 
 def _of_svg(source: Input) -> str:
     text = source.peek(0, source.size).decode()
-    found = re.search(r"<dc:description>(.*?)</dc:description>", text, re.DOTALL)
+    found = re.search(_SVG, text, re.DOTALL)
     return html.unescape(found[1]) if found else ""
 
 
 def _of_pdf(source: Input) -> str:
     """The subject: a string in parentheses, of Latin letters or after a mark of big-endian UTF-16."""
-    found = re.search(rb"/Subject \(((?:[^\\()]|\\.)*)\)", source.peek(0, source.size), re.DOTALL)
+    found = re.search(_PDF, source.peek(0, source.size), re.DOTALL)
     if not found:
         return ""
     plain = re.sub(rb"\\(.)", lambda each: {b"n": b"\n", b"r": b"\r"}.get(each[1], each[1]), found[1], flags=re.DOTALL)

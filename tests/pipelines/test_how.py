@@ -11,6 +11,8 @@ import pytest
 import typer
 
 from gencli.cli.app import command_tree
+from gencli.files.stream import Input
+from gencli.replay.comparison import differences
 from tests.pipelines.shell import Shell
 
 # what all of them may read; `outside` is what scripts find in INPUTS
@@ -98,6 +100,7 @@ MAKES = {
     "corrupt subsample": ["gencli corrupt subsample -n 30 --seed 2 digits.parquet -q -o made.parquet"],
     "corrupt common": ["gencli corrupt common --kind fog --severity 3 digits.parquet -q -o made.parquet"],
     "train": [
+        "gencli train half.parquet --arch linear --epochs 2 -q --history made.parquet --eval-data test.parquet -o m.st",
         """
         gencli data digits --limit 99 | gencli corrupt random-labels -p 1 -q |
             gencli train --arch mlp-1x8 --epochs 1 -q -o made.safetensors
@@ -215,5 +218,149 @@ def test_a_script_makes_the_same_bytes(command: str, shared: Path, tmp_path: Pat
             """
             shell(script).worked()
             again = folder / "again" / file.name
-            assert again.read_bytes() == file.read_bytes(), (folder / "make.sh").read_text()
+            text = (folder / "make.sh").read_text()
+            if "--history" in text:  # which holds the time that it took
+                assert differences(Input(str(file)), Input(str(again))) == []
+            else:
+                assert again.read_bytes() == file.read_bytes(), text
             shutil.rmtree(folder / "again")
+
+
+CHAIN = """
+set -e
+gencli data digits --limit 120 | gencli corrupt random-labels -p 0.5 -q -o half.parquet
+gencli data digits --split test --limit 60 -o test.parquet
+gencli train half.parquet --arch mlp-1x8 --epochs 2 --eval-data test.parquet --history history.parquet -q \\
+    -o m.safetensors
+gencli eval m.safetensors test.parquet -q -o result.parquet
+gencli report history.parquet result.parquet -o table.parquet
+"""
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    shell = Shell(tmp_path_factory.mktemp("chain"))
+    shell(CHAIN).worked()
+    return shell
+
+
+def test_the_ancestry_shows_each_step_once(chain: Shell) -> None:
+    lines = chain("gencli how table.parquet --tree").worked().text.splitlines()
+    assert lines[0].startswith("table.parquet: [6] gencli report")
+    assert sum("gencli train" in line for line in lines) == 1
+    assert lines[-3:-1] == ["   ├─ model: [4], see there", "   └─ data: [3], see there"]
+
+
+def test_two_files_part_at_the_first_step_that_differs(chain: Shell) -> None:
+    made = chain(
+        """
+        gencli data digits --limit 120 | gencli corrupt random-labels -p 0.3 -q |
+            gencli train --arch mlp-1x8 --epochs 2 -q -o other.safetensors
+        gencli how m.safetensors --diff other.safetensors; echo $?
+        gencli how m.safetensors --diff m.safetensors; echo $?
+        """
+    ).worked()
+    assert made.text.splitlines() == ["corrupt random-labels:", "  --p: 0.5 and 0.3", "1", "0"]
+
+
+def test_a_check_makes_what_is_missing_and_compares_all(chain: Shell) -> None:
+    done = chain("mkdir -p some; cp half.parquet some; gencli how table.parquet --check --inputs some -q").worked()
+    lines = done.text.splitlines()
+    assert [line.partition("] ")[2] for line in lines[1:-1]] == [
+        "corrupt random-labels: there already, not made again", "data digits: the same", "train: the same",
+        "eval: the same", "report: the same",
+    ]  # fmt: skip
+    assert lines[-1] == "table.parquet: the same"
+
+
+def test_another_input_is_refused_by_both_hashes_and_another_processor_is_named(chain: Shell) -> None:
+    """Of a table from outside one pixel was changed: its step would differ, and so would all after it."""
+    done = chain(
+        """
+        set -e
+        mkdir -p out
+        python - << END
+import pyarrow.parquet as parquet
+import pyarrow
+table = parquet.read_table("test.parquet").replace_schema_metadata()
+parquet.write_table(table, "out/plain-test.parquet")
+images = table["image"].to_pylist()
+images[3] = bytes([images[3][0] ^ 1]) + images[3][1:]
+changed = table.set_column(1, table.schema.field("image"), pyarrow.array(images, table.schema.field("image").type))
+parquet.write_table(changed, "changed.parquet")
+END
+        gencli data parquet out/plain-test.parquet --shape 8x8x1 -o plain.parquet
+        gencli corrupt random-pixels plain.parquet -q -o pixels.parquet
+        gencli how pixels.parquet --check --inputs out -q > same.txt
+        mkdir -p wrong; cp changed.parquet wrong/plain-test.parquet
+        """
+    )
+    done.worked()
+    assert (chain.folder / "same.txt").read_text().endswith("pixels.parquet: the same\n")
+    old, new = (chain(f"sha256sum {name} | cut -c1-64").text.strip() for name in ("out/plain-test.parquet", "wrong/*"))
+    chain("gencli how pixels.parquet --check --inputs wrong").refused("wrong/plain-test.parquet", old, new)
+    chain("gencli how pixels.parquet --check --inputs none").refused("none/plain-test.parquet: no such file", old)
+    stale = chain("gencli how pixels.parquet --stale --inputs wrong")
+    assert stale.status == 1
+    assert [line.partition(": SHA")[0] for line in stale.text.splitlines()] == [
+        "[1] data parquet:", "  data: plain-test.parquet", "[2] corrupt random-pixels:",
+        "  data: its step [1] would differ",
+    ]  # fmt: skip
+    script = chain("gencli how pixels.parquet > make.sh; mkdir e; cd e; INPUTS=../wrong sh ../make.sh")
+    assert (script.status, script.out) == (2, b"")
+    assert new in script.err
+    assert old in script.err
+    full = chain("cd out; INPUTS=. sh ../make.sh")
+    assert full.status == 2
+    assert "the folder is not empty" in full.err
+    chain(
+        "mkdir f; cd f; INPUT1=../out/plain-test.parquet sh ../make.sh; cmp pixels.parquet ../pixels.parquet"
+    ).worked()
+
+
+def test_make_runs_the_same_graph(chain: Shell) -> None:
+    chain(
+        """
+        set -e
+        gencli how half.parquet --format make > half.mk; mkdir m; make -s -C m -f ../half.mk
+        cmp m/half.parquet half.parquet
+        """
+    ).worked()
+
+
+def test_a_crate_is_one_that_the_library_reads(chain: Shell, tmp_path: Path) -> None:
+    rocrate = pytest.importorskip("rocrate.rocrate", reason="rocrate is not installed")
+    chain(
+        f"""
+        set -e
+        cp result.parquet {tmp_path}; cd {tmp_path}
+        gencli how result.parquet > make.sh; gencli how result.parquet --format ro-crate -o ro-crate-metadata.json
+        """
+    ).worked()
+    crate = rocrate.ROCrate(str(tmp_path))
+    assert crate.mainEntity["@id"] == "make.sh"
+    assert {each["@id"] for each in crate.root_dataset["hasPart"]} == {"make.sh", "result.parquet"}
+    actions = crate.get_by_type("CreateAction")
+    assert len(actions) == 1 + 5
+    (last,) = [each for each in actions if each["name"] == "gencli eval"]
+    assert [each["@id"] for each in last["result"]] == ["result.parquet"]
+    assert all(crate.get(each["@id"]) for action in actions for each in action["object"])
+
+
+STRANGE = {
+    "a table of another tool": "echo 'a,b' > x.csv; gencli how x.csv",
+    "a model of another tool": """python - << END
+import safetensors.torch, torch
+safetensors.torch.save_file({"w": torch.zeros(1)}, "x.safetensors")
+END
+gencli how x.safetensors""",
+    "a checkpoint": "gencli train half.parquet --arch linear --epochs 1 -q --checkpoint c.st -o x.st; gencli how c.st",
+    "two at once": "gencli how half.parquet --tree --check",
+    "a folder for nothing": "gencli how half.parquet --inputs .",
+    "no folder": "gencli how half.parquet --check --inputs nowhere",
+}
+
+
+@pytest.mark.parametrize("script", STRANGE.values(), ids=STRANGE)
+def test_what_cannot_be_made_again_is_refused(script: str, chain: Shell) -> None:
+    chain(script).refused()

@@ -21,9 +21,11 @@ from PIL import Image
 from gencli import recipes
 from gencli.cli import console
 from gencli.cli.app import command_tree, main
+from tests.pipelines.replays import replay_all
 from tests.pipelines.shell import Shell, environment
 
 PAPERS = sorted(set(recipes.purposes()) - {"demo"})
+REPLAYED = {"course": 1, "cui2019": 1, "curvature": 1, "noise2noise": 1, "zhang2017": 1}  # files, one of each run
 COMPARED = {"course": 3, "noise2noise": 2, "zhang2017": 12}  # scores of the smallest scale that have a published one
 
 
@@ -290,7 +292,9 @@ def test_an_interrupted_run_goes_on_where_it_was(tmp_path: Path):
 
 
 @pytest.mark.parametrize("name", PAPERS)
-def test_the_smallest_scale_runs_and_a_second_time_has_nothing_to_do(name: str, tmp_path: Path):
+def test_the_smallest_scale_runs_a_second_time_has_nothing_to_do_and_each_file_is_made_again_byte_for_byte(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     said = make(tmp_path, name, "-j2", "OUT=out")
     page = (tmp_path / "out" / "report.html").read_text()
     assert "SCALE=smoke" in page
@@ -306,3 +310,4 @@ def test_the_smallest_scale_runs_and_a_second_time_has_nothing_to_do(name: str, 
     made = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     assert "Nothing to be done" in make(tmp_path, name, "OUT=out")
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == made
+    assert len(replay_all(tmp_path / "out", tmp_path / "scratch", monkeypatch)) >= REPLAYED[name]
