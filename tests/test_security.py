@@ -20,7 +20,7 @@ from PIL import Image
 
 from gencli import models
 from gencli.errors import GencliError
-from gencli.files import pages, parquet, tensors
+from gencli.files import pages, parquet, stored, tensors
 from gencli.sources import open_table, pixels
 from gencli.sources.decoded import Decoding
 from gencli.sources.folder import FolderTable
@@ -125,7 +125,7 @@ def test_the_limits_are_those_of_the_code() -> None:
     assert f"{parquet._VALUES:,} values, beyond that {parquet._A_BYTE} a byte" in SECTION
     sizes = f"a page may take {pages._PAGE >> 20} MiB and a column of texts or bytes {pages._COLUMN >> 20} MiB"
     assert f"{sizes}, beyond that {pages._A_BYTE} bytes a byte" in SECTION
-    assert f"{tensors._HEADER >> 20} MiB, beyond that as many bytes as its tensors" in SECTION
+    assert f"{stored._HEADER >> 20} MiB, beyond that as many bytes as its tensors" in SECTION
     assert models._STORED == 2
     assert "twice the bytes of its file" in SECTION
 

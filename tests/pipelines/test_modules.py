@@ -64,6 +64,12 @@ def test_data_loads_no_torch(sh: Shell) -> None:
     assert not _loaded(sh, "data parquet $D/digits.parquet --limit 3") & (TORCH | FIGURES | {"sklearn", "rich"})
 
 
+def test_what_is_in_a_file_is_shown_without_torch(sh: Shell) -> None:
+    assert not _loaded(sh, "show --help") & (HEAVY - TABLES)
+    files = "$D/history.parquet $D/model.safetensors $D/corrupted.parquet"
+    assert not _loaded(sh, f"show {files}") & (HEAVY - TABLES - {"rich", "pandas"})
+
+
 def test_a_report_loads_no_torch(sh: Shell) -> None:
     assert not _loaded(sh, "report $D/history.parquet") & (TORCH | FIGURES | {"sklearn"})
 

@@ -25,6 +25,7 @@ corrupt random-labels -p 0.5 digits.parquet -o noisy.parquet
 data where label<>label_true noisy.parquet -o wrong.parquet
 data export digits.parquet --encode png -o hub.parquet
 train noisy.parquet --arch mlp-1x4 --epochs 2 --eval-data test.parquet -o model --history history.parquet --checkpoint c
+train noisy.parquet --arch mlp-1x4 --epochs 1 --runs 2 -o several --history runs.parquet
 fit least-squares digits.parquet -o learner
 eval model test.parquet -o result.parquet --predictions predictions.parquet --confusion confusion.parquet
 eval model test.parquet noisy.parquet -o results.parquet --confusion confusions.parquet
@@ -46,19 +47,19 @@ report --provenance model -o how.txt
 
 KINDS = {
     "digits.parquet": "image table", "noisy.parquet": "image table", "wrong.parquet": "image table",
-    "hub.parquet": "image table", "model": "model", "learner": "model", "history.parquet": "history",
-    "c": "checkpoint of training", "s": "checkpoint of a spectrum", "result.parquet": "result by class",
-    "results.parquet": "result by class", "predictions.parquet": "predictions", "confusion.parquet": "confusion matrix",
+    "hub.parquet": "image table", "model": "model", "learner": "model", "several": "model",
+    "history.parquet": "history", "runs.parquet": "history", "c": "checkpoint of training",
+    "s": "checkpoint of a spectrum", "result.parquet": "result by class", "results.parquet": "result by class",
+    "predictions.parquet": "predictions", "confusion.parquet": "confusion matrix",
     "confusions.parquet": "confusion matrix", "measures.parquet": "measures of a network",
     "product": "products of the hessian with vectors", "formulas.safetensors": "Jacobian of formulas",
     "formulas.parquet": "Jacobian of formulas", "trace.parquet": "evaluation trace of formulas",
     "network.safetensors": "Jacobian of logits by input", "norms.parquet": "norms of a network's Jacobian",
     "spectrum.parquet": "eigenvalues", "density.parquet": "spectral density",
-    "along.parquet": "losses along eigenvectors",
-    "vectors": "eigenvectors of a network's curvature", "claims.parquet": "claims",
-    "statistics.parquet": "statistics of an image table", "report.parquet": "table of gencli report",
-    "curves.svg": "SVG picture", "curves.pdf": "PDF picture", "sheet.png": "PNG picture",
-    "curves.png": "PNG picture", "contact.png": "PNG picture",
+    "along.parquet": "losses along eigenvectors", "vectors": "eigenvectors of a network's curvature",
+    "claims.parquet": "claims", "statistics.parquet": "statistics of an image table",
+    "report.parquet": "table of gencli report", "curves.svg": "SVG picture", "curves.pdf": "PDF picture",
+    "sheet.png": "PNG picture", "curves.png": "PNG picture", "contact.png": "PNG picture",
 }  # fmt: skip
 TABLES = [name for name, kind in KINDS.items() if name.endswith(".parquet") and kind != "image table"]
 
