@@ -1,4 +1,4 @@
-"""What the README says under "Security", but for conditions (test_where); how limits are met is in their parts' tests."""
+"""What the README says under "Security", but for conditions (test_where); how limits are met: in their parts' tests."""
 
 from __future__ import annotations
 
