@@ -1,4 +1,4 @@
-"""What the README says under "Security", sentence by sentence; how each limit is met is in its part's tests."""
+"""What the README says under "Security", but for conditions (test_where); how limits are met: in their parts' tests."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_files_run_no_code_and_open_no_other_file(strangers: Path) -> None:
     assert "imports no code and unpickles nothing, and opens no other file that it names" in SECTION
     assert "runs only where the command line names it: `--arch package.module:factory`" in SECTION
     assert "none of them starts a program" in SECTION
-    assert "gencli goes to the network for `gencli data cifar10` and other published sets alone" in SECTION
+    assert "gencli uses the network only for `gencli data cifar10` and the other published data sets" in SECTION
     statuses, seen = watched(
         strangers,
         "eval own.safetensors t.parquet -q --format csv",
@@ -118,14 +118,15 @@ def test_the_limits_are_those_of_the_code() -> None:
     (formats,) = re.findall(r"in the (\d+) formats that `gencli data folder --help` lists", SECTION)
     assert int(formats) == len(pixels.FORMATS)
     assert not {"EPS", "WMF", "PDF"} & set(pixels.FORMATS)
-    image = f"{pixels._ANY_FILE >> 20} MiB of pixels, beyond that {pixels._A_BYTE} bytes of them a byte of its file"
-    assert f"{image}, and {Image.MAX_IMAGE_PIXELS:,} pixels at most" in SECTION
+    image = f"{pixels._ANY_FILE >> 20} MiB of pixels, or {pixels._A_BYTE} bytes of pixels per byte of its file"
+    assert image in SECTION
+    assert f"at most {Image.MAX_IMAGE_PIXELS:,} pixels" in SECTION
     assert parquet._ROWS == 1 << 20
-    assert "a million rows, beyond that one a byte" in SECTION
-    assert f"{parquet._VALUES:,} values, beyond that {parquet._A_BYTE} a byte" in SECTION
-    sizes = f"a page may take {pages._PAGE >> 20} MiB and a column of texts or bytes {pages._COLUMN >> 20} MiB"
-    assert f"{sizes}, beyond that {pages._A_BYTE} bytes a byte" in SECTION
-    assert f"{stored._HEADER >> 20} MiB, beyond that as many bytes as its tensors" in SECTION
+    assert "a million rows, or one per byte of the file" in SECTION
+    assert f"{parquet._VALUES:,} values, or {parquet._A_BYTE} per byte" in SECTION
+    sizes = f"a page may take {pages._PAGE >> 20} MiB and a column of text or bytes {pages._COLUMN >> 20} MiB"
+    assert f"{sizes}, or {pages._A_BYTE} bytes per byte of the page or the file" in SECTION
+    assert f"{stored._HEADER >> 20} MiB, or as many bytes as the tensors" in SECTION
     assert models._STORED == 2
     assert "twice the bytes of its file" in SECTION
 
@@ -145,7 +146,7 @@ def test_a_folder_is_read_whole_or_refused(tmp_path: Path) -> None:
 
 
 def test_seals_find_damage_and_no_intent(tmp_path: Path) -> None:
-    assert "Seals find damage, not intent: who changes a file can seal it anew" in SECTION
+    assert "Seals detect corruption, not intent: whoever changes a file can seal it again" in SECTION
     path = tmp_path / "t.parquet"
     before = save(image_table(), path).inputs[0].sha256
     content = path.read_bytes()

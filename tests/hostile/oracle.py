@@ -17,7 +17,9 @@ from tests.hostile.cases import Case
 from tests.hostile.child import Files, Outcome
 from tests.hostile.seeds import seal
 
-_WORDS = re.compile(r"unexpected (?!end of data)|Traceback|please report|out of memory|Warning|warning:")
+_WORDS = re.compile(
+    r"unexpected (?!end of data)|Traceback|please report|(?<!corrupt, or )out of memory|Warning|warning:"
+)
 _PROGRESS = re.compile(r"[a-z ]+: [\d,]+ of [\d,]+.*")  # of what takes ten seconds, on a slow machine
 _TRIES = 60
 

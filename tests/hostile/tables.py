@@ -229,6 +229,8 @@ def _case(random: Random, name: str, files: Files, command: tuple[str, ...]) -> 
 
         like = reread_files
 
+    if command[0] == "show":  # columns as they are stored
+        like = None
     return Case({**files, name: content}, command, (name, files[name]), like, refused)
 
 
