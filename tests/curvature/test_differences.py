@@ -108,4 +108,6 @@ def test_the_picture_has_two_curves_a_vector() -> None:
     colors = [line.get_color() for line in axis.lines]
     assert colors[0] == colors[1] != colors[2] == colors[3]
     assert (axis.get_xscale(), axis.get_yscale()) == ("log", "log")
-    assert [text.get_text() for text in axis.get_legend().get_texts()][:2] == [r"a\$b: central", r"a\$b: Richardson"]
+    legend = axis.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()][:2] == [r"a\$b: central", r"a\$b: Richardson"]

@@ -30,7 +30,9 @@ def test_the_density_has_its_eigenvalues_below_it_and_the_loss_along_vectors_sta
     assert list(first.get_ydata()) == [1, 2]
     assert list(expected.get_ydata()) == [1.5, 2.5]
     assert first.get_color() == expected.get_color() != other[0].get_color() == other[1].get_color()
-    assert [text.get_text() for text in right.get_legend().get_texts()] == ["vector 0", "vector 3"]
+    legend = right.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == ["vector 0", "vector 3"]
 
 
 def test_a_table_alone_has_the_figure_to_itself() -> None:

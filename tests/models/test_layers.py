@@ -1,11 +1,13 @@
 """Layers of several networks: TensorFlow's SAME padding, against hand-computed outputs and windows by definition."""
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
-from gencli.models.layers import GlobalMean, Pixels, SameConv, SameMaxPool, he
+from gencli.models.layers import GlobalMean, Pixels, SameConv, SameMaxPool, convolution, he
 
 
 def grid(side: int) -> torch.Tensor:
@@ -65,3 +67,14 @@ def test_he_initialization_has_the_variance_of_the_paper() -> None:
         assert abs(layer.weight.var().item() * inputs / 2 - 1) < 0.03
         assert layer.bias is not None
         assert not layer.bias.any()
+
+
+@pytest.mark.parametrize("kernel", [1, 3, 5, 7])
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_a_convolution_keeps_the_images_size_but_for_the_stride(kernel: int, batch_norm: bool) -> None:
+    images = torch.zeros(2, 3, 9, 8)
+    for stride, size in ((1, (9, 8)), (2, (5, 4))):
+        layers = convolution(3, 4, kernel, stride, batch_norm=batch_norm)
+        assert nn.Sequential(*layers)(images).shape == (2, 4, *size)
+        assert len(layers) == 1 + batch_norm
+        assert (layers[0].bias is None) == batch_norm

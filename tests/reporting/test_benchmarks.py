@@ -4,6 +4,7 @@ import re
 from itertools import combinations
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from matplotlib.figure import Figure
@@ -107,7 +108,7 @@ def test_bars_lie_beside_each_other_and_limits_are_as_wide_as_they(tmp_path: Pat
         assert sorted(middles)[0] == pytest.approx(room / 2 - 0.4)
         for bar, middle, limit in zip(bars, middles, axis.lines, strict=True):
             assert bar.get_height() == pytest.approx(0.9 * room)
-            assert list(limit.get_ydata()) == pytest.approx([middle - room / 2, middle + room / 2])
+            assert [*np.asarray(limit.get_ydata())] == pytest.approx([middle - room / 2, middle + room / 2])
             assert abs(middle - round(middle)) < 0.4
         assert min(abs(a - b) for a, b in combinations(middles, 2)) >= room * 0.99
         assert [each.get_text() for each in axis.texts] == [f"{ratio:.3g}" for ratio in ratios]

@@ -202,3 +202,12 @@ def test_labels_that_others_changed_are_said_to_differ(tmp_path: Path) -> None:
         "labels differ, 40.2 %",
         f"labels differ, {share:.3g} % + subsample + shuffled-pixels",
     ]
+
+
+def test_a_run_without_a_test_goes_with_the_others_of_its_setup(tmp_path: Path) -> None:
+    tested, untested = result(tmp_path / "a", training(seed=0), [0.5, 0.25]), history(tmp_path / "b", training(seed=1))
+    for several in ([tested, untested], [untested, tested]):
+        table = runs.runs_table(several, 0.99)
+        assert table.rows["runs"].to_pylist() == [2]
+        assert table.rows["test_accuracy"].to_pylist() == [0.375]
+    assert runs.runs_table([untested, history(tmp_path / "c", training(seed=2))], 0.99).rows["runs"].to_pylist() == [2]

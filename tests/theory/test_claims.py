@@ -382,7 +382,8 @@ def test_sizes_of_steps_are_drawn_from_the_range_of_the_help(
 
 
 def test_hinge_vectors_are_subgradients_of_the_hinge_loss():
-    claim: Any = CLAIMS["sgd-regret"](dimension=3)
+    make: Any = CLAIMS["sgd-regret"]
+    claim = make(dimension=3)
     random = np.random.default_rng(0)
     hinge = claim._vectors(random)["hinge"]
     for _ in range(200):

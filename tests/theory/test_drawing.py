@@ -27,4 +27,6 @@ def test_panels_stand_side_by_side_with_their_series(monkeypatch: pytest.MonkeyP
     assert (left.get_xscale(), left.get_yscale()) == ("log", "log")
     assert (right.get_xscale(), right.get_yscale()) == ("linear", "log")
     assert (right.get_title(), right.get_xlabel(), right.get_ylabel()) == ("two", "w", "f")
-    assert [text.get_text() for text in left.get_legend().get_texts()] == ["a", "b"]
+    legend = left.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == ["a", "b"]
