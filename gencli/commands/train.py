@@ -22,10 +22,6 @@ if TYPE_CHECKING:
 
 app = single()
 
-EvalData = Annotated[
-    str | None, typer.Option(metavar="TABLE", help="Evaluate on this table after every epoch; never trained on.")
-]
-
 
 @command(app, "train")
 def train(
@@ -34,7 +30,6 @@ def train(
     records: Records,
     data: Data = None,
     *,
-    eval_data: EvalData = None,
     output: ModelOutput = None,
     dry_run: Annotated[
         bool,
@@ -77,7 +72,7 @@ def train(
     from gencli.files.named import named_first
     from gencli.files.stream import require_writable
 
-    files = {"": output, "history": records.history, "dynamics": records.dynamics}
+    eval_data, files = records.eval_data, {"": output, "history": records.history, "dynamics": records.dynamics}
     _require(data, eval_data, files, checkpoints, dry_run)
 
     import torch
@@ -121,14 +116,13 @@ def _fit(
     from gencli.cli import console
     from gencli.cli.outputs import open_result
     from gencli.files.together import Together
-    from gencli.training import checkpoints, words
-    from gencli.training.several import begin
+    from gencli.training import checkpoints, several, words
 
     with Together() as places:
         named = {name: file for name, file in files.items() if name and file and group.rank == 0}
         model_file = places.open(files[""] if group.rank == 0 else os.devnull, read, binary=True)
         writers = {name: open_result(places, file, None, read, aside=True) for name, file in named.items()}
-        run = begin(setup, table, test_table, group, watched=watched)
+        run = several.begin(setup, table, test_table, group, watched=watched)
         of_model, *others = setup.steps(table, test_table, group, watched)
         steps = {made.output: made for made in others}
         with console.progress("train", run.total_steps) as advance:

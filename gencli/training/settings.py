@@ -321,10 +321,13 @@ def parse_cadence(text: str) -> tuple[int, str]:
 
 @dataclass(frozen=True)
 class Records:
-    """What is written of a run besides its model; it has no bearing on that."""
+    """What is measured and written of a run besides its model; it has no bearing on that."""
 
     heading: ClassVar[str] = "Records"
 
+    eval_data: Annotated[
+        str | None, typer.Option(metavar="TABLE", help="Evaluate on this table after every epoch; never trained on.")
+    ] = None
     history: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="Write the history, one row per epoch (and run): Parquet, CSV or JSON."),
