@@ -40,7 +40,12 @@ def without_data(settings: Settings, asked: Precision, eval_data: str | None) ->
 
 
 def show(
-    setup: Setup, table: ImageTable, test_table: ImageTable | None, group: Group, checkpoints: Checkpoints
+    setup: Setup,
+    table: ImageTable,
+    test_table: ImageTable | None,
+    group: Group,
+    checkpoints: Checkpoints,
+    watched: int | None,
 ) -> None:
     """Writes the plan of a run; of the data it reads what they are, and the labels.
 
@@ -50,7 +55,7 @@ def show(
     from gencli.files.checkpoints import TRAINING, read
     from gencli.training.several import begin
 
-    begin(setup, table, test_table, group, rehearsed=True)
+    begin(setup, table, test_table, group, True, watched)
     if checkpoints.resume and checkpoints.checkpoint is not None:
         read(checkpoints.checkpoint, TRAINING, setup.steps(table, test_table, group)[1])
     _write(setup, table.rows, f"{table.title}:")

@@ -10,8 +10,7 @@ import typer
 from gencli.cli.options import Data, ModelOutput, command, single
 from gencli.commands import plans
 from gencli.errors import GencliError
-from gencli.files import endings
-from gencli.training.settings import Checkpoints, Settings
+from gencli.training.settings import Checkpoints, Records, Settings
 
 if TYPE_CHECKING:
     from gencli.files.stream import Input
@@ -23,24 +22,14 @@ if TYPE_CHECKING:
 
 app = single()
 
-History = Annotated[
-    str | None,
-    typer.Option("--history", metavar="FILE", help="Write the history, one row per epoch: Parquet, CSV or JSON."),
-    endings.RESULT,
-]
-EvalData = Annotated[
-    str | None, typer.Option(metavar="TABLE", help="Evaluate on this table after every epoch; never trained on.")
-]
-
 
 @command(app, "train")
 def train(
     settings: Settings,
     checkpoints: Checkpoints,
+    records: Records,
     data: Data = None,
     *,
-    eval_data: EvalData = None,
-    history: History = None,
     output: ModelOutput = None,
     dry_run: Annotated[
         bool,
@@ -66,16 +55,25 @@ def train(
     with --measure-train in every row, they are measured after the epoch. Image-to-image networks (unet-small) and
     losses (l1, l2, huber) fit the column target, and their histories hold PSNR in dB instead of accuracy.
 
+    --runs and --vary train several networks into one file, small dense ones in one batched computation, others one
+    after the other; each is what it would be by itself. gencli eval and report read it; other commands take --run K.
+    --dynamics counts from the predictions of the steps: the epochs first_learned and learned (from which a row stays
+    right), forgotten (how often right turned wrong, null if never right; Toneva et al. 2019, arXiv:1812.05159); means
+    over epochs of the margin, aum (Pleiss et al. 2020, arXiv:2001.10528), and of the label's probability, confidence,
+    with its deviation, variability, and the share right, correctness (Swayamdipta et al. 2020, arXiv:2009.10795); el2n,
+    the length of p - onehot(label) (Paul et al. 2021, arXiv:2107.07075); loss_mean and loss_last.
+
     \b
     Example:
-      gencli data digits | gencli corrupt random-labels -p 1 |
-        gencli train --arch mlp-1x512 --epochs 200 --until-train-accuracy 1 \\
-          --history history.parquet -o model.safetensors
+      gencli data digits | gencli corrupt random-labels -p 0.1 -o some.parquet
+      gencli train some.parquet --arch mlp-1x64 --batch-size 32 --runs 3 --subset 0.7 \\
+        --history history.parquet --dynamics dynamics.parquet -o models.safetensors
     """
     from gencli.files.named import named_first
     from gencli.files.stream import require_writable
 
-    _require(data, eval_data, output, history, checkpoints, dry_run)
+    eval_data, files = records.eval_data, {"": output, "history": records.history, "dynamics": records.dynamics}
+    _require(data, eval_data, files, checkpoints, dry_run)
 
     import torch
 
@@ -86,6 +84,7 @@ def train(
 
     asked, settings = settings.precision, devices.placed(settings)
     choose(settings)  # which refuses what it can before the data is read
+    watched = records.watched(settings)
     if dry_run and data is None:
         return plans.without_data(settings, asked, eval_data)
     with distributed.joined(torch.device(settings.device)) as group:
@@ -96,12 +95,12 @@ def train(
         setup, why = prepare(settings, table.description, table.schema.names, table.title).tried(asked)
         read = [*table.inputs, *(test_table.inputs if test_table else [])]
         if dry_run:
-            require_writable(output, history, checkpoints.checkpoint, inputs=read)
-            return plans.show(setup, table, test_table, group, checkpoints)
+            require_writable(*files.values(), checkpoints.checkpoint, inputs=read)
+            return plans.show(setup, table, test_table, group, checkpoints, watched)
         console.quiet |= group.rank > 0
         if setup.settings.precision != asked:
             console.message(f"precision {setup.settings.precision}, {why}")
-        run = _fit(setup, table, test_table, group, checkpoints, read, output, history)
+        run = _fit(setup, table, test_table, group, checkpoints, read, files, watched)
     console.message(words.end(run, setup.score))
     for warning in words.warnings(run) if group.rank == 0 else ():
         console.error(f"gencli train: {warning}")  # with --quiet too: it is about the result
@@ -109,35 +108,35 @@ def train(
 
 def _fit(
     setup: Setup, table: ImageTable, test_table: ImageTable | None, group: Group,
-    saving: Checkpoints, read: list[Input], output: str | None, history: str | None,
+    saving: Checkpoints, read: list[Input], files: dict[str, str | None], watched: int | None,
 ) -> Training | Several:  # fmt: skip
-    """Trains, and writes the model and its history; of several processes the first one writes."""
+    """Trains, and writes the model and its records; of several processes the first one writes."""
     from functools import partial
 
     from gencli.cli import console
     from gencli.cli.outputs import open_result
     from gencli.files.together import Together
-    from gencli.training import checkpoints, words
-    from gencli.training.several import begin
+    from gencli.training import checkpoints, several, words
 
     with Together() as places:
-        model_file = places.open(output if group.rank == 0 else os.devnull, read, binary=True)
-        write_history = open_result(places, history, None, read, aside=True) if history and group.rank == 0 else None
-        run = begin(setup, table, test_table, group)
-        of_model, of_history = setup.steps(table, test_table, group)
+        named = {name: file for name, file in files.items() if name and file and group.rank == 0}
+        model_file = places.open(files[""] if group.rank == 0 else os.devnull, read, binary=True)
+        writers = {name: open_result(places, file, None, read, aside=True) for name, file in named.items()}
+        run = several.begin(setup, table, test_table, group, watched=watched)
+        of_model, *others = setup.steps(table, test_table, group, watched)
+        steps = {made.output: made for made in others}
         with console.progress("train", run.total_steps) as advance:
-            checkpoints.run(run, saving, read, of_history, partial(words.progress, advance, setup.score))
+            checkpoints.run(run, saving, read, steps["history"], partial(words.progress, advance, setup.score))
         run.write(model_file, of_model)
         places.keep(model_file)
-        if write_history:
-            write_history(run.history_table(), lambda: of_history)
+        for name, write in writers.items():
+            write(run.table(name), lambda name=name: steps[name])
     return run
 
 
 def _require(
-    data: str | None, eval_data: str | None, output: str | None, history: str | None,
-    checkpoints: Checkpoints, dry_run: bool,
-) -> None:  # fmt: skip
+    data: str | None, eval_data: str | None, files: dict[str, str | None], checkpoints: Checkpoints, dry_run: bool
+) -> None:
     """Refuses files that exclude each other, cannot be written, or hold what would be lost."""
     from gencli.cli.outputs import refuse_terminal
     from gencli.files.checkpoints import TRAINING, require
@@ -145,7 +144,7 @@ def _require(
     from gencli.files.stream import require_writable
 
     if not dry_run:
-        refuse_terminal(output, "model")
+        refuse_terminal(files[""], "model")
     require_one_standard_input(data or "-", eval_data)
     require(checkpoints, TRAINING)
-    require_writable(output, history, checkpoints.checkpoint)
+    require_writable(*files.values(), checkpoints.checkpoint)

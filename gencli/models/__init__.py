@@ -269,7 +269,7 @@ def read(source: Input, arch: str | None = None, run: int | None = None) -> Mode
 
 
 def read_runs(source: Input, arch: str | None = None, run: int | None = None) -> list[Model]:
-    """Reads all models of a file, or one `run`'s, as `read` does."""
+    """Reads all models of a file, or one `run`'s, as `read`."""
     facts = tensors.read_metadata(source)
     named, shape, classes = facts.get("architecture"), facts.get("shape", []), facts.get("classes", [])
     if not (isinstance(named, str) and is_shape(shape) and _is_names(classes) and facts.get("step")):
@@ -280,7 +280,7 @@ def read_runs(source: Input, arch: str | None = None, run: int | None = None) ->
     entries = _entries(source, facts, len(classes))
     if run is not None and not 0 <= run < len(entries):
         there = f"{len(entries)} networks, 0 to {len(entries) - 1}" if entries else "one network, and no runs"
-        raise GencliError(f"--run: {source.name} has {there}", "choose one of them" if entries else "omit --run")
+        raise GencliError(f"--run: {source.name} has {there}", "omit --run, or choose another")
     given, found = tensors.read(source), list[Model]()
     for number in [run] if run is not None else [*range(len(entries))] or [None]:
         own = facts if number is None else facts | entries[number]
@@ -306,8 +306,7 @@ def _entries(source: Input, facts: dict[str, Any], classes: int) -> list[dict[st
 def _of_network(source: Input, given: dict[str, torch.Tensor], number: int, count: int) -> dict[str, torch.Tensor]:
     for name, tensor in given.items():
         if tensor.ndim == 0 or len(tensor) != count:
-            what = f"{name} is {_form(tensor)}, not of {count} networks"
-            raise GencliError(f"{source.name}: {what}", "make the model again")
+            raise GencliError(f"{source.name}: {name} is not of {count} networks", "make the model again")
     return {name: tensor[number] for name, tensor in given.items()}
 
 

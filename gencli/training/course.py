@@ -96,7 +96,9 @@ class Course:
             parts["dynamics"] = self.dynamics.state()
         return {f"{part}/{name}": tensor for part, named in parts.items() for name, tensor in named.items()}, facts
 
-    def dynamics_table(self) -> pa.Table:
-        """See `Dynamics.table`; they are watched."""
+    def table(self, name: str) -> pa.Table:
+        """Its `history` or its `dynamics`."""
+        if name == "history":
+            return self.history_table()
         assert self.dynamics is not None
         return self.dynamics.table()

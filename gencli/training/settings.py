@@ -339,16 +339,24 @@ def parse_cadence(text: str) -> tuple[int, str]:
 
 
 @dataclass(frozen=True)
-class Watching:
-    """What is written of the training of every single row; it has no bearing on the model."""
+class Records:
+    """What is measured and written of a run besides its model; it has no bearing on that."""
 
-    heading: ClassVar[str] = "Single rows"
+    heading: ClassVar[str] = "Records"
 
+    eval_data: Annotated[
+        str | None, typer.Option(metavar="TABLE", help="Evaluate on this table after every epoch; never trained on.")
+    ] = None
+    history: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Write the history, one row per epoch (and run): Parquet, CSV or JSON."),
+        endings.RESULT,
+    ] = None
     dynamics: Annotated[
         str | None,
         typer.Option(
             metavar="FILE",
-            help="Write how each training row was learned, one line per row and run: Parquet, CSV or JSON.",
+            help="Write how each training row was learned, one line per row (and run): Parquet, CSV or JSON.",
         ),
         endings.RESULT,
     ] = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -13,7 +13,7 @@ from torch import nn
 from gencli import losses, models
 from gencli.errors import GencliError
 from gencli.files import provenance, tables
-from gencli.files.provenance import Step
+from gencli.files.provenance import Source, Step
 from gencli.files.tables import Description, ImageTable
 from gencli.files.tensors import double
 from gencli.losses import Loss
@@ -154,15 +154,20 @@ class Setup:
         held = None if validation is None else validation.to(device)
         return Training(model, rows, settings, self.loss, held, test, group, watched)
 
-    def steps(self, table: ImageTable, test_table: ImageTable | None, group: Group) -> tuple[Step, Step]:
-        """How the model is made, and its history, which evaluation data are part of."""
+    def steps(
+        self, table: ImageTable, test_table: ImageTable | None, group: Group, watched: int | None = None
+    ) -> tuple[Step, Step, Step]:
+        """How the model is made, its history, which evaluation data are part of, and its dynamics."""
         threads = {"threads": torch.get_num_threads()}  # they change the order of sums
         made = asdict(self.settings) | threads | ({"processes": group.size} if group.size > 1 else {})
         of_data = tables.sources(table, "data")
         of_test = tables.sources(test_table, "eval-data") if test_table else []
-        packages = "torch", "numpy", "pyarrow"
-        model, history = (provenance.step("train", made, files, packages) for files in (of_data, of_data + of_test))
-        return model, history.to("history")
+
+        def step(arguments: dict[str, Any], files: list[Source]) -> Step:
+            return provenance.step("train", arguments, files, ("torch", "numpy", "pyarrow"))
+
+        of_rows = step(made | {"el2n_epoch": watched}, of_data)
+        return step(made, of_data), step(made, of_data + of_test).to("history"), of_rows.to("dynamics")
 
     def unfilled(self) -> Model:
         """The model to train, its network on torch's device `meta`: shapes without numbers."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -149,17 +149,11 @@ class Several:
         part = self.rounds[place]
         return place * self._each + max(course.step for course in self.courses[part.start : part.stop])
 
-    def history_table(self) -> pa.Table:
-        """The histories, one below the other, with first the columns run and the settings that are varied."""
-        return self._below(course.history_table() for course in self.courses)
-
-    def dynamics_table(self) -> pa.Table:
-        """The dynamics, likewise; they are watched."""
-        return self._below(course.dynamics_table() for course in self.courses)
-
-    def _below(self, each: Iterable[pa.Table]) -> pa.Table:
+    def table(self, name: str) -> pa.Table:
+        """Their `history` or `dynamics`, one below the other, with first the columns run and what is varied."""
         tables = []
-        for number, (rows, own) in enumerate(zip(each, self._own(), strict=True)):
+        for number, (course, own) in enumerate(zip(self.courses, self._own(), strict=True)):
+            rows = course.table(name)
             lead = {"run": pa.array([number] * rows.num_rows, pa.int64())}
             lead |= {name: pa.array([value] * rows.num_rows) for name, value in own.items() if name != "seed"}
             tables.append(pa.table(lead | dict(zip(rows.column_names, rows.columns))))

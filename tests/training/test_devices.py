@@ -23,7 +23,6 @@ from gencli.training import devices
 from gencli.training.distributed import Group
 from gencli.training.settings import Precision, Settings
 from gencli.training.setup import Setup, prepare
-from gencli.training.several import begin
 from tests.helpers import image_table
 
 
@@ -109,7 +108,7 @@ def setup(middle: Callable[[], Any], monkeypatch: pytest.MonkeyPatch, precision:
 def test_auto_is_float32_where_a_network_fails_in_bf16(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     made = setup(WITHOUT_BF16[name], monkeypatch, "auto")
     assert made.settings.precision == "float32"
-    run = begin(made, image_table(9, (4, 4, 1)), None, Group())
+    run = made.training(image_table(9, (4, 4, 1)), None, Group())
     run.run()
     assert run.history[-1].train_loss < 3
     with pytest.raises(GencliError, match=r"--precision: mlp-1x8 fails in bf16: .*[Tt]ype"):
@@ -123,7 +122,7 @@ def test_bf16_stays_where_the_network_works_or_fails_anyhow(monkeypatch: pytest.
 
 def test_parameters_of_five_dimensions_train(monkeypatch: pytest.MonkeyPatch) -> None:
     made = setup(lambda: Volumes(1, 2, 3, padding=1), monkeypatch, "auto")
-    run = begin(made, image_table(9, (4, 4, 1)), None, Group())
+    run = made.training(image_table(9, (4, 4, 1)), None, Group())
     before = run.model.network.get_parameter("middle.weight").detach().clone()
     run.run()
     assert before.shape == (2, 1, 3, 3, 3)

@@ -21,7 +21,6 @@ from gencli.training.distributed import Group
 from gencli.training.loop import Epoch, Training
 from gencli.training.settings import Settings
 from gencli.training.setup import prepare
-from gencli.training.several import begin
 from tests.helpers import image_table
 
 SHAPE = (3, 2, 1)
@@ -391,7 +390,7 @@ def test_a_single_row_is_too_few_for_batch_norm_of_dense_layers_alone() -> None:
     convolutional = replace(settings, arch="resnet32", batch_norm=None, epochs=1)
     table = image_table(37, (8, 8, 3))
     setup = prepare(convolutional, table.description, table.schema.names, "toy")
-    begin(setup, table, None, Group()).run()
+    setup.training(table, None, Group()).run()
 
 
 def test_ldam_s_deferred_stage_takes_the_gradient_of_its_authors() -> None:

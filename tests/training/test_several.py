@@ -168,7 +168,7 @@ def test_resumed_networks_are_the_same_bit_by_bit(more: dict[str, Any], step: in
         first.run(progress)
     again = begin(setup(settings), TABLE, None, Group())
     assert isinstance(again, Several)
-    again.load_state(Held("saved", *found[0], f"step {step}"))
+    again.load_state(Held("saved", found[0][0], found[0][1], f"step {step}"))
     assert again.step == step
     again.run()
     for one, other in zip(whole.courses, again.courses, strict=True):
@@ -206,7 +206,7 @@ def test_one_file_holds_all_and_says_which_rows_each_saw(tmp_path: Path) -> None
         models.read(source)
     with pytest.raises(GencliError, match=r"--run: .* has 4 networks, 0 to 3"):
         models.read(source, run=4)
-    history = made.history_table()
+    history = made.table("history")
     assert history["run"].to_pylist() == [number for number in range(4) for _ in range(3)]
     assert history["dropout"].to_pylist() == [0.1] * 6 + [0.2] * 6
 

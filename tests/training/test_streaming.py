@@ -13,7 +13,6 @@ from gencli.models.inputs import Rows, load
 from gencli.training.distributed import Group
 from gencli.training.settings import Settings
 from gencli.training.setup import prepare
-from gencli.training.several import begin
 from gencli.training.streaming import Streamed
 from gencli.training.validation import split
 from tests.helpers import image_table, save
@@ -95,7 +94,7 @@ def test_trains_as_from_memory_in_the_same_order(table: ImageTable, monkeypatch:
     def trained(stream: int | None) -> tuple[torch.Tensor, list[float]]:
         settings = replace(SETTINGS, stream=stream, validation_fraction=0.1, augment="flip", measure_train=True)
         setup = prepare(settings, table.description, table.schema.names, "toy")
-        run = begin(setup, table, table, Group())
+        run = setup.training(table, table, Group())
         run.run()
         weights = torch.cat([each.flatten() for each in run.model.network.parameters()])
         return weights, [score for row in run.history for score in (row.train_loss, row.test_loss or 0)]

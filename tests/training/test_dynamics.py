@@ -1,0 +1,167 @@
+"""Dynamics are what a plain loop over rows and epochs counts, whatever the run is interrupted or batched by."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+
+from gencli.errors import GencliError
+from gencli.files.held import Held
+from gencli.models.inputs import Preprocessing, load
+from gencli.training.distributed import Group
+from gencli.training.settings import Records, Settings
+from gencli.training.setup import prepare
+from gencli.training.several import begin
+from tests.helpers import image_table
+
+TABLE = image_table(61, (4, 4, 1))
+SETTINGS = Settings(arch="mlp-1x6", epochs=8, batch_size=16, device="cpu", lr=0.5, measure_train=True)
+
+
+def start(settings: Settings, watched: int | None = 3) -> Any:
+    setup = prepare(settings, TABLE.description, TABLE.schema.names, "")
+    return begin(setup, TABLE, None, Group(), watched=watched)
+
+
+def dynamics(settings: Settings, watched: int = 3) -> pa.Table:
+    run = start(settings, watched)
+    run.run()
+    return run.table("dynamics")
+
+
+def plain(settings: Settings, watched: int = 3) -> list[dict[str, Any]]:
+    """The same by softmax, loops and lists, from weights that hooks see at every step."""
+    run = start(settings)
+    rows, seen = load(TABLE), []
+    images = Preprocessing()(rows.images)
+    run.model.network.register_forward_hook(
+        lambda module, inputs, outputs: (
+            seen.append((inputs[0].detach().clone(), outputs.detach().double())) if module.training else None
+        )
+    )
+    run.run()
+    every: dict[int, list[list[float]]] = {number: [] for number in range(len(rows))}
+    for batch, outputs in seen:
+        for image, logits in zip(batch, outputs.tolist(), strict=True):
+            number = int((images - image).flatten(1).norm(dim=1).argmin())
+            every[number].append(logits)
+    found = []
+    for number, presented in every.items():
+        label = int(rows.labels[number])
+        right, chances, margins, losses, errors = [], [], [], [], []
+        for logits in presented:
+            top = max(logits)
+            powers = [math.exp(each - top) for each in logits]
+            chance = [each / sum(powers) for each in powers]
+            others = [each for place, each in enumerate(logits) if place != label]
+            margins.append(logits[label] - max(others))
+            right.append(logits.index(max(logits)) == label)
+            chances.append(chance[label])
+            losses.append(-math.log(chance[label]))
+            errors.append(math.sqrt(sum((each - (place == label)) ** 2 for place, each in enumerate(chance))))
+        learned = next((e + 1 for e in range(len(right)) if all(right[e:])), None)
+        found.append(
+            {
+                "id": int(TABLE.column("id")[number]),
+                "label": label,
+                "first_learned": right.index(True) + 1 if any(right) else None,
+                "learned": learned,
+                "forgotten": sum(a and not b for a, b in pairwise(right)) if any(right) else None,
+                "aum": float(np.mean(margins)),
+                "confidence": float(np.mean(chances)),
+                "variability": float(np.std(chances)),
+                "correctness": float(np.mean(right)),
+                "el2n": errors[watched - 1],
+                "loss_mean": float(np.mean(losses)),
+                "loss_last": losses[-1],
+            }
+        )
+    return found
+
+
+def test_dynamics_are_those_of_a_plain_loop() -> None:
+    rows, wanted = dynamics(SETTINGS).to_pylist(), plain(SETTINGS)
+    forgotten = [row["forgotten"] for row in wanted]
+    assert any(forgotten)  # the table tells something
+    assert None in [row["learned"] for row in wanted]
+    for row, other in zip(rows, wanted, strict=True):
+        assert row.keys() == other.keys()
+        for name, value in other.items():
+            assert row[name] == (pytest.approx(value, rel=2e-5, abs=2e-6) if isinstance(value, float) else value), name
+
+
+def test_rows_that_the_last_epoch_did_not_visit_count_their_own_visits() -> None:
+    rows = dynamics(replace(SETTINGS, max_steps=6), 2)  # four steps an epoch
+    shares = rows["correctness"].to_numpy()
+    assert set(np.round(shares * 2)) | set(np.round(shares)) <= {0, 1, 2}
+    first = dynamics(replace(SETTINGS, max_steps=2), 1)
+    assert first["aum"].null_count == 61 - 32
+    assert first["loss_last"].null_count == 61 - 32
+
+
+@pytest.mark.parametrize("more", [{}, {"runs": 3, "subset": 0.7}, {"runs": 2, "optimizer": "muon", "arch": "mlp-2x6"}])
+@pytest.mark.parametrize("step", [3, 10, 11])
+def test_resumed_runs_give_the_same(more: dict[str, Any], step: int) -> None:
+    settings, found = replace(SETTINGS, **more, epochs=4), []
+    whole = dynamics(settings)
+
+    def stop(now: int, epoch: object) -> None:
+        if now == step:
+            tensors, facts = run.state()
+            found.append(({name: each.clone() for name, each in tensors.items()}, json.loads(json.dumps(facts))))
+            raise InterruptedError
+
+    run = start(settings)
+    with pytest.raises(InterruptedError):
+        run.run(stop)
+    again = start(settings)
+    again.load_state(Held("saved", found[0][0], found[0][1], f"step {step}"))
+    again.run()
+    assert again.table("dynamics") == whole
+    for watched in (None, 2):
+        with pytest.raises(GencliError, match="saved: "):
+            start(settings, watched).load_state(Held("saved", found[0][0], found[0][1], f"step {step}"))
+
+
+def test_several_runs_have_the_dynamics_of_each() -> None:
+    settings = replace(SETTINGS, runs=3, subset=0.7, epochs=4, lr=0.05)
+    rows = dynamics(settings)
+    assert rows.num_rows == 3 * 43
+    for number, each in enumerate(settings.each()):
+        alone, mine = dynamics(each), rows.filter(pa.compute.equal(rows["run"], number)).drop_columns("run")
+        for name in alone.column_names:
+            if pa.types.is_floating(alone[name].type):
+                np.testing.assert_allclose(mine[name].to_numpy(), alone[name].to_numpy(), rtol=1e-4, atol=1e-5)
+            else:
+                assert mine[name].to_pylist() == alone[name].to_pylist()
+
+
+def test_what_has_no_dynamics_is_refused() -> None:
+    with pytest.raises(GencliError, match="--dynamics: --resample draws rows"):
+        start(replace(SETTINGS, resample="balanced"))
+    with pytest.raises(GencliError, match="--el2n-epoch: there are no dynamics"):
+        Records(el2n_epoch=3).resolved({"el2n_epoch"})
+    with pytest.raises(GencliError, match="--el2n-epoch: 9 of 8 epochs"):
+        Records(dynamics="d.parquet", el2n_epoch=9).watched(SETTINGS)
+    assert Records(dynamics="d.parquet").watched(SETTINGS) == 8
+    assert Records(dynamics="d.parquet").watched(replace(SETTINGS, epochs=50)) == 10
+
+
+def test_every_changed_figure_of_a_checkpoint_is_in_its_range() -> None:
+    run = start(SETTINGS)
+    run.run()
+    tensors, facts = run.state()
+    for name, value in (("visits", 7), ("right", 99), ("forgotten", -1), ("chance", 1.5), ("loss", -1.0)):
+        changed = tensors | {
+            f"dynamics/{name}": tensors[f"dynamics/{name}"].clone().index_fill_(0, torch.tensor([4]), value)
+        }
+        with pytest.raises(GencliError, match=f"saved: dynamics/{name}"):
+            start(SETTINGS).load_state(Held("saved", changed, facts, "step 32"))
