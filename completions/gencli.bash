@@ -6,7 +6,7 @@ _gencli() {
   COMPREPLY=()
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case "$path $word" in
-    "gencli data" | "gencli data cifar10" | "gencli data cifar100" | "gencli data mnist" | "gencli data fashion-mnist" | "gencli data svhn" | "gencli data digits" | "gencli data export" | "gencli data folder" | "gencli data parquet" | "gencli data repeat" | "gencli data show" | "gencli data synthetic" | "gencli data synthetic gaussian-clusters" | "gencli data synthetic two-moons" | "gencli data synthetic noise" | "gencli corrupt" | "gencli corrupt random-labels" | "gencli corrupt flip-labels" | "gencli corrupt pair-labels" | "gencli corrupt matrix-labels" | "gencli corrupt permute-labels" | "gencli corrupt shuffled-pixels" | "gencli corrupt random-pixels" | "gencli corrupt gaussian-pixels" | "gencli corrupt gaussian-noise" | "gencli corrupt poisson-noise" | "gencli corrupt impulse-noise" | "gencli corrupt text-overlay" | "gencli corrupt long-tail" | "gencli corrupt step-imbalance" | "gencli corrupt subsample" | "gencli corrupt common" | "gencli train" | "gencli fit" | "gencli fit finite-sample" | "gencli fit kernel" | "gencli fit least-squares" | "gencli eval" | "gencli hvp" | "gencli check" | "gencli check prox-step" | "gencli check newton-step" | "gencli check sgd-regret" | "gencli check sgd-rate" | "gencli check sgd-nonmonotone" | "gencli check hessian-size" | "gencli check hvp-limit" | "gencli check weight-decay-convexity" | "gencli check circulant" | "gencli check median-mean" | "gencli check noise-targets" | "gencli check finite-sample" | "gencli check min-norm" | "gencli check rademacher" | "gencli check uniform-stability" | "gencli check all" | "gencli jacobian" | "gencli spectrum" | "gencli report" | "gencli recipe") path+=" $word" ;;
+    "gencli data" | "gencli data cifar10" | "gencli data cifar100" | "gencli data mnist" | "gencli data fashion-mnist" | "gencli data svhn" | "gencli data digits" | "gencli data export" | "gencli data folder" | "gencli data parquet" | "gencli data repeat" | "gencli data synthetic" | "gencli data synthetic gaussian-clusters" | "gencli data synthetic two-moons" | "gencli data synthetic noise" | "gencli data where" | "gencli corrupt" | "gencli corrupt random-labels" | "gencli corrupt flip-labels" | "gencli corrupt pair-labels" | "gencli corrupt matrix-labels" | "gencli corrupt permute-labels" | "gencli corrupt shuffled-pixels" | "gencli corrupt random-pixels" | "gencli corrupt gaussian-pixels" | "gencli corrupt gaussian-noise" | "gencli corrupt poisson-noise" | "gencli corrupt impulse-noise" | "gencli corrupt text-overlay" | "gencli corrupt long-tail" | "gencli corrupt step-imbalance" | "gencli corrupt subsample" | "gencli corrupt common" | "gencli train" | "gencli fit" | "gencli fit finite-sample" | "gencli fit kernel" | "gencli fit least-squares" | "gencli eval" | "gencli hvp" | "gencli check" | "gencli check prox-step" | "gencli check newton-step" | "gencli check sgd-regret" | "gencli check sgd-rate" | "gencli check sgd-nonmonotone" | "gencli check hessian-size" | "gencli check hvp-limit" | "gencli check weight-decay-convexity" | "gencli check circulant" | "gencli check median-mean" | "gencli check noise-targets" | "gencli check finite-sample" | "gencli check min-norm" | "gencli check rademacher" | "gencli check uniform-stability" | "gencli check all" | "gencli jacobian" | "gencli spectrum" | "gencli show" | "gencli report" | "gencli recipe" | "gencli how") path+=" $word" ;;
     esac
   done
   if [[ $current == = ]]; then  # readline splits --option=value in three
@@ -107,12 +107,6 @@ _gencli() {
   "gencli data repeat -o" | "gencli data repeat --output") return ;;
   "gencli data repeat --threads") ;;
   "gencli data repeat --color") words=(auto always never) ;;
-  "gencli data show --sheet") return ;;
-  "gencli data show --columns") ;;
-  "gencli data show --format") words=(table parquet csv json md) ;;
-  "gencli data show -o" | "gencli data show --output") return ;;
-  "gencli data show --threads") ;;
-  "gencli data show --color") words=(auto always never) ;;
   "gencli data synthetic gaussian-clusters --rows") ;;
   "gencli data synthetic gaussian-clusters --size") ;;
   "gencli data synthetic gaussian-clusters --split") ;;
@@ -138,6 +132,10 @@ _gencli() {
   "gencli data synthetic noise -o" | "gencli data synthetic noise --output") return ;;
   "gencli data synthetic noise --threads") ;;
   "gencli data synthetic noise --color") words=(auto always never) ;;
+  "gencli data where --join") return ;;
+  "gencli data where -o" | "gencli data where --output") return ;;
+  "gencli data where --threads") ;;
+  "gencli data where --color") words=(auto always never) ;;
   "gencli corrupt random-labels -p") ;;
   "gencli corrupt random-labels --seed") ;;
   "gencli corrupt random-labels --shard") ;;
@@ -254,6 +252,7 @@ _gencli() {
   "gencli train --whiten") words=(image dataset none) ;;
   "gencli train --augment") ;;
   "gencli train --stream") ;;
+  "gencli train --subset") ;;
   "gencli train --resample") words=(balanced sqrt) ;;
   "gencli train --loss") words=(ce focal cb-ce cb-focal cb-sigmoid balanced-softmax ldam logit-adjusted l1 l2 huber) ;;
   "gencli train --gamma") ;;
@@ -281,12 +280,16 @@ _gencli() {
   "gencli train --validation-fraction") ;;
   "gencli train --early-stop") ;;
   "gencli train --seed") ;;
+  "gencli train --runs") ;;
+  "gencli train --vary") ;;
   "gencli train --precision") words=(auto float32 tf32 bf16) ;;
   "gencli train --device") words=(auto cpu cuda mps) ;;
   "gencli train --checkpoint") return ;;
   "gencli train --checkpoint-every") ;;
   "gencli train --eval-data") return ;;
   "gencli train --history") return ;;
+  "gencli train --dynamics") return ;;
+  "gencli train --el2n-epoch") ;;
   "gencli train -o" | "gencli train --output") return ;;
   "gencli train --threads") ;;
   "gencli train --color") words=(auto always never) ;;
@@ -308,6 +311,7 @@ _gencli() {
   "gencli fit least-squares --color") words=(auto always never) ;;
   "gencli eval --by") ;;
   "gencli eval --top") ;;
+  "gencli eval --run") ;;
   "gencli eval --seed") ;;
   "gencli eval --predictions") return ;;
   "gencli eval --confusion") return ;;
@@ -321,6 +325,7 @@ _gencli() {
   "gencli hvp --limit") ;;
   "gencli hvp --device") words=(auto cpu cuda mps) ;;
   "gencli hvp --arch") ;;
+  "gencli hvp --run") ;;
   "gencli hvp --operator") words=(hessian ggn fisher empirical-fisher) ;;
   "gencli hvp --batch-size") ;;
   "gencli hvp --dtype") words=(float32 float64) ;;
@@ -524,6 +529,7 @@ _gencli() {
   "gencli jacobian --limit") ;;
   "gencli jacobian --device") words=(auto cpu cuda mps) ;;
   "gencli jacobian --arch") ;;
+  "gencli jacobian --run") ;;
   "gencli jacobian --loss") ;;
   "gencli jacobian --gamma") ;;
   "gencli jacobian --beta") ;;
@@ -548,6 +554,7 @@ _gencli() {
   "gencli spectrum --limit") ;;
   "gencli spectrum --device") words=(auto cpu cuda mps) ;;
   "gencli spectrum --arch") ;;
+  "gencli spectrum --run") ;;
   "gencli spectrum --operator") words=(hessian ggn fisher empirical-fisher) ;;
   "gencli spectrum --batch-size") ;;
   "gencli spectrum --dtype") words=(float32 float64) ;;
@@ -575,6 +582,13 @@ _gencli() {
   "gencli spectrum -o" | "gencli spectrum --output") return ;;
   "gencli spectrum --threads") ;;
   "gencli spectrum --color") words=(auto always never) ;;
+  "gencli show --head") ;;
+  "gencli show --sheet") return ;;
+  "gencli show --columns") ;;
+  "gencli show --format") words=(table parquet csv json md) ;;
+  "gencli show -o" | "gencli show --output") return ;;
+  "gencli show --threads") ;;
+  "gencli show --color") words=(auto always never) ;;
   "gencli report --table") words=(runs classes long-tail corruptions) ;;
   "gencli report --plot") words=(curves overfit-time test-error regularizers classes confusion reliability density) ;;
   "gencli report --figure") return ;;
@@ -589,11 +603,17 @@ _gencli() {
   "gencli report --color") words=(auto always never) ;;
   "gencli recipe --threads") ;;
   "gencli recipe --color") words=(auto always never) ;;
+  "gencli how --diff") ;;
+  "gencli how --inputs") return ;;
+  "gencli how --format") words=(sh make snakemake ro-crate) ;;
+  "gencli how -o" | "gencli how --output") return ;;
+  "gencli how --threads") ;;
+  "gencli how --color") words=(auto always never) ;;
   *[\<\>]) return ;;
   *)
     case $path in
-    "gencli") once=('--version' '-h --help') again=() words=(data corrupt train fit eval hvp check jacobian spectrum report recipe) ;;
-    "gencli data") once=('--version' '-h --help') again=() words=(cifar10 cifar100 mnist fashion-mnist svhn digits export folder parquet repeat show synthetic) ;;
+    "gencli") once=('--version' '-h --help') again=() words=(data corrupt train fit eval hvp check jacobian spectrum show report recipe how) ;;
+    "gencli data") once=('--version' '-h --help') again=() words=(cifar10 cifar100 mnist fashion-mnist svhn digits export folder parquet repeat synthetic where) ;;
     "gencli data cifar10") once=('--split' '--root' '--classes' '--sample' '--seed' '--limit' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() ;;
     "gencli data cifar100") once=('--split' '--root' '--classes' '--sample' '--seed' '--limit' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() ;;
     "gencli data mnist") once=('--split' '--root' '--classes' '--sample' '--seed' '--limit' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() ;;
@@ -604,11 +624,11 @@ _gencli() {
     "gencli data folder") once=('--size' '--crop' '--mode' '--range' '--name' '--split' '--classes' '--sample' '--seed' '--limit' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
     "gencli data parquet") once=('--name' '--split' '--files' '--label' '--class-names' '--mode' '--range' '--size' '--crop' '--shape' '--classes' '--sample' '--seed' '--limit' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
     "gencli data repeat") once=('--times' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
-    "gencli data show") once=('--sheet' '--columns' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
     "gencli data synthetic") once=('--version' '-h --help') again=() words=(gaussian-clusters two-moons noise) ;;
     "gencli data synthetic gaussian-clusters") once=('--rows' '--size' '--split' '--classes' '--separation' '--seed' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() ;;
     "gencli data synthetic two-moons") once=('--rows' '--size' '--split' '--noise' '--seed' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() ;;
     "gencli data synthetic noise") once=('--rows' '--size' '--split' '--classes' '--seed' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() ;;
+    "gencli data where") once=('-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=(--join) words=() files=yes ;;
     "gencli corrupt") once=('--version' '-h --help') again=() words=(random-labels flip-labels pair-labels matrix-labels permute-labels shuffled-pixels random-pixels gaussian-pixels gaussian-noise poisson-noise impulse-noise text-overlay long-tail step-imbalance subsample common) ;;
     "gencli corrupt random-labels") once=('-p' '--exact' '--seed' '--shard' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
     "gencli corrupt flip-labels") once=('-p' '--exact' '--seed' '--shard' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
@@ -626,13 +646,13 @@ _gencli() {
     "gencli corrupt step-imbalance") once=('--ratio' '--fraction' '--seed' '--shard' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
     "gencli corrupt subsample") once=('-n --n' '--per-class' '--classes' '--fold' '--invert' '--seed' '--shard' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
     "gencli corrupt common") once=('--kind' '--severity' '--constants' '--all' '--seed' '--shard' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
-    "gencli train") once=('--arch' '--batch-norm --no-batch-norm' '--sync-batch-norm' '--dropout' '--crop' '--whiten' '--augment' '--stream' '--resample' '--loss' '--gamma' '--beta' '--focal-form' '--label-smoothing' '--deferred-reweighting' '--tau' '--delta' '--optimizer' '--lr' '--schedule' '--warmup' '--momentum' '--nesterov --no-nesterov' '--weight-decay' '--no-decay' '--grad-clip' '--ema' '--preset' '--epochs' '--batch-size' '--max-steps' '--max-time' '--until-train-accuracy' '--validation-fraction' '--early-stop' '--measure-train' '--seed' '--precision' '--compile' '--device' '--checkpoint' '--checkpoint-every' '--resume' '--overwrite' '--eval-data' '--history' '-o --output' '--dry-run' '--list-archs' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
+    "gencli train") once=('--arch' '--batch-norm --no-batch-norm' '--sync-batch-norm' '--dropout' '--crop' '--whiten' '--augment' '--stream' '--subset' '--resample' '--loss' '--gamma' '--beta' '--focal-form' '--label-smoothing' '--deferred-reweighting' '--tau' '--delta' '--optimizer' '--lr' '--schedule' '--warmup' '--momentum' '--nesterov --no-nesterov' '--weight-decay' '--no-decay' '--grad-clip' '--ema' '--preset' '--epochs' '--batch-size' '--max-steps' '--max-time' '--until-train-accuracy' '--validation-fraction' '--early-stop' '--measure-train' '--seed' '--runs' '--precision' '--compile' '--device' '--deterministic' '--checkpoint' '--checkpoint-every' '--resume' '--overwrite' '--eval-data' '--history' '--dynamics' '--el2n-epoch' '-o --output' '--dry-run' '--list-archs' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=(--vary) words=() files=yes ;;
     "gencli fit") once=('--version' '-h --help') again=() words=(finite-sample kernel least-squares) ;;
     "gencli fit finite-sample") once=('--seed' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
     "gencli fit kernel") once=('--ridge' '--validation-fraction' '--seed' '--dtype' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=(--kernel) words=() files=yes ;;
     "gencli fit least-squares") once=('--ridge' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
-    "gencli eval") once=('--by' '--intervals' '--seed' '--predictions' '--confusion' '--measures' '--arch' '--device' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=(--top) words=() files=yes ;;
-    "gencli hvp") once=('--parameters' '--limit' '--device' '--arch' '--operator' '--batch-size' '--dtype' '--loss' '--gamma' '--beta' '--focal-form' '--label-smoothing' '--deferred-reweighting' '--tau' '--delta' '--method' '--dense' '--verify --no-verify' '--tolerance' '--plot' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=(--vector) words=() files=yes ;;
+    "gencli eval") once=('--by' '--run' '--intervals' '--seed' '--predictions' '--confusion' '--measures' '--arch' '--device' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=(--top) words=() files=yes ;;
+    "gencli hvp") once=('--parameters' '--limit' '--device' '--arch' '--run' '--operator' '--batch-size' '--dtype' '--loss' '--gamma' '--beta' '--focal-form' '--label-smoothing' '--deferred-reweighting' '--tau' '--delta' '--method' '--dense' '--verify --no-verify' '--tolerance' '--plot' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=(--vector) words=() files=yes ;;
     "gencli check") once=('--list' '--version' '-h --help') again=() words=(prox-step newton-step sgd-regret sgd-rate sgd-nonmonotone hessian-size hvp-limit weight-decay-convexity circulant median-mean noise-targets finite-sample min-norm rademacher uniform-stability all) ;;
     "gencli check prox-step") once=('--instances' '--dtype' '--dimension' '--penalty' '--seed' '--break' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() ;;
     "gencli check newton-step") once=('--instances' '--dtype' '--dimension' '--seed' '--break' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() ;;
@@ -650,10 +670,12 @@ _gencli() {
     "gencli check rademacher") once=('--instances' '--dtype' '--data' '--plot' '--arch' '--examples' '--draws' '--steps' '--bound' '--seed' '--break' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() ;;
     "gencli check uniform-stability") once=('--instances' '--dtype' '--data' '--plot' '--examples' '--removals' '--decay' '--passes' '--arch' '--seed' '--break' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() ;;
     "gencli check all") once=('--instances' '--dtype' '--data' '--seed' '--break' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() ;;
-    "gencli jacobian") once=('--file' '--difference' '--step' '--hessian' '--hvp' '--trace' '--graph' '--check-against' '--check-tolerance' '--of' '--wrt' '--mode' '--verify' '--summary' '--parameters' '--limit' '--device' '--arch' '--loss' '--gamma' '--beta' '--focal-form' '--label-smoothing' '--deferred-reweighting' '--tau' '--delta' '--tolerance' '--dtype' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=(-f --formula --at) words=() files=yes ;;
-    "gencli spectrum") once=('--top' '--bottom' '--condition' '--trace' '--density' '--vectors' '--along' '--figure' '--parameters' '--limit' '--device' '--arch' '--operator' '--batch-size' '--dtype' '--loss' '--gamma' '--beta' '--focal-form' '--label-smoothing' '--deferred-reweighting' '--tau' '--delta' '--tolerance' '--max-products' '--basis' '--trace-products' '--density-probes' '--density-steps' '--density-width' '--along-radius' '--along-points' '--seed' '--checkpoint' '--checkpoint-every' '--resume' '--overwrite' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
+    "gencli jacobian") once=('--file' '--difference' '--step' '--hessian' '--hvp' '--trace' '--graph' '--check-against' '--check-tolerance' '--of' '--wrt' '--mode' '--verify' '--summary' '--parameters' '--limit' '--device' '--arch' '--run' '--loss' '--gamma' '--beta' '--focal-form' '--label-smoothing' '--deferred-reweighting' '--tau' '--delta' '--tolerance' '--dtype' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=(-f --formula --at) words=() files=yes ;;
+    "gencli spectrum") once=('--top' '--bottom' '--condition' '--trace' '--density' '--vectors' '--along' '--figure' '--parameters' '--limit' '--device' '--arch' '--run' '--operator' '--batch-size' '--dtype' '--loss' '--gamma' '--beta' '--focal-form' '--label-smoothing' '--deferred-reweighting' '--tau' '--delta' '--tolerance' '--max-products' '--basis' '--trace-products' '--density-probes' '--density-steps' '--density-width' '--along-radius' '--along-points' '--seed' '--checkpoint' '--checkpoint-every' '--resume' '--overwrite' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
+    "gencli show") once=('--head' '--sheet' '--columns' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
     "gencli report") once=('--table' '--plot' '--figure' '--title' '--against' '--best-on-test' '--fitted-at' '--contact-sheet' '--provenance' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=(--metric) words=() files=yes ;;
     "gencli recipe") once=('--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=(course cui2019 curvature demo noise2noise zhang2017) ;;
+    "gencli how") once=('--tree' '--diff' '--stale' '--check' '--inputs' '--format' '--trust' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
     esac
     if [[ $current == -* ]]; then
       words=("${again[@]}")
