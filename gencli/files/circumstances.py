@@ -1,5 +1,6 @@
 """What bears on the bytes of a result beside the command: the processor's instructions that libraries chose, Python,
-how torch was built, the GPU, and gencli's own source where it is no released version. Nothing of when or where.
+how torch was built, the GPU, the source of a network of the user's own, and gencli's where it is no released version.
+Nothing of when or where.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import gencli
+from gencli import strangers
 
 # commands to which numpy gives the same bytes with fewer of the processor's instructions (measured): they have it
 # compute with integers, or with floats that are rounded to them; `corrupt common` takes exponentials and powers
@@ -33,6 +35,8 @@ def facts(command: str, packages: Sequence[str], device: str | None) -> dict[str
         found["numpy cpu"] = _of_numpy()
     if "torch" in packages:
         found |= _of_torch(device)
+    if own := strangers.source():
+        found["network"] = hashlib.sha256(Path(own).read_bytes()).hexdigest()
     return found
 
 

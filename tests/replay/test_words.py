@@ -58,6 +58,7 @@ REFUSED = {
     "an input without a hash": (step("data repeat", {}, Source("data", "$(ls)", name="x")), "no SHA-256"),
     "an output that is none": (step("data digits", output="history"), "does not write"),
     "code without trust": (step("train", TRAIN, source(DIGITS)), "which is code"),
+    "a newer version": (Step("data digits", {}, {"gencli": "99.1"}), "newer than this one"),
     "a circle": (step("data repeat", {}, Source("data", HASHES[0], DIGITS)), "in a circle"),
 }
 
