@@ -97,7 +97,7 @@ def test_no_word_escapes_its_quotes(words: list[str]) -> None:
 @given(texts, texts)
 def test_names_and_values_stay_in_their_place_in_every_format(value: str, name: str) -> None:
     """A script that only prints its commands prints the words of provenance, and nothing else runs."""
-    if name.strip("./ \n\r\t") == "" or "/" in name:
+    if name.strip("./ \n\r\t-") == "" or "/" in name:
         name = "name"
     if value.startswith(("/", "~")) or "../" in value:
         value = f"x{value.replace('../', '')}"
