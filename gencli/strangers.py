@@ -38,6 +38,11 @@ def admit(name: str) -> None:
     stdout.leave_to_strangers()
 
 
+def source() -> str | None:
+    """The file of the module that was admitted last, once it is imported."""
+    return getattr(sys.modules.get(_named.partition(":")[0]), "__file__", None)
+
+
 def dismiss() -> None:
     """Once a command's result is written, processes end as they like."""
     os._exit = _leave

@@ -94,7 +94,7 @@ class Step:
             packages: those that bear on that file besides.
             names: of all inputs of a role, as that file tells them.
         """
-        versions = self.versions | {package: _version(package) for package in packages}
+        versions = self.versions | {package: version(package) for package in packages}
         waiting = {role: iter(each) for role, each in (names or {}).items()}
         inputs = [replace(each, name=next(waiting.get(each.role, iter(())), each.name)) for each in self.inputs]
         return replace(self, versions=versions, output=output, inputs=tuple(inputs))
@@ -108,12 +108,13 @@ def step(
     command: str, arguments: Mapping[str, Any], inputs: Sequence[Source] = (), packages: Sequence[str] = ("pyarrow",)
 ) -> Step:
     """One step: the command's words, its arguments by option name, its inputs (see `source`), `packages`' versions."""
-    versions = {"gencli": gencli.__version__} | {package: _version(package) for package in packages}
+    versions = {"gencli": gencli.__version__} | {package: version(package) for package in packages}
     device = arguments.get("device")
     return Step(command, dict(arguments), versions, tuple(inputs), circumstances.facts(command, packages, device))
 
 
-def _version(package: str) -> str:
+def version(package: str) -> str:
+    """A package's version, which it is imported for."""
     if package == "matplotlib":  # it obeys the folder that it is imported in: see `reporting.curves`
         return metadata.version(package)
     return import_module(package).__version__

@@ -60,12 +60,12 @@ class Graph:
     """
 
     def __init__(self, made: Step, sha256: str) -> None:
-        self.runs: list[Run] = []
         self.outside: list[File] = []
         self._known: dict[str, File] = {}
         self._like: dict[str, list[Run]] = {}
         self._above: set[str] = {sha256}
         self.file = self._made(made, sha256)
+        self.runs = [*_in_order(self.file, set())]
 
     def _made(self, made: Step, sha256: str) -> File:
         inputs = [self._file(each) for each in made.inputs]
@@ -98,13 +98,10 @@ class Graph:
             if run.outputs.get(made.output, sha256) == sha256 and _agree(run.step, made):
                 if len(made.inputs) > len(run.step.inputs) or _names(made) > _names(run.step):
                     run.step, run.inputs = replace(run.step, inputs=made.inputs), inputs
-                    self.runs.remove(run)  # what it reads besides comes first
-                    self.runs.append(run)
                 run.step = replace(run.step, arguments=made.arguments | run.step.arguments)
                 return run
         run = Run(made, inputs)
         alike.append(run)
-        self.runs.append(run)
         return run
 
 
@@ -130,13 +127,11 @@ def _digest(facts: list[Any]) -> str:
     return hashlib.sha256(dumps({"": facts}).encode()).hexdigest()
 
 
-def ancestors(file: File) -> Iterator[Run]:
-    """The runs behind a file, each once."""
-    seen: set[int] = set()
-    waiting = [file]
-    while waiting:
-        run = waiting.pop().run
-        if run is not None and id(run) not in seen:
-            seen.add(id(run))
-            yield run
-            waiting += run.inputs
+def _in_order(file: File, seen: set[int]) -> Iterator[Run]:
+    """The runs behind a file, each once, after those that it reads from."""
+    run = file.run
+    if run is not None and id(run) not in seen:
+        seen.add(id(run))
+        for each in run.inputs:
+            yield from _in_order(each, seen)
+        yield run

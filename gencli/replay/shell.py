@@ -61,7 +61,10 @@ def script(plan: Plan) -> str:
     if plan.outside:
         text += CHECKS + "".join(f"{checked(each)}\n" for each in plan.outside)
     if plan.modules:
-        text += "# imports " + ", ".join(plan.modules) + ", which is looked for in INPUTS too\n"
+        known = [run for job in plan.jobs if (run := job.run.step.machine.get("network"))]
+        said = f"; SHA-256 {', '.join(dict.fromkeys(known))}" if known else ""
+        imported = ", ".join(plan.modules)
+        text += f"# imports {console.printable(imported)}, which is looked for in INPUTS too{console.printable(said)}\n"
         text += 'PYTHONPATH=$(cd "$INPUTS" && pwd)${PYTHONPATH:+:$PYTHONPATH}\nexport PYTHONPATH\n'
     text += "\n" + "\n".join(_lines(plan))
     if plan.made != plan.name:

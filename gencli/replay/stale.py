@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from importlib import metadata
 
-import gencli
-from gencli.files import circumstances
+from gencli.files import circumstances, provenance
 from gencli.files.provenance import Step
 from gencli.replay import lineage
 from gencli.replay.graph import File, Graph
-
-_PACKAGES = {"PIL": "pillow", "sklearn": "scikit-learn"}  # names of imports and of distributions
 
 
 def reasons(graph: Graph, here: Mapping[int, str]) -> Iterator[tuple[int, str, list[str]]]:
@@ -49,9 +45,7 @@ def _changed(step: Step) -> Iterator[str]:
 
 
 def _version(package: str) -> str | None:
-    if package == "gencli":
-        return gencli.__version__
     try:
-        return metadata.version(_PACKAGES.get(package, package))
-    except metadata.PackageNotFoundError:
+        return provenance.version(package)
+    except ImportError:
         return None

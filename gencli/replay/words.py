@@ -13,6 +13,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+import gencli
 from gencli.errors import GencliError
 from gencli.files.endings import Writes
 from gencli.files.provenance import FILE, WORDS, Source, Step
@@ -81,6 +82,7 @@ class Commands:
                 trust.
         """
         step = run.step
+        _require_known(step.versions.get("gencli", ""))
         command = self._command(step.command)
         options = {name: each for each in command.params for name in _names(each) if each.param_type_name == "option"}
         before, after, arguments = ["gencli"], [], list[Word]()
@@ -114,6 +116,15 @@ class Commands:
         if own and not self._trust:
             raise GencliError(f"its network is {own[0]}, which is code", "--trust allows it to be imported")
         return {"arch": own[0]} if own else {}
+
+
+def _require_known(version: str) -> None:
+    """Refuses what a newer gencli made, which may mean other things by the same words."""
+    theirs, ours = ([int(part) for part in re.findall(r"\d+", each)[:3]] for each in (version, gencli.__version__))
+    if theirs > ours:
+        raise GencliError(
+            f"made by gencli {version[:20]}, which is newer than this one, {gencli.__version__}", "use that version"
+        )
 
 
 def is_own(arch: str) -> bool:

@@ -114,9 +114,6 @@ def placed(settings: Settings) -> Settings:
         GencliError: see `choose` and `precision`.
     """
     device = choose(settings.device)
-    capability = torch.backends.cpu.get_cpu_capability()
-    if settings.deterministic and capability not in ("DEFAULT", "NO AVX"):
-        raise GencliError(f"--deterministic: torch computes with {capability} already", "run it in its own process")
     return replace(settings, device=device.type, precision=precision(settings.precision, device))
 
 

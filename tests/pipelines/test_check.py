@@ -15,6 +15,7 @@ from PIL import Image
 from gencli import theory
 from gencli.cli.app import main
 from gencli.files.provenance import KEY, command_line
+from gencli.machine import cores
 from gencli.theory import CLAIMS, statement
 from tests.pipelines.shell import Shell, explained, many
 
@@ -43,7 +44,7 @@ def test_rows_are_the_same_in_every_format_and_every_run(sh: Shell) -> None:
     assert {row["holds"] for row in rows} == {"True"}
     assert (sh.folder / "rows.md").read_text().count("| yes |") == len(rows)
     made = json.loads(pq.ParquetFile(sh.folder / "rows.parquet").metadata.metadata[KEY.encode()])["step"]
-    expected = {"instances": 2, "dtype": "float64", "size": 64, "seed": 0, "break": False, "threads": 1}
+    expected = {"instances": 2, "dtype": "float64", "size": 64, "seed": 0, "break": False, "threads": cores()}
     assert (made["command"], made["arguments"]) == ("check circulant", expected)
     assert set(made["versions"]) == {"gencli", "numpy", "pyarrow", "scipy"}
 

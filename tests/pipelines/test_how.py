@@ -364,3 +364,48 @@ gencli how x.safetensors""",
 @pytest.mark.parametrize("script", STRANGE.values(), ids=STRANGE)
 def test_what_cannot_be_made_again_is_refused(script: str, chain: Shell) -> None:
     chain(script).refused()
+
+
+def test_a_check_names_the_first_step_that_differs_by_how_much_and_what_was_other_there(sh: Shell) -> None:
+    """Trained with the instructions that all processors have: in the last bits other sums."""
+    done = sh(
+        """
+        gencli data digits --limit 100 | ATEN_CPU_CAPABILITY=default gencli train --arch mlp-1x32 --epochs 1 -q -o m.st
+        mkdir none; gencli how m.st --check --inputs none -q
+        """
+    )
+    assert done.status == 1
+    lines = done.text.splitlines()
+    assert lines[0] == "[1] data digits: the same"
+    assert lines[1].startswith("[2] train: differs: output has SHA-256 ")
+    assert lines[2] == "first to differ: [2] train"
+    assert lines[3].startswith("  torch cpu: DEFAULT, here ")
+    assert lines[4] == "m.st: differs"
+    assert any(line.startswith("  tensor 1.weight: ") and " numbers differ, by up to " in line for line in lines)
+    stale = sh("gencli how m.st --stale")
+    assert stale.status == 1
+    assert stale.text.splitlines()[0] == "[2] train:"
+    assert stale.text.splitlines()[1].startswith("  torch cpu: DEFAULT, now ")
+
+
+@pytest.mark.cold
+def test_deterministic_training_takes_the_same_way_on_every_processor(sh: Shell) -> None:
+    sh(
+        """
+        set -e
+        gencli data digits --limit 100 -o d.parquet
+        train="gencli train d.parquet --arch convnet-vanilla --epochs 1 -q --deterministic"
+        $train -o here.st
+        ATEN_CPU_CAPABILITY=default OMP_NUM_THREADS=2 ONEDNN_MAX_CPU_ISA=AVX2 $train -o there.st
+        cmp here.st there.st
+        """
+    ).worked()
+
+
+def test_how_starts_without_torch(chain: Shell) -> None:
+    chain(
+        """
+        python -X importtime -m gencli how table.parquet -o x.sh 2> times.txt
+        ! grep -q ' torch$' times.txt
+        """
+    ).worked()

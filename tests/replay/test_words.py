@@ -58,6 +58,7 @@ REFUSED = {
     "an input without a hash": (step("data repeat", {}, Source("data", "$(ls)", name="x")), "no SHA-256"),
     "an output that is none": (step("data digits", output="history"), "does not write"),
     "code without trust": (step("train", TRAIN, source(DIGITS)), "which is code"),
+    "a newer version": (Step("data digits", {}, {"gencli": "99.1"}), "newer than this one"),
     "a circle": (step("data repeat", {}, Source("data", HASHES[0], DIGITS)), "in a circle"),
 }
 
@@ -96,7 +97,7 @@ def test_no_word_escapes_its_quotes(words: list[str]) -> None:
 @given(texts, texts)
 def test_names_and_values_stay_in_their_place_in_every_format(value: str, name: str) -> None:
     """A script that only prints its commands prints the words of provenance, and nothing else runs."""
-    if name.strip("./ \n\r\t") == "" or "/" in name:
+    if name.strip("./ \n\r\t-") == "" or "/" in name:
         name = "name"
     if value.startswith(("/", "~")) or "../" in value:
         value = f"x{value.replace('../', '')}"
