@@ -10,6 +10,7 @@ import pyarrow as pa
 from gencli.cli import console
 from gencli.counts import by
 from gencli.files import tables
+from gencli.files.provenance import Source
 from gencli.files.tables import ImageTable
 from gencli.reporting.sheet import Sheet
 from gencli.showing.shown import Shown, plain
@@ -20,20 +21,26 @@ _IMAGES = ("image", "target")
 
 def describe(table: ImageTable, head: int | None, columns: int | None) -> Shown:
     """An image table; with `columns` its sheet is prepared, of so many images a class."""
-    inputs = tables.sources(table, "file")
     if head is not None and columns is None:
         headline, facts, rows = _headline(table), _about(table), _first(table, head)
         more = table.rows - rows.num_rows
         below = f"… {more:,} more rows" if more else ""
-        return Shown(table.title, "image table", headline, {}, rows, table.made, inputs, facts, below=below)
+        return Shown(table.title, "image table", headline, {}, rows, table.made, _inputs(table), facts, below=below)
     sheet = None if columns is None else Sheet(columns)
     with console.progress("rows", table.rows) as advance:
         found = measure(table, sheet and sheet.see, advance)
     rows = found.table() if head is None else _first(table, head)
+    facts = _about(table) | _measured(found)
+    bars = "rows" if head is None else None
+    drawn = None if sheet is None else lambda made: sheet.png(found, made)
     return Shown(
-        table.title, "image table", found.summary(), {}, rows, table.made, inputs, _about(table) | _measured(found),
-        "rows" if head is None else None, None if sheet is None else lambda made: sheet.png(found, made),
+        table.title, "image table", found.summary(), {}, rows, table.made, _inputs(table), facts, bars, drawn
     )  # fmt: skip
+
+
+def _inputs(table: ImageTable) -> list[Source]:
+    """The files, once they are read: their hashes are computed meanwhile, and waited for."""
+    return tables.sources(table, "file")
 
 
 def _headline(table: ImageTable) -> str:

@@ -141,6 +141,15 @@ def _density(rows: pa.Table) -> Facts:
     }
 
 
+def _dynamics(rows: pa.Table) -> Facts:
+    count, never = len(rows), rows["learned"].null_count
+    negative = int((_numbers(rows, "aum") < 0).sum())
+    return {
+        "not learned to the end": f"{never:,} of {count:,} rows, {never / count:.2%}",
+        "aum below 0": f"{negative:,} of {count:,} rows, {negative / count:.2%}",
+    }
+
+
 def _confusion(rows: pa.Table) -> Facts:
     names = _predicted(rows.column_names)
     counts = np.stack([_numbers(rows, name) for name in names], 1)
@@ -163,6 +172,7 @@ KINDS = (  # the first that fits
     Kind("Jacobian of formulas", ("value", "output_value", "difference"), ("method", "output")),
     Kind("comparison with given derivatives", ("given", "value", "allowed"), ("output", "agrees")),
     Kind("norms of a network's Jacobian", ("id", "norm", "rank"), ()),
+    Kind("dynamics of training", ("id", "first_learned", "learned", "aum"), (), _dynamics),
     Kind("scores by row", ("id", "aum"), ()),
     _Confusion("confusion matrix", ("label",), ("name",), _confusion),
 )

@@ -137,6 +137,11 @@ class _Column:
     sums: list[float] = field(default_factory=list)
     count: int = 0
 
+    @property
+    def exact(self) -> bool:
+        """Whether float64 has every whole number in its range, as it has not of ids."""
+        return max(-self.least, self.greatest) <= 1 << 53
+
     def add(self, column: pa.Array) -> None:
         self.missing += column.null_count
         values = np.asarray(
@@ -153,13 +158,17 @@ class _Column:
 
 
 def _columns(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> pa.Table:
-    """A row per column: its name and type, and of numbers how many are missing, the least, their mean, the greatest."""
+    """A row per column: its name and type, and of numbers how many are missing, the least, their mean, the greatest.
+
+    These are null for whole numbers that float64 would round.
+    """
     found = {name: _Column() for name in _measured(schema)}
     for batch in batches:
         for name, column in found.items():
             column.add(batch.column(batch.schema.get_field_index(name)))
     every = [found.get(name) for name in schema.names]
-    known = [each if each and each.count else None for each in every]
+    wholes = [pa.types.is_integer(each.type) for each in schema]
+    known = [each if each and each.count and (each.exact or not whole) else None for each, whole in zip(every, wholes)]
     return pa.table(
         {
             "column": pa.array(schema.names, pa.string()),

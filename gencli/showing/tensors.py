@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from gencli import machine
@@ -148,5 +149,7 @@ def _rows(source: Input, tensors: list[Stored], head: int | None) -> pa.Table:
 
 
 def _first(source: Input, tensor: Stored, count: int) -> Iterator[float]:
+    """The first values; of complex numbers the real and the imaginary part."""
     if tensor.readable:
-        yield from map(float, tensor.values(source, 0, count))
+        values = tensor.values(source, 0, count)
+        yield from map(float, values.view(np.float32) if values.dtype.kind == "c" else values)

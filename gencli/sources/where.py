@@ -188,7 +188,7 @@ def _places(ids: NDArray[np.int64], joined: Joined, title: str) -> NDArray[np.in
     if (again := np.flatnonzero(ranked[1:] == ranked[:-1])).size:
         raise GencliError(
             f"{joined.title}: id {ranked[again[0]]} twice; {again.size:,} rows repeat an id",
-            "join tables that have one row an id, such as the predictions of one model",
+            "join tables that have one row an id: predictions of one model, dynamics of one run",
         )
     at = np.minimum(np.searchsorted(ranked, ids), max(len(ranked) - 1, 0))
     places = np.where(ranked[at] == ids, order[at], -1) if len(ranked) else np.full(len(ids), -1)

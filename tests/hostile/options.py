@@ -14,6 +14,7 @@ _BASES = (
     "data digits --limit 5 -q -o out.parquet",
     "data parquet t.parquet -q -o out.parquet",
     "show t.parquet",
+    "data where label>2 t.parquet -q -o out.parquet",
     "data repeat t.parquet --times 2 -q -o out.parquet",
     "corrupt random-labels t.parquet -q -o out.parquet",
     "corrupt pair-labels t.parquet -p 0.5 -q -o out.parquet",

@@ -24,7 +24,7 @@ data digits --split test --limit 40 -o test.parquet
 corrupt random-labels -p 0.5 digits.parquet -o noisy.parquet
 data where label<>label_true noisy.parquet -o wrong.parquet
 data export digits.parquet --encode png -o hub.parquet
-train noisy.parquet --arch mlp-1x4 --epochs 2 --eval-data test.parquet -o model --history history.parquet --checkpoint c
+train noisy.parquet --arch mlp-1x4 --epochs 2 --eval-data test.parquet -o model --history history.parquet --checkpoint c --dynamics dynamics.parquet
 train noisy.parquet --arch mlp-1x4 --epochs 1 --runs 2 -o several --history runs.parquet
 fit least-squares digits.parquet -o learner
 eval model test.parquet -o result.parquet --predictions predictions.parquet --confusion confusion.parquet
@@ -48,7 +48,8 @@ report --provenance model -o how.txt
 KINDS = {
     "digits.parquet": "image table", "noisy.parquet": "image table", "wrong.parquet": "image table",
     "hub.parquet": "image table", "model": "model", "learner": "model", "several": "model",
-    "history.parquet": "history", "runs.parquet": "history", "c": "checkpoint of training",
+    "history.parquet": "history",
+    "dynamics.parquet": "dynamics of training", "runs.parquet": "history", "c": "checkpoint of training",
     "s": "checkpoint of a spectrum", "result.parquet": "result by class", "results.parquet": "result by class",
     "predictions.parquet": "predictions", "confusion.parquet": "confusion matrix",
     "confusions.parquet": "confusion matrix", "measures.parquet": "measures of a network",
