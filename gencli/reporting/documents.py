@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from gencli import runs
 from gencli.cli import console
 from gencli.errors import GencliError
 from gencli.files import parquet, provenance, tables
@@ -61,6 +62,7 @@ class Document:
         source: its file as an input of a step.
         file: its name as it was given.
         model, table: which of its provenance's models and data sets it is of; None where that is unknown.
+        number: which run of a training of several it is of; None of a training of one.
     """
 
     kind: Kind
@@ -72,6 +74,7 @@ class Document:
     model: int | None = 0
     table: int | None = 0
     file: str = ""
+    number: int | None = None
 
     @property
     def rows(self) -> pa.Table:
@@ -83,11 +86,17 @@ class Document:
 
     @property
     def training(self) -> Step | None:
-        """The step that trained the network behind it."""
-        if self.kind == "history" or self.made is None:
-            return self.made
-        model = self._input("model", self.model)
-        return model and model.step
+        """The step that trained the network behind it, with the settings of its own run."""
+        step = self.made
+        if self.kind != "history" and step is not None:
+            model = self._input("model", self.model)
+            step = model and model.step
+        number = self.number
+        if number is None and self.kind != "history" and self.made is not None:
+            number = self.made.arguments.get("run")  # the one that was asked for
+        if step is None or number is None:
+            return step
+        return replace(step, arguments=runs.own(step.arguments, number))
 
     @property
     def data(self) -> Source | None:
@@ -189,26 +198,30 @@ def _counts(source: Input, rows: pa.Table, description: tables.Description | Non
 
 
 def _split(document: Document) -> list[Document]:
-    """One document per model and data set that a table's first columns name."""
+    """One document per model, data set and run that a table's first columns name."""
     rows = document.rows
     columns = readers.lead_columns(rows, document.kind)
     if not columns:
         return [document]
     parts = readers.parts(rows, document.kind)
     entries = () if document.made is None else document.made.inputs
-    places: dict[str, dict[str, int]] = {}
+    places: dict[str, dict[str | int, int]] = {}
     for place, column in enumerate(columns):
         found = list(dict.fromkeys(names[place] for names in parts))
         known = len(found) == sum(entry.role == column for entry in entries)  # shards of a folder are several
         places[column] = {name: number for number, name in enumerate(found)} if known else {}
-    kept = rows.drop_columns(columns)
+    kept = rows.drop_columns(
+        [*columns, *(name for name in runs.NUMBERS if document.kind == "history" and name in rows.column_names)]
+    )
     documents = []
     for names, taken in parts.items():
-        which = {
-            field: places[column].get(name) for column, name in zip(columns, names)
-            for field in ["model" if column == "model" else "table"]
-        }  # fmt: skip
-        title = f"{document.title}: {', '.join(map(str, names))}"
+        fields = {"model": "model", "data": "table", "run": "number"}
+        which: dict[str, Any] = {
+            fields[column]: name if column == "run" else places[column].get(name)
+            for column, name in zip(columns, names)
+        }
+        words = [f"run {name}" if column == "run" else str(name) for column, name in zip(columns, names)]
+        title = f"{document.title}: {', '.join(words)}"
         documents.append(
             replace(document, title=title, block=_Block(kept.take(taken)), place=slice(len(taken)), **which)
         )

@@ -15,6 +15,7 @@ import pyarrow as pa
 Kind = Literal["history", "result", "benchmark", "predictions", "images", "density", "confusion"]
 
 LEAD = ("model", "data")  # columns that name what the others are of
+RUN = "run"  # the one that numbers the runs of a training of several, likewise a first one
 _EXACT = 1 << 53  # up to where float64 has every whole number
 _LARGEST = sys.float_info.max
 
@@ -107,8 +108,8 @@ class Form:
 
     def column(self, name: str, lead: bool) -> Column:
         """Of that name; `lead`: it stands before those that make the kind."""
-        if lead and name in LEAD:
-            return _TEXT
+        if lead:
+            return _COUNT if name == RUN else _TEXT
         found = (column for pattern, column in self.columns.items() if fnmatch.fnmatchcase(name, pattern))
         return next(found, self.others)
 

@@ -19,7 +19,7 @@ from gencli.cli import console
 from gencli.errors import GencliError, first_line
 from gencli.files import parquet, texts
 from gencli.files.stream import Input
-from gencli.reporting.forms import FORMS, LEAD, Column, Form, Kind
+from gencli.reporting.forms import FORMS, LEAD, RUN, Column, Form, Kind
 
 Where = Callable[[int], str]
 
@@ -211,7 +211,7 @@ def require_distinct(where: str, names: Sequence[str]) -> None:
 
 
 def _leads(form: Form, names: Sequence[str], name: str) -> bool:
-    return names.index(name) < min(map(names.index, form.needs)) if name in LEAD else False
+    return names.index(name) < min(map(names.index, form.needs)) if name in (*LEAD, RUN) else False
 
 
 def _table(source: Input, kind: Kind, columns: dict[str, Any], where: Where) -> pa.Table:
@@ -248,29 +248,31 @@ def _wrong(source: Input, where: str, name: str, what: str) -> GencliError:
     return GencliError(f"{source.name}: {where}: column `{console.printable(name, 80)}`: {what}", _HINT)
 
 
-def parts(rows: pa.Table, kind: Kind) -> dict[tuple[str, ...], list[int]]:
-    """The places of the rows of each model and data set that the first columns name; one without a name otherwise."""
+def parts(rows: pa.Table, kind: Kind) -> dict[tuple[str | int, ...], list[int]]:
+    """The places of the rows of each model, data set and run that the first columns name; else one without a name."""
     lead = lead_columns(rows, kind)
-    found: dict[tuple[str, ...], list[int]] = {}
+    found: dict[tuple[str | int, ...], list[int]] = {}
     for place, names in enumerate(zip(*(rows[name].to_pylist() for name in lead))):
         found.setdefault(names, []).append(place)
     return found or {(): list(range(rows.num_rows))}
 
 
 def lead_columns(rows: pa.Table, kind: Kind) -> list[str]:
-    """The first columns that name a model and a data set."""
-    if kind not in ("result", "predictions", "confusion"):
+    """The first columns, which name a model, a data set, and a run."""
+    if kind not in ("history", "result", "predictions", "confusion"):
         return []
-    return [name for name in LEAD if name in rows.column_names and pa.types.is_string(rows[name].type)]
+    names, form = rows.column_names, FORMS[kind]
+    found = [name for name in LEAD if name in names and pa.types.is_string(rows[name].type) and kind != "history"]
+    return found + ([RUN] if RUN in names and _leads(form, names, RUN) else [])
 
 
 def _check_order(source: Input, kind: Kind, rows: pa.Table, where: Where) -> None:
     """Refuses rows whose order is not what is relied on: the last epoch last, the overall row last, classes in line."""
     if kind == "history":
         epochs = rows["epoch"].to_pylist()
-        for row, (before, epoch) in enumerate(pairwise(epochs), 1):
-            if epoch <= before:
-                raise _wrong(source, where(row), "epoch", f"{epoch} after {before}")
+        for before, row in (pair for places in parts(rows, kind).values() for pair in pairwise(places)):
+            if epochs[row] <= epochs[before]:
+                raise _wrong(source, where(row), "epoch", f"{epochs[row]} after {epochs[before]}")
     if kind not in ("result", "confusion"):
         return
     labels = rows["label"].to_pylist()

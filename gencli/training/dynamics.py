@@ -64,7 +64,7 @@ class Dynamics:
         else:
             place = order.argsort()
             rows = order[place]
-        found = {name: column.cpu().numpy()[place] for name, column in seen.tensors().items()}
+        found = {name: each.cpu().numpy()[place] for name, each in seen.tensors().items() if name != "predicted"}
         now = {name: each[rows] for name, each in self._held.items()}
         right, before = found["scores"], now["learned"]
         now["forgotten"] += (before > 0) & ~right
@@ -121,14 +121,15 @@ def reduced(seen: Predictions, labels: Tensor, sigmoid: bool, errors: bool) -> P
     """
     assert seen.logits is not None
     logits, flat = seen.logits.flatten(0, -2), labels.flatten()
-    probabilities = rows_of.probabilities(logits, sigmoid)
-    chances = probabilities.gather(1, flat[:, None])
-    found = replace(
-        seen,
-        logits=None,
-        margins=rows_of.margins(logits, flat).view(labels.shape),
-        chances=chances.view(labels.shape),
-    )
+    by_class = logits.T.contiguous()  # over its rows sums take a quarter of the time
+    own = by_class.gather(0, flat[None])
+    others = by_class.scatter_(0, flat[None], -torch.inf)
+    margins = own[0] - others.amax(0)
+    # p_y = 1 / (1 + the sum over the others of exp(z_k - z_y))
+    chances = own[0].sigmoid() if sigmoid else others.sub_(own).exp_().sum(0).add_(1).reciprocal_()
+    found = replace(seen, logits=None, margins=margins.view(labels.shape), chances=chances.view(labels.shape))
     if errors:
-        found.errors = probabilities.scatter(1, flat[:, None], chances - 1).norm(dim=1).view(labels.shape)
+        away = rows_of.probabilities(logits, sigmoid)
+        away[torch.arange(len(flat), device=flat.device), flat] -= 1
+        found.errors = away.norm(dim=1).view(labels.shape)
     return found

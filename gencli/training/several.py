@@ -29,6 +29,7 @@ from gencli.training.setup import Setup
 from gencli.training.states import Epoch
 
 _NUMBERS = 1 << 22  # parameters that go at once: what does not fit in the caches is read anew at every step
+_LARGEST = 100_000  # parameters of a network on a CPU; larger ones were slower at once, as `make bench` shows
 _TRIED = 3  # networks of a trial
 _COPIES = 3  # of all networks: those trained, those of the file, its bytes
 
@@ -248,7 +249,8 @@ def _at_once(setup: Setup, members: Sequence[Setup], rows: int, rehearsed: bool)
             f"{fit:,} fit; train the others into another file, with another --seed",
         )
     whitened = settings.whiten == "dataset" and (settings.subset is not None or settings.validation_fraction)
-    several = min(count, _NUMBERS // models.trained(network), (free - count * _COPIES * one) // step)
+    size = models.trained(network)
+    several = min(count, _NUMBERS // size, (free - count * _COPIES * one) // step)
     reasons = {
         "there is only one": count == 1,
         f"in {settings.precision} sums would differ": settings.precision != "float32",
@@ -256,7 +258,8 @@ def _at_once(setup: Setup, members: Sequence[Setup], rows: int, rehearsed: bool)
         "muon takes each network's matrices by themselves": settings.optimizer == "muon",
         "each is whitened by its own rows": whitened,
         f"layers of {settings.arch} have no batched form": not stacking.known(network),
-        "networks of that size gain nothing at once": several < 2,
+        f"{size:,} parameters a network are too many to gain": settings.device == "cpu" and size > _LARGEST,
+        "there is no room for two": several < 2,
     }
     why = next((why for why, holds in reasons.items() if holds), "")
     if not why and not rehearsed:
