@@ -90,7 +90,7 @@ def _model(known: Facts, tensors: Sequence[Stored]) -> tuple[str, str, Facts]:
         "each run": list(map(_run, runs)) or None,
         "accuracy": scores or None,
         "after epoch": known.get("epoch"),
-        "trained on": f"{sum(rows):,} rows, {min(rows):,} to {max(rows):,} a class" if rows and counted else None,
+        "trained on": f"{sum(rows):,} rows, {min(rows):,} to {max(rows):,} per class" if rows and counted else None,
         "classes": classes,
         "preprocessing": known.get("preprocessing"),
         "options": known.get("options") or None,
