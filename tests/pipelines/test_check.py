@@ -14,7 +14,7 @@ from PIL import Image
 
 from gencli import theory
 from gencli.cli.app import main
-from gencli.files.provenance import KEY, command_line
+from gencli.files.provenance import KEY, command_line, decode
 from gencli.machine import cores
 from gencli.theory import CLAIMS, statement
 from tests.pipelines.shell import Shell, explained, many
@@ -127,7 +127,8 @@ def test_a_model_and_a_table_from_elsewhere_are_inputs_of_a_check(sh: Shell, dat
     row = file.read().to_pylist()[-1]
     assert row["instance"] == "mlp-1x8, focal, eta=0.1"
     assert row["quantity"] == "rises of the loss in 38 steps"
-    assert command_line(made).startswith("gencli check sgd-nonmonotone --data foreign.parquet --instances 1 ")
+    line = command_line(decode(json.dumps({"step": made}))["step"])
+    assert line.startswith("gencli check sgd-nonmonotone --data foreign.parquet --model FILE --instances 1 ")
 
 
 def _png(pixels: bytes) -> bytes:
