@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,10 @@ _ENDINGS = (".safetensors", ".parquet", ".png", ".svg", ".pdf")
 
 
 def replay_all(folder: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The files that were compared, each run of a command once; what is behind them is taken from the folder."""
+    """The files that were compared; what is behind them is taken from the folder.
+
+    One of each form: of runs that differ in nothing but values the first, and all where GENCLI_TEST_ALL is set.
+    """
     monkeypatch.setitem(checking._START, "gencli", [f"{warm.folder()}/gencli"])
     monkeypatch.setattr(checking, "_environment", lambda: environment({"OMP_NUM_THREADS": "1"}, cold=False))
     commands = Commands(command_tree(), False)
@@ -47,6 +51,9 @@ def replay_all(folder: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def _which(step: Step) -> str:
-    main: list[Any] = [each.sha256 for each in step.inputs if each.role != "eval-data"]
     output = "" if step.command == "train" else step.output  # its history repeats but for the clock
-    return json.dumps([step.command, step.arguments, main, output], sort_keys=True)
+    main: list[Any] = [each for each in step.inputs if each.role != "eval-data"]
+    if os.environ.get("GENCLI_TEST_ALL"):
+        return json.dumps([step.command, step.arguments, [each.sha256 for each in main], output], sort_keys=True)
+    given = [name for name, value in step.arguments.items() if value not in (None, False)]
+    return json.dumps([step.command, given, [(each.role, bool(each.name)) for each in main], output])
