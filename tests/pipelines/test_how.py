@@ -409,3 +409,33 @@ def test_how_starts_without_torch(chain: Shell) -> None:
         ! grep -q ' torch$' times.txt
         """
     ).worked()
+
+
+def test_a_network_of_ones_own_is_made_again_where_it_is_trusted(sh: Shell) -> None:
+    sh(
+        """
+        set -e
+        mkdir -p work/nets
+        cat > work/nets/small.py << END
+from torch import nn
+
+def factory(shape, classes):
+    return nn.Sequential(nn.Flatten(), nn.Linear(shape[0] * shape[1] * shape[2], classes))
+END
+        cd work
+        gencli data digits --limit 60 -q -o d.parquet
+        gencli train d.parquet --arch nets.small:factory --epochs 1 -q -o m.safetensors
+        gencli eval m.safetensors d.parquet --arch nets.small:factory -q -o r.parquet
+        gencli how r.parquet --trust > ../make.sh
+        mkdir ../again; cd ../again
+        INPUTS=../work; . ../make.sh
+        cmp r.parquet ../work/r.parquet
+        """
+    ).worked()
+    text = (sh.folder / "make.sh").read_text()
+    assert f"# imports nets.small, which is looked for in INPUTS too; SHA-256 {sha256(sh)}" in text
+    sh("cd work; gencli how r.parquet").refused("nets.small:factory, which is code", "--trust")
+
+
+def sha256(sh: Shell) -> str:
+    return sh("sha256sum work/nets/small.py | cut -c1-64").worked().text.strip()
