@@ -6,6 +6,7 @@ import math
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -103,8 +104,8 @@ def test_the_picture_has_two_curves_a_vector() -> None:
     empty = torch.zeros(1)
     found = Sweep((0.5, 0.25), [3.0, 1.0], [math.nan, 4.0], empty, 0, 0, 0, 0, 0)
     (axis,) = picture({"a$b": found, "c": found}).axes
-    assert [list(line.get_ydata())[1] for line in axis.lines] == [1, 4, 1, 4]
-    assert [list(line.get_xdata()) for line in axis.lines] == [[0.5, 0.25]] * 4
+    assert [np.asarray(line.get_ydata()).tolist()[1] for line in axis.lines] == [1, 4, 1, 4]
+    assert [np.asarray(line.get_xdata()).tolist() for line in axis.lines] == [[0.5, 0.25]] * 4
     colors = [line.get_color() for line in axis.lines]
     assert colors[0] == colors[1] != colors[2] == colors[3]
     assert (axis.get_xscale(), axis.get_yscale()) == ("log", "log")

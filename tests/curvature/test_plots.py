@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import numpy as np
 import pyarrow as pa
 import pytest
 import torch
@@ -21,14 +22,17 @@ def test_the_density_has_its_eigenvalues_below_it_and_the_loss_along_vectors_sta
     left, right = figure.axes
     assert left.get_position().x1 < right.get_position().x0
     curve, places = left.lines
-    assert (list(curve.get_xdata()), list(curve.get_ydata())) == ([-1, 0, 2], [0.5, 4, 0.25])
-    assert list(places.get_xdata()) == [2, 1.5]
-    assert list(places.get_ydata()) == pytest.approx([4e-6] * 2)
+    assert (np.asarray(curve.get_xdata()).tolist(), np.asarray(curve.get_ydata()).tolist()) == (
+        [-1, 0, 2],
+        [0.5, 4, 0.25],
+    )
+    assert np.asarray(places.get_xdata()).tolist() == [2, 1.5]
+    assert np.asarray(places.get_ydata()).tolist() == pytest.approx([4e-6] * 2)
     assert left.get_ylim() == pytest.approx((2e-6, 8))
     assert left.get_yscale() == "log"
     first, expected, *other = right.lines
-    assert list(first.get_ydata()) == [1, 2]
-    assert list(expected.get_ydata()) == [1.5, 2.5]
+    assert np.asarray(first.get_ydata()).tolist() == [1, 2]
+    assert np.asarray(expected.get_ydata()).tolist() == [1.5, 2.5]
     assert first.get_color() == expected.get_color() != other[0].get_color() == other[1].get_color()
     legend = right.get_legend()
     assert legend is not None

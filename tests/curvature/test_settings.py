@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -14,9 +15,9 @@ from gencli.errors import GencliError
 def test_sizes_lie_above_0(name: str) -> None:
     for value in (0.0, -1.0, math.inf, math.nan):
         with pytest.raises(GencliError, match=f"--{name.replace('_', '-')}: {value:g} is out of range"):
-            MethodSettings(**{name: value}).resolved([])
+            replace(MethodSettings(), **{name: value}).resolved([])
     for value in (1e-3, 1.0, 1e300):
-        assert getattr(MethodSettings(**{name: value}).resolved([]), name) == value
+        assert getattr(replace(MethodSettings(), **{name: value}).resolved([]), name) == value
 
 
 def test_a_density_is_no_finer_than_eigenvalues_are_known() -> None:

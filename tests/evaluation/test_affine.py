@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from gencli.evaluation.affine import operator_norm
 from gencli.evaluation.trace import Trace
 from gencli.models.circulant import Circulant
 from gencli.models.layers import Pixels, SameConv
@@ -156,3 +157,10 @@ def test_layers_without_bearing_on_the_output_do_not_count() -> None:
             return self.used(x)
 
     assert [layer.name for layer in trace(Aside()).layers] == ["used"]
+
+
+@pytest.mark.parametrize(("inputs", "outputs"), [(1, 3), (3, 1), (1, 1), (4, 3)])
+def test_a_linear_function_of_or_to_one_number_has_a_norm_too(inputs: int, outputs: int) -> None:
+    weights = torch.randn(outputs, inputs, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) / 100
+    largest = torch.linalg.matrix_norm(weights, 2).item()
+    assert operator_norm(lambda x: weights @ x, (inputs,)) == pytest.approx(largest, rel=1e-9)

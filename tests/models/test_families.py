@@ -157,3 +157,9 @@ def test_a_network_comes_back_from_its_file(arch: str, tmp_path: Path) -> None:
 def test_a_family_says_what_it_is_and_its_samples_are_of_it(family: models.Family) -> None:
     assert all(words.isascii() and words for words in (family.purpose, family.source))
     assert all(models.family(name) is family for name in family.samples)
+
+
+@pytest.mark.parametrize("shape", [(16, 9, 3), (9, 16, 1)])
+def test_both_sides_of_an_image_that_is_too_small_are_named(shape: tuple[int, int, int]) -> None:
+    with pytest.raises(GencliError, match=f"convnet-gelu takes images of at least 16×16, not {shape[0]}×{shape[1]}$"):
+        models.build("convnet-gelu", shape, 3)

@@ -161,6 +161,10 @@ def test_an_output_that_is_an_input_is_refused(tmp_path: Path, capfd: pytest.Cap
     before = path.read_bytes()
     assert app.main(["report", str(path), "-o", str(path)]) == 2
     assert "the output is the input" in capfd.readouterr().err
+    history(tmp_path / "other.parquet", training(seed=1))
+    for names in ([path, tmp_path / "other.parquet"], [tmp_path / "other.parquet", path]):
+        assert app.main(["report", *map(str, names), "-o", str(path)]) == 2
+        assert "the output is the input" in capfd.readouterr().err
     assert path.read_bytes() == before
 
 

@@ -28,6 +28,7 @@ def test_a_synced_batch_norm_of_one_process_is_torchs(
             layer.bias.copy_(torch.tensor([0.1, 0, -1]))  # type: ignore[operator]
     synchronize(ours, Group(0, 2))
     assert type(ours) is SyncedBatchNorm
+    values = torch.zeros(shape)
     for _ in range(3):
         values = 3e-3 * torch.randn(shape) + 0.01
         found, expected = (values.clone().requires_grad_() for _ in range(2))
