@@ -178,6 +178,10 @@ def test_resumed_networks_are_the_same_bit_by_bit(more: dict[str, Any], step: in
             (row.step, row.train_loss) for row in other.history
         ]
     tensors, facts = again.state()
+    over = begin(setup(settings), TABLE, None, Group())
+    over.load_state(Held("saved", tensors, facts, f"step {again.step}"))
+    over.run()
+    assert over.state()[1] == facts
     for changed in (facts["runs"][:-1], [*facts["runs"], facts["runs"][0]]):
         fresh = begin(setup(settings), TABLE, None, Group())
         with pytest.raises(GencliError, match="saved: "):
