@@ -58,7 +58,6 @@ class Training(Course):
         self.job = Job(model, rows, settings, loss, self._counts, watched)
         self.steps, self._number = Steps([self.job], self.group), 0  # where it is one of several, which one
         self._kept: dict[str, torch.Tensor] = {}
-        self._earlier = 0.0  # seconds that a run took before it was resumed
         self._start = time.perf_counter()
         require_fitting(len(rows), settings, model.network)
 
@@ -90,7 +89,8 @@ class Training(Course):
 
         Of several processes all take it, at the same step; the first one's is whole.
         """
-        self.seconds = time.perf_counter() - self._start
+        if not self.finished:
+            self.seconds = time.perf_counter() - self._start
         tensors, facts = super().state()
         if self.finished:
             return tensors, facts
@@ -110,8 +110,7 @@ class Training(Course):
         if not state.finished:
             self.steps.resume([Progress(state.step, state.optimizer, state.average, state.epoch)])
         self._kept = {name: tensor.to(device) for name, tensor in state.kept.items()}
-        self.finished, self._earlier = state.finished, state.seconds
-        self._start = time.perf_counter() - state.seconds
+        self.finished, self.seconds = state.finished, state.seconds
         self.first_loss, self.history = state.first_loss, state.history
         self.best = None if state.best is None else self.history[state.best - 1]
         if self.dynamics is not None:
@@ -151,8 +150,8 @@ class Training(Course):
         return self.steps.progress(self._number)
 
     def start(self) -> None:
-        """The time runs."""
-        self._start = time.perf_counter() - self._earlier
+        """The time runs, from what it took before it was resumed."""
+        self._start = time.perf_counter() - self.seconds
 
     def halted(self) -> bool:
         """Whether the steps or the time are used up."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import sys
@@ -312,6 +313,11 @@ class Settings(RunSettings, OptimizerSettings, LossSettings, ImageSettings, Netw
     def several(self) -> bool:
         """Whether they are of several runs."""
         return self.runs is not None or bool(self.vary)
+
+    @property
+    def count(self) -> int:
+        """How many runs they are of."""
+        return math.prod(map(len, varied(self.vary).values())) * (self.runs or 1)
 
     def each(self) -> list[Settings]:
         """The settings of each run by itself; their own if they are of one."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import torch
@@ -51,7 +52,7 @@ class Setup:
     @property
     def options(self) -> Options:
         """The network's."""
-        settings = self.settings.each()[0]
+        settings = replace(self.settings, runs=1).each()[0] if self.settings.several else self.settings
         return Options(settings.batch_norm, settings.dropout, self.loss.head)
 
     def build(self, shape: models.Shape) -> nn.Module:
@@ -85,11 +86,14 @@ class Setup:
             self, settings=replace(settings, precision="float32")
         ), f"because the network fails in bf16: {failure}"
 
-    @property
-    def members(self) -> list[Setup]:
-        """The runs' own, where there are several."""
-        chosen = map(choose, self.settings.each())
-        return [replace(self, settings=settings, loss=loss) for settings, loss in chosen]
+    def member(self, number: int) -> Setup:
+        """One run's own, of several."""
+        settings, loss = choose(self._each[number])
+        return replace(self, settings=settings, loss=loss)
+
+    @cached_property
+    def _each(self) -> list[Settings]:
+        return self.settings.each()
 
     def load(self, table: ImageTable, group: Group, rehearsed: bool = False) -> Rows:
         """A table's rows; this process loads its part of them, not yet onto the device.
@@ -230,7 +234,7 @@ def choose(settings: Settings) -> tuple[Settings, Loss]:
         GencliError: unknown names, or parts that do not fit each other.
     """
     if settings.several:
-        (first, loss), *_ = [choose(each) for each in settings.each()]
+        (first, loss), *_ = [choose(each) for each in replace(settings, runs=1).each()]
         of_all = dict.fromkeys(varied(settings.vary))
         return replace(first, **of_all, runs=settings.runs, vary=settings.vary), loss  # type: ignore[arg-type]
     family = models.require(settings.arch)

@@ -77,10 +77,10 @@ class Several:
         rehearsed: bool = False,
         watched: int | None = None,
     ) -> None:
-        self.group, self._setup, self._members, self._watched = group, setup, setup.members, watched
+        self.group, self._setup, self._count, self._watched = group, setup, setup.settings.count, watched
         self._rows, self._test, self._rehearsed = rows, test, rehearsed
-        at_once, self.why = _at_once(setup, self._members, len(rows), rehearsed)
-        count = len(self._members)
+        at_once, self.why = _at_once(setup, len(rows), rehearsed)
+        count = self._count
         self.rounds = [range(start, min(start + at_once, count)) for start in range(0, count, at_once)]
         self.courses: list[Course] = []
         self._made = {0: self._training(0)}
@@ -89,12 +89,14 @@ class Several:
 
     def _training(self, number: int) -> Training:
         copied = len(self.rounds[0]) == 1
-        return self._members[number].on_rows(self._rows, self._test, self.group, copied, self._rehearsed, self._watched)
+        return self._setup.member(number).on_rows(
+            self._rows, self._test, self.group, copied, self._rehearsed, self._watched
+        )
 
     @property
     def said(self) -> str:
         """How they go, in a line."""
-        first, count = len(self.rounds[0]), len(self._members)
+        first, count = len(self.rounds[0]), self._count
         if self.why:
             return f"{count} networks, one after the other: {self.why}"
         return f"{count} networks, {'all' if first == count else first} at once" + (
@@ -182,7 +184,7 @@ class Several:
         Raises:
             GencliError: it is none; see `states`.
         """
-        for number, part in enumerate(held.parts("runs", len(self._members))):
+        for number, part in enumerate(held.parts("runs", self._count)):
             course = self._made.pop(number, None) or self._training(number)
             course.load_state(part)
             self.courses.append(course)
@@ -228,29 +230,26 @@ def begin(
     return Several(setup, rows.to(torch.device(setup.settings.device)), test, group, rehearsed, watched)
 
 
-def _at_once(setup: Setup, members: Sequence[Setup], rows: int, rehearsed: bool) -> tuple[int, str]:
+def _at_once(setup: Setup, rows: int, rehearsed: bool) -> tuple[int, str]:
     """How many go at once, and why it is one: a rule, not a race, so that a machine gives the same result every time.
 
     Raises:
         GencliError: all together do not fit in memory.
     """
-    settings, count = members[0].settings, len(members)
+    settings, count = setup.settings, setup.settings.count
     shape = Preprocessing(crop=settings.crop).input_shape(setup.description.shape)
     with torch.device("meta"):
-        network = members[0].build(shape)
+        network = setup.build(shape)
     one = sum(tensor.nbytes for tensor in network.state_dict().values())
-    kept = OPTIMIZERS[settings.optimizer].states + (settings.ema is not None)
-    step = summary.step_memory(network, shape, min(settings.batch_size, rows), kept)
     free = machine.free_memory()
-    if (fit := max(0, free - step) // (_COPIES * one)) < count:
+    if (fit := free // (_COPIES * one)) < count:
         raise GencliError(
             f"--runs: {count:,} networks of {machine.size(one)} and their file need "
-            f"{machine.size(step + count * _COPIES * one)} of memory, but only {machine.size(free)} are free",
+            f"{machine.size(count * _COPIES * one)} of memory, but only {machine.size(free)} are free",
             f"{fit:,} fit; train the others into another file, with another --seed",
         )
     whitened = settings.whiten == "dataset" and (settings.subset is not None or settings.validation_fraction)
     size = models.trained(network)
-    several = min(count, _NUMBERS // size, (free - count * _COPIES * one) // step)
     reasons = {
         "there is only one": count == 1,
         f"in {settings.precision} sums would differ": settings.precision != "float32",
@@ -259,11 +258,17 @@ def _at_once(setup: Setup, members: Sequence[Setup], rows: int, rehearsed: bool)
         "each is whitened by its own rows": whitened,
         f"layers of {settings.arch} have no batched form": not stacking.known(network),
         f"{size:,} parameters a network are too many to gain": settings.device == "cpu" and size > _LARGEST,
-        "there is no room for two": several < 2,
     }
-    why = next((why for why, holds in reasons.items() if holds), "")
-    if not why and not rehearsed:
+    if why := next((why for why, holds in reasons.items() if holds), ""):
+        return 1, why
+    kept = OPTIMIZERS[settings.optimizer].states + (settings.ema is not None)
+    step = summary.step_memory(network, shape, min(settings.batch_size, rows), kept)
+    several = min(count, _NUMBERS // size, (free - count * _COPIES * one) // step)
+    if several < 2:
+        return 1, "there is no room for two"
+    if not rehearsed:
         device = torch.device(settings.device)
-        tried = [member.build(shape).to(device) for member in members[:_TRIED]]
-        why = "" if stacking.agrees(tried, shape) else "a batched step was not the networks' own"
-    return (1 if why else several), why
+        tried = [setup.member(number).build(shape).to(device) for number in range(min(_TRIED, count))]
+        if not stacking.agrees(tried, shape):
+            return 1, "a batched step was not the networks' own"
+    return several, ""

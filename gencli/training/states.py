@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from gencli.errors import GencliError
 from gencli.files.held import LARGEST, Facts, Held
 from gencli.training.dynamics import COUNTS, SUMS
 from gencli.training.settings import Settings
@@ -142,7 +143,11 @@ def read(held: Held, run: Run) -> State:
     if finished:
         facts.same("idle", [])
     epoch = _under_way(held, run, len(history) + 1, step - before)
-    facts.same("watched", run.watched)
+    try:
+        facts.same("watched", run.watched)
+    except GencliError as error:
+        hint = "run it as before, with or without --dynamics and its --el2n-epoch; --overwrite starts over"
+        raise GencliError(error.message, hint) from None
     watched = {} if run.watched is None else _dynamics(held, run, history)
     held.close(f"step {step:,}")
     return State(step, history, best, first_loss, finished, seconds, network, optimizer, average, kept, epoch, watched)

@@ -23,6 +23,7 @@ ALL = (
     "common",
     "decode",
     "train",
+    "several",
     "circulant",
     "evaluate",
     "hvp",
