@@ -131,6 +131,10 @@ MAKES = {
             gencli eval - a/m.safetensors b/m.safetensors test.parquet -q -o made.parquet
         """,
         "gencli eval m.safetensors --measures -q -o made.parquet",
+        """
+        gencli train half.parquet --arch mlp-1x8 --epochs 1 --runs 2 -q -o made.safetensors
+        gencli eval made.safetensors test.parquet --run 1 -q -o made.parquet
+        """,
     ],
     "hvp": [
         """
