@@ -190,7 +190,8 @@ CHECKED = [name for name in makers() if name.startswith("check ")]
 MAKES |= {name: [f"gencli {name} --seed 1 -q -o made.parquet"] for name in CHECKED}
 MAKES["check min-norm"] = ["gencli check min-norm -q --plot made.png -o made.parquet"]
 MAKES["check rademacher"] = ["gencli check rademacher --data half.parquet --instances 1 -q -o made.parquet"]
-LONG = {"check all", "check hessian-size", "check finite-sample", "check uniform-stability"}  # they take the same way
+SHOWN = {"check circulant", "check min-norm", "check rademacher", "check sgd-nonmonotone"}
+LONG = {*CHECKED} - SHOWN  # they take the same way
 DOWNLOADED = {f"data {name}" for name in ("cifar10", "cifar100", "mnist", "fashion-mnist", "svhn")}
 
 
