@@ -43,7 +43,7 @@ def read(source: Input) -> Made:
         raise GencliError(f"{source.name}: no provenance", _NONE)
     if form == "safetensors" and facts.keys() & {TRAINING, SPECTRUM} and "at" in facts:
         raise GencliError(f"{source.name}: a checkpoint, which no command makes again", "ask for the finished file")
-    if form == "parquet" and step.command == "train":
+    if form == "parquet" and step.command == "train" and not step.output:
         step = step.to("history")  # older files do not say so
     return Made(source, step, form)
 

@@ -36,6 +36,7 @@ def plan(setup: Setup, rows: int) -> Plan:
     settings, description = setup.settings, setup.description
     held = rows if settings.stream is None else min(rows, 2 * max(settings.stream, description.group_rows))
     rows -= share(settings.validation_fraction, rows)
+    rows = rows if settings.subset is None else share(settings.subset, rows)
     shape = Preprocessing(crop=settings.crop).input_shape(description.shape)
     batch = min(settings.batch_size, rows)
     with torch.device("meta"):
@@ -46,6 +47,7 @@ def plan(setup: Setup, rows: int) -> Plan:
     steps = settings.epochs * -(-rows // settings.batch_size)
     flops = summary.step_flops(network, shape, batch)
     totals = {
+        **({"networks, each as follows": f"{settings.count:,}"} if settings.several else {}),
         "parameters": f"{parameters:,}",
         "steps, at most": f"{min(steps, settings.max_steps or steps):,}",
         "operations per image, forward": _count(summary.flops(network, shape, 1), "FLOP"),

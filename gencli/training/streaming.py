@@ -60,6 +60,9 @@ class Streamed(Rows):
         chosen._numbers = self._numbers[index.cpu()]
         return chosen
 
+    def view(self, index: torch.Tensor) -> Streamed:
+        return self.select(index)  # which copies no image
+
     def held(self) -> tuple[Streamed, torch.Tensor]:
         assert self.place is not None
         numbers = (self.place >= 0).nonzero().squeeze(1)

@@ -271,3 +271,14 @@ def test_a_subset_without_rows_is_refused() -> None:
 def test_torchrun_is_refused() -> None:
     with pytest.raises(GencliError, match="--runs: 2 processes of torchrun"):
         begin(setup(PLAIN), TABLE, None, Group(0, 2))
+
+
+@pytest.mark.parametrize(
+    "more", [{}, {"subset": 0.5}, {"validation_fraction": 0.2}, {"optimizer": "muon", "arch": "mlp-2x6"}]
+)
+def test_a_rehearsal_reads_no_image_and_refuses_the_same(more: dict[str, Any]) -> None:
+    made = begin(setup(replace(PLAIN, **more)), TABLE, None, Group(), True)
+    assert isinstance(made, Several)
+    assert made.total_steps == together(replace(PLAIN, **more)).total_steps
+    with pytest.raises(GencliError, match="leaves no rows"):
+        begin(setup(replace(PLAIN, subset=0.001)), TABLE, None, Group(), True)
