@@ -36,9 +36,10 @@ def report(
     """Make tables and figures from histories and results.
 
     Reads the output of gencli train --history and gencli eval, also as CSV or JSON, including confusion matrices and
-    predictions, densities of gencli spectrum, and benchmarks of make bench; writes a table. Runs that differ only in
-    their seeds share one row: means, sample standard deviations and the number of runs. Each setting in which runs
-    differ gets a column. Scores are those of the epoch whose model was kept; best_epoch is chosen on validation rows.
+    predictions, dynamics of gencli train, the output of gencli score, densities of gencli spectrum, and benchmarks of
+    make bench; writes a table. Runs that differ only in their seeds share one row: means, sample standard deviations
+    and the number of runs. Each setting in which runs differ gets a column. Scores are those of the epoch whose model
+    was kept; best_epoch is chosen on validation rows.
 
     \b
     --table runs         one row per network, data, corruption and regularizers:
@@ -55,6 +56,11 @@ def report(
     --plot confusion, reliability, density
                          from eval --confusion, eval --predictions and
                          spectrum --density
+    --plot cartography   confidence against variability of train --dynamics or
+                         score, a point a row
+    --plot learning-order
+                         the share of their rows learned after each epoch
+    --plot memorization  how many rows of score are how much memorized
 
     --format html makes one page that loads nothing from the network: every table and figure that the files support,
     and the pipeline behind each row. --against takes a CSV: columns named like scores of the table are published

@@ -232,7 +232,8 @@ def _is_part(step: Step, before: Source, source: Source, several: bool, option: 
     if option is not None or not several:
         return True
     ours = before.step is not None and source.step is not None
-    return step.command in ("eval", "show") and ours and before.name == source.name and before.sha256 != source.sha256
+    whole = step.command in ("eval", "show") or (step.command == "score" and source.role == "data")
+    return whole and ours and before.name == source.name and before.sha256 != source.sha256
 
 
 def _list(value: Any) -> Sequence[Any]:

@@ -109,11 +109,17 @@ def _legend(figure: Figure, panels: Sequence[Panel], names: Sequence[str], looks
     from matplotlib.patches import Patch
 
     bars = {name for panel in panels if isinstance(panel, Bars) for name in series(panel)}
+    scattered = all(isinstance(panel, Lines) and panel.scatter for panel in panels)
     handles = [
         Patch(facecolor=COLORS[look[1]], hatch=_HATCHES[look[0]], edgecolor="white")
         if name in bars
         else Line2D(
-            [], [], color=COLORS[look[1]], linestyle=_STYLES[look[0]], marker=_marker(place, panels), markersize=4
+            [],
+            [],
+            color=COLORS[look[1]],
+            linestyle="" if scattered else _STYLES[look[0]],
+            marker=_marker(place, panels),
+            markersize=4,
         )
         for name, (place, look) in looks.items()
     ]
@@ -139,8 +145,15 @@ def _draw_lines(axis: Axes, panel: Lines, looks: Any) -> list[Any]:
         place, (style, color) = looks[curve.name]
         y, deviations = _floats(curve.y), _floats(curve.spread)
         look: dict[str, Any] = {"color": COLORS[color], "linestyle": _STYLES[style], "linewidth": 1.5}
+        look |= {"linestyle": "", "alpha": 0.6, "markeredgewidth": 0} if panel.scatter else {}
         dots = panel.dots or sum(map(math.isfinite, y)) == 1
-        axis.plot(curve.x, y, marker=_MARKERS[place % len(_MARKERS)] if dots else "", markersize=4, **look)
+        axis.plot(
+            curve.x,
+            y,
+            marker=_MARKERS[place % len(_MARKERS)] if dots else "",
+            markersize=2 if panel.scatter else 4,
+            **look,
+        )
         if any(map(math.isfinite, deviations)):
             low = [a - b for a, b in zip(y, deviations)]
             high = [a + b for a, b in zip(y, deviations)]

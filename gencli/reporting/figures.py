@@ -9,6 +9,7 @@ from typing import Any
 
 from gencli.errors import GencliError, nearest
 from gencli.files.provenance import Step
+from gencli.reporting import examples
 from gencli.reporting.classes import require
 from gencli.reporting.documents import Document
 from gencli.reporting.forms import Kind
@@ -267,6 +268,18 @@ FIGURES: dict[str, Figure] = {
     "confusion": Figure(("confusion",), "Confusion matrix", _confusion, "no confusion matrix"),
     "reliability": Figure(("predictions",), "Reliability diagram", _reliability, "no probabilities"),
     "density": Figure(("density",), "Spectral density", _density, "no density"),
+    "cartography": Figure(
+        ("dynamics", "scores"), "Confidence against variability", lambda given, _: examples.cartography(given),
+        "no confidence and variability",
+    ),
+    "learning-order": Figure(
+        ("dynamics", "scores"), "When rows are learned", lambda given, _: examples.learning_order(given),
+        "no epochs in which rows were learned",
+    ),
+    "memorization": Figure(
+        ("scores",), "Memorization", lambda given, _: examples.memorization(given),
+        "no memorization, which takes networks that left rows out",
+    ),
 }  # fmt: skip
 
 

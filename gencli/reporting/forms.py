@@ -12,7 +12,9 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 
-Kind = Literal["history", "result", "benchmark", "predictions", "images", "density", "confusion"]
+Kind = Literal[
+    "history", "result", "benchmark", "scores", "dynamics", "predictions", "images", "density", "confusion"
+]  # fmt: skip
 
 LEAD = ("model", "data")  # columns that name what the others are of
 RUN = "run"  # the one that numbers the runs of a training of several, likewise a first one
@@ -95,6 +97,8 @@ _KNOWN = Column("whole", "a whole number from 0 to 2^53", 0, _EXACT, gaps=True)
 _SHARE = Column("number", "a number from 0 to 1", 0, 1, gaps=True, nan=True)
 _NUMBER = Column("number", "a number", gaps=True, nan=True)
 _POSITIVE = Column("number", "a number of 0 or more", 0, _LARGEST, gaps=True)
+_FINITE = Column("number", "a finite number", -_LARGEST, _LARGEST, gaps=True)
+_ID = Column("whole", "a whole number of 64 bits", -(1 << 63), (1 << 63) - 1)
 _TEXT = Column("text", "text")
 
 
@@ -115,6 +119,7 @@ class Form:
 
 
 _SCORES = dict.fromkeys(["*accuracy", "accuracy_*", "memorized", "recovered"], _SHARE) | {"*_std": _NUMBER}
+_OF_ROWS = {"id": _ID, "label": _COUNT, "label_true": _COUNT, "run": _COUNT}
 FORMS: dict[Kind, Form] = {  # the first that fits
     "history": Form(("epoch", "train_loss"), {"epoch": _COUNT, "step": _KNOWN, **_SCORES}),
     "result": Form(
@@ -135,12 +140,28 @@ FORMS: dict[Kind, Form] = {  # the first that fits
         | {"met": Column("text", "text", gaps=True)}
         | dict.fromkeys(["ours", "peer", "ratio", "bar"], _POSITIVE),
     ),
+    "scores": Form(("id", "label", "runs"), {**_OF_ROWS, "runs": _COUNT, "networks_*": _KNOWN}, _FINITE),
+    "dynamics": Form(
+        ("id", "label", "first_learned", "aum"),
+        {
+            **_OF_ROWS,
+            **dict.fromkeys(
+                ["first_learned", "learned"], Column("whole", "a whole number from 1", 1, _EXACT, gaps=True)
+            ),
+            "forgotten": _KNOWN,
+            **dict.fromkeys(
+                ["confidence", "correctness"], Column("number", "a number from 0 to 1", 0, 1 + 1e-6, gaps=True)
+            ),
+            **dict.fromkeys(["variability", "el2n", "loss_*"], _POSITIVE),
+        },
+        _FINITE,
+    ),
     "predictions": Form(
         ("id", "label", "prediction"),
         {
-            "id": Column("whole", "a whole number of 64 bits", -(1 << 63), (1 << 63) - 1),
+            "id": _ID,
             "label": _COUNT,
-            **dict.fromkeys(["label_true", "prediction"], _KNOWN),
+            **dict.fromkeys(["label_true", "prediction", "run"], _KNOWN),
             "probabilities": Column("list", "a list of numbers from 0 to 1", 0, 1 + 1e-6, gaps=True),  # rounded
             **dict.fromkeys(LEAD, _TEXT),
         },

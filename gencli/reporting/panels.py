@@ -32,6 +32,7 @@ class Lines:
         dots: whether the points are marked.
         log: whether the vertical axis is logarithmic.
         mark: what the marks are.
+        scatter: whether the points are by themselves, not joined.
     """
 
     title: str
@@ -41,6 +42,7 @@ class Lines:
     dots: bool = False
     log: bool = False
     mark: str = ""
+    scatter: bool = False
 
 
 @dataclass(frozen=True)

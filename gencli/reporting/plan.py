@@ -21,10 +21,12 @@ _WORDS: dict[Kind, str] = {
     "confusion": "give the output of `gencli eval --confusion`",
     "predictions": "give the output of `gencli eval --predictions`",
     "density": "give the output of `gencli spectrum --density`",
+    "dynamics": "give the output of `gencli train --dynamics`, or of `gencli score`",
+    "scores": "give the output of `gencli score`",
 }
 _DEFAULT_PLOTS: dict[Kind, str] = {
     "history": "curves", "result": "classes", "confusion": "confusion", "predictions": "reliability",
-    "density": "density",
+    "density": "density", "dynamics": "cartography", "scores": "cartography",
 }  # fmt: skip
 
 

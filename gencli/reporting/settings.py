@@ -12,7 +12,10 @@ from gencli.cli.options import dashed
 from gencli.errors import GencliError
 from gencli.files import endings
 
-Plot = Literal["curves", "overfit-time", "test-error", "regularizers", "classes", "confusion", "reliability", "density"]
+Plot = Literal[
+    "curves", "overfit-time", "test-error", "regularizers", "classes", "confusion", "reliability", "density",
+    "cartography", "learning-order", "memorization",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)

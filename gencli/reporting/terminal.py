@@ -59,7 +59,8 @@ def _curves(panel: Lines, width: int) -> list[str]:
     legend = []
     for curve, found, marker in zip(curves, points, _MARKERS):
         if found:
-            figure.draw(figure.signal(*map(list, zip(*found, strict=True)), marker=marker).lines())
+            signal = figure.signal(*map(list, zip(*found, strict=True)), marker=marker)
+            figure.draw(signal if panel.scatter else signal.lines())
         marks = "".join(f"; {panel.mark}: {panel.across} {x:g}, {y:.4f}" for x, y in curve.marks)
         nothing = "" if found else "; no values"
         legend += _filled(f"{console.printable(curve.name)}{marks}{nothing}", f"  {marker} ", width)

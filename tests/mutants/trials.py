@@ -41,7 +41,7 @@ _PATIENCE = 100  # seconds for one test
 _COMMANDS = {
     "sources": "data", "corruptions": "corrupt", "training": "train", "losses": "train", "models": "train|eval",
     "fitting": "fit", "evaluation": "eval", "curvature": "hvp|spectrum", "jacobians": "jacobian",
-    "formulas": "jacobian", "theory": "check", "reporting": "report", "recipes": "recipe",
+    "formulas": "jacobian", "theory": "check", "reporting": "report", "scores": "score", "recipes": "recipe",
 }  # fmt: skip
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of <linux/prctl.h>
 

@@ -1,0 +1,115 @@
+"""Networks run over the rows that they were trained on, and over others: what each says, and which rows it saw."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gencli import runs
+from gencli.errors import GencliError
+from gencli.files.tables import ImageTable
+
+if TYPE_CHECKING:
+    import torch
+
+    from gencli.models import Model
+    from gencli.models.inputs import Rows
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one network says.
+
+    Attributes:
+        title: its file and run, in messages.
+        seen: [n] whether it saw a row of the training table.
+        right: [n] whether it predicts a row's label; `right_test` [m] likewise of the test table, if there is one.
+        probabilities: [n, classes] float64; None of learners whose scores are none.
+    """
+
+    title: str
+    seen: NDArray[np.bool_]
+    right: NDArray[np.bool_]
+    right_test: NDArray[np.bool_] | None
+    probabilities: NDArray[np.float64] | None
+
+
+def require(models: Sequence[Model], table: ImageTable, test: ImageTable | None) -> None:
+    """Refuses networks that differ or output images, and tables that they do not take or that share rows.
+
+    Raises:
+        GencliError: see above; or which rows a network saw is not known.
+    """
+    labels, ids = table.column("label"), table.column("id")
+    for model in models:
+        if model.task == "images":
+            raise GencliError(f"{model.title}: its outputs are images, which are not right or wrong", "give others")
+        if (model.arch, model.options, model.shape, model.classes) != (
+            models[0].arch, models[0].options, models[0].shape, models[0].classes
+        ):  # fmt: skip
+            raise GencliError(f"{model.title}: another network than {models[0].title}", "score networks of one kind")
+        model.require(table)
+        counts = np.bincount(labels[seen(model, ids)], minlength=len(model.classes))
+        if model.class_rows is not None and counts.tolist() != list(model.class_rows):
+            raise GencliError(
+                f"{model.title}: it saw {sum(model.class_rows):,} rows, and which of {table.title} is not known",
+                "train with --subset, without rows held out, on the table that you give",
+            )
+    if len(np.unique(ids)) < len(ids):
+        raise GencliError(f"{table.title}: ids occur twice", "number the rows anew")
+    if test is None:
+        return
+    models[0].require(test)
+    if (shared := np.isin(test.column("id"), ids)).any():
+        raise GencliError(f"{test.title}: {shared.sum():,} of its rows are in {table.title} too",
+                          "influence is on rows that no network saw")  # fmt: skip
+
+
+def seen(model: Model, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """[n] whether a network saw the rows of its training table with these ids, as its file tells."""
+    seed = model.arguments.get("seed")
+    if model.subset_below is not None and not isinstance(seed, int):
+        raise GencliError(f"{model.title}: its seed is unknown here", "use the gencli that wrote it")
+    return runs.seen(ids, seed or 0, model.subset_below)
+
+
+def answers(
+    models: Sequence[Model], table: ImageTable, test: ImageTable | None, device: torch.device,
+    progress: Callable[[int], None],
+) -> Iterator[Answer]:  # fmt: skip
+    """What each network says, one after the other.
+
+    Raises:
+        GencliError: its outputs are not finite.
+    """
+    from gencli.models.inputs import load
+
+    rows = load(table).to(device)
+    others = None if test is None else load(test).to(device)
+    ids = table.column("id")
+    for done, model in enumerate(models, 1):
+        model.network.to(device)
+        right, probabilities = _predicted(model, rows, table.title)
+        tested = None if others is None or test is None else _predicted(model, others, test.title)[0]
+        model.network.cpu()
+        yield Answer(model.title, seen(model, ids), right, tested, probabilities)
+        progress(done)
+
+
+def _predicted(model: Model, rows: Rows, title: str) -> tuple[NDArray[np.bool_], NDArray[np.float64] | None]:
+    from gencli.evaluation import logits
+    from gencli.evaluation.predictions import predict
+
+    found = predict(model, rows)
+    assert found.logits is not None
+    if gone := int((~found.logits.isfinite().all(1)).sum()):
+        raise GencliError(f"{model.title}: its outputs of {gone:,} rows of {title} are not finite", "train it again")
+    right = (found.logits.argmax(1) == rows.labels).cpu().numpy()
+    if not model.logits:
+        return right, None
+    exact = found.logits.cpu().double()
+    return right, logits.probabilities(exact, model.options.head == "sigmoid").numpy()

@@ -1,0 +1,87 @@
+"""What is judged is scikit-learn's: AUROC and average precision, with ties, weights and rows never learned."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from gencli.errors import GencliError
+from gencli.scores.judge import Ranking, judge
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("ties", [False, True])
+def test_the_measures_are_those_of_scikit_learn(seed: int, ties: bool) -> None:
+    random = np.random.default_rng(seed)
+    wrong = random.random(200) < 0.2
+    suspicion = random.normal(0, 1, 200) + wrong
+    suspicion = suspicion.round() if ties else suspicion
+    weights = random.multinomial(200, np.full(200, 1 / 200))
+    for given in (None, weights):
+        auroc, precision, _ = Ranking(suspicion, wrong).measures(given)
+        assert auroc == pytest.approx(roc_auc_score(wrong, suspicion, sample_weight=given), abs=1e-12)
+        assert precision == pytest.approx(average_precision_score(wrong, suspicion, sample_weight=given), abs=1e-12)
+
+
+def test_the_false_negative_rate_is_the_mean_over_orders_of_ties() -> None:
+    random = np.random.default_rng(0)
+    wrong, suspicion = random.random(60) < 0.3, random.integers(0, 4, 60).astype(float)
+    missed = []
+    for _ in range(4000):
+        order = np.lexsort((random.random(60), -suspicion))
+        missed.append(1 - wrong[order[: wrong.sum()]].sum() / wrong.sum())
+    assert Ranking(suspicion, wrong).measures()[2] == pytest.approx(np.mean(missed), abs=0.005)
+
+
+def table(rows: int = 300) -> pa.Table:
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 5, rows)
+    wrong = random.random(rows) < 0.2
+    aum = random.normal(0, 1, rows) - 2 * wrong
+    learned = np.where(wrong & (aum < -3), np.nan, random.integers(1, 9, rows) + 2.0 * wrong)
+    memorized = np.where(np.arange(rows) < 50, np.nan, 0.5 + wrong)
+    return pa.table({
+        "id": range(rows), "label": labels, "label_true": (labels + wrong) % 5, "runs": [1] * rows,
+        "aum": aum, "learned": pa.array(learned, mask=np.isnan(learned)),
+        "memorization": pa.array(memorized, mask=np.isnan(memorized)),
+    })  # fmt: skip
+
+
+def test_each_score_points_its_way_and_what_was_never_learned_is_last() -> None:
+    scores = table()
+    found = {row["score"]: row for row in judge(scores, "", 0).to_pylist()}
+    wrong = np.asarray(scores["label"]) != np.asarray(scores["label_true"])
+    assert found["aum"]["auroc"] == pytest.approx(roc_auc_score(wrong, -np.asarray(scores["aum"])))
+    learned = np.nan_to_num(scores["learned"].to_numpy(), nan=1e9)
+    assert found["learned"]["auroc"] == pytest.approx(roc_auc_score(wrong, learned))
+    assert found["learned"]["n"] == 300
+    assert (found["memorization"]["n"], found["memorization"]["wrong"]) == (250, wrong[50:].sum())
+    assert (found["memorization"]["auroc"], found["memorization"]["false_negative_rate"]) == (1, 0)
+    assert next(iter(found)) == "memorization"
+
+
+def test_intervals_hold_the_value_and_are_as_wide_as_theory_says() -> None:
+    scores = table(1000)
+    found = {row["score"]: row for row in judge(scores, "", 0).to_pylist()}["aum"]
+    wrong, suspicion = np.asarray(scores["label"]) != np.asarray(scores["label_true"]), -np.asarray(scores["aum"])
+    above = suspicion[wrong][:, None] > suspicion[~wrong]
+    parts = [above.mean(axis).var(ddof=1) / above.shape[1 - axis] for axis in (0, 1)]
+    expected = 2 * 1.96 * sum(parts) ** 0.5  # DeLong, DeLong, Clarke-Pearson 1988
+    assert found["auroc_high"] - found["auroc_low"] == pytest.approx(expected, rel=0.15)
+    for measure in ("auroc", "average_precision", "false_negative_rate"):
+        assert found[f"{measure}_low"] < found[measure] < found[f"{measure}_high"]
+
+
+@pytest.mark.parametrize("words", ["no column label_true", "every label is", "every label differs", "no scores"])
+def test_what_cannot_be_judged_is_refused(words: str) -> None:
+    scores = table().drop_columns(["label_true"])
+    labels = scores["label"].to_numpy()
+    if words != "no column label_true":
+        true = {"every label is": labels, "every label differs": labels + 1, "no scores": np.zeros(len(labels), int)}
+        scores = scores.append_column("label_true", pa.array(true[words]))
+    if words == "no scores":
+        scores = scores.drop_columns(["aum", "learned", "memorization"])
+    with pytest.raises(GencliError, match=words):
+        judge(scores, "t", 0)
