@@ -6,7 +6,7 @@ _gencli() {
   COMPREPLY=()
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case "$path $word" in
-    "gencli data" | "gencli data cifar10" | "gencli data cifar100" | "gencli data mnist" | "gencli data fashion-mnist" | "gencli data svhn" | "gencli data digits" | "gencli data export" | "gencli data folder" | "gencli data parquet" | "gencli data repeat" | "gencli data synthetic" | "gencli data synthetic gaussian-clusters" | "gencli data synthetic two-moons" | "gencli data synthetic noise" | "gencli data where" | "gencli corrupt" | "gencli corrupt random-labels" | "gencli corrupt flip-labels" | "gencli corrupt pair-labels" | "gencli corrupt matrix-labels" | "gencli corrupt permute-labels" | "gencli corrupt shuffled-pixels" | "gencli corrupt random-pixels" | "gencli corrupt gaussian-pixels" | "gencli corrupt gaussian-noise" | "gencli corrupt poisson-noise" | "gencli corrupt impulse-noise" | "gencli corrupt text-overlay" | "gencli corrupt long-tail" | "gencli corrupt step-imbalance" | "gencli corrupt subsample" | "gencli corrupt common" | "gencli train" | "gencli fit" | "gencli fit finite-sample" | "gencli fit kernel" | "gencli fit least-squares" | "gencli eval" | "gencli hvp" | "gencli check" | "gencli check prox-step" | "gencli check newton-step" | "gencli check sgd-regret" | "gencli check sgd-rate" | "gencli check sgd-nonmonotone" | "gencli check hessian-size" | "gencli check hvp-limit" | "gencli check weight-decay-convexity" | "gencli check circulant" | "gencli check median-mean" | "gencli check noise-targets" | "gencli check finite-sample" | "gencli check min-norm" | "gencli check rademacher" | "gencli check uniform-stability" | "gencli check all" | "gencli jacobian" | "gencli spectrum" | "gencli show" | "gencli report" | "gencli recipe" | "gencli how") path+=" $word" ;;
+    "gencli data" | "gencli data cifar10" | "gencli data cifar100" | "gencli data mnist" | "gencli data fashion-mnist" | "gencli data svhn" | "gencli data digits" | "gencli data export" | "gencli data folder" | "gencli data parquet" | "gencli data repeat" | "gencli data synthetic" | "gencli data synthetic gaussian-clusters" | "gencli data synthetic two-moons" | "gencli data synthetic noise" | "gencli data where" | "gencli corrupt" | "gencli corrupt random-labels" | "gencli corrupt flip-labels" | "gencli corrupt pair-labels" | "gencli corrupt matrix-labels" | "gencli corrupt permute-labels" | "gencli corrupt shuffled-pixels" | "gencli corrupt random-pixels" | "gencli corrupt gaussian-pixels" | "gencli corrupt gaussian-noise" | "gencli corrupt poisson-noise" | "gencli corrupt impulse-noise" | "gencli corrupt text-overlay" | "gencli corrupt long-tail" | "gencli corrupt step-imbalance" | "gencli corrupt subsample" | "gencli corrupt common" | "gencli train" | "gencli fit" | "gencli fit finite-sample" | "gencli fit kernel" | "gencli fit least-squares" | "gencli eval" | "gencli hvp" | "gencli check" | "gencli check prox-step" | "gencli check newton-step" | "gencli check sgd-regret" | "gencli check sgd-rate" | "gencli check sgd-nonmonotone" | "gencli check hessian-size" | "gencli check hvp-limit" | "gencli check weight-decay-convexity" | "gencli check circulant" | "gencli check median-mean" | "gencli check noise-targets" | "gencli check finite-sample" | "gencli check min-norm" | "gencli check rademacher" | "gencli check uniform-stability" | "gencli check all" | "gencli jacobian" | "gencli spectrum" | "gencli show" | "gencli score" | "gencli report" | "gencli recipe" | "gencli how") path+=" $word" ;;
     esac
   done
   if [[ $current == = ]]; then  # readline splits --option=value in three
@@ -589,8 +589,19 @@ _gencli() {
   "gencli show -o" | "gencli show --output") return ;;
   "gencli show --threads") ;;
   "gencli show --color") words=(auto always never) ;;
+  "gencli score --seed") ;;
+  "gencli score --fitted-at") ;;
+  "gencli score --test") return ;;
+  "gencli score --influence") return ;;
+  "gencli score --pairs") ;;
+  "gencli score --arch") ;;
+  "gencli score --device") words=(auto cpu cuda mps) ;;
+  "gencli score --format") words=(table parquet csv json md) ;;
+  "gencli score -o" | "gencli score --output") return ;;
+  "gencli score --threads") ;;
+  "gencli score --color") words=(auto always never) ;;
   "gencli report --table") words=(runs classes long-tail corruptions) ;;
-  "gencli report --plot") words=(curves overfit-time test-error regularizers classes confusion reliability density) ;;
+  "gencli report --plot") words=(curves overfit-time test-error regularizers classes confusion reliability density cartography learning-order memorization) ;;
   "gencli report --figure") return ;;
   "gencli report --title") ;;
   "gencli report --against") return ;;
@@ -612,7 +623,7 @@ _gencli() {
   *[\<\>]) return ;;
   *)
     case $path in
-    "gencli") once=('--version' '-h --help') again=() words=(data corrupt train fit eval hvp check jacobian spectrum show report recipe how) ;;
+    "gencli") once=('--version' '-h --help') again=() words=(data corrupt train fit eval hvp check jacobian spectrum show score report recipe how) ;;
     "gencli data") once=('--version' '-h --help') again=() words=(cifar10 cifar100 mnist fashion-mnist svhn digits export folder parquet repeat synthetic where) ;;
     "gencli data cifar10") once=('--split' '--root' '--classes' '--sample' '--seed' '--limit' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() ;;
     "gencli data cifar100") once=('--split' '--root' '--classes' '--sample' '--seed' '--limit' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() ;;
@@ -673,6 +684,7 @@ _gencli() {
     "gencli jacobian") once=('--file' '--difference' '--step' '--hessian' '--hvp' '--trace' '--graph' '--check-against' '--check-tolerance' '--of' '--wrt' '--mode' '--verify' '--summary' '--parameters' '--limit' '--device' '--arch' '--run' '--loss' '--gamma' '--beta' '--focal-form' '--label-smoothing' '--deferred-reweighting' '--tau' '--delta' '--tolerance' '--dtype' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=(-f --formula --at) words=() files=yes ;;
     "gencli spectrum") once=('--top' '--bottom' '--condition' '--trace' '--density' '--vectors' '--along' '--figure' '--parameters' '--limit' '--device' '--arch' '--run' '--operator' '--batch-size' '--dtype' '--loss' '--gamma' '--beta' '--focal-form' '--label-smoothing' '--deferred-reweighting' '--tau' '--delta' '--tolerance' '--max-products' '--basis' '--trace-products' '--density-probes' '--density-steps' '--density-width' '--along-radius' '--along-points' '--seed' '--checkpoint' '--checkpoint-every' '--resume' '--overwrite' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
     "gencli show") once=('--head' '--sheet' '--columns' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
+    "gencli score") once=('--judge' '--seed' '--fitted-at' '--test' '--influence' '--pairs' '--arch' '--device' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
     "gencli report") once=('--table' '--plot' '--figure' '--title' '--against' '--best-on-test' '--fitted-at' '--contact-sheet' '--provenance' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=(--metric) words=() files=yes ;;
     "gencli recipe") once=('--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=(course cui2019 curvature demo noise2noise zhang2017) ;;
     "gencli how") once=('--tree' '--diff' '--stale' '--check' '--inputs' '--format' '--trust' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;

@@ -65,9 +65,10 @@ def train(
 
     \b
     Example:
-      gencli data digits | gencli corrupt random-labels -p 0.1 -o some.parquet
-      gencli train some.parquet --arch mlp-1x64 --batch-size 32 --runs 3 --subset 0.7 \\
-        --history history.parquet --dynamics dynamics.parquet -o models.safetensors
+      gencli data digits | gencli corrupt random-labels -p 0.1 |
+        gencli train --arch mlp-1x64 --batch-size 32 --runs 3 --subset 0.7 \\
+          --history history.parquet --dynamics dynamics.parquet \\
+          -o models.safetensors
     """
     from gencli.files.named import named_first
     from gencli.files.stream import require_writable

@@ -48,8 +48,8 @@ class UniformStability(Drawn, OnData):
 
     A network has no such bound: SGD at rate 0.1, with momentum 0.9 and in batches of 10, on cross-entropy must give
     equal losses from equal rows and different losses from different rows. --break divides the bounds by n and does not
-    replace the network's rows. Pixels are divided by 255. Reads an image table, by default the built-in digits; writes
-    a table of claims.
+    replace the network's rows. Pixels are divided by 255. Reads an image table, by default the built-in digits, and
+    writes a table of claims.
 
     Sources: Bousquet and Elisseeff 2002, JMLR 2, theorem 22, of lambda |w|^2; SGD: Hardt, Recht, Singer 2016,
     arXiv:1509.01240, theorem 3.8.

@@ -98,7 +98,7 @@ def test_an_image_to_image_network_has_psnr_and_ssim(sh: Shell) -> None:
 def test_what_is_refused(sh: Shell, data: str) -> None:
     model, test = f"{data}/model.safetensors", f"{data}/test.parquet"
     cases = {
-        "--top: 11 of 10 classes": ["eval", model, test, "--top", "11,3"],
+        "--top: 11 of 10 classes": ["eval", model, test, "--top", "11", "--top", "3"],
         "no column 'labl' to group by": ["eval", model, test, "--by", "labl"],
         "--confusion and --measures": ["eval", model, "--measures", "--confusion", "c.csv"],
         "--measures: 2 models, 1 tables": ["eval", model, test, model, "--measures"],
