@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
@@ -19,7 +20,7 @@ gencli train noisy.parquet --arch mlp-1x32 --batch-size 16 --lr 0.1 --epochs 60 
   --subset 0.7 -q --dynamics dynamics.parquet -o models.safetensors
 gencli train noisy.parquet --arch linear --epochs 2 -q --dynamics other.parquet -o linear.safetensors
 gencli train noisy.parquet --arch mlp-1x32 --runs 2 --subset 0.7 --seed 9 --epochs 1 -q -o short.safetensors
-gencli eval linear.safetensors noisy.parquet -q --predictions predictions.parquet -o r.parquet
+gencli eval linear.safetensors noisy.parquet -q --predictions predictions.parquet -o result.parquet
 gencli eval models.safetensors noisy.parquet -q --predictions each.csv -o r.parquet
 gencli score dynamics.parquet models.safetensors noisy.parquet --test test.parquet --influence pairs.parquet \
   -q -o scores.parquet
@@ -34,14 +35,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_scores_are_those_of_the_predictions_and_of_the_rows_that_each_network_saw(made: Path) -> None:
-    each, dynamics = (
-        Shell(made)("gencli data digits | head -c0; cat each.csv").text,
-        pq.read_table(made / "dynamics.parquet"),
-    )
-    import csv
-    import io
-
-    rows = list(csv.DictReader(io.StringIO(each)))
+    rows, dynamics = list(csv.DictReader((made / "each.csv").open())), pq.read_table(made / "dynamics.parquet")
     saw = {(int(run), int(row)) for run, row in zip(dynamics["run"].to_pylist(), dynamics["id"].to_pylist())}
     for row in pq.read_table(made / "scores.parquet").to_pylist():
         own = [other for other in rows if int(other["id"]) == row["id"]]
@@ -102,7 +96,7 @@ def test_judged_scores_join_and_are_drawn(made: Path) -> None:
         ("dynamics.parquet --seed 3", "there is no --judge"),
         ("scores.parquet", "scores already"),
         ("--judge scores.parquet dynamics.parquet", "beside other files"),
-        ("r.parquet", "says nothing of single rows"),
+        ("result.parquet", "says nothing of single rows"),
         ("dynamics.parquet -o dynamics.parquet", "dynamics.parquet"),
         ("missing.parquet", "no such file"),
     ],
