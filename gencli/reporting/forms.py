@@ -112,7 +112,7 @@ class Form:
 
     def column(self, name: str, lead: bool) -> Column:
         """Of that name; `lead`: it stands before those that make the kind."""
-        if lead:
+        if lead and name in (*LEAD, RUN):
             return _COUNT if name == RUN else _TEXT
         found = (column for pattern, column in self.columns.items() if fnmatch.fnmatchcase(name, pattern))
         return next(found, self.others)
