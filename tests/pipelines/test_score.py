@@ -22,6 +22,7 @@ gencli train noisy.parquet --arch linear --epochs 2 -q --dynamics other.parquet 
 gencli train noisy.parquet --arch mlp-1x32 --runs 2 --subset 0.7 --seed 9 --epochs 1 -q -o short.safetensors
 gencli eval linear.safetensors noisy.parquet -q --predictions predictions.parquet -o result.parquet
 gencli eval models.safetensors noisy.parquet -q --predictions each.csv -o r.parquet
+gencli eval models.safetensors noisy.parquet -q --predictions apart.parquet -o r.parquet
 gencli score dynamics.parquet models.safetensors noisy.parquet --test test.parquet --influence pairs.parquet \
   -q -o scores.parquet
 """
@@ -99,6 +100,8 @@ def test_judged_scores_join_and_are_drawn(made: Path) -> None:
         ("result.parquet", "says nothing of single rows"),
         ("dynamics.parquet -o dynamics.parquet", "dynamics.parquet"),
         ("missing.parquet", "no such file"),
+        ("apart.parquet", "networks that left rows out"),
+        ("linear.safetensors noisy.parquet predictions.parquet", "predictions of linear.safetensors"),
     ],
 )
 def test_what_does_not_go_together_is_refused(made: Path, arguments: str, words: str) -> None:
