@@ -230,11 +230,12 @@ def _part(document: documents.Document, rows: pa.Table, taken: NDArray[np.int64]
         part.values = {name: _values(rows, name) for name in DYNAMICS}
         return part
     lists = rows["probabilities"].combine_chunks()
-    lengths = np.unique(lists.value_lengths().to_numpy(zero_copy_only=False))
-    if lists.null_count or len(lengths) != 1:
-        row = taken[int(np.flatnonzero(lists.is_null())[0])] if lists.null_count else taken[0]
-        what = "none" if lists.null_count else "of different lengths"
-        raise GencliError(f"{title}: row {row}: column `probabilities`: {what}", "predict with one finite network")
+    lengths = lists.value_lengths().fill_null(-1).to_numpy(zero_copy_only=False)
+    if (off := np.flatnonzero((lengths != lengths[0]) | (lengths < 0))).size:
+        what = "none" if lengths[off[0]] < 0 else f"{lengths[off[0]]}, where others have {lengths[0]}"
+        raise GencliError(
+            f"{title}: row {taken[off[0]]}: column `probabilities`: {what}", "predict with finite networks"
+        )
     part.probabilities = lists.flatten().to_numpy().astype(float).reshape(-1, int(lengths[0]))
     return part
 
