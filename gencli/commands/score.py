@@ -77,8 +77,7 @@ def score(
       gencli score dynamics.parquet models.safetensors flipped.parquet \\
         --test test.parquet --influence pairs.csv -o scores.parquet
       gencli score --judge scores.parquet --format table
-      gencli data where "memorization > 0.5" flipped.parquet --join scores.parquet \\
-        -o memorized.parquet
+      gencli data where "memorization > 0.5" flipped.parquet --join scores.parquet -o high.parquet
     """
     from gencli.files import stream
     from gencli.files.named import named_first, require_one_standard_input
@@ -118,8 +117,7 @@ def score(
             rows = judge.judge(rows, names[0], settings.seed)
         write(rows, lambda: step({"judge": True, "seed": settings.seed} if settings.judge else {}, []))
         if aside and pairs and test:
-            of_test = tables.sources(test, "test")
-            aside(pairs, lambda: step({"pairs": settings.pairs}, of_test).to("influence"))
+            aside(pairs, lambda: step({"pairs": settings.pairs}, tables.sources(test, "test")).to("influence"))
 
 
 def _scored(
