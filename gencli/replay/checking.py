@@ -26,12 +26,14 @@ class Checked:
         first: the first job that made something else, in words; empty for none.
         facts: in which it was made differently from here.
         end: how the file itself differs.
+        limits: why it may, see `Plan`.
     """
 
     lines: list[str] = field(default_factory=list)
     first: str = ""
     facts: list[str] = field(default_factory=list)
     end: list[str] = field(default_factory=list)
+    limits: list[str] = field(default_factory=list)
 
     @property
     def same(self) -> bool:
@@ -44,6 +46,7 @@ class Checked:
         if self.first:
             yield f"first to differ: {self.first}"
             yield from (f"  {line}" for line in self.facts or ["it was made with what is here, as far as is recorded"])
+            yield from (f"  {why}" for why in self.limits)
         yield f"{name}: {'differs' if self.end else 'the same'}"
         yield from (f"  {line}" for line in self.end)
 
@@ -60,7 +63,7 @@ def check(
     Raises:
         GencliError: a command fails.
     """
-    found = Checked()
+    found = Checked(limits=plan.limits)
     needed = {id(job) for job in _needed(plan, known)}
     with console.progress("steps", len(plan.jobs)) as advance:
         for number, job in enumerate(plan.jobs, 1):
