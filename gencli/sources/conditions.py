@@ -95,10 +95,10 @@ def parse(text: str) -> Condition:
         ).fetchall()
     steady = {name for (name,) in known}
     try:
-        for (tree,) in trees:
-            found = json.loads(tree)
-            if found["error"]:
-                raise GencliError(f"EXPR: {console.printable(str(found.get('error_message')), 300)}", _HINT)
+        both = [json.loads(tree) for (tree,) in trees]
+        if wrong := next((each for each in both if each["error"]), None):
+            raise GencliError(f"EXPR: {console.printable(str(wrong.get('error_message')), 300)}", _HINT)
+        found = both[1]
         nodes = list(_walk(found["statements"]))
         _require_one(found["statements"])
     except RecursionError:
