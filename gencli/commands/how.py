@@ -143,6 +143,6 @@ def _compared(plan: Plan, graph: Graph, made: Made, folder: str, run: bool) -> t
         ), not found
     places = inputs.required(plan.outside, folder, known)
     known.pop(made.source.sha256, None)
-    with tempfile.TemporaryDirectory(prefix="gencli-how-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="gencli-how-") as scratch, checking.abandoned(scratch):
         checked = checking.check(plan, made.source, places, known, scratch)
     return "".join(f"{line}\n" for line in checked.text(plan.name)), checked.same

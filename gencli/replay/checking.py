@@ -7,10 +7,12 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path as Folder
 
 from gencli.cli import console
+from gencli.cli.signals import before_dying
 from gencli.errors import GencliError
 from gencli.files.stream import Input
 from gencli.replay import comparison, lineage, reading
@@ -26,12 +28,14 @@ class Checked:
         first: the first job that made something else, in words; empty for none.
         facts: in which it was made differently from here.
         end: how the file itself differs.
+        limits: why it may, see `Plan`.
     """
 
     lines: list[str] = field(default_factory=list)
     first: str = ""
     facts: list[str] = field(default_factory=list)
     end: list[str] = field(default_factory=list)
+    limits: list[str] = field(default_factory=list)
 
     @property
     def same(self) -> bool:
@@ -44,6 +48,7 @@ class Checked:
         if self.first:
             yield f"first to differ: {self.first}"
             yield from (f"  {line}" for line in self.facts or ["it was made with what is here, as far as is recorded"])
+            yield from (f"  {why}" for why in self.limits)
         yield f"{name}: {'differs' if self.end else 'the same'}"
         yield from (f"  {line}" for line in self.end)
 
@@ -60,7 +65,7 @@ def check(
     Raises:
         GencliError: a command fails.
     """
-    found = Checked()
+    found = Checked(limits=plan.limits)
     needed = {id(job) for job in _needed(plan, known)}
     with console.progress("steps", len(plan.jobs)) as advance:
         for number, job in enumerate(plan.jobs, 1):
@@ -81,6 +86,19 @@ def check(
                 found.facts = [line.strip().replace(" and ", ", here ") for line in lines]
     found.end = comparison.differences(original, Input(str(Folder(scratch, plan.made))))
     return found
+
+
+@contextmanager
+def abandoned(scratch: str) -> Iterator[None]:
+    """Within, a signal that ends this process ends the command that runs too, and removes the folder."""
+
+    def abandon() -> None:
+        for child in _going:
+            child.terminate()
+        shutil.rmtree(scratch, ignore_errors=True)
+
+    before_dying(abandon)
+    yield
 
 
 def _needed(plan: Plan, known: Mapping[str, str]) -> Iterator[Job]:
@@ -119,6 +137,7 @@ def _reads_times(plan: Plan, job: Job) -> bool:
     )
 
 
+_going: list[subprocess.Popen[bytes]] = []  # the command that runs
 _START = {"gencli": [sys.executable, "-m", "gencli"], "torchrun": [sys.executable, "-m", "torch.distributed.run"]}
 
 
@@ -144,9 +163,13 @@ def _run(job: Job, places: Mapping[Outside, str], scratch: str) -> None:
     words[:1] = _START[words[0]]
     read = Folder(scratch, word(job.standard_input)) if job.standard_input else Folder(os.devnull)
     with read.open("rb") as file:  # the words are those of `words.Commands`, and no shell reads them
-        done = subprocess.run(words, cwd=scratch, env=_environment(), stdin=file, capture_output=True, check=False)  # noqa: S603
-    if done.returncode not in (0, 1):  # 1 is a check that found something
-        said = done.stderr.decode(errors="replace").strip().splitlines() or [""]
+        pipe = subprocess.PIPE
+        child = subprocess.Popen(words, cwd=scratch, env=_environment(), stdin=file, stdout=pipe, stderr=pipe)  # noqa: S603
+    _going[:] = [child]
+    _, told = child.communicate()
+    _going.clear()
+    if child.returncode not in (0, 1):  # 1 is a check that found something
+        said = told.decode(errors="replace").strip().splitlines() or [""]
         wrong = next((line for line in said if line.startswith("gencli")), said[-1])
         raise GencliError(
             f"`{job.run.step.command}` fails here: {console.printable(wrong, 300)}", "see `gencli how` FILE"

@@ -11,7 +11,7 @@ from gencli.replay.plan import Outside, Path, Plan
 
 _MAKE = """\
 # Makes {name} again: GNU make, in an empty folder; INPUTS is the folder of what comes from outside.
-SHELL = /bin/sh
+{limits}SHELL = /bin/sh
 MAKEFLAGS += --no-builtin-rules
 unexport $(filter GENCLI_%,$(.VARIABLES))
 .DELETE_ON_ERROR:
@@ -28,7 +28,7 @@ export NEWLINE CHECKS
 """
 _SNAKE = """\
 # Makes {name} again: snakemake, in an empty folder; INPUTS is the folder of what comes from outside.
-import os
+{limits}import os
 
 for each in [each for each in os.environ if each.startswith("GENCLI_")]:
     del os.environ[each]
@@ -44,7 +44,12 @@ def makefile(plan: Plan) -> str:
     Raises:
         GencliError: a name that make cannot hold.
     """
-    text = _MAKE.format(name=console.printable(plan.name), target=_target(plan.name), checks=_dollars(shell.CHECKS))
+    text = _MAKE.format(
+        name=console.printable(plan.name),
+        target=_target(plan.name),
+        checks=_dollars(shell.CHECKS),
+        limits=shell.limits(plan),
+    )
     for each in plan.outside:
         _target(each.name.replace("/", ""))
         text += f"export {shell.variable(each)} ?= $(INPUTS)/{each.name}\n"
@@ -59,7 +64,7 @@ def makefile(plan: Plan) -> str:
 
 def snakefile(plan: Plan) -> str:
     """A Snakefile, whose first rule's input is the file."""
-    text = _SNAKE.format(name=console.printable(plan.name), checks=shell.CHECKS)
+    text = _SNAKE.format(name=console.printable(plan.name), checks=shell.CHECKS, limits=shell.limits(plan))
     for each in plan.outside:
         text += f"os.environ.setdefault({shell.variable(each)!r}, os.path.join(INPUTS, {each.name!r}))\n"
     if plan.modules:

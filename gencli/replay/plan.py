@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 
 from gencli.errors import GencliError
 from gencli.files import endings
+from gencli.replay import comparison
 from gencli.replay.graph import File, Graph, Run
 from gencli.replay.words import Commands, is_own
 
@@ -73,6 +74,7 @@ class Plan:
         name: of the file.
         made: under which name it is made; another one where the command would take the ending for another format.
         modules: the modules of networks of the user's own that are imported.
+        limits: why other bytes may come out, in words.
     """
 
     name: str
@@ -80,6 +82,7 @@ class Plan:
     jobs: list[Job]
     outside: list[Outside]
     modules: list[str]
+    limits: list[str]
 
 
 def plan(graph: Graph, name: str, form: str, commands: Commands) -> Plan:
@@ -132,7 +135,15 @@ def plan(graph: Graph, name: str, form: str, commands: Commands) -> Plan:
         jobs.append(job)
     archs = [run.step.arguments.get("arch") for run in graph.runs]
     modules = [arch.partition(":")[0] for arch in dict.fromkeys(archs) if isinstance(arch, str) and is_own(arch)]
-    return Plan(name, final, jobs, outside, modules)
+    return Plan(name, final, jobs, outside, modules, [*_limits(graph)])
+
+
+def _limits(graph: Graph) -> Iterator[str]:
+    """Why a file may come out with other bytes: what the clock decides, or is kept of it."""
+    if any(run.step.arguments.get("max_time") is not None for run in graph.runs):
+        yield "how far train --max-time gets depends on the machine"
+    if any(comparison.is_timed(run.step.to(output)) for run in graph.runs for output in run.outputs):
+        yield f"a history holds times: {', '.join(comparison.CLOCK)}"
 
 
 def _takes(written: endings.Writes, name: str, form: str) -> bool:

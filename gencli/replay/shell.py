@@ -14,7 +14,7 @@ _HEAD = """\
 #!/bin/sh
 # Makes {name} again. Run it in an empty folder.
 # What it was made with: {machine}.
-(
+{limits}(
 set -eu
 NEWLINE='
 '
@@ -53,7 +53,7 @@ def script(plan: Plan) -> str:
     """
     last = plan.jobs[-1].run.step
     machine = ", ".join(f"{name} {value}" for name, value in {**last.versions, **last.machine}.items())
-    text = _HEAD.format(name=console.printable(plan.name), machine=console.printable(machine))
+    text = _HEAD.format(name=console.printable(plan.name), machine=console.printable(machine), limits=limits(plan))
     for each in plan.outside:
         name = variable(each)
         text += f'{name}=${{{name}:-}}; [ "${name}" ] || {name}=$INPUTS/{quoted(each.name)}\n'
@@ -70,6 +70,11 @@ def script(plan: Plan) -> str:
     if plan.made != plan.name:
         text += f"\nmv {_path(plan.made)} {_path(plan.name)}"
     return text + "\n)\n"
+
+
+def limits(plan: Plan) -> str:
+    """Comments that say why other bytes may come out."""
+    return "".join(f"# Its bytes may differ: {why}.\n" for why in plan.limits)
 
 
 def _lines(plan: Plan) -> Iterator[str]:

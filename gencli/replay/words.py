@@ -25,6 +25,7 @@ _NEVER = {
     "output", "overwrite", "preset", "quiet", "resume", "root", "version",
 }  # fmt: skip
 _OWN = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")  # package.module:factory
+_MOST = 1024  # processes of one machine
 _NEWER = "the gencli that wrote it may know it, another version"
 
 
@@ -87,7 +88,7 @@ class Commands:
         options = {name: each for each in command.params for name in _names(each) if each.param_type_name == "option"}
         before, after, arguments = ["gencli"], [], list[Word]()
         if (count := step.arguments.get("processes")) is not None:
-            if not isinstance(count, int):
+            if type(count) is not int or not 1 < count <= _MOST:
                 raise _wrong(step, "processes", count)
             before = ["torchrun", "--standalone", "--nproc-per-node", str(count), "-m", "gencli"]
         for name, value in (step.arguments | self._own(run)).items():
@@ -154,7 +155,7 @@ def _option(step: Step, option: Any, name: str, value: Any) -> list[Word]:
             return [flag]
         return option.secondary_opts[:1] if option.default is not False else []
     several = value if isinstance(value, list) else [value]
-    if len(several) != 1 and not option.multiple:
+    if isinstance(value, list) and not option.multiple:
         raise _wrong(step, name, value)
     files = iter(place for place, each in enumerate(step.inputs) if each.role == name)
     words: list[Word] = []

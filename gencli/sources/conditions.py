@@ -87,16 +87,18 @@ def parse(text: str) -> Condition:
     if text.startswith("-"):  # which a command line takes for an option
         raise GencliError(f"EXPR: {console.quoted(text)} starts with -", "write it in parentheses")
     with _connected(text) as connection:
-        [[tree]] = connection.execute("SELECT json_serialize_sql($1::VARCHAR)", [_select(text)]).fetchall()
+        wholes = [f"SELECT {text}", _select(text)]  # alone too: no parenthesis of it closes that of `_select`
+        trees = connection.execute("SELECT json_serialize_sql(unnest($1::VARCHAR[]))", [wholes]).fetchall()
         known = connection.execute(
             "SELECT DISTINCT function_name FROM duckdb_functions() WHERE "
             "function_type = 'scalar' AND stability = 'CONSISTENT' OR function_type IN ('aggregate', 'macro')"
         ).fetchall()
     steady = {name for (name,) in known}
     try:
-        found = json.loads(tree)
-        if found["error"]:
-            raise GencliError(f"EXPR: {console.printable(str(found.get('error_message')), 300)}", _HINT)
+        both = [json.loads(tree) for (tree,) in trees]
+        if wrong := next((each for each in both if each["error"]), None):
+            raise GencliError(f"EXPR: {console.printable(str(wrong.get('error_message')), 300)}", _HINT)
+        found = both[1]
         nodes = list(_walk(found["statements"]))
         _require_one(found["statements"])
     except RecursionError:

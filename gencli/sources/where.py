@@ -208,6 +208,8 @@ def _no_nan(column: pa.Array) -> pa.Array:
     """The column with null for NaN."""
     if not pa.types.is_floating(column.type):
         return column
+    if pa.types.is_float16(column.type):  # which DuckDB does not read
+        column = column.cast(pa.float32())
     values = column.to_numpy(zero_copy_only=False)
     return pa.array(values, column.type, mask=np.isnan(values))
 

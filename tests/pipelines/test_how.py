@@ -278,6 +278,15 @@ def test_a_check_makes_what_is_missing_and_compares_all(chain: Shell) -> None:
     assert lines[-1] == "table.parquet: the same"
 
 
+def test_a_check_that_is_ended_leaves_nothing(chain: Shell) -> None:
+    chain("""
+        mkdir -p none scratch
+        TMPDIR=$PWD/scratch gencli how table.parquet --check --inputs none -q & check=$!
+        until ls scratch | grep -q .; do sleep 0.02; done
+        sleep 0.2; kill -TERM $check; ! wait $check; sleep 0.2; rmdir scratch
+    """).worked()
+
+
 def test_another_input_is_refused_by_both_hashes_and_another_processor_is_named(chain: Shell) -> None:
     """Of a table from outside one pixel was changed: its step would differ, and so would all after it."""
     done = chain(

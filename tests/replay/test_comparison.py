@@ -11,6 +11,7 @@ import torch
 
 from gencli.files import parquet, provenance, tensors
 from gencli.files.stream import Input, Output
+from gencli.replay import reading
 from gencli.replay.comparison import differences
 
 RESULT = provenance.Step("eval", {}, {"gencli": "0.1.0"})
@@ -50,6 +51,12 @@ def test_the_clock_of_a_history_may_differ_and_nothing_else(tmp_path: Path) -> N
     )
     assert differences(one, two) == []
     assert differences(one, other) == ["column `train_loss`: 1 of 1 rows differ, by up to 0.25, the first is row 0"]
+
+
+def test_only_a_table_of_training_that_does_not_say_which_is_a_history(tmp_path: Path) -> None:
+    for said, output in {"dynamics": "dynamics", "history": "history", "": "history"}.items():
+        made = provenance.Step("train", {}, {"gencli": "0.1.0"}, output=said)
+        assert reading.read(table(tmp_path / "made", made, id=[1])).step.output == output
 
 
 @pytest.mark.parametrize("wrong", [5.0, float("nan")])

@@ -47,6 +47,9 @@ REFUSED = {
     "a value of another type": (step("data digits", {"limit": "many"}), "no value"),
     "a value that is no choice": (step("data digits", {"split": "$(ls)"}), "no value"),
     "a list where one is taken": (step("data digits", {"split": ["test", "test"]}), "no value"),
+    "a list of one": (step("train", {"arch": ["package.module:factory"]}, source(DIGITS)), "no value"),
+    "no number of processes": (step("train", {"arch": "linear", "processes": True}, source(DIGITS)), "no value"),
+    "too many processes": (step("train", {"arch": "linear", "processes": 10**9}, source(DIGITS)), "no value"),
     "a dictionary": (step("data digits", {"classes": {}}), "no value"),
     "a flag that is a word": (step("corrupt random-labels", {"p": 0.5, "exact": "yes"}), "no value"),
     "NUL": (step("data digits", {"classes": "a\0b"}), "no value"),
@@ -75,6 +78,17 @@ def test_networks_of_ones_own_are_allowed_by_trust() -> None:
     script = shell.script(whole)
     assert script.count("--arch package.module:factory") == 2
     assert 'PYTHONPATH=$(cd "$INPUTS" && pwd)' in script
+
+
+def test_what_the_clock_decides_is_said_before_the_commands() -> None:
+    for made, said in [
+        (step("train", {"arch": "linear", "max_time": 0.5}, source(DIGITS)), "how far train --max-time gets"),
+        (step("train", {"arch": "linear"}, source(DIGITS), output="history"), "a history holds times: seconds"),
+        (step("train", {"arch": "linear"}, source(DIGITS)), ""),
+    ]:
+        whole = planned(made)
+        for text in (shell.script(whole), make.makefile(whole), make.snakefile(whole)):
+            assert text.count("# Its bytes may differ: ") == text.count(f"# Its bytes may differ: {said}") == bool(said)
 
 
 HOSTILE = "'\"`$(){}[]<>|&;#!~*?\\ \n\r\t%=-@\x1b\x7f\x9b\u202e\u2066\u200f\u2028é漢"
