@@ -277,5 +277,7 @@ def test_man_says_what_must_be_given_what_can_be_and_what_is_in_the_files(man_pa
     assert "--device auto|cpu|cuda|mps" in text
     assert "[default: 30; N>=1]" in text
     assert "mlp-3x512" in text
-    assert "\n         gencli train --arch mlp-1x64 --batch-size 32 --runs 3" in text  # the example's second line, indented
+    assert (
+        "\n         gencli train --arch mlp-1x64 --batch-size 32 --runs 3" in text
+    )  # the example's second line, indented
     assert "label_true int64" in text
