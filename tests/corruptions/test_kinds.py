@@ -203,7 +203,11 @@ def test_the_table_that_is_read_stays_as_it_is(name: str, place: int) -> None:
 
 def test_a_pipe_through_all_kinds_gives_the_files_that_each_step_gives(folder: Path) -> None:
     save(TABLE, folder / "made-0")
-    steps = [provenance.step(f"corrupt {name}", example(name).arguments()) for name in KINDS]
+    matrix = provenance.source("matrix", "", None, Path("matrix.csv"))
+    steps = [
+        provenance.step(f"corrupt {name}", example(name).arguments(), [matrix] if name == "matrix-labels" else [])
+        for name in KINDS
+    ]
     lines = [f"{provenance.command_line(step)} --seed 0" for step in steps]
     pipe = " | ".join(f"{line} -q | tee piped-{number + 1}" for number, line in enumerate(lines))
     Shell(folder)(f"cat made-0 | {pipe} > /dev/null").worked()

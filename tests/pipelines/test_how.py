@@ -158,6 +158,14 @@ MAKES = {
         "gencli jacobian other.safetensors test.parquet --limit 5 --summary made.parquet -q -o made.safetensors",
         "gencli jacobian m.safetensors test.parquet --limit 5 --of loss --wrt parameters -q -o made.parquet",
     ],
+    "score": [
+        """
+        gencli train half.parquet --arch mlp-1x8 --epochs 2 --runs 3 --subset 0.7 --dynamics d.parquet -q -o runs
+        gencli score d.parquet runs half.parquet --fitted-at 0 --test test.parquet --influence made-pairs.parquet \\
+            --pairs 9 -q -o made.parquet
+        gencli score --judge d.parquet -q -o made-judge.parquet
+        """,
+    ],
     "report": [
         """
         gencli report result.parquet --table classes --metric accuracy --metric loss --title 'a "b" $c it'"'s" \\
@@ -313,7 +321,7 @@ END
     assert (chain.folder / "same.txt").read_text().endswith("pixels.parquet: the same\n")
     old, new = (chain(f"sha256sum {name} | cut -c1-64").text.strip() for name in ("out/plain-test.parquet", "wrong/*"))
     chain("gencli how pixels.parquet --check --inputs wrong").refused("wrong/plain-test.parquet", old, new)
-    chain("gencli how pixels.parquet --check --inputs none").refused("none/plain-test.parquet: no such file", old)
+    chain("gencli how pixels.parquet --check --inputs none").refused("--inputs: none: no such folder")
     stale = chain("gencli how pixels.parquet --stale --inputs wrong")
     assert stale.status == 1
     assert [line.partition(": SHA")[0] for line in stale.text.splitlines()] == [

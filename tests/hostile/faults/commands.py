@@ -69,6 +69,8 @@ jacobian -f sin(x*y) --at 1,2 --graph out.svg -o out.safetensors
 jacobian model few.parquet --summary out.csv -o out.safetensors
 spectrum model digits.parquet --top 2 --trace --density out-density --vectors out-vectors --along out-along --figure out.svg -o out
 spectrum model digits.parquet --top 2 -o out --checkpoint saved --checkpoint-every 3 --resume
+score dynamics.parquet -o out
+how model -o out.sh
 report history.parquet --format html -o out.html
 report history.parquet --plot curves --figure out.png -o out.csv
 report digits.parquet corrupted.parquet --contact-sheet out.png
@@ -82,7 +84,7 @@ data synthetic noise --rows 6000 -o large.parquet
 data export few.parquet --folder folder
 data export few.parquet --encode png -o hub.parquet
 corrupt random-labels -p 0.5 digits.parquet -o corrupted.parquet
-train digits.parquet --arch mlp-1x16 --epochs 2 -o model --history history.parquet
+train digits.parquet --arch mlp-1x16 --epochs 2 -o model --history history.parquet --dynamics dynamics.parquet
 """.strip().splitlines()
 # a line of every way to write: what is tried many times
 _OFTEN = (
