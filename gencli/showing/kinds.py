@@ -172,7 +172,9 @@ KINDS = (  # the first that fits
     Kind("Jacobian of formulas", ("value", "output_value", "difference"), ("method", "output")),
     Kind("comparison with given derivatives", ("given", "value", "allowed"), ("output", "agrees")),
     Kind("norms of a network's Jacobian", ("id", "norm", "rank"), ()),
+    Kind("influence of rows on test rows", ("id", "test_id", "influence"), ()),
+    Kind("scores by row", ("id", "label", "runs"), ()),
+    Kind("judgement of scores", ("n", "wrong", "auroc"), ("score", "wrong_is")),
     Kind("dynamics of training", ("id", "first_learned", "learned", "aum"), (), _dynamics),
-    Kind("scores by row", ("id", "aum"), ()),
     _Confusion("confusion matrix", ("label",), ("name",), _confusion),
 )

@@ -26,6 +26,10 @@ data where label<>label_true noisy.parquet -o wrong.parquet
 data export digits.parquet --encode png -o hub.parquet
 train noisy.parquet --arch mlp-1x4 --epochs 2 --eval-data test.parquet -o model --history history.parquet --checkpoint c --dynamics dynamics.parquet
 train noisy.parquet --arch mlp-1x4 --epochs 1 --runs 2 -o several --history runs.parquet
+train noisy.parquet --arch mlp-1x4 --epochs 1 --runs 4 --subset 0.5 -o parts --dynamics of-parts.parquet
+score of-parts.parquet parts noisy.parquet --fitted-at 0 --test test.parquet --influence pairs.parquet -o scores.parquet
+score --judge scores.parquet -o judged.parquet
+how model -o how.sh
 fit least-squares digits.parquet -o learner
 eval model test.parquet -o result.parquet --predictions predictions.parquet --confusion confusion.parquet
 eval model test.parquet noisy.parquet -o results.parquet --confusion confusions.parquet
@@ -49,6 +53,9 @@ KINDS = {
     "digits.parquet": "image table", "noisy.parquet": "image table", "wrong.parquet": "image table",
     "hub.parquet": "image table", "model": "model", "learner": "model", "several": "model",
     "history.parquet": "history",
+    "parts": "model", "of-parts.parquet": "dynamics of training",
+    "scores.parquet": "scores by row", "pairs.parquet": "influence of rows on test rows",
+    "judged.parquet": "judgement of scores",
     "dynamics.parquet": "dynamics of training", "runs.parquet": "history", "c": "checkpoint of training",
     "s": "checkpoint of a spectrum", "result.parquet": "result by class", "results.parquet": "result by class",
     "predictions.parquet": "predictions", "confusion.parquet": "confusion matrix",
@@ -102,7 +109,12 @@ def test_no_option_that_writes_a_file_is_forgotten() -> None:
 
 
 def test_no_file_that_was_written_is_forgotten(folder: Path) -> None:
-    assert {path.name for path in folder.iterdir()} == KINDS.keys() | {"test.parquet", "again.parquet", "how.txt"}
+    assert {path.name for path in folder.iterdir()} == KINDS.keys() | {
+        "test.parquet",
+        "again.parquet",
+        "how.txt",
+        "how.sh",
+    }
 
 
 @pytest.mark.parametrize("name", KINDS)
