@@ -20,7 +20,7 @@ from PIL import Image
 
 from gencli import models
 from gencli.errors import GencliError
-from gencli.files import pages, parquet, stored, tensors
+from gencli.files import pages, parquet, provenance, stored, tensors
 from gencli.sources import open_table, pixels
 from gencli.sources.decoded import Decoding
 from gencli.sources.folder import FolderTable
@@ -72,7 +72,7 @@ def strangers(tmp_path: Path) -> Path:
     names = tuple(f"class {label}" for label in range(3))
     own = models.Model("foreigners:factory", (2, 2, 1), names, network)
     with tensors.Output(str(tmp_path / "own.safetensors"), binary=True) as output:
-        models.write(output, own, {}, {"command": "train", "arguments": {}, "versions": {}, "inputs": []})
+        models.write(output, own, {}, provenance.Step("train", {}, {}, ()))
     (tmp_path / "pickled.safetensors").write_bytes(pickle.dumps(os.getcwd))
     torch.save(network.state_dict(), tmp_path / "pickled.pt")
     save(image_table(), tmp_path / "t.parquet")

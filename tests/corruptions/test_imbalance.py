@@ -8,6 +8,7 @@ from fractions import Fraction
 from itertools import combinations
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -352,11 +353,11 @@ def test_sizes_are_exact_and_a_million_classes_take_no_time(factor: str) -> None
     assert many[-1] == int(1300 * ratio)
 
 
-@pytest.mark.parametrize("option", ["fold", "classes"])
-def test_an_empty_word_selects_nothing(option: str) -> None:
+@pytest.mark.parametrize("options", [{"fold": ""}, {"classes": ""}])
+def test_an_empty_word_selects_nothing(options: Any) -> None:
     """As where the shell has no such variable: it is not as if the option was not given."""
     with pytest.raises(GencliError, match=r"--fold: '' is not a part|toy: no class ''"):
-        kept(EQUAL, Subsample(n=1, **{option: ""}))
+        kept(EQUAL, Subsample(n=1, **options))
 
 
 def test_an_empty_part_is_none() -> None:

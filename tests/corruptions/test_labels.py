@@ -471,10 +471,10 @@ def test_bad_options_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("way", ["description kept", "identities kept"])
-@pytest.mark.parametrize("kind", [RandomLabels, FlipLabels, PairLabels])
-def test_labels_that_may_be_replaced_already_need_a_seed(kind: type[ReplacedLabels], way: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("labels", [RandomLabels(0.5), FlipLabels(0.5), PairLabels(0.5)], ids=lambda each: each.name)
+def test_labels_that_may_be_replaced_already_need_a_seed(labels: ReplacedLabels, way: str, tmp_path: Path) -> None:
     """Once label_true and the steps are dropped, flips by used draws look like others: they hit the same rows again."""
-    made = save_corrupted(save(image_table(300), tmp_path / "t.parquet"), kind(0.5), tmp_path / "noisy.parquet")
+    made = save_corrupted(save(image_table(300), tmp_path / "t.parquet"), labels, tmp_path / "noisy.parquet")
     rows = read(made).drop_columns(["label_true"])
     other = tmp_path / "other.parquet"
     if way == "description kept":
@@ -484,9 +484,9 @@ def test_labels_that_may_be_replaced_already_need_a_seed(kind: type[ReplacedLabe
         pq.write_table(rows.replace_schema_metadata(None), other)
         table = read_table(open_inputs(str(other)), Foreign(name="o", shape=(2, 2, 1), classes=("a", "b", "c")))
     assert tables.rewritten(table)
-    words = "may have replaced its labels before" if kind is not RandomLabels else "already replaced labels"
+    words = "may have replaced its labels before" if not isinstance(labels, RandomLabels) else "already replaced labels"
     with pytest.raises(GencliError, match=f"other.parquet: .*{words}"):
-        Corrupted(table, kind(0.5).resolved(["p"]), 0)
-    assert Corrupted(table, kind(0.5).resolved(["p", "seed"]), 1).rows == 300
+        Corrupted(table, labels.resolved(["p"]), 0)
+    assert Corrupted(table, labels.resolved(["p", "seed"]), 1).rows == 300
     fresh = save(image_table(300), tmp_path / "fresh.parquet")
-    assert Corrupted(fresh, kind(0.5).resolved(["p"]), 0).rows == 300
+    assert Corrupted(fresh, labels.resolved(["p"]), 0).rows == 300

@@ -31,8 +31,12 @@ CALLS: dict[str, Callable[[], Tensor]] = {
     "huber, added": lambda: functional.huber_loss(LARGE, LARGE.flip(0), "sum", 3.0),
     "hard sigmoid": lambda: functional.hardsigmoid(LARGE),
     "hard sigmoid in place": lambda: functional.hardsigmoid(LARGE.clone(), inplace=True),
-    "weight norm": lambda: torch._weight_norm(LARGE, W.view(1, 1, 5), 2),
-    "weight norm by rows": lambda: torch._weight_norm(LARGE, B[:4].view(4, 1, 1)),
+    "weight norm": lambda: torch._weight_norm(  # pyright: ignore[reportPrivateImportUsage]
+        LARGE, W.view(1, 1, 5), 2
+    ),
+    "weight norm by rows": lambda: torch._weight_norm(  # pyright: ignore[reportPrivateImportUsage]
+        LARGE, B[:4].view(4, 1, 1)
+    ),
 }
 
 

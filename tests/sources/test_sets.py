@@ -342,10 +342,11 @@ def test_a_damaged_shard_is_named(encoded: bool, tmp_path: Path) -> None:
     (tmp_path / "set").mkdir()
     whole = next(image_table().batches())
     rows = pa.Table.from_batches([whole]).replace_schema_metadata(whole.schema.metadata)
-    for shard in range(2):
-        path = tmp_path / "set" / f"toy-train-{shard}.parquet"
+    paths = [tmp_path / "set" / f"toy-train-{shard}.parquet" for shard in range(2)]
+    for shard, path in enumerate(paths):
         part = pq.read_table(hub(path, [0, 1, 0], 3 * shard)) if encoded else rows.slice(6 * shard, 6)
         pq.write_table(part, path, use_dictionary=False, compression="none", write_page_checksum=True)
+    path = paths[-1]
     content = path.read_bytes()
     for place, page in enumerate(thrift.pages(content)):
         if encoded and place == 1:  # names of files, which are not read
