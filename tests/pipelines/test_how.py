@@ -321,7 +321,9 @@ END
     assert (chain.folder / "same.txt").read_text().endswith("pixels.parquet: the same\n")
     old, new = (chain(f"sha256sum {name} | cut -c1-64").text.strip() for name in ("out/plain-test.parquet", "wrong/*"))
     chain("gencli how pixels.parquet --check --inputs wrong").refused("wrong/plain-test.parquet", old, new)
-    chain("gencli how pixels.parquet --check --inputs none").refused("--inputs: none: no such folder")
+    missing = chain("mkdir empty; gencli how pixels.parquet --check --inputs empty")
+    missing.refused("empty/plain-test.parquet: no such file", old)
+    chain("gencli how pixels.parquet --check --inputs nowhere").refused("--inputs: nowhere: no such folder")
     stale = chain("gencli how pixels.parquet --stale --inputs wrong")
     assert stale.status == 1
     assert [line.partition(": SHA")[0] for line in stale.text.splitlines()] == [
