@@ -161,6 +161,8 @@ def parse(text: str | bytes) -> dict[str, Any]:
         ValueError: not JSON, no object, nested too deep, a name twice, far more values than characters, or a whole
             number that float64 has no place for.
     """
+    if not isinstance(text, str | bytes):  # as where a header holds a number in place of metadata
+        raise ValueError("not text")
     data = text.encode(errors="surrogatepass") if isinstance(text, str) else text
     values = sum(map(data.count, (b",", b"[", b"{")))
     if values > max(_VALUES, len(data) // _A_VALUE):

@@ -133,6 +133,11 @@ def test_more_steps_than_anyone_makes_are_refused(monkeypatch: pytest.MonkeyPatc
         provenance.decode(many)
 
 
+def test_metadata_that_is_no_text_is_refused() -> None:
+    with pytest.raises(ValueError, match="not text"):
+        provenance.decode(7)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("text", ['{"step": "\\ud800"}', '{"a":' * 700 + "1" + "}" * 700])
 def test_what_cannot_be_written_again_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"surrogates|nested too deep"):
