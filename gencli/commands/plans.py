@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from gencli.training.settings import Checkpoints, Precision, Settings
+from gencli.training.records import Checkpoints
+from gencli.training.settings import Precision, Settings
 
 if TYPE_CHECKING:
     from gencli.files.tables import ImageTable

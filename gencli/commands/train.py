@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,7 +11,8 @@ import typer
 from gencli.cli.options import Data, ModelOutput, command, single
 from gencli.commands import plans
 from gencli.errors import GencliError
-from gencli.training.settings import Checkpoints, Records, Settings
+from gencli.training.records import Checkpoints, Records
+from gencli.training.settings import Settings
 
 if TYPE_CHECKING:
     from gencli.files.stream import Input
@@ -91,8 +93,8 @@ def train(
     with distributed.joined(torch.device(settings.device)) as group:
         if group.size > 1 and (data in (None, "-") or eval_data == "-"):
             raise GencliError(f"standard input: {group.size} processes cannot share it", "name files instead")
-        tests = [] if eval_data is None else [(eval_data, open_table)]
-        table, test_table = [*named_first((data, open_table), *tests), None][:2]
+        places = [data] if eval_data is None else [data, eval_data]
+        table, test_table = [*named_first(*((place, open_table) for place in places)), None][:2]
         setup, why = prepare(settings, table.description, table.schema.names, table.title).tried(asked)
         read = [*table.inputs, *(test_table.inputs if test_table else [])]
         if dry_run:
@@ -112,8 +114,6 @@ def _fit(
     saving: Checkpoints, read: list[Input], files: dict[str, str | None], watched: int | None,
 ) -> Training | Several:  # fmt: skip
     """Trains, and writes the model and its records; of several processes the first one writes."""
-    from functools import partial
-
     from gencli.cli import console
     from gencli.cli.outputs import open_result
     from gencli.files.together import Together
@@ -124,11 +124,10 @@ def _fit(
         model_file = places.open(files[""] if group.rank == 0 else os.devnull, read, binary=True)
         writers = {name: open_result(places, file, None, read, aside=True) for name, file in named.items()}
         run = several.begin(setup, table, test_table, group, watched=watched)
-        of_model, *others = setup.steps(table, test_table, group, watched)
-        steps = {made.output: made for made in others}
+        steps = {made.output: made for made in setup.steps(table, test_table, group, watched)}
         with console.progress("train", run.total_steps) as advance:
             checkpoints.run(run, saving, read, steps["history"], partial(words.progress, advance, setup.score))
-        run.write(model_file, of_model)
+        run.write(model_file, steps[""])
         places.keep(model_file)
         for name, write in writers.items():
             write(run.table(name), lambda name=name: steps[name])

@@ -11,7 +11,7 @@ from gencli.files import checkpoints
 from gencli.files.provenance import Step
 from gencli.files.stream import Input, require_writable
 from gencli.training.loop import Training
-from gencli.training.settings import Checkpoints, parse_cadence
+from gencli.training.records import Checkpoints, parse_cadence
 from gencli.training.several import Several
 from gencli.training.states import Epoch
 

@@ -17,7 +17,8 @@ from gencli.errors import GencliError
 from gencli.files.held import Held
 from gencli.models.inputs import Preprocessing, load
 from gencli.training.distributed import Group
-from gencli.training.settings import Records, Settings
+from gencli.training.records import Records
+from gencli.training.settings import Settings
 from gencli.training.setup import prepare
 from gencli.training.several import begin
 from tests.helpers import image_table

@@ -1,0 +1,104 @@
+"""What is written of a training run besides its model; options of `gencli train` that have no bearing on it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Self
+
+import typer
+
+from gencli.cli.options import Overwrite, Saving
+from gencli.errors import GencliError
+from gencli.files import endings
+from gencli.training.settings import Settings
+
+
+def parse_cadence(text: str) -> tuple[int, str]:
+    """Number and unit of `1ep`, `500` (steps) or `5min` (also s and h).
+
+    Raises:
+        GencliError: it is something else.
+    """
+    match = re.fullmatch(r"(\d{1,9})(ep|s|min|h|)", text, re.ASCII)
+    if match is None or int(match[1]) == 0:
+        raise GencliError(f"--checkpoint-every: {text!r}", "give epochs, steps or a time: 1ep, 500, 5min")
+    return int(match[1]), match[2]
+
+
+@dataclass(frozen=True)
+class Records:
+    """What is measured and written of a run besides its model; it has no bearing on that."""
+
+    heading: ClassVar[str] = "Records"
+
+    eval_data: Annotated[
+        str | None, typer.Option(metavar="TABLE", help="Evaluate on this table after every epoch; never trained on.")
+    ] = None
+    history: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Write the history, one row per epoch (and run): Parquet, CSV or JSON."),
+        endings.RESULT,
+    ] = None
+    dynamics: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write how each training row was learned, one line per row (and run): Parquet, CSV or JSON.",
+        ),
+        endings.RESULT,
+    ] = None
+    el2n_epoch: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="EPOCH", help="The epoch of el2n. Default: 10, or the last one.", show_default=False
+        ),
+    ] = None
+
+    def resolved(self, given: Collection[str]) -> Self:
+        if self.el2n_epoch is not None and self.dynamics is None:
+            raise GencliError("--el2n-epoch: there are no dynamics", "it is for --dynamics")
+        return self
+
+    def watched(self, settings: Settings) -> int | None:
+        """The epoch of el2n; None without dynamics.
+
+        Raises:
+            GencliError: it is beyond the last one.
+        """
+        if self.dynamics is None:
+            return None
+        if (self.el2n_epoch or 0) > settings.epochs:
+            raise GencliError(f"--el2n-epoch: {self.el2n_epoch} of {settings.epochs} epochs", "give an earlier one")
+        return self.el2n_epoch or min(10, settings.epochs)
+
+
+@dataclass(frozen=True)
+class Checkpoints(Saving):
+    """What is saved on the way; it has no bearing on the result."""
+
+    heading: ClassVar[str] = "Interruption"
+
+    checkpoint: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE", help="Save the complete state of the run to this file, also when the run is interrupted."
+        ),
+        endings.CHECKPOINT,
+    ] = None
+    checkpoint_every: Annotated[
+        str, typer.Option(metavar="TIME", help="How often to save: epochs, steps or time, such as 1ep, 500, 5min.")
+    ] = "1ep"
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Continue from the checkpoint if it exists; the result is the same as without interruption.",
+        ),
+    ] = False
+    overwrite: Overwrite = False
+
+    def resolved(self, given: Collection[str]) -> Self:
+        parse_cadence(self.checkpoint_every)
+        return super().resolved(given)
