@@ -107,9 +107,19 @@ def _require_64_bits(option: str, value: int) -> None:
         raise GencliError(f"{option}: {value} takes more than 64 bits", "give a smaller number")
 
 
+# other ways to set the number of threads: with them the order of sums is not that of the number that is recorded
+_THREADS = (
+    "GOTO_NUM_THREADS", "MKL_DOMAIN_NUM_THREADS", "MKL_DYNAMIC", "MKL_NUM_THREADS", "OMP_DYNAMIC",
+    "OMP_MAX_ACTIVE_LEVELS", "OMP_THREAD_LIMIT", "OPENBLAS_NUM_THREADS",
+)  # fmt: skip
+
+
 def _set_threads(value: int | None) -> None:
+    """By variables that numpy, pyarrow and torch read when they are loaded, which is later."""
+    for name in _THREADS:
+        os.environ.pop(name, None)
     if value is not None:
-        _require_64_bits("--threads", value)  # read by numpy, pyarrow and torch when they are loaded, which is later
+        _require_64_bits("--threads", value)
         os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = str(value)
 
 

@@ -37,6 +37,13 @@ def test_the_output_and_the_debugging(sh: Shell, data: Path) -> None:
     assert "Traceback" in sh(f"{CORRUPT} missing -p 1", GENCLI_DEBUG="1").err
 
 
+def test_threads_alone_decides_how_many_there_are(sh: Shell) -> None:
+    """Others' variables, which Snakemake and joblib set, would change the order of sums behind the number recorded."""
+    script = "gencli train $D/digits.parquet --arch mlp-1x512 --epochs 1 --threads 2 -q"
+    others = {"MKL_NUM_THREADS": "1", "OMP_THREAD_LIMIT": "1", "OMP_DYNAMIC": "true", "OMP_MAX_ACTIVE_LEVELS": "0"}
+    assert sh(script, **others).worked().out == sh(script).worked().out
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [("GENCLI_CORRUPT_RANDOM_LABELS_P", "many"), ("GENCLI_THREADS", "0"), ("GENCLI_QUIET", "perhaps")],
