@@ -352,6 +352,18 @@ def test_make_runs_the_same_graph(chain: Shell) -> None:
     ).worked()
 
 
+@pytest.mark.skipif(shutil.which("snakemake") is None, reason="snakemake is not installed")
+def test_snakemake_runs_the_same_graph(chain: Shell) -> None:
+    """With threads of its own choice, which gencli does not obey: those of the recorded run count."""
+    chain(
+        """
+        set -e
+        mkdir s; gencli how m.safetensors --format snakemake > s/Snakefile; (cd s; snakemake --cores 1 --quiet all)
+        cmp s/m.safetensors m.safetensors
+        """
+    ).worked()
+
+
 def test_a_crate_is_one_that_the_library_reads(chain: Shell, tmp_path: Path) -> None:
     rocrate = pytest.importorskip("rocrate.rocrate", reason="rocrate is not installed")
     chain(
