@@ -31,7 +31,7 @@ with atheris.instrument_imports(include=["gencli"]):  # pyright: ignore[reportAt
     from gencli.reporting import against, readers
     from gencli.sources import classes
     from gencli.sources.pixels import BadImage, decode
-    from gencli.training import schedules, settings
+    from gencli.training import records, schedules
 
 _PLACE = Path(tempfile.mkdtemp(dir="/dev/shm" if os.path.isdir("/dev/shm") else None)) / "x"
 
@@ -92,7 +92,7 @@ PARSERS: dict[str, tuple[Callable[[bytes], None], tuple[bytes, ...]]] = {
     "names": (_text(lambda text: classes.listed(text, "--x")), (b'a,"b,c",d',)),
     "escapes": (_text(lambda text: console.escaped(console.unescaped(text))), (b"\\u001b[31m\\ud83d\\ude00",)),
     "schedules": (_text(lambda text: schedules.parse(text, 0)), (b"exp:0.97", b"step:10,20:0.1", b"one-cycle")),
-    "cadence": (_text(settings.parse_cadence), (b"1ep", b"500", b"5min")),
+    "cadence": (_text(records.parse_cadence), (b"1ep", b"500", b"5min")),
     "images": (
         _image,
         (b"P5 2 2 255\nabcd", b"GIF89a\x01\0\x01\0\x80\0\0\0\0\0\xff\xff\xff,\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;"),
