@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from gencli.errors import GencliError
 from gencli.fitting import cholesky
 from gencli.fitting.base import Fitted, Progress
-from gencli.fitting.rows import distinct, one_hot
+from gencli.fitting.rows import distinct, one_hot, require_points
+from gencli.kernels import Kernel
+from gencli.models import learners
 from gencli.models.inputs import Rows
-from gencli.models.learners import KERNELS, PLAIN_PIXELS, Kernel, pixels
+from gencli.models.learners import PLAIN_PIXELS, pixels
 from gencli.training.validation import split
 
-Spec = tuple[str, float | None]
 _RESIDUAL = 1e-3
 _AT_ONCE = 250
 
@@ -35,13 +36,9 @@ class Settings(Protocol):
     def dtype(self) -> str: ...
 
 
-def word(spec: Spec) -> str:
-    """A kernel as written on the command line, such as gaussian:0.02."""
-    name, scale = spec
-    return name if scale is None else f"{name}:{scale:g}" if float(f"{scale:g}") == scale else f"{name}:{scale!r}"
-
-
-def choose(rows: Rows, classes: int, title: str, specs: list[Spec], settings: Settings, progress: Progress) -> Fitted:
+def choose(
+    rows: Rows, classes: int, title: str, kernels: list[Kernel], settings: Settings, progress: Progress
+) -> Fitted:
     """Fits to all rows the kernel that is most accurate on held-out rows, the first of several equals.
 
     A single kernel is only evaluated on them; without a validation fraction it is fitted at once.
@@ -54,48 +51,54 @@ def choose(rows: Rows, classes: int, title: str, specs: list[Spec], settings: Se
     train = rows
     if fraction:
         train, held = split(rows, fraction, settings.seed)
-    tries = specs if held else []
+    tries = kernels if held else []
     ends = np.cumsum([0, *(_work(train) for _ in tries), _work(rows)])
     ends = ends / ends[-1]
 
-    def one(rows: Rows, spec: Spec, start: float, stop: float) -> Fitted:
-        return fit(rows, classes, title, spec, settings, lambda done: progress(start + (stop - start) * done))
+    def one(rows: Rows, kernel: Kernel, start: float, stop: float) -> Fitted:
+        return fit(rows, classes, title, kernel, settings, lambda done: progress(start + (stop - start) * done))
 
-    for spec, start, stop in zip(tries, ends, ends[1:]):
-        accuracy = _accuracy(one(train, spec, start, stop), held or rows, classes)
-        accuracies[word(spec)] = accuracy
-        progress(stop, f"{word(spec)}: validation accuracy {accuracy:.4f}")
-    best = max(tries or specs, key=lambda spec: accuracies.get(word(spec), 0))
+    for kernel, start, stop in zip(tries, ends, ends[1:]):
+        accuracy = _accuracy(one(train, kernel, start, stop), held or rows, classes)
+        accuracies[kernel.word] = accuracy
+        progress(stop, f"{kernel.word}: validation accuracy {accuracy:.4f}")
+    best = max(tries or kernels, key=lambda kernel: accuracies.get(kernel.word, 0))
     fitted = one(rows, best, ends[-2], 1)
-    found = {"chosen": word(best), "validation_accuracy": accuracies} | fitted.found
+    found = {"chosen": best.word, "validation_accuracy": accuracies} | fitted.found
     return Fitted(fitted.tensors, fitted.facts, found)
 
 
 def fit(
-    rows: Rows, classes: int, title: str, spec: Spec, settings: Settings, progress: Callable[[float], None]
+    rows: Rows, classes: int, title: str, kernel: Kernel, settings: Settings, progress: Callable[[float], None]
 ) -> Fitted:
     """Solves (K + ridge I) α = one-hot labels, K_ij = k(x_i, x_j), over the distinct images if ridge is 0.
 
     Raises:
-        GencliError: no ridge, and an image with two labels or a kernel without full rank; or K is too near to a
-            singular matrix for the arithmetic.
+        GencliError: no ridge, and an image with two labels, one that the kernel maps to 0 or a kernel without full
+            rank; or K is too near to a singular matrix for the arithmetic.
     """
     ridge, dtype = settings.ridge, settings.dtype
     if not ridge:
         rows = distinct(rows, title, "no function fits both: remove one, or use --ridge 0.001, which averages")
-    (name, scale), (n, d) = spec, (len(rows), rows.images[0].numel())
-    if name == "linear" and n > d and not ridge:
+    height, width, channels = rows.images.shape[1:]
+    shape, n = (height, width, channels), len(rows)
+    d = kernel.dimension(shape)
+    if kernel.linear and n > d and not ridge:
         raise GencliError(
-            f"--kernel linear: {n:,} distinct images of {d:,} pixels: K has rank at most {d:,}",
+            f"--kernel {kernel.word}: {n:,} distinct images of {d:,} "
+            f"{'pixels' if kernel.word == 'linear' else 'features'}: K has rank at most {d:,}",
             "use --ridge 0.001, or gencli fit least-squares",
         )
-    x, targets = pixels(rows.images).to(getattr(torch, dtype)), one_hot(rows, classes).astype(dtype)
+    x = kernel.points(pixels(rows.images).to(getattr(torch, dtype)), shape)
+    if not ridge and kernel.zero:
+        require_points(rows, x, title, kernel.word)
+    targets = one_hot(rows, classes).astype(dtype)
 
     def block(part: slice, others: slice) -> NDArray[Any]:
-        return KERNELS[name](x[part], x[others], scale).numpy()
+        return kernel.matrix(x[part], x[others]).numpy()
 
-    wrong, hint = f"--kernel {word(spec)}: {n:,} rows: K is", "use --ridge 0.001"
-    hint += ", or a narrower kernel, a larger number" if name == "gaussian" else ""
+    wrong, hint = f"--kernel {kernel.word}: {n:,} rows: K is", "use --ridge 0.001"
+    hint += ", or a narrower kernel, a larger number" if kernel.name in ("gaussian", "laplace") else ""
     hint += ", or --dtype float64" if dtype == "float32" else ""
     try:
         alpha, scores = cholesky.solve(block, targets, ridge, d, progress)
@@ -110,7 +113,7 @@ def fit(
         "train_accuracy": float((scores.argmax(1) == rows.labels.numpy()).mean()),
     }
     images = str(rows.images.dtype).removeprefix("torch.")
-    facts = {"kernel": name, "scale": scale, "rows": n, "images": images, "dtype": dtype}
+    facts = kernel.facts() | {"rows": n, "images": images, "dtype": dtype}
     return Fitted({"images": rows.images, "alpha": torch.from_numpy(alpha)}, facts, found)
 
 
@@ -123,7 +126,7 @@ def _work(rows: Rows) -> float:
 def _accuracy(fitted: Fitted, rows: Rows, classes: int) -> float:
     height, width, channels = rows.images.shape[1:]
     with torch.device("meta"):
-        learner = Kernel((height, width, channels), classes, **fitted.facts)
+        learner = learners.Kernel((height, width, channels), classes, **fitted.facts)
     learner.load_state_dict(fitted.tensors, assign=True)
     batches = zip(rows.images.split(_AT_ONCE), rows.labels.split(_AT_ONCE), strict=True)
     right = sum(int((learner(PLAIN_PIXELS(images)).argmax(1) == labels).sum()) for images, labels in batches)

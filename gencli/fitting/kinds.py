@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from math import inf
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from gencli import kernels
 from gencli.cli.options import Seed
-from gencli.errors import GencliError, nearest
+from gencli.errors import GencliError
 from gencli.fitting.base import Fitted, Learner, Progress
 from gencli.machine import require_memory
 
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from gencli.models.inputs import Rows
 
 _FEWER = "use fewer rows: gencli corrupt subsample"
+_KERNELS = "; ".join(f"{kind.form}, {kind.effect}" for kind in kernels.KERNELS.values())
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,13 @@ class Kernel(Learner):
 
     \b
     f_c(x) = sum over i of alpha_ic k(x, x_i),  (K + ridge I) alpha = Y,
-    k(x, x') = exp(-SCALE |x - x'|^2), gaussian:SCALE, or <x, x'>, linear,
     of pixels/255 without preprocessing, Y one-hot labels; the class with the
     largest f_c is predicted. Targets -1 and 1 would predict the same classes.
+
+    ntk:DEPTH and arccos:DEPTH belong to ReLU networks of DEPTH hidden layers without biases, whose weights are
+    sqrt(2 / fan-in) times normal numbers, in the limit of infinite width; the gradient is by those numbers.
+    random-conv:FILTERS subtracts the mean of each 6x6 patch and divides it by sqrt(variance + 10/255^2); it is a linear
+    kernel of 8 FILTERS features.
 
     Without --ridge, f is the interpolant of least norm. Then equal images with one label count once; with two labels
     they are refused, as is a K without full rank. K is one matrix of 4 n^2 bytes, or 8 n^2 with --dtype float64,
@@ -90,38 +94,41 @@ class Kernel(Learner):
     to all rows. The cost of a trial grows with the cube of its number of rows: 0.8 leaves a fifth of them. Reads an
     image table; writes a model (safetensors) with the training images for gencli eval, without loss or probabilities.
 
-    Source: Zhang, Bengio, Hardt, Recht, Vinyals 2017, arXiv:1611.03530, section 5.
+    Source: Zhang, Bengio, Hardt, Recht, Vinyals 2017, arXiv:1611.03530, section 5; Cho, Saul 2009 (arccos); Jacot,
+    Gabriel, Hongler 2018, arXiv:1806.07572 (ntk); Coates, Lee, Ng 2011 (random-conv).
 
     \b
     Example:
       gencli data digits --split test -o test.parquet
       gencli data digits | gencli fit kernel --kernel gaussian:0.02 |
         gencli eval - test.parquet
+      gencli data digits | gencli fit kernel --kernel ntk:2 --ridge 0.001 |
+        gencli eval - test.parquet
     """
 
     name = "kernel"
     packages = ("torch", "numpy", "scipy", "pyarrow")
-    kernel: Annotated[list[str], typer.Option("--kernel", metavar="NAME", help="Kernel: gaussian:SCALE or linear.")]
+    kernel: Annotated[list[str], typer.Option("--kernel", metavar="NAME", help=f"Kernel, of images x: {_KERNELS}.")]
     ridge: Annotated[float, typer.Option(min=0, help="Added to the diagonal of the kernel matrix K.")] = 0.0
     validation_fraction: Annotated[
         float, typer.Option(min=0, max=0.9, metavar="F", help="Share of each class's rows held out to choose a kernel.")
     ] = 0.0
-    seed: Annotated[int, typer.Option(min=0, help="Random seed of the held-out rows.")] = 0
+    seed: Annotated[int, typer.Option(min=0, help="Random seed of the held-out rows, and of random filters.")] = 0
     dtype: Annotated[
         Literal["float32", "float64"], typer.Option(help="Precision of K, of its factor and of predictions.")
     ] = "float32"
 
     def __post_init__(self) -> None:
-        if len(self.specs) > 1 and not self.validation_fraction:
+        if len(self.kernels) > 1 and not self.validation_fraction:
             raise GencliError(
-                f"--kernel: {len(self.specs)} kernels, but no held-out rows to choose by",
+                f"--kernel: {len(self.kernels)} kernels, but no held-out rows to choose by",
                 "give --validation-fraction 0.2",
             )
 
     @property
-    def specs(self) -> list[tuple[str, float | None]]:
-        """The name and scale of each kernel; a linear kernel has scale None."""
-        return [_parse(word) for words in self.kernel for word in words.split(",")]
+    def kernels(self) -> list[kernels.Kernel]:
+        """The kernels to choose from."""
+        return [kernels.parse(word, self.seed) for words in self.kernel for word in words.split(",")]
 
     def arguments(self) -> dict[str, Any]:
         return super().arguments() | {"kernel": ",".join(self.kernel)}
@@ -130,7 +137,10 @@ class Kernel(Learner):
         from gencli.fitting import cholesky
 
         size = 4 if self.dtype == "float32" else 8
-        need = cholesky.memory(rows, size) + rows * (2 * description.row_bytes + (4 + size) * _values(description))
+        points = max(kernel.dimension(description.shape) for kernel in self.kernels)
+        need = cholesky.memory(rows, size) + rows * (
+            2 * description.row_bytes + 4 * _values(description) + size * points
+        )
         need += _TARGETS * rows * len(description.classes) * size
         require_memory(need, f"{rows:,} rows", _FEWER)
 
@@ -139,7 +149,7 @@ class Kernel(Learner):
         from gencli.fitting.rows import require_finite
 
         require_finite(rows, title)
-        return kernel.choose(rows, classes, title, self.specs, self, progress)
+        return kernel.choose(rows, classes, title, self.kernels, self, progress)
 
 
 @dataclass(frozen=True)
@@ -200,16 +210,3 @@ _TARGETS = 4  # one-hot labels, their coefficients, K times these and residuals
 def _values(description: Description) -> int:
     height, width, channels = description.shape
     return height * width * channels
-
-
-def _parse(word: str) -> tuple[str, float | None]:
-    name, colon, number = word.partition(":")
-    if name not in ("gaussian", "linear"):
-        raise GencliError(f"--kernel: no kernel {name!r}", nearest(name, ["gaussian", "linear"]))
-    if name == "linear" and not colon:
-        return name, None
-    plain = re.fullmatch(r"\d*\.?\d+(e[+-]?\d+)?|\d+\.", number, re.ASCII)
-    if name == "linear" or not plain or not 0 < float(number) < inf:
-        right = "linear, without a number" if name == "linear" else "a positive scale, such as gaussian:0.02"
-        raise GencliError(f"--kernel: {word!r} is not a kernel", f"give {right}")
-    return name, float(number)

@@ -21,6 +21,22 @@ def require_finite(rows: Rows, title: str) -> None:
         raise GencliError(f"{title}: row {wrong[0].item()}: a pixel is not finite", "remove such rows")
 
 
+def require_points(rows: Rows, points: torch.Tensor, title: str, kernel: str) -> None:
+    """Refuses images whose point [n, d] is 0, where a kernel that is 0 there has no interpolant.
+
+    Raises:
+        GencliError: names the first such row.
+    """
+    zero = (points == 0).all(1).nonzero()
+    if len(zero):
+        row = int(zero[0])
+        number = row if rows.ids is None else int(rows.ids[row])
+        raise GencliError(
+            f"{title}: row {row} (id {number}): {kernel} is 0 between this image and any; such rows: {len(zero):,}",
+            "remove them, or use --ridge 0.001",
+        )
+
+
 def distinct(rows: Rows, title: str, hint: str) -> Rows:
     """The rows without repetitions of an image, in their order.
 

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from gencli import kernels
 from gencli.errors import GencliError, require_enough
 from gencli.models.base import Shape
 from gencli.models.inputs import Preprocessing
@@ -19,28 +20,13 @@ from gencli.models.layers import Pixels
 
 PLAIN_PIXELS = Preprocessing("none")
 _AT_ONCE = 4096  # training rows, or hidden units
+_NUMBERS = 1 << 24  # of points at a time
 _ROWS = 1 << 31
 
 
 def pixels(images: torch.Tensor) -> torch.Tensor:
     """Images [n, height, width, channels] of a table as the learners see them: [n, d] float32, value/255."""
     return Pixels()(PLAIN_PIXELS(images))
-
-
-def linear(x: torch.Tensor, y: torch.Tensor, scale: float | None) -> torch.Tensor:
-    """⟨x, y⟩: [m, d] and [n, d] to [m, n]."""
-    return x @ y.T
-
-
-def gaussian(x: torch.Tensor, y: torch.Tensor, scale: float | None) -> torch.Tensor:
-    """exp(−scale ‖x − y‖²): [m, d] and [n, d] to [m, n]."""
-    squares = torch.addmm(y.square().sum(1), x, y.T, alpha=-2).add_(x.square().sum(1)[:, None])
-    return squares.clamp_(min=0).mul_(-(scale or 0)).exp_()
-
-
-KERNELS: dict[str, Callable[[torch.Tensor, torch.Tensor, float | None], torch.Tensor]] = {
-    "gaussian": gaussian, "linear": linear
-}  # fmt: skip
 
 
 class Learner(nn.Module):
@@ -54,29 +40,37 @@ class Learner(nn.Module):
 
 
 class Kernel(Learner):
-    """Σ_i k(x, x_i) α_i over the training images x_i, [rows, height, width, channels]; α [rows, classes] of `dtype`."""
+    """Σ_i k(x, x_i) α_i over the training images x_i, [rows, height, width, channels]; α [rows, classes] of `dtype`.
+
+    A kernel that is linear in its points z is ⟨z, Σ_i z_i α_i⟩, with a sum that is computed once.
+    """
 
     images: torch.Tensor
 
-    def __init__(
-        self, shape: Shape, classes: int, kernel: str, scale: float | None, rows: int, images: str, dtype: str
-    ) -> None:
+    def __init__(self, shape: Shape, classes: int, rows: int, images: str, dtype: str, **kernel: Any) -> None:
         super().__init__()
-        self.facts = {"kernel": kernel, "scale": scale, "rows": rows, "images": images, "dtype": dtype}
-        positive = isinstance(scale, float) and 0 < scale < math.inf
-        known = images in ("uint8", "float32") and dtype in ("float32", "float64")
-        if not known or not (positive if kernel == "gaussian" else scale is None):
+        self.facts = kernel | {"rows": rows, "images": images, "dtype": dtype}
+        if images not in ("uint8", "float32") or dtype not in ("float32", "float64"):
             raise ValueError
-        self._kernel, self._scale = KERNELS[kernel], scale
+        self._kernel, self._shape = kernels.read(kernel), shape
+        self._weights: torch.Tensor | None = None
         self.register_buffer("images", torch.empty(rows, *shape, dtype=getattr(torch, images)))
         self.alpha = nn.Parameter(torch.empty(rows, classes, dtype=getattr(torch, dtype)))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        x = Pixels()(images).to(self.alpha.dtype)
-        scores = x.new_zeros(len(x), self.alpha.shape[1])
-        for known, alpha in zip(self.images.split(_AT_ONCE), self.alpha.split(_AT_ONCE), strict=True):
-            scores = scores + self._kernel(x, pixels(known).to(x.dtype), self._scale) @ alpha
-        return scores
+        x = self._kernel.points(Pixels()(images).to(self.alpha.dtype), self._shape)
+        if self._kernel.linear:
+            if self._weights is None or self._weights.device != x.device:
+                self._weights = self._sum(x, lambda known: known.T)
+            return x @ self._weights
+        return self._sum(x, lambda known: self._kernel.matrix(x, known))
+
+    def _sum(self, like: torch.Tensor, function: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+        """Σ over parts of the training rows: a function of their points, times their α."""
+        step, total = max(1, min(_AT_ONCE, _NUMBERS // like.shape[1])), like.new_zeros(1)
+        for known, alpha in zip(self.images.split(step), self.alpha.split(step), strict=True):
+            total = total + function(self._kernel.points(pixels(known).to(like.dtype), self._shape)) @ alpha
+        return total
 
 
 class LeastSquares(Learner):
