@@ -92,7 +92,9 @@ class Geometry:
         drawn = torch.randn(operator.size, generator=generator)
         start = self.vector + drawn / drawn.norm()
         try:
-            pairs = lanczos.leading(operator.matvec, operator.size, 1, start=start, vectors=min(_VECTORS, operator.size))
+            pairs = lanczos.leading(
+                operator.matvec, operator.size, 1, start=start, vectors=min(_VECTORS, operator.size)
+            )
         except GencliError:  # a product that is not finite, as of a network that is diverging
             return None
         if not pairs.converged:

@@ -275,8 +275,8 @@ def build(
 
     Args:
         momentum, nesterov: None for the optimizer's own; muon's is always Nesterov's.
-        weight_decay: coupled in sgd, sam and adam, as a gradient of decay · p; decoupled in the others, p ← p − lr · decay · p. None
-            for none.
+        weight_decay: coupled in sgd, sam and adam, as a gradient of decay · p; decoupled in the others, p ← p − lr ·
+            decay · p. None for none.
         no_decay: `norm` for all parameters of normalization layers, `bias` for all biases, theirs included.
         exempt: parameters that do not decay in any case.
         rho: sam's, which only a `steps.Steps` follows.

@@ -232,9 +232,9 @@ class ImageSettings:
         str | None,
         typer.Option(
             metavar="NAME[:ALPHA]",
-            help="Mix each image of a batch, after augmentation, with another one and their losses likewise: mixup (the "
-            "sum of both) or cutmix (a rectangle of one), by shares from Beta(ALPHA, ALPHA). Default: ALPHA 1. The "
-            "label that counts as right is the larger share's, the row's own.",
+            help="Mix each image of a batch, after augmentation, with another one, and their losses likewise: mixup "
+            "(the sum of both) or cutmix (a rectangle of one), by shares from Beta(ALPHA, ALPHA), ALPHA 1 where none "
+            "is given. The larger share is the row's own, whose label is the right one.",
             show_default=False,
         ),
     ] = None

@@ -33,6 +33,7 @@ from tests.helpers import image_table
 # what makes a claim quick, and is still enough of it
 SMALL: Mapping[str, Mapping[str, Any]] = {
     "hessian-size": {"layers": "6-5-4", "examples": 4},
+    "edge-of-stability": {"levels": "10", "width": 30, "steps": 4000},
     "sgd-rate": {"steps": 256, "runs": 50},
     "median-mean": {"runs": 300},
     "finite-sample": {"points": 2000, "dimension": 40},
