@@ -124,14 +124,15 @@ class EdgeOfStability(Drawn):
         yield Panel("loss", "step", "half the mean squared error", curves, ("linear", "log"))
 
 
-def _points(dtype: np.dtype[np.floating]) -> tuple[Floats, Floats]:
+def _points(like: Floats) -> tuple[Floats, Floats]:
+    dtype = np.float32 if like.dtype == np.float32 else np.float64
     x = np.linspace(-1, 1, _POINTS)
     return x.astype(dtype), np.polynomial.chebyshev.Chebyshev.basis(_DEGREE)(x).astype(dtype)
 
 
 def residuals(parameters: Floats) -> tuple[Floats, Floats]:
     """Those of w, b, a [..., 3, width] at the points [..., points], and tanh(w x + b) [..., points, width]."""
-    x, y = _points(np.dtype(parameters.real.dtype))
+    x, y = _points(parameters)
     w, b, a = (parameters[..., None, place, :] for place in range(3))
     units = np.tanh(w * x[:, None] + b)
     return (units * a).sum(-1) - y, units
@@ -140,7 +141,7 @@ def residuals(parameters: Floats) -> tuple[Floats, Floats]:
 def gradient(parameters: Floats) -> Floats:
     """Of half the mean squared error, at parameters [..., 3, width], of their shape."""
     off, units = residuals(parameters)
-    x, a = _points(np.dtype(parameters.real.dtype))[0], parameters[..., 2, :]
+    x, a = _points(parameters)[0], parameters[..., 2, :]
     weighed, slopes = off[..., None, :] / _POINTS, 1 - units * units
     w, b, c = ((each @ part)[..., 0, :] for each, part in ((weighed * x, slopes), (weighed, slopes), (weighed, units)))
     return np.stack([w * a, b * a, c], -2)
@@ -153,7 +154,7 @@ def hessian(parameters: Floats) -> Floats:
     """
     parameters = parameters.astype(np.float64)
     off, units = residuals(parameters)
-    x, a = _points(np.dtype(np.float64))[0][:, None], parameters[:, None, 2]
+    x, a = _points(parameters)[0][:, None], parameters[:, None, 2]
     slopes, runs, width = 1 - units * units, len(parameters), parameters.shape[-1]
     jacobian = np.concatenate([slopes * a * x, slopes * a, units], -1)
     matrix = jacobian.mT @ jacobian / _POINTS

@@ -20,6 +20,7 @@ from gencli.training.tracking import tracked
 
 _LONGEST, _FASTEST = 1e10, 1e15  # seconds; images a second
 _MOST = torch.finfo(torch.float32).max  # that a loss is
+_UNIT = 1e-4  # what a vector of length 1 may be off
 
 
 @dataclass
@@ -161,6 +162,9 @@ def read(held: Held, run: Run) -> State:
     vector = None
     if run.tracked is not None and not finished:
         vector = held.tensor("tracked/vector", tuple(run.tracked.shape), torch.float32, -1.0, 1.0)
+        length = vector.norm().item()
+        if abs(length - any(row.sharpness is not None for row in history)) > _UNIT:
+            raise held.refused("tracked/vector", f"length {length:.4g}", "an eigenvector after the first sharpness")
     held.close(f"step {step:,}")
     return State(
         step, history, best, first_loss, finished, seconds, network, optimizer, average, kept, epoch, watched, vector
