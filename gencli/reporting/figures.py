@@ -9,7 +9,7 @@ from typing import Any
 
 from gencli.errors import GencliError, nearest
 from gencli.files.provenance import Step
-from gencli.reporting import examples
+from gencli.reporting import edge, examples
 from gencli.reporting.classes import require
 from gencli.reporting.documents import Document
 from gencli.reporting.forms import Kind
@@ -275,6 +275,10 @@ FIGURES: dict[str, Figure] = {
     "learning-order": Figure(
         ("dynamics", "scores"), "When rows are learned", lambda given, _: examples.learning_order(given),
         "no epochs in which rows were learned",
+    ),
+    "edge-of-stability": Figure(
+        ("history",), "The edge of stability", lambda given, _: [*edge.panels(given)],
+        "no sharpness of a full-batch run of sgd at a constant rate, without decay",
     ),
     "memorization": Figure(
         ("scores",), "Memorization", lambda given, _: examples.memorization(given),

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from gencli.errors import GencliError, nearest
-from gencli.reporting import against, benchmarks, classes, runs
+from gencli.reporting import against, benchmarks, classes, edge, runs
 from gencli.reporting.documents import Document
 from gencli.reporting.figures import FIGURES, Options, draw, regularized
 from gencli.reporting.forms import Kind
@@ -71,6 +71,11 @@ class Plan:
         wanted = self._settings.table or ("runs" if "history" in kinds else "classes" if "result" in kinds else None)
         if wanted in ("classes", "long-tail", "corruptions"):
             self._require("result", f"so no {wanted}")
+        if wanted == "edge-of-stability" and not edge.followed(self.documents):
+            raise GencliError(
+                f"{self.documents[0].title}: no sharpness of a full-batch run of sgd at a constant rate, without decay",
+                "give histories of `gencli train --full-batch --track sharpness`",
+            )
         if wanted == "runs" and not kinds & {"history", "result"}:
             self._require("history", "so no runs")
         return wanted
@@ -119,6 +124,7 @@ class Plan:
         ungrouped = [each for each in results if "corruption_error" not in each.rows.column_names]
         names: list[str] = [self._settings.table] if self._settings.table else []  # comes first
         names += ["runs"] if self.of("history", "result") else []
+        names += ["edge-of-stability"] if edge.followed(self.documents) else []
         names += ["classes"] if results else []
         tail = self.of("images") or any(map(classes.is_tailed, ungrouped))
         names += ["long-tail"] if ungrouped and tail else []
@@ -134,6 +140,8 @@ class Plan:
             return runs.runs_table(self.of("history", "result"), self._settings.fitted_at, self._settings.best_on_test)
         if name == "classes":
             return classes.classes_table(results)
+        if name == "edge-of-stability":
+            return edge.table(self.documents)
         if name == "corruptions":
             return classes.corruptions_table(results)
         metric = next((each for each in self._options.metric if self._has("result", each)), None)

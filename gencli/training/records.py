@@ -65,8 +65,10 @@ class Records:
         """The epoch of el2n; None without dynamics.
 
         Raises:
-            GencliError: it is beyond the last one.
+            GencliError: it is beyond the last one, or what is tracked has no history to be in.
         """
+        if settings.track is not None and self.history is None:
+            raise GencliError("--track: there is no history", "name a file with --history")
         if self.dynamics is None:
             return None
         if (self.el2n_epoch or 0) > settings.epochs:
