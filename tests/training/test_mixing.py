@@ -68,12 +68,7 @@ def test_cutmix_is_one_image_but_for_a_rectangle_of_the_other_in_the_share_of_th
         assert (own[0] ^ other[partners != torch.arange(50)][0]).all()
         assert own[0].float().mean().item() == pytest.approx(shares[0].item())
         assert shares[0] >= 0.5
-        hole = own[0] if own[0].float().mean() < 0.5 else ~own[0]
-        if 0 < (hole := ~own[0]).sum() < 48 and step % 2 == 0:
-            rows, columns = hole.any(1), hole.any(0)
-            rectangle = torch.outer(rows, columns).equal(hole)
-            inverse = torch.outer((~hole).any(1), (~hole).any(0)).equal(~hole)
-            assert rectangle or inverse
+        assert any(torch.outer(part.any(1), part.any(0)).equal(part) for part in (own[0], ~own[0]))
         larger.append(shares[0].item())
     assert min(larger) < 0.6
     assert max(larger) > 0.9
@@ -93,7 +88,8 @@ def test_the_shares_of_cutmix_are_those_of_the_authors_in_distribution() -> None
 
     theirs = [share() for _ in range(3000)]
     ours = [mixing.mixed(parsed("cutmix"), IMAGES[:2], [0], step)[2][0].item() for step in range(1500)]
-    assert stats.ks_2samp([max(each, 1 - each) for each in theirs], ours).pvalue > 1e-3
+    folded = [max(each, 1 - each) for each in theirs]
+    assert stats.ks_2samp(np.round(folded, 4), np.round(ours, 4)).pvalue > 1e-3  # float32 splits no ties
 
 
 def test_several_networks_are_mixed_each_as_by_itself() -> None:

@@ -238,7 +238,7 @@ def test_nothing_waits_for_the_device(name: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message", "hint"),
     [
-        ({"name": "adamv"}, "--optimizer: no optimizer 'adamv'", "did you mean adamw?"),
+        ({"name": "adamv"}, "--optimizer: no optimizer 'adamv'", "did you mean adam?"),
         (
             {"name": "adamw", "momentum": 0.9},
             "--momentum: the adamw optimizer has no such option",
