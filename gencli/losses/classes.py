@@ -89,26 +89,26 @@ class Square(Loss):
 
 @dataclass(frozen=True)
 class GeneralizedCrossEntropy(Loss):
-    """Generalized cross-entropy: bounded, so that wrong labels pull less.
+    """Generalized cross-entropy: bounded, wrong labels pull less.
 
-    (1 - p_y^q) / q with p = softmax(z): at --q 1 the mean absolute error 1 - p_y, towards 0 ce. The default, 0.7, is
+    (1 - p_y^q) / q with p = softmax(z), q being --gce-q: at 1 the mean absolute error 1 - p_y, towards 0 ce. The default, 0.7, is
     the paper's; the truncated form is not part of it.
 
     Source: Zhang, Sabuncu 2018, arXiv:1805.07836, eq. 6.
     """
 
     name = "gce"
-    q: float = 0.7
+    gce_q: float = 0.7
 
     def at(self, counts: Tensor | None, epoch: int, dtype: torch.dtype | None = None) -> RowLoss:
         from gencli.losses import functions
 
-        return lambda outputs, labels: functions.generalized(outputs, labels, self.q)
+        return lambda outputs, labels: functions.generalized(outputs, labels, self.gce_q)
 
 
 @dataclass(frozen=True)
 class SymmetricCrossEntropy(Loss):
-    """Symmetric cross-entropy: ce and its reverse, which wrong labels bias less.
+    """Symmetric cross-entropy: ce and its reverse, for noisy labels.
 
     -a log p_y - b sum_c p_c log t_c with p = softmax(z), t the one-hot label and log 0 = A = log 1e-4, as in the
     authors' code, so that the second part is -b A (1 - p_y). --ce-weight is a and --reverse-weight b; the defaults,

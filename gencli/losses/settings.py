@@ -54,7 +54,7 @@ class LossSettings:
     tau: Annotated[
         float | None, typer.Option(help="Strength of the adjustment of logit-adjusted. Default: 1.", show_default=False)
     ] = None
-    q: Annotated[
+    gce_q: Annotated[
         float | None,
         typer.Option(
             metavar="Q", help="Exponent of gce, above 0 (which is ce) and up to 1. Default: 0.7.", show_default=False

@@ -24,7 +24,7 @@ _WITHIN, _RISEN = 0.1, 0.5
 
 @dataclass(frozen=True)
 class EdgeOfStability(Drawn):
-    """Full-batch descent sharpens until the Hessian's largest eigenvalue is 2/eta.
+    """Full-batch descent sharpens until the largest eigenvalue is 2/eta.
 
     \b
     The largest eigenvalue of the loss's Hessian settles, within 10 %, at
