@@ -91,8 +91,8 @@ class Square(Loss):
 class GeneralizedCrossEntropy(Loss):
     """Generalized cross-entropy: bounded, wrong labels pull less.
 
-    (1 - p_y^q) / q with p = softmax(z), q being --gce-q: at 1 the mean absolute error 1 - p_y, towards 0 ce. The default, 0.7, is
-    the paper's; the truncated form is not part of it.
+    (1 - p_y^q) / q with p = softmax(z), q being --gce-q: at 1 the mean absolute error 1 - p_y, towards 0 ce. The
+    default, 0.7, is the paper's; the truncated form is not part of it.
 
     Source: Zhang, Sabuncu 2018, arXiv:1805.07836, eq. 6.
     """
