@@ -43,6 +43,7 @@ def recipe(
     from gencli import recipes
     from gencli.files.stream import Output
 
-    lines = [f"{each:13}{purpose}" for each, purpose in recipes.purposes().items()]
+    known = recipes.purposes()
+    lines = [f"{each:{max(map(len, known)) + 2}}{purpose}" for each, purpose in known.items()]
     with Output(None) as output:
         output.write("".join(f"{line}\n" for line in ([str(recipes.path(name))] if name else lines)).encode())
