@@ -52,7 +52,8 @@ def panels(documents: Sequence[Document]) -> list[Lines]:
     over = {name: [_over(curve, limits[name]) for curve in _curves(group, "sharpness")] for name, group in told.items()}
     sharpness = [Curve(name, *_mean(_curves(group, "sharpness"))) for name, group in told.items()]
     last = max(curve.x[-1] for curve in sharpness)
-    lines = [Curve(f"limit {level:.4g}", (0, last), (level, level)) for level in dict.fromkeys(limits.values())]
+    levels = {f"limit {level:.4g}": level for level in limits.values()}
+    lines = [Curve(name, (0, last), (level, level)) for name, level in levels.items()]
     ratios = [Curve(name, *_mean(curves)) for name, curves in over.items()]
     losses = [Curve(name, *_mean(_curves(group, "train_loss"))) for name, group in told.items()]
     return [
