@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from gencli import kernels
-from gencli.cli.options import Seed
+from gencli import kernels, machine
+from gencli.cli.options import Overwrite, Saving, Seed
 from gencli.errors import GencliError
+from gencli.files import endings
 from gencli.fitting.base import Fitted, Learner, Progress
 from gencli.machine import require_memory
 
 if TYPE_CHECKING:
+    from gencli.files.provenance import Step
     from gencli.files.tables import Description
     from gencli.models.inputs import Rows
 
+_ASIDE = ("memory", "checkpoint", "checkpoint_every", "resume", "overwrite")  # no bearing on the result
 _FEWER = "use fewer rows: gencli corrupt subsample"
 _KERNELS = "; ".join(f"{kind.form}, {kind.effect}" for kind in kernels.KERNELS.values())
 
@@ -49,7 +53,7 @@ class FiniteSampleLearner(Learner):
         d = _values(description)
         require_memory(rows * (2 * description.row_bytes + 4 * d + 100), f"{rows:,} rows", _FEWER)
 
-    def fit(self, rows: Rows, classes: int, title: str, progress: Progress) -> Fitted:
+    def fit(self, rows: Rows, classes: int, title: str, made: Step, progress: Progress) -> Fitted:
         import numpy as np
         import torch
 
@@ -73,7 +77,7 @@ class FiniteSampleLearner(Learner):
 
 
 @dataclass(frozen=True)
-class Kernel(Learner):
+class Kernel(Learner, Saving):
     """Kernel interpolation or ridge regression on pixels.
 
     \b
@@ -117,6 +121,31 @@ class Kernel(Learner):
     dtype: Annotated[
         Literal["float32", "float64"], typer.Option(help="Precision of K, of its factor and of predictions.")
     ] = "float32"
+    solver: Annotated[
+        Literal["auto", "cholesky", "cg"],
+        typer.Option(help="Cholesky's method, or conjugate gradients; auto: cholesky for at most 10,000 rows."),
+    ] = "auto"
+    tolerance: Annotated[
+        float, typer.Option(min=0, help="Largest relative residual |(K + ridge I) alpha - Y| / |Y|.")
+    ] = 1e-3
+    max_products: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Largest number of products with K of conjugate gradients.")
+    ] = 1000
+    memory: Annotated[
+        str | None,
+        typer.Option(metavar="SIZE", help="Memory to take at most, such as 8G. Default: what is free."),
+    ] = None
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Write the model also where the tolerance is not reached; the status is 2.")
+    ] = False
+    checkpoint: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Save the iterations to this file, also when a signal ends the run."),
+        endings.CHECKPOINT,
+    ] = None
+    checkpoint_every: Annotated[int, typer.Option(min=1, metavar="N", help="Products between checkpoints.")] = 10
+    resume: Annotated[bool, typer.Option("--resume", help="Continue from the checkpoint if it exists.")] = False
+    overwrite: Overwrite = False
 
     def __post_init__(self) -> None:
         if len(self.kernels) > 1 and not self.validation_fraction:
@@ -131,25 +160,43 @@ class Kernel(Learner):
         return [kernels.parse(word, self.seed) for words in self.kernel for word in words.split(",")]
 
     def arguments(self) -> dict[str, Any]:
-        return super().arguments() | {"kernel": ",".join(self.kernel)}
+        used = {name: value for name, value in super().arguments().items() if name not in _ASIDE}
+        return used | {"kernel": ",".join(self.kernel)}
+
+    @property
+    def room(self) -> int | None:
+        """--memory in bytes.
+
+        Raises:
+            GencliError: it is not a size.
+        """
+        if self.memory is None:
+            return None
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGT])(?:i?B)?", self.memory, re.ASCII | re.IGNORECASE)
+        if not found or not float(found[1]):
+            raise GencliError(f"--memory: {self.memory!r} is not a size", "give a number with K, M, G or T, such as 8G")
+        return int(float(found[1]) * 1024 ** (1 + "KMGT".index(found[2].upper())))
 
     def require(self, rows: int, description: Description) -> None:
-        from gencli.fitting import cholesky
+        from gencli.fitting import cholesky, iterative
 
-        size = 4 if self.dtype == "float32" else 8
+        size, classes = 4 if self.dtype == "float32" else 8, len(description.classes)
         points = max(kernel.dimension(description.shape) for kernel in self.kernels)
-        need = cholesky.memory(rows, size) + rows * (
-            2 * description.row_bytes + 4 * _values(description) + size * points
-        )
-        need += _TARGETS * rows * len(description.classes) * size
+        if self.solver == "cholesky" or (self.solver == "auto" and rows <= iterative.DIRECT):
+            need = cholesky.memory(rows, size) + _TARGETS * rows * classes * size
+            need += rows * (2 * description.row_bytes + 4 * _values(description) + size * points)
+        else:
+            need = iterative.needed(rows, points, classes, size, description.row_bytes)
         require_memory(need, f"{rows:,} rows", _FEWER)
+        if self.room is not None and need > self.room:
+            raise GencliError(f"--memory {self.memory}: {rows:,} rows take {machine.size(need)} at least", _FEWER)
 
-    def fit(self, rows: Rows, classes: int, title: str, progress: Progress) -> Fitted:
+    def fit(self, rows: Rows, classes: int, title: str, made: Step, progress: Progress) -> Fitted:
         from gencli.fitting import kernel
         from gencli.fitting.rows import require_finite
 
         require_finite(rows, title)
-        return kernel.choose(rows, classes, title, self.kernels, self, progress)
+        return kernel.choose(rows, classes, title, self.kernels, self, made, progress)
 
 
 @dataclass(frozen=True)
@@ -184,7 +231,7 @@ class LeastSquares(Learner):
         need = least_squares.memory(rows, d, len(description.classes)) + rows * (description.row_bytes + 4 * d)
         require_memory(need, f"{rows:,} rows", f"{_FEWER}, or images of fewer pixels")
 
-    def fit(self, rows: Rows, classes: int, title: str, progress: Progress) -> Fitted:
+    def fit(self, rows: Rows, classes: int, title: str, made: Step, progress: Progress) -> Fitted:
         import numpy as np
         import torch
 
