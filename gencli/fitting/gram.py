@@ -144,7 +144,7 @@ class Gram:
     def product(self, right: Floats, exact: bool = False) -> Floats:
         """K times columns [n, m], tile by tile in its dtype, or in float64 if `exact`; sums of tiles are float64."""
         kind = np.float64 if exact else self.dtype
-        parts: Sequence[Matrix] = [np.ascontiguousarray(right[part], kind) for part in self.parts]
+        parts: Sequence[Matrix] = [np.ascontiguousarray(right[part].T, kind) for part in self.parts]
 
         def row(i: int) -> list[Matrix]:
             found = []
@@ -152,9 +152,9 @@ class Gram:
             for j in range(i, len(self.parts)):
                 tile = self._tiles[i, j] if (i, j) in self._tiles else self.make(i, j)
                 tile = tile.astype(kind, copy=False)
-                own += tile @ parts[j]
+                own += (parts[j] @ tile.T).T
                 if j > i:
-                    found.append(tile.T @ parts[i])
+                    found.append((parts[i] @ tile).T)
             return [own, *found]
 
         whole = np.zeros(right.shape)

@@ -67,7 +67,7 @@ def needed(n: int, d: int, classes: int, itemsize: int, row_bytes: int) -> int:
 
 
 def solve(gram: Gram, targets: Floats, room: int, settings: Settings, saved: Saved, progress: Progress) -> Solution:
-    """α with ‖(K + ridge I) α − Y‖ at most `tolerance` ‖Y‖, or the smallest that this arithmetic or `max_products` allow.
+    """α with ‖(K + ridge I) α − Y‖ at most `tolerance` ‖Y‖, or as small as this arithmetic or `max_products` allow.
 
     Preconditioned as Díaz, Epperly, Frangella, Tropp, Webber 2023, arXiv:2304.12465, do for ridge regression, with the
     factor's smallest eigenvalue added to the ridge, so that it serves without one.
@@ -104,6 +104,6 @@ def _said(gram: Gram, kept: int) -> str:
         pass
     each = (time.monotonic() - start) / len(few) * left
     return (
-        f"{left / len(places):.0%} of K do not fit in memory and are computed again for each product, about {each:.0f} s "
-        f"each: 100 products, {each / 0.6:.0f} min"
+        f"{left / len(places):.0%} of K do not fit in memory and are computed again for each product, "
+        f"about {each:.1f} s each; 100 products: {each / 0.6:.0f} min"
     )

@@ -192,7 +192,7 @@ class _Fitting:
         words = f"relative residual {residual:.1e}{after}, above --tolerance {self._settings.tolerance:g}"
         more = facts and facts["products"] >= self._settings.max_products
         words += "" if more else f": K is too near to singular for {self._settings.dtype}"
-        hint = "raise --max-products, or " if more else ""
+        hint = ("raise --max-products, or " if more else "use --solver cholesky, or ") if facts else ""
         return GencliError(f"--kernel {kernel.word}: {n:,} rows: {words}", hint + self._hint(kernel))
 
     def _hint(self, kernel: Kernel) -> str:

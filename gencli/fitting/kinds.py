@@ -91,15 +91,21 @@ class Kernel(Learner, Saving):
     kernel of 8 FILTERS features.
 
     Without --ridge, f is the interpolant of least norm. Then equal images with one label count once; with two labels
-    they are refused, as is a K without full rank. K is one matrix of 4 n^2 bytes, or 8 n^2 with --dtype float64,
-    factored in place by Cholesky's method; alpha is refined until the residual |(K + ridge I) alpha - Y| / |Y|, in
-    float64, stops falling; a final residual above 0.001 is an error. Several kernels (repeat --kernel, or use commas)
-    are compared on --validation-fraction of each class's rows, held out by --seed; the most accurate one is then fitted
-    to all rows. The cost of a trial grows with the cube of its number of rows: 0.8 leaves a fifth of them. Reads an
-    image table; writes a model (safetensors) with the training images for gencli eval, without loss or probabilities.
+    they are refused, as is a K without full rank. The relative residual |(K + ridge I) alpha - Y| / |Y| is computed in
+    float64 from alpha itself; one above --tolerance is an error. Up to 10,000 rows, or with more than 256 classes, K is
+    one matrix of 4 n^2 bytes (8 n^2 with --dtype float64), factored in place by Cholesky's method, and alpha is refined
+    until the residual stops falling. More rows take conjugate gradients for all classes at once, preconditioned by a
+    partial Cholesky factor of 8 sqrt(n) pivots drawn by --seed, until the residual is within the tolerance. Half of K
+    is in memory, 2 n^2 bytes; what does not fit is computed again for each product, which changes no number.
+
+    Several kernels (repeat --kernel, or use commas) are compared on --validation-fraction of each class's rows, held
+    out by --seed; the most accurate one is then fitted to all rows. Reads an image table; writes a model (safetensors)
+    with the training images for gencli eval, without loss or probabilities.
 
     Source: Zhang, Bengio, Hardt, Recht, Vinyals 2017, arXiv:1611.03530, section 5; Cho, Saul 2009 (arccos); Jacot,
-    Gabriel, Hongler 2018, arXiv:1806.07572 (ntk); Coates, Lee, Ng 2011 (random-conv).
+    Gabriel, Hongler 2018, arXiv:1806.07572 (ntk); Coates, Lee, Ng 2011 (random-conv). Chen,
+    Epperly, Tropp, Webber 2023, arXiv:2207.06503 (pivots); Diaz, Epperly, Frangella, Tropp, Webber 2023,
+    arXiv:2304.12465 (preconditioner); Dubrulle 2001, ETNA 12 (conjugate gradients).
 
     \b
     Example:
@@ -108,6 +114,8 @@ class Kernel(Learner, Saving):
         gencli eval - test.parquet
       gencli data digits | gencli fit kernel --kernel ntk:2 --ridge 0.001 |
         gencli eval - test.parquet
+      gencli data digits | gencli fit kernel --kernel gaussian:0.02 --solver cg \\
+        --tolerance 1e-4 --memory 8G --checkpoint fit.checkpoint --resume -o model.safetensors
     """
 
     name = "kernel"
@@ -117,7 +125,9 @@ class Kernel(Learner, Saving):
     validation_fraction: Annotated[
         float, typer.Option(min=0, max=0.9, metavar="F", help="Share of each class's rows held out to choose a kernel.")
     ] = 0.0
-    seed: Annotated[int, typer.Option(min=0, help="Random seed of the held-out rows, and of random filters.")] = 0
+    seed: Annotated[
+        int, typer.Option(min=0, help="Random seed of the held-out rows, of pivots and of random filters.")
+    ] = 0
     dtype: Annotated[
         Literal["float32", "float64"], typer.Option(help="Precision of K, of its factor and of predictions.")
     ] = "float32"

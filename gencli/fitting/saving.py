@@ -21,9 +21,12 @@ _TRIED = "accuracies"
 class Saving(Protocol):
     """The options of checkpoints, see `gencli.cli.options.Saving`."""
 
-    checkpoint: str | None
-    checkpoint_every: int
-    resume: bool
+    @property
+    def checkpoint(self) -> str | None: ...
+    @property
+    def checkpoint_every(self) -> int: ...
+    @property
+    def resume(self) -> bool: ...
 
 
 class Saved:
