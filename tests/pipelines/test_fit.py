@@ -97,7 +97,7 @@ def test_iterations_that_end_anywhere_are_resumed_to_the_same_bytes(sh: Shell, d
     assert "after 61 products, above --tolerance 1e-12" in whole.err
     saved = "--checkpoint saved --checkpoint-every 1 --resume -o out"
     for number in (signal.SIGKILL, signal.SIGTERM):
-        process = sh.start(f"exec {ITERATED} {saved}", D=str(data))
+        process = sh.start(f"exec {ITERATED} {saved}".replace("$D", str(data)))
         before = (sh.folder / "saved").stat().st_mtime_ns if (sh.folder / "saved").exists() else 0
         wait_for(sh.folder, "saved", process)
         while process.poll() is None and (sh.folder / "saved").stat().st_mtime_ns == before:
