@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from gencli.cli.groups import KindGroup, group
-from gencli.cli.options import Data, ModelOutput
+from gencli.cli.options import Data, ModelOutput, Saving
 
 if TYPE_CHECKING:
     from gencli.fitting.base import Learner
@@ -16,10 +16,13 @@ if TYPE_CHECKING:
 def fit(kind: Learner, data: Data = None, output: ModelOutput = None) -> None:
     """Fits a learner."""
     from gencli.cli import outputs
-    from gencli.files import stream
+    from gencli.files import checkpoints, stream
 
     outputs.refuse_terminal(output, "model")
-    stream.require_writable(output)
+    checkpoint = getattr(kind, "checkpoint", None)
+    stream.require_writable(output, checkpoint)
+    if isinstance(kind, Saving):
+        checkpoints.require(kind, checkpoints.FIT)
 
     import torch
 
@@ -32,32 +35,35 @@ def fit(kind: Learner, data: Data = None, output: ModelOutput = None) -> None:
     table = open_table(data)
     description = table.description
     kind.require(table.rows, description)
+    stream.require_writable(checkpoint, inputs=table.inputs)
     with stream.Output(output, table.inputs, binary=True) as file:
         rows = inputs.load(table)
+        asked = kind.arguments() | {"threads": torch.get_num_threads()}  # they change the order of sums
+        step = provenance.step(f"fit {kind.name}", asked, tables.sources(table, "data"), kind.packages)
         with console.progress("percent", 100) as advance:
-            fitted = kind.fit(rows, len(description.classes), table.title, _progress(advance))
+            fitted = kind.fit(rows, len(description.classes), table.title, step, _progress(advance))
         network = learners.build(kind.name, description.shape, len(description.classes), fitted.facts)
         network.load_state_dict(fitted.tensors, assign=True)
         model = models.Model(
             kind.name, description.shape, description.classes, network, preprocessing=learners.PLAIN_PIXELS
         )
-        made = kind.arguments() | {"threads": torch.get_num_threads()}  # they change the order of sums
-        step = provenance.step(f"fit {kind.name}", made, tables.sources(table, "data"), kind.packages)
-        models.write(file, model, made | fitted.found, step)
+        models.write(file, model, asked | fitted.found, step)
     console.message(
         f"{fitted.found.get('chosen', kind.name)}: {fitted.found['rows']:,} rows, {model.parameters:,} parameters; "
         f"train accuracy {fitted.found['train_accuracy']:.4f}, "
         f"relative residual {fitted.found['relative_residual']:.1e}"
     )
+    if fitted.failed:
+        raise fitted.failed
 
 
 def _progress(advance: Callable[..., None]) -> Callable[..., None]:
     """Returns a function of the fraction done and a line to show, which estimates the remaining time."""
     start = time.monotonic()
 
-    def progress(done: float, line: str = "") -> None:
+    def progress(done: float, line: str = "", note: str = "done") -> None:
         left = (time.monotonic() - start) * (1 - done) / max(done, 1e-9)
-        advance(round(100 * done), line or f"done, about {left / 60:.1f} min left", bool(line))
+        advance(round(100 * done), line or f"{note}, about {left / 60:.1f} min left", bool(line))
 
     return progress
 
