@@ -36,10 +36,10 @@ def report(
     """Make tables and figures from histories and results.
 
     Reads the output of gencli train --history and gencli eval, also as CSV or JSON, including confusion matrices and
-    predictions, dynamics of gencli train, the output of gencli score, densities of gencli spectrum, and benchmarks of
-    make bench; writes a table. Runs that differ only in their seeds share one row: means, sample standard deviations
-    and the number of runs. Each setting in which runs differ gets a column. Scores are those of the epoch whose model
-    was kept; best_epoch is chosen on validation rows.
+    predictions, dynamics of gencli train, the output of gencli score, densities and kernels of gencli spectrum, and
+    benchmarks of make bench; writes a table. Runs that differ only in their seeds share one row: means, sample standard
+    deviations and the number of runs. Each setting in which runs differ gets a column. Scores are those of the epoch
+    whose model was kept; best_epoch is chosen on validation rows.
 
     \b
     --table runs         one row per network, data, corruption and regularizers:
@@ -48,6 +48,8 @@ def report(
     --table long-tail    one row per loss, one column per class; n in training (give
                          that table too), means of head, middle and tail
     --table corruptions  one row per network, one column per corruption: mean error
+    --table speed        epochs to fit beside what spectrum --kernel predicts for
+                         the same tables: rank correlations, where it fails
     --plot curves        the columns of train --history over epochs
     --plot overfit-time  epochs to fit against the corruption level
     --plot test-error    test error against the corruption level
@@ -61,6 +63,9 @@ def report(
     --plot learning-order
                          the share of their rows learned after each epoch
     --plot memorization  how many rows of score are how much memorized
+    --plot energy, descent
+                         from spectrum --kernel: energy of the labels along
+                         eigenvectors, loss and accuracy of gradient descent
 
     --format html makes one page that loads nothing from the network: every table and figure that the files support,
     and the pipeline behind each row. --against takes a CSV: columns named like scores of the table are published

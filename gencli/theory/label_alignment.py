@@ -85,21 +85,26 @@ class LabelAlignment(Drawn):
             x = random.standard_normal((self.examples, self.dimension))
             x /= np.linalg.norm(x, axis=1)[:, None]
             y = random.choice([-1.0, 1.0], self.examples)
-            kernel = _kernel(x)
-            widths, deviations, bounds = [self.width // part for part in _WIDTHS], [], []
-            for width in widths:
-                descent = self._descend(x, y, width, kernel, random)
-                predicted = self._predicted(descent.residuals[0], kernel, broken)
-                found = descent.residuals @ kernel.vectors
-                deviation, bound = np.linalg.norm(found - predicted, axis=1), self._bound(descent, kernel)
-                yield from self._rows(f"{number}: m={width}", x, width, descent, deviation, bound)
-                deviations.append(deviation.max())
-                bounds.append(bound.max())
-            yield from self._along(f"{number}: m={widths[-1]}", found, predicted, bound[-1])
-            falls = slope(np.array(widths), np.array(deviations))
-            yield Row(f"{number}: m={widths[0]} to {widths[-1]}", "slope of log deviation", falls, "<=", _SLOWEST)
-            if number == 0:
-                yield from _panels(found, predicted, np.array(widths), np.array(deviations), np.array(bounds))
+            yield from self._instance(number, x, y, random, broken)
+
+    def _instance(
+        self, number: int, x: Floats, y: Floats, random: np.random.Generator, broken: bool
+    ) -> Iterator[Row | Panel]:
+        kernel = _kernel(x)
+        widths, found, predicted, bounds = [self.width // part for part in _WIDTHS], [], [], []
+        for width in widths:
+            descent = self._descend(x, y, width, kernel, random)
+            found.append(descent.residuals @ kernel.vectors)
+            predicted.append(self._predicted(descent.residuals[0], kernel, broken))
+            bounds.append(self._bound(descent, kernel))
+            deviation = np.linalg.norm(found[-1] - predicted[-1], axis=1)
+            yield from self._rows(f"{number}: m={width}", x, width, descent, deviation, bounds[-1])
+        yield from self._along(f"{number}: m={widths[-1]}", found[-1], predicted[-1], bounds[-1][-1])
+        largest = np.array([np.linalg.norm(f - p, axis=1).max() for f, p in zip(found, predicted, strict=True)])
+        falls = slope(np.array(widths), largest)
+        yield Row(f"{number}: m={widths[0]} to {widths[-1]}", "slope of log deviation", falls, "<=", _SLOWEST)
+        if number == 0:
+            yield from _panels(found[-1], predicted[-1], np.array(widths), largest, np.array([b.max() for b in bounds]))
 
     def _descend(self, x: Floats, y: Floats, width: int, kernel: _Kernel, random: np.random.Generator) -> _Descent:
         """Gradient descent in `dtype`; what is compared is computed in float64."""
