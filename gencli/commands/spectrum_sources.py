@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gencli.errors import GencliError
+from gencli.errors import GencliError, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -52,11 +52,15 @@ def of_images(
     import torch
 
     from gencli import kernels
+    from gencli.alignment.settings import EMPIRICAL
     from gencli.alignment import energies, matrices
     from gencli.commands import opening
     from gencli.curvature import building
     from gencli.sources import open_table
 
+    name = (asked.kernel or "").partition(":")[0]
+    if name not in kernels.KERNELS:
+        raise GencliError(f"--kernel: no kernel {name!r}", nearest(name, [*kernels.KERNELS, EMPIRICAL]))
     kernel = kernels.parse(asked.kernel or "", seed)
     if data is not None:
         raise GencliError(f"{data}: --kernel {asked.kernel} takes an image table and no model", "omit the model")

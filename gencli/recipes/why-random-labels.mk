@@ -11,71 +11,62 @@
 #         computed from the numbers, the published order, and figures of energy and gradient descent; speed.txt is its
 #         table, energy.svg and descent.svg its figures
 #
-# SCALE=full  MLP and AlexNet, 50,000 images, 5 seeds; the infinite MLP's kernel on 10,000 images, AlexNet's own at its
-#             initialization on 1,000
-# SCALE=cpu   MLP on 4,000 images, AlexNet on 1,000, 3 seeds; AlexNet's own kernel on 200
-# SCALE=smoke 200 8x8 digits, an MLP and its own kernel on 50
+# SCALE=full  an MLP and a convolutional network on 50,000 images, 5 seeds; the kernel of the MLP of infinite width on
+#             10,000 of them, the convolutional network's own at its initialization on 2,000
+# SCALE=cpu   1,000 images, 3 seeds
+# SCALE=smoke 150 8x8 digits, an MLP of 32 units, 2 seeds, and the kernel of infinite width
 
 include $(dir $(lastword $(MAKEFILE_LIST)))_common.mk
 TITLE := Why random labels take longer
 
 KINDS := true-labels shuffled-pixels gaussian-pixels random-pixels random-labels
 DENSE := mlp-1x512
-OWN := alexnet-small
+OWN := convnet-vanilla
 KERNEL := ntk:1
 SEEDS := 5
 EPOCHS := 300
 RATE := --lr 0.01
 LIMIT := 10000
-OWN_LIMIT := 1000
+OWN_LIMIT := 2000
 
 ifeq ($(SCALE),cpu)
-  ROWS := 4000
-  SMALL := -1000
+  ROWS := 1000
   SEEDS := 3
-  LIMIT := 4000
-  OWN_LIMIT := 200
-  REDUCED := $(DENSE) on 4,000 images, $(OWN) on 1,000
+  REDUCED := 1,000 images, 3 seeds
 else ifeq ($(SCALE),smoke)
-  ROWS := 200
+  ROWS := 150
   DENSE := mlp-1x32
-  OWN := mlp-1x16
+  OWN :=
   SEEDS := 2
-  EPOCHS := 150
-  RATE := --lr 0.02 --batch-size 32
-  LIMIT := 200
-  OWN_LIMIT := 50
-  REDUCED := 200 8x8 digits in place of CIFAR-10, small MLPs
+  EPOCHS := 200
+  RATE := --lr 0.05 --batch-size 32
+  REDUCED := 150 8x8 digits in place of CIFAR-10, $(DENSE), no kernel of its own
 endif
 
 # a run is NETWORK_DATA
 NETWORK = $(firstword $(subst _, ,$*))
-LABELS = $(lastword $(subst _, ,$*))
-PART = $(if $(filter $(OWN)_%,$1),$(SMALL))
 CORRUPT_true-labels = cp $< $@
 CORRUPT_random-labels = gencli corrupt random-labels -p 1 $< -q -o $@
 CORRUPT = $(or $(CORRUPT_$1),gencli corrupt $1 $< -q -o $@)
 
 $(KINDS:%=$D/%.parquet): $D/%.parquet: $D/train.parquet
 	$(call CORRUPT,$*)
-$(KINDS:%=$D/%$(SMALL).parquet): $D/%$(SMALL).parquet: $D/train$(SMALL).parquet
-	$(call CORRUPT,$*)
 
-$R/%.parquet: $D/$$(LABELS)$$(call PART,$$*).parquet
+$R/%.parquet: $D/$$(lastword $$(subst _, ,$$*)).parquet
 	gencli train $< --arch $(NETWORK) $(RATE) --epochs $(EPOCHS) --until-train-accuracy 0.99 --runs $(SEEDS) $(RUN)
 
 # the network before its first step: the same for all kinds of data
-$R/$(OWN)-0.safetensors: $D/train$(SMALL).parquet
+$R/$(OWN)-0.safetensors: $D/train.parquet
 	gencli train $< --arch $(OWN) --lr 1e-30 --epochs 1 $(OPTIONS) -o $@ $(SAY)
 
 ALONG = --energy $(basename $@).energy.parquet --descent $(basename $@).descent.parquet -o $@ $(SAY)
 $R/kernel-%.parquet: $D/%.parquet
 	gencli spectrum --kernel $(KERNEL) --normalize whitened $< --limit $(LIMIT) $(ALONG)
-$R/own-%.parquet: $R/$(OWN)-0.safetensors $D/%$(SMALL).parquet
+$R/own-%.parquet: $R/$(OWN)-0.safetensors $D/%.parquet
 	gencli spectrum --kernel empirical --outputs mean $^ --limit $(OWN_LIMIT) $(ALONG)
 
 HISTORIES := $(foreach network,$(DENSE) $(OWN),$(KINDS:%=$R/$(network)_%.parquet))
-KERNELS := $(KINDS:%=$R/kernel-%.parquet) $(KINDS:%=$R/own-%.parquet)
+KERNELS := $(KINDS:%=$R/kernel-%.parquet) $(if $(OWN),$(KINDS:%=$R/own-%.parquet))
 ENERGIES := $(KERNELS:%.parquet=%.energy.parquet)
 DESCENTS := $(KERNELS:%.parquet=%.descent.parquet)
 $(ENERGIES): %.energy.parquet: %.parquet ;

@@ -78,7 +78,10 @@ def _kinds(group: Setup, alignments: Sequence[Document], fitted_at: float) -> li
     epochs = [each.get("epochs_to_fit") for run in group.runs for each in figures(run, fitted_at, False)]
     found = []
     for document in alignments:
+        of = document.training  # of an empirical kernel's network, which is one of these
         if document.data is None or document.data.sha256 not in trained:
+            continue
+        if of is not None and of.arguments.get("arch") != group.facts["network"]:
             continue
         told = document.made.arguments if document.made else {}
         columns = (document.rows[each].to_pylist() for each in ("quantity", "class", "value"))
