@@ -12,8 +12,7 @@ from gencli.errors import GencliError
 from gencli.jacobians.rows import Confirm, RowFunction
 from gencli.kernels import Kernel
 from gencli.machine import free_memory
-from gencli.models.inputs import Rows
-from gencli.models.learners import pixels
+from gencli.models.inputs import PEAK, Rows
 
 Advance = Callable[[int], None]
 _AT_ONCE = 512  # rows
@@ -26,7 +25,7 @@ def of_images(kernel: Kernel, rows: Rows, normalize: str, title: str, advance: A
     Raises:
         GencliError: a pixel is not finite, or an image has no norm.
     """
-    x = pixels(rows.images).double()
+    x = rows.images.flatten(1).double() / PEAK
     if not x.isfinite().all():
         row = int((~x.isfinite().all(1)).nonzero()[0])
         raise GencliError(f"{title}: row {row}: a pixel is not finite", "remove such rows")

@@ -52,8 +52,8 @@ def of_images(
     import torch
 
     from gencli import kernels
-    from gencli.alignment.settings import EMPIRICAL
     from gencli.alignment import energies, matrices
+    from gencli.alignment.settings import EMPIRICAL
     from gencli.commands import opening
     from gencli.curvature import building
     from gencli.sources import open_table

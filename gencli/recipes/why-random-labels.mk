@@ -13,7 +13,8 @@
 #
 # SCALE=full  an MLP and a convolutional network on 50,000 images, 5 seeds; the kernel of the MLP of infinite width on
 #             10,000 of them, the convolutional network's own at its initialization on 2,000
-# SCALE=cpu   1,000 images, 3 seeds
+# SCALE=cpu   4,000 images shrunk to 8x8, about as many a pixel as the paper has, 3 seeds; the convolutional network's own
+#             kernel on 1,000 of them
 # SCALE=smoke 150 8x8 digits, an MLP of 32 units, 2 seeds, and the kernel of infinite width
 
 include $(dir $(lastword $(MAKEFILE_LIST)))_common.mk
@@ -28,11 +29,15 @@ EPOCHS := 300
 RATE := --lr 0.01
 LIMIT := 10000
 OWN_LIMIT := 2000
+TRAIN := $D/train.parquet
 
 ifeq ($(SCALE),cpu)
-  ROWS := 1000
+  ROWS := 4000
+  TRAIN := $D/small.parquet
   SEEDS := 3
-  REDUCED := 1,000 images, 3 seeds
+  LIMIT := 4000
+  OWN_LIMIT := 1000
+  REDUCED := 4,000 images of 8x8, 3 seeds
 else ifeq ($(SCALE),smoke)
   ROWS := 150
   DENSE := mlp-1x32
@@ -49,14 +54,17 @@ CORRUPT_true-labels = cp $< $@
 CORRUPT_random-labels = gencli corrupt random-labels -p 1 $< -q -o $@
 CORRUPT = $(or $(CORRUPT_$1),gencli corrupt $1 $< -q -o $@)
 
-$(KINDS:%=$D/%.parquet): $D/%.parquet: $D/train.parquet
+$D/small.parquet: $D/train.parquet
+	gencli data export --encode png $< -q -o $D/png.parquet
+	gencli data parquet $D/png.parquet --size 8 --name cifar10 --split train -q -o $@
+$(KINDS:%=$D/%.parquet): $D/%.parquet: $(TRAIN)
 	$(call CORRUPT,$*)
 
 $R/%.parquet: $D/$$(lastword $$(subst _, ,$$*)).parquet
 	gencli train $< --arch $(NETWORK) $(RATE) --epochs $(EPOCHS) --until-train-accuracy 0.99 --runs $(SEEDS) $(RUN)
 
 # the network before its first step: the same for all kinds of data
-$R/$(OWN)-0.safetensors: $D/train.parquet
+$R/$(OWN)-0.safetensors: $(TRAIN)
 	gencli train $< --arch $(OWN) --lr 1e-30 --epochs 1 $(OPTIONS) -o $@ $(SAY)
 
 ALONG = --energy $(basename $@).energy.parquet --descent $(basename $@).descent.parquet -o $@ $(SAY)

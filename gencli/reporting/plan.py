@@ -57,7 +57,7 @@ class Plan:
                 f"{documents[0].title}: an image table, without results", "give results too, or use --contact-sheet"
             )
         self.plot = settings.plot or (self._default_plot() if settings.figure is not None and not measured else None)
-        if not kinds & {"history", "result", "benchmark"} and not self.plot and not every:
+        if not kinds & {"history", "result", "benchmark"} and not (self.plot or every or settings.table):
             self.plot = self._default_plot()
         self.table = self._table(kinds)
         self._check_options()

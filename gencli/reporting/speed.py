@@ -123,6 +123,8 @@ def _order(kinds: Sequence[_Kind], values: Floats, unit: str) -> str:
 
 def _verdict(kinds: Sequence[_Kind], means: Floats, values: Floats) -> str:
     tau, rho = kendall(means, values), spearman(means, values)
+    if math.isnan(tau):
+        return "no order"
     words = f"Kendall's tau {tau:.2f}{_interval(kinds, values)}, Spearman's rho {rho:.2f}"
     if len(kinds) <= _MOST:
         orders = [kendall(means, values[list(order)]) for order in permutations(range(len(kinds)))]
