@@ -25,20 +25,9 @@ from tests.pipelines.replays import replay_all
 from tests.pipelines.shell import Shell, environment
 
 PAPERS = sorted(set(recipes.purposes()) - {"demo"})
-REPLAYED = {
-    "course": 1,
-    "cui2019": 1,
-    "curvature": 1,
-    "noise2noise": 1,
-    "zhang2017": 1,
-    "why-random-labels": 1,
-}  # files, one of each run
-COMPARED = {
-    "course": 3,
-    "noise2noise": 2,
-    "zhang2017": 12,
-    "why-random-labels": 5,
-}  # scores of the smallest scale that have a published one
+REPLAYED = dict.fromkeys(PAPERS, 1)  # files, one of each run
+# scores of the smallest scale that have a published one
+COMPARED = {"course": 3, "noise2noise": 2, "zhang2017": 12, "why-random-labels": 5}
 
 
 def start(folder: Path, name: str, *words: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
@@ -96,15 +85,8 @@ def calls(pretender: dict[str, str], command: str = "") -> list[str]:
 
 def test_all_are_listed_with_a_line_each(tmp_path: Path):
     lines = Shell(tmp_path)("gencli recipe").worked().text.splitlines()
-    assert [line.split()[0] for line in lines] == [
-        "course",
-        "cui2019",
-        "curvature",
-        "demo",
-        "noise2noise",
-        "why-random-labels",
-        "zhang2017",
-    ]
+    names = ["course", "cui2019", "curvature", "demo", "noise2noise", "why-random-labels", "zhang2017"]
+    assert [line.split()[0] for line in lines] == names
     assert all(re.fullmatch(r"\S+ +[A-Z].{10,66}\.", line) for line in lines)
 
 

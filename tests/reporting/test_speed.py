@@ -129,3 +129,9 @@ def test_curves_are_of_all_classes_together_and_named_by_their_data(kind: Kind, 
     assert isinstance(last, Lines)
     assert list(last.curves[0].y) == ([0.5, 0.75, 1] if kind == "energy" else [0.75, 1])
     assert list(last.curves[0].x) == pytest.approx(np.log10([1, 2, 10] if kind == "energy" else [1, 10]))
+
+
+def test_predictions_that_differ_by_rounding_are_a_tie(tmp_path: Path):
+    table = speed_table(*documents(tmp_path, [[3, 4], [6, 7], [9, 15]], [1, 1 + 1e-12, 3]), fitted_at=0.99)
+    assert "random-labels p=0 (1) = random-labels p=0.5 (1) < random-labels p=1 (3)" in table.notes[1]
+    assert "2 of 3 pairs agree; it fails where the networks fit random-labels p=0 before" in table.notes[1]
