@@ -35,7 +35,7 @@ ifeq ($(SCALE),cpu)
   TRAIN := $D/small.parquet
   OWN :=
   SEEDS := 3
-  REDUCED := 4,000 images of 8x8, no kernel of a convolutional network
+  REDUCED := $(ROWS) images of 8x8, no kernel of a convolutional network
 else ifeq ($(SCALE),smoke)
   ROWS := 150
   DENSE := mlp-1x32
@@ -43,7 +43,7 @@ else ifeq ($(SCALE),smoke)
   SEEDS := 2
   EPOCHS := 200
   RATE := --lr 0.05 --batch-size 32
-  REDUCED := 150 8x8 digits in place of CIFAR-10, $(DENSE)
+  REDUCED := $(ROWS) 8x8 digits in place of CIFAR-10, $(DENSE)
 endif
 
 # a run is NETWORK_DATA
