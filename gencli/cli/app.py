@@ -46,7 +46,7 @@ _PURPOSES = {
     "hvp": "Multiply curvature matrices by vectors, with verification.",
     "check": "Check a theorem by computation; exit status 1 if it fails.",
     "jacobian": "Compute Jacobians by numeric, forward and reverse modes.",
-    "spectrum": "Compute eigenvalues, trace and density of a model's curvature.",
+    "spectrum": "Compute eigenvalues of a model's curvature, or of a kernel.",
     "show": "Show what a file is, what is in it, and how it was made.",
     "score": "Score every row: what is memorized, what is mislabelled.",
     "report": "Make tables and figures from histories and results.",

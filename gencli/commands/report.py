@@ -36,10 +36,10 @@ def report(
     """Make tables and figures from histories and results.
 
     Reads the output of gencli train --history and gencli eval, also as CSV or JSON, including confusion matrices and
-    predictions, dynamics of gencli train, the output of gencli score, densities of gencli spectrum, and benchmarks of
-    make bench; writes a table. Runs that differ only in their seeds share one row: means, sample standard deviations
-    and the number of runs. Each setting in which runs differ gets a column. Scores are those of the epoch whose model
-    was kept; best_epoch is chosen on validation rows.
+    predictions, dynamics of gencli train, the output of gencli score, densities and kernels of gencli spectrum, and
+    benchmarks of make bench; writes a table. Runs that differ only in their seeds share one row: means, sample standard
+    deviations and the number of runs. Each setting in which runs differ gets a column. Scores are those of the epoch
+    whose model was kept; best_epoch is chosen on validation rows.
 
     \b
     --table runs         one row per network, data, corruption and regularizers:
@@ -51,6 +51,8 @@ def report(
     --table edge-of-stability
                          of train --full-batch --track sharpness: its limit of
                          stability, 2/eta of plain descent, and where it settles
+    --table speed        epochs to fit beside what spectrum --kernel predicts for
+                         the same tables: rank correlations, where it fails
     --plot curves        the columns of train --history over epochs
     --plot overfit-time  epochs to fit against the corruption level
     --plot test-error    test error against the corruption level
@@ -66,6 +68,9 @@ def report(
     --plot memorization  how many rows of score are how much memorized
     --plot edge-of-stability
                          sharpness, its limits and the loss against the step
+    --plot energy, descent
+                         from spectrum --kernel: energy of the labels along
+                         eigenvectors, loss and accuracy of gradient descent
 
     --format html makes one page that loads nothing from the network: every table and figure that the files support,
     and the pipeline behind each row. --against takes a CSV: columns named like scores of the table are published

@@ -150,6 +150,11 @@ MAKES = {
             --along made-along.parquet --vectors made-vectors.safetensors --figure made.pdf -o made.parquet
         """,
         "gencli spectrum m.safetensors test.parquet --trace -q -o made.parquet",
+        """
+        gencli spectrum --kernel random-conv:4 test.parquet --limit 30 --seed 3 --normalize whitened --step-size 0.1 \\
+            --energy made-energy.parquet --descent made-descent.parquet --figure made.svg -q -o made.parquet
+        """,
+        "gencli spectrum --kernel empirical m.safetensors test.parquet --limit 5 --outputs mean -q -o made.parquet",
     ],
     "jacobian": [
         "gencli jacobian -f 'cos(w1)*w2' -f 'w1^2*w2' --at 1,2 --at 3,4 --step 0.01 -q -o made.parquet",
