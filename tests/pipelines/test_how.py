@@ -80,6 +80,7 @@ MAKES = {
         "gencli corrupt matrix-labels --matrix outside/noise.csv digits.parquet -q -o made.parquet"
     ],
     "corrupt permute-labels": ["gencli corrupt permute-labels digits.parquet -q -o made.parquet"],
+    "corrupt merge-classes": ["gencli corrupt merge-classes --groups 0-4,5-9 digits.parquet -q -o made.parquet"],
     "corrupt shuffled-pixels": ["gencli corrupt shuffled-pixels digits.parquet -q -o made.parquet"],
     "corrupt random-pixels": ["gencli corrupt random-pixels digits.parquet -q -o made.parquet"],
     "corrupt gaussian-pixels": [

@@ -32,6 +32,7 @@ train foreign.parquet --arch linear --epochs 1 -o out
 corrupt pair-labels -p 0.5 {_EACH}
 corrupt matrix-labels --matrix matrix.csv {_EACH}
 corrupt permute-labels {_EACH}
+corrupt merge-classes --groups 0-4,5-9 {_EACH}
 corrupt shuffled-pixels {_EACH}
 corrupt random-pixels {_EACH}
 corrupt gaussian-pixels {_EACH}
