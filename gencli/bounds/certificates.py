@@ -224,9 +224,7 @@ def with_test(made: Certificate, rows: Rows | None, errors: int, tries: int, ind
     if rows is None:
         return made
     bound = inversion.binomial_upper(errors, tries, made.delta) if independent and tries == len(rows) else None
-    return replace(
-        made, test_error=errors / tries, test_n=len(rows), test_rows=digest(rows), test_bound=bound
-    )
+    return replace(made, test_error=errors / tries, test_n=len(rows), test_rows=digest(rows), test_bound=bound)
 
 
 def write(output: Output, made: Certificate, model: Model, parts: dict[str, torch.Tensor], step: Step) -> None:

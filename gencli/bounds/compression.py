@@ -86,7 +86,11 @@ def certify(
 
 
 def _trained(
-    space: Subspace, model: Model, rows: Rows, z: torch.Tensor, asked: CompressionSettings,
+    space: Subspace,
+    model: Model,
+    rows: Rows,
+    z: torch.Tensor,
+    asked: CompressionSettings,
     progress: Callable[[int], None],
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Symbols [size] int64 and the values [levels] float16 that they stand for: z trained, then with rounding in it.

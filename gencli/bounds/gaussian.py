@@ -18,6 +18,7 @@ from gencli.models import Model
 from gencli.models.inputs import Rows
 
 GRID, RATIO = 2048, 2 ** (-1 / 128)  # the prior's standard deviations: RATIO^j, j < GRID, from 1 to 2⁻¹⁶
+_PACE = 0.01  # of means over steps
 
 Tensors = dict[str, torch.Tensor]
 
@@ -173,8 +174,10 @@ def descend(
 ) -> None:
     """Fits a distribution to rows by Adam, at rates that fall to zero along a cosine.
 
-    Each step goes down a · (mean cross-entropy of the batch, each row's weights drawn) + b · KL, where a and b are the
-    bound's own derivatives by error rate and by divergence at the present error rate, a mean over steps.
+    Each step goes down a · (error rate of the batch, each row's weights drawn) + b · KL, where a and b are the bound's
+    own derivatives by error rate and by divergence at the present error rate, a mean over steps. The error rate has no
+    slope; in its place stands the cross-entropy times the ratio of both, also means over steps: what changes one by a
+    share changes the other by the same.
 
     Args:
         cost: of the error rate → a, and b · KL as a tensor to differentiate, None for none.
@@ -186,7 +189,7 @@ def descend(
     groups += [{"params": free[1], "lr": how.rate_deviations}] if how.rate_deviations else []
     adam = torch.optim.Adam(groups)
     rates = [group["lr"] for group in adam.param_groups]
-    n, error, done = len(rows), 0.5, 0
+    n, error, entropy, done = len(rows), 1.0, 1.0, 0
     steps = how.steps(n)
     with fitted.drawing() as outputs:
         for _ in range(how.epochs):
@@ -195,9 +198,12 @@ def descend(
                     group["lr"] = rate * (1 + math.cos(math.pi * done / steps)) / 2
                 logits = outputs(model.preprocessing(rows.images[part])).float()
                 labels = rows.labels[part]
-                error += 0.01 * ((logits.argmax(1) != labels).float().mean().item() - error)
+                loss = functional.cross_entropy(logits, labels)
+                pace = max(_PACE, 1 / (done + 1))
+                error += pace * ((logits.argmax(1) != labels).float().mean().item() - error)
+                entropy += pace * (loss.item() - entropy)
                 slope, complexity = cost(error)
-                loss = slope * functional.cross_entropy(logits, labels)
+                loss = slope * error / max(entropy, 1e-30) * loss
                 adam.zero_grad()
                 (loss if complexity is None else loss + complexity).backward()
                 adam.step()

@@ -58,7 +58,11 @@ def certify(
             how = Descent(asked.prior_epochs, asked.lr, 0, asked.batch_size)
             descend(trained, model, own, how, lambda error: (1.0, None), progress)
             prior, done = trained.means, how.steps(len(own))
-        start = prior if asked.prior_fraction else {name: each for name, each in model.network.named_parameters() if name in prior}
+        start = (
+            prior
+            if asked.prior_fraction
+            else {name: each for name, each in model.network.named_parameters() if name in prior}
+        )
         fitted = Gaussian(network, inputs, asked.deviation, start)
         choices = 0.0 if asked.broken == "union-bound" else len(prior) * math.log(GRID)
         extra = choices + math.log(2 * math.sqrt(n) / asked.delta)
@@ -69,7 +73,9 @@ def certify(
         kl, grid = fitted.divergence(prior)
         errors, draws, blocks = count(fitted, model, counted, asked.draws)
         tested = count(fitted, model, test, 1)[:2] if test else (0, 1)
-    bound, _ = certificates.pac_bayes_bound(errors / draws * (blocks or draws), blocks or draws, kl, n, asked.delta, choices)
+    bound, _ = certificates.pac_bayes_bound(
+        errors / draws * (blocks or draws), blocks or draws, kl, n, asked.delta, choices
+    )
     made = Certificate(
         "pac-bayes", bound, errors / draws, n, asked.delta, errors, draws, certificates.digest(counted), blocks, kl,
         grid, 1 if asked.broken == "union-bound" else GRID, asked.prior_fraction, asked.seed, model.parameters,

@@ -22,7 +22,8 @@ class Shared:
     heading: ClassVar[str] = "Bound"
 
     delta: Annotated[
-        float, typer.Option(metavar="P", help="Probability with which the bound may fail, in all of its parts together.")
+        float,
+        typer.Option(metavar="P", help="Probability with which the bound may fail, in all of its parts together."),
     ] = 0.05
     loss: Annotated[
         str, typer.Option(metavar="NAME", help="Loss that is bounded: 0-1, the error rate; there is no other.")
@@ -50,11 +51,13 @@ class Shared:
         """
         if not 0 < self.delta < 1:
             raise GencliError(
-                f"--delta: {self.delta:g} is not a probability between 0 and 1", "give one such as 0.05: 95 % confidence"
+                f"--delta: {self.delta:g} is not a probability between 0 and 1",
+                "give one such as 0.05: 95 % confidence",
             )
         if self.loss != "0-1":
             raise GencliError(
-                f"--loss: {self.loss!r} is not bounded here", "only 0-1, the error rate, is: it lies in [0, 1]; omit --loss"
+                f"--loss: {self.loss!r} is not bounded here",
+                "only 0-1, the error rate, is: it lies in [0, 1]; omit --loss",
             )
         return self
 
@@ -82,7 +85,8 @@ class PacBayesSettings(Shared):
     ] = 0.03
     batch_size: Annotated[int, typer.Option(min=1, max=1 << 20, metavar="N", help="Rows per step.")] = 250
     draws: Annotated[
-        int, typer.Option(min=1, max=1_000_000_000, metavar="N", help="Draws of weights that the error is estimated by.")
+        int,
+        typer.Option(min=1, max=1_000_000_000, metavar="N", help="Draws of weights that the error is estimated by."),
     ] = 1_000_000
     seed: Seed = 0
     broken: Annotated[
@@ -100,7 +104,8 @@ class PacBayesSettings(Shared):
         super().resolved(given)
         if not 0 <= self.prior_fraction < 1:
             raise GencliError(
-                f"--prior-fraction: {self.prior_fraction:g} leaves the bound no rows", "give a fraction from 0 to below 1"
+                f"--prior-fraction: {self.prior_fraction:g} leaves the bound no rows",
+                "give a fraction from 0 to below 1",
             )
         if not self.prior_fraction and ("prior_epochs" in given or self.broken == "prior-rows"):
             what = "--prior-epochs" if "prior_epochs" in given else "--break prior-rows"
@@ -134,7 +139,8 @@ class HoldoutSettings(Shared):
     train: Annotated[
         str,
         typer.Option(
-            metavar="TABLE", help="Image table that the model was trained on: none of its rows may be held out.",
+            metavar="TABLE",
+            help="Image table that the model was trained on: none of its rows may be held out.",
         ),
     ] = ""
 
@@ -142,5 +148,7 @@ class HoldoutSettings(Shared):
         """Itself; see `Shared.resolved`."""
         super().resolved(given)
         if not self.train:
-            raise GencliError("--train: rows count as held out only if it is known which were not", "name the training table")
+            raise GencliError(
+                "--train: rows count as held out only if it is known which were not", "name the training table"
+            )
         return self

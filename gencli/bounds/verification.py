@@ -54,8 +54,14 @@ def table(findings: list[Finding]) -> pa.Table:
 
 
 def verify(
-    made: Certificate, facts: dict[str, Any], parts: dict[str, torch.Tensor], rows: Rows, test: Rows | None,
-    device: torch.device, seed: int, title: str,
+    made: Certificate,
+    facts: dict[str, Any],
+    parts: dict[str, torch.Tensor],
+    rows: Rows,
+    test: Rows | None,
+    device: torch.device,
+    seed: int,
+    title: str,
 ) -> list[Finding]:
     """Whether a certificate follows from what it rests on and these rows.
 
@@ -70,7 +76,9 @@ def verify(
     model = _model(facts, device, title)
     assert rows.ids is not None
     known = 0 < made.delta < 1 and made.n > 0 and made.draws > 0 and 0 <= made.errors <= made.draws
-    found = [Finding("delta", made.delta, made.delta, known, "" if known else "no probability, or counts that cannot be")]
+    found = [
+        Finding("delta", made.delta, made.delta, known, "" if known else "no probability, or counts that cannot be")
+    ]
     if not known:
         return found
     counted = rows
@@ -105,7 +113,9 @@ def _pac_bayes(
         prior = _named(parts, "prior", network, names, title)
     grid = made.grid or {}
     fits = grid.keys() == set(names) and all(type(j) is int and 0 <= j < GRID for j in grid.values())
-    yield Finding("prior_grid", len(grid), len(names), fits, "" if fits else "standard deviations that are not on the grid")
+    yield Finding(
+        "prior_grid", len(grid), len(names), fits, "" if fits else "standard deviations that are not on the grid"
+    )
     if not fits:
         return
     kl = math.fsum(_divergence(grouped["mean"][name], grouped["log"][name], prior[name], grid[name]) for name in names)
@@ -214,7 +224,12 @@ def _named(
     state = network.state_dict()
     found = {name: parts.get(f"{part}/{name}") for name in names}
     for name, each in found.items():
-        if each is None or each.shape != state[name].shape or each.dtype != state[name].dtype or not each.isfinite().all():
+        if (
+            each is None
+            or each.shape != state[name].shape
+            or each.dtype != state[name].dtype
+            or not each.isfinite().all()
+        ):
             raise GencliError(f"{title}: {part}/{name} is not that of its network", "make the certificate again")
     return {name: each for name, each in found.items() if each is not None}
 

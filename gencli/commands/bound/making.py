@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     from gencli.models import Model
     from gencli.models.inputs import Rows
 
-    Certify = Callable[
-        [Model, Rows, Rows | None, Callable[[int], None]], tuple[Certificate, dict[str, torch.Tensor]]
-    ]
+    Certify = Callable[[Model, Rows, Rows | None, Callable[[int], None]], tuple[Certificate, dict[str, torch.Tensor]]]
 
 _NOT_ARGUMENTS = ("test", "train", "certificate", "run", "arch")
 
