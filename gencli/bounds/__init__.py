@@ -1,1 +1,1 @@
-"""Certificates: upper limits of a classifier's error rate that hold with a stated probability, and their verification."""
+"""Certificates: limits of a classifier's error rate that hold with a stated probability, and their verification."""

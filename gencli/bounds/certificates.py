@@ -91,11 +91,11 @@ class Certificate:
 
 
 def pac_bayes_bound(
-    errors: float, draws: int, kl: float, n: int, delta: float, choices: float = 0.0
+    errors: float, draws: float, kl: float, n: int, delta: float, choices: float = 0.0
 ) -> tuple[float, float]:
-    """The PAC-Bayes-kl bound, and the limit of the empirical error of all weights that it is made from.
+    """The PAC-Bayes-kl bound, and the limit of the empirical error that it is made from.
 
-    With probability 1 − δ': kl(ê_m ‖ ê) ≤ ln(2/δ')/m of the mean ê_m of m independent draws in [0, 1] (Langford, Caruana
+    With probability 1 − δ': kl(ê_m ‖ ê) ≤ ln(2/δ')/m of the mean of m independent draws in [0, 1] (Langford, Caruana
     2001; Hoeffding 1963), and with 1 − δ'': kl(ê ‖ e) ≤ (KL + ln(2√n/δ''))/n (Maurer 2004, arXiv:cs/0411099), where
     δ' = δ/5 and δ'' the rest, shared by all priors that are tried.
 
@@ -109,7 +109,7 @@ def pac_bayes_bound(
 
 
 def code_length(bits: int) -> float:
-    """ln 1/P in nats of a text of so many bits, for P = 2^−bits / (bits (bits + 1)), which sums to one over all texts."""
+    """ln 1/P in nats of a text of b bits, for P = 2^−b / (b (b + 1)), which sums to one over all texts."""
     return bits * math.log(2) + math.log(bits) + math.log1p(bits)
 
 

@@ -92,7 +92,7 @@ class Gaussian:
 
     @torch.no_grad()
     def divergence(self, prior: Tensors) -> tuple[float, dict[str, int]]:
-        """KL(Q ‖ P) in nats, in float64, and by parameter the j of P's standard deviation RATIO^j: the best of `GRID`."""
+        """KL(Q ‖ P) in nats, in float64, and by parameter the j of P's deviation RATIO^j, the best of `GRID`."""
         total, chosen = 0.0, dict[str, int]()
         for name, mean in self.means.items():
             log, moved = double(self.logs[name]), double(mean) - double(prior[name])

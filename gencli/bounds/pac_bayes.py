@@ -10,7 +10,7 @@ from torch import nn
 
 from gencli.bounds import certificates
 from gencli.bounds.certificates import Certificate
-from gencli.bounds.gaussian import GRID, Descent, Gaussian, Tensors, bound_cost, descend
+from gencli.bounds.gaussian import GRID, Descent, Gaussian, bound_cost, descend
 from gencli.bounds.settings import PacBayesSettings
 from gencli.errors import GencliError
 from gencli.evaluation.predictions import batch_size
@@ -54,16 +54,12 @@ def certify(
         done = 0
         if asked.prior_fraction:
             trained = Gaussian(network, inputs, asked.deviation, prior)
-            own = rows.select(part.nonzero().squeeze(1))
-            how = Descent(asked.prior_epochs, asked.lr, 0, asked.batch_size)
-            descend(trained, model, own, how, lambda error: (1.0, None), progress)
-            prior, done = trained.means, how.steps(len(own))
-        start = (
-            prior
-            if asked.prior_fraction
-            else {name: each for name, each in model.network.named_parameters() if name in prior}
-        )
-        fitted = Gaussian(network, inputs, asked.deviation, start)
+            left = rows.select(part.nonzero().squeeze(1))
+            how = Descent(asked.prior_epochs, asked.prior_lr, 0, asked.batch_size)
+            descend(trained, model, left, how, lambda error: (1.0, None), progress)
+            prior, done = trained.means, how.steps(len(left))
+        own = {name: each.detach() for name, each in model.network.named_parameters() if name in prior}
+        fitted = Gaussian(network, inputs, asked.deviation, prior if asked.prior_fraction else own)
         choices = 0.0 if asked.broken == "union-bound" else len(prior) * math.log(GRID)
         extra = choices + math.log(2 * math.sqrt(n) / asked.delta)
         how = Descent(asked.epochs, asked.lr, asked.lr_deviation, asked.batch_size)
@@ -116,6 +112,3 @@ def work(asked: PacBayesSettings, rows: int) -> int:
     own = certificates.share(asked.prior_fraction, rows)
     steps = math.ceil(rows / asked.batch_size) * asked.epochs
     return steps + (math.ceil(own / asked.batch_size) * asked.prior_epochs if own else 0)
-
-
-__all__ = ["Tensors", "certify", "count", "work"]

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 import typer
 
-from gencli.cli.options import Device, OwnArch, Seed
+from gencli.cli.options import Device, OwnArch, Seed, dashed
 from gencli.errors import GencliError
 from gencli.files import endings
 
@@ -76,6 +76,9 @@ class PacBayesSettings(Shared):
     prior_epochs: Annotated[
         int, typer.Option(min=1, max=100_000, metavar="N", help="Passes over the prior's rows.")
     ] = 20
+    prior_lr: Annotated[float, typer.Option(min=1e-9, max=10, help="Adam's learning rate for the prior's means.")] = (
+        1e-3
+    )
     lr: Annotated[float, typer.Option(min=1e-9, max=10, help="Adam's learning rate for means.")] = 1e-3
     lr_deviation: Annotated[
         float, typer.Option(min=1e-9, max=10, help="The same for logarithms of standard deviations.")
@@ -107,9 +110,10 @@ class PacBayesSettings(Shared):
                 f"--prior-fraction: {self.prior_fraction:g} leaves the bound no rows",
                 "give a fraction from 0 to below 1",
             )
-        if not self.prior_fraction and ("prior_epochs" in given or self.broken == "prior-rows"):
-            what = "--prior-epochs" if "prior_epochs" in given else "--break prior-rows"
-            raise GencliError(f"{what}: no prior is trained", "add --prior-fraction 0.5")
+        needless = [dashed(name) for name in ("prior_epochs", "prior_lr") if name in given]
+        needless += ["--break prior-rows"] if self.broken == "prior-rows" else []
+        if needless and not self.prior_fraction:
+            raise GencliError(f"{needless[0]}: no prior is trained", "add --prior-fraction 0.5")
         return self
 
 

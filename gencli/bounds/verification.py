@@ -7,9 +7,9 @@ scipy's functions.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +23,7 @@ from gencli.bounds.gaussian import GRID, RATIO
 from gencli.errors import GencliError
 from gencli.evaluation.runs import initial
 from gencli.files.provenance import Step
-from gencli.models import Model, Options, build
+from gencli.models import Model, Options
 from gencli.models.inputs import Preprocessing, Rows
 from gencli.randomness import derive
 
@@ -89,8 +89,9 @@ def verify(
     whole = made.prior_fraction and certificates.digest(rows) == made.rows
     why = "rows that the prior was trained on are counted" if whole else "other rows, or others of them"
     found.append(Finding("rows", made.n, len(counted), bool(same) and len(counted) == made.n, "" if same else why))
-    tested = test is not None and made.test_rows is not None
-    if tested:
+    if made.test_rows is None:
+        test = None
+    if test is not None:
         right = certificates.digest(test) == made.test_rows and len(test) == made.test_n
         found.append(Finding("test_rows", made.test_n, len(test), right, "" if right else "other rows"))
     check = {"pac-bayes": _pac_bayes, "compression": _compression, "holdout": _holdout}.get(made.kind)
@@ -98,7 +99,7 @@ def verify(
         raise GencliError(f"{title}: no bound is called {made.kind!r}", "use the gencli that wrote it")
     with torch.random.fork_rng([]):
         torch.manual_seed(derive(seed, "verification"))
-        found += check(made, model, parts, counted.to(device), test.to(device) if tested and test else None, title)
+        found += check(made, model, parts, counted.to(device), test and test.to(device), title)
     return found
 
 
@@ -214,7 +215,7 @@ def _inverse(q: float, c: float) -> float:
     top = 1 - 1e-15
     if q >= top or not excess(top) > 0:
         return 1.0
-    return float(brentq(excess, q, top, xtol=1e-15, rtol=1e-14))
+    return cast(float, brentq(excess, q, top, xtol=1e-15))
 
 
 def _named(
@@ -247,6 +248,3 @@ def _model(facts: dict[str, Any], device: torch.device, title: str) -> Model:
         raise GencliError(f"{title}: corrupt certificate: its network: {error}", "make the certificate again") from None
     assert network is not None
     return replace(model, network=network.eval().to(device))
-
-
-__all__ = ["Finding", "build", "table", "verify"]

@@ -25,10 +25,9 @@ class Twice(nn.Module):
 
 
 def around(network: nn.Module, inputs: torch.Tensor, deviation: float = 0.3) -> Gaussian:
-    named = {name: each for name, each in network.named_parameters()}
-    fitted = Gaussian(network, inputs, deviation, named)
+    fitted = Gaussian(network, inputs, deviation, dict(network.named_parameters()))
     for each in fitted.logs.values():
-        each += torch.randn_like(each) / 2
+        each.add_(torch.randn_like(each) / 2)
     return fitted
 
 

@@ -54,7 +54,7 @@ def violations(asked: PacBayesSettings, n: int, redraws: int = REDRAWS) -> int:
 
 
 LEARNED = PacBayesSettings(
-    delta=DELTA, prior_fraction=0.8, prior_epochs=60, epochs=1, lr=0.03, deviation=0.01, draws=500, batch_size=64
+    delta=DELTA, prior_fraction=0.8, prior_epochs=60, prior_lr=0.03, epochs=1, deviation=0.01, draws=500, batch_size=64
 )
 
 

@@ -167,6 +167,24 @@ MAKES = {
         gencli score --judge d.parquet -q -o made-judge.parquet
         """,
     ],
+    "bound pac-bayes": [
+        "gencli bound pac-bayes m.safetensors half.parquet --test test.parquet --epochs 2 --prior-fraction 0.5 "
+        "--prior-epochs 1 --draws 100 --certificate made.safetensors -q -o made.parquet"
+    ],
+    "bound compression": [
+        "gencli bound compression m.safetensors half.parquet --epochs 2 --subspace 20 "
+        "--certificate made.safetensors -q -o made.parquet"
+    ],
+    "bound holdout": [
+        "gencli bound holdout m.safetensors test.parquet --train half.parquet "
+        "--certificate made.safetensors -q -o made.parquet"
+    ],
+    "bound verify": [
+        """
+        gencli bound compression m.safetensors half.parquet --epochs 1 --certificate c.safetensors -q -o c.parquet
+        gencli bound verify c.safetensors half.parquet -q -o made.parquet
+        """,
+    ],
     "report": [
         """
         gencli report result.parquet --table classes --metric accuracy --metric loss --title 'a "b" $c it'"'s" \\

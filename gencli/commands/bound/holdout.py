@@ -47,6 +47,8 @@ def holdout(
     def check(model: Model, table: ImageTable, train: ImageTable | None) -> None:
         if model.task == "images":
             raise GencliError(f"{model.title}: its outputs are images, not classes", "give a classifier")
+        if settings.certificate and not model.logits:
+            raise GencliError(f"--certificate: {model.title} has no seed to be made from again", "omit it")
         assert train is not None
         holdout.require_held_out(model, table, train)
 

@@ -53,34 +53,34 @@ def make(
     require_one_standard_input(model, data or "-", asked.test, train)
     device = devices.choose(asked.device)
     devices.precision("float32", device)
-    more = [place for place in (asked.test, train) if place]
-    opened = named_first(
+    places = {option: place for option, place in (("test", asked.test), ("train", train)) if place}
+    (source, loaded), table, *others = named_first(
         (model, lambda place: models.open_file(place, asked.arch, asked.run)),
-        *((place, open_table) for place in (data, *more)),
+        *((place, open_table) for place in (data, *places.values())),
     )
-    (source, loaded), table = opened[:2]
-    test = opened[2] if asked.test else None
-    for each in opened[1:]:
+    more: dict[str, ImageTable] = dict(zip(places, others))
+    for each in (table, *others):
         loaded.require(each)
-        certificates.require_rows(each)
+    certificates.require_rows(table)
+    test = more.get("test")
     if test is not None:
+        certificates.require_rows(test)
         certificates.require_disjoint(test, table, "test rows may not enter the bound")
-    check(loaded, table, opened[-1] if train else None)
-    if any(each.sha256 in _seen(loaded) for each in (test.inputs if test else [])):
-        console.message(f"{test.title if test else ''}: the model was trained with it, so that its error says little")
+        if {file.sha256 for file in test.inputs} & _seen(loaded):
+            console.message(f"{test.title}: the model was trained with it, so that its error says little")
+    check(loaded, table, more.get("train"))
     made_of = {key: value for key, value in asdict(asked).items() if key not in _NOT_ARGUMENTS}
     used = {"break" if key == "broken" else key: value for key, value in made_of.items()}
 
     def step() -> provenance.Step:
         arguments = used | {"run": loaded.run} | opening.computed(device)
-        others = [each for option, one in zip(("test", "train"), (test, opened[-1])) if option == "train" and train
-                  or option == "test" and test for each in tables.sources(one, option)]  # fmt: skip
-        return opening.step(f"bound {name}", arguments, [source], [loaded], [table], others, ["scipy"])
+        beside = [each for option, one in more.items() for each in tables.sources(one, option)]
+        return opening.step(f"bound {name}", arguments, [source], [loaded], [table], beside, ["scipy"])
 
-    read = [source, *(file for each in opened[1:] for file in each.inputs)]
-    with Together() as places:
-        write = open_result(places, output, format, read)
-        aside = places.open(asked.certificate, read, binary=True) if asked.certificate else None
+    read = [source, *(file for each in (table, *others) for file in each.inputs)]
+    with Together() as together:
+        write = open_result(together, output, format, read)
+        aside = together.open(asked.certificate, read, binary=True) if asked.certificate else None
         rows = inputs.load(table).to(device)
         tested = inputs.load(test).to(device) if test else None
         loaded.network.to(device)

@@ -68,7 +68,7 @@ def verify(
     where: torch.device = devices.choose(device)
     devices.precision("float32", where)
     tests = [(test, open_table)] if test else []
-    opened = named_first((certificate, lambda place: Input(place)), (data, open_table), *tests)
+    opened = named_first((certificate, Input), (data, open_table), *tests)
     source, table, other = opened[0], opened[1], opened[2] if test else None
     made, facts, parts = certificates.read(source)
     if other is not None and made.test_rows is None:
