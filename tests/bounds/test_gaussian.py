@@ -48,7 +48,7 @@ def test_outputs_have_the_moments_of_drawn_weights(kind: type[nn.Module]) -> Non
     assert fitted.by_row == (kind is dense)
     with torch.no_grad(), fitted.drawing() as outputs:
         found = (
-            outputs(x.expand(count, *x.shape)) if fitted.by_row else torch.cat([outputs(x[None]) for _ in range(3000)])
+            outputs(x.expand(count, *x.shape)) if fitted.by_row else torch.cat([outputs(x[None]) for _ in range(1000)])
         )
     drawn = {
         name: mean + fitted.logs[name].exp() * torch.randn(3000, *mean.shape) for name, mean in fitted.means.items()

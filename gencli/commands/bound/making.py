@@ -69,6 +69,8 @@ def make(
         if {file.sha256 for file in test.inputs} & _seen(loaded):
             console.message(f"{test.title}: the model was trained with it, so that its error says little")
     check(loaded, table, more.get("train"))
+    if loaded.options.dropout:
+        console.message(f"{loaded.title}: dropout is off: the bound is of the network in evaluation mode")
     made_of = {key: value for key, value in asdict(asked).items() if key not in _NOT_ARGUMENTS}
     used = {"break" if key == "broken" else key: value for key, value in made_of.items()}
 
