@@ -251,12 +251,10 @@ def read(source: Input) -> tuple[Certificate, dict[str, Any], dict[str, torch.Te
     said, network = facts.get("certificate"), facts.get("network")
     if not (isinstance(said, dict) and isinstance(network, dict)):
         raise GencliError(f"{source.name}: not a certificate", hint)
-    kinds = get_type_hints(Certificate)
+    kinds = get_type_hints(Certificate) | {"grid": dict | None}
     for each in fields(Certificate):
-        kind = kinds[each.name]
         value = said.get(each.name)
-        plain = dict if each.name == "grid" else kind
-        if not isinstance(value, dict | None if each.name == "grid" else plain) or type(value) is bool:
+        if not isinstance(value, kinds[each.name]) or type(value) is bool:
             raise GencliError(f"{source.name}: corrupt certificate: {each.name}", hint)
     if said.keys() - {each.name for each in fields(Certificate)}:
         raise GencliError(f"{source.name}: a certificate of another version", hint)

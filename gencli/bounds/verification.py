@@ -75,20 +75,24 @@ def verify(
     """
     model = _model(facts, device, title)
     assert rows.ids is not None
-    known = 0 < made.delta < 1 and made.n > 0 and made.draws > 0 and 0 <= made.errors <= made.draws
+    known = 0 < made.delta < 1 and 0 <= made.prior_fraction < 1
+    known &= made.n > 0 and made.draws > 0 and 0 <= made.errors <= made.draws
     found = [
         Finding("delta", made.delta, made.delta, known, "" if known else "no probability, or counts that cannot be")
     ]
     if not known:
         return found
-    counted = rows
+    counted, trained = rows, True
     if made.prior_fraction:
         part = certificates.prior_part(rows.ids.cpu().numpy(), made.prior_fraction, made.seed)
+        trained = bool(part.any())  # a prior without a row of its own was trained on others
         counted = rows.select(torch.from_numpy(~part).nonzero().squeeze(1))
-    same = len(counted) and certificates.digest(counted) == made.rows
+    same = trained and len(counted) > 0 and certificates.digest(counted) == made.rows
     whole = made.prior_fraction and certificates.digest(rows) == made.rows
     why = "rows that the prior was trained on are counted" if whole else "other rows, or others of them"
-    found.append(Finding("rows", made.n, len(counted), bool(same) and len(counted) == made.n, "" if same else why))
+    found.append(Finding("rows", made.n, len(counted), same and len(counted) == made.n, "" if same else why))
+    if not len(counted):
+        return found
     if made.test_rows is None:
         test = None
     if test is not None:

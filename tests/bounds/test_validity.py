@@ -136,6 +136,8 @@ def test_verification_finds_what_was_changed() -> None:
         ({"delta": 1.0}, "delta"),
         ({"seed": 1}, "rows"),
         ({"prior_fraction": 0.0}, "rows"),
+        ({"prior_fraction": 1e-9}, "rows"),
+        ({"prior_fraction": math.nan}, "delta"),
         ({"grid": made.grid | {next(iter(made.grid)): GRID}}, "prior_grid"),
         ({"grid": {name: j + 100 for name, j in made.grid.items()}}, "kl"),
     ):

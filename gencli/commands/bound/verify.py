@@ -36,7 +36,8 @@ def verify(
     the error rate claimed may not lie below theirs by more than five standard errors; KL is summed entry by entry in
     float64; codes are decoded and errors counted again; the limits are Brent's roots and the beta distribution's
     quantiles instead of bisections. The bound must be at least the one found so. If a part does not hold, the exit
-    status is 1.
+    status is 1. That a trained prior saw its own rows alone no file can show: gencli how FILE prints the commands that
+    make it again.
 
     \b
     Example:
