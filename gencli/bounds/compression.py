@@ -130,7 +130,7 @@ def _nearest(z: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
 
 
 def _placed(z: torch.Tensor, levels: int) -> torch.Tensor:
-    """[levels] values with a small mean square distance to z [size], zero among the first: Lloyd 1982."""
+    """[levels] values with a small mean square distance to z [size]: Lloyd 1982."""
     values = torch.linspace(-2, 2, levels, device=z.device) * z.std(correction=0)
     for _ in range(_LLOYD):
         place = _nearest(z, values)

@@ -25,7 +25,7 @@ def upper(q: float, c: float) -> float:
 
 
 def slopes(q: float, c: float) -> tuple[float, float]:
-    """The derivatives of `upper` by q and by c, by those of kl(q ‖ p) = c; where it has none, their limits' signs."""
+    """The derivatives of `upper` by q and by c, by those of kl(q ‖ p) = c; kept finite at the ends."""
     p = upper(q, c)
     width = max(p - q, 1e-12)
     q = min(max(q, 1e-9), 1 - 1e-9)

@@ -63,9 +63,9 @@ def test_pac_bayes_holds_as_often_as_promised_with_a_prior_that_memorizes() -> N
 
 
 def test_rows_of_the_prior_that_are_counted_again_are_found_out_by_the_law() -> None:
-    redraws, learned = 12, replace(LEARNED, prior_fraction=0.9, prior_epochs=60)
-    assert violations(learned, 120, redraws, "mlp-1x32") == 0
-    assert violations(replace(learned, broken="prior-rows"), 120, redraws, "mlp-1x32") > binom.ppf(
+    redraws, learned = 12, replace(LEARNED, prior_fraction=0.95, prior_epochs=90, batch_size=256)
+    assert violations(learned, 160, redraws, "mlp-1x32") == 0
+    assert violations(replace(learned, broken="prior-rows"), 160, redraws, "mlp-1x32") > binom.ppf(
         0.999, redraws, DELTA
     )
 
