@@ -21,7 +21,6 @@ gencli corrupt common --all part.parquet -q -o versions.parquet
 gencli train train.parquet --arch mlp-1x16 --epochs 3 --dropout 0.2 -q -o model.safetensors
 gencli train train.parquet --arch mlp-1x16 --epochs 1 --batch-norm -q -o norm.safetensors
 gencli train train.parquet --arch mlp-1x16 --epochs 1 --whiten dataset -q -o whitened.safetensors
-gencli train one.parquet --arch mlp-1x16 --epochs 1 -q -o one.safetensors
 gencli fit least-squares train.parquet -q -o closed.safetensors
 gencli bound pac-bayes model.safetensors train.parquet --test test.parquet --epochs 4 --draws 4000 -q \
   --certificate c.safetensors -o c.parquet
@@ -82,7 +81,7 @@ REFUSED = {
     "pac-bayes norm.safetensors train.parquet": "batch norm",
     "compression norm.safetensors train.parquet": "batch norm",
     "pac-bayes whitened.safetensors train.parquet": "whitened by the training set",
-    "pac-bayes one.safetensors one.parquet": "one class",
+    "pac-bayes model.safetensors one.parquet": "one class",
     "pac-bayes closed.safetensors train.parquet": "no classifier with trained weights",
     "holdout model.safetensors test.parquet": "--train",
     "holdout model.safetensors part.parquet --train train.parquet": "rows are in both",

@@ -59,9 +59,9 @@ def make(
         *((place, open_table) for place in (data, *places.values())),
     )
     more: dict[str, ImageTable] = dict(zip(places, others))
+    certificates.require_rows(table)
     for each in (table, *others):
         loaded.require(each)
-    certificates.require_rows(table)
     test = more.get("test")
     if test is not None:
         certificates.require_rows(test)
