@@ -183,6 +183,8 @@ KINDS = (  # the first that fits
     Kind("influence of rows on test rows", ("id", "test_id", "influence"), ()),
     Kind("scores by row", ("id", "label", "runs"), ()),
     Kind("judgement of scores", ("n", "wrong", "auroc"), ("score", "wrong_is")),
+    Kind("bound of an error rate", ("bound", "empirical_error", "n", "delta"), ("kind",)),
+    Kind("verification of a certificate", ("claimed", "found"), ("part", "holds")),
     Kind("dynamics of training", ("id", "first_learned", "learned", "aum"), (), _dynamics),
     _Confusion("confusion matrix", ("label",), ("name",), _confusion),
 )

@@ -42,6 +42,8 @@ jacobian model test.parquet --limit 2 -o network.safetensors --summary norms.par
 spectrum model test.parquet --top 1 --tolerance 0.1 --density density.parquet --density-steps 5 --density-probes 2 --vectors vectors --along along.parquet --checkpoint s --checkpoint-every 2 -o spectrum.parquet
 spectrum --kernel ntk:1 test.parquet --limit 9 --energy energy.parquet --descent descent.parquet -o alignment.parquet
 check prox-step -o claims.parquet
+bound compression model noisy.parquet --subspace 5 --epochs 1 --certificate code -o bound.parquet
+bound verify code noisy.parquet -o verified.parquet
 show noisy.parquet -o statistics.parquet --sheet sheet.png
 report history.parquet -o report.parquet --figure curves.png
 report history.parquet --figure curves.svg -o again.parquet
@@ -68,6 +70,8 @@ KINDS = {
     "along.parquet": "losses along eigenvectors", "vectors": "eigenvectors of a network's curvature",
     "alignment.parquet": "alignment of labels with a kernel", "energy.parquet": "labels' energy along eigenvectors",
     "descent.parquet": "gradient descent on a kernel",
+    "code": "certificate (compression)", "bound.parquet": "bound of an error rate",
+    "verified.parquet": "verification of a certificate",
     "claims.parquet": "claims", "statistics.parquet": "statistics of an image table",
     "report.parquet": "table of gencli report", "curves.svg": "SVG picture", "curves.pdf": "PDF picture",
     "sheet.png": "PNG picture", "curves.png": "PNG picture", "contact.png": "PNG picture",
