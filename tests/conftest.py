@@ -30,6 +30,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("slow")
 
 
+@pytest.fixture(autouse=True)
+def as_it_was() -> Iterator[None]:
+    """No test leaves the process other than it found it."""
+    from gencli.cli import console
+    from tests.process import restored  # after the number of threads is set, which numpy reads
+
+    console.quiet, console.debug, console.color = False, False, None  # commands of fixtures of several tests set them
+    with restored():
+        yield
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of the real CIFAR-10 and MNIST files."""
