@@ -46,7 +46,7 @@ report history.parquet -o report.parquet --figure curves.png
 report history.parquet --figure curves.svg -o again.parquet
 report history.parquet --figure curves.pdf -o again.parquet
 report digits.parquet noisy.parquet --contact-sheet contact.png
-report --provenance model -o how.txt
+how model --tree -o how.txt
 """.strip().splitlines()  # noqa: E501
 
 KINDS = {
