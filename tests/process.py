@@ -9,6 +9,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from gencli.cli import console, signals, stdout
 from gencli.files import stream
 
 _FLAGS = ((console, "quiet"), (console, "debug"), (console, "color"), (stdout, "_kept"), (warnings, "showwarning"))
-_LISTS = (console._looks, signals._undo, stream._writing)
+_LISTS: tuple[list[Any], ...] = (console._looks, signals._undo, stream._writing)
 _HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGXCPU, signal.SIGPIPE, signal.SIGALRM)
 
 

@@ -21,7 +21,7 @@ def _state() -> list[object]:
     return [
         console.quiet, console.debug, console.color, [*console._looks], [*signals._undo], warnings.showwarning,
         *(signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)),
-        dict(os.environ), os.getcwd(), mask, random.getstate(), np.random.get_state()[1].tolist(),
+        dict(os.environ), os.getcwd(), mask, random.getstate(), repr(np.random.get_state()),
         torch.get_num_threads(), torch.get_default_dtype(), torch.get_default_device(), torch.is_grad_enabled(),
         torch.are_deterministic_algorithms_enabled(), torch.get_rng_state().tolist(),
     ]  # fmt: skip
