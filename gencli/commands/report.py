@@ -1,4 +1,4 @@
-"""`gencli report`: tables and figures of histories, results and benchmarks, and how a file was made."""
+"""`gencli report`: tables and figures of histories, results and benchmarks."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def report(
       gencli report history.parquet --plot curves --title Digits
     """
     from gencli.cli import outputs, stdout
-    from gencli.commands import report_sources, report_text
+    from gencli.commands import report_sheet, report_text
     from gencli.errors import GencliError
     from gencli.files import endings, stream
     from gencli.files.named import distinct_names, named_first
@@ -94,10 +94,8 @@ def report(
 
     stream.require_writable(*([settings.contact_sheet] if settings.contact_sheet else [output, settings.figure]))
     names = patterns.expand(files or ["-"])
-    if settings.provenance:
-        endings.TEXT.require("-o", output)
-    if settings.provenance or settings.contact_sheet is not None:
-        report_sources.show(named_first(*((name, stream.Input) for name in names)), settings, output)
+    if settings.contact_sheet is not None:
+        report_sheet.draw(named_first(*((name, stream.Input) for name in names)), settings.contact_sheet)
         return
     default = "table" if stdout.is_it(output) else endings.named(output) or outputs.result_format(output)
     form: ReportFormat = format or default  # pyright: ignore[reportAssignmentType]

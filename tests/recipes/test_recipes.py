@@ -19,7 +19,6 @@ import pytest
 from PIL import Image
 
 from gencli import recipes
-from gencli.cli import console
 from gencli.cli.app import command_tree, main
 from tests.pipelines.replays import replay_all
 from tests.pipelines.shell import Shell, environment
@@ -180,10 +179,8 @@ def test_every_command_of_the_larger_scales_is_right(
     scale: str,
     tmp_path: Path,
     cifar10: str,
-    monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ):
-    monkeypatch.setattr(console, "quiet", False)
     planned = list(commands(make(tmp_path, name, "-n", "-j2", "OUT=out", f"SCALE={scale}", cifar10)))
     assert [words for words in planned if words[0] == "report"]
     runs = set()

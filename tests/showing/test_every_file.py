@@ -49,7 +49,7 @@ report history.parquet -o report.parquet --figure curves.png
 report history.parquet --figure curves.svg -o again.parquet
 report history.parquet --figure curves.pdf -o again.parquet
 report digits.parquet noisy.parquet --contact-sheet contact.png
-report --provenance model -o how.txt
+how model --tree -o how.txt
 """.strip().splitlines()  # noqa: E501
 
 KINDS = {
@@ -84,7 +84,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("made")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setattr(console, "quiet", console.quiet)  # which -q changes, here in this process
         for line in LINES:
             assert main([*line.split(), "-q"]) == 0, line
         yield folder

@@ -79,7 +79,7 @@ how model -o out.sh
 report history.parquet --format html -o out.html
 report history.parquet --plot curves --figure out.png -o out.csv
 report digits.parquet corrupted.parquet --contact-sheet out.png
-report --provenance model -o out.txt
+how model --tree -o out.txt
 """.strip().splitlines()  # noqa: E501
 
 INPUTS = """
