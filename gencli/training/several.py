@@ -21,9 +21,9 @@ from gencli.files.held import Held
 from gencli.files.provenance import Step
 from gencli.files.stream import Output
 from gencli.files.tables import ImageTable
-from gencli.models import Model, summary
+from gencli.models import Model, stacking, summary
 from gencli.models.inputs import Preprocessing, Rows
-from gencli.training import dynamics, stacking
+from gencli.training import dynamics
 from gencli.training.batches import say_fitting
 from gencli.training.course import Course
 from gencli.training.distributed import Group

@@ -19,8 +19,9 @@ from gencli.evaluation.predictions import predict
 from gencli.files import provenance
 from gencli.files.held import Held
 from gencli.files.stream import Output
+from gencli.models import stacking
 from gencli.models.inputs import load
-from gencli.training import several, stacking
+from gencli.training import several
 from gencli.training.course import Course
 from gencli.training.distributed import Group
 from gencli.training.settings import Settings
@@ -346,7 +347,7 @@ def test_time_is_divided_among_the_rounds() -> None:
     settings = replace(PLAIN, epochs=1_000_000, max_time=0.01)
     for more in ({}, {"arch": "convnet-vanilla"}):
         made = together(replace(settings, **more))
-        assert all(0 < course.step for course in made.courses)
+        assert all(course.step > 0 for course in made.courses)
         if more:
             assert sum(course.seconds for course in made.courses) < 20
         else:
