@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -21,7 +22,8 @@ from gencli.models.inputs import Rows
 from gencli.objectives import each_row
 
 _TOGETHER = 16  # networks
-_LARGEST = 100_000  # parameters of a network: larger ones are as fast by themselves
+# parameters of a network, and values of an image, on a CPU: larger ones were slower together, by up to a third
+_PARAMETERS, _VALUES = 20_000, 256
 
 
 def groups(models: Iterable[Model]) -> Iterator[list[Model]]:
@@ -53,7 +55,8 @@ class Networks:
         for model in models:
             model.network.to(device)
         numbers = all(each.dtype == torch.float32 for each in first.network.parameters())
-        small = device.type != "cpu" or trained(first.network) <= _LARGEST
+        values = math.prod(first.preprocessing.input_shape(first.shape))
+        small = device.type != "cpu" or (trained(first.network) <= _PARAMETERS and values <= _VALUES)
         at_once = len(models) > 1 and first.task == "classes" and numbers and small and stacking.known(first.network)
         self._stack = stacking.Stack([model.network for model in models]).eval() if at_once else None
 
