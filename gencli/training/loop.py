@@ -310,7 +310,8 @@ def together(runs: Sequence[Training], progress: Callable[[int, list[Epoch]], No
                 for number, run in enumerate(active):
                     run.join(steps, number)
             steps = active[0].steps
-            progress(steps.done, _epoch(active, steps, progress, lenient))
+            rows = _epoch(active, steps, progress, lenient)
+            progress(steps.done, rows)
 
 
 def _epoch(

@@ -25,6 +25,7 @@ from gencli.training import several
 from gencli.training.course import Course
 from gencli.training.distributed import Group
 from gencli.training.settings import Settings
+from gencli.training.states import Epoch
 from gencli.training.setup import Setup, prepare
 from gencli.training.several import Several, begin
 from tests.helpers import image_table
@@ -208,15 +209,16 @@ def test_resumed_networks_are_the_same_bit_by_bit(more: dict[str, Any], step: in
 )
 def test_one_that_fails_stands_still_and_the_others_go_on(more: dict[str, Any], tmp_path: Path) -> None:
     settings = replace(PLAIN, **{"vary": ["lr=0.05,1e30,0.1"], "runs": None} | more)
-    chosen = setup(settings)
+    chosen, told = setup(settings), list[tuple[int, object]]()
     made = begin(chosen, TABLE, None, Group(), watched=1)
     assert isinstance(made, Several)
-    made.run()
+    made.run(lambda step, epoch: told.append((step, epoch)))
     with pytest.raises(GencliError, match="the loss became") as lone:
         alone(replace(settings, vary=None, lr=1e30))
     assert [course.failed for course in made.courses] == ["", lone.value.message, ""]
     good = alone(replace(settings, vary=[settings.vary[0].replace("1e30,", "")]))  # type: ignore[index]
     require_equal([made.courses[0], made.courses[2]], good)
+    assert all(step == epoch.step for step, epoch in told if isinstance(epoch, Epoch) and len(made.rounds) == 1)
     assert set(made.table("history")["run"].to_pylist()) == {0, 2}
     assert set(made.table("dynamics")["run"].to_pylist()) == {0, 2}
     with Output(str(tmp_path / "m"), binary=True) as output:
