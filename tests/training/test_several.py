@@ -25,9 +25,9 @@ from gencli.training import several
 from gencli.training.course import Course
 from gencli.training.distributed import Group
 from gencli.training.settings import Settings
-from gencli.training.states import Epoch
 from gencli.training.setup import Setup, prepare
 from gencli.training.several import Several, begin
+from gencli.training.states import Epoch
 from tests.helpers import image_table
 
 TABLE = image_table(61, (4, 4, 1))
