@@ -61,6 +61,7 @@ class Group:
         if self.size == 1:
             return lambda mine: [mine]
         patient = dist.new_group(backend="gloo", timeout=_ENDLESS)
+        assert isinstance(patient, dist.ProcessGroup)
 
         def gather(mine: Any) -> list[Any]:
             found: list[Any] = [None] * self.size

@@ -11,7 +11,7 @@ from torch import nn
 
 from gencli.evaluation.networks import Networks, evaluate, groups
 from gencli.evaluation.predictions import predict
-from gencli.models import Model, Options, build
+from gencli.models import PLAIN, Model, Options, build
 from gencli.models.inputs import Preprocessing, load
 from tests.helpers import image_table
 
@@ -19,8 +19,7 @@ CPU, SHAPE, CLASSES = torch.device("cpu"), (4, 4, 1), tuple("abc")
 TABLE = image_table(61, SHAPE)
 
 
-def several(arch: str, count: int = 5, **options: object) -> list[Model]:
-    chosen = Options(**options)  # type: ignore[arg-type]
+def several(arch: str, count: int = 5, chosen: Options = PLAIN) -> list[Model]:
     networks = [build(arch, SHAPE, len(CLASSES), chosen).eval() for _ in range(count)]
     for network in networks:
         for layer in network.modules():
@@ -32,10 +31,10 @@ def several(arch: str, count: int = 5, **options: object) -> list[Model]:
 
 @pytest.mark.parametrize(
     ("arch", "options"),
-    [("mlp-1x8", {}), ("mlp-2x6", {"batch_norm": True, "dropout": 0.5}), ("linear", {}), ("convnet-vanilla", {})],
+    [("mlp-1x8", PLAIN), ("mlp-2x6", Options(True, 0.5)), ("linear", PLAIN), ("convnet-vanilla", PLAIN)],
 )
-def test_together_they_say_what_each_says(arch: str, options: dict[str, object]) -> None:
-    models, rows = several(arch, **options), load(TABLE)
+def test_together_they_say_what_each_says(arch: str, options: Options) -> None:
+    models, rows = several(arch, 5, options), load(TABLE)
     alone = [predict(model, rows) for model in models]
     singly = [evaluate([model], TABLE, CPU, True, lambda done: None)[0] for model in models]
     networks = Networks(models, CPU)
