@@ -78,6 +78,22 @@ def test_batch_norm_moments_and_weights_of_all_processes_are_those_of_one(both: 
     both(f"{TWO} two {TRAIN} --epochs 1000000 --max-time 0.02 -o stopped").worked()  # clocks differ
 
 
+def test_processes_divide_networks_and_the_first_writes_them_all(rows: Shell) -> None:
+    rest = (
+        "$D/digits.parquet --arch mlp-1x8 --batch-size 64 --epochs 2 --vary lr=0.05,1e30,0.1 --subset 0.7 --threads 1"
+    )
+    rows(f"gencli train {rest} -o one --dynamics one.parquet").worked()
+    done = rows(f"{RUN} {rest} -o two --dynamics two.parquet").worked()
+    assert "3 networks, divided among 2 processes" in done.err
+    assert "1 of 3 runs, the first run 1: the loss became nan" in done.err
+    both = [load_file(rows.folder / name) for name in ("one", "two")]
+    for name, tensor in both[0].items():
+        torch.testing.assert_close(both[1][name], tensor, rtol=1e-5, atol=1e-6, equal_nan=True)
+    tables = [pq.read_table(rows.folder / name) for name in FILES]
+    assert tables[0].select(["run", "id"]).equals(tables[1].select(["run", "id"]))
+    refused(rows(f"{RUN} {rest} -o three --checkpoint saved"), "--checkpoint: 2 processes, each at a step of its own")
+
+
 def refused(done: Done, words: str) -> None:
     assert done.status != 0
     assert words in done.err
