@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from gencli.errors import GencliError, nearest
-from gencli.reporting import against, benchmarks, classes, runs
+from gencli.reporting import against, benchmarks, classes, removal, runs
 from gencli.reporting.documents import Document
 from gencli.reporting.figures import FIGURES, Options, draw, regularized
 from gencli.reporting.forms import Kind
@@ -71,8 +71,8 @@ class Plan:
         wanted = self._settings.table or ("runs" if "history" in kinds else "classes" if "result" in kinds else None)
         if wanted in ("classes", "long-tail", "corruptions"):
             self._require("result", f"so no {wanted}")
-        if wanted == "runs" and not kinds & {"history", "result"}:
-            self._require("history", "so no runs")
+        if wanted in ("runs", "removal") and not kinds & {"history", "result"}:
+            self._require("history", f"so no {wanted}")
         return wanted
 
     def _require(self, kind: Kind, why: str) -> None:
@@ -119,6 +119,7 @@ class Plan:
         ungrouped = [each for each in results if "corruption_error" not in each.rows.column_names]
         names: list[str] = [self._settings.table] if self._settings.table else []  # comes first
         names += ["runs"] if self.of("history", "result") else []
+        names += ["removal"] if removal.removed(self.documents) else []
         names += ["classes"] if results else []
         tail = self.of("images") or any(map(classes.is_tailed, ungrouped))
         names += ["long-tail"] if ungrouped and tail else []
@@ -132,6 +133,8 @@ class Plan:
             return Table(name, rows, scores=("ours", "peer", "ratio", "bar"))
         if name == "runs":
             return runs.runs_table(self.of("history", "result"), self._settings.fitted_at, self._settings.best_on_test)
+        if name == "removal":
+            return removal.removal_table(self.of("history", "result"))
         if name == "classes":
             return classes.classes_table(results)
         if name == "corruptions":
