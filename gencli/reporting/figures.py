@@ -257,12 +257,18 @@ def _named(documents: Sequence[Document]) -> list[tuple[str, Setup]]:
 
 @dataclass(frozen=True)
 class Figure:
-    """A kind of figure: the files it is drawn from, its heading, its panels, and what is lacking if there are none."""
+    """A kind of figure: the files it is drawn from, its heading, its panels, and what is lacking if there are none.
+
+    Attributes:
+        needs: kinds of which there is one at least.
+        also: kinds that add to it.
+    """
 
     needs: tuple[Kind, ...]
     title: str
     panels: Callable[[Sequence[Document], Options], list[Panel]]
     lacks: str
+    also: tuple[Kind, ...] = ()
 
 
 FIGURES: dict[str, Figure] = {
@@ -292,7 +298,7 @@ FIGURES: dict[str, Figure] = {
     ),
     "memorization": Figure(
         ("scores",), "Memorization", lambda given, _: examples.memorization(given),
-        "no memorization, which takes networks that left rows out",
+        "no memorization, which takes networks that left rows out", ("influence", "images"),
     ),
     "removal": Figure(
         ("history", "result"), "Rows removed by a score, and at random", lambda given, _: removal(given),
@@ -304,5 +310,6 @@ FIGURES: dict[str, Figure] = {
 def draw(kind: str, documents: Sequence[Document], options: Options) -> list[Panel]:
     """The panels of a figure, none if no file is of a kind that it needs or none has what it shows."""
     figure = FIGURES[kind]
-    used = [document for document in documents if document.kind in figure.needs]
-    return figure.panels(used, options) if used else []
+    if not any(document.kind in figure.needs for document in documents):
+        return []
+    return figure.panels([each for each in documents if each.kind in (*figure.needs, *figure.also)], options)

@@ -13,7 +13,8 @@ import numpy as np
 import pyarrow as pa
 
 Kind = Literal[
-    "history", "result", "benchmark", "scores", "dynamics", "predictions", "images", "density", "confusion"
+    "history", "result", "benchmark", "scores", "dynamics", "influence", "predictions", "images", "density",
+    "confusion",
 ]  # fmt: skip
 
 LEAD = ("model", "data")  # columns that name what the others are of
@@ -154,6 +155,11 @@ FORMS: dict[Kind, Form] = {  # the first that fits
             ),
             **dict.fromkeys(["variability", "el2n", "loss_*"], _POSITIVE),
         },
+        _FINITE,
+    ),
+    "influence": Form(
+        ("id", "label", "test_id", "test_label", "influence"),
+        {**_OF_ROWS, "test_id": _ID, "test_label": _COUNT, "networks_*": _KNOWN},
         _FINITE,
     ),
     "predictions": Form(

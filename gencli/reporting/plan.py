@@ -23,10 +23,12 @@ _WORDS: dict[Kind, str] = {
     "density": "give the output of `gencli spectrum --density`",
     "dynamics": "give the output of `gencli train --dynamics`, or of `gencli score`",
     "scores": "give the output of `gencli score`",
+    "influence": "give the output of `gencli score --influence`",
 }
 _DEFAULT_PLOTS: dict[Kind, str] = {
     "history": "curves", "result": "classes", "confusion": "confusion", "predictions": "reliability",
     "density": "density", "dynamics": "cartography", "scores": "cartography",
+    "influence": "memorization",
 }  # fmt: skip
 
 
