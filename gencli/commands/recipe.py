@@ -27,7 +27,7 @@ def recipe(
     SCALE    smoke (default), a minute on the embedded digits; cpu, hours on
              two cores; full, as published
     DATA     folder of CIFAR-10 as Parquet, train*.parquet and test*.parquet;
-             by default it is downloaded
+             by default it is downloaded; memorization at cpu takes MNIST
     OUT      output folder; report.html is made last
     OPTIONS  more options for every gencli train, such as '--precision bf16'
 

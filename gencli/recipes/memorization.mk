@@ -1,4 +1,4 @@
-# What networks memorize, and what it is good for (Feldman, Zhang 2020).
+# What networks memorize and whom it helps (Feldman, Zhang 2020).
 #
 # Feldman, Zhang, "What neural networks memorize and why: discovering the long tail via influence estimation", NeurIPS
 # 2020, arXiv:2008.03703: many networks, each on its own random 70 % of the rows, say how much each row is memorized and
@@ -80,7 +80,7 @@ SCORED := $(OUT)/scores.parquet $(OUT)/pairs.parquet $D/train.parquet $D/test.pa
 $(OUT)/report.html: $(RUNS) $(SCORED) | $(OUT)/memorized.png
 	$(REPORT) --table removal --format html -o $@
 $(OUT)/memorized.png: $(SCORED)
-	$(REPORT) --plot memorization --figure $@ -o $(@:png=txt)
+	$(REPORT) --plot memorization --figure $@
 $(OUT)/removal.txt: $(RUNS)
 	$(REPORT) --table removal --plot removal -o $@
 

@@ -272,6 +272,14 @@ class Figure:
 
 
 FIGURES: dict[str, Figure] = {
+    "removal": Figure(
+        ("history", "result"), "Rows removed by a score, and at random", lambda given, _: removal(given),
+        "no runs tested without the rows that gencli corrupt prune removes",
+    ),
+    "memorization": Figure(
+        ("scores",), "Memorization", lambda given, _: examples.memorization(given),
+        "no memorization, which takes networks that left rows out", ("influence", "images"),
+    ),
     "curves": Figure(("history",), "Learning curves", curves, "no column to draw"),
     "overfit-time": Figure(
         ("history",), "Time to overfit against corruption level", overfit_time,
@@ -295,14 +303,6 @@ FIGURES: dict[str, Figure] = {
     "learning-order": Figure(
         ("dynamics", "scores"), "When rows are learned", lambda given, _: examples.learning_order(given),
         "no epochs in which rows were learned",
-    ),
-    "memorization": Figure(
-        ("scores",), "Memorization", lambda given, _: examples.memorization(given),
-        "no memorization, which takes networks that left rows out", ("influence", "images"),
-    ),
-    "removal": Figure(
-        ("history", "result"), "Rows removed by a score, and at random", lambda given, _: removal(given),
-        "no runs tested without the rows that gencli corrupt prune removes",
     ),
 }  # fmt: skip
 
