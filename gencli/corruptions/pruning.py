@@ -13,7 +13,7 @@ import typer
 from numpy.typing import NDArray
 
 from gencli.corruptions.imbalance import Subset, mask
-from gencli.counts import share
+from gencli.counts import share, typed
 from gencli.errors import GencliError
 from gencli.files import parquet
 from gencli.files.stream import Input
@@ -27,9 +27,9 @@ from gencli.sources.where import Joined, places
 class Prune(Subset):
     """Remove the rows of the highest scores.
 
-    Of n rows round(p n) are removed (halves to even), those of the highest values of a column of scores; with --lowest
-    those of the lowest. Rows of equal values are drawn by lot, so that what a smaller p removes a larger one removes
-    too. FILE is Parquet with a column id, one row for each row of the table, such as gencli score or gencli train
+    Of n rows round((1-p) n) stay (halves to even), and those of the highest values of a column of scores are removed;
+    with --lowest those of the lowest. Rows of equal values are drawn by lot, so that what a smaller p removes a larger
+    one removes too. FILE is Parquet with a column id, one row for each row of the table, such as gencli score or gencli train
     --dynamics writes of one run; a row without a value is an error. The count is that of the whole table, also with
     --shard. To compare with as many rows removed at random, train with --subset 1-p, then gencli report --table
     removal. Reads and writes an image table.
@@ -79,4 +79,5 @@ class Prune(Subset):
                 f"the first of id {ids[gone[0]]}", "score all rows, or keep those with a value: gencli data where",
             )  # fmt: skip
         order = np.lexsort((draws.uniforms(ids), values if self.lowest else -values))
-        return mask(order[share(self.p, len(ids)) :], len(ids))
+        kept = share(float(1 - typed(self.p)), len(ids))  # as many as train --subset
+        return mask(order[len(ids) - kept :], len(ids))
