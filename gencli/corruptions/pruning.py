@@ -29,9 +29,9 @@ class Prune(Subset):
 
     Of n rows round((1-p) n) stay (halves to even), and those of the highest values of a column of scores are removed;
     with --lowest those of the lowest. Rows of equal values are drawn by lot, so that what a smaller p removes a larger
-    one removes too. FILE is Parquet with a column id, one row for each row of the table, such as gencli score or gencli train
-    --dynamics writes of one run; a row without a value is an error. The count is that of the whole table, also with
-    --shard. To compare with as many rows removed at random, train with --subset 1-p, then gencli report --table
+    one removes too. FILE is Parquet with a column id, one row for each row of the table, such as gencli score or gencli
+    train --dynamics writes of one run; a row without a value is an error. The count is that of the whole table, also
+    with --shard. To compare with as many rows removed at random, train with --subset 1-p, then gencli report --table
     removal. Reads and writes an image table.
 
     Source: Toneva et al. 2019, arXiv:1812.05159; Feldman, Zhang 2020, arXiv:2008.03703.
