@@ -16,6 +16,8 @@ from gencli.reporting.panels import Bars, Curve, Lines, Panel, Sheet, Tile
 _POINTS = 20_000  # that a figure shows
 _BINS = 10
 _MOST, _HELPERS, _ACROSS = 20, 6, 5  # images of the most memorized rows, rows of those that help, images in a row
+_MEMORIZED = 0.25  # from which Feldman and Zhang call a row so
+_CHANCE = 0.05
 ERROR, HELD_OUT = "_se", "held_out_"  # in names of columns of `scores.names`
 
 
@@ -60,7 +62,7 @@ def memorization(documents: Sequence[Document]) -> list[Panel]:
     """The share of rows by how much they are memorized, and the images of the most memorized ones.
 
     With the image table that was trained on the most memorized rows; with pairs of `influence` and the image table of
-    the test rows besides, the most memorized of those that help some test rows, beside those that they help most.
+    the test rows besides, the most memorized of those that help test rows more than chance explains, beside these.
 
     Source: Feldman, Zhang 2020, arXiv:2008.03703, figures 1 and 3.
 
@@ -74,8 +76,7 @@ def memorization(documents: Sequence[Document]) -> list[Panel]:
         if "memorization" not in document.rows.column_names:
             continue
         values = document.rows["memorization"].to_numpy()
-        edges = np.linspace(-1, 1, 2 * _BINS + 1)
-        edges = edges[_BINS:] if np.nanmin(values, initial=0) >= 0 else edges
+        edges = np.arange(np.floor(_BINS * np.nanmin(values, initial=0)), _BINS + 1) / _BINS
         names = [f"{low:.2f} to {high:.2f}" for low, high in pairwise(edges)]
         series = []
         for name, rows in _kinds(document):
@@ -98,8 +99,8 @@ def _sheets(document: Document, documents: Sequence[Document], tables: Sequence[
     order = order[values[order] > 0]  # NaN is not
     if not len(order):
         return []
-    helped = _helped(document, documents)
-    helpers = [place for place in order if ids[place] in helped][:_HELPERS] if helped else []
+    helped, said = _helped(document, documents, tables)
+    helpers = [place for place in order if ids[place] in helped][:_HELPERS]
     shown = np.array([*dict.fromkeys([*order[:_MOST].tolist(), *helpers])])
     found = pictures.find(tables, document, "data", ids[shown], labels[shown])
     words = {place: _words(rows.slice(place, 1).to_pylist()[0], found) for place in shown.tolist()}
@@ -111,6 +112,7 @@ def _sheets(document: Document, documents: Sequence[Document], tables: Sequence[
     most = [tiles[place] for place in order[:_MOST].tolist()]
     note = "its label, what networks that did not see it take it for, memorization ± standard error"
     note += "; red frame: the label is wrong" if any(each.marked for each in tiles.values()) else ""
+    note += f"; {said}" if said and not helpers else ""
     grid = [most[start : start + _ACROSS] for start in range(0, len(most), _ACROSS)]
     made: list[Panel] = [Sheet(f"most memorized rows{named}", grid, note)]
     if not helpers:
@@ -126,29 +128,39 @@ def _sheets(document: Document, documents: Sequence[Document], tables: Sequence[
         ]
         for place in helpers
     ]
-    return [
-        *made,
-        Sheet(
-            f"memorized rows → test rows that they help most{named}",
-            beside,
-            "of test rows: label, influence ± standard error",
-            apart=True,
-        ),
-    ]
+    note = f"of test rows: label, influence ± standard error; {said}"
+    return [*made, Sheet(f"memorized rows → test rows that they help most{named}", beside, note, apart=True)]
 
 
-def _helped(document: Document, documents: Sequence[Document]) -> dict[int, list[dict[str, Any]]]:
-    """By training row the pairs with the test rows that it helps most, of the influence of the same networks' rows."""
+def _helped(
+    document: Document, documents: Sequence[Document], tables: Sequence[Document]
+) -> tuple[dict[int, list[dict[str, Any]]], str]:
+    """By memorized row its pairs with the test rows that it helps most, and how many of all are beyond chance.
+
+    The largest of very many influences is large by chance: only those count that are larger than the normal quantile
+    of 5 % among all pairs of a memorized row and a test row (Bonferroni), in standard errors.
+    """
+    from scipy.special import ndtri
+
     mine = [] if document.made is None else [each.sha256 for each in document.made.given("data")]
+    values = dict(zip(*(document.rows[name].to_pylist() for name in ("id", "memorization")), strict=True))
+    rows = sum(value is not None and value >= _MEMORIZED for value in values.values())
     found: dict[int, list[dict[str, Any]]] = {}
+    said = ""
     for other in documents:
         theirs = [] if other.made is None else [each.sha256 for each in other.made.given("data")]
-        if other.kind != "influence" or (mine and theirs and mine != theirs):
+        if other.kind != "influence" or (mine and theirs and mine != theirs) or not rows:
             continue
-        for pair in sorted(other.rows.to_pylist(), key=lambda pair: -pair["influence"]):
-            if pair["influence"] > 0:
-                found.setdefault(pair["id"], []).append(pair | {"document": other})
-    return {place: pairs[: _ACROSS - 1] for place, pairs in found.items()}
+        count = rows * sum(sum(each.rows["n"].to_pylist()) for each in pictures.made_of(tables, other, "test"))
+        least = float(-ndtri(_CHANCE / max(1, count)))
+        known = [
+            pair for pair in other.rows.to_pylist()
+            if (values.get(pair["id"]) or 0) >= _MEMORIZED and pair["influence"] > least * pair[f"influence{ERROR}"]
+        ]  # fmt: skip
+        for pair in sorted(known, key=lambda pair: -pair["influence"]):
+            found.setdefault(pair["id"], []).append(pair | {"document": other})
+        said = f"{len(known) or 'none'} of {count:,} pairs beyond chance, at {least:.1f} standard errors"
+    return {place: pairs[: _ACROSS - 1] for place, pairs in found.items()}, said
 
 
 def _words(row: dict[str, Any], found: pictures.Pictures) -> list[str]:

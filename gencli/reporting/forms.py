@@ -158,7 +158,7 @@ FORMS: dict[Kind, Form] = {  # the first that fits
         _FINITE,
     ),
     "influence": Form(
-        ("id", "label", "test_id", "test_label", "influence"),
+        ("id", "label", "test_id", "test_label", "influence", "influence_se"),
         {**_OF_ROWS, "test_id": _ID, "test_label": _COUNT, "networks_*": _KNOWN},
         _FINITE,
     ),

@@ -29,6 +29,12 @@ class Pictures:
         return f"label {name}" if name.isdecimal() else name
 
 
+def made_of(tables: Sequence[Document], of: Document, role: str) -> list[Document]:
+    """The image tables that a document was made of; all where it does not say which."""
+    known = set() if of.made is None else {each.sha256 for each in of.made.given(role)}
+    return [each for each in tables if not known or each.source.sha256 in known]
+
+
 def find(
     tables: Sequence[Document], of: Document, role: str, ids: NDArray[np.int64], labels: NDArray[np.int64]
 ) -> Pictures:
@@ -40,13 +46,12 @@ def find(
     Raises:
         GencliError: they are not all there.
     """
-    known = set() if of.made is None else {each.sha256 for each in of.made.given(role)}
+    known = of.made is not None and bool(of.made.given(role))
     wanted = dict(zip(ids.tolist(), labels.tolist(), strict=True))
     found: dict[int, NDArray[np.uint8]] = {}
     names: tuple[str, ...] = ()
-    for document in tables:
-        if document.opened is None or (known and document.source.sha256 not in known):
-            continue
+    for document in made_of(tables, of, role):
+        assert document.opened is not None
         table = read_table([document.opened])
         theirs = table.column("id")
         keep = np.isin(theirs, ids)

@@ -21,7 +21,8 @@ IDS = TABLE.column("id")
 
 def removed(path: Path, scores: Any, p: float, seed: int = 0, ids: Any = IDS, **more: Any) -> NDArray[np.int64]:
     pq.write_table(pa.table({"other": range(len(ids)), "id": ids, "s": scores}), path / "s.parquet")
-    kind = Prune(p=p, scores=str(path / "s.parquet"), **{"by": "s"} | more)
+    options: dict[str, Any] = {"by": "s"} | more
+    kind = Prune(p=p, scores=str(path / "s.parquet"), **options)
     return np.flatnonzero(~kind.kept(TABLE, Draws(seed, "prune", 0)))
 
 

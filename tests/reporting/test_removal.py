@@ -70,7 +70,7 @@ def test_the_curve_begins_with_all_rows_and_has_students_intervals(tmp_path: Pat
     assert list(by_score.x) == [0, 0.1, 0.2]
     for place, values in enumerate((RUNS["", 0.0], RUNS["random", 0.1], RUNS["random", 0.2])):
         low, high = stats.t.interval(0.95, len(values) - 1, np.mean(values), stats.sem(values))
-        np.testing.assert_allclose(at_random.spread[place], (high - low) / 2)  # pyright: ignore[reportArgumentType]
+        np.testing.assert_allclose(at_random.spread[place], (high - low) / 2)  # pyright: ignore[reportCallIssue, reportArgumentType]
     assert figures.test_error(documents(tmp_path, RUNS), figures.Options()) == []  # no level of a corruption
 
 
