@@ -23,7 +23,7 @@ TITLE := What networks memorize
 ARCH := resnet32
 SETTINGS_OF := --batch-size 128 --lr 0.1 --schedule one-cycle --weight-decay 5e-4 --epochs 40
 EACH := 25
-PARTS := $(shell seq 0 39)
+SEEDS := $(shell seq 0 25 975)
 AGAIN := 10
 REMOVED := 0.05 0.1 0.2 0.3
 FITTED := 0.98
@@ -32,7 +32,7 @@ ifeq ($(SCALE),cpu)
   ARCH := mlp-1x64
   SETTINGS_OF := --batch-size 128 --lr 0.1 --schedule linear --epochs 12
   EACH := 50
-  PARTS := 0 1 2 3
+  SEEDS := 0 50 100 150
   REMOVED := 0.005 0.01 0.02 0.05 0.1
   FITTED := 0.99
   REDUCED := MNIST, 200 $(ARCH)
@@ -40,7 +40,7 @@ else ifeq ($(SCALE),smoke)
   ARCH := mlp-1x32
   SETTINGS_OF := --batch-size 16 --lr 0.1 --schedule linear --epochs 15
   EACH := 30
-  PARTS := 0
+  SEEDS := 0
   AGAIN := 4
   REMOVED := 0.1
   FITTED := 0.99
@@ -50,12 +50,12 @@ endif
 
 TRAIN = gencli train $< --arch $(ARCH) $(SETTINGS_OF)
 MANY := $(OUT)/networks
-MODELS := $(PARTS:%=$(MANY)/%.safetensors)
+MODELS := $(SEEDS:%=$(MANY)/%.safetensors)
 
-# part K has the seeds from K times EACH; the first also says how its rows were learned
+# a file has the seeds from its name on; the first also says how its rows were learned
 $(MANY)/%.safetensors: $D/train.parquet
 	@mkdir -p $(MANY)
-	$(TRAIN) --subset 0.7 --runs $(EACH) --seed $$(( $* * $(EACH) )) \
+	$(TRAIN) --subset 0.7 --runs $(EACH) --seed $* \
 	  $(if $(filter 0,$*),--dynamics $(MANY)/dynamics.parquet) $(OPTIONS) -o $@ \
 	  --checkpoint $(MANY)/$*.checkpoint --checkpoint-every 1min --resume $(SAY); rm -f $(MANY)/$*.checkpoint
 
@@ -70,7 +70,7 @@ $D/without-%.parquet: $D/train.parquet $(OUT)/scores.parquet
 $R/memorized-%.parquet $R/memorized-%.safetensors: $D/without-%.parquet $D/test.parquet
 	$(TRAIN) --runs $(AGAIN) --eval-data $(word 2,$^) $(RUN)
 $R/random-%.parquet $R/random-%.safetensors: $D/train.parquet $D/test.parquet
-	$(TRAIN) --runs $(AGAIN) --subset $$(awk 'BEGIN { print 1 - $* }') --eval-data $(word 2,$^) $(RUN)
+	$(TRAIN) --runs $(AGAIN) --subset $(shell LC_ALL=C awk 'BEGIN { print 1 - $* }') --eval-data $(word 2,$^) $(RUN)
 $R/all.parquet $R/all.safetensors: $D/train.parquet $D/test.parquet
 	$(TRAIN) --runs $(AGAIN) --eval-data $(word 2,$^) $(RUN)
 

@@ -193,9 +193,14 @@ def test_every_command_of_the_larger_scales_is_right(
     for words in planned:
         context = parse(words)
         if words[0] == "train":
-            places = {context.params[each] for each in ("data", "eval_data", "history", "output", "checkpoint")}
-            dropped = {"--eval-data", "--history", "-o", "--checkpoint", "--checkpoint-every", "--resume", "1min"}
-            runs.add(tuple(word for word in words if word not in places | dropped))
+            places = {
+                context.params[each] for each in ("data", "eval_data", "history", "dynamics", "output", "checkpoint")
+            }
+            dropped = {"--eval-data", "--history", "--dynamics", "-o", "--checkpoint", "--checkpoint-every"}
+            dropped |= {"--resume", "1min"}
+            seed = words.index("--seed") if "--seed" in words else len(words)
+            kept = words[:seed] + words[seed + 2 :]
+            runs.add(tuple(word for word in kept if word not in places | dropped))
     for words in runs:
         assert main([*words, "--dry-run"]) == 0, capfd.readouterr().err
     assert not (tmp_path / "out").exists()
