@@ -116,7 +116,7 @@ def _bars(panel: Bars, width: int) -> list[str]:
 
 def _sheet(panel: Sheet, width: int) -> list[str]:
     """The words of the images, which are not shown: a line each, those that belong to the first of a row indented."""
-    lines = [f"(images: --figure; {console.printable(panel.note)})"]
+    lines = _filled(f"(images: --figure; {console.printable(panel.note)})", "", width)
     for row in panel.rows:
         for place, tile in enumerate(row):
             words = ", ".join(map(console.printable, tile.words))

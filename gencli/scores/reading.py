@@ -98,7 +98,7 @@ def open_any(place: str, arch: str | None) -> documents.Document | tuple[Input, 
     document = documents.read(source)
     if document.kind not in ("scores", "dynamics", "predictions"):
         raise GencliError(
-            f"{source.name}: a {document.kind}, which says nothing of single rows",
+            f"{source.name}: {'an' if document.kind == 'influence' else 'a'} {document.kind}, which says nothing of single rows",
             "give train --dynamics, eval --predictions, or models and their image table",
         )
     return document
