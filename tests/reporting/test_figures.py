@@ -65,7 +65,7 @@ def test_corruptions_that_differ_in_a_word_are_curves_of_their_own(tmp_path: Pat
         step = provenance.step("train", {"arch": "mlp-1x8", "lr": 0.1, "seed": 0, "loss": "ce"}, given)
         documents.append(history(tmp_path / f"{kind}{severity}.parquet", step, test_accuracy=[accuracy]))
     found = line(figures.test_error(documents, Options()))
-    assert {curve.name: [*map(lambda y: round(y or 0, 9), curve.y)] for curve in found.curves} == {
+    assert {curve.name: [round(y or 0, 9) for y in curve.y] for curve in found.curves} == {
         "common fog": [0.1, 0.2, 0.3], "common snow": [0.1, 0.4, 0.5],
     }  # fmt: skip
 
