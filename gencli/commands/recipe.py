@@ -14,7 +14,18 @@ app = single()
 @command(app, "recipe")
 def recipe(
     name: Annotated[
-        Literal["course", "cui2019", "curvature", "demo", "noise2noise", "why-random-labels", "zhang2017"] | None,
+        Literal[
+            "course",
+            "cui2019",
+            "curvature",
+            "demo",
+            "edge-of-stability",
+            "memorization",
+            "noise2noise",
+            "why-random-labels",
+            "zhang2017",
+        ]
+        | None,
         typer.Argument(metavar="NAME", help="Print the path of this recipe.", show_default=False),
     ] = None,
 ) -> None:
@@ -27,7 +38,7 @@ def recipe(
     SCALE    smoke (default), a minute on the embedded digits; cpu, hours on
              two cores; full, as published
     DATA     folder of CIFAR-10 as Parquet, train*.parquet and test*.parquet;
-             by default it is downloaded
+             by default it is downloaded; memorization at cpu takes MNIST
     OUT      output folder; report.html is made last
     OPTIONS  more options for every gencli train, such as '--precision bf16'
 

@@ -36,10 +36,10 @@ def report(
     """Make tables and figures from histories and results.
 
     Reads the output of gencli train --history and gencli eval, also as CSV or JSON, including confusion matrices and
-    predictions, dynamics of gencli train, the output of gencli score, densities and kernels of gencli spectrum, and
-    benchmarks of make bench; writes a table. Runs that differ only in their seeds share one row: means, sample standard
-    deviations and the number of runs. Each setting in which runs differ gets a column. Scores are those of the epoch
-    whose model was kept; best_epoch is chosen on validation rows.
+    predictions, dynamics of gencli train, the output of gencli score and its influence, densities and kernels of gencli
+    spectrum, and benchmarks of make bench; writes a table. Runs that differ only in their seeds share one row: means,
+    sample standard deviations and the number of runs. Each setting in which runs differ gets a column. Scores are those
+    of the epoch whose model was kept; best_epoch is chosen on validation rows.
 
     \b
     --table runs         one row per network, data, corruption and regularizers:
@@ -65,12 +65,17 @@ def report(
                          score, a point a row
     --plot learning-order
                          the share of their rows learned after each epoch
-    --plot memorization  how many rows of score are how much memorized
+    --plot memorization  how many rows of score are how much memorized; with its
+                         image tables and --influence the images of the most
+                         memorized rows, and the test rows that they help most
     --plot edge-of-stability
                          sharpness, its limits and the loss against the step
     --plot energy, descent
                          from spectrum --kernel: energy of the labels along
                          eigenvectors, loss and accuracy of gradient descent
+    --table removal, --plot removal
+                         test accuracy without the rows that corrupt prune removes
+                         beside runs without as many at random (train --subset)
 
     --format html makes one page that loads nothing from the network: every table and figure that the files support,
     and the pipeline behind each row. --against takes a CSV: columns named like scores of the table are published

@@ -15,6 +15,7 @@ from gencli.corruptions.imbalance import LongTail, StepImbalance, Subsample
 from gencli.corruptions.labels import FlipLabels, MatrixLabels, PairLabels, PermuteLabels, RandomLabels
 from gencli.corruptions.noise import GaussianNoise, ImpulseNoise, PoissonNoise, TextOverlay
 from gencli.corruptions.pixels import GaussianPixels, RandomPixels, ShuffledPixels
+from gencli.corruptions.pruning import Prune
 from gencli.errors import GencliError
 from gencli.files import arrow, provenance, tables
 from gencli.files.stream import Input
@@ -28,7 +29,7 @@ KINDS: dict[str, type[Corruption]] = {
         RandomLabels, FlipLabels, PairLabels, MatrixLabels, PermuteLabels, MergeClasses,
         ShuffledPixels, RandomPixels, GaussianPixels,
         GaussianNoise, PoissonNoise, ImpulseNoise, TextOverlay,
-        LongTail, StepImbalance, Subsample,
+        LongTail, StepImbalance, Subsample, Prune,
         Common,
     )
 }  # fmt: skip

@@ -75,7 +75,7 @@ class Imbalance(Subset):
             raise GencliError(f"{table.title}: has only one class", f"{self.name} needs two or more")
         order = np.lexsort((lots, labels))
         sizes = self.sizes(np.bincount(labels, minlength=classes))
-        return _mask(order[_ranks(labels[order]) < sizes[labels[order]]], table.rows)
+        return mask(order[_ranks(labels[order]) < sizes[labels[order]]], table.rows)
 
     def report(self, table: ImageTable, draws: Draws, moved: Moved) -> tuple[str, pa.Table]:
         words, rows = super().report(table, draws, moved)
@@ -196,7 +196,7 @@ class Subsample(Subset):
             if len(order) < self.n:
                 raise GencliError(f"{table.title}: {len(order):,} rows to draw {self.n:,} from", "draw fewer")
             order = order[np.argsort(lots[order], kind="stable")[: self.n]]
-        return _mask(order, table.rows)
+        return mask(order, table.rows)
 
 
 def _parts_of(largest: int, factor: Fraction, count: int) -> NDArray[np.int64]:
@@ -237,7 +237,8 @@ def _ranks(labels: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.arange(len(labels)) - np.searchsorted(labels, labels)
 
 
-def _mask(places: NDArray[np.int64], rows: int) -> NDArray[np.bool_]:
-    mask = np.zeros(rows, bool)
-    mask[places] = True
-    return mask
+def mask(places: NDArray[np.int64], rows: int) -> NDArray[np.bool_]:
+    """[rows] True at the places."""
+    marked = np.zeros(rows, bool)
+    marked[places] = True
+    return marked

@@ -1,5 +1,6 @@
 # What all recipes share: their variables, the data, the cores of each job. A recipe includes it first; it sets by scale
-# ROWS, the training rows that are drawn (none: all), and REDUCED, what the report says of it.
+# ROWS, the training rows that are drawn (none: all), and REDUCED, what the report says of it; before it, if it is not
+# cifar10, DATASET.
 
 include $(dir $(lastword $(MAKEFILE_LIST)))_folders.mk
 
@@ -27,19 +28,23 @@ HELD := $(if $(wildcard $(OUT)/settings),$(file <$(OUT)/settings))
 $(if $(HELD),$(if $(filter-out $(SETTINGS),$(HELD))$(filter-out $(HELD),$(SETTINGS)), \
   $(error $(OUT) holds what was made with $(HELD): name another folder with OUT=… for $(SETTINGS))))
 
+ifneq ($(origin DATASET),file)
+  DATASET := cifar10
+endif
+
 ifeq ($(SCALE),smoke)
   $(if $(DATA),$(error DATA=$(DATA): SCALE=smoke takes digits that are built in; leave DATA out, or say SCALE=cpu))
   READ_train = gencli data digits $(if $1,--sample $1)
   READ_test = gencli data digits --split test
 else ifeq ($(DATA),)
-  READ_train = gencli data cifar10 $(if $1,--sample $1)
-  READ_test = gencli data cifar10 --split test
+  READ_train = gencli data $(DATASET) $(if $1,--sample $1)
+  READ_test = gencli data $(DATASET) --split test
 else
   # files are found by gencli alone: their names are a stranger's, and no words of make's or the shell's
-  PREFIX := $(if $(wildcard $(DATA)/cifar10-train*.parquet),cifar10-)
+  PREFIX := $(if $(wildcard $(DATA)/$(DATASET)-train*.parquet),$(DATASET)-)
   $(foreach split,train test,$(if $(wildcard $(DATA)/$(PREFIX)$(split)*.parquet),, \
     $(error DATA=$(DATA): no $(split)*.parquet there; name a folder with train*.parquet and test*.parquet)))
-  READ = gencli data parquet $(DATA) --files '$(PREFIX)$1*.parquet' --name cifar10 --split $1
+  READ = gencli data parquet $(DATA) --files '$(PREFIX)$1*.parquet' --name $(DATASET) --split $1
   READ_train = $(call READ,train) $(if $1,--sample $1)
   READ_test = $(call READ,test)
   CHANGED = $(if $(shell find -H $(DATA) -maxdepth 1 -name '*.parquet' -newer $1 2>/dev/null | head -n 1),changed)

@@ -16,7 +16,7 @@ from gencli.cli.signals import before_dying
 from gencli.errors import GencliError
 from gencli.files.stream import Input
 from gencli.replay import comparison, lineage, reading
-from gencli.replay.plan import NOWHERE, Job, Outside, Path, Place, Plan, parents
+from gencli.replay.plan import Job, Outside, Path, Place, Plan, parents
 
 
 @dataclass
@@ -157,14 +157,14 @@ def _run(job: Job, places: Mapping[Outside, str], scratch: str) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         source = Folder(scratch, word(place))
         (shutil.copytree if source.is_dir() else shutil.copyfile)(source, target)
-    words = [*map(word, job.words), "-o", f"./{job.outputs['']}" if "" in job.outputs else NOWHERE]
+    words = [*map(word, job.words), *(["-o", f"./{job.outputs['']}"] if "" in job.outputs else [])]
     for option, name in (job.outputs | job.besides).items():
         words += [f"--{option.replace('_', '-')}", f"./{name}"] if option else []
     words[:1] = _START[words[0]]
     read = Folder(scratch, word(job.standard_input)) if job.standard_input else Folder(os.devnull)
     with read.open("rb") as file:  # the words are those of `words.Commands`, and no shell reads them
-        pipe = subprocess.PIPE
-        child = subprocess.Popen(words, cwd=scratch, env=_environment(), stdin=file, stdout=pipe, stderr=pipe)  # noqa: S603
+        pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
+        child = subprocess.Popen(words, cwd=scratch, env=_environment(), stdin=file, stdout=nowhere, stderr=pipe)  # noqa: S603
     _going[:] = [child]
     _, told = child.communicate()
     _going.clear()

@@ -1,4 +1,4 @@
-"""Pictures: panels of curves, bars and matrices as PNG, SVG or PDF."""
+"""Pictures: panels of curves, bars, matrices and images as PNG, SVG or PDF."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gencli.cli import console
-from gencli.reporting.panels import Bars, Lines, Matrix, Panel
+from gencli.reporting.panels import Bars, Lines, Matrix, Panel, Sheet
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,6 +30,8 @@ _HATCHES = ("", "///", "...", "xxx")
 _MARKERS = "osD^vPX"
 _ANNOTATED, _NAMED = 12, 30  # classes of a matrix whose cells, and whose axes, have words
 _BARS = 100  # names of bars in one panel
+_APART = 0.4  # between the first image of a row and others, in widths of an image
+_RED = "#DC0000"
 _NAME, _LEGEND_ROOM = 60, 100  # characters of a name, and of a row of the legend
 
 
@@ -59,6 +61,7 @@ def image(
         "text.parse_math": False,
         "axes.unicode_minus": False,
         "svg.fonttype": "path" if fonts else "none",
+        "image.composite_image": False,
     }
     with canvas(words):
         from matplotlib.figure import Figure
@@ -88,7 +91,7 @@ def _look(place: int) -> tuple[int, int]:
 
 def series(panel: Panel) -> list[str]:
     """The names of a panel's curves, or of its bars' series."""
-    if isinstance(panel, Matrix):
+    if isinstance(panel, Matrix | Sheet):
         return []
     return [curve.name for curve in panel.curves] if isinstance(panel, Lines) else [name for name, *_ in panel.series]
 
@@ -96,7 +99,19 @@ def series(panel: Panel) -> list[str]:
 def _height(panel: Panel) -> float:
     if isinstance(panel, Bars):
         return max(2.4, 1 + 0.24 * min(_BARS, len(panel.names)) * min(4, max(1, len(panel.series))))
+    if isinstance(panel, Sheet):
+        return 0.9 + 4 / _across(panel) * len(panel.rows) * _down(panel)
     return 3.6 if isinstance(panel, Lines) else 4.2
+
+
+def _across(panel: Sheet) -> float:
+    """Widths of images that a sheet has across, at least four."""
+    return max(4, *map(len, panel.rows)) + (_APART if panel.apart else 0)
+
+
+def _down(panel: Sheet) -> float:
+    """The height of a row with its words, in widths of an image."""
+    return 1.08 + 0.03 * _across(panel) * max(len(tile.words) for row in panel.rows for tile in row)
 
 
 def _columns(names: Sequence[str], across: int) -> int:
@@ -188,13 +203,20 @@ def _draw_bars(axis: Axes, panel: Bars, looks: Any) -> list[Any]:
         y = [row + (place + 0.5) * room - 0.4 for row in range(len(names))]
         kept = {"color": COLORS[color], "hatch": _HATCHES[style], "edgecolor": "white"}
         lengths = _floats(values[: len(names)])
-        axis.barh(y, lengths, 0.9 * room, **kept)
+        bars = axis.barh(y, lengths, 0.9 * room, **kept)
+        if panel.log:
+            words = [f"{100 * length:.2f} %" if length else "" for length in lengths]
+            axis.bar_label(bars, words, padding=2, fontsize="x-small")
         if any(each is not None for each in deviations):
             axis.errorbar(lengths, y, xerr=_floats(deviations[: len(names)]), color="black", linestyle="", capsize=2)
     axis.set_yticks(range(len(names)), [textwrap.fill(_label(name, 90), 30) for name in names])
     axis.set_ylim(len(names) - 0.5, -0.5)
     axis.grid(visible=False, axis="y")
     axis.set_axisbelow(True)
+    if panel.log:
+        axis.set_xscale("log")
+        axis.xaxis.set_major_formatter(lambda value, place: f"{value:g}")
+        axis.margins(x=0.15)
     if panel.limits:
         axis.set_xlim(*panel.limits)
     return []
@@ -218,7 +240,37 @@ def _draw_matrix(axis: Axes, panel: Matrix, looks: Any) -> list[Any]:
     return []
 
 
-_DRAW: dict[type, Any] = {Lines: _draw_lines, Bars: _draw_bars, Matrix: _draw_matrix}
+def _draw_sheet(axis: Axes, panel: Sheet, looks: Any) -> list[Any]:
+    from matplotlib.patches import Rectangle
+
+    across, down = _across(panel), _down(panel)
+    for row, tiles in enumerate(panel.rows):
+        for column, tile in enumerate(tiles):
+            x, y = column + (_APART if panel.apart and column else 0), row * down
+            height, width = (0.92 * side / max(tile.pixels.shape[:2]) for side in tile.pixels.shape[:2])
+            left, top = x + (1 - width) / 2, y + 0.98 - height
+            drawn = axis.imshow(
+                tile.pixels, extent=(left, left + width, top + height, top), interpolation="none", aspect="equal"
+            )
+            drawn.set_gid(f"tile-{row}-{column}")
+            if tile.marked:
+                axis.add_patch(Rectangle((left, top), width, height, fill=False, edgecolor=_RED, linewidth=2))
+            words = "\n".join(_label(line, 16) for line in tile.words)
+            axis.text(x + 0.5, y + 1.01, words, ha="center", va="top", fontsize=6.5, linespacing=1.1)
+        if panel.apart:
+            axis.text(1 + _APART / 2, row * down + 0.5, "→", ha="center", va="center", fontsize=11)
+    axis.set_anchor("N")
+    axis.set_xlim(0, across)
+    axis.set_ylim(len(panel.rows) * down, 0)
+    axis.set_xticks([])
+    axis.set_yticks([])
+    axis.grid(visible=False)
+    axis.spines[:].set_visible(False)
+    axis.set_xlabel(textwrap.fill(_label(panel.note, 3 * _NAME), _NAME), fontsize=7)
+    return []
+
+
+_DRAW: dict[type, Any] = {Lines: _draw_lines, Bars: _draw_bars, Matrix: _draw_matrix, Sheet: _draw_sheet}
 
 
 def _floats(values: Sequence[float | None]) -> list[float]:

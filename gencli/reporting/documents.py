@@ -62,6 +62,7 @@ class Document:
         file: its name as it was given.
         model, table: which of its provenance's models and data sets it is of; None where that is unknown.
         number: which run of a training of several it is of; None of a training of one.
+        opened: the file of an image table, whose images may be wanted.
     """
 
     kind: Kind
@@ -74,6 +75,7 @@ class Document:
     table: int | None = 0
     file: str = ""
     number: int | None = None
+    opened: Input | None = None
 
     @property
     def rows(self) -> pa.Table:
@@ -141,7 +143,7 @@ def _setup(step: Step) -> dict[str, Any]:
 
 
 def read_all(names: Sequence[str]) -> list[Document]:
-    """What the files hold, in their order; one at a time is open, and standard input the last."""
+    """What the files hold, in their order; one at a time is open, besides image tables, and standard input the last."""
     found: dict[str, Document] = {}
     shared: dict[str, Source] = {}
     blocks: dict[pa.Schema, _Block] = {}
@@ -149,7 +151,8 @@ def read_all(names: Sequence[str]) -> list[Document]:
         for done, name in enumerate(sorted(names, key=is_pipe), 1):
             source = Input(name)
             document = found[name] = read(source)
-            source.file.close()
+            if document.opened is None:
+                source.file.close()
             if document.made is not None:  # runs of one sweep share their data, and it is kept once
                 inputs = [shared.setdefault(provenance.dumps(each.to_json()), each) for each in document.made.inputs]
                 found[name] = replace(document, made=replace(document.made, inputs=tuple(inputs)))
@@ -182,7 +185,8 @@ def read(source: Input) -> Document:
     else:
         kind, rows = readers.from_text(source)
     entry = provenance.source("file", source.sha256, made, source.path)
-    return Document(kind, source.name, _Block(rows), slice(len(rows)), made, entry, file=source.name)
+    opened = source if kind == "images" else None
+    return Document(kind, source.name, _Block(rows), slice(len(rows)), made, entry, file=source.name, opened=opened)
 
 
 def _counts(source: Input, rows: pa.Table, description: tables.Description | None) -> pa.Table:

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gencli.reporting import pictures
 from gencli.reporting.documents import Document
-from gencli.reporting.panels import Bars, Curve, Lines, Panel
+from gencli.reporting.panels import Bars, Curve, Lines, Panel, Sheet, Tile
 
 _POINTS = 20_000  # that a figure shows
 _BINS = 10
+_MOST, _HELPERS, _ACROSS = 20, 6, 5  # images of the most memorized rows, rows of those that help, images in a row
+_MEMORIZED = 0.25  # from which Feldman and Zhang call a row so
+_CHANCE = 0.05
+ERROR, HELD_OUT = "_se", "held_out_"  # in names of columns of `scores.names`
 
 
 def cartography(documents: Sequence[Document]) -> list[Panel]:
@@ -53,22 +59,121 @@ def learning_order(documents: Sequence[Document]) -> list[Panel]:
 
 
 def memorization(documents: Sequence[Document]) -> list[Panel]:
-    """The share of rows by how much they are memorized (Feldman, Zhang 2020, arXiv:2008.03703, figure 1)."""
+    """The share of rows by how much they are memorized, and the images of the most memorized ones.
+
+    With the image table that was trained on the most memorized rows; with pairs of `influence` and the image table of
+    the test rows besides, the most memorized of those that help test rows more than chance explains, beside these.
+
+    Source: Feldman, Zhang 2020, arXiv:2008.03703, figures 1 and 3.
+
+    Raises:
+        GencliError: there are image tables, and not those of the scores or the pairs.
+    """
     made: list[Panel] = []
-    for document in documents:
+    tables = [each for each in documents if each.kind == "images"]
+    scored = [each for each in documents if each.kind == "scores"]
+    for document in scored:
         if "memorization" not in document.rows.column_names:
             continue
         values = document.rows["memorization"].to_numpy()
-        edges = np.linspace(-1, 1, 2 * _BINS + 1)
-        edges = edges[_BINS:] if np.nanmin(values, initial=0) >= 0 else edges
+        edges = np.arange(np.floor(_BINS * np.nanmin(values, initial=0)), _BINS + 1) / _BINS
         names = [f"{low:.2f} to {high:.2f}" for low, high in pairwise(edges)]
         series = []
         for name, rows in _kinds(document):
             known = values[rows & ~np.isnan(values)]
             counts, _ = np.histogram(known, edges)
             series.append((name, (counts / max(1, len(known))).tolist(), ()))
-        made.append(Bars(_titled("share of rows by memorization", document, documents), names, series, None))
+        title = _titled("share of rows by memorization", document, scored)
+        made.append(Bars(title, names, series, None, log=True))
+        if tables:
+            made += _sheets(document, documents, tables, "" if len(scored) == 1 else f": {document.title}")
     return made
+
+
+def _sheets(document: Document, documents: Sequence[Document], tables: Sequence[Document], named: str) -> list[Panel]:
+    """The most memorized rows, and those of them that help test rows beside these."""
+    rows = document.rows
+    ids, labels, values = (rows[name].to_numpy() for name in ("id", "label", "memorization"))
+    errors = rows[f"memorization{ERROR}"].to_numpy() if f"memorization{ERROR}" in rows.column_names else 0 * values
+    order = np.lexsort((ids, errors, -values))
+    order = order[values[order] > 0]  # NaN is not
+    if not len(order):
+        return []
+    helped, said = _helped(document, documents, tables)
+    helpers = [place for place in order if ids[place] in helped][:_HELPERS]
+    shown = np.array([*dict.fromkeys([*order[:_MOST].tolist(), *helpers])])
+    found = pictures.find(tables, document, "data", ids[shown], labels[shown])
+    words = {place: _words(rows.slice(place, 1).to_pylist()[0], found) for place in shown.tolist()}
+    true = rows["label_true"].to_numpy() if "label_true" in rows.column_names else labels
+    tiles = {
+        place: Tile(found.images[int(ids[place])], words[place], bool(labels[place] != true[place]))
+        for place in shown.tolist()
+    }
+    most = [tiles[place] for place in order[:_MOST].tolist()]
+    note = "its label, what networks that did not see it take it for, memorization ± standard error"
+    note += "; red frame: the label is wrong" if any(each.marked for each in tiles.values()) else ""
+    note += f"; {said}" if said and not helpers else ""
+    grid = [most[start : start + _ACROSS] for start in range(0, len(most), _ACROSS)]
+    made: list[Panel] = [Sheet(f"most memorized rows{named}", grid, note)]
+    if not helpers:
+        return made
+    pairs = [pair for place in helpers for pair in helped[int(ids[place])]]
+    test = {pair["test_id"]: pair["test_label"] for pair in pairs}
+    others = pictures.find(tables, pairs[0]["document"], "test", np.array([*test]), np.array([*test.values()]))
+    beside = [
+        [tiles[int(place)]]
+        + [
+            Tile(others.images[pair["test_id"]], [others.name(pair["test_label"]), _measured(pair, "influence")])
+            for pair in helped[int(ids[place])]
+        ]
+        for place in helpers
+    ]
+    note = f"of test rows: label, influence ± standard error; {said}"
+    return [*made, Sheet(f"memorized rows → test rows that they help most{named}", beside, note, apart=True)]
+
+
+def _helped(
+    document: Document, documents: Sequence[Document], tables: Sequence[Document]
+) -> tuple[dict[int, list[dict[str, Any]]], str]:
+    """By memorized row its pairs with the test rows that it helps most, and how many of all are beyond chance.
+
+    The largest of very many influences is large by chance: only those count that are larger than the normal quantile
+    of 5 % among all pairs of a memorized row and a test row (Bonferroni), in standard errors.
+    """
+    from scipy.special import ndtri
+
+    mine = [] if document.made is None else [each.sha256 for each in document.made.given("data")]
+    values = dict(zip(*(document.rows[name].to_pylist() for name in ("id", "memorization")), strict=True))
+    rows = sum(value is not None and value >= _MEMORIZED for value in values.values())
+    found: dict[int, list[dict[str, Any]]] = {}
+    said = ""
+    for other in documents:
+        theirs = [] if other.made is None else [each.sha256 for each in other.made.given("data")]
+        if other.kind != "influence" or (mine and theirs and mine != theirs) or not rows:
+            continue
+        count = rows * sum(sum(each.rows["n"].to_pylist()) for each in pictures.made_of(tables, other, "test"))
+        least = float(-ndtri(_CHANCE / max(1, count)))
+        known = [
+            pair for pair in other.rows.to_pylist()
+            if (values.get(pair["id"]) or 0) >= _MEMORIZED and pair["influence"] > least * pair[f"influence{ERROR}"]
+        ]  # fmt: skip
+        for pair in sorted(known, key=lambda pair: -pair["influence"]):
+            found.setdefault(pair["id"], []).append(pair | {"document": other})
+        said = f"{len(known) or 'none'} of {count:,} pairs beyond chance, at {least:.1f} standard errors"
+    return {place: pairs[: _ACROSS - 1] for place, pairs in found.items()}, said
+
+
+def _words(row: dict[str, Any], found: pictures.Pictures) -> list[str]:
+    """What a sheet says of a row."""
+    words, taken = [found.name(row["label"])], row.get(f"{HELD_OUT}confident_label")
+    if taken is not None and taken != row["label"]:
+        words.append(f"taken for {found.name(int(taken)).removeprefix('label ')}")
+    return [*words, _measured(row, "memorization")]
+
+
+def _measured(row: dict[str, Any], name: str) -> str:
+    error = row.get(name + ERROR)
+    return f"{row[name]:.2f}" + ("" if error is None else f" ± {error:.2f}")
 
 
 def _kinds(document: Document) -> Iterator[tuple[str, NDArray[np.bool_]]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from gencli.reporting.forms import Kind
 from gencli.reporting.groups import Setup, Table, chains, grouped, names, setups, spread, titles
 from gencli.reporting.panels import Bars, Curve, Lines, Matrix, Panel, limits
 from gencli.reporting.predictions import confusion, density, reliability
+from gencli.reporting.removal import PRUNE, removal
 from gencli.reporting.runs import best_row, diverged_at, runs_table
 
 _DEFAULT = (
@@ -87,6 +89,7 @@ def _over_levels(documents: Sequence[Document], options: Options, score: str) ->
     table = runs_table(documents, options.fitted_at)
     rows = table.rows.to_pylist() if score in table.rows.column_names else []
     known = [(row, facts["chain"]) for row, facts in zip(rows, table.facts) if row[score] is not None]
+    known = [(row, chain) for row, chain in known if PRUNE not in [step.command for step in chain]]  # see removal
     drawn: list[Curve] = []
     for name, points in _series(table, known).items():
         levels = sorted(points)
@@ -113,19 +116,30 @@ def _series(table: Table, known: Sequence[tuple[dict[str, Any], list[Step]]]) ->
     """For each kind of corruption of a setup its rows by level; those without a corruption are level 0 of all kinds."""
     keys = [name for name in table.keys if name not in ("corruption", "diverged")]
     varied = [name for name in keys if len({str(row[name]) for row, _ in known}) > 1]
+    words: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for step in (step for _, chain in known for step in chain):
+        for name, value in step.arguments.items():
+            words[step.command, name] |= {str(value)} if name != "shard" and isinstance(value, str | bool) else set()
+    told = {each for each, values in words.items() if len(values) > 1}
     found: dict[str, dict[float, dict[str, Any]]] = {}
     for same in grouped(known, lambda each: tuple(str(each[0][name]) for name in keys)).values():
         setup = ", ".join(str(same[0][0][n]) if n in ("network", "data") else f"{n}={same[0][0][n]}" for n in varied)
         corrupted = [(row, chain) for row, chain in same if chain]
         clean = [(row, chain) for row, chain in same if not chain]
-        for kind, rows in grouped(corrupted, lambda each: _kind(each[1])).items():
+        for kind, rows in grouped(corrupted, lambda each: _kind(each[1], told)).items():
             name = ", ".join(filter(None, [setup, kind]))
             found.setdefault(name, {}).update({_level(chain): row for row, chain in [*clean, *rows]})
     return found
 
 
-def _kind(chain: list[Step]) -> str:
-    return " + ".join(step.command.removeprefix("corrupt ") for step in chain)
+def _kind(chain: list[Step], told: set[tuple[str, str]]) -> str:
+    """The corruptions with those of their words that tell them from others: fog from snow."""
+    return " + ".join(" ".join([step.command.removeprefix("corrupt "), *_words(step, told)]) for step in chain)
+
+
+def _words(step: Step, told: set[tuple[str, str]]) -> list[str]:
+    found = [(name, value) for name, value in step.arguments.items() if value and (step.command, name) in told]
+    return [name.replace("_", "-") if value is True else str(value) for name, value in found]
 
 
 def _level(chain: list[Step]) -> float:
@@ -264,15 +278,29 @@ def _named(documents: Sequence[Document]) -> list[tuple[str, Setup]]:
 
 @dataclass(frozen=True)
 class Figure:
-    """A kind of figure: the files it is drawn from, its heading, its panels, and what is lacking if there are none."""
+    """A kind of figure: the files it is drawn from, its heading, its panels, and what is lacking if there are none.
+
+    Attributes:
+        needs: kinds of which there is one at least.
+        also: kinds that add to it.
+    """
 
     needs: tuple[Kind, ...]
     title: str
     panels: Callable[[Sequence[Document], Options], list[Panel]]
     lacks: str
+    also: tuple[Kind, ...] = ()
 
 
 FIGURES: dict[str, Figure] = {
+    "removal": Figure(
+        ("history", "result"), "Rows removed by a score, and at random", lambda given, _: removal(given),
+        "no runs tested without the rows that gencli corrupt prune removes",
+    ),
+    "memorization": Figure(
+        ("scores",), "Memorization", lambda given, _: examples.memorization(given),
+        "no memorization, which takes networks that left rows out", ("influence", "images"),
+    ),
     "curves": Figure(("history",), "Learning curves", curves, "no column to draw"),
     "overfit-time": Figure(
         ("history",), "Time to overfit against corruption level", overfit_time,
@@ -301,10 +329,6 @@ FIGURES: dict[str, Figure] = {
         ("history",), "The edge of stability", lambda given, _: [*edge.panels(given)],
         "no sharpness of a full-batch run of sgd at a constant rate, without decay",
     ),
-    "memorization": Figure(
-        ("scores",), "Memorization", lambda given, _: examples.memorization(given),
-        "no memorization, which takes networks that left rows out",
-    ),
     "energy": Figure(("energy",), "The labels' energy along a kernel's eigenvectors", _energy, "no energies"),
     "descent": Figure(("descent",), "Gradient descent on a kernel", _descent, "no steps"),
 }  # fmt: skip
@@ -313,5 +337,6 @@ FIGURES: dict[str, Figure] = {
 def draw(kind: str, documents: Sequence[Document], options: Options) -> list[Panel]:
     """The panels of a figure, none if no file is of a kind that it needs or none has what it shows."""
     figure = FIGURES[kind]
-    used = [document for document in documents if document.kind in figure.needs]
-    return figure.panels(used, options) if used else []
+    if not any(document.kind in figure.needs for document in documents):
+        return []
+    return figure.panels([each for each in documents if each.kind in (*figure.needs, *figure.also)], options)

@@ -13,8 +13,8 @@ import numpy as np
 import pyarrow as pa
 
 Kind = Literal[
-    "history", "result", "benchmark", "scores", "dynamics", "predictions", "images", "density", "confusion",
-    "alignment", "energy", "descent",
+    "history", "result", "benchmark", "scores", "dynamics", "influence", "predictions", "images", "density",
+    "confusion", "alignment", "energy", "descent",
 ]  # fmt: skip
 
 LEAD = ("model", "data")  # columns that name what the others are of
@@ -156,6 +156,11 @@ FORMS: dict[Kind, Form] = {  # the first that fits
             ),
             **dict.fromkeys(["variability", "el2n", "loss_*"], _POSITIVE),
         },
+        _FINITE,
+    ),
+    "influence": Form(
+        ("id", "label", "test_id", "test_label", "influence", "influence_se"),
+        {**_OF_ROWS, "test_id": _ID, "test_label": _COUNT, "networks_*": _KNOWN},
         _FINITE,
     ),
     "predictions": Form(

@@ -20,7 +20,7 @@ _STYLE = """
 @media (prefers-color-scheme: dark) {
   :root { --line: #444; --soft: #222; --link: #8bc4ff }
   body { background: #111; color: #eee }
-  figure svg { filter: invert(1) hue-rotate(180deg) }
+  figure svg, figure svg [id*="tile-"] { filter: invert(1) hue-rotate(180deg) }
 }
 body { font: 16px/1.5 system-ui, sans-serif; margin: 0; padding: 1rem; overflow-wrap: anywhere }
 h1 { font-size: 1.5rem } h2 { font-size: 1.2rem; margin-top: 2rem }
@@ -61,6 +61,7 @@ _HEADINGS = {
     "runs": "Runs", "classes": "Classes", "long-tail": "Classes from head to tail", "corruptions": "Corruptions",
     "edge-of-stability": "The edge of stability",
     "benchmark": "Benchmark", "speed": "Speed of fitting, and what a kernel predicts",
+    "removal": "Rows removed by a score, and at random",
 }  # fmt: skip
 
 

@@ -1,9 +1,12 @@
-"""The content of a figure, independent of how it is drawn: panels of curves, bars, or a matrix."""
+"""The content of a figure, independent of how it is drawn: panels of curves, bars, a matrix, or images."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 Numbers = Sequence[float | None]
 
@@ -47,12 +50,17 @@ class Lines:
 
 @dataclass(frozen=True)
 class Bars:
-    """For each name a bar of each series: (name, values, standard deviations), None where there is a gap."""
+    """For each name a bar of each series: (name, values, standard deviations), None where there is a gap.
+
+    Attributes:
+        log: whether they are shares, most of them small: the axis is logarithmic, and each bar has its percentage.
+    """
 
     title: str
     names: Sequence[str]
     series: Sequence[tuple[str, Numbers, Numbers]]
     limits: tuple[float, float] | None = None
+    log: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,7 +72,31 @@ class Matrix:
     cells: Sequence[Sequence[int]]
 
 
-Panel = Lines | Bars | Matrix
+@dataclass(frozen=True)
+class Tile:
+    """An image [height, width, 3] uint8, lines of words below it, and whether it is framed in red."""
+
+    pixels: NDArray[np.uint8]
+    words: Sequence[str]
+    marked: bool = False
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Rows of images.
+
+    Attributes:
+        note: what the words are.
+        apart: whether the first of a row stands apart from the others, which belong to it.
+    """
+
+    title: str
+    rows: Sequence[Sequence[Tile]]
+    note: str
+    apart: bool = False
+
+
+Panel = Lines | Bars | Matrix | Sheet
 
 
 def limits(metric: str) -> tuple[float, float] | None:

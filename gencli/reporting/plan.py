@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from gencli.errors import GencliError, nearest
-from gencli.reporting import against, benchmarks, classes, edge, runs, speed
+from gencli.reporting import against, benchmarks, classes, edge, removal, runs, speed
 from gencli.reporting.documents import Document
 from gencli.reporting.figures import FIGURES, Options, draw, regularized
 from gencli.reporting.forms import Kind
@@ -26,11 +26,13 @@ _WORDS: dict[Kind, str] = {
     "alignment": "give the output of `gencli spectrum --kernel`",
     "energy": "give the output of `gencli spectrum --energy`",
     "descent": "give the output of `gencli spectrum --descent`",
+    "influence": "give the output of `gencli score --influence`",
 }
 _DEFAULT_PLOTS: dict[Kind, str] = {
     "history": "curves", "result": "classes", "confusion": "confusion", "predictions": "reliability",
     "density": "density", "dynamics": "cartography", "scores": "cartography",
     "energy": "energy", "descent": "descent",
+    "influence": "memorization",
 }  # fmt: skip
 
 
@@ -86,8 +88,8 @@ class Plan:
         if wanted == "speed":
             self._require("history", "so no epochs to fit")
             self._require("alignment", "so nothing is predicted")
-        if wanted == "runs" and not kinds & {"history", "result"}:
-            self._require("history", "so no runs")
+        if wanted in ("runs", "removal") and not kinds & {"history", "result"}:
+            self._require("history", f"so no {wanted}")
         return wanted
 
     def _require(self, kind: Kind, why: str) -> None:
@@ -134,6 +136,7 @@ class Plan:
         ungrouped = [each for each in results if "corruption_error" not in each.rows.column_names]
         names: list[str] = [self._settings.table] if self._settings.table else []  # comes first
         names += ["runs"] if self.of("history", "result") else []
+        names += ["removal"] if removal.removed(self.documents) else []
         names += ["edge-of-stability"] if edge.followed(self.documents) else []
         names += ["classes"] if results else []
         names += ["speed"] if self.of("history") and self.of("alignment") else []
@@ -151,6 +154,8 @@ class Plan:
             return runs.runs_table(self.of("history", "result"), self._settings.fitted_at, self._settings.best_on_test)
         if name == "speed":
             return speed.speed_table(self.of("history"), self.of("alignment"), self._settings.fitted_at)
+        if name == "removal":
+            return removal.removal_table(self.of("history", "result"))
         if name == "classes":
             return classes.classes_table(results)
         if name == "edge-of-stability":

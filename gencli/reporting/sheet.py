@@ -98,6 +98,11 @@ def weights(tiles: Values, columns: int, largest: float, caption: Sequence[str],
     return _encode(_draw(caption, list(map(str, starts)), rows), provenance)
 
 
+def tile(image: Values) -> NDArray[np.uint8]:
+    """An image [height, width, channels] as [height, width, 3] of some 64 pixels a side, on the scale 0 to 255."""
+    return _pixels(_shrunk(image), 0, 255)
+
+
 def _encode(page: Image, provenance: str) -> bytes:
     from PIL.PngImagePlugin import PngInfo
 

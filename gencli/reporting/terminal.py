@@ -9,7 +9,7 @@ from itertools import cycle
 
 from gencli.cli import console
 from gencli.reporting.cells import cell
-from gencli.reporting.panels import Bars, Curve, Lines, Matrix, Numbers, Panel
+from gencli.reporting.panels import Bars, Curve, Lines, Matrix, Numbers, Panel, Sheet
 
 _MARKERS = "ox+*#@%=vs"  # one per curve
 _FILLS = "█▒░▓"
@@ -31,6 +31,8 @@ def _panel(panel: Panel, width: int) -> str:
         lines = _curves(panel, width)
     elif isinstance(panel, Bars):
         lines = [*_filled(console.printable(panel.title), "", width), *_bars(panel, width)]
+    elif isinstance(panel, Sheet):
+        lines = [*_filled(console.printable(panel.title), "", width), *_sheet(panel, width)]
     else:
         lines = [*_filled(console.printable(panel.title), "", width), *_matrix(panel, width)]
     return "\n".join(lines)
@@ -109,6 +111,16 @@ def _bars(panel: Bars, width: int) -> list[str]:
             lines += _filled(console.printable(name), f"  {fill} ", width)
     if len(panel.series) > len(drawn):
         lines.append(f"  the first {len(drawn)} of {len(panel.series):,}")
+    return lines
+
+
+def _sheet(panel: Sheet, width: int) -> list[str]:
+    """The words of the images, which are not shown: a line each, those that belong to the first of a row indented."""
+    lines = _filled(f"(images: --figure; {console.printable(panel.note)})", "", width)
+    for row in panel.rows:
+        for place, tile in enumerate(row):
+            words = ", ".join(map(console.printable, tile.words))
+            lines += _filled(words, "    → " if panel.apart and place else "  ", width)
     return lines
 
 

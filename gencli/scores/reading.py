@@ -97,8 +97,9 @@ def open_any(place: str, arch: str | None) -> documents.Document | tuple[Input, 
         return read_table([source])
     document = documents.read(source)
     if document.kind not in ("scores", "dynamics", "predictions"):
+        article = "an" if document.kind == "influence" else "a"
         raise GencliError(
-            f"{source.name}: a {document.kind}, which says nothing of single rows",
+            f"{source.name}: {article} {document.kind}, which says nothing of single rows",
             "give train --dynamics, eval --predictions, or models and their image table",
         )
     return document

@@ -86,7 +86,7 @@ class _Join:
         if len(self._joins) < len(joins):
             raise GencliError("two joined tables have one name", "rename a file; conditions call it by its name")
         ids = table.column("id")
-        self._places = {alias: _places(ids, each, table.title) for alias, each in self._joins.items()}
+        self._places = {alias: places(ids, each, table.title) for alias, each in self._joins.items()}
         self._found: dict[str, pa.Array] = {"id": pa.array(ids)}
         self._parts: dict[str, dict[str, pa.Array]] = {}
         for name in condition.names:
@@ -182,8 +182,12 @@ def of_run(rows: pa.Table, run: int, title: str) -> pa.Table:
     return found
 
 
-def _places(ids: NDArray[np.int64], joined: Joined, title: str) -> NDArray[np.int64]:
-    """[rows] the row of a joined table that has each id, -1 where none has."""
+def places(ids: NDArray[np.int64], joined: Joined, title: str) -> NDArray[np.int64]:
+    """[rows] the row of a joined table that has each id, -1 where none has.
+
+    Raises:
+        GencliError: it has no ids, one twice, or none of these.
+    """
     if "id" not in joined.rows.column_names:
         shown = ", ".join(joined.names)
         raise GencliError(
@@ -207,12 +211,12 @@ def _places(ids: NDArray[np.int64], joined: Joined, title: str) -> NDArray[np.in
             else "join tables that have one row an id: predictions of one model, dynamics of one run",
         )  # fmt: skip
     at = np.minimum(np.searchsorted(ranked, ids), max(len(ranked) - 1, 0))
-    places = np.where(ranked[at] == ids, order[at], -1) if len(ranked) else np.full(len(ids), -1)
-    if (places < 0).all():
+    found = np.where(ranked[at] == ids, order[at], -1) if len(ranked) else np.full(len(ids), -1)
+    if (found < 0).all():
         raise GencliError(
             f"{joined.title}: none of its ids is in {title}", "join tables of the same data set and split"
         )
-    return places
+    return found
 
 
 def _one(column: pa.ChunkedArray) -> pa.Array:

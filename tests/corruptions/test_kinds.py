@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -32,7 +33,7 @@ class Example(NamedTuple):
     """Options of a kind.
 
     Attributes:
-        options: the dataclass's fields; files are `matrix.csv` and `other.parquet`.
+        options: the dataclass's fields; files are `matrix.csv`, `other.parquet` and `scores.parquet`.
         draws: whether another seed gives other rows.
         whole: whether a row's fate depends on the table's other rows, so that parts of the table fare otherwise.
     """
@@ -73,6 +74,7 @@ EXAMPLES: dict[str, list[Example]] = {
         Example({"per_class": 5}, whole=True),
         Example({"classes": "0,class 3"}, draws=False),
     ],
+    "prune": [Example({"p": 0.3, "by": "aum", "scores": "scores.parquet"}, whole=True)],
     "common": [
         Example({"kind": "fog", "severity": 3}),
         Example({"kind": "brightness", "severity": 3}, draws=False),
@@ -92,6 +94,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         matrix = np.full((CLASSES, CLASSES), 0.1) + np.eye(CLASSES) / 2
         Path("matrix.csv").write_text("".join(",".join(map(str, row)) + "\n" for row in matrix.tolist()))
         save(image_table(30, (32, 32, 3), classes=CLASSES, name="other"), Path("other.parquet"))
+        halves = np.repeat([0.25, 0.5], len(TABLE.column("id")) // 2)  # with ties, that lots decide
+        pq.write_table(pa.table({"id": TABLE.column("id"), "aum": halves}), "scores.parquet")
         yield Path.cwd()
 
 
@@ -204,11 +208,9 @@ def test_the_table_that_is_read_stays_as_it_is(name: str, place: int) -> None:
 
 def test_a_pipe_through_all_kinds_gives_the_files_that_each_step_gives(folder: Path) -> None:
     save(TABLE, folder / "made-0")
-    matrix = provenance.source("matrix", "", None, Path("matrix.csv"))
-    steps = [
-        provenance.step(f"corrupt {name}", example(name).arguments(), [matrix] if name == "matrix-labels" else [])
-        for name in KINDS
-    ]
+    files = {"matrix-labels": ("matrix", "matrix.csv"), "prune": ("scores", "scores.parquet")}
+    given = {name: [provenance.source(role, "", None, Path(file))] for name, (role, file) in files.items()}
+    steps = [provenance.step(f"corrupt {name}", example(name).arguments(), given.get(name, [])) for name in KINDS]
     lines = [f"{provenance.command_line(step)} --seed 0" for step in steps]
     pipe = " | ".join(f"{line} -q | tee piped-{number + 1}" for number, line in enumerate(lines))
     Shell(folder)(f"cat made-0 | {pipe} > /dev/null").worked()

@@ -99,6 +99,12 @@ MAKES = {
     "corrupt long-tail": ["gencli corrupt long-tail --ratio 4 digits.parquet -q -o made.parquet"],
     "corrupt step-imbalance": ["gencli corrupt step-imbalance --ratio 4 digits.parquet -q -o made.parquet"],
     "corrupt subsample": ["gencli corrupt subsample -n 30 --seed 2 digits.parquet -q -o made.parquet"],
+    "corrupt prune": [
+        """
+        gencli eval m.safetensors half.parquet -q -o r --predictions rows.parquet
+        gencli corrupt prune -p 0.3 --by loss --lowest --scores rows.parquet half.parquet -q -o made.parquet
+        """
+    ],
     "corrupt common": ["gencli corrupt common --kind fog --severity 3 digits.parquet -q -o made.parquet"],
     "train": [
         "gencli train half.parquet --arch linear --epochs 2 -q --history made.parquet --eval-data test.parquet -o m.st",

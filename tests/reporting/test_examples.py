@@ -7,12 +7,20 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from gencli.reporting import examples
-from gencli.reporting.documents import Document
-from gencli.reporting.panels import Bars, Lines
-from tests.reporting.made import read, training
+from gencli.cli import app
+from gencli.errors import GencliError
+from gencli.files import provenance
+from gencli.files.stream import Input
+from gencli.files.tables import Description, MemoryTable
+from gencli.reporting import examples, terminal
+from gencli.reporting.documents import Document, read_all
+from gencli.reporting.panels import Bars, Lines, Sheet
+from gencli.sources import read_table
+from tests import helpers
+from tests.reporting.made import read, save, training
 
 IDS, LABELS, TRUE = [3, 1, 2] * 2, [0, 1, 1] * 2, [0, 0, 1] * 2
 
@@ -56,6 +64,92 @@ def test_memorization_is_counted_in_bins(tmp_path: Path) -> None:
     (_, right, _), (_, wrong, _) = panel.series
     assert list(right) == [1] + [0] * 9
     assert list(wrong) == [0] * 9 + [1]
+
+
+def step(command: str, **files: Path) -> provenance.Step:
+    """Made of files by their roles."""
+    given = [provenance.source(role, Input(str(file)).sha256, None, file) for role, file in files.items()]
+    return provenance.step(command, {}, given)
+
+
+@pytest.fixture
+def scored(tmp_path: Path) -> dict[str, Path]:
+    """Scores, pairs, and the tables of images that they are of, each image a gray level of its own."""
+    paths = {name: tmp_path / f"{name}.parquet" for name in ("scores", "pairs", "train", "test")}
+    for split, count in (("train", 30), ("test", 4)):
+        description = Description("toy", split, ("0", "cat"), (8, 8, 1))
+        images = np.repeat(np.arange(count, dtype=np.uint8), 64).reshape(count, 8, 8, 1)
+        helpers.save(MemoryTable("toy", description, images, np.arange(count) % 2), paths[split])
+    ids, test = (read_table([Input(str(paths[split]))]).column("id") for split in ("train", "test"))
+    rows = {
+        "id": ids, "label": np.arange(30) % 2, "label_true": [1, *([0, 1] * 15)[1:]], "runs": [9] * 30,
+        "memorization": pa.array([0.9, 0.8, None, *([0.3] * 27)]), "memorization_se": [0.1] * 30,
+        "held_out_confident_label": pa.array([1, 1, *([None] * 28)], pa.int64()),
+    }  # fmt: skip
+    save(paths["scores"], pa.table(rows), step("score", data=paths["train"]))
+    pairs = {
+        "id": ids[[5, 1, 1, 0]], "label": [1, 1, 1, 0], "test_id": test[[0, 1, 3, 2]], "test_label": [0, 1, 1, 0],
+        "influence": [0.9, 0.6, 0.8, 0.3], "influence_se": [0.1] * 4,
+    }  # fmt: skip
+    save(paths["pairs"], pa.table(pairs), step("score", data=paths["train"], test=paths["test"]))
+    return paths
+
+
+def sheets(*paths: Path) -> list[Sheet]:
+    found = examples.memorization(read_all(list(map(str, paths))))
+    return [panel for panel in found if isinstance(panel, Sheet)]
+
+
+def test_the_most_memorized_rows_are_shown_beside_the_test_rows_that_they_help(scored: dict[str, Path]) -> None:
+    most, helped = sheets(*scored.values())
+    first, second, *_ = (tile for row in most.rows for tile in row)
+    assert [len(row) for row in most.rows] == [5, 5, 5, 5]
+    assert first.words == ["label 0", "taken for cat", "0.90 ± 0.10"]
+    assert second.words == ["cat", "0.80 ± 0.10"]
+    assert (first.marked, second.marked) == (True, False)
+    assert [int(tile.pixels.max()) for tile in most.rows[0]] == [0, 1, 3, 4, 5]  # the third is not known
+    assert [[int(tile.pixels.max()) for tile in row] for row in helped.rows] == [[1, 3, 1], [5, 0]]
+    assert [tile.words for tile in helped.rows[0][1:]] == [["cat", "0.80 ± 0.10"], ["cat", "0.60 ± 0.10"]]
+    assert (
+        "3 of 116 pairs beyond chance, at 3.3 standard errors" in helped.note
+    )  # 29 rows, 4 test rows; one of 4 is not
+
+
+def test_images_of_other_rows_are_refused_and_without_images_there_is_no_sheet(scored: dict[str, Path]) -> None:
+    assert sheets(scored["scores"], scored["pairs"]) == []
+    (most,) = sheets(scored["scores"], scored["train"])
+    assert "beyond" not in most.note
+    with pytest.raises(GencliError, match="none of its rows are among these images"):
+        sheets(scored["scores"], scored["test"])
+    with pytest.raises(GencliError, match=r"pairs\.parquet: none of its rows"):
+        sheets(scored["scores"], scored["pairs"], scored["train"])
+
+
+def test_scores_that_lost_their_provenance_find_images_by_ids_and_labels(
+    scored: dict[str, Path], tmp_path: Path
+) -> None:
+    rows = pq.read_table(scored["scores"]).replace_schema_metadata()
+    pq.write_table(rows, tmp_path / "plain.parquet")
+    (most,) = sheets(tmp_path / "plain.parquet", scored["test"], scored["train"])
+    assert [int(tile.pixels.max()) for tile in most.rows[0]] == [0, 1, 3, 4, 5]
+    others = rows.set_column(rows.column_names.index("label"), "label", pa.array([0] * 30))
+    pq.write_table(others, tmp_path / "others.parquet")
+    with pytest.raises(GencliError, match="none of its rows"):
+        sheets(tmp_path / "others.parquet", scored["train"])
+
+
+def test_sheets_are_drawn_in_every_form(scored: dict[str, Path], tmp_path: Path) -> None:
+    files = [str(path) for path in scored.values()]
+    for name in ("a.png", "b.png", "c.svg"):
+        assert app.main(["report", *files, "--plot", "memorization", "--figure", str(tmp_path / name)]) == 0
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    assert (tmp_path / "c.svg").read_text().count("<image") == 25
+    assert app.main(["report", *files, "-o", str(tmp_path / "page.html")]) == 0
+    page = (tmp_path / "page.html").read_text()
+    assert page.count("<image") == 25
+    assert "taken for cat" in page
+    text = terminal.text([*sheets(*scored.values())], 80)
+    assert "  cat, 0.80 ± 0.10\n    → cat, 0.80 ± 0.10\n    → cat, 0.60 ± 0.10\n" in text
 
 
 @pytest.mark.parametrize("figure", [examples.cartography, examples.learning_order, examples.memorization])

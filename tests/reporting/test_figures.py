@@ -56,6 +56,20 @@ def line(made: list[Panel]) -> Lines:
     return panel
 
 
+def test_corruptions_that_differ_in_a_word_are_curves_of_their_own(tmp_path: Path) -> None:
+    documents = [history(tmp_path / "clean.parquet", training(None), test_accuracy=[0.9])]
+    for kind, severity, accuracy in (("fog", 1, 0.8), ("fog", 2, 0.7), ("snow", 1, 0.6), ("snow", 2, 0.5)):
+        data = provenance.source("data", "clean", provenance.step("data digits", {"split": "train"}), None)
+        made = provenance.step("corrupt common", {"kind": kind, "severity": severity, "all": False, "seed": 0}, [data])
+        given = [provenance.source("data", f"{kind} {severity}", made, None)]
+        step = provenance.step("train", {"arch": "mlp-1x8", "lr": 0.1, "seed": 0, "loss": "ce"}, given)
+        documents.append(history(tmp_path / f"{kind}{severity}.parquet", step, test_accuracy=[accuracy]))
+    found = line(figures.test_error(documents, Options()))
+    assert {curve.name: [round(y or 0, 9) for y in curve.y] for curve in found.curves} == {
+        "common fog": [0.1, 0.2, 0.3], "common snow": [0.1, 0.4, 0.5],
+    }  # fmt: skip
+
+
 def level(path: Path, p: float | None, accuracies: list[float], **arguments: Any):
     return history(path, training(p, **arguments), train_accuracy=accuracies, test_accuracy=accuracies)
 

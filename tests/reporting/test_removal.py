@@ -1,0 +1,129 @@
+"""Rows removed by a score and at random: which runs are compared, the intervals of scipy, the answer in words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from gencli.cli import app
+from gencli.files import provenance
+from gencli.reporting import figures, removal
+from gencli.reporting.documents import Document
+from gencli.reporting.panels import Lines
+from tests.reporting.made import history
+
+RUNS = {
+    ("", 0.0): [0.90, 0.91, 0.92], ("memorization", 0.1): [0.80, 0.82, 0.81], ("memorization", 0.2): [0.88, 0.79, 0.84],
+    ("random", 0.1): [0.90, 0.89, 0.91, 0.88], ("random", 0.2): [0.87, 0.85, 0.80],
+}  # fmt: skip
+
+
+def trained(way: str, share: float, seed: int, base: str = "base", **more: Any) -> provenance.Step:
+    data = provenance.source("data", base, provenance.step("data digits", {"split": "train"}), None)
+    if way not in ("", "random"):
+        arguments = {"p": share, "by": way, "lowest": more.pop("lowest", False), "scores": None, "seed": 0}
+        data = provenance.source(
+            "data", f"{base}{way}{share}", provenance.step("corrupt prune", arguments, [data]), None
+        )
+    subset = {"random": round(1 - share, 9)}.get(way)
+    return provenance.step("train", {"arch": "mlp-1x8", "lr": 0.1, "seed": seed, "subset": subset} | more, [data])
+
+
+def documents(path: Path, runs: dict[Any, list[float]], **more: Any) -> list[Document]:
+    return [
+        history(
+            path / f"{way}{share}-{seed}-{len(more)}.parquet", trained(way, share, seed, **more), test_accuracy=[value]
+        )
+        for (way, share), values in runs.items()
+        for seed, value in enumerate(values)
+    ]
+
+
+def rows(table: Any) -> dict[Any, dict[str, Any]]:
+    return {(row["removed_by"], row["removed"]): row for row in table.rows.to_pylist()}
+
+
+def test_differences_and_intervals_are_those_of_welchs_test(tmp_path: Path) -> None:
+    table = removal.removal_table(documents(tmp_path, RUNS))
+    found = rows(table)
+    assert list(found) == [("", 0), ("highest memorization", 0.1), ("highest memorization", 0.2)]
+    for share in (0.1, 0.2):
+        ours, others = RUNS["memorization", share], RUNS["random", share]
+        row = found["highest memorization", share]
+        low, high = stats.ttest_ind(others, ours, equal_var=False).confidence_interval(0.975)  # two shares
+        assert (row["runs"], row["random_runs"]) == (3, len(others))
+        np.testing.assert_allclose(row["difference"], np.mean(others) - np.mean(ours))
+        np.testing.assert_allclose([row["difference_low"], row["difference_high"]], [low, high], rtol=1e-9)
+    assert [row["costs"] for row in found.values()] == [None, "more", "not shown"]
+    assert "Yes, at 10 %; not shown at 20 %. At 10 %: 0.8100 against 0.8950 at random" in table.notes[0]
+
+
+def test_the_curve_begins_with_all_rows_and_has_students_intervals(tmp_path: Path) -> None:
+    (panel,) = removal.removal(documents(tmp_path, RUNS))
+    assert isinstance(panel, Lines)
+    by_score, at_random = panel.curves
+    assert (by_score.name, at_random.name) == ("highest memorization", "at random")
+    assert list(by_score.x) == [0, 0.1, 0.2]
+    for place, values in enumerate((RUNS["", 0.0], RUNS["random", 0.1], RUNS["random", 0.2])):
+        low, high = stats.t.interval(0.95, len(values) - 1, np.mean(values), stats.sem(values))
+        np.testing.assert_allclose(at_random.spread[place], (high - low) / 2)  # pyright: ignore[reportCallIssue, reportArgumentType]
+    assert figures.test_error(documents(tmp_path, RUNS), figures.Options()) == []  # no level of a corruption
+
+
+def test_only_runs_alike_in_all_else_are_compared(tmp_path: Path) -> None:
+    pruned = {key: values for key, values in RUNS.items() if key[0] != "random"}
+    others = {key: values for key, values in RUNS.items() if key[0] == "random"}
+    for more in ({"base": "other"}, {"lr": 0.2}, {"epochs": 3}):
+        table = removal.removal_table(documents(tmp_path, pruned) + documents(tmp_path, others, **more))
+        assert all(row["difference"] is None for row in table.rows.to_pylist()), more
+        assert "Not shown: no share is removed both ways." in table.notes[0]
+    table = removal.removal_table(
+        documents(tmp_path, RUNS) + documents(tmp_path, {("memorization", 0.1): [0.9, 0.91]}, lowest=True)
+    )
+    assert {("lowest memorization", 0.1), ("highest memorization", 0.1)} < set(rows(table))
+    assert len(table.notes) == 3
+
+
+@pytest.mark.parametrize(
+    ("bounds", "said"),
+    [
+        ([(0.01, 0.03), (0.02, 0.04)], "Yes, at 10 % and 20 %."),
+        ([(0.01, 0.03), (-0.02, 0.04)], "Yes, at 10 %; not shown at 20 %."),
+        ([(-0.03, -0.01), (-0.02, 0.04)], "No, it costs less at 10 %; not shown at 20 %."),
+        ([(-0.03, -0.01), (0.01, 0.04)], "Both: more at 20 %, less at 10 %."),
+        ([(-0.03, 0.01), (0, 0.04)], "Not shown: at 10 % and 20 % the interval of the difference holds 0."),
+        ([(None, None), (None, None)], "Not shown at 10 % and 20 %: runs without a spread have no interval."),
+    ],
+)
+def test_the_answer_is_in_the_numbers(bounds: list[tuple[Any, Any]], said: str) -> None:
+    compared = [
+        {
+            "removed": share, "test_accuracy": 0.8, "random_accuracy": 0.8, "difference": 0.0, "difference_low": low,
+            "difference_high": high,
+            "costs": "not shown" if low is None or low <= 0 <= high else "more" if low > 0 else "less",
+        }
+        for share, (low, high) in zip((0.1, 0.2), bounds, strict=True)
+    ]  # fmt: skip
+    assert f"than removing as many at random? {said} At" in removal.answer("highest aum", compared)
+
+
+def test_one_run_or_runs_without_spread_show_nothing(tmp_path: Path) -> None:
+    for values in ([0.9], [0.9, 0.9]):
+        runs = {("memorization", 0.1): values, ("random", 0.1): [each - 0.1 for each in values]}
+        (row,) = removal.removal_table(documents(tmp_path, runs)).rows.to_pylist()
+        assert row["difference_low"] is None
+        assert row["costs"] == "not shown"
+
+
+def test_the_page_and_the_table_have_the_answer(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    files = {document.file for document in documents(tmp_path, RUNS)}
+    assert app.main(["report", *sorted(files), "-o", str(tmp_path / "page.html")]) == 0
+    page = (tmp_path / "page.html").read_text()
+    assert "Yes, at 10 %; not shown at 20 %." in page
+    assert page.count("Rows removed by a score, and at random</h2>") == 2  # the table, and the figure
+    assert app.main(["report", *sorted(files), "--table", "removal", "--plot", "removal"]) == 0
+    assert "Yes, at 10 %; not shown at 20 %." in capfd.readouterr().out
