@@ -18,37 +18,44 @@ def fit(kind: Learner, data: Data = None, output: ModelOutput = None) -> None:
     from gencli.cli import outputs
     from gencli.files import stream
 
-    outputs.refuse_terminal(output, "model")
-    stream.require_writable(output)
+    destinations = kind.places(output)
+    outputs.refuse_terminal(destinations[0], "model")
+    stream.require_writable(*destinations)
 
     import torch
 
     from gencli import models
     from gencli.cli import console
     from gencli.files import provenance, tables
+    from gencli.files.together import Together
     from gencli.models import inputs, learners
     from gencli.sources import open_table
 
     table = open_table(data)
     description = table.description
     kind.require(table.rows, description)
-    with stream.Output(output, table.inputs, binary=True) as file:
+    with Together() as places:
+        said = []
+        files = [places.open(each, table.inputs, binary=True) for each in destinations]
         rows = inputs.load(table)
-        with console.progress("percent", 100) as advance:
-            fitted = kind.fit(rows, len(description.classes), table.title, _progress(advance))
-        network = learners.build(kind.name, description.shape, len(description.classes), fitted.facts)
-        network.load_state_dict(fitted.tensors, assign=True)
-        model = models.Model(
-            kind.name, description.shape, description.classes, network, preprocessing=learners.PLAIN_PIXELS
-        )
-        made = kind.arguments() | {"threads": torch.get_num_threads()}  # they change the order of sums
-        step = provenance.step(f"fit {kind.name}", made, tables.sources(table, "data"), kind.packages)
-        models.write(file, model, made | fitted.found, step)
-    console.message(
-        f"{fitted.found.get('chosen', kind.name)}: {fitted.found['rows']:,} rows, {model.parameters:,} parameters; "
-        f"train accuracy {fitted.found['train_accuracy']:.4f}, "
-        f"relative residual {fitted.found['relative_residual']:.1e}"
-    )
+        for part, file in zip(kind.parts(), files, strict=True):
+            with console.progress("percent", 100) as advance:
+                fitted = part.fit(rows, len(description.classes), table.title, _progress(advance))
+            network = learners.build(kind.name, description.shape, len(description.classes), fitted.facts)
+            network.load_state_dict(fitted.tensors, assign=True)
+            model = models.Model(
+                kind.name, description.shape, description.classes, network, preprocessing=learners.PLAIN_PIXELS
+            )
+            made = part.arguments() | {"threads": torch.get_num_threads()}  # they change the order of sums
+            step = provenance.step(f"fit {kind.name}", made, tables.sources(table, "data"), kind.packages)
+            models.write(file, model, made | fitted.found, step)
+            said.append(
+                f"{fitted.found.get('chosen', kind.name)}: {fitted.found['rows']:,} rows, "
+                f"{model.parameters:,} parameters; train accuracy {fitted.found['train_accuracy']:.4f}, "
+                f"relative residual {fitted.found['relative_residual']:.1e}"
+            )
+    for line in said:
+        console.message(line)
 
 
 def _progress(advance: Callable[..., None]) -> Callable[..., None]:

@@ -48,6 +48,10 @@ def report(
     --table long-tail    one row per loss, one column per class; n in training (give
                          that table too), means of head, middle and tail
     --table corruptions  one row per network, one column per corruption: mean error
+    --table double-descent
+                         where test error peaks, over features or the width W of
+                         mlp-1xW, and the threshold: as many features as training
+                         rows (give results on them), the least width that fits
     --plot curves        the columns of train --history over epochs
     --plot overfit-time  epochs to fit against the corruption level
     --plot test-error    test error against the corruption level
@@ -61,6 +65,9 @@ def report(
     --plot learning-order
                          the share of their rows learned after each epoch
     --plot memorization  how many rows of score are how much memorized
+    --plot double-descent
+                         test error, train error and norm (eval --norm) against
+                         size over the threshold
 
     --format html makes one page that loads nothing from the network: every table and figure that the files support,
     and the pipeline behind each row. --against takes a CSV: columns named like scores of the table are published

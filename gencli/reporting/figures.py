@@ -9,7 +9,7 @@ from typing import Any
 
 from gencli.errors import GencliError, nearest
 from gencli.files.provenance import Step
-from gencli.reporting import examples
+from gencli.reporting import descent, examples
 from gencli.reporting.classes import require
 from gencli.reporting.documents import Document
 from gencli.reporting.forms import Kind
@@ -275,6 +275,12 @@ FIGURES: dict[str, Figure] = {
     "learning-order": Figure(
         ("dynamics", "scores"), "When rows are learned", lambda given, _: examples.learning_order(given),
         "no epochs in which rows were learned",
+    ),
+    "double-descent": Figure(
+        ("history", "result"), "Double descent", lambda given, options: descent.panels(
+            descent.descents(given, options.fitted_at)
+        ),
+        "no learners tested at four sizes, with their threshold (results on the rows that they were fitted to)",
     ),
     "memorization": Figure(
         ("scores",), "Memorization", lambda given, _: examples.memorization(given),

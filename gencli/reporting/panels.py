@@ -30,7 +30,7 @@ class Lines:
     Attributes:
         limits: of the vertical axis; None where the values say.
         dots: whether the points are marked.
-        log: whether the vertical axis is logarithmic.
+        log, log_across: whether the vertical and the horizontal axis are logarithmic.
         mark: what the marks are.
         scatter: whether the points are by themselves, not joined.
     """
@@ -43,6 +43,7 @@ class Lines:
     log: bool = False
     mark: str = ""
     scatter: bool = False
+    log_across: bool = False
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from gencli.errors import GencliError, nearest
-from gencli.reporting import against, benchmarks, classes, runs
+from gencli.reporting import against, benchmarks, classes, descent, runs
 from gencli.reporting.documents import Document
 from gencli.reporting.figures import FIGURES, Options, draw, regularized
 from gencli.reporting.forms import Kind
@@ -71,8 +71,8 @@ class Plan:
         wanted = self._settings.table or ("runs" if "history" in kinds else "classes" if "result" in kinds else None)
         if wanted in ("classes", "long-tail", "corruptions"):
             self._require("result", f"so no {wanted}")
-        if wanted == "runs" and not kinds & {"history", "result"}:
-            self._require("history", "so no runs")
+        if wanted in ("runs", "double-descent") and not kinds & {"history", "result"}:
+            self._require("history", f"so no {wanted}")
         return wanted
 
     def _require(self, kind: Kind, why: str) -> None:
@@ -118,6 +118,7 @@ class Plan:
         results = self.of("result")
         ungrouped = [each for each in results if "corruption_error" not in each.rows.column_names]
         names: list[str] = [self._settings.table] if self._settings.table else []  # comes first
+        names += ["double-descent"] if self._descents() else []
         names += ["runs"] if self.of("history", "result") else []
         names += ["classes"] if results else []
         tail = self.of("images") or any(map(classes.is_tailed, ungrouped))
@@ -132,6 +133,10 @@ class Plan:
             return Table(name, rows, scores=("ours", "peer", "ratio", "bar"))
         if name == "runs":
             return runs.runs_table(self.of("history", "result"), self._settings.fitted_at, self._settings.best_on_test)
+        if name == "double-descent":
+            if not (found := self._descents()):
+                raise GencliError(f"{self.documents[0].title}: no learners tested at four sizes", _WORDS["result"])
+            return descent.descent_table(found)
         if name == "classes":
             return classes.classes_table(results)
         if name == "corruptions":
@@ -141,6 +146,10 @@ class Plan:
             metric = self._options.metric[0]  # to be refused
         ungrouped = [each for each in results if "corruption_error" not in each.rows.column_names]
         return classes.long_tail_table(ungrouped or results, self.of("images"), metric or "accuracy")
+
+    def _descents(self) -> list[descent.Descent]:
+        measured = self.of("history", "result")
+        return descent.descents(measured, self._settings.fitted_at) if measured else []
 
     def _has(self, kind: Kind, metric: str) -> bool:
         return any(metric in document.rows.column_names for document in self.of(kind))
