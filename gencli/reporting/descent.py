@@ -109,12 +109,12 @@ def descent_table(found: Sequence[Descent]) -> Table:
             ratio = each.sizes[peak] / each.threshold if each.threshold else None
             row |= {"peak": each.sizes[peak], "peak_over_threshold": ratio, "peak_error": errors[peak]}
             row |= {"least_before": errors[before], "least_beyond": errors[beyond]}
-            lower = "lower than" if errors[beyond] < errors[before] else "not below"
+            below = "less than before the peak" if errors[beyond] < errors[before] else "no less than before the peak"
             notes.append(
-                f"{name}: test error rises from {errors[before]:.4f} at {each.size} {each.sizes[before]:,} to "
+                f"{name}: test error rises from {errors[before]:.4f} at {each.size} = {each.sizes[before]:,} to "
                 f"{errors[peak]:.4f} at {each.sizes[peak]:,}"
                 + (f" ({ratio:.2f} of the threshold, {each.threshold:,})" if ratio else "")
-                + f", and falls to {errors[beyond]:.4f} at {each.sizes[beyond]:,}, {lower} before the peak"
+                + f" and falls to {errors[beyond]:.4f} at {each.sizes[beyond]:,}, {below}"
                 + (f"; the norm is largest at {largest:,}" if largest else "")
             )
         rows.append(each.named | row)

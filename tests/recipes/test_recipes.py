@@ -25,7 +25,7 @@ from tests.pipelines.replays import replay_all
 from tests.pipelines.shell import Shell, environment
 
 PAPERS = sorted(set(recipes.purposes()) - {"demo"})
-REPLAYED = {"course": 1, "cui2019": 1, "curvature": 1, "noise2noise": 1, "zhang2017": 1}  # files, one of each run
+REPLAYED = {"course": 1, "cui2019": 1, "curvature": 1, "double-descent": 1, "noise2noise": 1, "zhang2017": 1}  # files, one of each run
 COMPARED = {"course": 3, "noise2noise": 2, "zhang2017": 12}  # scores of the smallest scale that have a published one
 
 
@@ -84,7 +84,8 @@ def calls(pretender: dict[str, str], command: str = "") -> list[str]:
 
 def test_all_are_listed_with_a_line_each(tmp_path: Path):
     lines = Shell(tmp_path)("gencli recipe").worked().text.splitlines()
-    assert [line.split()[0] for line in lines] == ["course", "cui2019", "curvature", "demo", "noise2noise", "zhang2017"]
+    names = ["course", "cui2019", "curvature", "demo", "double-descent", "noise2noise", "zhang2017"]
+    assert [line.split()[0] for line in lines] == names
     assert all(re.fullmatch(r"\S+ +[A-Z].{10,66}\.", line) for line in lines)
 
 
