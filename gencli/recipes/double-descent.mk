@@ -63,7 +63,7 @@ $(SETS:%=$D/%_0.15.parquet): $D/%_0.15.parquet: $D/%.parquet
 
 $(foreach size,$(SIZES),$R/features_%_$(size).safetensors): $D/%.parquet
 	gencli fit random-features $< --features $(subst $(SPACE),$(COMMA),$(SIZES)) -q \
-	  -o '$R/features_$*_{features}.safetensors' $(SAY)
+	  -o '$R/features_$*_{features}.safetensors'
 $R/features_%.parquet: $$(foreach size,$(SIZES),$R/features_$$*_$$(size).safetensors) $D/%.parquet \
   $D/$$(call set,$$*)-test.parquet
 	gencli eval $^ --norm -q -o $@
