@@ -148,8 +148,8 @@ def panels(found: Sequence[Descent]) -> list[Panel]:
                 drawn.append(Curve(each.name, [size / threshold for size in each.sizes], errors, spread))
         heights = [value for curve in drawn for value in curve.y if value is not None]
         if heights:
-            low = min(heights) if log else 0
-            drawn.append(Curve("threshold, the published peak", (1, 1), (low, max(heights))))
+            span = (min(heights), max(heights)) if log else (0, 1)
+            drawn.append(Curve("threshold, the published peak", (1, 1), span))
             made.append(
                 Lines(title, "size / threshold", drawn, None if log else (0, 1), dots=True, log=log, log_across=True)
             )

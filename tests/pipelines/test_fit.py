@@ -17,7 +17,8 @@ from gencli.files.tensors import write
 from tests.pipelines.shell import Shell, explained, many
 
 LEARNERS = [
-    "finite-sample", "kernel --kernel gaussian:0.1", "least-squares --ridge 1", "random-features --features 50 --kind relu"
+    "finite-sample", "kernel --kernel gaussian:0.1", "least-squares --ridge 1",
+    "random-features --features 50 --kind relu",
 ]  # fmt: skip
 
 

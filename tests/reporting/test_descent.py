@@ -95,7 +95,7 @@ def test_panels_are_over_the_threshold_which_is_marked(tmp_path: Path):
     curve, mark = test.curves
     assert list(curve.x) == [0.25, 0.5, 1, 2, 4]
     assert list(curve.y) == pytest.approx(ERRORS)
-    assert (mark.x, mark.y) == ((1, 1), (0, pytest.approx(0.9)))
+    assert (mark.x, mark.y) == ((1, 1), (0, 1))
     assert list(train.curves[0].y) == [0.75, 0.5, 0, 0, 0]
     assert list(norm.curves[0].y) == [85, 90, 100, 80, 40]
 
