@@ -99,8 +99,8 @@ def descent_table(found: Sequence[Descent]) -> Table:
     rows, notes = [], []
     for each in found:
         errors, peak, name = each.errors, each.peak, each.name
-        norms = [row.get("norm") for row in each.rows]
-        largest = each.sizes[max(range(len(norms)), key=lambda k: norms[k])] if None not in norms else None
+        norms = [(row["norm"], size) for row, size in zip(each.rows, each.sizes) if row.get("norm") is not None]
+        largest = max(norms)[1] if len(norms) == len(each.sizes) else None
         row: dict[str, Any] = {"threshold": each.threshold, "largest_norm": largest}
         if peak is None:
             notes.append(f"{name}: no peak: test error falls or rises throughout")
