@@ -21,6 +21,8 @@ TITLE := Double descent
 
 SETS := mnist cifar10
 NOISES := 0 0.15
+# of CIFAR-10's wider kernels do better
+KERNEL_cifar10 := --scale 0.005
 COUNT := 10000
 SIZES := 500 1000 2000 4000 6000 8000 9000 9500 9800 10000 10200 10500 11000 12000 14000 16000 20000 30000 40000 60000
 WIDTHS := 1 2 4 8 16 32 64 128 256 512
@@ -62,7 +64,7 @@ $(SETS:%=$D/%_0.15.parquet): $D/%_0.15.parquet: $D/%.parquet
 	gencli corrupt flip-labels -p 0.15 $< -q -o $@
 
 $(foreach size,$(SIZES),$R/features_%_$(size).safetensors): $D/%.parquet
-	gencli fit random-features $< --features $(subst $(SPACE),$(COMMA),$(SIZES)) -q \
+	gencli fit random-features $< --features $(subst $(SPACE),$(COMMA),$(SIZES)) $(KERNEL_$(call set,$*)) -q \
 	  -o '$R/features_$*_{features}.safetensors'
 $R/features_%.parquet: $$(foreach size,$(SIZES),$R/features_$$*_$$(size).safetensors) $D/%.parquet \
   $D/$$(call set,$$*)-test.parquet
