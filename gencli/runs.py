@@ -13,7 +13,7 @@ from gencli.counts import share
 from gencli.errors import GencliError, nearest
 from gencli.randomness import Draws
 
-NUMBERS = ("lr", "momentum", "weight_decay", "label_smoothing", "dropout")  # settings that are numbers in a step
+NUMBERS = ("lr", "momentum", "rho", "weight_decay", "label_smoothing", "dropout")  # settings that are numbers in a step
 
 
 def varied(words: list[str] | None) -> dict[str, list[float]]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from gencli.cli.groups import KindGroup, group
-from gencli.cli.options import Data, ModelOutput
+from gencli.cli.options import Data, ModelOutput, Saving
 
 if TYPE_CHECKING:
     from gencli.fitting.base import Learner
@@ -16,11 +16,14 @@ if TYPE_CHECKING:
 def fit(kind: Learner, data: Data = None, output: ModelOutput = None) -> None:
     """Fits a learner."""
     from gencli.cli import outputs
-    from gencli.files import stream
+    from gencli.files import checkpoints, stream
 
     destinations = kind.places(output)
     outputs.refuse_terminal(destinations[0], "model")
-    stream.require_writable(*destinations)
+    checkpoint = getattr(kind, "checkpoint", None)
+    stream.require_writable(*destinations, checkpoint)
+    if isinstance(kind, Saving):
+        checkpoints.require(kind, checkpoints.FIT)
 
     import torch
 
@@ -34,37 +37,42 @@ def fit(kind: Learner, data: Data = None, output: ModelOutput = None) -> None:
     table = open_table(data)
     description = table.description
     kind.require(table.rows, description)
+    stream.require_writable(checkpoint, inputs=table.inputs)
+    failed = None
     with Together() as places:
         said = []
         files = [places.open(each, table.inputs, binary=True) for each in destinations]
         rows = inputs.load(table)
         for part, file in zip(kind.parts(), files, strict=True):
+            asked = part.arguments() | {"threads": torch.get_num_threads()}  # they change the order of sums
+            step = provenance.step(f"fit {kind.name}", asked, tables.sources(table, "data"), kind.packages)
             with console.progress("percent", 100) as advance:
-                fitted = part.fit(rows, len(description.classes), table.title, _progress(advance))
+                fitted = part.fit(rows, len(description.classes), table.title, step, _progress(advance))
             network = learners.build(kind.name, description.shape, len(description.classes), fitted.facts)
             network.load_state_dict(fitted.tensors, assign=True)
             model = models.Model(
                 kind.name, description.shape, description.classes, network, preprocessing=learners.PLAIN_PIXELS
             )
-            made = part.arguments() | {"threads": torch.get_num_threads()}  # they change the order of sums
-            step = provenance.step(f"fit {kind.name}", made, tables.sources(table, "data"), kind.packages)
-            models.write(file, model, made | fitted.found, step)
+            models.write(file, model, asked | fitted.found, step)
             said.append(
                 f"{fitted.found.get('chosen', kind.name)}: {fitted.found['rows']:,} rows, "
                 f"{model.parameters:,} parameters; train accuracy {fitted.found['train_accuracy']:.4f}, "
                 f"relative residual {fitted.found['relative_residual']:.1e}"
             )
+            failed = failed or fitted.failed
     for line in said:
         console.message(line)
+    if failed:
+        raise failed
 
 
 def _progress(advance: Callable[..., None]) -> Callable[..., None]:
     """Returns a function of the fraction done and a line to show, which estimates the remaining time."""
     start = time.monotonic()
 
-    def progress(done: float, line: str = "") -> None:
+    def progress(done: float, line: str = "", note: str = "done") -> None:
         left = (time.monotonic() - start) * (1 - done) / max(done, 1e-9)
-        advance(round(100 * done), line or f"done, about {left / 60:.1f} min left", bool(line))
+        advance(round(100 * done), line or f"{note}, about {left / 60:.1f} min left", bool(line))
 
     return progress
 

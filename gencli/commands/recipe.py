@@ -14,7 +14,7 @@ app = single()
 @command(app, "recipe")
 def recipe(
     name: Annotated[
-        Literal["course", "cui2019", "curvature", "demo", "double-descent", "noise2noise", "zhang2017"] | None,
+        Literal["course", "cui2019", "curvature", "demo", "noise2noise", "zhang2017"] | None,
         typer.Argument(metavar="NAME", help="Print the path of this recipe.", show_default=False),
     ] = None,
 ) -> None:
@@ -43,6 +43,7 @@ def recipe(
     from gencli import recipes
     from gencli.files.stream import Output
 
-    lines = [f"{each:15}{purpose}" for each, purpose in recipes.purposes().items()]
+    known = recipes.purposes()
+    lines = [f"{each:{max(map(len, known)) + 2}}{purpose}" for each, purpose in known.items()]
     with Output(None) as output:
         output.write("".join(f"{line}\n" for line in ([str(recipes.path(name))] if name else lines)).encode())

@@ -52,6 +52,9 @@ def report(
                          where test error peaks, over features or the width W of
                          mlp-1xW, and the threshold: as many features as training
                          rows (give results on them), the least width that fits
+    --table edge-of-stability
+                         of train --full-batch --track sharpness: its limit of
+                         stability, 2/eta of plain descent, and where it settles
     --plot curves        the columns of train --history over epochs
     --plot overfit-time  epochs to fit against the corruption level
     --plot test-error    test error against the corruption level
@@ -68,6 +71,8 @@ def report(
     --plot double-descent
                          test error, train error and norm (eval --norm) against
                          size over the threshold
+    --plot edge-of-stability
+                         sharpness, its limits and the loss against the step
 
     --format html makes one page that loads nothing from the network: every table and figure that the files support,
     and the pipeline behind each row. --against takes a CSV: columns named like scores of the table are published

@@ -87,7 +87,7 @@ def train(
 
     asked, settings = settings.precision, devices.placed(settings)
     choose(settings)  # which refuses what it can before the data is read
-    watched = records.watched(settings)
+    watched = records.watched(settings, dry_run)
     if dry_run and data is None:
         return plans.without_data(settings, asked, eval_data)
     with distributed.joined(torch.device(settings.device)) as group:

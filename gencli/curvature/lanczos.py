@@ -40,13 +40,18 @@ class Lanczos:
         kept: the Ritz pairs that the last restart kept, 0 before the first.
     """
 
-    def __init__(self, size: int, most: int, dtype: torch.dtype, generator: torch.Generator) -> None:
+    def __init__(
+        self, size: int, most: int, dtype: torch.dtype, generator: torch.Generator, start: Tensor | None = None
+    ) -> None:
         self._generator, self._most = generator, min(most, size)
         self.basis = torch.zeros(self._most + 1, size, dtype=dtype)
         self.projected = torch.zeros(self._most, self._most, dtype=torch.float64)
         self.steps = self.products = self.block = self.kept = 0
         self.beta = 0.0
-        self._draw()
+        if start is None:
+            self._draw()
+        else:
+            self.basis[0] = start / start.norm()
 
     @property
     def full(self) -> bool:
@@ -246,6 +251,7 @@ class Extremes:
         tolerance: float | None = None,
         most_products: int | None = None,
         vectors: int | None = None,
+        start: Tensor | None = None,
     ) -> None:
         for option, wanted in (("--top", top), ("--bottom", bottom)):
             if not 0 <= wanted <= size:
@@ -259,7 +265,7 @@ class Extremes:
             raise GencliError(
                 f"--basis: {chosen} vectors for {top + bottom} eigenpairs", f"use {least} or more, or fewer eigenpairs"
             )
-        self.process = Lanczos(size, chosen, dtype, generator)
+        self.process = Lanczos(size, chosen, dtype, generator, start)
         self.converged = self.done = False
 
     @property
@@ -367,6 +373,7 @@ def leading(
     generator: torch.Generator | None = None,
     most_products: int = 1000,
     vectors: int | None = None,
+    start: Tensor | None = None,
 ) -> Pairs:
     """The k largest or smallest eigenvalues, in algebraic order, and their vectors.
 
@@ -379,6 +386,7 @@ def leading(
         generator: of the first vector; one of seed 0 where None.
         most_products: maximum number of products, after which the search ends, converged or not.
         vectors: size of the basis at which it restarts; by default 200, or as many as fit in 2 GiB.
+        start: the first vector [size], of any length but 0; what is orthogonal to it is not found.
 
     Raises:
         GencliError: more eigenvalues than the operator has, no room for them, or products that are not finite.
@@ -386,7 +394,7 @@ def leading(
     ends = {"top": 0, "bottom": 0} | {which: k}
     generator = generator or torch.Generator().manual_seed(0)
     search = Extremes(size, **ends, dtype=dtype, generator=generator, tolerance=tolerance,
-                      most_products=most_products, vectors=vectors)  # fmt: skip
+                      most_products=most_products, vectors=vectors, start=start)  # fmt: skip
     while not search.done:
         search.step(matvec)
     return search.pairs(which)

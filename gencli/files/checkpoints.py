@@ -17,7 +17,8 @@ from gencli.files.stream import Input, Output
 if TYPE_CHECKING:
     from torch import Tensor
 
-TRAINING, SPECTRUM = "checkpoint", "spectrum"  # kinds, as files name them
+TRAINING, SPECTRUM, FIT = "checkpoint", "spectrum", "fit"  # kinds, as files name them
+_OF = {TRAINING: "training", SPECTRUM: "a spectrum", FIT: "a fit"}
 _FORMAT = 2
 _ANEW = "give --overwrite instead of --resume to start over"
 _NOT_OURS = "name another checkpoint; a file that is not a checkpoint is not overwritten"
@@ -84,9 +85,7 @@ def _facts(source: Input, kind: str, hint: str) -> dict[str, Any]:
     except GencliError as wrong:
         raise GencliError(wrong.message, hint) from None
     if kind not in facts:
-        raise GencliError(
-            f"{source.name}: tensors, but no checkpoint of {'training' if kind == TRAINING else 'a spectrum'}", hint
-        )
+        raise GencliError(f"{source.name}: tensors, but no checkpoint of {_OF[kind]}", hint)
     if facts[kind] != _FORMAT or facts.keys() != {kind, "at", "state", "step"} or not isinstance(facts["at"], str):
         raise GencliError(f"{source.name}: a checkpoint of another version", "name another, or remove it")
     return facts

@@ -7,17 +7,20 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from gencli.errors import GencliError
+
 if TYPE_CHECKING:
     import torch
 
+    from gencli.files.provenance import Step
     from gencli.files.tables import Description
     from gencli.models.inputs import Rows
 
 
 class Progress(Protocol):
-    """Called with the fraction done, 0 … 1, and a line to show."""
+    """Called with the fraction done, 0 … 1, a line to show, and a note on the state of things beside the bar."""
 
-    def __call__(self, done: float, line: str = "", /) -> None: ...
+    def __call__(self, done: float, line: str = "", note: str = "", /) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -28,11 +31,13 @@ class Fitted:
         tensors: the parameters, by their names in the model file.
         facts: the other contents of the file, see `gencli.models.learners`.
         found: what was measured during fitting, for the file and the closing message.
+        failed: why the numbers are not what was asked for, where they are written all the same.
     """
 
     tensors: dict[str, torch.Tensor]
     facts: dict[str, Any]
     found: dict[str, Any]
+    failed: GencliError | None = None
 
 
 @dataclass(frozen=True)
@@ -72,12 +77,13 @@ class Learner(ABC):
         """
 
     @abstractmethod
-    def fit(self, rows: Rows, classes: int, title: str, progress: Progress) -> Fitted:
+    def fit(self, rows: Rows, classes: int, title: str, made: Step, progress: Progress) -> Fitted:
         """Fits the learner to rows.
 
         Args:
             title: name of the table in messages.
-            progress: called with the fraction done, 0 … 1.
+            made: the step that the model will name, by which a checkpoint knows its run.
+            progress: see `Progress`.
 
         Raises:
             GencliError: there is no solution, or none within the precision of the arithmetic.

@@ -14,6 +14,7 @@ from gencli.fitting.base import Fitted, Learner, Progress
 from gencli.machine import require_memory
 
 if TYPE_CHECKING:
+    from gencli.files.provenance import Step
     from gencli.files.tables import Description
     from gencli.models.inputs import Rows
 
@@ -110,7 +111,7 @@ class RandomFeatures(Learner):
         need += least_squares.memory(rows, most, classes)
         require_memory(need, f"{rows:,} rows, {most:,} features", "use fewer of them: gencli corrupt subsample")
 
-    def fit(self, rows: Rows, classes: int, title: str, progress: Progress) -> Fitted:
+    def fit(self, rows: Rows, classes: int, title: str, step: Step, progress: Progress) -> Fitted:
         import numpy as np
         import torch
 

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from gencli import kernels
-from gencli.cli.options import Seed
+from gencli import kernels, machine
+from gencli.cli.options import Overwrite, Saving, Seed
 from gencli.errors import GencliError
+from gencli.files import endings
 from gencli.fitting.base import Fitted, Learner, Progress
 from gencli.machine import require_memory
 
 if TYPE_CHECKING:
+    from gencli.files.provenance import Step
     from gencli.files.tables import Description
     from gencli.models.inputs import Rows
 
+_ASIDE = ("memory", "checkpoint", "checkpoint_every", "resume", "overwrite")  # no bearing on the result
 _FEWER = "use fewer rows: gencli corrupt subsample"
 _KERNELS = "; ".join(f"{kind.form}, {kind.effect}" for kind in kernels.KERNELS.values())
 
@@ -49,7 +53,7 @@ class FiniteSampleLearner(Learner):
         d = _values(description)
         require_memory(rows * (2 * description.row_bytes + 4 * d + 100), f"{rows:,} rows", _FEWER)
 
-    def fit(self, rows: Rows, classes: int, title: str, progress: Progress) -> Fitted:
+    def fit(self, rows: Rows, classes: int, title: str, made: Step, progress: Progress) -> Fitted:
         import numpy as np
         import torch
 
@@ -73,7 +77,7 @@ class FiniteSampleLearner(Learner):
 
 
 @dataclass(frozen=True)
-class Kernel(Learner):
+class Kernel(Learner, Saving):
     """Kernel interpolation or ridge regression on pixels.
 
     \b
@@ -87,15 +91,21 @@ class Kernel(Learner):
     kernel of 8 FILTERS features.
 
     Without --ridge, f is the interpolant of least norm. Then equal images with one label count once; with two labels
-    they are refused, as is a K without full rank. K is one matrix of 4 n^2 bytes, or 8 n^2 with --dtype float64,
-    factored in place by Cholesky's method; alpha is refined until the residual |(K + ridge I) alpha - Y| / |Y|, in
-    float64, stops falling; a final residual above 0.001 is an error. Several kernels (repeat --kernel, or use commas)
-    are compared on --validation-fraction of each class's rows, held out by --seed; the most accurate one is then fitted
-    to all rows. The cost of a trial grows with the cube of its number of rows: 0.8 leaves a fifth of them. Reads an
-    image table; writes a model (safetensors) with the training images for gencli eval, without loss or probabilities.
+    they are refused, as is a K without full rank. The relative residual |(K + ridge I) alpha - Y| / |Y| is computed in
+    float64 from alpha itself; one above --tolerance is an error. Up to 10,000 rows, or with more than 256 classes, K is
+    one matrix of 4 n^2 bytes (8 n^2 with --dtype float64), factored in place by Cholesky's method, and alpha is refined
+    until the residual stops falling. More rows take conjugate gradients for all classes at once, preconditioned by a
+    partial Cholesky factor of 8 sqrt(n) pivots drawn by --seed, until the residual is within the tolerance. Half of K
+    is in memory, 2 n^2 bytes; what does not fit is computed again for each product, which changes no number.
+
+    Several kernels (repeat --kernel, or use commas) are compared on --validation-fraction of each class's rows, held
+    out by --seed; the most accurate one is then fitted to all rows. Reads an image table; writes a model (safetensors)
+    with the training images for gencli eval, without loss or probabilities.
 
     Source: Zhang, Bengio, Hardt, Recht, Vinyals 2017, arXiv:1611.03530, section 5; Cho, Saul 2009 (arccos); Jacot,
-    Gabriel, Hongler 2018, arXiv:1806.07572 (ntk); Coates, Lee, Ng 2011 (random-conv).
+    Gabriel, Hongler 2018, arXiv:1806.07572 (ntk); Coates, Lee, Ng 2011 (random-conv). Chen,
+    Epperly, Tropp, Webber 2023, arXiv:2207.06503 (pivots); Diaz, Epperly, Frangella, Tropp, Webber 2023,
+    arXiv:2304.12465 (preconditioner); Dubrulle 2001, ETNA 12 (conjugate gradients).
 
     \b
     Example:
@@ -104,6 +114,8 @@ class Kernel(Learner):
         gencli eval - test.parquet
       gencli data digits | gencli fit kernel --kernel ntk:2 --ridge 0.001 |
         gencli eval - test.parquet
+      gencli data digits | gencli fit kernel --kernel gaussian:0.02 --solver cg \\
+        --tolerance 1e-4 --memory 8G --checkpoint fit.checkpoint --resume -o model.safetensors
     """
 
     name = "kernel"
@@ -113,10 +125,37 @@ class Kernel(Learner):
     validation_fraction: Annotated[
         float, typer.Option(min=0, max=0.9, metavar="F", help="Share of each class's rows held out to choose a kernel.")
     ] = 0.0
-    seed: Annotated[int, typer.Option(min=0, help="Random seed of the held-out rows, and of random filters.")] = 0
+    seed: Annotated[
+        int, typer.Option(min=0, help="Random seed of the held-out rows, of pivots and of random filters.")
+    ] = 0
     dtype: Annotated[
         Literal["float32", "float64"], typer.Option(help="Precision of K, of its factor and of predictions.")
     ] = "float32"
+    solver: Annotated[
+        Literal["auto", "cholesky", "cg"],
+        typer.Option(help="Cholesky's method, or conjugate gradients; auto: cholesky for at most 10,000 rows."),
+    ] = "auto"
+    tolerance: Annotated[
+        float, typer.Option(min=0, help="Largest relative residual |(K + ridge I) alpha - Y| / |Y|.")
+    ] = 1e-3
+    max_products: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Largest number of products with K of conjugate gradients.")
+    ] = 1000
+    memory: Annotated[
+        str | None,
+        typer.Option(metavar="SIZE", help="Memory to take at most, such as 8G. Default: what is free."),
+    ] = None
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Write the model also where the tolerance is not reached; the status is 2.")
+    ] = False
+    checkpoint: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Save the iterations to this file, also when a signal ends the run."),
+        endings.CHECKPOINT,
+    ] = None
+    checkpoint_every: Annotated[int, typer.Option(min=1, metavar="N", help="Products between checkpoints.")] = 10
+    resume: Annotated[bool, typer.Option("--resume", help="Continue from the checkpoint if it exists.")] = False
+    overwrite: Overwrite = False
 
     def __post_init__(self) -> None:
         if len(self.kernels) > 1 and not self.validation_fraction:
@@ -131,25 +170,43 @@ class Kernel(Learner):
         return [kernels.parse(word, self.seed) for words in self.kernel for word in words.split(",")]
 
     def arguments(self) -> dict[str, Any]:
-        return super().arguments() | {"kernel": ",".join(self.kernel)}
+        used = {name: value for name, value in super().arguments().items() if name not in _ASIDE}
+        return used | {"kernel": ",".join(self.kernel)}
+
+    @property
+    def room(self) -> int | None:
+        """--memory in bytes.
+
+        Raises:
+            GencliError: it is not a size.
+        """
+        if self.memory is None:
+            return None
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGT])(?:i?B)?", self.memory, re.ASCII | re.IGNORECASE)
+        if not found or not float(found[1]):
+            raise GencliError(f"--memory: {self.memory!r} is not a size", "give a number with K, M, G or T, such as 8G")
+        return int(float(found[1]) * 1024 ** (1 + "KMGT".index(found[2].upper())))
 
     def require(self, rows: int, description: Description) -> None:
-        from gencli.fitting import cholesky
+        from gencli.fitting import cholesky, iterative
 
-        size = 4 if self.dtype == "float32" else 8
+        size, classes = 4 if self.dtype == "float32" else 8, len(description.classes)
         points = max(kernel.dimension(description.shape) for kernel in self.kernels)
-        need = cholesky.memory(rows, size) + rows * (
-            2 * description.row_bytes + 4 * _values(description) + size * points
-        )
-        need += _TARGETS * rows * len(description.classes) * size
+        if self.solver == "cholesky" or (self.solver == "auto" and rows <= iterative.DIRECT):
+            need = cholesky.memory(rows, size) + _TARGETS * rows * classes * size
+            need += rows * (2 * description.row_bytes + 4 * _values(description) + size * points)
+        else:
+            need = iterative.needed(rows, points, classes, size, description.row_bytes)
         require_memory(need, f"{rows:,} rows", _FEWER)
+        if self.room is not None and need > self.room:
+            raise GencliError(f"--memory {self.memory}: {rows:,} rows take {machine.size(need)} at least", _FEWER)
 
-    def fit(self, rows: Rows, classes: int, title: str, progress: Progress) -> Fitted:
+    def fit(self, rows: Rows, classes: int, title: str, made: Step, progress: Progress) -> Fitted:
         from gencli.fitting import kernel
         from gencli.fitting.rows import require_finite
 
         require_finite(rows, title)
-        return kernel.choose(rows, classes, title, self.kernels, self, progress)
+        return kernel.choose(rows, classes, title, self.kernels, self, made, progress)
 
 
 @dataclass(frozen=True)
@@ -184,7 +241,7 @@ class LeastSquares(Learner):
         need = least_squares.memory(rows, d, len(description.classes)) + rows * (description.row_bytes + 4 * d)
         require_memory(need, f"{rows:,} rows", f"{_FEWER}, or images of fewer pixels")
 
-    def fit(self, rows: Rows, classes: int, title: str, progress: Progress) -> Fitted:
+    def fit(self, rows: Rows, classes: int, title: str, made: Step, progress: Progress) -> Fitted:
         import numpy as np
         import torch
 

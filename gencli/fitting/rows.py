@@ -38,7 +38,13 @@ def require_points(rows: Rows, points: torch.Tensor, title: str, kernel: str) ->
 
 
 def distinct(rows: Rows, title: str, hint: str) -> Rows:
-    """The rows without repetitions of an image, in their order.
+    """The rows without repetitions of an image, in their order, see `first_places`."""
+    first = first_places(rows, title, hint)
+    return rows if len(first) == len(rows) else rows.select(torch.from_numpy(first))
+
+
+def first_places(rows: Rows, title: str, hint: str) -> NDArray[np.int64]:
+    """The places of the rows without repetitions of an image, ascending.
 
     Raises:
         GencliError: two equal images have different labels; `hint` says what to do.
@@ -56,7 +62,7 @@ def distinct(rows: Rows, title: str, hint: str) -> Rows:
             f"{labels[one]} and {labels[other]}; such rows: {len(twice):,}",
             hint,
         )
-    return rows if len(first) == len(rows) else rows.select(torch.from_numpy(np.sort(first)))
+    return np.sort(first)
 
 
 def one_hot(rows: Rows, classes: int) -> NDArray[np.float32]:

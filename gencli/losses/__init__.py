@@ -16,7 +16,10 @@ from gencli.losses.classes import (
     ClassBalancedSigmoid,
     CrossEntropy,
     Focal,
+    GeneralizedCrossEntropy,
     LogitAdjusted,
+    Square,
+    SymmetricCrossEntropy,
 )
 from gencli.losses.images import L1, L2, Huber
 from gencli.losses.rows import resample_weights
@@ -29,7 +32,8 @@ __all__ = ["DEFAULTS", "LOSSES", "Loss", "choose", "names", "resample_weights"]
 LOSSES: dict[str, type[Loss]] = {
     loss.name: loss
     for loss in (
-        CrossEntropy, Focal, ClassBalancedCrossEntropy, ClassBalancedFocal, ClassBalancedSigmoid,
+        CrossEntropy, Square, GeneralizedCrossEntropy, SymmetricCrossEntropy,
+        Focal, ClassBalancedCrossEntropy, ClassBalancedFocal, ClassBalancedSigmoid,
         BalancedSoftmax, LDAM, LogitAdjusted,
         L1, L2, Huber,
     )

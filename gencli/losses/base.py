@@ -27,6 +27,9 @@ _RANGES: dict[str, tuple[Callable[[float], bool], str]] = {
     "label_smoothing": (lambda value: 0 <= value < 1, "from 0 to below 1"),
     "deferred_reweighting": (lambda value: value >= 0, "0 or more"),
     "tau": (lambda value: 0 <= value < math.inf, "0 or more"),
+    "gce_q": (lambda value: 0 < value <= 1, "above 0 and up to 1"),
+    "ce_weight": (lambda value: 0 <= value < math.inf, "0 or more"),
+    "reverse_weight": (lambda value: 0 <= value < math.inf, "0 or more"),
     "delta": (lambda value: 0 < value < math.inf, "above 0"),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -18,6 +19,7 @@ FocalForm = Literal["sigmoid", "softmax"]
 _SCALE = 30  # what the cosine head multiplies by
 _LARGEST_MARGIN = 0.5
 _DEFERRED_BETA = 0.9999
+_LOG_ZERO = math.log(1e-4)  # of the reverse cross-entropy
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,66 @@ class Focal(Loss):
 
         focal = functions.sigmoid_focal if self.focal_form == "sigmoid" else functions.softmax_focal
         return lambda outputs, labels: focal(outputs, labels, self.gamma)
+
+
+@dataclass(frozen=True)
+class Square(Loss):
+    """Squared error to the label's one-hot row.
+
+    sum_c (z_c - [c = y])^2 / 2 of the outputs as they are, no softmax; the mean over rows is the loss of Cohen, Kaur,
+    Li, Kolter, Talwalkar 2021, arXiv:2103.00065, whose code sums over the classes. Measures that take probabilities,
+    such as calibration, still take the softmax of z.
+
+    Source: Hui, Belkin 2021, arXiv:2006.07322, without the rescaling.
+    """
+
+    name = "square"
+
+    def at(self, counts: Tensor | None, epoch: int, dtype: torch.dtype | None = None) -> RowLoss:
+        from gencli.losses import functions
+
+        return functions.square
+
+
+@dataclass(frozen=True)
+class GeneralizedCrossEntropy(Loss):
+    """Generalized cross-entropy: bounded, wrong labels pull less.
+
+    (1 - p_y^q) / q with p = softmax(z), q being --gce-q: at 1 the mean absolute error 1 - p_y, towards 0 ce. The
+    default, 0.7, is the paper's; the truncated form is not part of it.
+
+    Source: Zhang, Sabuncu 2018, arXiv:1805.07836, eq. 6.
+    """
+
+    name = "gce"
+    gce_q: float = 0.7
+
+    def at(self, counts: Tensor | None, epoch: int, dtype: torch.dtype | None = None) -> RowLoss:
+        from gencli.losses import functions
+
+        return lambda outputs, labels: functions.generalized(outputs, labels, self.gce_q)
+
+
+@dataclass(frozen=True)
+class SymmetricCrossEntropy(Loss):
+    """Symmetric cross-entropy: ce and its reverse, for noisy labels.
+
+    -a log p_y - b sum_c p_c log t_c with p = softmax(z), t the one-hot label and log 0 = A = log 1e-4, as in the
+    authors' code, so that the second part is -b A (1 - p_y). --ce-weight is a and --reverse-weight b; the defaults,
+    0.1 and 1, are the authors' for CIFAR-10.
+
+    Source: Wang, Ma, Chen, Luo, Yi, Bailey 2019, arXiv:1908.06112.
+    """
+
+    name = "sce"
+    ce_weight: float = 0.1
+    reverse_weight: float = 1.0
+
+    def at(self, counts: Tensor | None, epoch: int, dtype: torch.dtype | None = None) -> RowLoss:
+        from gencli.losses import functions
+
+        reverse = self.reverse_weight * -_LOG_ZERO
+        return lambda outputs, labels: functions.symmetric(outputs, labels, self.ce_weight, reverse)
 
 
 class ClassBalanced(CountedLoss):

@@ -24,6 +24,23 @@ def cross_entropy(outputs: Tensor, labels: Tensor, smoothing: float = 0.0) -> Te
     return functional.cross_entropy(wide(outputs), labels, reduction="none", label_smoothing=smoothing)
 
 
+def square(outputs: Tensor, labels: Tensor) -> Tensor:
+    """[n] half the squared distances of outputs [n, classes] from the labels' one-hot rows."""
+    outputs = wide(outputs)
+    return (outputs - is_label(outputs, labels).to(outputs.dtype)).square().sum(1) / 2
+
+
+def generalized(outputs: Tensor, labels: Tensor, q: float) -> Tensor:
+    """[n] (1 - p^q) / q, by logarithms: a power below 1 has no gradient at p = 0."""
+    return -torch.expm1(-q * cross_entropy(outputs, labels)) / q
+
+
+def symmetric(outputs: Tensor, labels: Tensor, ce_weight: float, reverse_weight: float) -> Tensor:
+    """[n] the sum of cross-entropy and of 1 - p, each times its weight."""
+    forward = cross_entropy(outputs, labels)
+    return ce_weight * forward - reverse_weight * torch.expm1(-forward)
+
+
 def sigmoid_focal(outputs: Tensor, labels: Tensor, gamma: float) -> Tensor:
     """[n] sums over the classes, each a yes or no of its own; gamma 0 is the sigmoid cross-entropy."""
     outputs = wide(outputs)

@@ -54,6 +54,18 @@ class LossSettings:
     tau: Annotated[
         float | None, typer.Option(help="Strength of the adjustment of logit-adjusted. Default: 1.", show_default=False)
     ] = None
+    gce_q: Annotated[
+        float | None,
+        typer.Option(
+            metavar="Q", help="Exponent of gce, above 0 (which is ce) and up to 1. Default: 0.7.", show_default=False
+        ),
+    ] = None
+    ce_weight: Annotated[
+        float | None, typer.Option(help="Weight of the cross-entropy in sce. Default: 0.1.", show_default=False)
+    ] = None
+    reverse_weight: Annotated[
+        float | None, typer.Option(help="Weight of its reverse in sce. Default: 1.", show_default=False)
+    ] = None
     delta: Annotated[
         float | None,
         typer.Option(

@@ -116,7 +116,7 @@ def build(arch: str, shape: Shape, classes: int, options: Options = PLAIN) -> nn
             "use larger images, or a network for small ones, such as mlp-1x512",
         )
     match = re.fullmatch(kind.pattern, arch, re.ASCII)
-    groups = [int(group) if group.isdecimal() else group for group in match.groups()] if match else []
+    groups = [int(group) if group and group.isdecimal() else group for group in match.groups()] if match else []
     construct = partial(kind.build, *groups, shape=shape, classes=classes, **given)
     on_meta = torch.get_default_device().type == "meta"
     if kind is not OWN and (on_meta or kind is not TORCHVISION):

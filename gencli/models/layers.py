@@ -129,10 +129,12 @@ def dropping(rate: float) -> tuple[nn.Module, ...]:
     return (nn.Dropout(rate),) if rate else ()
 
 
-def hidden(layer: nn.Module, units: int, batch_norm: bool, dropout: float) -> tuple[nn.Module, ...]:
-    """A layer of units [n, units], batch norm where asked for, ReLU, dropout."""
+def hidden(
+    layer: nn.Module, units: int, batch_norm: bool, dropout: float, activation: type[nn.Module] = nn.ReLU
+) -> tuple[nn.Module, ...]:
+    """A layer of units [n, units], batch norm where asked for, ReLU or another activation, dropout."""
     normalized = (nn.BatchNorm1d(units),) if batch_norm else ()
-    return layer, *normalized, nn.ReLU(), *dropping(dropout)
+    return layer, *normalized, activation(), *dropping(dropout)
 
 
 class BasicBlock(nn.Module):

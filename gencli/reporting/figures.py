@@ -9,7 +9,7 @@ from typing import Any
 
 from gencli.errors import GencliError, nearest
 from gencli.files.provenance import Step
-from gencli.reporting import descent, examples
+from gencli.reporting import descent, edge, examples
 from gencli.reporting.classes import require
 from gencli.reporting.documents import Document
 from gencli.reporting.forms import Kind
@@ -281,6 +281,10 @@ FIGURES: dict[str, Figure] = {
             descent.descents(given, options.fitted_at)
         ),
         "no learners tested at four sizes, with their threshold (results on the rows that they were fitted to)",
+    ),
+    "edge-of-stability": Figure(
+        ("history",), "The edge of stability", lambda given, _: [*edge.panels(given)],
+        "no sharpness of a full-batch run of sgd at a constant rate, without decay",
     ),
     "memorization": Figure(
         ("scores",), "Memorization", lambda given, _: examples.memorization(given),

@@ -59,7 +59,7 @@ addEventListener("hashchange", () => {
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
 _HEADINGS = {
     "runs": "Runs", "classes": "Classes", "long-tail": "Classes from head to tail", "corruptions": "Corruptions",
-    "benchmark": "Benchmark", "double-descent": "Double descent",
+    "edge-of-stability": "The edge of stability", "double-descent": "Double descent", "benchmark": "Benchmark",
 }  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from gencli.errors import GencliError, nearest
-from gencli.reporting import against, benchmarks, classes, descent, runs
+from gencli.reporting import against, benchmarks, classes, descent, edge, runs
 from gencli.reporting.documents import Document
 from gencli.reporting.figures import FIGURES, Options, draw, regularized
 from gencli.reporting.forms import Kind
@@ -71,6 +71,11 @@ class Plan:
         wanted = self._settings.table or ("runs" if "history" in kinds else "classes" if "result" in kinds else None)
         if wanted in ("classes", "long-tail", "corruptions"):
             self._require("result", f"so no {wanted}")
+        if wanted == "edge-of-stability" and not edge.followed(self.documents):
+            raise GencliError(
+                f"{self.documents[0].title}: no sharpness of a full-batch run of sgd at a constant rate, without decay",
+                "give histories of `gencli train --full-batch --track sharpness`",
+            )
         if wanted in ("runs", "double-descent") and not kinds & {"history", "result"}:
             self._require("history", f"so no {wanted}")
         return wanted
@@ -120,13 +125,14 @@ class Plan:
         names: list[str] = [self._settings.table] if self._settings.table else []  # comes first
         names += ["double-descent"] if self._descents() else []
         names += ["runs"] if self.of("history", "result") else []
+        names += ["edge-of-stability"] if edge.followed(self.documents) else []
         names += ["classes"] if results else []
         tail = self.of("images") or any(map(classes.is_tailed, ungrouped))
         names += ["long-tail"] if ungrouped and tail else []
         names += ["corruptions"] if len(ungrouped) < len(results) else []
         return list(dict.fromkeys(names))
 
-    def _make(self, name: str) -> Table:
+    def _make(self, name: str) -> Table:  # noqa: PLR0911
         results = self.of("result")
         if name == "benchmark":
             rows = benchmarks.benchmarks_table(self.of("benchmark"))
@@ -139,6 +145,8 @@ class Plan:
             return descent.descent_table(found)
         if name == "classes":
             return classes.classes_table(results)
+        if name == "edge-of-stability":
+            return edge.table(self.documents)
         if name == "corruptions":
             return classes.corruptions_table(results)
         metric = next((each for each in self._options.metric if self._has("result", each)), None)

@@ -14,7 +14,7 @@ from gencli.files import endings
 
 Plot = Literal[
     "curves", "overfit-time", "test-error", "regularizers", "classes", "confusion", "reliability", "density",
-    "cartography", "learning-order", "memorization", "double-descent",
+    "cartography", "learning-order", "memorization", "edge-of-stability", "double-descent",
 ]  # fmt: skip
 
 
@@ -23,7 +23,7 @@ class Settings:
     """The table, the figure, and what is in them."""
 
     table: Annotated[
-        Literal["runs", "classes", "long-tail", "corruptions", "double-descent"] | None,
+        Literal["runs", "classes", "long-tail", "corruptions", "edge-of-stability", "double-descent"] | None,
         typer.Option(help="What a row stands for, see above. Default: runs if there is a history, otherwise classes."),
     ] = None
     plot: Annotated[

@@ -17,6 +17,7 @@ from gencli.randomness import Draws
 from gencli.theory import networks
 from gencli.theory.base import Claim, Data, DType, Panel, Row, open_data
 from gencli.theory.circulant import Circulant
+from gencli.theory.edge_of_stability import EdgeOfStability
 from gencli.theory.finite_sample import FiniteSampleClaim
 from gencli.theory.hessian_size import HessianSize
 from gencli.theory.hvp_limit import HvpLimit
@@ -35,7 +36,7 @@ from gencli.theory.weight_decay_convexity import WeightDecayConvexity
 CLAIMS: dict[str, type[Claim]] = {
     claim.name: claim
     for claim in (
-        ProxStep, NewtonStep, SgdRegret, SgdRate, SgdNonmonotone,
+        ProxStep, NewtonStep, SgdRegret, SgdRate, SgdNonmonotone, EdgeOfStability,
         HessianSize, HvpLimit, WeightDecayConvexity,
         Circulant,
         MedianMean, NoiseTargets,

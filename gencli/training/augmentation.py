@@ -214,6 +214,8 @@ def parse(text: str | None, crop: int | None, shape: Shape) -> list[Augmentation
     found: list[Augmentation] = []
     for word in [] if text is None else text.split(","):
         name, colon, given = word.partition(":")
+        if name in ("mixup", "cutmix"):
+            raise GencliError(f"--augment: {name} mixes labels too", f"use --mix {word}")
         if name not in AUGMENTATIONS:
             raise GencliError(f"--augment: no augmentation {name!r}", nearest(name, AUGMENTATIONS))
         found.append(AUGMENTATIONS[name].of(given if colon else None, shape, window))

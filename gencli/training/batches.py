@@ -44,7 +44,7 @@ def require_geometric(settings: Settings) -> None:
 
 def say_fitting(rows: int, settings: Settings) -> None:
     """Says where one batch holds all rows."""
-    if settings.batch_size > rows:
+    if settings.batch_size > rows and not settings.full_batch:
         console.message(f"--batch-size {settings.batch_size:,}: only {rows:,} rows; every step uses all of them")
 
 
@@ -58,6 +58,29 @@ def require_fitting(rows: int, settings: Settings, network: nn.Module) -> None:
         raise GencliError(
             f"--batch-size: the last batch of {rows:,} rows has only 1 row, too few for batch norm",
             "use another size",
+        )
+
+
+def require_exact(rows: int, settings: Settings, network: nn.Module, processes: int) -> None:
+    """Refuses a full batch whose gradient would not be that of one function of the parameters: a sum over its rows.
+
+    Batch norm is a function of all rows only where one batch, or --sync-batch-norm, holds them.
+
+    Raises:
+        GencliError: it would not.
+    """
+    if not settings.full_batch:
+        return
+    layers = [*network.modules()]
+    if any(isinstance(each, nn.modules.dropout._DropoutNd) and each.p for each in layers):
+        raise GencliError(f"--full-batch: {settings.arch} has dropout, which draws at random", "use --dropout 0")
+    apart = processes > 1 and not settings.sync_batch_norm
+    if (settings.batch_size < rows or apart) and any(
+        isinstance(each, nn.modules.batchnorm._BatchNorm) for each in layers
+    ):
+        raise GencliError(
+            f"--full-batch: {settings.arch} has batch norm, whose statistics would be those of parts of the rows",
+            f"use --batch-size {rows}{' and --sync-batch-norm' if apart else ''}, or a network without it",
         )
 
 

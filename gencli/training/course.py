@@ -15,6 +15,7 @@ from gencli.models import Model
 from gencli.training.dynamics import Dynamics
 from gencli.training.settings import Settings
 from gencli.training.states import Epoch
+from gencli.training.tracking import tracked
 
 
 @dataclass
@@ -63,13 +64,16 @@ class Course:
     def history_table(self) -> pa.Table:
         """The history, one row per epoch, its scores named by what they are: accuracy or psnr.
 
-        The validation's columns are there where rows were held out, the last three on corrupted data.
+        The validation's columns are there where rows were held out, the three after them on corrupted data, then those
+        that are tracked.
         """
         columns = {field.name: [getattr(epoch, field.name) for epoch in self.history] for field in fields(Epoch)}
         if not self.validated:
             del columns["validation_loss"], columns["validation_score"]
         if not self.corrupted or self.model.task == "images":
             del columns["clean_accuracy"], columns["memorized"], columns["recovered"]
+        for name in {"sharpness", "gradient_norm", "distance", "weight_norm"} - {*tracked(self.settings.track)}:
+            del columns[name]
         score = "psnr" if self.model.task == "images" else "accuracy"
         kinds = {"epoch": pa.int64(), "step": pa.int64()}
         arrays = [pa.array(values, kinds.get(name, pa.float64())) for name, values in columns.items()]

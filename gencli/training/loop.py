@@ -24,10 +24,11 @@ from gencli.losses import Loss
 from gencli.models import Model
 from gencli.models.inputs import Rows
 from gencli.training import states
-from gencli.training.batches import require_fitting, say_fitting
+from gencli.training.batches import require_exact, require_fitting, say_fitting
 from gencli.training.course import Course
 from gencli.training.distributed import Group
 from gencli.training.dynamics import Dynamics
+from gencli.training.geometry import Geometry
 from gencli.training.settings import Settings
 from gencli.training.states import Epoch
 from gencli.training.steps import Job, Progress, Steps, spread
@@ -60,6 +61,8 @@ class Training(Course):
         self._kept: dict[str, torch.Tensor] = {}
         self._start = time.perf_counter()
         require_fitting(len(rows), settings, model.network)
+        require_exact(len(rows), settings, model.network, self.group.size)
+        self.geometry = None if settings.track is None else Geometry(model, rows, loss, settings)
 
     def run(self, progress: Callable[[int, Epoch | None], None] = lambda step, epoch: None) -> None:
         """Trains to the end; leaves the model in evaluation mode.
@@ -96,6 +99,7 @@ class Training(Course):
             return tensors, facts
         now = self.steps.progress(self._number)
         parts = {"optimizer": now.optimizer, "average": now.average, "kept": self._kept, "epoch": now.seen}
+        parts["tracked"] = {} if self.geometry is None else {"vector": self.geometry.vector}
         tensors |= {f"{part}/{name}": value for part, named in parts.items() for name, value in named.items()}
         return tensors, facts | {"idle": self.steps.optimizer.idle(self.step)}
 
@@ -115,6 +119,8 @@ class Training(Course):
         self.best = None if state.best is None else self.history[state.best - 1]
         if self.dynamics is not None:
             self.dynamics.load(state.dynamics)
+        if self.geometry is not None and state.tracked is not None:
+            self.geometry.vector = state.tracked
         if self.finished:
             self.model.epoch = self.kept.epoch
             self.model.network.eval()
@@ -139,6 +145,7 @@ class Training(Course):
             together=self.group.size > 1,
             own=":" in self.settings.arch,
             watched=self.job.watched,
+            tracked=None if self.geometry is None else self.geometry.vector,
         )
 
     def join(self, steps: Steps, number: int) -> None:
@@ -151,6 +158,8 @@ class Training(Course):
 
     def start(self) -> None:
         """The time runs, from what it took before it was resumed."""
+        if self.geometry is not None:
+            self.geometry.prepare()
         self._start = time.perf_counter() - self.seconds
 
     def halted(self) -> bool:
@@ -175,8 +184,10 @@ class Training(Course):
         if self.dynamics is not None:
             self.dynamics.update(number, visited, train)
         if self.first_loss is None:
-            self.first_loss = double(train.losses[: settings.batch_size]).mean().item()
+            self.first_loss = double(train.losses[: settings.step_rows(len(self._rows))]).mean().item()
         self._measure_others(row)
+        for name, value in ({} if self.geometry is None else self.geometry.measure(number)).items():
+            setattr(row, name, value)
         better = self._is_best(row)
         last = self.halted() or self._is_patience_over(row)
         index: torch.Tensor | slice = visited
@@ -254,7 +265,7 @@ class Training(Course):
         wrong = (~losses.isfinite()).nonzero()
         if not len(wrong):
             return
-        size, first, number = self.settings.batch_size, int(wrong[0]), len(self.history) + 1
+        size, first, number = self.settings.step_rows(len(self._rows)), int(wrong[0]), len(self.history) + 1
         step = self.step if after else (number - 1) * self.steps.steps_per_epoch + first // size + 1
         finite = losses[: first - first % size].split(size)[-1] if not after and first >= size else None
         last = "" if finite is None else f"; that of the step before was {double(finite).mean().item():.4g}"
@@ -291,8 +302,9 @@ def together(runs: Sequence[Training], progress: Callable[[int, list[Epoch]], No
 
 def _epoch(runs: Sequence[Training], steps: Steps, progress: Callable[[int, list[Epoch]], None]) -> list[Epoch]:
     start, first = time.perf_counter(), runs[0]
-    number, size = len(first.history) + 1, first.job.settings.batch_size
+    number = len(first.history) + 1
     order = steps.begin(number)
+    size = first.job.settings.step_rows(order.shape[-1])
     before = steps.done - (first.history[-1].step if first.history else 0)  # where a resumed run continues
     for index in order.split(size, -1)[before:]:
         if steps.started and first.halted():

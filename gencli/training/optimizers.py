@@ -5,6 +5,7 @@ Options are shown without torch, which is imported where it computes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,12 +28,13 @@ class Kind:
 
     Attributes:
         learning_rate: its own default.
-        options: which of `momentum` and `nesterov` it takes, with its own defaults.
+        options: which of `momentum`, `nesterov` and `rho` it takes, with its own defaults.
         states: numbers that it keeps per parameter; torch's state has tensors of a parameter's shape, and scalars.
         build: torch's optimizers, given the trained parameters by name, a function that makes torch's groups of some of
             them, the learning rate and the options.
         largest_momentum: that it takes.
         network_rates: whether a network's own learning rates, `Family.rates`, take the place of its default.
+        gradients: that a step takes.
     """
 
     purpose: str
@@ -43,6 +45,7 @@ class Kind:
     build: Callable[[Mapping[str, nn.Parameter], Groups, float, dict[str, Any]], list[torch.optim.Optimizer]]
     largest_momentum: float = 0.999_999
     network_rates: bool = False
+    gradients: int = 1
 
 
 def _sgd(
@@ -51,6 +54,21 @@ def _sgd(
     import torch
 
     return [torch.optim.SGD(groups(parameters.values()), lr, **options, fused=True)]
+
+
+def _sam(
+    parameters: Mapping[str, nn.Parameter], groups: Groups, lr: float, options: dict[str, Any]
+) -> list[torch.optim.Optimizer]:
+    """SGD; that the gradients are those at w + rho g / |g| is for `steps` to see to."""
+    return _sgd(parameters, groups, lr, {name: value for name, value in options.items() if name != "rho"})
+
+
+def _adam(
+    parameters: Mapping[str, nn.Parameter], groups: Groups, lr: float, options: dict[str, Any]
+) -> list[torch.optim.Optimizer]:
+    import torch
+
+    return [torch.optim.Adam(groups(parameters.values()), lr, **options, fused=True)]
 
 
 def _adamw(
@@ -84,6 +102,25 @@ OPTIMIZERS = {
         _sgd,
         1.0,
         True,
+    ),
+    "sam": Kind(
+        "sgd by the gradient at w + rho g / |g|, g the gradient at w: twice the gradients",
+        "Foret, Kleiner, Mobahi, Neyshabur 2021, arXiv:2010.01412, algorithm 1",
+        0.05,
+        {"momentum": 0.9, "nesterov": False, "rho": 0.05},
+        2,
+        _sam,
+        1.0,
+        True,
+        2,
+    ),
+    "adam": Kind(
+        "Adam at betas 0.9 and 0.999, weight decay an L2 penalty",
+        "Kingma, Ba 2015, arXiv:1412.6980",
+        0.001,
+        {},
+        2,
+        _adam,
     ),
     "adamw": Kind(
         "Adam at betas 0.9 and 0.999, weight decay decoupled",
@@ -198,7 +235,9 @@ class Optimizer:
             part.state[parameter][key] = torch.empty_like(like, dtype=tensor.dtype).copy_(tensor)
 
 
-def options(name: str, momentum: float | None, nesterov: bool | None, no_decay: Collection[str]) -> dict[str, Any]:
+def options(
+    name: str, momentum: float | None, nesterov: bool | None, no_decay: Collection[str], rho: float | None = None
+) -> dict[str, Any]:
     """The optimizer's options, its own where they are None.
 
     Raises:
@@ -207,7 +246,7 @@ def options(name: str, momentum: float | None, nesterov: bool | None, no_decay: 
     if name not in OPTIMIZERS:
         raise GencliError(f"--optimizer: no optimizer {name!r}", nearest(name, OPTIMIZERS))
     chosen = dict(OPTIMIZERS[name].options)
-    for option, value in (("momentum", momentum), ("nesterov", nesterov)):
+    for option, value in (("momentum", momentum), ("nesterov", nesterov), ("rho", rho)):
         if value is not None and option not in chosen:
             takers = [other for other, kind in OPTIMIZERS.items() if option in kind.options]
             raise GencliError(
@@ -230,20 +269,22 @@ def build(
     weight_decay: float | None = None,
     no_decay: Collection[str] = (),
     exempt: Collection[nn.Parameter] = (),
+    rho: float | None = None,
 ) -> Optimizer:
     """The optimizer of this name for the parameters of a network that are trained.
 
     Args:
         momentum, nesterov: None for the optimizer's own; muon's is always Nesterov's.
-        weight_decay: coupled in sgd, as a gradient of decay · p; decoupled in the others, p ← p − lr · decay · p. None
-            for none.
+        weight_decay: coupled in sgd, sam and adam, as a gradient of decay · p; decoupled in the others, p ← p − lr ·
+            decay · p. None for none.
         no_decay: `norm` for all parameters of normalization layers, `bias` for all biases, theirs included.
         exempt: parameters that do not decay in any case.
+        rho: sam's, which only a `steps.Steps` follows.
 
     Raises:
         GencliError: see `options`; no hidden weight for muon.
     """
-    chosen = options(name, momentum, nesterov, no_decay)
+    chosen = options(name, momentum, nesterov, no_decay, rho)
     trained = {name: parameter for name, parameter in network.named_parameters() if parameter.requires_grad}
     still = _undecayed(network, no_decay) | set(exempt)
     decay = weight_decay or 0.0
@@ -260,6 +301,8 @@ def _require(name: str, options: Mapping[str, Any]) -> None:
     momentum = options.get("momentum", 0.0)
     if not 0 <= momentum <= OPTIMIZERS[name].largest_momentum:
         raise GencliError(f"--momentum: {momentum:g} is out of range for {name}", "give 0 or more, and less than 1")
+    if not 0 <= options.get("rho", 0.0) < math.inf:
+        raise GencliError(f"--rho: {options['rho']:g} is out of range", "give 0 (which is sgd) or more, such as 0.05")
     if options.get("nesterov") and not momentum:
         raise GencliError("--nesterov: the momentum is 0", "give --momentum above 0, or omit it")
 

@@ -44,15 +44,18 @@ def plan(setup: Setup, rows: int) -> Plan:
     layers = summary.layers(network, shape)
     parameters = models.trained(network)
     states = OPTIMIZERS[settings.optimizer].states + (settings.ema is not None)
-    steps = settings.epochs * -(-rows // settings.batch_size)
-    flops = summary.step_flops(network, shape, batch)
+    a_step = min(settings.step_rows(rows), rows)
+    steps = settings.epochs * -(-rows // a_step)
+    gradients = OPTIMIZERS[settings.optimizer].gradients
+    flops = gradients * summary.step_flops(network, shape, batch) * a_step // batch
     totals = {
         **({"networks, each as follows": f"{settings.count:,}"} if settings.several else {}),
         "parameters": f"{parameters:,}",
         "steps, at most": f"{min(steps, settings.max_steps or steps):,}",
+        **({"gradients per step": str(gradients)} if gradients > 1 else {}),
         "operations per image, forward": _count(summary.flops(network, shape, 1), "FLOP"),
         "operations per step": _count(flops, "FLOP"),
-        "operations per epoch": _count(flops * rows // batch, "FLOP"),
+        "operations per epoch": _count(flops * rows // a_step, "FLOP"),
         "memory per step": _count(summary.step_memory(network, shape, batch, states), "B"),
         "memory of the images": _count(held * description.row_bytes * (2 if setup.score == "psnr" else 1), "B"),
     }

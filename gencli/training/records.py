@@ -61,12 +61,14 @@ class Records:
             raise GencliError("--el2n-epoch: there are no dynamics", "it is for --dynamics")
         return self
 
-    def watched(self, settings: Settings) -> int | None:
-        """The epoch of el2n; None without dynamics.
+    def watched(self, settings: Settings, rehearsed: bool = False) -> int | None:
+        """The epoch of el2n; None without dynamics. A run that is only `rehearsed` needs no files.
 
         Raises:
-            GencliError: it is beyond the last one.
+            GencliError: it is beyond the last one, or what is tracked has no history to be in.
         """
+        if settings.track is not None and self.history is None and not rehearsed:
+            raise GencliError("--track: there is no history", "name a file with --history")
         if self.dynamics is None:
             return None
         if (self.el2n_epoch or 0) > settings.epochs:

@@ -18,6 +18,7 @@ from gencli.runs import NUMBERS, several, varied
 from gencli.training import presets
 from gencli.training.optimizers import OPTIMIZERS
 from gencli.training.schedules import SCHEDULES
+from gencli.training.tracking import TRACKED, tracked
 
 Precision = Literal["auto", "float32", "tf32", "bf16"]
 
@@ -58,6 +59,13 @@ class RunSettings:
     ] = None
     epochs: Annotated[int, typer.Option(min=1, help="Maximum number of epochs.")] = 30
     batch_size: Annotated[int, typer.Option(min=1, help="Images per step.")] = 128
+    full_batch: Annotated[
+        bool,
+        typer.Option(
+            "--full-batch",
+            help="One step per epoch, by the exact gradient of all rows, which is summed over batches of --batch-size.",
+        ),
+    ] = False
     max_steps: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Stop after N steps; schedules end there too.")
     ] = None
@@ -92,6 +100,18 @@ class RunSettings:
             help="Evaluate the training rows after every epoch; otherwise while training, and at the end.",
         ),
     ] = False
+    track: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME,...",
+            help="Columns of the history, after each epoch, of the training rows' mean loss without augmentation and "
+            f"weight decay, in evaluation mode: {', '.join(TRACKED)}.",
+            show_default=False,
+        ),
+    ] = None
+    track_every: Annotated[
+        int, typer.Option(min=1, metavar="EPOCHS", help="Fill --track's columns every EPOCHS epochs.")
+    ] = 1
     seed: Annotated[
         int, typer.Option(min=0, help="Random seed of initialization, order, augmentation and dropout.")
     ] = 0
@@ -168,6 +188,10 @@ class OptimizerSettings:
     nesterov: Annotated[
         bool | None, typer.Option("--nesterov/--no-nesterov", help="Use Nesterov momentum.", show_default=False)
     ] = None
+    rho: Annotated[
+        float | None,
+        typer.Option(min=0, help="Radius of sam, in the parameters' own units. Default: 0.05.", show_default=False),
+    ] = None
     weight_decay: Annotated[float, typer.Option(min=0, help="Coefficient of weight decay; see --optimizer.")] = 0.0
     no_decay: Annotated[
         str | None, typer.Option(metavar="norm,bias", help="Parameters exempt from weight decay.", show_default=False)
@@ -201,6 +225,16 @@ class ImageSettings:
             metavar="NAME,...",
             help="Random augmentation of training images, in this order: crop[:PAD] (a window of --crop, or of the "
             "image padded by 4 pixels), flip, translate:N, cutout[:SIDE], rotate:DEGREES, color[:S].",
+            show_default=False,
+        ),
+    ] = None
+    mix: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME[:ALPHA]",
+            help="Mix each image of a batch, after augmentation, with another one, and their losses likewise: mixup "
+            "(the sum of both) or cutmix (a rectangle of one), by shares from Beta(ALPHA, ALPHA), ALPHA 1 where none "
+            "is given. The larger share is the row's own, whose label is the right one.",
             show_default=False,
         ),
     ] = None
@@ -285,6 +319,7 @@ class Settings(RunSettings, OptimizerSettings, LossSettings, ImageSettings, Netw
                 "give an earlier one, or more --epochs",
             )
         settings._require_runs(given)
+        settings._require_exact()
         return replace(settings, preset=None, vary=settings.vary or None)
 
     def _require_runs(self, given: Collection[str]) -> None:
@@ -306,6 +341,27 @@ class Settings(RunSettings, OptimizerSettings, LossSettings, ImageSettings, Netw
                 "--subset and --validation-fraction: which rows a network saw could not be told from its file",
                 "omit one of them",
             )
+
+    def _require_exact(self) -> None:
+        """Refuses what would make the gradient of all rows one of a sample, or what is tracked another network's."""
+        drawn = {"augment": "augmentation", "mix": "mixing", "resample": "resampling", "dropout": "dropout"}
+        for name in [name for name in drawn if self.full_batch and getattr(self, name)]:
+            why = f"{drawn[name]} draws at random, so that the gradient would not be that of the rows"
+            raise GencliError(f"--full-batch and --{name}: {why}", "omit one of them")
+        if self.full_batch and "dropout" in varied(self.vary):
+            raise GencliError("--full-batch and --vary dropout: dropout draws at random", "omit one of them")
+        tracked(self.track)
+        if self.track is None:
+            if self.track_every != 1:
+                raise GencliError("--track-every: nothing is tracked", "it is for --track")
+            return
+        whole = {"stream": "images stay in their file", "ema": "evaluation is of the average, steps are of the weights"}
+        for name in [name for name in whole if getattr(self, name) is not None]:
+            raise GencliError(f"--track and --{name}: {whole[name]}", "omit one of them")
+
+    def step_rows(self, rows: int) -> int:
+        """How many of an epoch's rows a step takes, at most."""
+        return rows if self.full_batch else self.batch_size
 
     @property
     def several(self) -> bool:

@@ -23,7 +23,7 @@ from gencli.models.inputs import Preprocessing, Rows, require_target
 from gencli.models.layers import Whitening
 from gencli.randomness import derive
 from gencli.runs import varied
-from gencli.training import devices, optimizers, schedules
+from gencli.training import devices, mixing, optimizers, schedules
 from gencli.training.batches import augmentations, require_geometric
 from gencli.training.distributed import Group
 from gencli.training.loop import Training
@@ -276,5 +276,6 @@ def choose(settings: Settings) -> tuple[Settings, Loss]:
         require_geometric(settings)
     augmentations(settings, _ANY)
     schedules.parse(settings.schedule, settings.warmup)
-    optimizers.options(settings.optimizer, settings.momentum, settings.nesterov, settings.undecayed)
+    optimizers.options(settings.optimizer, settings.momentum, settings.nesterov, settings.undecayed, settings.rho)
+    mixing.parse(settings.mix, loss)
     return settings, loss

@@ -220,6 +220,12 @@ def begin(
     """
     if watched is not None:
         dynamics.require(setup.settings, setup.score == "psnr", group.size)
+    reasons = {
+        "mix": "a row's partner may be in another process",
+        "track": "each process holds a part of the rows",
+    }
+    for name in [name for name in reasons if group.size > 1 and getattr(setup.settings, name)]:
+        raise GencliError(f"--{name}: {group.size} processes of torchrun: {reasons[name]}", "omit it")
     if not setup.settings.several:
         return setup.training(table, test_table, group, rehearsed, watched)
     if group.size > 1:

@@ -16,9 +16,11 @@ from gencli.errors import GencliError
 from gencli.files.held import LARGEST, Facts, Held
 from gencli.training.dynamics import COUNTS, SUMS
 from gencli.training.settings import Settings
+from gencli.training.tracking import tracked
 
 _LONGEST, _FASTEST = 1e10, 1e15  # seconds; images a second
 _MOST = torch.finfo(torch.float32).max  # that a loss is
+_UNIT = 1e-4  # what a vector of length 1 may be off
 
 
 @dataclass
@@ -40,6 +42,7 @@ class Epoch:
         validation_loss, validation_score: of the rows held out; None without them.
         clean_accuracy: of the rows whose label was left as it was, the fraction predicted right.
         memorized, recovered: of the corrupted rows, the fractions predicted as labelled, and as they truly are.
+        sharpness, gradient_norm, distance, weight_norm: after the epoch, see `geometry`; None where not tracked.
     """
 
     epoch: int
@@ -56,6 +59,10 @@ class Epoch:
     clean_accuracy: float | None = None
     memorized: float | None = None
     recovered: float | None = None
+    sharpness: float | None = None
+    gradient_norm: float | None = None
+    distance: float | None = None
+    weight_norm: float | None = None
 
 
 @dataclass(frozen=True)
@@ -75,6 +82,7 @@ class Run:
         together: whether several processes train.
         own: whether the network is none of ours, so that its buffers may count anything.
         watched: the epoch whose errors the dynamics take; None where there are none.
+        tracked: a vector like the last eigenvector; None where nothing is tracked.
     """
 
     settings: Settings
@@ -94,6 +102,7 @@ class Run:
     together: bool
     own: bool
     watched: int | None = None
+    tracked: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -112,6 +121,7 @@ class State:
     kept: dict[str, Tensor]
     epoch: dict[str, Tensor]
     dynamics: dict[str, Tensor]
+    tracked: Tensor | None = None
 
 
 def read(held: Held, run: Run) -> State:
@@ -149,8 +159,16 @@ def read(held: Held, run: Run) -> State:
         hint = "run it as before, with or without --dynamics and its --el2n-epoch; --overwrite starts over"
         raise GencliError(error.message, hint) from None
     watched = {} if run.watched is None else _dynamics(held, run, history)
+    vector = None
+    if run.tracked is not None and not finished:
+        vector = held.tensor("tracked/vector", tuple(run.tracked.shape), torch.float32, -1.0, 1.0)
+        length = vector.norm().item()
+        if abs(length - any(row.sharpness is not None for row in history)) > _UNIT:
+            raise held.refused("tracked/vector", f"length {length:.4g}", "an eigenvector after the first sharpness")
     held.close(f"step {step:,}")
-    return State(step, history, best, first_loss, finished, seconds, network, optimizer, average, kept, epoch, watched)
+    return State(
+        step, history, best, first_loss, finished, seconds, network, optimizer, average, kept, epoch, watched, vector
+    )
 
 
 def _history(facts: Facts, run: Run, finished: bool) -> list[Epoch]:
@@ -176,6 +194,9 @@ def _history(facts: Facts, run: Run, finished: bool) -> list[Epoch]:
                 raise row.refused(f"{name}_score", None, "a fraction")
         for name in ("clean_accuracy", "memorized", "recovered"):
             values[name] = row.optional(name, run.corrupted and not run.images, 0.0, 1.0)
+        names = () if number % run.settings.track_every else tracked(run.settings.track)
+        for name in ("sharpness", "gradient_norm", "distance", "weight_norm"):
+            values[name] = row.optional(name, name in names, -LARGEST if name == "sharpness" else 0.0)
         found.append(Epoch(row.whole("epoch", number, number), step, **values))  # type: ignore[arg-type]
         row.close()
     return found
@@ -240,7 +261,7 @@ def _under_way(held: Held, run: Run, number: int, steps: int) -> dict[str, Tenso
     """What was predicted for the rows that an epoch has visited."""
     if not steps:
         return {}
-    count = min(steps * run.settings.batch_size, run.rows)
+    count = min(steps * run.settings.step_rows(run.rows), run.rows)
     losses = held.tensor("epoch/losses", (count,), torch.float32, 0.0)
     if run.images:
         scores = held.tensor("epoch/scores", (count,), torch.float32, -LARGEST, math.inf)

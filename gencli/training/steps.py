@@ -20,7 +20,7 @@ from gencli.models import Model
 from gencli.models.heads import last_layer
 from gencli.models.inputs import Rows
 from gencli.randomness import derive
-from gencli.training import devices, distributed, dynamics, optimizers, schedules, stacking
+from gencli.training import devices, distributed, dynamics, mixing, optimizers, sam, schedules, stacking
 from gencli.training.averaging import Average
 from gencli.training.batches import Batches
 from gencli.training.distributed import Group
@@ -99,7 +99,8 @@ class Steps:
         self.batches = Batches(first.rows, model, settings, others, group.size > 1)
         # torch.manual_seed is for all devices, and takes 0.1 ms
         self._reseed = torch.default_generator.manual_seed if device.type == "cpu" else torch.manual_seed
-        self.steps_per_epoch = -(-len(first.rows) // settings.batch_size)
+        self._mixing = mixing.parse(settings.mix, first.loss)
+        self.steps_per_epoch = -(-len(first.rows) // settings.step_rows(len(first.rows)))
         steps = settings.epochs * self.steps_per_epoch
         self.total_steps = min(steps, settings.max_steps or steps)
         self.done = 0
@@ -125,6 +126,7 @@ class Steps:
                 settings.undecayed,
                 # a sigmoid loss exempts the last layer's bias from weight decay (Cui et al. 2019)
                 exempt=[] if found is None or found[1].bias is None else [found[1].bias],
+                rho=settings.rho,
             )
             yield span, [each for each in network.parameters() if each.requires_grad], optimizer
 
@@ -150,22 +152,14 @@ class Steps:
         return self._order
 
     def step(self, index: Tensor) -> None:
-        """Changes the networks by the gradients of the batches `index` [m], of several [networks, m]."""
-        settings, size = self._settings, index.shape[-1]
-        images, wanted, here = self.batches.at(index, self.done)
-        if self._stack:
-            self._stack.seed(lambda number: derive(self.jobs[number].settings.seed, "dropout", self.done, 0))
-        else:
-            self._reseed(derive(settings.seed, "dropout", self.done, self.group.rank))
-        for parameter in self._parameters:
-            parameter.grad = None
-        with torch.autocast(images.device.type, torch.bfloat16, settings.precision == "bf16"):
-            outputs = self._outputs(images)
-        outputs = outputs.float()
-        losses = self._of_rows(outputs, wanted, index)
-        (losses.sum() / size).backward()
-        gradients = [each.grad for each in self._parameters if each.grad is not None]
-        self.group.add(gradients)
+        """Changes the networks by the gradients of the rows `index` [m], of several [networks, m]."""
+        settings = self._settings
+        gradients = self._differentiate(index)
+        if settings.rho is not None:
+            moved = [each for each in self._parameters if each.grad is not None]
+            radii = [job.settings.rho or 0.0 for job in self.jobs]
+            with sam.ascended(self._network, moved, gradients, radii):
+                gradients = self._differentiate(index, again=True)
         if settings.grad_clip is not None and self._several:
             stacking.clip(gradients, settings.grad_clip)
         elif settings.grad_clip is not None:
@@ -174,9 +168,44 @@ class Steps:
         if self._average is not None:
             self._average.update()
         self.done += 1
-        found = spread(Predictions.of(outputs.detach(), wanted, losses.detach()), here)
+
+    def _differentiate(self, index: Tensor, again: bool = False) -> list[Tensor]:
+        """The gradients of the mean loss over the rows `index`, summed over batches and processes, where there are any.
+
+        Args:
+            again: whether it is at other parameters, so that what is predicted does not count.
+        """
+        settings, size = self._settings, index.shape[-1]
+        for parameter in self._parameters:
+            parameter.grad = None
+        if self._stack:
+            self._stack.seed(lambda number: derive(self.jobs[number].settings.seed, "dropout", self.done, 0))
+        else:
+            self._reseed(derive(settings.seed, "dropout", self.done, self.group.rank))
+        for part in index.split(settings.batch_size, -1):  # of a full batch there are several
+            images, wanted, here = self.batches.at(part, self.done)
+            partners = shares = None
+            if self._mixing is not None:
+                seeds = [job.settings.seed for job in self.jobs]
+                images, partners, shares = mixing.mixed(self._mixing, images, seeds, self.done)
+            with torch.autocast(images.device.type, torch.bfloat16, settings.precision == "bf16"):
+                outputs = self._outputs(images)
+            outputs = outputs.float()
+            losses = self._of_rows(outputs, wanted, index)
+            if partners is not None and shares is not None:
+                losses = shares * losses + (1 - shares) * self._of_rows(outputs, wanted[partners], index)
+            (losses.sum() / size).backward()
+            if not again:
+                self._keep(outputs.detach(), wanted, losses.detach(), here)
+        gradients = [each.grad for each in self._parameters if each.grad is not None]
+        self.group.add(gradients)
+        return gradients
+
+    def _keep(self, outputs: Tensor, wanted: Tensor, losses: Tensor, here: Tensor | None) -> None:
+        """Keeps what is predicted for a batch."""
+        found = spread(Predictions.of(outputs, wanted, losses), here)
         if self.jobs[0].watched is not None:
-            found.logits = outputs.detach()
+            found.logits = outputs
         self._parts.append(found.unflatten(len(self.jobs)) if self._several else found)
         if len(self._parts) == _PARTS:
             self._join()
@@ -201,12 +230,12 @@ class Steps:
             optimizer.step()
 
     def _of_rows(self, outputs: Tensor, wanted: Tensor, index: Tensor) -> Tensor:
-        """[rows] losses of all networks' batches `index`."""
+        """[rows] losses of a batch of each network's, of the rows `index` of its step."""
         size, parts = len(outputs) // len(self.jobs), []
         for span, objective, weights in self._losses:
             rows = slice(span.start * size, span.stop * size)
             losses = objective(outputs[rows], wanted[rows])
-            if weights is not None:  # of the whole batch, whichever of its rows are here
+            if weights is not None:  # of the whole step, whichever of its rows are here
                 totals = weights[self.batches.labels(index)].view(len(self.jobs), -1)[span].sum(1, keepdim=True)
                 losses = (losses.view(len(totals), -1) * (index.shape[-1] / totals)).flatten()
             parts.append(losses)

@@ -12,6 +12,7 @@ from scipy.spatial.distance import cdist
 
 from gencli import machine
 from gencli.errors import GencliError
+from gencli.files.provenance import step
 from gencli.files.tables import Description
 from gencli.fitting.base import Fitted, Learner
 from gencli.fitting.kinds import FiniteSampleLearner, Kernel, LeastSquares
@@ -41,7 +42,7 @@ def twice(rows: Rows, row: int, label: int | None = None) -> Rows:
 
 
 def fitted(kind: Learner, rows: Rows) -> Fitted:
-    return kind.fit(rows, CLASSES, "toy", lambda done, line="", /: None)
+    return kind.fit(rows, CLASSES, "toy", step("fit", {}), lambda done, line="", note="", /: None)
 
 
 @torch.no_grad()
@@ -131,11 +132,11 @@ def test_the_kernel_that_predicts_rows_held_out_best_is_fitted_to_all():
     lines: list[str] = []
     seen: list[float] = []
 
-    def progress(done: float, line: str = "", /) -> None:
+    def progress(done: float, line: str = "", note: str = "", /) -> None:
         seen.append(done)
         lines.append(line)
 
-    found = kind.fit(rows, CLASSES, "toy", progress)
+    found = kind.fit(rows, CLASSES, "toy", step("fit", {}), progress)
     assert found.found["chosen"] == "gaussian:1"
     assert list(found.found["validation_accuracy"]) == ["gaussian:100000", "gaussian:1", "gaussian:200000"]
     assert found.found["validation_accuracy"]["gaussian:1"] > 0.95
@@ -194,7 +195,10 @@ def test_what_does_not_fit_in_memory_is_refused_with_the_number(kind: Learner, m
     kind.require(60_000, small)
     if isinstance(kind, Kernel):
         with pytest.raises(GencliError, match=r"60,000 rows: needs 29\.\d GiB"):
-            replace(kind, dtype="float64").require(60_000, small)
+            replace(kind, dtype="float64", solver="cholesky").require(60_000, small)
+        replace(kind, dtype="float64").require(60_000, small)  # tiles that do not fit are computed again
+        with pytest.raises(GencliError, match=r"--memory 1G: 60,000 rows take 1\.6 GiB"):
+            replace(kind, memory="1G").require(60_000, small)
 
 
 def test_many_classes_take_their_own_memory(monkeypatch: pytest.MonkeyPatch):

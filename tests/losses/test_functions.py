@@ -22,7 +22,10 @@ from gencli.losses.classes import (
     ClassBalancedSigmoid,
     CrossEntropy,
     Focal,
+    GeneralizedCrossEntropy,
     LogitAdjusted,
+    Square,
+    SymmetricCrossEntropy,
 )
 from gencli.losses.images import L1, L2, Huber
 
@@ -86,7 +89,29 @@ def ldam(z: Floats, y: NDArray[np.int64], counts: Floats) -> Floats:
     return smoothed(0)(z - 30 * margins * np.eye(len(counts))[y], y, counts)
 
 
+def square(z: Floats, y: NDArray[np.int64], counts: Floats) -> Floats:
+    return 0.5 * np.linalg.norm(z - np.eye(z.shape[1])[y], axis=1) ** 2
+
+
+def generalized(q: float) -> Formula:
+    return lambda z, y, counts: (1 - softmax(z, axis=1)[np.arange(len(z)), y] ** q) / q
+
+
+def symmetric(a: float, b: float) -> Formula:
+    """The authors' code, github.com/YisenWang/symmetric_cross_entropy_for_noisy_labels, without its clipping of p."""
+
+    def formula(z: Floats, y: NDArray[np.int64], counts: Floats) -> Floats:
+        zeros = np.log(np.clip(np.eye(z.shape[1])[y], 1e-4, 1))
+        return a * smoothed(0)(z, y, counts) - b * (softmax(z, axis=1) * zeros).sum(1)
+
+    return formula
+
+
 CLASSES: list[tuple[Loss, Formula]] = [
+    (Square(), square),
+    *((GeneralizedCrossEntropy(q), generalized(q)) for q in (0.7, 0.1, 1.0)),
+    (SymmetricCrossEntropy(), symmetric(0.1, 1)),
+    (SymmetricCrossEntropy(6, 0.1), symmetric(6, 0.1)),
     (CrossEntropy(), smoothed(0)),
     (CrossEntropy(0.1), smoothed(0.1)),
     *((Focal(gamma), sigmoid_focal(gamma)) for gamma in GAMMAS),

@@ -28,6 +28,18 @@ def test_layers_are_linear_and_relu_and_a_linear_to_the_classes() -> None:
     assert all(layer.bias is not None for layer in linear)
 
 
+def test_tanh_takes_the_place_of_relu_and_nothing_else_changes() -> None:
+    """Cohen et al. 2021, 2×200 on CIFAR-10: as many parameters, from the same random numbers."""
+    assert parameters(models.build("mlp-2x200-tanh", (32, 32, 3), 10)) == 3073 * 200 + 201 * 200 + 201 * 10
+    built = []
+    for arch in ("mlp-2x7", "mlp-2x7-tanh"):
+        torch.manual_seed(0)
+        built.append(models.build(arch, (4, 3, 2), 5, models.Options(batch_norm=True, dropout=0.3)))
+    relu, tanh = built
+    assert [type(layer) for layer in tanh] == [nn.Tanh if type(layer) is nn.ReLU else type(layer) for layer in relu]
+    assert all(torch.equal(one, other) for one, other in zip(relu.parameters(), tanh.parameters(), strict=True))
+
+
 def test_the_weights_see_an_image_in_the_order_of_the_table() -> None:
     network = models.build("mlp-1x7", (4, 3, 2), 5)
     images = torch.randn(6, 2, 4, 3)
@@ -47,7 +59,9 @@ def test_batch_norm_stands_before_relu_in_place_of_the_bias_and_dropout_after() 
     assert {layer.p for layer in layers if isinstance(layer, nn.Dropout)} == {0.3}
 
 
-@pytest.mark.parametrize("arch", ["mlp", "mlp-0x512", "mlp-1x0", "mlp-1x512-", "MLP-1x512", "mlp--1x5", "mlp-1x²"])
+@pytest.mark.parametrize(
+    "arch", ["mlp", "mlp-0x512", "mlp-1x0", "mlp-1x512-", "MLP-1x512", "mlp--1x5", "mlp-1x²", "mlp-1x5-relu"]
+)
 def test_other_names_are_refused(arch: str) -> None:
     with pytest.raises(GencliError, match="no network") as raised:
         models.build(arch, CIFAR, 10)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from safetensors.torch import load_file
 
 from gencli.files.stream import Output
 from gencli.files.tensors import write
-from tests.pipelines.shell import Shell, explained, many
+from tests.pipelines.shell import Shell, explained, finish, many, wait_for
 
 LEARNERS = [
     "finite-sample", "kernel --kernel gaussian:0.1", "least-squares --ridge 1",
@@ -109,6 +111,53 @@ def test_kernels_are_tried_on_rows_held_out(sh: Shell, data: Path):
     assert said["options"]["rows"] == 300
 
 
+ITERATED = (
+    "gencli fit kernel --kernel gaussian:0.002 --dtype float64 --solver cg --tolerance 1e-12 --max-products 60 --keep "
+    "$D/digits.parquet "
+)
+
+
+def test_iterations_that_end_anywhere_are_resumed_to_the_same_bytes(sh: Shell, data: Path):
+    """At kills, whose last checkpoint counts, and at signals, which save; the tolerance is out of reach."""
+    whole = sh(f"{ITERATED} -o whole", D=str(data))
+    assert whole.status == 2
+    assert "after 61 products, above --tolerance 1e-12" in whole.err
+    saved = "--checkpoint saved --checkpoint-every 1 --resume -o out"
+    for number in (signal.SIGKILL, signal.SIGTERM):
+        process = sh.start(f"exec {ITERATED} {saved}".replace("$D", str(data)))
+        before = (sh.folder / "saved").stat().st_mtime_ns if (sh.folder / "saved").exists() else 0
+        wait_for(sh.folder, "saved", process)
+        while process.poll() is None and (sh.folder / "saved").stat().st_mtime_ns == before:
+            time.sleep(0.01)
+        process.send_signal(number)
+        ended = finish(process)
+        assert ended.status == 128 + number
+        assert "out" not in sh.files()
+        assert ("--resume continues from there" in ended.err) == (number == signal.SIGTERM)
+    other = sh(f"{ITERATED} {saved} --seed 1", D=str(data))
+    assert other.status == 2
+    explained(other.err, "a checkpoint of another run: --seed was 0, is 1")
+    resumed = sh(f"{ITERATED} {saved} --memory 1G", D=str(data))
+    assert "saved: resumed after product" in resumed.err
+    assert (sh.folder / "out").read_bytes() == (sh.folder / "whole").read_bytes()
+
+
+def test_a_tolerance_out_of_reach_writes_nothing_unless_it_is_kept(sh: Shell, data: Path):
+    for solver, words in (("cg", "after 61 products"), ("cholesky", "relative residual")):
+        command = ITERATED.replace("--solver cg", f"--solver {solver}").replace("1e-12", "1e-30")
+        done = sh(f"{command.replace('--keep', '')} -o model", D=str(data))
+        assert done.status == 2
+        explained(done.err, words)
+        assert not sh.files()
+        kept = sh(f"{command} -o model", D=str(data))
+        assert kept.status == 2
+        assert done.err.splitlines()[-2:] == kept.err.splitlines()[-2:]
+        said = facts(sh.folder / "model")["training"]
+        assert said["solver"] == {"cg": "conjugate gradients", "cholesky": "cholesky"}[solver]
+        assert f"relative residual {said['relative_residual']:.1e}" in kept.err
+        (sh.folder / "model").unlink()
+
+
 def damage(folder: Path, name: str, tensors: dict[str, torch.Tensor] | None = None, **changed: Any) -> str:
     """The kernel model, what it says changed."""
     said = facts(folder / "kernel.safetensors")
@@ -130,6 +179,16 @@ def test_what_cannot_be_fitted_or_read_is_refused_in_a_line(sh: Shell, data: Pat
         "too near to singular|not positive definite": [*fit, "gaussian:1e-9"],
         "leaves no validation rows": [*fit, "gaussian:1", "--validation-fraction", "0.0001"],
         "inf is not finite": [*fit, "gaussian:1", "--ridge", "inf"],
+        "--memory: 'much' is not a size": [*fit, "gaussian:1", "--memory", "much"],
+        "--memory 1M: 300 rows take": [*fit, "gaussian:1", "--memory", "1M"],
+        "--resume needs a checkpoint": [*fit, "gaussian:1", "--resume"],
+        "tensors, but no checkpoint of a fit": [
+            *fit,
+            "gaussian:1",
+            "--checkpoint",
+            "kernel.safetensors",
+            "--overwrite",
+        ],
         "no network 'kernel'": ["train", digits, "--arch", "kernel", "-o", "m"],
         "alpha is missing": [*read, damage(sh.folder, "a", {"images": kept["images"]}), digits],
         "alpha is float64": [*read, damage(sh.folder, "b", kept | {"alpha": kept["alpha"].double()}), digits],

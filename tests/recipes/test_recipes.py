@@ -84,8 +84,9 @@ def calls(pretender: dict[str, str], command: str = "") -> list[str]:
 
 def test_all_are_listed_with_a_line_each(tmp_path: Path):
     lines = Shell(tmp_path)("gencli recipe").worked().text.splitlines()
-    names = ["course", "cui2019", "curvature", "demo", "double-descent", "noise2noise", "zhang2017"]
-    assert [line.split()[0] for line in lines] == names
+    assert [line.split()[0] for line in lines] == [
+        "course", "cui2019", "curvature", "demo", "double-descent", "edge-of-stability", "noise2noise", "zhang2017",
+    ]  # fmt: skip
     assert all(re.fullmatch(r"\S+ +[A-Z].{10,66}\.", line) for line in lines)
 
 

@@ -20,6 +20,8 @@ SETTINGS = [
     ("sgd", 0.0, None, 0.1),
     ("sgd", 0.8, True, 0.1),
     ("adamw", None, None, 0.1),
+    ("adam", None, None, 0.1),
+    ("sam", None, None, 0.1),
     ("muon", 0.7, None, 0.1),
 ]
 
@@ -69,6 +71,20 @@ def test_sgd_is_gradient_descent_with_momentum_on_the_loss_and_its_penalty(
             total = gradient[name] + 0.1 * value
             velocity = mu * velocity + total
             value = value - 0.01 * (total + mu * velocity if nesterov else velocity)
+        np.testing.assert_allclose(values(module)[name], value, rtol=1e-5, atol=1e-6)
+
+
+def test_adam_adds_the_penalty_to_the_gradient() -> None:
+    """Kingma, Ba 2015, arXiv:1412.6980, algorithm 1, of the loss and decay |p|^2 / 2."""
+    module = network()
+    before = values(module)
+    gradients = walk(module, build("adam", module, 0.01, weight_decay=0.5))
+    for name, start in before.items():
+        value, mean, square = start, np.zeros_like(start), np.zeros_like(start)
+        for step, gradient in enumerate((each[name] for each in gradients), 1):
+            whole = gradient + 0.5 * value
+            mean, square = 0.9 * mean + 0.1 * whole, 0.999 * square + 0.001 * whole**2
+            value = value - 0.01 * (mean / (1 - 0.9**step)) / (np.sqrt(square / (1 - 0.999**step)) + 1e-8)
         np.testing.assert_allclose(values(module)[name], value, rtol=1e-5, atol=1e-6)
 
 
@@ -205,7 +221,7 @@ def test_a_state_from_a_file_goes_on_bit_by_bit(
     assert resumed.state_dict() == {}
 
 
-@pytest.mark.parametrize("name", ["adamw", "muon"])  # torch's fused kernel of sgd has no fake
+@pytest.mark.parametrize("name", ["adam", "adamw", "muon"])  # torch's fused kernel of sgd has no fake
 def test_nothing_waits_for_the_device(name: str) -> None:
     with FakeTensorMode(), torch.device("cuda"):
         module = network()
@@ -222,9 +238,16 @@ def test_nothing_waits_for_the_device(name: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message", "hint"),
     [
-        ({"name": "adam"}, "--optimizer: no optimizer 'adam'", "did you mean adamw?"),
-        ({"name": "adamw", "momentum": 0.9}, "--momentum: the adamw optimizer has no such option", "use sgd or muon"),
-        ({"name": "adamw", "nesterov": True}, "--nesterov: the adamw optimizer has no such option", "use sgd"),
+        ({"name": "adamv"}, "--optimizer: no optimizer 'adamv'", "did you mean adam?"),
+        (
+            {"name": "adamw", "momentum": 0.9},
+            "--momentum: the adamw optimizer has no such option",
+            "sgd or sam or muon",
+        ),
+        ({"name": "adam", "nesterov": True}, "--nesterov: the adam optimizer has no such option", "use sgd or sam"),
+        ({"name": "sgd", "rho": 0.1}, "--rho: the sgd optimizer has no such option", "use sam"),
+        ({"name": "sam", "rho": -0.1}, "--rho: -0.1 is out of range", "give 0 (which is sgd) or more"),
+        ({"name": "sam", "rho": math.inf}, "--rho: inf is out of range", "give 0 (which is sgd) or more"),
         ({"name": "muon", "nesterov": True}, "--nesterov: the muon optimizer has no such option", "use sgd"),
         ({"name": "muon", "momentum": 1.0}, "--momentum: 1 is out of range for muon", "less than 1"),
         ({"name": "sgd", "momentum": -0.5}, "--momentum: -0.5 is out of range for sgd", "give 0 or more"),

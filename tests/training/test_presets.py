@@ -66,10 +66,13 @@ def test_networks_and_optimizers_start_at_rates_that_they_learn_at() -> None:
     assert {each.example: each.rates for each in FAMILIES if each.rates} == RATES
     assert {name: kind.learning_rate for name, kind in OPTIMIZERS.items()} == {
         "sgd": 0.05,
+        "sam": 0.05,
+        "adam": 0.001,
         "adamw": 0.001,
         "muon": 0.001,
     }
     assert {name: dict(kind.options) for name, kind in OPTIMIZERS.items()} == {
-        "sgd": {"momentum": 0.9, "nesterov": False}, "adamw": {}, "muon": {"momentum": 0.95},
+        "sgd": {"momentum": 0.9, "nesterov": False}, "adamw": {}, "muon": {"momentum": 0.95}, "adam": {},
+        "sam": {"momentum": 0.9, "nesterov": False, "rho": 0.05},
     }  # fmt: skip
-    assert [name for name, kind in OPTIMIZERS.items() if kind.network_rates] == ["sgd"]
+    assert [name for name, kind in OPTIMIZERS.items() if kind.network_rates] == ["sgd", "sam"]

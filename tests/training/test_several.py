@@ -62,6 +62,8 @@ def require_equal(ones: list[Course], others: list[Course]) -> None:
         for mine, theirs in zip(one.history, other.history):
             assert mine.train_loss == pytest.approx(theirs.train_loss, rel=1e-5)
             assert mine.learning_rate == theirs.learning_rate
+            assert mine.sharpness == (theirs.sharpness and pytest.approx(theirs.sharpness, rel=1e-3))
+            assert mine.distance == (theirs.distance and pytest.approx(theirs.distance, rel=1e-4))
         assert one.model.class_rows == other.model.class_rows
         assert (one.model.epoch, one.model.subset_below) == (other.model.epoch, other.model.subset_below)
 
@@ -86,6 +88,14 @@ AT_ONCE: dict[str, dict[str, Any]] = {
     "momentum": {"vary": ["momentum=0,0.9"], "runs": None},
     "smoothed": {"vary": ["label-smoothing=0,0.2"]},
     "dropout varied": {"vary": ["dropout=0.1,0.5"]},
+    "full batch": {"full_batch": True, "loss": "square", "epochs": 5},
+    "full batch, weighted": {"full_batch": True, "loss": "ldam", "deferred_reweighting": 1, "lr": 0.005},
+    "sam": {"optimizer": "sam", "rho": 0.1, "batch_norm": True, "weight_decay": 0.01},
+    "radii": {"optimizer": "sam", "vary": ["rho=0,0.3"], "runs": 2, "grad_clip": 0.5},
+    "adam": {"optimizer": "adam", "lr": 0.01, "weight_decay": 0.1},
+    "mixup": {"mix": "mixup:0.5", "loss": "gce", "augment": "flip"},
+    "cutmix": {"mix": "cutmix", "loss": "sce", "optimizer": "sam"},
+    "tracked": {"full_batch": True, "track": "sharpness,distance", "arch": "mlp-1x6-tanh", "subset": 0.8},
     "schedule": {"schedule": "cosine", "warmup": 1.0, "max_steps": 10},
 }
 IN_TURNS: dict[str, dict[str, Any]] = {
@@ -151,7 +161,10 @@ class Stop(Exception):  # noqa: N818
     pass
 
 
-@pytest.mark.parametrize("more", [AT_ONCE["average"], AT_ONCE["until"], AT_ONCE["held out"], IN_TURNS["muon"]])
+TRACKED = {"full_batch": True, "epochs": 10, "track": "sharpness,gradient-norm", "track_every": 2, "optimizer": "sam"}
+
+
+@pytest.mark.parametrize("more", [AT_ONCE["average"], AT_ONCE["until"], AT_ONCE["held out"], IN_TURNS["muon"], TRACKED])
 @pytest.mark.parametrize("step", [2, 7, 9])
 def test_resumed_networks_are_the_same_bit_by_bit(more: dict[str, Any], step: int) -> None:
     settings, found = replace(PLAIN, **more), []
@@ -174,8 +187,8 @@ def test_resumed_networks_are_the_same_bit_by_bit(more: dict[str, Any], step: in
     for one, other in zip(whole.courses, again.courses, strict=True):
         state = other.model.network.state_dict()
         assert all(torch.equal(each, state[name]) for name, each in one.model.network.state_dict().items())
-        assert [(row.step, row.train_loss) for row in one.history] == [
-            (row.step, row.train_loss) for row in other.history
+        assert [(row.step, row.train_loss, row.sharpness, row.gradient_norm) for row in one.history] == [
+            (row.step, row.train_loss, row.sharpness, row.gradient_norm) for row in other.history
         ]
     tensors, facts = again.state()
     over = begin(setup(settings), TABLE, None, Group())
@@ -235,6 +248,7 @@ REFUSED = {
     "--subset and --validation-fraction": {"subset": 0.5, "validation_fraction": 0.1},
     "--label-smoothing: ": {"vary": ["label-smoothing=0,0.5"], "loss": "focal"},
     "--label-smoothing: 1.5": {"vary": ["label-smoothing=1.5"]},
+    "--full-batch and --vary dropout": {"full_batch": True, "vary": ["dropout=0.1,0.5"]},
     "--momentum: 1.5": {"vary": ["momentum=1.5"]},
 }  # fmt: skip
 

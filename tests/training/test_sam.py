@@ -1,0 +1,70 @@
+"""Sharpness-aware steps are the paper's: the gradient at w + rho g / |g|, the rest at w."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from gencli.models.inputs import load
+from gencli.training.distributed import Group
+from gencli.training.loop import Training
+from gencli.training.settings import Settings
+from gencli.training.setup import prepare
+from tests.helpers import image_table
+
+TABLE = image_table(24, (4, 4, 1))
+
+
+def training(**more: object) -> Training:
+    given: dict[str, object] = {"arch": "mlp-1x8", "batch_size": 24, "device": "cpu", "lr": 0.3, "epochs": 4}
+    settings = Settings(**given | {"optimizer": "sam", "rho": 0.2} | more)  # type: ignore[arg-type]
+    return prepare(settings, TABLE.description, TABLE.schema.names, "").training(TABLE, None, Group())
+
+
+def gradients(network: nn.Module, parameters: list[Tensor], images: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
+    names = [name for name, _ in network.named_parameters()]
+    at = [each.detach().requires_grad_() for each in parameters]
+    outputs = torch.func.functional_call(network, dict(zip(names, at, strict=True)), (images,))
+    return torch.autograd.grad(functional.cross_entropy(outputs, labels), at)
+
+
+@pytest.mark.parametrize("clip", [None, 0.2])
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_steps_are_algorithm_1_by_hand_in_float64(clip: float | None, batch_norm: bool) -> None:
+    """Decay and momentum act at w; clipping shortens the second gradient; statistics are of the first pass alone."""
+    run = training(momentum=0.9, weight_decay=0.05, batch_norm=batch_norm, grad_clip=clip)
+    network, rows = copy.deepcopy(run.model.network).double().train(), load(TABLE)
+    images = run.model.preprocessing(rows.images).double()
+    values: list[Tensor] = [each.detach().clone() for each in network.parameters()]
+    velocities = [torch.zeros_like(each) for each in values]
+    for _ in range(4):
+        slopes = gradients(network, values, images, rows.labels)
+        statistics = copy.deepcopy(network.state_dict())
+        length = torch.cat([each.flatten() for each in slopes]).norm()
+        above = [value + 0.2 * slope / length for value, slope in zip(values, slopes, strict=True)]
+        slopes = gradients(network, above, images, rows.labels)
+        network.load_state_dict(statistics)
+        if clip is not None:
+            length = torch.cat([each.flatten() for each in slopes]).norm()
+            slopes = tuple(each * min(1.0, clip / float(length)) for each in slopes)
+        for place, slope in enumerate(slopes):
+            velocities[place] = 0.9 * velocities[place] + slope + 0.05 * values[place]
+            values[place] = values[place] - 0.3 * velocities[place]
+    run.run()
+    for parameter, value in zip(run.model.network.parameters(), values, strict=True):
+        torch.testing.assert_close(parameter.detach().double(), value, rtol=1e-4, atol=1e-5)
+    for name, buffer in run.model.network.named_buffers():
+        torch.testing.assert_close(buffer, dict(network.named_buffers())[name].to(buffer.dtype), rtol=1e-4, atol=1e-5)
+
+
+def test_a_radius_of_0_is_sgd_bit_by_bit() -> None:
+    none, plain = training(rho=0.0), training(optimizer="sgd", rho=None)
+    for run in (none, plain):
+        run.run()
+    state = plain.model.network.state_dict()
+    assert all(torch.equal(each, state[name]) for name, each in none.model.network.state_dict().items())
+    assert none.history[0].train_loss == plain.history[0].train_loss
