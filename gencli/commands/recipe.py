@@ -14,7 +14,10 @@ app = single()
 @command(app, "recipe")
 def recipe(
     name: Annotated[
-        Literal["course", "cui2019", "curvature", "demo", "noise2noise", "zhang2017"] | None,
+        Literal[
+            "course", "cui2019", "curvature", "demo", "double-descent", "edge-of-stability", "noise2noise", "zhang2017"
+        ]
+        | None,
         typer.Argument(metavar="NAME", help="Print the path of this recipe.", show_default=False),
     ] = None,
 ) -> None:
