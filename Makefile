@@ -1,6 +1,6 @@
 # make demo     a network memorizes random labels, in about a minute
 # make test     the tests
-# make quick    those that start no process, in under a minute
+# make quick    those that start no process and take no seconds, in under a minute
 # make lowest   those, with the lowest versions of libraries that pyproject.toml allows (torch's as installed)
 # make fuzz     strange files and options for SECONDS=600, those of SEED again; findings in build/fuzz
 # make faults   kills, full disks, closed streams and other faults, of every command that writes: [SEED=0] [COUNT=200]
@@ -16,6 +16,7 @@ SHELL := bash
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 unexport PYTHONUNBUFFERED PYTHONPATH
+unexport PYTHONDONTWRITEBYTECODE # every process would compile all of gencli again
 
 .PHONY: demo test quick lowest fuzz faults check bench docs mutants
 .DELETE_ON_ERROR:
@@ -24,17 +25,17 @@ demo: .venv/installed
 	@$(MAKE) --no-print-directory -f gencli/recipes/demo.mk OUT=build/demo
 
 test: .venv/dev
-	pytest -n auto --maxprocesses 4
+	pytest -n auto --maxprocesses 4 --dist worksteal
 
 quick: .venv/dev
-	pytest -n auto --maxprocesses 4 -m "not slow"
+	pytest -n auto --maxprocesses 4 --dist worksteal -m "not slow"
 
 lowest: .venv/dev
 	rm -rf .venv-lowest
 	python -m venv .venv-lowest
 	python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > $$(echo .venv-lowest/lib/python*/site-packages)/rest.pth
 	.venv-lowest/bin/python -m pip install --quiet $$(python -m tests.lowest)
-	.venv-lowest/bin/python -m pytest -m "not slow"
+	.venv-lowest/bin/python -m pytest -W ignore::DeprecationWarning -m "not slow" # old libraries with new ones of theirs
 
 SECONDS ?= 600
 SEED := $(or $(SEED),$(shell date +%s))

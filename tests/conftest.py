@@ -22,12 +22,38 @@ def pytest_configure(config: pytest.Config) -> None:
     warnings.filterwarnings("ignore", "unclosed file", ResourceWarning)
 
 
+# files of 5 to 20 seconds in one process, which `make quick` leaves out
+_THOROUGH = {
+    "curvature": ("coverage", "every_layer", "products", "routes", "verification", "xtrace"),
+    "formulas": ("extended", "compare"), "jacobians": ("rows", "confirmation"), "models": ("families",),
+    "theory": ("claims",),
+}  # fmt: skip
+# tests of 10 to 40 seconds: they start first, so that the last of them keeps no worker after the others are done
+_LONGEST = (
+    "test_the_smallest_scale_runs", "test_a_sample", "test_the_tour_of_the_readme", "test_two_processes_take",
+    "test_batch_norm_moments_and_weights", "test_thirty_faults", "test_an_interrupted_run_goes_on",
+)  # fmt: skip
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         room = item.path.relative_to(Path(__file__).parent).parts[0]
         starts = {"Shell", "many", "subprocess"} & vars(getattr(item, "module", None)).keys()
-        if starts or room in ("pipelines", "recipes", "hostile") or item.get_closest_marker("shared"):
+        thorough = item.path.stem.removeprefix("test_") in _THOROUGH.get(room, ())
+        if starts or thorough or room in ("pipelines", "recipes", "hostile") or item.get_closest_marker("shared"):
             item.add_marker("slow")
+    items.sort(key=lambda item: not item.name.startswith(_LONGEST))
+
+
+@pytest.fixture(autouse=True)
+def as_it_was() -> Iterator[None]:
+    """No test leaves the process other than it found it."""
+    from gencli.cli import console
+    from tests.process import restored  # after the number of threads is set, which numpy reads
+
+    console.quiet, console.debug, console.color = False, False, None  # commands of fixtures of several tests set them
+    with restored():
+        yield
 
 
 @pytest.fixture(scope="session")

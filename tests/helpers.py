@@ -16,8 +16,9 @@ from gencli.cli.outputs import write_images
 from gencli.corruptions import Corrupted
 from gencli.corruptions.base import Corruption
 from gencli.files import arrow, provenance, seals, tables
-from gencli.files.stream import Output
+from gencli.files.stream import Input, Output
 from gencli.files.tables import Batches, Description, ImageTable, MemoryTable, TableWriter
+from gencli.replay import reading
 from gencli.sources import open_table
 
 
@@ -66,6 +67,11 @@ def read(table: Batches, keep: NDArray[np.bool_] | None = None) -> pa.Table:
 def images(table: Batches, keep: NDArray[np.bool_] | None = None) -> NDArray[Any]:
     """All images."""
     return np.concatenate([arrow.unpack(batch, table.description) for batch in table.batches(keep)])
+
+
+def steps(path: Path) -> list[str]:
+    """How a file was made, one command line per step, as `gencli show` prints them."""
+    return [line.partition("  #")[0] for line in provenance.lines(reading.read(Input(str(path))).step)]
 
 
 def chi_square(counts: NDArray[Any]) -> float:

@@ -17,7 +17,7 @@ from gencli.corruptions.imbalance import LongTail
 from gencli.curvature import building
 from gencli.curvature.settings import OperatorSettings
 from gencli.errors import GencliError
-from gencli.evaluation.predictions import evaluate
+from gencli.evaluation.networks import evaluate
 from gencli.files import provenance, tables
 from gencli.files.stream import Input, Output
 from gencli.files.tables import ImageTable
@@ -132,7 +132,7 @@ def test_all_that_evaluates_a_model_s_loss_counts_the_training_rows(
         values = torch.cat([chunk.values for chunk in function.jacobians()])[:, 0]
         torch.testing.assert_close(values, expected.detach(), rtol=1e-11, atol=1e-12)
         if recorded is not None:
-            evaluated = evaluate(model, table, CPU, False, lambda done: None, (), (loss, epoch))
+            evaluated = evaluate([model], table, CPU, False, lambda done: None, (), [(loss, epoch)])[0]
             np.testing.assert_allclose(evaluated.losses, expected.detach(), rtol=1e-4, atol=1e-5)  # type: ignore[arg-type]
             assert recorded == pytest.approx(expected.mean().item(), rel=1e-5)
 

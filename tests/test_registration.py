@@ -147,10 +147,11 @@ def test_plan_run_checkpoint_and_provenance_know_a_new_entry(tmp_path: Path) -> 
         f"{TRAIN} --checkpoint saved -o n --resume",
         "check newclaim --format csv -o c.csv",
         "check newclaim -o c",
-        "report m h.parquet --provenance",
-        "report c --provenance",
+        "how m --tree",
+        "how h.parquet --tree",
+        "how c --tree",
     )
-    plan, provenance = shown[2], "".join(shown[-3:])
+    plan, provenance = shown[2], "".join(shown[-4:])
     for kind in ("optimizer", "schedule", "loss", "network"):
         assert f"new{kind}" in plan, kind
     for kind in ("optimizer", "schedule", "loss", "network", "corruption", "source", "claim"):

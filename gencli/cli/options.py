@@ -27,6 +27,7 @@ from gencli.files import endings
 TableFormat = Literal["table", "parquet", "csv", "json", "md"]
 
 _LARGEST = (1 << 63) - 1
+_ONCE = ("run",)  # of these options another one might be meant to be beside the first; of others the last one counts
 
 _OUTPUT = typer.Option("-o", "--output", metavar="FILE", help="Output file. Default: standard output.")
 ImagesOutput = Annotated[str | None, _OUTPUT, endings.IMAGES]
@@ -201,6 +202,15 @@ def _heading(kind: type, field: str) -> str | None:
 
 class _Command(TyperCommand):
     """A command whose help shows options under their headings."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        _, _, order = self.make_parser(ctx).parse_args([*args])
+        for name in _ONCE:
+            if sum(each.name == name for each in order) > 1:
+                error = GencliError(f"{dashed(name)}: given twice", "give it once")
+                error.command = ctx.command_path
+                raise error
+        return super().parse_args(ctx, args)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         sections: dict[str, list[tuple[str, str]]] = {"Arguments": []}

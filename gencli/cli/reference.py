@@ -48,7 +48,7 @@ preprocessing and training settings as JSON.""",
 }
 _PROVENANCE = """\
 How a file was made is recorded in the footer key `gencli.provenance` of Parquet and in a model's metadata;
-`gencli report --provenance` shows it."""
+`gencli how FILE --tree` shows it."""
 _FILES = {"FILE", "PATH", "DIR", "TABLE", "DATA", "MODEL"}  # forms of values that name files
 _NUMBERS = {"int": "N", "float": "X"}
 

@@ -72,6 +72,7 @@ def how(
       gencli how half.parquet --check
     """
     from gencli.errors import GencliError
+    from gencli.files import endings
     from gencli.files.stream import Input, Output, require_writable
     from gencli.replay import lineage, reading
     from gencli.replay.graph import Graph
@@ -82,6 +83,7 @@ def how(
         raise GencliError(f"{given[0]} and {given[1]} do not go together", "leave one out")
     if inputs is not None and not (stale or check):
         raise GencliError("--inputs: nothing is looked for", "it is for --stale and --check; a script takes INPUTS")
+    (endings.CRATE if form == "ro-crate" else endings.TEXT).require("-o", output)
     require_writable(output)
     made = reading.read(Input(file))
     graph = Graph(made.step, made.source.sha256)

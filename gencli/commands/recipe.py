@@ -15,9 +15,17 @@ app = single()
 def recipe(
     name: Annotated[
         Literal[
-            "course", "cui2019", "curvature", "demo", "double-descent", "edge-of-stability", "noise2noise", "zhang2017"
+            "course",
+            "cui2019",
+            "curvature",
+            "demo",
+            "double-descent",
+            "edge-of-stability",
+            "noise2noise",
+            "why-random-labels",
+            "zhang2017",
         ]
-        | None,
+        | None,  # fmt: skip
         typer.Argument(metavar="NAME", help="Print the path of this recipe.", show_default=False),
     ] = None,
 ) -> None:

@@ -1,4 +1,4 @@
-"""`gencli report`: tables and figures of histories, results and benchmarks, and how a file was made."""
+"""`gencli report`: tables and figures of histories, results and benchmarks."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def report(
     """Make tables and figures from histories and results.
 
     Reads the output of gencli train --history and gencli eval, also as CSV or JSON, including confusion matrices and
-    predictions, dynamics of gencli train, the output of gencli score, densities of gencli spectrum, and benchmarks of
-    make bench; writes a table. Runs that differ only in their seeds share one row: means, sample standard deviations
-    and the number of runs. Each setting in which runs differ gets a column. Scores are those of the epoch whose model
-    was kept; best_epoch is chosen on validation rows.
+    predictions, dynamics of gencli train, the output of gencli score, densities and kernels of gencli spectrum, and
+    benchmarks of make bench; writes a table. Runs that differ only in their seeds share one row: means, sample standard
+    deviations and the number of runs. Each setting in which runs differ gets a column. Scores are those of the epoch
+    whose model was kept; best_epoch is chosen on validation rows.
 
     \b
     --table runs         one row per network, data, corruption and regularizers:
@@ -55,6 +55,8 @@ def report(
     --table edge-of-stability
                          of train --full-batch --track sharpness: its limit of
                          stability, 2/eta of plain descent, and where it settles
+    --table speed        epochs to fit beside what spectrum --kernel predicts for
+                         the same tables: rank correlations, where it fails
     --plot curves        the columns of train --history over epochs
     --plot overfit-time  epochs to fit against the corruption level
     --plot test-error    test error against the corruption level
@@ -73,6 +75,9 @@ def report(
                          size over the threshold
     --plot edge-of-stability
                          sharpness, its limits and the loss against the step
+    --plot energy, descent
+                         from spectrum --kernel: energy of the labels along
+                         eigenvectors, loss and accuracy of gradient descent
 
     --format html makes one page that loads nothing from the network: every table and figure that the files support,
     and the pipeline behind each row. --against takes a CSV: columns named like scores of the table are published
@@ -86,7 +91,7 @@ def report(
       gencli report history.parquet --plot curves --title Digits
     """
     from gencli.cli import outputs, stdout
-    from gencli.commands import report_sources, report_text
+    from gencli.commands import report_sheet, report_text
     from gencli.errors import GencliError
     from gencli.files import endings, stream
     from gencli.files.named import distinct_names, named_first
@@ -96,10 +101,8 @@ def report(
 
     stream.require_writable(*([settings.contact_sheet] if settings.contact_sheet else [output, settings.figure]))
     names = patterns.expand(files or ["-"])
-    if settings.provenance:
-        endings.TEXT.require("-o", output)
-    if settings.provenance or settings.contact_sheet is not None:
-        report_sources.show(named_first(*((name, stream.Input) for name in names)), settings, output)
+    if settings.contact_sheet is not None:
+        report_sheet.draw(named_first(*((name, stream.Input) for name in names)), settings.contact_sheet)
         return
     default = "table" if stdout.is_it(output) else endings.named(output) or outputs.result_format(output)
     form: ReportFormat = format or default  # pyright: ignore[reportAssignmentType]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import Annotated
 
 import typer
 
-from gencli.cli.options import Data, Format, ModelFile, ResultOutput, command, single
+from gencli.alignment.settings import KernelSettings
+from gencli.cli.options import Data, Format, ResultOutput, command, single
+from gencli.commands import spectrum_files, spectrum_kernel
 from gencli.curvature.settings import (
     MethodSettings,
     OperatorSettings,
@@ -15,31 +16,33 @@ from gencli.curvature.settings import (
     QuantitySettings,
     SavingSettings,
 )
-
-if TYPE_CHECKING:
-    from gencli.curvature.operators import Operator
-    from gencli.curvature.spectrum import Spectrum
-    from gencli.files.provenance import Step
-    from gencli.files.stream import Input
-    from gencli.files.together import Together
+from gencli.errors import GencliError
 
 app = single()
 
 
 @command(app, "spectrum")
 def spectrum(
-    model: ModelFile,
+    *,
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="MODEL",
+            help="Model (safetensors), or - for standard input; of a kernel without a model the image table.",
+            show_default=False,
+        ),
+    ] = None,
+    data: Data = None,
+    kernel: KernelSettings,
     quantities: QuantitySettings,
     matrix: OperatorSettings,
     objective: OwnLossSettings,
     method: MethodSettings,
     saving: SavingSettings,
-    data: Data = None,
-    *,
     format: Format = None,
     output: ResultOutput = None,
 ) -> None:
-    """Compute eigenvalues, trace and density of a model's curvature.
+    """Compute eigenvalues of a model's curvature, or of a kernel.
 
     Reads a model and an image table; writes a result table with one row per quantity and columns quantity (eigenvalue,
     condition, trace), index (for eigenvalues: 1 the largest, 2 the next, -1 the smallest), value, residual (for an
@@ -57,16 +60,37 @@ def spectrum(
     error by the jackknife. The --density file has columns eigenvalue, density and standard_error; the --along file has
     index, distance, loss, and quadratic, the loss that gradient and eigenvalue predict.
 
+    With --kernel the matrix is K, k(x_i, x_j) of all pairs of rows, and the table (quantity, class, index, value) says
+    how the labels y lie along its eigenvectors v_i: complexity sqrt(2 y' K^-1 y / n) of all classes together and of
+    each, infinite where labels lie outside the range of K, and how many steps gradient descent from f = 0 on 1/2 sum
+    (f - y)^2 takes until --fitted-at of the rows are right or 1 % of the loss is left, with step size and time = steps
+    times step size, by which tables can be compared. The --energy file has columns class (none: all), index,
+    eigenvalue, energy (<v_i, y>^2 as a share) and cumulative; the --descent file class, step, time, loss (the share
+    that is left, sum (1 - eta lambda_i)^(2 step) energy_i) and train_accuracy. --figure draws both. K is computed in
+    float64 (empirical: from gradients of --dtype, confirmed like those of gencli jacobian, in evaluation mode), and all
+    its eigenvalues; those below n roundings of the largest count as 0. With --outputs all, a class's lines are of its
+    targets alone, those of other classes 0. Source: Arora, Du, Hu, Li, Wang 2019, arXiv:1901.08584.
+
     \b
     Example:
       gencli data digits --limit 500 -o digits.parquet
       gencli train digits.parquet --arch mlp-1x16 -o model.safetensors
       gencli spectrum model.safetensors digits.parquet --top 5 --bottom 2 \\
         --trace --density density.parquet --figure density.svg --format table
+      gencli spectrum --kernel ntk:2 digits.parquet --energy energy.parquet \\
+        --descent descent.parquet --figure labels.svg --format table
+      gencli spectrum --kernel empirical model.safetensors digits.parquet \\
+        --limit 50 --format table
     """
     from gencli.files import checkpoints
     from gencli.files.stream import require_writable
 
+    if kernel.kernel is not None:
+        require_writable(output, *kernel.files, quantities.figure)
+        spectrum_kernel.run(kernel, model, data, quantities, matrix, method, format, output)
+        return
+    if model is None:
+        raise GencliError("MODEL: no model is named", "name MODEL and DATA; or give --kernel ntk:2 and DATA")
     checkpoints.require(saving, checkpoints.SPECTRUM)
     require_writable(output, *quantities.files, saving.checkpoint)
 
@@ -85,7 +109,7 @@ def spectrum(
     made_files = opened.step("spectrum", used | method.of_files(quantities))
     with Together() as places:
         write = open_result(places, output, format, opened.inputs)
-        save = _open_files(quantities, places, opened.inputs)
+        save = spectrum_files.opened(quantities, places, opened.inputs)
         spectra.resume(found, saving, opened.inputs, made_files)
         choice = routes.choose(operator)
         console.message(choice.said)
@@ -98,39 +122,3 @@ def spectrum(
     if not found.converged:
         console.message("gencli spectrum: not all eigenvalues converged; raise --max-products, or see their residuals")
         raise typer.Exit(1)
-
-
-def _open_files(
-    asked: QuantitySettings, places: Together, read: Sequence[Input]
-) -> Callable[[Operator, Spectrum, MethodSettings, Step], None]:
-    """Opens the files beside the table; gives what writes them."""
-    from gencli.cli import console
-    from gencli.cli.outputs import open_figure, open_result
-    from gencli.curvature import plots
-    from gencli.curvature import spectrum as spectra
-    from gencli.files import tensors
-    from gencli.reporting import curves
-
-    write_density = open_result(places, asked.density, None, read) if asked.density else None
-    write_along = open_result(places, asked.along, None, read) if asked.along else None
-    vectors = places.open(asked.vectors, read, binary=True) if asked.vectors else None
-    draw = open_figure(places, asked.figure, read)
-
-    def save(operator: Operator, found: Spectrum, method: MethodSettings, made: Step) -> None:
-        density = along = None
-        if write_density:
-            density = plots.density_table(found, method.density_width)
-            write_density(density, lambda: made.to("density"))
-        if write_along:
-            with console.progress("losses", len(found.eigenvalues()) * method.along_points) as advance:
-                along = plots.along_table(operator, found, method.along_radius, method.along_points, advance)
-            write_along(along, lambda: made.to("along"))
-        if vectors:
-            tensors.write(vectors, spectra.named_vectors(operator, found), {"step": made.to("vectors")})
-        if draw:
-            draw(
-                curves.drawn(lambda: plots.picture(density, along, found.eigenvalues())),
-                made.to("figure"),
-            )
-
-    return save

@@ -9,6 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gencli.corruptions.base import Corruption, Moved
+from gencli.corruptions.classes import MergeClasses
 from gencli.corruptions.common import Common
 from gencli.corruptions.imbalance import LongTail, StepImbalance, Subsample
 from gencli.corruptions.labels import FlipLabels, MatrixLabels, PairLabels, PermuteLabels, RandomLabels
@@ -24,7 +25,7 @@ from gencli.randomness import Draws
 KINDS: dict[str, type[Corruption]] = {
     kind.name: kind
     for kind in (
-        RandomLabels, FlipLabels, PairLabels, MatrixLabels, PermuteLabels,
+        RandomLabels, FlipLabels, PairLabels, MatrixLabels, PermuteLabels, MergeClasses,
         ShuffledPixels, RandomPixels, GaussianPixels,
         GaussianNoise, PoissonNoise, ImpulseNoise, TextOverlay,
         LongTail, StepImbalance, Subsample,
@@ -59,7 +60,7 @@ class Corrupted:
             raise GencliError(f"{table.title}: no rows are left", "keep more rows")
 
     def batches(self, keep: NDArray[np.bool_] | None = None) -> Iterator[pa.RecordBatch]:
-        classes = len(self.description.classes)
+        classes = len(self._table.description.classes)
         self._moved = Moved(np.zeros(classes, np.int64), np.zeros(classes, np.int64))
         count = len(self._places)
         for number, apply in enumerate(self._passes):

@@ -80,7 +80,7 @@ class QuantitySettings:
         for kind, asked in (("trace", self.trace), ("density", self.density), ("along", self.along)):
             for name in sorted(name for name in given if name.startswith(f"{kind}_") and not asked):
                 raise GencliError(f"{dashed(name)}: no {kind} is computed", f"ask for it with --{kind}")
-        if self.figure and not (self.density or self.along):
+        if self.figure and not (self.density or self.along or "kernel" in given):
             raise GencliError("--figure: nothing to draw", "ask for --density FILE or --along FILE too")
         return self
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,15 +14,10 @@ from torch.nn import functional
 
 from gencli.evaluation import grouping
 from gencli.evaluation import logits as rows_of
-from gencli.evaluation.similarity import WINDOW, psnr, squared_error, ssim
-from gencli.files import arrow
-from gencli.files.tables import ImageTable
+from gencli.evaluation.similarity import psnr, squared_error, ssim
 from gencli.files.tensors import double
-from gencli.losses import Loss
-from gencli.losses.classes import CrossEntropy
 from gencli.models import Model
 from gencli.models.inputs import Rows, target_input
-from gencli.objectives import each_row
 
 Objective = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # (outputs, labels or targets) → [n] losses
 
@@ -119,7 +113,6 @@ def predict(
         similarity: whether to compute the SSIM, of image-to-image networks.
     """
     images = model.task == "images"
-    objective = objective or (squared_error if images else cross_entropy)
     parts: list[Predictions] = []
     logits: list[torch.Tensor] = []
     size = batch_size(model.network)
@@ -134,13 +127,17 @@ def predict(
         wanted = rows.labels[part]
         if rows.targets is not None:  # as `Model.require` saw to
             wanted = target_input(model.preprocessing.center(rows.targets[part]))
-        parts.append(Predictions.of(outputs, wanted, objective(outputs, wanted)).where(_are_finite(outputs)))
+        losses = (objective or squared_error)(outputs, wanted)
+        parts.append(Predictions.of(outputs, wanted, losses).where(_are_finite(outputs)))
         parts[-1].ssim = ssim(outputs, wanted) if similarity else None
-    if images:
-        return Predictions.join(parts)
-    whole = torch.cat(logits)
-    found = Predictions.of(whole, rows.labels, objective(whole, rows.labels)).where(_are_finite(whole))
-    found.logits = whole
+    return Predictions.join(parts) if images else of_logits(torch.cat(logits), rows, objective)
+
+
+def of_logits(logits: torch.Tensor, rows: Rows, objective: Objective | None) -> Predictions:
+    """What a network with these outputs [n, classes] says of the rows; see `predict`."""
+    losses = (objective or cross_entropy)(logits, rows.labels)
+    found = Predictions.of(logits, rows.labels, losses).where(_are_finite(logits))
+    found.logits = logits
     return found
 
 
@@ -208,65 +205,22 @@ class Evaluated:
         return pa.table(arrays)
 
 
-def evaluate(
-    model: Model,
-    table: ImageTable,
-    device: torch.device,
-    probabilities: bool,
-    progress: Callable[[int], None],
-    by: Sequence[str] = (),
-    own: tuple[Loss, int] | None = (CrossEntropy(), 1),
-) -> Evaluated:
-    """Runs a network over a table batch by batch; memory grows only with the predictions.
-
-    Args:
-        by: columns that name a row's group together.
-        own: the loss, and the epoch that it is of (see `objectives`); None where it is not known.
-    """
-    fields = {"id": "ids", "label": "labels", "label_true": "labels_true"}
-    known = {name: field for name, field in fields.items() if name in table.schema.names}
-    images = ["image", "target"] if model.task == "images" else ["image"]
-    similarity = model.task == "images" and min(model.preprocessing.input_shape(model.shape)[:2]) >= WINDOW
-    parts: dict[str, list[NDArray[Any]]] = {}
-    groups: list[grouping.Group] = []
-    done, objective = 0, None
-    if own and model.logits:
-        objective = each_row(model, *own, torch.from_numpy(table.column("label").copy()).to(device))
-    for batch in table.batches():
-        columns: dict[str, NDArray[Any]] = {to: arrow.values(batch.column(name)) for name, to in known.items()}
-        groups += zip(*(grouping.values(batch.column(name)) for name in by))
-        pixels = {name: torch.from_numpy(arrow.unpack(batch, table.description, name)).to(device) for name in images}
-        labels = torch.tensor(columns["labels"]).to(device)
-        rows = Rows(pixels["image"], labels, targets=pixels.get("target"))
-        figures = _figures(model, predict(model, rows, objective, similarity=similarity), labels, probabilities)
-        if objective is None:
-            del figures["losses"]
-        for name, values in figures.items():
-            if model.logits or name in ("predicted", "ranks"):
-                columns[name] = values.cpu().numpy()
-        for name, values in columns.items():
-            parts.setdefault(name, []).append(values)
-        done += batch.num_rows
-        progress(done)
-    whole: dict[str, Any] = {name: np.concatenate(values) for name, values in parts.items()}
-    return Evaluated(**whole, by=tuple(by), groups=groups if by else None)
-
-
-def _figures(model: Model, result: Predictions, labels: torch.Tensor, probabilities: bool) -> dict[str, torch.Tensor]:
+def figures(model: Model, result: Predictions, labels: torch.Tensor, probabilities: bool) -> dict[str, torch.Tensor]:
+    """What a network's predictions for rows labelled `labels` [n] say of each, by the name of its column."""
     if result.predicted is None or result.logits is None:
         named = {"losses": result.losses, "psnr": result.scores, "ssim": result.ssim}
-        figures = {name: double(each) for name, each in named.items() if each is not None}
-        unknown = figures["psnr"].isnan()
-        return {name: each.masked_fill(unknown, torch.nan) for name, each in figures.items()}
+        found = {name: double(each) for name, each in named.items() if each is not None}
+        unknown = found["psnr"].isnan()
+        return {name: each.masked_fill(unknown, torch.nan) for name, each in found.items()}
     logits, unknown = result.logits, result.predicted == NONE
     sigmoid = model.options.head == "sigmoid"
-    figures = {
+    found = {
         "losses": result.losses,
         "confidences": rows_of.confidences(logits, sigmoid),
         "margins": rows_of.margins(logits, labels),
     }
-    figures = {name: double(each) for name, each in figures.items()}
-    figures = {name: each.masked_fill(unknown | ~each.isfinite(), torch.nan) for name, each in figures.items()}
-    figures["predicted"] = result.predicted
-    figures["ranks"] = rows_of.ranks(logits, labels).masked_fill(unknown, logits.shape[1])
-    return figures | ({"probabilities": rows_of.probabilities(logits, sigmoid)} if probabilities else {})
+    found = {name: double(each) for name, each in found.items()}
+    found = {name: each.masked_fill(unknown | ~each.isfinite(), torch.nan) for name, each in found.items()}
+    found["predicted"] = result.predicted
+    found["ranks"] = rows_of.ranks(logits, labels).masked_fill(unknown, logits.shape[1])
+    return found | ({"probabilities": rows_of.probabilities(logits, sigmoid)} if probabilities else {})

@@ -15,7 +15,8 @@ from gencli import machine
 from gencli.errors import GencliError
 from gencli.evaluation import grouping
 from gencli.evaluation.classes import confusion, labelled, per_class
-from gencli.evaluation.predictions import evaluate
+from gencli.evaluation.networks import evaluate, groups
+from gencli.evaluation.predictions import Evaluated
 from gencli.evaluation.settings import ASCENTS, DIRECTIONS, Requests
 from gencli.evaluation.similarity import WINDOW
 from gencli.files.named import distinct_names
@@ -93,39 +94,48 @@ class Plan:
 
     def evaluate(self, device: torch.device, progress: Callable[[int], None]) -> list[pa.Table]:
         """The results (see `per_class`), then where asked for the predictions, then the confusion matrices."""
-        asked, done = self.requests, 0
+        asked, done, start, several = self.requests, 0, 0, len(self.tables)
+        found: dict[int, Evaluated] = {}  # by the place in `lead`
         results, predictions, matrices = [], [], []
-        pairs = product(zip(self.models, self.losses), zip(self.tables, self.by))
-        for ((model, own), (table, by)), lead in zip(pairs, self.lead):
-            model.network.to(device)
-            before = done
-            found = evaluate(
-                model,
-                table,
-                device,
-                asked.predictions is not None,
-                lambda rows, start=before: progress(start + rows),
-                by,
-                own,
-            )
-            done += table.rows
-            resampled = asked.seed if asked.intervals else None
-            result = per_class(found, model.classes, asked.top or (), resampled)
-            if asked.norm:
-                result = result.append_column("norm", _norm(model, result.num_rows))
-            results.append(labelled(result, lead))
-            if asked.predictions:
-                predictions.append(labelled(found.table(), lead))
-            if asked.confusion and found.predicted is not None:
-                matrices.append(labelled(confusion(found.labels, found.predicted, model.classes), lead))
-            if found.psnr is not None and found.ssim is None:
-                self.notes.append(f"{table.title}: no ssim, its window of {WINDOW}×{WINDOW} is larger than the images")
-            if gone := int(found.not_finite.sum()):
-                self.notes.append(_not_finite(model, table, gone))
+        for models in groups(self.models):
+            owns = self.losses[start : start + len(models)]
+            for number, (table, by) in enumerate(zip(self.tables, self.by)):
+                before, wanted = done, asked.predictions is not None
+                each = evaluate(models, table, device, wanted, lambda rows, at=before: progress(at + rows), by, owns)
+                found |= {(start + place) * several + number: rows for place, rows in enumerate(each)}
+                done += table.rows * len(models)
+            for place in sorted(found):
+                self._add(place, found.pop(place), results, predictions, matrices)
+            start += len(models)
         if any("not_finite" in each.column_names for each in results):
             results = [_with_count(each) for each in results]
         parts = [each for each in (results, predictions, matrices) if each]
         return [pa.concat_tables(each, promote_options="default") for each in parts]
+
+    def _add(
+        self,
+        place: int,
+        found: Evaluated,
+        results: list[pa.Table],
+        predictions: list[pa.Table],
+        matrices: list[pa.Table],
+    ) -> None:
+        """What is written of a model and a table."""
+        asked, lead = self.requests, self.lead[place]
+        model, table = self.models[place // len(self.tables)], self.tables[place % len(self.tables)]
+        resampled = asked.seed if asked.intervals else None
+        result = per_class(found, model.classes, asked.top or (), resampled)
+        if asked.norm:
+            result = result.append_column("norm", _norm(model, result.num_rows))
+        results.append(labelled(result, lead))
+        if asked.predictions:
+            predictions.append(labelled(found.table(), lead))
+        if asked.confusion and found.predicted is not None:
+            matrices.append(labelled(confusion(found.labels, found.predicted, model.classes), lead))
+        if found.psnr is not None and found.ssim is None:
+            self.notes.append(f"{table.title}: no ssim, its window of {WINDOW}×{WINDOW} is larger than the images")
+        if gone := int(found.not_finite.sum()):
+            self.notes.append(_not_finite(model, table, gone))
 
     def measure(
         self, initial: nn.Module | None, device: torch.device, progress: Callable[[int], None]

@@ -78,6 +78,13 @@ class Facts:
             raise self.refused(key, value, "true or false")
         return value
 
+    def text(self, key: str) -> str | None:
+        """Words, None where there are none."""
+        value = self._facts.pop(key, None)
+        if not isinstance(value, str | None):
+            raise self.refused(key, value, "text")
+        return value
+
     def objects(self, key: str, most: int) -> list[Facts]:
         """A list of at most `most` objects."""
         value = self._take(key)

@@ -12,7 +12,6 @@ import torch
 from torch import nn
 
 from gencli import runs
-from gencli.cli.console import quoted
 from gencli.cli.options import dashed
 from gencli.counts import by
 from gencli.errors import GencliError, nearest
@@ -20,7 +19,7 @@ from gencli.files import provenance, tensors
 from gencli.files.stream import Input, Output
 from gencli.files.tables import ImageTable, is_shape
 from gencli.machine import free_memory
-from gencli.models import heads, learners
+from gencli.models import heads, learners, of_runs
 from gencli.models.airbench import AIRBENCH
 from gencli.models.alexnet import ALEXNET
 from gencli.models.base import PLAIN, Family, Options, Shape, limited, require_room, trained
@@ -143,6 +142,7 @@ class Model:
         file: that it was read from, as messages call it; empty for none.
         subset_below: the bound of the rows that training saw, see `gencli.runs.seen`; None for all.
         run: its number in a file of several networks; None of one that is by itself.
+        failed: why its training, one of several, has no network, whose tensors are not numbers; empty otherwise.
     """
 
     arch: str
@@ -157,6 +157,7 @@ class Model:
     file: str = ""
     subset_below: float | None = None
     run: int | None = None
+    failed: str = ""
 
     @property
     def title(self) -> str:
@@ -249,7 +250,7 @@ def _of_run(model: Model) -> dict[str, Any]:
     facts = {"class_rows": model.class_rows, "epoch": model.epoch, "subset_below": model.subset_below}
     if model.preprocessing.whiten == "dataset":  # each run's own, of the rows that it saw
         facts["preprocessing"] = model.preprocessing.to_json()
-    return facts
+    return facts | ({"failed": model.failed} if model.failed else {})
 
 
 def read(source: Input, arch: str | None = None, run: int | None = None) -> Model:
@@ -264,12 +265,13 @@ def read(source: Input, arch: str | None = None, run: int | None = None) -> Mode
     """
     found = read_runs(source, arch, run)
     if len(found) > 1:
-        raise GencliError(f"{source.name}: {len(found)} networks", f"choose one: --run 0 to {len(found) - 1}")
+        choice = f"choose one: --run {found[0].run} to {found[-1].run}"
+        raise GencliError(f"{source.name}: {len(found)} networks", choice)
     return found[0]
 
 
 def read_runs(source: Input, arch: str | None = None, run: int | None = None) -> list[Model]:
-    """Reads all models of a file, or one `run`'s, as `read`."""
+    """Reads all models of a file, or one `run`'s, as `read`; those of runs that failed are left out, and it is said."""
     facts = tensors.read_metadata(source)
     named, shape, classes = facts.get("architecture"), facts.get("shape", []), facts.get("classes", [])
     if not (isinstance(named, str) and is_shape(shape) and _is_names(classes) and facts.get("step")):
@@ -277,37 +279,13 @@ def read_runs(source: Input, arch: str | None = None, run: int | None = None) ->
     kind = _kind(source, named, arch)
     if not classes and (kind is None or kind.task == "classes"):
         raise GencliError(f"{source.name}: {named} without class names", "make the model again")
-    entries = _entries(source, facts, len(classes))
-    if run is not None and not 0 <= run < len(entries):
-        there = f"{len(entries)} networks, 0 to {len(entries) - 1}" if entries else "one network, and no runs"
-        raise GencliError(f"--run: {source.name} has {there}", "omit --run, or choose another")
+    entries = of_runs.entries(source, facts, len(classes))
     given, found = tensors.read(source), list[Model]()
-    for number in [run] if run is not None else [*range(len(entries))] or [None]:
+    for number in of_runs.numbers(source, entries, run):
         own = facts if number is None else facts | entries[number]
-        parts = given if number is None else _of_network(source, given, number, len(entries))
+        parts = given if number is None else of_runs.network(source, given, number, len(entries))
         found.append(_model(source, kind, own, parts, number))
     return found
-
-
-def _entries(source: Input, facts: dict[str, Any], classes: int) -> list[dict[str, Any]]:
-    """What each run of several has for itself; empty for one by itself."""
-    found = facts.get("runs", [])
-    if "runs" in facts and not (isinstance(found, list) and found and all(isinstance(each, dict) for each in found)):
-        raise GencliError(f"{source.name}: corrupt metadata: runs {quoted(found)}", "make the model again")
-    for each in found or [facts]:
-        counts, epoch, below = (each.get(name) for name in ("class_rows", "epoch", "subset_below"))
-        known = (counts is None or _is_counts(counts, classes)) and (epoch is None or _is_count(epoch))
-        if not known or not (below is None or type(below) is float):  # which older files do not have
-            what = f"class_rows {quoted(counts)}, epoch {quoted(epoch)}, subset_below {quoted(below)}"
-            raise GencliError(f"{source.name}: corrupt metadata: {what}", "make the model again")
-    return found
-
-
-def _of_network(source: Input, given: dict[str, torch.Tensor], number: int, count: int) -> dict[str, torch.Tensor]:
-    for name, tensor in given.items():
-        if tensor.ndim == 0 or len(tensor) != count:
-            raise GencliError(f"{source.name}: {name} is not of {count} networks", "make the model again")
-    return {name: tensor[number] for name, tensor in given.items()}
 
 
 def _model(
@@ -382,14 +360,6 @@ def _unfilled(arch: str, shape: Shape, classes: int, options: Options, size: int
 
 def _is_names(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(each, str) for each in value)
-
-
-def _is_count(value: Any) -> bool:
-    return type(value) is int and 0 <= value < 1 << 63
-
-
-def _is_counts(value: Any, classes: int) -> bool:
-    return isinstance(value, list) and len(value) == classes and all(map(_is_count, value))
 
 
 def _form(tensor: torch.Tensor | None) -> str:

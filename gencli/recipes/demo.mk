@@ -14,7 +14,7 @@ RUNS := true half random shuffled
 
 demo: $(RUNS:%=$(OUT)/%.parquet)
 	gencli report $^ --fitted-at 1 --plot curves --figure $(OUT)/curves.png
-	gencli report --provenance $(OUT)/half.safetensors
+	gencli how $(OUT)/half.safetensors --tree
 	gencli data digits | gencli corrupt random-labels -q -p 0.5 | gencli eval $(OUT)/half.safetensors --format table
 	@echo 'The learning curves as a picture: $(OUT)/curves.png'
 

@@ -26,13 +26,29 @@ def crate(plan: Plan, sha256: str, day: str) -> str:
     Args:
         sha256, day: of the file, and when it was last changed, YYYY-MM-DD.
     """
-    known: dict[str, str] = {}
-    for job in plan.jobs:
-        known |= {name: job.run.outputs[option] for option, name in job.outputs.items()}
     outside = [_described(each) for each in plan.outside]
-    between = [_content(f"#{name}", name, known[name]) for name in known if name != plan.made]
+    programs = {job.run.step.versions.get("gencli", ""): None for job in plan.jobs}
+    entities = [
+        *_folder(plan, day),
+        *_workflow(plan, outside),
+        _content(_id(plan.name), plan.name, sha256) | {"@type": "File"},
+        *outside,
+        *_between(plan),
+        *(
+            {"@id": f"#gencli-{quote(each)}", "@type": "SoftwareApplication", "name": "gencli", "softwareVersion": each}
+            for each in programs
+        ),
+        *(_action(job, plan) for job in plan.jobs),
+    ]
+    context = "https://w3id.org/ro/crate/1.1/context"
+    terms = {"sha256": "https://w3id.org/ro/terms/workflow-run#sha256"}
+    return json.dumps({"@context": [context, terms], "@graph": entities}, indent=1, ensure_ascii=True) + "\n"
+
+
+def _folder(plan: Plan, day: str) -> list[dict[str, Any]]:
+    """The metadata file, the folder that it describes, and the profiles that both conform to."""
     profiles = [{"@id": each} for each in [*_PROFILES, _WORKFLOW_CRATE]]
-    entities: list[dict[str, Any]] = [
+    return [
         {
             "@id": "ro-crate-metadata.json",
             "@type": "CreativeWork",
@@ -52,6 +68,12 @@ def crate(plan: Plan, sha256: str, day: str) -> str:
             "mentions": [{"@id": "#workflow"}, *({"@id": f"#run-{job.number}"} for job in plan.jobs)],
         },
         *({"@id": each["@id"], "@type": "CreativeWork", "name": each["@id"]} for each in profiles),
+    ]
+
+
+def _workflow(plan: Plan, outside: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The script, its language, and its run as a whole."""
+    return [
         {
             "@id": SCRIPT,
             "@type": ["File", "SoftwareSourceCode", "ComputationalWorkflow"],
@@ -60,9 +82,6 @@ def crate(plan: Plan, sha256: str, day: str) -> str:
             "text": shell.script(plan),
         },
         {"@id": "#sh", "@type": "ComputerLanguage", "name": "POSIX shell"},
-        _content(_id(plan.name), plan.name, sha256) | {"@type": "File"},
-        *outside,
-        *between,
         {
             "@id": "#workflow",
             "@type": "CreateAction",
@@ -72,15 +91,12 @@ def crate(plan: Plan, sha256: str, day: str) -> str:
             "result": [{"@id": _id(plan.name)}],
         },
     ]
-    programs = {job.run.step.versions.get("gencli", ""): None for job in plan.jobs}
-    entities += [
-        {"@id": f"#gencli-{quote(each)}", "@type": "SoftwareApplication", "name": "gencli", "softwareVersion": each}
-        for each in programs
-    ]
-    entities += [_action(job, plan) for job in plan.jobs]
-    context = "https://w3id.org/ro/crate/1.1/context"
-    terms = {"sha256": "https://w3id.org/ro/terms/workflow-run#sha256"}
-    return json.dumps({"@context": [context, terms], "@graph": entities}, indent=1, ensure_ascii=True) + "\n"
+
+
+def _between(plan: Plan) -> list[dict[str, Any]]:
+    """What is made on the way."""
+    known = {name: job.run.outputs[option] for job in plan.jobs for option, name in job.outputs.items()}
+    return [_content(f"#{name}", name, sha256) for name, sha256 in known.items() if name != plan.made]
 
 
 def _id(name: str) -> str:

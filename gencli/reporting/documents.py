@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +12,6 @@ import pyarrow as pa
 
 from gencli import runs
 from gencli.cli import console
-from gencli.errors import GencliError
 from gencli.files import parquet, provenance, tables
 from gencli.files.named import is_pipe
 from gencli.files.provenance import Source, Step
@@ -252,20 +251,3 @@ def corruptions(entry: Source | None) -> list[Step]:
     shares = [each.labels_differ for each in line if each.labels_differ is not None]
     by_others = [Step(DIFFER, {"share": share}, {}) for share in shares[:1]]
     return by_others + [step for step in steps if step.command.startswith("corrupt ")]
-
-
-def steps(file: Input, several: bool) -> Iterator[str]:
-    """How a file that gencli wrote was made, one line per step, below its name where there are `several`.
-
-    Raises:
-        GencliError: the file has no provenance.
-    """
-    from gencli.files.tensors import read_metadata
-
-    model = file.starts(b"{", 8)
-    made = read_metadata(file).get("step") if model else parquet.read_provenance(parquet.open_file(file))
-    if made is None:
-        raise GencliError(f"{file.name}: no provenance", "only files that gencli wrote record how they were made")
-    if several:
-        yield f"# {file.name}"
-    yield from provenance.lines(made)

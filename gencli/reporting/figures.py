@@ -9,11 +9,11 @@ from typing import Any
 
 from gencli.errors import GencliError, nearest
 from gencli.files.provenance import Step
-from gencli.reporting import descent, edge, examples
+from gencli.reporting import alignments, descent, edge, examples
 from gencli.reporting.classes import require
-from gencli.reporting.documents import Document
+from gencli.reporting.documents import Document, corruptions, data_name
 from gencli.reporting.forms import Kind
-from gencli.reporting.groups import Setup, Table, grouped, names, setups, spread
+from gencli.reporting.groups import Setup, Table, chains, grouped, names, setups, spread, titles
 from gencli.reporting.panels import Bars, Curve, Lines, Matrix, Panel, limits
 from gencli.reporting.predictions import confusion, density, reliability
 from gencli.reporting.runs import best_row, diverged_at, runs_table
@@ -236,6 +236,27 @@ def _density(documents: Sequence[Document], options: Options) -> list[Panel]:
     return [Lines("spectral density", "eigenvalue", drawn, log=True)]
 
 
+def _energy(documents: Sequence[Document], options: Options) -> list[Panel]:
+    return [alignments.energies(_whole(documents))]
+
+
+def _descent(documents: Sequence[Document], options: Options) -> list[Panel]:
+    named = _whole(documents)
+    return [alignments.descents(named), alignments.accuracies(named)]
+
+
+def _whole(documents: Sequence[Document]) -> list[tuple[str, Any]]:
+    """The rows of all classes together, by kernel where there are several, and by data."""
+    kernels = [str(each.made.arguments.get("kernel", "")) if each.made else "" for each in documents]
+    chained = chains([corruptions(each.data) for each in documents], {"seed"})
+    told = [f"{data_name(each.data)}, {chain}" if each.data else each.title for each, chain in zip(documents, chained)]
+    if len(set(kernels)) > 1:
+        told = [f"{kernel}, {name}" for kernel, name in zip(kernels, told)]
+    if len(set(told)) < len(told):
+        told = titles(documents)
+    return [(name, alignments.whole(each.rows)) for name, each in zip(told, documents)]
+
+
 def _named(documents: Sequence[Document]) -> list[tuple[str, Setup]]:
     groups = setups(documents, measured=True)
     return list(zip(names(groups), groups, strict=True))
@@ -290,6 +311,8 @@ FIGURES: dict[str, Figure] = {
         ("scores",), "Memorization", lambda given, _: examples.memorization(given),
         "no memorization, which takes networks that left rows out",
     ),
+    "energy": Figure(("energy",), "The labels' energy along a kernel's eigenvectors", _energy, "no energies"),
+    "descent": Figure(("descent",), "Gradient descent on a kernel", _descent, "no steps"),
 }  # fmt: skip
 
 

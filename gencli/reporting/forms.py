@@ -13,7 +13,8 @@ import numpy as np
 import pyarrow as pa
 
 Kind = Literal[
-    "history", "result", "benchmark", "scores", "dynamics", "predictions", "images", "density", "confusion"
+    "history", "result", "benchmark", "scores", "dynamics", "predictions", "images", "density", "confusion",
+    "alignment", "energy", "descent",
 ]  # fmt: skip
 
 LEAD = ("model", "data")  # columns that name what the others are of
@@ -100,6 +101,7 @@ _POSITIVE = Column("number", "a number of 0 or more", 0, _LARGEST, gaps=True)
 _FINITE = Column("number", "a finite number", -_LARGEST, _LARGEST, gaps=True)
 _ID = Column("whole", "a whole number of 64 bits", -(1 << 63), (1 << 63) - 1)
 _TEXT = Column("text", "text")
+_CLASS = Column("text", "text", gaps=True)  # none: all together
 
 
 @dataclass(frozen=True)
@@ -170,6 +172,18 @@ FORMS: dict[Kind, Form] = {  # the first that fits
     "density": Form(
         ("eigenvalue", "density"),
         {"eigenvalue": Column("number", "a finite number", -_LARGEST, _LARGEST), "density": _POSITIVE},
+    ),
+    "alignment": Form(
+        ("quantity", "class", "index", "value"),
+        {"quantity": _TEXT, "class": _CLASS, "index": Column("whole", "a whole number", -_EXACT, _EXACT, gaps=True)},
+    ),
+    "energy": Form(
+        ("class", "index", "eigenvalue", "energy", "cumulative"),
+        {"class": _CLASS, "index": _COUNT, "eigenvalue": _FINITE, **dict.fromkeys(["energy", "cumulative"], _SHARE)},
+    ),
+    "descent": Form(
+        ("class", "step", "time", "loss"),
+        {"class": _CLASS, **dict.fromkeys(["step", "time"], _POSITIVE), "loss": _FINITE, "train_accuracy": _SHARE},
     ),
     "confusion": Form(("label", "name"), {"label": _COUNT, "name": _TEXT}, _COUNT),
 }

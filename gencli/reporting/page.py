@@ -60,6 +60,7 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inl
 _HEADINGS = {
     "runs": "Runs", "classes": "Classes", "long-tail": "Classes from head to tail", "corruptions": "Corruptions",
     "edge-of-stability": "The edge of stability", "double-descent": "Double descent", "benchmark": "Benchmark",
+    "speed": "Speed of fitting, and what a kernel predicts",
 }  # fmt: skip
 
 

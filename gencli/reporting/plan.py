@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from gencli.errors import GencliError, nearest
-from gencli.reporting import against, benchmarks, classes, descent, edge, runs
+from gencli.reporting import against, benchmarks, classes, descent, edge, runs, speed
 from gencli.reporting.documents import Document
 from gencli.reporting.figures import FIGURES, Options, draw, regularized
 from gencli.reporting.forms import Kind
@@ -23,10 +23,14 @@ _WORDS: dict[Kind, str] = {
     "density": "give the output of `gencli spectrum --density`",
     "dynamics": "give the output of `gencli train --dynamics`, or of `gencli score`",
     "scores": "give the output of `gencli score`",
+    "alignment": "give the output of `gencli spectrum --kernel`",
+    "energy": "give the output of `gencli spectrum --energy`",
+    "descent": "give the output of `gencli spectrum --descent`",
 }
 _DEFAULT_PLOTS: dict[Kind, str] = {
     "history": "curves", "result": "classes", "confusion": "confusion", "predictions": "reliability",
     "density": "density", "dynamics": "cartography", "scores": "cartography",
+    "energy": "energy", "descent": "descent",
 }  # fmt: skip
 
 
@@ -53,7 +57,7 @@ class Plan:
                 f"{documents[0].title}: an image table, without results", "give results too, or use --contact-sheet"
             )
         self.plot = settings.plot or (self._default_plot() if settings.figure is not None and not measured else None)
-        if not kinds & {"history", "result", "benchmark"} and not self.plot and not every:
+        if not kinds & {"history", "result", "benchmark"} and not (self.plot or every or settings.table):
             self.plot = self._default_plot()
         self.table = self._table(kinds)
         self._check_options()
@@ -63,7 +67,10 @@ class Plan:
         return [document for document in self.documents if document.kind in kinds]
 
     def _default_plot(self) -> str:
-        return next(plot for kind, plot in _DEFAULT_PLOTS.items() if self.of(kind))
+        found = next((plot for kind, plot in _DEFAULT_PLOTS.items() if self.of(kind)), None)
+        if found is None:
+            raise GencliError(f"{self.documents[0].title}: nothing to draw", "add histories, and --table speed")
+        return found
 
     def _table(self, kinds: set[Kind]) -> str | None:
         if "benchmark" in kinds:
@@ -76,6 +83,9 @@ class Plan:
                 f"{self.documents[0].title}: no sharpness of a full-batch run of sgd at a constant rate, without decay",
                 "give histories of `gencli train --full-batch --track sharpness`",
             )
+        if wanted == "speed":
+            self._require("history", "so no epochs to fit")
+            self._require("alignment", "so nothing is predicted")
         if wanted in ("runs", "double-descent") and not kinds & {"history", "result"}:
             self._require("history", f"so no {wanted}")
         return wanted
@@ -127,6 +137,7 @@ class Plan:
         names += ["runs"] if self.of("history", "result") else []
         names += ["edge-of-stability"] if edge.followed(self.documents) else []
         names += ["classes"] if results else []
+        names += ["speed"] if self.of("history") and self.of("alignment") else []
         tail = self.of("images") or any(map(classes.is_tailed, ungrouped))
         names += ["long-tail"] if ungrouped and tail else []
         names += ["corruptions"] if len(ungrouped) < len(results) else []
@@ -143,6 +154,8 @@ class Plan:
             if not (found := self._descents()):
                 raise GencliError(f"{self.documents[0].title}: no learners tested at four sizes", _WORDS["result"])
             return descent.descent_table(found)
+        if name == "speed":
+            return speed.speed_table(self.of("history"), self.of("alignment"), self._settings.fitted_at)
         if name == "classes":
             return classes.classes_table(results)
         if name == "edge-of-stability":

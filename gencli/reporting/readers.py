@@ -190,7 +190,7 @@ def _form(source: Input, names: Sequence[str], rows: int) -> tuple[Form, Kind]:
         shown = ", ".join(console.printable(name, 80) for name in names[:100])
         raise GencliError(
             f"{source.name}: neither a history nor a result; its columns are {shown[:200]}",
-            "give the output of `gencli train --history`, `gencli eval` or `gencli spectrum --density`",
+            "give the output of `gencli train --history`, `gencli eval` or `gencli spectrum`",
         )
     if rows == 0:
         raise GencliError(f"{source.name}: a {kind} without rows", "make it again")

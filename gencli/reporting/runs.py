@@ -34,9 +34,9 @@ def runs_table(documents: Sequence[Document], fitted_at: float, best_on_test: bo
     rows: list[dict[str, Any]] = []
     parts: list[tuple[Setup, list[dict[str, Any]]]] = []
     for group in groups:
-        figures = [each for run in group.runs for each in _figures(run, fitted_at, best_on_test)]
-        tested = any(each["tested_on"] for each in figures)
-        parts += [(group, several) for several in _by_test(figures, tested)]
+        found = [each for run in group.runs for each in figures(run, fitted_at, best_on_test)]
+        tested = any(each["tested_on"] for each in found)
+        parts += [(group, several) for several in _by_test(found, tested)]
     for group, several in parts:
         row = group.facts | {"tested_on": several[0]["tested_on"], "runs": len(several)}
         row["diverged"] = _diverged([each["diverged"] for each in several])
@@ -84,7 +84,7 @@ def _diverged(epochs: list[int | None]) -> str | None:
     return f"epoch {known[0]}" if len(epochs) == 1 else f"{len(known)} of {len(epochs)} runs"
 
 
-def _figures(run: list[Document], fitted_at: float, best_on_test: bool) -> list[dict[str, Any]]:
+def figures(run: list[Document], fitted_at: float, best_on_test: bool) -> list[dict[str, Any]]:
     """The figures of one run's documents, one dictionary per data set it was tested on."""
     shared: dict[str, Any] = {"diverged": None}
     tests: dict[str, dict[str, Any]] = {}
@@ -110,15 +110,15 @@ def _figures(run: list[Document], fitted_at: float, best_on_test: bool) -> list[
             names |= {tested_on(entry): data_name(entry)}
     if len({names[test] for test in tests}) == len(tests):  # a run and its test may be corrupted alike
         tests = {names[test]: scores for test, scores in tests.items()}
-    figures: list[dict[str, Any]] = [
+    found: list[dict[str, Any]] = [
         shared | scores | {"tested_on": name} for name, scores in (tests or {"": {}}).items()
     ]
-    for each in figures:
+    for each in found:
         for score in ("accuracy", "psnr"):
             train, test = each.get(f"train_{score}"), each.get(f"test_{score}")
             if train is not None and test is not None:
                 each["gap"] = train - test
-    return figures
+    return found
 
 
 def _of_history(

@@ -14,7 +14,7 @@ from gencli.files import endings
 
 Plot = Literal[
     "curves", "overfit-time", "test-error", "regularizers", "classes", "confusion", "reliability", "density",
-    "cartography", "learning-order", "memorization", "edge-of-stability", "double-descent",
+    "cartography", "learning-order", "memorization", "edge-of-stability", "double-descent", "energy", "descent",
 ]  # fmt: skip
 
 
@@ -23,7 +23,7 @@ class Settings:
     """The table, the figure, and what is in them."""
 
     table: Annotated[
-        Literal["runs", "classes", "long-tail", "corruptions", "edge-of-stability", "double-descent"] | None,
+        Literal["runs", "classes", "long-tail", "corruptions", "edge-of-stability", "double-descent", "speed"] | None,
         typer.Option(help="What a row stands for, see above. Default: runs if there is a history, otherwise classes."),
     ] = None
     plot: Annotated[
@@ -68,20 +68,19 @@ class Settings:
         typer.Option(metavar="FILE.png", help="Draw the first images of image tables instead, one row per table."),
         endings.SHEET,
     ] = None
-    provenance: Annotated[
-        bool, typer.Option("--provenance", help="Print how each file was made instead, one line per step.")
-    ] = False
+    provenance: Annotated[bool, typer.Option("--provenance", hidden=True)] = False  # until 0.2: where it went
 
     def resolved(self, given: Collection[str]) -> Self:
         """These settings, checked.
 
         Raises:
-            GencliError: options are given together of which one would have no effect.
+            GencliError: options are given together of which one would have no effect, or one that was removed.
         """
-        instead = "provenance" if self.provenance else "contact_sheet" if self.contact_sheet is not None else None
-        others = {*self.__dataclass_fields__, "format"} | ({"output"} if instead == "contact_sheet" else set())
-        for name in sorted(set(given) & others - {instead}) if instead else ():
-            raise GencliError(f"{dashed(name)} and {dashed(str(instead))} do not go together", "omit one of them")
+        if self.provenance:
+            raise GencliError("--provenance: removed", "gencli how FILE --tree prints how a file was made")
+        others = {*self.__dataclass_fields__, "format", "output"} - {"contact_sheet"}
+        for name in sorted(set(given) & others) if self.contact_sheet is not None else ():
+            raise GencliError(f"{dashed(name)} and --contact-sheet do not go together", "omit one of them")
         return self
 
     def require_place(self, form: str) -> None:

@@ -16,6 +16,7 @@ from gencli.files.tables import ImageTable
 if TYPE_CHECKING:
     import torch
 
+    from gencli.evaluation.predictions import Predictions
     from gencli.models import Model
     from gencli.models.inputs import Rows
 
@@ -81,30 +82,36 @@ def answers(
     models: Sequence[Model], table: ImageTable, test: ImageTable | None, device: torch.device,
     progress: Callable[[int], None],
 ) -> Iterator[Answer]:  # fmt: skip
-    """What each network says, one after the other.
+    """What each network says, in their order.
 
     Raises:
         GencliError: its outputs are not finite.
     """
+    from gencli.evaluation.networks import Networks, groups
     from gencli.models.inputs import load
 
     rows = load(table).to(device)
     others = None if test is None else load(test).to(device)
-    ids = table.column("id")
-    for done, model in enumerate(models, 1):
-        model.network.to(device)
-        right, probabilities = _predicted(model, rows, table.title)
-        tested = None if others is None or test is None else _predicted(model, others, test.title)[0]
-        model.network.cpu()
-        yield Answer(model.title, seen(model, ids), right, tested, probabilities)
-        progress(done)
+    ids, done = table.column("id"), 0
+    for several in groups(models):
+        networks = Networks(several, device)
+        tested = [None] * len(several) if others is None else [*networks.predict(others)]
+        for model, found, of_others in zip(several, networks.predict(rows), tested, strict=True):
+            right, probabilities = _answer(model, found, rows, table.title)
+            right_test = None
+            if of_others is not None and others is not None and test is not None:
+                right_test = _answer(model, of_others, others, test.title)[0]
+            yield Answer(model.title, seen(model, ids), right, right_test, probabilities)
+            progress(done := done + 1)
+        for model in several:
+            model.network.cpu()
 
 
-def _predicted(model: Model, rows: Rows, title: str) -> tuple[NDArray[np.bool_], NDArray[np.float64] | None]:
+def _answer(
+    model: Model, found: Predictions, rows: Rows, title: str
+) -> tuple[NDArray[np.bool_], NDArray[np.float64] | None]:
     from gencli.evaluation import logits
-    from gencli.evaluation.predictions import predict
 
-    found = predict(model, rows)
     assert found.logits is not None
     if gone := int((~found.logits.isfinite().all(1)).sum()):
         raise GencliError(f"{model.title}: its outputs of {gone:,} rows of {title} are not finite", "train it again")

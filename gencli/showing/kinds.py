@@ -133,6 +133,11 @@ def _claims(rows: pa.Table) -> Facts:
     return {"claims": list(dict.fromkeys(rows["claim"].to_pylist())), "hold": f"{held:,} of {len(holds):,}"}
 
 
+def _alignment(rows: pa.Table) -> Facts:
+    columns = (rows[name].to_pylist() for name in ("quantity", "class", "value"))
+    return {name: value for name, kind, value in zip(*columns) if not kind and name != "eigenvalue"}
+
+
 def _density(rows: pa.Table) -> Facts:
     at, height = _numbers(rows, "eigenvalue"), _numbers(rows, "density")
     return {
@@ -164,6 +169,9 @@ KINDS = (  # the first that fits
     Kind("statistics of an image table", ("label", "rows", "share", "pixel_mean"), ("name",)),
     Kind("benchmarks", ("ours", "peer", "ratio", "bar"), ("item", "unit", "met")),
     Kind("spectral density", ("eigenvalue", "density"), (), _density),
+    Kind("alignment of labels with a kernel", ("index", "value"), ("quantity", "class"), _alignment),
+    Kind("labels' energy along eigenvectors", ("index", "eigenvalue", "energy", "cumulative"), ("class",)),
+    Kind("gradient descent on a kernel", ("step", "time", "loss"), ("class",)),
     Kind("eigenvalues", ("index", "value", "residual"), ("quantity",)),
     Kind("losses along eigenvectors", ("index", "distance", "loss", "quadratic"), ()),
     Kind("claims", ("left", "right", "slack"), ("claim", "instance", "quantity", "relation", "holds"), _claims),
@@ -175,6 +183,8 @@ KINDS = (  # the first that fits
     Kind("influence of rows on test rows", ("id", "test_id", "influence"), ()),
     Kind("scores by row", ("id", "label", "runs"), ()),
     Kind("judgement of scores", ("n", "wrong", "auroc"), ("score", "wrong_is")),
+    Kind("bound of an error rate", ("bound", "empirical_error", "n", "delta"), ("kind",)),
+    Kind("verification of a certificate", ("claimed", "found"), ("part", "holds")),
     Kind("dynamics of training", ("id", "first_learned", "learned", "aum"), (), _dynamics),
     _Confusion("confusion matrix", ("label",), ("name",), _confusion),
 )

@@ -61,6 +61,11 @@ def _kind(known: Facts, tensors: Sequence[Stored], made: Step | None) -> tuple[s
     if "checkpoint" in known or "spectrum" in known:
         kind, at = f"checkpoint of {'training' if 'checkpoint' in known else 'a spectrum'}", f" at {known.get('at')}"
         facts = _checkpoint(known.get("state"))
+    elif isinstance(said := known.get("certificate"), dict):
+        kind, facts = (
+            f"certificate ({said.get('kind')})",
+            {k: v for k, v in said.items() if v is not None and k != "kind"},
+        )
     elif "operator" in known:
         kind, facts = f"products of the {known['operator']} with vectors", {"verified": known.get("verified")}
     elif "formulas" in known:

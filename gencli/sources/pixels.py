@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from gencli.counts import by
+
 if TYPE_CHECKING:
     from PIL import Image
     from PIL.ImageFile import ImageFile
@@ -89,20 +91,27 @@ def decode(
             except BadImage as bad:
                 raise BadImage(place, *bad.args) from None
             if warned:
-                words = re.split(r"[.:;]", str(warned[0].message).strip())[0]
-                notes[f"{WARNED}{re.sub('[0-9]+', '…', words)}"] += 1
+                notes[_noted(warned[0].message)] += 1
                 warned.clear()
             if place == 0:
                 pixels = np.empty((len(values), *(shape or image.shape)), np.uint8)
-            if image.shape != pixels.shape[1:]:
-                found, wanted = ("×".join(map(str, each)) for each in (image.shape, pixels.shape[1:]))
-                raise BadImage(
-                    place,
-                    f"an image of {found}, the first is {wanted}",
-                    "--size, --crop and --mode of `gencli data` make them equal",
-                )
+            _require_equal(place, image.shape, pixels.shape[1:])
             pixels[place] = image
     return pixels, notes
+
+
+def _noted(warning: Warning | str) -> str:
+    """The note that a warning of Pillow becomes: its first clause, one note whatever its numbers."""
+    words = re.split(r"[.:;]", str(warning).strip())[0]
+    return f"{WARNED}{re.sub('[0-9]+', '…', words)}"
+
+
+def _require_equal(place: int, found: tuple[int, ...], wanted: tuple[int, ...]) -> None:
+    if found != wanted:
+        raise BadImage(
+            place, f"an image of {by(found)}, the first is {by(wanted)}",
+            "--size, --crop and --mode of `gencli data` make them equal",
+        )  # fmt: skip
 
 
 class _How(NamedTuple):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from gencli.errors import GencliError
@@ -167,6 +168,20 @@ class _Join:
         return GencliError(f"EXPR: no column {name!r}", "; ".join(known) + quotes)
 
 
+def of_run(rows: pa.Table, run: int, title: str) -> pa.Table:
+    """The rows of one run, of a table with a column `run`.
+
+    Raises:
+        GencliError: it has none of it.
+    """
+    column = _one(rows["run"])
+    found = rows.filter(pc.equal(column, run)) if arrow.holds_integers(column.type) else rows[:0]
+    if not found.num_rows:
+        shown = ", ".join(map(str, column.unique().slice(0, 5).to_pylist()))
+        raise GencliError(f"--run: {title} has no run {run}, but {shown}", "choose another")
+    return found
+
+
 def _places(ids: NDArray[np.int64], joined: Joined, title: str) -> NDArray[np.int64]:
     """[rows] the row of a joined table that has each id, -1 where none has."""
     if "id" not in joined.rows.column_names:
@@ -188,8 +203,9 @@ def _places(ids: NDArray[np.int64], joined: Joined, title: str) -> NDArray[np.in
     if (again := np.flatnonzero(ranked[1:] == ranked[:-1])).size:
         raise GencliError(
             f"{joined.title}: id {ranked[again[0]]} twice; {again.size:,} rows repeat an id",
-            "join tables that have one row an id: predictions of one model, dynamics of one run",
-        )
+            "choose one of its runs with --run" if "run" in joined.names
+            else "join tables that have one row an id: predictions of one model, dynamics of one run",
+        )  # fmt: skip
     at = np.minimum(np.searchsorted(ranked, ids), max(len(ranked) - 1, 0))
     places = np.where(ranked[at] == ids, order[at], -1) if len(ranked) else np.full(len(ids), -1)
     if (places < 0).all():

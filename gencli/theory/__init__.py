@@ -21,6 +21,7 @@ from gencli.theory.edge_of_stability import EdgeOfStability
 from gencli.theory.finite_sample import FiniteSampleClaim
 from gencli.theory.hessian_size import HessianSize
 from gencli.theory.hvp_limit import HvpLimit
+from gencli.theory.label_alignment import LabelAlignment
 from gencli.theory.median_mean import MedianMean
 from gencli.theory.min_norm import MinNorm
 from gencli.theory.newton_step import NewtonStep
@@ -40,7 +41,7 @@ CLAIMS: dict[str, type[Claim]] = {
         HessianSize, HvpLimit, WeightDecayConvexity,
         Circulant,
         MedianMean, NoiseTargets,
-        FiniteSampleClaim, MinNorm,
+        FiniteSampleClaim, MinNorm, LabelAlignment,
         Rademacher, UniformStability,
     )
 }  # fmt: skip

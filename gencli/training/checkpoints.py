@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from gencli.cli import console, signals
+from gencli.errors import GencliError
 from gencli.files import checkpoints
 from gencli.files.provenance import Step
 from gencli.files.stream import Input, require_writable
@@ -74,6 +75,11 @@ def run(
     path = saving.checkpoint
     if path is None:
         return training.run(progress)
+    if isinstance(training, Several) and training.group.size > 1:
+        raise GencliError(
+            f"--checkpoint: {training.group.size} processes, each at a step of its own",
+            "omit it, or start gencli alone",
+        )
     if training.group.rank == 0:
         require_writable(path, inputs=inputs)
     cadence = Cadence.parse(saving.checkpoint_every)

@@ -31,6 +31,7 @@ class Course:
         finished: whether it has come to its end, and the model is the one to keep.
         seconds: that it took.
         dynamics: of each row, where they are watched.
+        failed: why there is no model of it, one of several; empty otherwise.
     """
 
     model: Model
@@ -44,6 +45,7 @@ class Course:
     finished: bool = False
     seconds: float = 0.0
     dynamics: Dynamics | None = None
+    failed: str = ""
 
     @property
     def kept(self) -> Epoch:
@@ -85,6 +87,8 @@ class Course:
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """All that a run of the same settings and data needs to be where it is: tensors, and what JSON can hold."""
+        if self.failed:
+            return {}, {"failed": self.failed}
         facts = {
             "step": self.step,
             "history": [asdict(epoch) for epoch in self.history],

@@ -6,9 +6,10 @@ A step is that of one process: each takes its own rows of the batch, and their g
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,6 +23,9 @@ from gencli.errors import GencliError, require_enough
 from gencli.files.tables import ImageTable
 
 PATIENCE = timedelta(minutes=5)  # for a process that does not answer
+
+
+_ENDLESS = timedelta(days=365)  # torchrun ends all processes where one dies
 
 
 class Group:
@@ -51,6 +55,20 @@ class Group:
                 f"start {groups} or fewer with torchrun --nproc-per-node",
             )
         return np.arange(table.rows) // size * self.size // groups == self.rank
+
+    def gatherer(self) -> Callable[[Any], list[Any]]:
+        """What gives every process what each has, by rank, however long they take; all call both."""
+        if self.size == 1:
+            return lambda mine: [mine]
+        patient = dist.new_group(backend="gloo", timeout=_ENDLESS)
+        assert isinstance(patient, dist.ProcessGroup)
+
+        def gather(mine: Any) -> list[Any]:
+            found: list[Any] = [None] * self.size
+            dist.all_gather_object(found, mine, patient)
+            return found
+
+        return gather
 
     def add(self, tensors: Sequence[torch.Tensor]) -> None:
         """Puts the sums over all processes in place of tensors of one dtype and device, by one message."""

@@ -34,6 +34,10 @@ from gencli.training.states import Epoch
 from gencli.training.steps import Job, Progress, Steps, spread
 
 
+class NotFiniteError(GencliError):
+    """A loss is no longer finite."""
+
+
 class Training(Course):
     """Fits a model, which it changes in place, to rows on its device by minibatch gradient descent on the mean loss."""
 
@@ -59,6 +63,7 @@ class Training(Course):
         self.job = Job(model, rows, settings, loss, self._counts, watched)
         self.steps, self._number = Steps([self.job], self.group), 0  # where it is one of several, which one
         self._kept: dict[str, torch.Tensor] = {}
+        self.limit = None if settings.max_time is None else 60 * settings.max_time  # seconds
         self._start = time.perf_counter()
         require_fitting(len(rows), settings, model.network)
         require_exact(len(rows), settings, model.network, self.group.size)
@@ -164,20 +169,20 @@ class Training(Course):
 
     def halted(self) -> bool:
         """Whether the steps or the time are used up."""
-        limit = self.settings.max_time
-        if limit is None or self.step == self.total_steps:
+        if self.limit is None or self.step == self.total_steps:
             return self.step == self.total_steps
-        (over,) = self.group.most(time.perf_counter() - self._start >= 60 * limit)  # clocks differ
+        (over,) = self.group.most(time.perf_counter() - self._start >= self.limit)  # clocks differ
         return bool(over)
 
-    def measure(self, row: Epoch, train: Predictions, visited: torch.Tensor) -> bool:
+    def measure(self, row: Epoch, train: Predictions, visited: torch.Tensor, halted: bool) -> bool:
         """Completes the row of an epoch; returns whether it is the last one.
 
         Args:
             train: what was predicted on the way for the rows `visited`.
+            halted: whether the steps or the time are used up.
 
         Raises:
-            GencliError: a loss is not finite.
+            NotFiniteError: a loss.
         """
         settings, number = self.settings, row.epoch
         self._require_finite(train.losses)
@@ -189,7 +194,7 @@ class Training(Course):
         for name, value in ({} if self.geometry is None else self.geometry.measure(number)).items():
             setattr(row, name, value)
         better = self._is_best(row)
-        last = self.halted() or self._is_patience_over(row)
+        last = halted or self._is_patience_over(row)
         index: torch.Tensor | slice = visited
         if last or settings.measure_train or settings.until_train_accuracy is not None:
             train = self._measure(self._rows, number)
@@ -215,6 +220,13 @@ class Training(Course):
             tensor.data = tensor.data.clone()
         self.model.epoch = self.kept.epoch
         self.seconds = time.perf_counter() - self._start
+
+    def fail(self, why: str) -> None:
+        """Ends the run, one of several, without a model: its tensors are not numbers."""
+        self.failed = self.model.failed = why
+        self.finished, self._kept = True, {}
+        for tensor in chain(self.model.network.parameters(), self.model.network.buffers()):
+            tensor.data = torch.full_like(tensor.data, torch.nan if tensor.is_floating_point() else 0)
 
     def result(self) -> Course:
         """What it has come to, without what it needs to go on."""
@@ -269,21 +281,22 @@ class Training(Course):
         step = self.step if after else (number - 1) * self.steps.steps_per_epoch + first // size + 1
         finite = losses[: first - first % size].split(size)[-1] if not after and first >= size else None
         last = "" if finite is None else f"; that of the step before was {double(finite).mean().item():.4g}"
-        raise GencliError(
+        raise NotFiniteError(
             f"the loss became {losses[first].item()} {'after' if after else 'at'} step {step}, in epoch {number}{last}",
             "lower --lr, or clip with --grad-clip",
         )
 
 
-def together(runs: Sequence[Training], progress: Callable[[int, list[Epoch]], None]) -> None:
+def together(runs: Sequence[Training], progress: Callable[[int, list[Epoch]], None], lenient: bool = False) -> None:
     """Trains networks to their ends, several in one batched computation; one that has come to its end stands still.
 
     Args:
         runs: as far as each other, see `Steps`.
         progress: called after every step with the steps done and nothing, and after every epoch with its rows.
+        lenient: whether one whose loss is not finite fails by itself, and the others go on.
 
     Raises:
-        GencliError: a loss is no longer finite.
+        NotFiniteError: a loss, where not lenient.
     """
     device = runs[0].job.rows.labels.device
     for run in runs:
@@ -296,11 +309,14 @@ def together(runs: Sequence[Training], progress: Callable[[int, list[Epoch]], No
                 steps.resume(before)
                 for number, run in enumerate(active):
                     run.join(steps, number)
-            rows = _epoch(active, active[0].steps, progress)
-            progress(rows[0].step, rows)
+            steps = active[0].steps
+            rows = _epoch(active, steps, progress, lenient)
+            progress(steps.done, rows)
 
 
-def _epoch(runs: Sequence[Training], steps: Steps, progress: Callable[[int, list[Epoch]], None]) -> list[Epoch]:
+def _epoch(
+    runs: Sequence[Training], steps: Steps, progress: Callable[[int, list[Epoch]], None], lenient: bool
+) -> list[Epoch]:
     start, first = time.perf_counter(), runs[0]
     number = len(first.history) + 1
     order = steps.begin(number)
@@ -312,17 +328,25 @@ def _epoch(runs: Sequence[Training], steps: Steps, progress: Callable[[int, list
         steps.step(index)
         progress(steps.done, [])
     passed = time.perf_counter() - start
-    rows: list[Epoch] = []
+    ended: list[tuple[Training, Epoch, bool]] = []
+    failed: list[tuple[Training, str]] = []
     parts = zip(runs, steps.end(), order.view(len(runs), -1), strict=True)
+    halted = first.halted()  # once for all, whose clocks differ
     with steps.averaged():
-        lasts = []
         for place, (run, train, ordered) in enumerate(parts):
             visited = ordered[: len(train.losses)]
             speed = len(visited[before * size :]) / passed
             rate = steps.rate(steps.done - 1, place)
-            rows.append(Epoch(number, steps.done, 0.0, speed, 0.0, 0.0, learning_rate=rate))
-            lasts.append(run.measure(rows[-1], train, visited))
-    for run, row, last in zip(runs, rows, lasts, strict=True):
+            row = Epoch(number, steps.done, 0.0, speed, 0.0, 0.0, learning_rate=rate)
+            try:
+                ended.append((run, row, run.measure(row, train, visited, halted)))
+            except NotFiniteError as error:
+                if not lenient:
+                    raise
+                failed.append((run, error.message))
+    for run, row, last in ended:
         row.seconds = time.perf_counter() - start
         run.close(row, last)
-    return rows
+    for run, why in failed:
+        run.fail(why)
+    return [row for _, row, _ in ended]

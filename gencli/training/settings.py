@@ -71,7 +71,11 @@ class RunSettings:
     ] = None
     max_time: Annotated[
         float | None,
-        typer.Option(min=0, metavar="MINUTES", help="Stop after this time; how far the run gets is not reproducible."),
+        typer.Option(
+            min=0,
+            metavar="MINUTES",
+            help="Stop after this time, of several runs in all; how far a run gets is not reproducible.",
+        ),
     ] = None
     until_train_accuracy: Annotated[
         float | None,
@@ -330,8 +334,6 @@ class Settings(RunSettings, OptimizerSettings, LossSettings, ImageSettings, Netw
         if len({value == 0 for value in values.get("dropout", [])}) > 1:
             raise GencliError("--vary: a network without dropout has other layers", "give dropout values above 0")
         why = {
-            "stream": "every network has an order of its own, and would read the file by itself",
-            "max_time": "how far each network gets would depend on which go at once",
             "sync_batch_norm": "every network is trained by one process",
         }
         for name in [name for name in why if self.several and getattr(self, name)]:

@@ -1,7 +1,11 @@
-"""Several networks of one architecture: how many go at once, the rounds that they take, and what they have come to."""
+"""Several networks of one architecture: how many go at once, the rounds that they take, and what they have come to.
+
+Of several processes each trains a share of them by itself; at the end all have all.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,9 +21,9 @@ from gencli.files.held import Held
 from gencli.files.provenance import Step
 from gencli.files.stream import Output
 from gencli.files.tables import ImageTable
-from gencli.models import Model, summary
+from gencli.models import Model, stacking, summary
 from gencli.models.inputs import Preprocessing, Rows
-from gencli.training import dynamics, stacking
+from gencli.training import dynamics
 from gencli.training.batches import say_fitting
 from gencli.training.course import Course
 from gencli.training.distributed import Group
@@ -59,9 +63,8 @@ class Several:
     """The runs of a training of several networks, in rounds.
 
     Attributes:
-        rounds: the numbers of the runs that go at once.
+        rounds: the numbers of the runs that go at once, of this process's.
         why: they take turns, in words; empty where they do not.
-        courses: of the runs of the rounds so far.
         total_steps: of all rounds.
 
     Raises:
@@ -79,27 +82,36 @@ class Several:
     ) -> None:
         self.group, self._setup, self._count, self._watched = group, setup, setup.settings.count, watched
         self._rows, self._test, self._rehearsed = rows, test, rehearsed
-        at_once, self.why = _at_once(setup, len(rows), rehearsed)
-        count = self._count
-        self.rounds = [range(start, min(start + at_once, count)) for start in range(0, count, at_once)]
-        self.courses: list[Course] = []
-        self._made = {0: self._training(0)}
-        self._each = self._made[0].total_steps
+        if group.size > self._count:
+            raise GencliError(f"--runs: {group.size} processes for {self._count} networks", "start fewer with torchrun")
+        start, stop = (rank * self._count // group.size for rank in (group.rank, group.rank + 1))
+        at_once, self.why = _at_once(setup, len(rows), rehearsed, stop - start)
+        self.rounds = [range(first, min(first + at_once, stop)) for first in range(start, stop, at_once)]
+        self._courses: dict[int, Course] = {}
+        self._made = {start: self._training(start)}
+        self._each = self._made[start].total_steps
         self.total_steps = self._each * len(self.rounds)
+        self._gather = group.gatherer()
+
+    @property
+    def courses(self) -> list[Course]:
+        """Of the runs of the rounds so far; at the end of all."""
+        return [self._courses[number] for number in sorted(self._courses)]
 
     def _training(self, number: int) -> Training:
         copied = len(self.rounds[0]) == 1
         return self._setup.member(number).on_rows(
-            self._rows, self._test, self.group, copied, self._rehearsed, self._watched
+            self._rows, self._test, Group(), copied, self._rehearsed, self._watched
         )
 
     @property
     def said(self) -> str:
         """How they go, in a line."""
-        first, count = len(self.rounds[0]), self._count
+        first, size, count = len(self.rounds[0]), self.group.size, sum(map(len, self.rounds))
+        whole = f"{self._count} networks" + (f", divided among {size} processes, here {count}" if size > 1 else "")
         if self.why:
-            return f"{count} networks, one after the other: {self.why}"
-        return f"{count} networks, {'all' if first == count else first} at once" + (
+            return f"{whole}, one after the other: {self.why}"
+        return f"{whole}, {'all' if first == count else first} at once" + (
             f", in {len(self.rounds)} rounds" if first < count else ""
         )
 
@@ -108,10 +120,11 @@ class Several:
         console.message(self.said)
         say_fitting(len(self._rows), self._setup.settings)
         for place, part in enumerate(self.rounds):
-            if len(self.courses) < part.stop:
-                self.courses += [self._made.pop(number, None) or self._training(number) for number in part]
+            if part.start not in self._courses:
+                self._courses |= {number: self._made.pop(number, None) or self._training(number) for number in part}
                 self._tell_empty(part)
-            going = [course for course in self.courses[part.start : part.stop] if isinstance(course, Training)]
+            going = [course for number in part if isinstance(course := self._courses[number], Training)]
+            self._limit(place, going)
             who = f"run {part.start}" if len(part) == 1 else f"runs {part.start} to {part.stop - 1}"
 
             def tell(step: int, rows: list[Epoch], before: int = place * self._each, who: str = who) -> None:
@@ -119,21 +132,42 @@ class Several:
                 progress(before + step, Mean.of(rows, words) if rows else None)
 
             if going:
-                together(going, tell)
+                together(going, tell, lenient=True)
             self._close(part)
+        self._bring()
+        if all(course.failed for course in self.courses):
+            raise GencliError(f"all of {self._count} runs failed, run 0: {self.courses[0].failed}",
+                              "lower --lr, or clip with --grad-clip")  # fmt: skip
 
     def _close(self, part: range) -> None:
         """Keeps of a round what its runs have come to."""
-        self.courses[part.start : part.stop] = [
-            course.result() if isinstance(course, Training) else course
-            for course in self.courses[part.start : part.stop]
-        ]
+        for number in part:
+            if isinstance(course := self._courses[number], Training):
+                self._courses[number] = course.result()
+
+    def _limit(self, place: int, going: Sequence[Training]) -> None:
+        """Gives a round an equal part of the time that is left."""
+        if (minutes := self._setup.settings.max_time) is None:
+            return
+        spent = sum(max(self._courses[number].seconds for number in part) for part in self.rounds[:place])
+        for course in going:
+            course.limit = (60 * minutes - spent) / (len(self.rounds) - place)
+
+    def _bring(self) -> None:
+        """Takes what the runs of other processes have come to."""
+        own = {} if self.group.size == 1 else {number: course.state() for number, course in self._courses.items()}
+        found = {number: state for part in self._gather(own) for number, state in part.items()}
+        for number, (tensors, facts) in found.items():
+            if number not in self._courses:
+                part = Held(f"run {number}", tensors, facts)
+                self._courses[number] = self._resumed(number, part).result()
+                self._tell_empty(range(number, number + 1))
 
     def _tell_empty(self, part: range) -> None:
         all_classes = self._rows.labels.unique().tolist()
         names = self._setup.description.classes
         for number in part:
-            counts = self.courses[number].model.class_rows
+            counts = self._courses[number].model.class_rows
             if gone := [names[label] for label in all_classes if counts is not None and not counts[label]]:
                 console.message(f"run {number}: its rows leave a class empty: {', '.join(gone)}")
 
@@ -153,9 +187,14 @@ class Several:
         return place * self._each + max(course.step for course in self.courses[part.start : part.stop])
 
     def table(self, name: str) -> pa.Table:
-        """Their `history` or `dynamics`, one below the other, with first the columns run and what is varied."""
+        """Their `history` or `dynamics`, one below the other, with first the columns run and what is varied.
+
+        A run that failed has none, as it would have by itself.
+        """
         tables = []
         for number, (course, own) in enumerate(zip(self.courses, self._own(), strict=True)):
+            if course.failed:
+                continue
             rows = course.table(name)
             lead = {"run": pa.array([number] * rows.num_rows, pa.int64())}
             lead |= {name: pa.array([value] * rows.num_rows) for name, value in own.items() if name != "seed"}
@@ -185,9 +224,7 @@ class Several:
             GencliError: it is none; see `states`.
         """
         for number, part in enumerate(held.parts("runs", self._count)):
-            course = self._made.pop(number, None) or self._training(number)
-            course.load_state(part)
-            self.courses.append(course)
+            self._courses[number] = self._resumed(number, part)
         stops = [0, *(part.stop for part in self.rounds)]
         if len(self.courses) not in stops:
             raise held.refused("runs", len(self.courses), "the runs of whole rounds")
@@ -199,6 +236,15 @@ class Several:
             if not going:
                 self._close(part)
         held.close(f"step {self.step:,}")
+
+    def _resumed(self, number: int, held: Held) -> Training:
+        course = self._made.pop(number, None) or self._training(number)
+        if why := held.facts.text("failed"):
+            held.close("")
+            course.fail(why)
+        else:
+            course.load_state(held)
+        return course
 
 
 def begin(
@@ -219,7 +265,7 @@ def begin(
         GencliError: the settings and the rows do not fit.
     """
     if watched is not None:
-        dynamics.require(setup.settings, setup.score == "psnr", group.size)
+        dynamics.require(setup.settings, setup.score == "psnr", 1 if setup.settings.several else group.size)
     reasons = {
         "mix": "a row's partner may be in another process",
         "track": "each process holds a part of the rows",
@@ -228,16 +274,12 @@ def begin(
         raise GencliError(f"--{name}: {group.size} processes of torchrun: {reasons[name]}", "omit it")
     if not setup.settings.several:
         return setup.training(table, test_table, group, rehearsed, watched)
-    if group.size > 1:
-        raise GencliError(
-            f"--runs: {group.size} processes of torchrun share the rows of one network", "start gencli by itself"
-        )
-    rows, test = setup.loaded(table, test_table, group, rehearsed)
+    rows, test = setup.loaded(table, test_table, Group(), rehearsed)
     return Several(setup, rows.to(torch.device(setup.settings.device)), test, group, rehearsed, watched)
 
 
-def _at_once(setup: Setup, rows: int, rehearsed: bool) -> tuple[int, str]:
-    """How many go at once, and why it is one: a rule, not a race, so that a machine gives the same result every time.
+def _at_once(setup: Setup, rows: int, rehearsed: bool, share: int) -> tuple[int, str]:
+    """How many of a process's share go at once, and why it is one: a rule, not a race, which gives the same every time.
 
     Raises:
         GencliError: all together do not fit in memory.
@@ -247,7 +289,7 @@ def _at_once(setup: Setup, rows: int, rehearsed: bool) -> tuple[int, str]:
     with torch.device("meta"):
         network = setup.build(shape)
     one = sum(tensor.nbytes for tensor in network.state_dict().values())
-    free = machine.free_memory()
+    free = machine.free_memory() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     if (fit := free // (_COPIES * one)) < count:
         raise GencliError(
             f"--runs: {count:,} networks of {machine.size(one)} and their file need "
@@ -257,7 +299,8 @@ def _at_once(setup: Setup, rows: int, rehearsed: bool) -> tuple[int, str]:
     whitened = settings.whiten == "dataset" and (settings.subset is not None or settings.validation_fraction)
     size = models.trained(network)
     reasons = {
-        "there is only one": count == 1,
+        "there is only one": share == 1,
+        "each streams the images in an order of its own": settings.stream is not None,
         f"in {settings.precision} sums would differ": settings.precision != "float32",
         "each is compiled by itself": settings.compile,
         "muon takes each network's matrices by themselves": settings.optimizer == "muon",
@@ -269,7 +312,7 @@ def _at_once(setup: Setup, rows: int, rehearsed: bool) -> tuple[int, str]:
         return 1, why
     kept = OPTIMIZERS[settings.optimizer].states + (settings.ema is not None)
     step = summary.step_memory(network, shape, min(settings.batch_size, rows), kept)
-    several = min(count, _NUMBERS // size, (free - count * _COPIES * one) // step)
+    several = min(share, _NUMBERS // size, (free - count * _COPIES * one) // step)
     if several < 2:
         return 1, "there is no room for two"
     if not rehearsed:

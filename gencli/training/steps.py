@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from gencli.errors import GencliError
 from gencli.evaluation.predictions import Objective, Predictions
 from gencli.losses import Loss
-from gencli.models import Model
+from gencli.models import Model, stacking
 from gencli.models.heads import last_layer
 from gencli.models.inputs import Rows
 from gencli.randomness import derive
-from gencli.training import devices, distributed, dynamics, mixing, optimizers, sam, schedules, stacking
+from gencli.training import devices, distributed, dynamics, mixing, optimizers, sam, schedules
 from gencli.training.averaging import Average
 from gencli.training.batches import Batches
 from gencli.training.distributed import Group

@@ -17,23 +17,24 @@ def end(run: Course | Several, kind: str) -> str:
     """What to say at the end of a run, or of several."""
     if isinstance(run, Course):
         return summary(run, kind)
-    courses, model = run.courses, run.models[0]
+    courses, model = [course for course in run.courses if not course.failed], run.models[0]
     epochs = {course.history[-1].epoch for course in courses}
     scores = [course.kept.train_score for course in courses]
     off = f" ± {_score(statistics.stdev(scores), kind).split(' ', 1)[-1]}" if len(scores) > 1 else ""
     lines = [
-        f"{model.arch}: {model.parameters:,} parameters, {len(courses)} networks, "
+        f"{model.arch}: {model.parameters:,} parameters, {len(courses)} network{'s' * (len(courses) != 1)}, "
         f"{' to '.join(str(each) for each in sorted({min(epochs), max(epochs)}))} epochs; "
         f"train {_score(statistics.fmean(scores), kind)}{off}"
     ]
-    return "\n".join(lines + _of_some([unlearned(course) for course in courses]))
+    return "\n".join(lines + _of_some([None if course.failed else unlearned(course) for course in run.courses]))
 
 
 def warnings(run: Course | Several) -> list[str]:
     """What to say of a result in any case."""
     if isinstance(run, Course):
         return [line for line in [diverged(run)] if line is not None]
-    return _of_some([diverged(course) for course in run.courses])
+    failed = _of_some([course.failed or None for course in run.courses])
+    return [f"{line}; they have no model" for line in failed] + _of_some([diverged(course) for course in run.courses])
 
 
 def _of_some(lines: list[str | None]) -> list[str]:
@@ -53,7 +54,7 @@ def summary(run: Course, kind: str) -> str:
 
 def diverged(run: Course) -> str | None:
     """A line where the loss of the epoch whose model is written is far above the first step's."""
-    if run.first_loss is None or not run.kept.train_loss > DIVERGED * run.first_loss:
+    if run.failed or run.first_loss is None or not run.kept.train_loss > DIVERGED * run.first_loss:
         return None
     return (
         f"the loss rose from {run.first_loss:.4g} to {run.kept.train_loss:.4g}: training diverged; "

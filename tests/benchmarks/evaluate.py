@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from gencli.evaluation.classes import per_class
-from gencli.evaluation.predictions import batch_size, evaluate
+from gencli.evaluation.networks import evaluate
+from gencli.evaluation.predictions import batch_size
 from gencli.files.tables import Description, MemoryTable
 from gencli.models import Model, build
 from gencli.models.inputs import load
@@ -39,7 +40,7 @@ def run(folder: Path) -> Iterator[Row]:
         images = torch.cat([model.preprocessing(part) for part in load(table).images.split(250)])
 
         def ours(model: Model = model, table: MemoryTable = table) -> None:
-            per_class(evaluate(model, table, cpu, False, lambda done: None), _CLASSES)
+            per_class(evaluate([model], table, cpu, False, lambda done: None)[0], _CLASSES)
 
         times = in_turns([timed(ours), timed(partial(_bare, model, images))], 12)  # a few rounds leave .05 of noise
         yield Row(f"eval {arch}, {rows:,} images, {THREADS} threads / bare forward pass", *times, bar=1.15)

@@ -1,6 +1,6 @@
 """Several networks in one run, against as many lone trainings in one warm process, and against as many processes.
 
-Then what watching the dynamics of rows adds to a training.
+Then what watching the dynamics of rows adds to a training, and the evaluation of several networks at once.
 """
 
 from __future__ import annotations
@@ -15,13 +15,15 @@ import numpy as np
 import torch
 
 from gencli.cli import console
+from gencli.evaluation.networks import evaluate, groups
 from gencli.files.tables import Description, MemoryTable
+from gencli.models import Model, build
 from gencli.sources.digits import digits
 from gencli.training.distributed import Group
 from gencli.training.settings import Settings
 from gencli.training.setup import prepare
 from gencli.training.several import begin
-from tests.benchmarks.measure import GENCLI, THREADS, Row, environment, in_turns, seconds, timed
+from tests.benchmarks.measure import GENCLI, THREADS, Row, environment, in_turns, of_processor, seconds, timed
 
 _CLASSES = tuple("0123456789")
 
@@ -70,11 +72,25 @@ def _at_once(threads: str) -> Iterator[Row]:
         yield Row(f"train --runs: {what}, {threads} / as many in one process", ours, lone, bar)
     for runs in (None, 50):
         settings = Settings(arch="mlp-1x64", batch_size=32, epochs=10, device="cpu", runs=runs)
-        calls = [timed(partial(_train, small, settings, watched)) for watched in (5, None)]
+        calls = [of_processor(partial(_train, small, settings, watched)) for watched in (5, None)]
         watched, plain = in_turns(calls, 5)
         yield Row(
             f"train --dynamics: {runs or 1} mlp-1x64, digits, batch 32, {threads} / without", watched, plain, 1.03
         )
+
+    for arch, table in (("mlp-1x64", small), ("mlp-1x64", large)):
+        shape = table.description.shape
+        networks = [build(arch, shape, len(_CLASSES)).eval() for _ in range(50)]
+        models = [Model(arch, shape, _CLASSES, network, run=number) for number, network in enumerate(networks)]
+        calls = [of_processor(partial(_evaluate, table, models, together)) for together in (True, False)]
+        ours, lone = in_turns(calls, 5)
+        what = f"eval 50 {arch}, {table.rows:,} rows of {table.description.row_bytes}"
+        yield Row(f"{what}, {threads} / one after the other", ours, lone, 1.05)
+
+
+def _evaluate(table: MemoryTable, models: list[Model], together: bool) -> None:
+    for part in groups(models) if together else ([model] for model in models):
+        evaluate(part, table, torch.device("cpu"), False, lambda done: None)
 
 
 def _processes(folder: Path) -> Iterator[Row]:

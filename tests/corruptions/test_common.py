@@ -359,6 +359,16 @@ def test_frost_is_a_bluish_texture_over_a_dimmed_image(severity: int, constants:
     assert abs(over - (dim * 60 / 255 + strength * texture))[visible].max() < 1.1 / 255
 
 
+def test_the_tint_of_frost_takes_as_much_red_as_it_adds_blue() -> None:
+    """Where nothing is clipped, green is the mean of red and blue, to the rounding to whole levels."""
+    most = RECIPES["frost"]._asdict()["cifar"][4][1] * 255 - 1
+    red, green, blue = corrupted(level(0, (100, 32, 32, 3)), "frost", 5).reshape(-1, 3).astype(float).T
+    inside = (np.minimum(red, blue) > 0) & (np.maximum(red, blue) < most)
+    off = (red + blue - 2 * green)[inside]
+    assert np.ptp((blue - red)[inside]) > 10
+    assert abs(off.mean()) < 0.012
+
+
 def test_frost_is_as_strong_as_the_photographs() -> None:
     """What was measured of 2,000 parts of 32×32 of the authors' first five photographs at a fifth of their size."""
     strength = 0.45

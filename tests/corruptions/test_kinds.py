@@ -49,6 +49,7 @@ EXAMPLES: dict[str, list[Example]] = {
     "pair-labels": [Example({"p": 0.5}), Example({"p": 0.5, "pairs": "0:2,class 3:1"})],
     "matrix-labels": [Example({"matrix": "matrix.csv"})],
     "permute-labels": [Example({})],
+    "merge-classes": [Example({"groups": "0-2+4,3"}, draws=False)],
     "shuffled-pixels": [Example({}), Example({"channels": "apart"})],
     "random-pixels": [Example({}), Example({"channels": "apart"})],
     "gaussian-pixels": [

@@ -18,7 +18,7 @@ from gencli import models
 from gencli.errors import GencliError
 from gencli.evaluation import grouping
 from gencli.evaluation.classes import per_class
-from gencli.evaluation.predictions import evaluate
+from gencli.evaluation.networks import evaluate
 from gencli.models import Model
 from gencli.sources import open_table
 from tests.helpers import image_table, save
@@ -75,7 +75,7 @@ def test_a_value_is_a_group(column: str, file: Path) -> None:
     network = models.build("linear", (2, 2, 1), 3).eval()
     model = Model("linear", (2, 2, 1), table.description.classes, network)
     by = grouping.columns(column, table)
-    found = evaluate(model, table, torch.device("cpu"), False, lambda done: None, by)
+    found = evaluate([model], table, torch.device("cpu"), False, lambda done: None, by)[0]
     result = per_class(found, model.classes).to_pydict()
     assert result["name"] == [*names, "all"]
     assert result["n"] == [*rows, 4]

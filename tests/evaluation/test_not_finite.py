@@ -16,7 +16,8 @@ from gencli.errors import GencliError
 from gencli.evaluation import runs
 from gencli.evaluation.classes import confusion, per_class
 from gencli.evaluation.measures import measure
-from gencli.evaluation.predictions import NONE, Evaluated, evaluate
+from gencli.evaluation.networks import evaluate
+from gencli.evaluation.predictions import NONE, Evaluated
 from gencli.evaluation.settings import Requests
 from gencli.jacobians.confirmation import Confirmation
 from gencli.jacobians.rows import RowFunction
@@ -51,7 +52,7 @@ def model(network: nn.Module, options: Options = models.PLAIN) -> Model:
 
 def found(network: nn.Module, probabilities: bool = False) -> Evaluated:
     torch.manual_seed(0)
-    return evaluate(model(network), TABLE, CPU, probabilities, lambda done: None)
+    return evaluate([model(network)], TABLE, CPU, probabilities, lambda done: None)[0]
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
@@ -107,7 +108,7 @@ def test_scores_of_learners_are_compared_in_their_own_precision() -> None:
         with torch.no_grad():
             learner.weight.zero_()
             learner.bias.copy_(torch.tensor(scores, dtype=torch.float64))
-        result = evaluate(model(learner), TABLE, CPU, False, lambda done: None)
+        result = evaluate([model(learner)], TABLE, CPU, False, lambda done: None)[0]
         assert result.predicted is not None
         assert (result.predicted == 2).all()
 

@@ -8,7 +8,8 @@ import torch
 from gencli import models
 from gencli.corruptions.labels import RandomLabels
 from gencli.evaluation.classes import per_class
-from gencli.evaluation.predictions import evaluate, predict
+from gencli.evaluation.networks import evaluate
+from gencli.evaluation.predictions import predict
 from gencli.files.tables import ImageTable
 from gencli.losses.classes import ClassBalancedSigmoid
 from gencli.models import Model
@@ -47,7 +48,7 @@ def test_predictions_follow_from_the_logits(table: ImageTable, network: Model) -
 
 def test_streaming_a_table_predicts_the_same_as_all_rows_at_once(table: ImageTable, network: Model) -> None:
     heard: list[int] = []
-    streamed = evaluate(network, table, CPU, True, heard.append)
+    streamed = evaluate([network], table, CPU, True, heard.append)[0]
     whole = predict(network, load(table))
     assert heard == [1000, 2000, 2300]
     assert streamed.predicted is not None
@@ -65,7 +66,7 @@ def test_streaming_a_table_predicts_the_same_as_all_rows_at_once(table: ImageTab
 
 
 def test_the_predictions_table_has_a_row_an_image(table: ImageTable, network: Model) -> None:
-    result = evaluate(network, table, CPU, True, lambda done: None)
+    result = evaluate([network], table, CPU, True, lambda done: None)[0]
     written = result.table()
     assert written.column_names == ["id", "label", "label_true", "prediction", "loss", "probabilities"]
     assert written.schema.field("probabilities").type == pa.list_(pa.float32())
@@ -78,7 +79,7 @@ def test_the_predictions_table_has_a_row_an_image(table: ImageTable, network: Mo
 
 
 def test_clean_labels_and_unasked_probabilities_have_no_column(network: Model) -> None:
-    result = evaluate(network, image_table(20, (3, 2, 1)), CPU, False, lambda done: None)
+    result = evaluate([network], image_table(20, (3, 2, 1)), CPU, False, lambda done: None)[0]
     assert result.table().column_names == ["id", "label", "prediction", "loss"]
 
 
@@ -94,7 +95,7 @@ def test_networks_trained_by_sigmoids_are_judged_by_them(table: ImageTable) -> N
     options = models.Options(head="sigmoid")
     network = models.build("mlp-1x8", (3, 2, 1), 3, options).eval()
     model = Model("mlp-1x8", (3, 2, 1), table.description.classes, network, options)
-    result = evaluate(model, table, CPU, True, lambda done: None, own=(ClassBalancedSigmoid(beta=0.0), 1))
+    result = evaluate([model], table, CPU, True, lambda done: None, owns=[(ClassBalancedSigmoid(beta=0.0), 1)])[0]
     rows = load(table)
     logits = network(model.preprocessing(rows.images)).detach().double()
     target = torch.nn.functional.one_hot(rows.labels, 3).double()
@@ -102,6 +103,6 @@ def test_networks_trained_by_sigmoids_are_judged_by_them(table: ImageTable) -> N
     np.testing.assert_allclose(result.losses, each, rtol=1e-5)  # type: ignore[arg-type]
     np.testing.assert_allclose(result.probabilities, logits.sigmoid(), rtol=1e-5)  # type: ignore[arg-type]
     np.testing.assert_allclose(result.confidences, logits.sigmoid().amax(1), rtol=1e-5)  # type: ignore[arg-type]
-    without = evaluate(model, table, CPU, False, lambda done: None, own=None)
+    without = evaluate([model], table, CPU, False, lambda done: None, owns=[None])[0]
     assert without.table()["loss"].null_count == 2300
     assert per_class(without, model.classes)["loss"].null_count == 4

@@ -112,7 +112,7 @@ def test_at_the_shell(tmp_path: Path) -> None:
     train = ["train", "missing", "--arch", "linear"]
     commands = [
         ["data", "digits", "-o", "d.csv"], [*train, "-o", "model.pt"], [*train, "-o", "m", "--history", "h.xlsx"],
-        ["eval", "missing", "missing", "-o", "results.tex"], ["report", "--provenance", "missing", "-o", "x.csv"],
+        ["eval", "missing", "missing", "-o", "results.tex"], ["how", "missing", "-o", "x.csv"],
     ]  # fmt: skip
     for words, done in zip((".csv", ".pt", ".xlsx", ".tex", ".csv"), many(tmp_path, commands), strict=True):
         done.refused(f"cannot be written as {words}", "use the extension .")

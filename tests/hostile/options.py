@@ -39,7 +39,7 @@ _LEFT = {
     "--confusion", "--predictions", "--density", "--vectors", "--along", "--graph", "--summary", "--contact-sheet",
     "--install-completion", "--show-completion", "--times", "--root", "--top", "--size", "--stream",
     "--warmup", "--help",
-    "--version", "--plot", "--file", "--preset", "--list-archs", "--provenance", "--color", "--device",
+    "--version", "--plot", "--file", "--preset", "--list-archs", "--color", "--device",
     "--max-products", "--compile",
 }  # fmt: skip
 _WORDS = (

@@ -247,7 +247,7 @@ def documents(random: Random, seeds: Files) -> Case:
     name = f"{random.choice(KINDS[:4])}.parquet"
     line = f"report {name} --format {random.choice(('json', 'csv', 'md', 'table', 'html'))}"
     if random.random() < 0.1:
-        line = f"report --provenance {name}"
+        line = f"how {name}"
     elif random.random() < 0.2:
         line = f"show {name} --format {random.choice(('json', 'csv', 'md', 'table'))} --head 3"
     return _case(random, name, {name: seeds[name]}, tuple(line.split()))

@@ -109,7 +109,7 @@ def _case(random: Random, name: str, files: Files, command: Sequence[str]) -> Ca
 def models(random: Random, seeds: Files) -> Case:
     """A model."""
     name = random.choice(("m.safetensors", "m.safetensors", "mlp.safetensors"))
-    line = f"eval {name} t.parquet -q --format json" if random.random() < 0.8 else f"report --provenance {name}"
+    line = f"eval {name} t.parquet -q --format json" if random.random() < 0.8 else f"how {name}"
     line = f"show {name} --head 3 --format json" if random.random() < 0.2 else line
     return _case(random, name, {each: seeds[each] for each in (name, "t.parquet")}, line.split())
 

@@ -9,7 +9,6 @@ import pty
 import re
 import signal
 import subprocess
-import sys
 import termios
 import threading
 import time
@@ -153,27 +152,12 @@ def wait_for(folder: Path, pattern: str, process: subprocess.Popen[bytes], size:
     raise AssertionError(f"no {pattern} while it ran: {process.communicate()}")
 
 
-_MANY = """
-import contextlib, io, json, os, sys
-from gencli.cli.app import main
-results = []
-for arguments in json.load(open(sys.argv[1])):
-    messages = io.StringIO()
-    with contextlib.redirect_stderr(messages):
-        status = main(arguments)
-    results.append([status, messages.getvalue()])
-with open(sys.argv[2], "w") as file:
-    json.dump(results, file)
-os._exit(0)  # as the program itself, see `gencli.__main__`
-"""
-
-
 def many(folder: Path, commands: Sequence[Sequence[str]]) -> list[Done]:
-    """Runs command lines one after the other in one process, which loads torch once; none may use standard output."""
+    """Runs command lines one after the other in one process of `warm`; none may use standard output."""
     asked, answered = folder / "commands.json", folder / "results.json"
     asked.write_text(json.dumps(commands))
     subprocess.run(
-        [sys.executable, "-c", _MANY, str(asked), str(answered)],
-        cwd=folder, env=environment(), stdin=subprocess.DEVNULL, check=True, timeout=PATIENCE,
+        [f"{warm.folder()}/gencli", warm.MANY, str(asked), str(answered)],
+        cwd=folder, env=environment(cold=False), stdin=subprocess.DEVNULL, check=True, timeout=PATIENCE,
     )  # fmt: skip
     return [Done(status, b"", messages) for status, messages in json.loads(answered.read_text())]

@@ -1,9 +1,13 @@
-"""Several processes under torchrun train the network that one process trains."""
+"""Several processes under torchrun train the network that one process trains.
+
+Where torchrun itself is not what is tested, a shell starts the processes with the variables that it sets.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -15,9 +19,14 @@ from safetensors.torch import load_file
 
 from tests.pipelines.shell import PATIENCE, Done, Shell
 
-pytestmark = pytest.mark.cold
-
 RUN = "torchrun --standalone --nproc-per-node 2 --log-dir logs -m gencli train"
+TWO = """two() {
+  for rank in 0 1; do RANK=$rank LOCAL_RANK=$rank gencli train "$@" & processes+=($!); done
+  for each in ${processes[@]}; do wait $each || status=$?; done
+  return ${status:-0}
+}
+export WORLD_SIZE=2 MASTER_ADDR=127.0.0.1
+"""
 CLOCK = ["seconds", "images_per_second"]
 FILES = "one.parquet", "two.parquet"
 TRAIN = "rows.parquet --arch mlp-1x32 --batch-size 64 --augment crop:1 --threads 1"
@@ -30,10 +39,20 @@ def rows(sh: Shell) -> Shell:
     return sh
 
 
+@pytest.fixture
+def both(rows: Shell) -> Shell:
+    """`two` in place of `gencli train` starts two processes of one group; standard input goes to both."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        rows.extra["MASTER_PORT"] = str(free.getsockname()[1])
+    return rows
+
+
 def tensors(path: Path) -> torch.Tensor:
     return torch.cat([tensor.flatten() for tensor in load_file(path).values()])
 
 
+@pytest.mark.cold
 def test_two_processes_take_the_steps_of_one(rows: Shell) -> None:
     rest = f"{TRAIN} --epochs 1 --validation-fraction 0.1 --eval-data rows.parquet"
     rows(f"gencli train {rest} -o one --history one.parquet").worked()
@@ -50,13 +69,29 @@ def test_two_processes_take_the_steps_of_one(rows: Shell) -> None:
     assert torch.equal(tensors(rows.folder / "again"), two)
 
 
-def test_batch_norm_moments_and_weights_of_all_processes_are_those_of_one(rows: Shell) -> None:
+def test_batch_norm_moments_and_weights_of_all_processes_are_those_of_one(both: Shell) -> None:
     rest = f"{TRAIN} --epochs 1 --batch-norm --whiten dataset --loss ldam --deferred-reweighting 0"
-    rows(f"gencli train {rest} -o one").worked()
-    rows(f"{RUN} {rest} --sync-batch-norm -o two").worked()
-    one, two = tensors(rows.folder / "one"), tensors(rows.folder / "two")
+    both(f"gencli train {rest} -o one").worked()
+    both(f"{TWO} two {rest} --sync-batch-norm -o two").worked()
+    one, two = tensors(both.folder / "one"), tensors(both.folder / "two")
     assert (one - two).abs().max() < 1e-5 * one.abs().max()
-    rows(f"{RUN} {TRAIN} --epochs 1000000 --max-time 0.02 -o stopped").worked()  # clocks differ
+    both(f"{TWO} two {TRAIN} --epochs 1000000 --max-time 0.02 -o stopped").worked()  # clocks differ
+
+
+def test_processes_divide_networks_and_the_first_writes_them_all(rows: Shell) -> None:
+    rest = (
+        "$D/digits.parquet --arch mlp-1x8 --batch-size 64 --epochs 2 --vary lr=0.05,1e30,0.1 --subset 0.7 --threads 1"
+    )
+    rows(f"gencli train {rest} -o one --dynamics one.parquet").worked()
+    done = rows(f"{RUN} {rest} -o two --dynamics two.parquet").worked()
+    assert "3 networks, divided among 2 processes" in done.err
+    assert "1 of 3 runs, the first run 1: the loss became nan" in done.err
+    both = [load_file(rows.folder / name) for name in ("one", "two")]
+    for name, tensor in both[0].items():
+        torch.testing.assert_close(both[1][name], tensor, rtol=1e-5, atol=1e-6, equal_nan=True)
+    tables = [pq.read_table(rows.folder / name) for name in FILES]
+    assert tables[0].select(["run", "id"]).equals(tables[1].select(["run", "id"]))
+    refused(rows(f"{RUN} {rest} -o three --checkpoint saved"), "--checkpoint: 2 processes, each at a step of its own")
 
 
 def refused(done: Done, words: str) -> None:
@@ -65,15 +100,16 @@ def refused(done: Done, words: str) -> None:
     assert "Traceback (most recent call last):\n  File" not in done.err.partition("gencli train")[0]
 
 
-def test_what_processes_cannot_share_is_refused(rows: Shell) -> None:
-    refused(rows(f"{RUN} --arch mlp-1x8 -o out < rows.parquet"), "standard input: 2 processes cannot share it")
-    none = rows(f"{RUN} {TRAIN} --sync-batch-norm -o out")
+def test_what_processes_cannot_share_is_refused(both: Shell) -> None:
+    refused(both(f"{TWO} two --arch mlp-1x8 -o out < rows.parquet"), "standard input: 2 processes cannot share it")
+    none = both(f"{TWO} two {TRAIN} --sync-batch-norm -o out")
     refused(none, "--sync-batch-norm: the network has no batch norm")
-    few = rows(f"{RUN} $D/digits.parquet --arch mlp-1x8 -o out")
+    few = both(f"{TWO} two $D/digits.parquet --arch mlp-1x8 -o out")
     refused(few, "2 processes for 1 row groups")
-    assert not (rows.folder / "out").exists()
+    assert not (both.folder / "out").exists()
 
 
+@pytest.mark.cold
 def test_a_process_that_dies_ends_the_run_and_resumes(rows: Shell) -> None:
     command = f"{RUN} {TRAIN} --epochs 100000 -q -o out --checkpoint saved --checkpoint-every 50"
     process = rows.start(f"exec {command}")

@@ -10,8 +10,6 @@ import pytest
 
 from tests.pipelines.shell import Shell
 
-pytestmark = pytest.mark.cold
-
 CORRUPT = "gencli corrupt random-labels"
 
 
@@ -37,6 +35,7 @@ def test_the_output_and_the_debugging(sh: Shell, data: Path) -> None:
     assert "Traceback" in sh(f"{CORRUPT} missing -p 1", GENCLI_DEBUG="1").err
 
 
+@pytest.mark.cold
 def test_threads_alone_decides_how_many_there_are(sh: Shell) -> None:
     """Others' variables, which Snakemake and joblib set, would change the order of sums behind the number recorded."""
     script = "gencli train $D/digits.parquet --arch mlp-1x512 --epochs 1 --threads 2 -q"

@@ -80,6 +80,7 @@ MAKES = {
         "gencli corrupt matrix-labels --matrix outside/noise.csv digits.parquet -q -o made.parquet"
     ],
     "corrupt permute-labels": ["gencli corrupt permute-labels digits.parquet -q -o made.parquet"],
+    "corrupt merge-classes": ["gencli corrupt merge-classes --groups 0-4,5-9 digits.parquet -q -o made.parquet"],
     "corrupt shuffled-pixels": ["gencli corrupt shuffled-pixels digits.parquet -q -o made.parquet"],
     "corrupt random-pixels": ["gencli corrupt random-pixels digits.parquet -q -o made.parquet"],
     "corrupt gaussian-pixels": [
@@ -153,6 +154,11 @@ MAKES = {
             --along made-along.parquet --vectors made-vectors.safetensors --figure made.pdf -o made.parquet
         """,
         "gencli spectrum m.safetensors test.parquet --trace -q -o made.parquet",
+        """
+        gencli spectrum --kernel random-conv:4 test.parquet --limit 30 --seed 3 --normalize whitened --step-size 0.1 \\
+            --energy made-energy.parquet --descent made-descent.parquet --figure made.svg -q -o made.parquet
+        """,
+        "gencli spectrum --kernel empirical m.safetensors test.parquet --limit 5 --outputs mean -q -o made.parquet",
     ],
     "jacobian": [
         "gencli jacobian -f 'cos(w1)*w2' -f 'w1^2*w2' --at 1,2 --at 3,4 --step 0.01 -q -o made.parquet",
@@ -167,6 +173,24 @@ MAKES = {
         gencli score d.parquet runs half.parquet --fitted-at 0 --test test.parquet --influence made-pairs.parquet \\
             --pairs 9 -q -o made.parquet
         gencli score --judge d.parquet -q -o made-judge.parquet
+        """,
+    ],
+    "bound pac-bayes": [
+        "gencli bound pac-bayes m.safetensors half.parquet --test test.parquet --epochs 2 --prior-fraction 0.5 "
+        "--prior-epochs 1 --draws 100 --certificate made.safetensors -q -o made.parquet"
+    ],
+    "bound compression": [
+        "gencli bound compression m.safetensors half.parquet --epochs 2 --subspace 20 "
+        "--certificate made.safetensors -q -o made.parquet"
+    ],
+    "bound holdout": [
+        "gencli bound holdout m.safetensors test.parquet --train half.parquet "
+        "--certificate made.safetensors -q -o made.parquet"
+    ],
+    "bound verify": [
+        """
+        gencli bound compression m.safetensors half.parquet --epochs 1 --certificate c.safetensors -q -o c.parquet
+        gencli bound verify c.safetensors half.parquet -q -o made.parquet
         """,
     ],
     "report": [

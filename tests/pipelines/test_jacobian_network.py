@@ -15,6 +15,7 @@ from gencli import models
 from gencli.files.stream import Input
 from gencli.models import inputs
 from gencli.sources import open_table
+from tests.helpers import steps
 from tests.pipelines.shell import Done, Shell, explained, many
 
 FAULTY = """
@@ -231,8 +232,7 @@ def test_what_does_not_fit_is_refused(name: str, ends: dict[str, Done]) -> None:
 def test_it_works_in_a_pipe_and_its_provenance_is_a_command(sh: Shell) -> None:
     sh("cp $D/*.parquet $D/model.safetensors . && gencli data digits --limit 30 | gencli jacobian model.safetensors -q "
        "--of loss > piped.parquet").worked()  # fmt: skip
-    said = sh("gencli report --provenance piped.parquet").worked().text.splitlines()
-    command = next(line for line in said if line.startswith("gencli jacobian")).partition("  # ")[0]
+    command = next(line for line in steps(sh.folder / "piped.parquet") if line.startswith("gencli jacobian"))
     assert "--of loss --wrt input" in command
     digits = "gencli data digits --limit 30 -q -o digits.parquet"
     again = shlex.join([*shlex.split(command), "-o", "again.parquet", "model.safetensors", "digits.parquet"])

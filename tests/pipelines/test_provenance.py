@@ -101,9 +101,9 @@ def test_a_foreign_input_keeps_its_name_and_no_folder(sh: Shell, data: Path) -> 
     assert str(sh.folder) not in json.dumps(step)
 
 
-def test_gaussian_pixels_with_random_labels_are_memorized_and_teach_nothing(sh: Shell) -> None:
+def test_gaussian_pixels_with_random_labels_are_memorized_and_teach_nothing(tmp_path: Path) -> None:
     """Train and test share a seed and nothing else: what was learned by heart is worth nothing on other rows."""
-    result = sh(
+    result = Shell(tmp_path)(
         """
         set -e
         damage() {

@@ -8,8 +8,6 @@ import pytest
 
 from tests.pipelines.shell import Done, explained, many
 
-pytestmark = pytest.mark.cold
-
 # commands, with the options whose files they write
 SEVERAL = {
     "train digits.parquet --arch linear --epochs 1 -q": ["-o m", "--history h.csv"],

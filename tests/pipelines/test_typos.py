@@ -6,8 +6,6 @@ import pytest
 
 from tests.pipelines.shell import Shell, many
 
-pytestmark = pytest.mark.cold
-
 _D, _M = "$D/digits.parquet", "$D/model.safetensors"
 
 

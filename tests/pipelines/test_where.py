@@ -57,6 +57,8 @@ def test_rows_without_a_value_are_counted_aloud(sh: Shell) -> None:
         ("'label > 1' - --join - < $D/digits.parquet", "two inputs would come from standard input"),
         ("'label > 1' $D/digits.parquet --join $D/history.parquet", "no column id; its columns are epoch"),
         ("'label > 1' $D/digits.parquet --join $D/model.safetensors", "model.safetensors: not Parquet, CSV or JSON"),
+        ("'label > 1' $D/digits.parquet --join $D/test.parquet --run 0", "--run: no joined table has a column run"),
+        ("'label > 1' $D/digits.parquet --run 0 --run 1", "--run: given twice"),
         ("'loss > 1' $D/digits.parquet --join $D/test.parquet", "none of its ids is in"),
         ("\"label in (select 1 from '/etc/passwd')\" $D/digits.parquet", "reads something else than the rows"),
     ],

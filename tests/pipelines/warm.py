@@ -15,6 +15,8 @@ import contextlib
 import fcntl
 import functools
 import gc
+import io
+import json
 import os
 import resource
 import selectors
@@ -70,7 +72,10 @@ os._exit(ended)
 _PASSED = tuple(map(int, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1)))
 # variables that are read when a command runs, if at all
 _LATE = ("D", "PWD", "OLDPWD", "SHLVL", "_", "TERM", "COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "PATH", "TMPDIR")
-_LATE_PREFIXES = ("GENCLI_", "MAKE", "MFLAGS", "PYTEST_")
+_LATE_PREFIXES = ("GENCLI_", "MAKE", "MFLAGS", "PYTEST_", "TORCHINDUCTOR_")  # the last one torch sets in a test
+_LATE_OF_RECIPES = ("OUT", "DATA", "SCALE", "OPTIONS", "SAID")  # make gives commands what its command line sets
+_LATE_OF_TORCHRUN = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+MANY = "--many-of-tests"
 
 
 @functools.cache
@@ -99,7 +104,7 @@ def folder() -> str:
 
 
 def _late(name: str) -> bool:
-    return name in _LATE or name.startswith(_LATE_PREFIXES)
+    return name in _LATE + _LATE_OF_RECIPES + _LATE_OF_TORCHRUN or name.startswith(_LATE_PREFIXES)
 
 
 def _environment(process: int | str) -> dict[str, str]:
@@ -142,10 +147,26 @@ def _become(process: int, ignored: list[int], files: dict[int, int]) -> None:
             stream = open(number, "w", errors=errors, closefd=False, buffering=1 if lines else -1)  # noqa: SIM115
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
+    if words[0] == MANY:
+        _many(*words[1:])
     sys.argv = ["gencli", *words]
     from gencli.__main__ import run
 
     run()
+
+
+def _many(asked: str, answered: str) -> None:
+    """Runs the command lines of a JSON file in turn; statuses and messages go to another. Does not return."""
+    from gencli.cli.app import main
+
+    results = []
+    for arguments in json.loads(Path(asked).read_text()):
+        messages = io.StringIO()
+        with contextlib.redirect_stderr(messages):
+            status = main(arguments)
+        results.append([status, messages.getvalue()])
+    Path(answered).write_text(json.dumps(results))
+    os._exit(0)  # as the program itself, see `gencli.__main__`
 
 
 def serve(listener: socket.socket) -> None:

@@ -40,13 +40,16 @@ jacobian -f x*y --at 1,2 -o formulas.parquet
 jacobian -f x*y --at 1,2 --trace reverse -o trace.parquet
 jacobian model test.parquet --limit 2 -o network.safetensors --summary norms.parquet
 spectrum model test.parquet --top 1 --tolerance 0.1 --density density.parquet --density-steps 5 --density-probes 2 --vectors vectors --along along.parquet --checkpoint s --checkpoint-every 2 -o spectrum.parquet
+spectrum --kernel ntk:1 test.parquet --limit 9 --energy energy.parquet --descent descent.parquet -o alignment.parquet
 check prox-step -o claims.parquet
+bound compression model noisy.parquet --subspace 5 --epochs 1 --certificate code -o bound.parquet
+bound verify code noisy.parquet -o verified.parquet
 show noisy.parquet -o statistics.parquet --sheet sheet.png
 report history.parquet -o report.parquet --figure curves.png
 report history.parquet --figure curves.svg -o again.parquet
 report history.parquet --figure curves.pdf -o again.parquet
 report digits.parquet noisy.parquet --contact-sheet contact.png
-report --provenance model -o how.txt
+how model --tree -o how.txt
 """.strip().splitlines()  # noqa: E501
 
 KINDS = {
@@ -65,6 +68,10 @@ KINDS = {
     "network.safetensors": "Jacobian of logits by input", "norms.parquet": "norms of a network's Jacobian",
     "spectrum.parquet": "eigenvalues", "density.parquet": "spectral density",
     "along.parquet": "losses along eigenvectors", "vectors": "eigenvectors of a network's curvature",
+    "alignment.parquet": "alignment of labels with a kernel", "energy.parquet": "labels' energy along eigenvectors",
+    "descent.parquet": "gradient descent on a kernel",
+    "code": "certificate (compression)", "bound.parquet": "bound of an error rate",
+    "verified.parquet": "verification of a certificate",
     "claims.parquet": "claims", "statistics.parquet": "statistics of an image table",
     "report.parquet": "table of gencli report", "curves.svg": "SVG picture", "curves.pdf": "PDF picture",
     "sheet.png": "PNG picture", "curves.png": "PNG picture", "contact.png": "PNG picture",
@@ -77,7 +84,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("made")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setattr(console, "quiet", console.quiet)  # which -q changes, here in this process
         for line in LINES:
             assert main([*line.split(), "-q"]) == 0, line
         yield folder

@@ -12,7 +12,7 @@ from gencli.errors import GencliError
 from gencli.files.tables import Description, MemoryTable
 from gencli.sources import open_table
 from gencli.sources.exported import Exported, write_folder
-from tests.helpers import image_table, images, read, save, save_corrupted
+from tests.helpers import image_table, images, read, save, save_corrupted, steps
 from tests.pipelines.shell import Shell
 
 
@@ -45,8 +45,7 @@ def test_what_is_exported_remembers_its_corruptions(tmp_path: Path) -> None:
     ).worked()
     labels = [read(open_table(str(tmp_path / f"{name}-twice.parquet")))["label"].to_pylist() for name in ("raw", "png")]
     assert labels[0] == labels[1]
-    shown = shell("gencli report --provenance png-twice.parquet").worked().text.splitlines()
-    assert [line.split(" --")[0] for line in shown] == [
+    assert [line.split(" --")[0] for line in steps(tmp_path / "png-twice.parquet")] == [
         "gencli data digits", "gencli corrupt random-labels -p 0.5", "gencli data export",
         "gencli corrupt random-labels -p 0.5",
     ]  # fmt: skip

@@ -27,6 +27,17 @@ def kept(table: ImageTable, text: str, **joins: pa.Table) -> Kept:
     return where.evaluate(table, conditions.parse(text), joined)
 
 
+def test_a_run_of_several_is_chosen(table: ImageTable) -> None:
+    ids = table.column("id")
+    rows = pa.table({"run": [0] * 60 + [3] * 60, "id": [*ids, *ids], "aum": [0.0] * 60 + [*map(float, range(60))]})
+    with pytest.raises(GencliError) as caught:
+        kept(table, "aum > 49", dynamics=rows)
+    assert "--run" in caught.value.hint
+    assert kept(table, "aum > 49", dynamics=where.of_run(rows, 3, "")).keep.sum() == 10
+    with pytest.raises(GencliError, match="--run: dynamics has no run 1, but 0, 3"):
+        where.of_run(rows, 1, "dynamics")
+
+
 def scores(table: ImageTable, **columns: object) -> pa.Table:
     """A column `aum`, and others, of the rows in another order."""
     ids = table.column("id")[::-1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,15 @@ from gencli.evaluation.predictions import predict
 from gencli.files import provenance
 from gencli.files.held import Held
 from gencli.files.stream import Output
+from gencli.models import stacking
 from gencli.models.inputs import load
-from gencli.training import several, stacking
+from gencli.training import several
 from gencli.training.course import Course
 from gencli.training.distributed import Group
 from gencli.training.settings import Settings
 from gencli.training.setup import Setup, prepare
 from gencli.training.several import Several, begin
+from gencli.training.states import Epoch
 from tests.helpers import image_table
 
 TABLE = image_table(61, (4, 4, 1))
@@ -201,6 +204,43 @@ def test_resumed_networks_are_the_same_bit_by_bit(more: dict[str, Any], step: in
             fresh.load_state(Held("saved", tensors, {"runs": changed}, f"step {again.step}"))
 
 
+@pytest.mark.parametrize(
+    "more", [{}, IN_TURNS["convolutions"] | {"vary": ["lr=0.01,1e30,0.02"]}], ids=["once", "turns"]
+)
+def test_one_that_fails_stands_still_and_the_others_go_on(more: dict[str, Any], tmp_path: Path) -> None:
+    settings = replace(PLAIN, **{"vary": ["lr=0.05,1e30,0.1"], "runs": None} | more)
+    chosen, told = setup(settings), list[tuple[int, object]]()
+    made = begin(chosen, TABLE, None, Group(), watched=1)
+    assert isinstance(made, Several)
+    made.run(lambda step, epoch: told.append((step, epoch)))
+    with pytest.raises(GencliError, match="the loss became") as lone:
+        alone(replace(settings, vary=None, lr=1e30))
+    assert [course.failed for course in made.courses] == ["", lone.value.message, ""]
+    good = alone(replace(settings, vary=[settings.vary[0].replace("1e30,", "")]))  # type: ignore[index]
+    require_equal([made.courses[0], made.courses[2]], good)
+    assert all(step == epoch.step for step, epoch in told if isinstance(epoch, Epoch) and len(made.rounds) == 1)
+    assert set(made.table("history")["run"].to_pylist()) == {0, 2}
+    assert set(made.table("dynamics")["run"].to_pylist()) == {0, 2}
+    with Output(str(tmp_path / "m"), binary=True) as output:
+        made.write(output, chosen.steps(TABLE, None, Group())[0])
+    source, read = models.open_runs(str(tmp_path / "m"))
+    assert [model.run for model in read] == [0, 2]
+    with pytest.raises(GencliError, match="run 1 has no network: the loss became"):
+        models.read(source, run=1)
+    tensors, facts = made.state()
+    again = begin(setup(settings), TABLE, None, Group(), watched=1)
+    again.load_state(Held("saved", tensors, json.loads(json.dumps(facts))))
+    again.run()
+    with Output(str(tmp_path / "n"), binary=True) as output:
+        again.write(output, chosen.steps(TABLE, None, Group())[0])
+    assert (tmp_path / "m").read_bytes() == (tmp_path / "n").read_bytes()
+
+
+def test_where_all_fail_there_is_no_model() -> None:
+    with pytest.raises(GencliError, match="all of 2 runs failed, run 0: the loss became"):
+        together(replace(PLAIN, lr=1e30, runs=2))
+
+
 def test_one_file_holds_all_and_says_which_rows_each_saw(tmp_path: Path) -> None:
     settings = replace(PLAIN, subset=0.6, vary=["dropout=0.1,0.2"], whiten="dataset", runs=2)
     chosen = setup(settings)
@@ -243,8 +283,7 @@ REFUSED = {
     "the name comes twice": {"vary": ["lr=0.1", "lr=0.2"]},
     "below 0 or not finite": {"vary": ["lr=-1"]},
     "without dropout has other layers": {"vary": ["dropout=0,0.1"]},
-    "--stream and --runs": {"stream": 10},
-    "--max-time and --runs": {"max_time": 1.0},
+    "--sync-batch-norm and --runs": {"sync_batch_norm": True},
     "--subset and --validation-fraction": {"subset": 0.5, "validation_fraction": 0.1},
     "--label-smoothing: ": {"vary": ["label-smoothing=0,0.5"], "loss": "focal"},
     "--label-smoothing: 1.5": {"vary": ["label-smoothing=1.5"]},
@@ -282,9 +321,46 @@ def test_a_subset_without_rows_is_refused() -> None:
         begin(setup(replace(PLAIN, subset=0.001)), TABLE, None, Group())
 
 
-def test_torchrun_is_refused() -> None:
-    with pytest.raises(GencliError, match="--runs: 2 processes of torchrun"):
-        begin(setup(PLAIN), TABLE, None, Group(0, 2))
+def test_more_processes_than_networks_are_refused() -> None:
+    with pytest.raises(GencliError, match="--runs: 4 processes for 3 networks"):
+        begin(setup(PLAIN), TABLE, None, Group(0, 4))
+
+
+@pytest.mark.parametrize("failing", [False, True])
+def test_processes_divide_the_networks(failing: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = replace(PLAIN, runs=None, vary=["lr=1e30,0.05,0.1" if failing else "lr=0.01,0.05,0.1"], subset=0.7)
+    given: list[dict[int, Any]] = []
+    for rank in (1, 0):  # one after the other; the second gets what the first had
+        monkeypatch.setattr(Group, "gatherer", lambda group: lambda mine: given.append(mine) or given)
+        made = begin(setup(settings), TABLE, None, Group(rank, 2), watched=2)
+        assert isinstance(made, Several)
+        assert [*chain(*made.rounds)] == ([0] if rank == 0 else [1, 2])
+        made.run()
+    monkeypatch.undo()
+    whole = together(settings)
+    assert [course.failed for course in made.courses] == [course.failed for course in whole.courses]
+    start = int(failing)
+    require_equal(made.courses[start:], whole.courses[start:])
+    assert made.table("history")["run"].equals(whole.table("history")["run"])
+    assert made.table("dynamics").num_rows == (3 - start) * round(0.7 * 61)
+
+
+def test_time_is_divided_among_the_rounds() -> None:
+    settings = replace(PLAIN, epochs=1_000_000, max_time=0.01)
+    for more in ({}, {"arch": "convnet-vanilla"}):
+        made = together(replace(settings, **more))
+        assert all(course.step > 0 for course in made.courses)
+        if more:
+            assert sum(course.seconds for course in made.courses) < 20
+        else:
+            assert len({course.step for course in made.courses}) == 1
+
+
+def test_networks_that_stream_take_turns() -> None:
+    settings = replace(PLAIN, stream=20, runs=2, subset=0.7)
+    made = together(settings)
+    assert made.why.startswith("each streams")
+    require_equal(made.courses, alone(settings))
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,10 @@ def where(
         list[str] | None,
         typer.Option("--join", metavar="FILE", help="Table with a column id, whose columns EXPR can name; repeatable."),
     ] = None,
+    run: Annotated[
+        int | None,
+        typer.Option("--run", min=0, metavar="K", help="Of joined tables of several runs, the rows of this one."),
+    ] = None,
     output: ImagesOutput = None,
 ) -> None:
     """Keep the rows for which an SQL condition holds.
@@ -64,7 +68,10 @@ def where(
     files = join or []
     require_one_standard_input(data or "-", *files)
     condition = conditions.parse(expr)
-    table, *joined = named_first((data, open_table), *((name, lambda name: _open(name, condition)) for name in files))
+    opening = ((name, lambda name: _open(name, condition, run)) for name in files)
+    table, *joined = named_first((data, open_table), *opening)
+    if run is not None and not any("run" in each.names for _, each in joined):
+        raise GencliError("--run: no joined table has a column run", "omit it")
     found = evaluate(table, condition, [each for _, each in joined])
     kept = int(found.keep.sum())
     said = f"{kept:,} of {table.rows:,} rows"
@@ -73,16 +80,18 @@ def where(
     if not kept:
         raise GencliError(f"{table.title}: no rows are left: {said}", "give a condition that holds for some row")
 
+    asked = {"expr": expr} | ({} if run is None else {"run": run})
+
     def step() -> provenance.Step:
         inputs = [*tables.sources(table, "data"), *(entry for entry, _ in joined)]
-        return provenance.step("data where", {"expr": expr}, inputs, ["numpy", "pyarrow", "duckdb"])
+        return provenance.step("data where", asked, inputs, ["numpy", "pyarrow", "duckdb"])
 
     write_images(table, output, step, found.keep)
     console.message(console.printable(said))
 
 
-def _open(name: str, condition: Condition) -> tuple[Source, Joined]:
-    """A file to join, as an input of a step, and its columns that the condition names."""
+def _open(name: str, condition: Condition, run: int | None) -> tuple[Source, Joined]:
+    """A file to join, as an input of a step, and its columns that the condition names, of one run if it has several."""
     from gencli.files import parquet, provenance
     from gencli.files.stream import Input
     from gencli.reporting import untyped
@@ -94,7 +103,8 @@ def _open(name: str, condition: Condition) -> tuple[Source, Joined]:
         made = parquet.read_provenance(file)
         with parquet.undamaged(source.name):
             names = where.columns(file.schema_arrow)
-            rows = parquet.read(file, [each for each in names if each == "id" or condition.names_column(each)])
+            wanted = {"id"} if run is None else {"id", "run"}
+            rows = parquet.read(file, [each for each in names if each in wanted or condition.names_column(each)])
             rows.validate(full=True)
     else:
         _, rows = untyped.read(source)
@@ -103,4 +113,6 @@ def _open(name: str, condition: Condition) -> tuple[Source, Joined]:
     entry = provenance.source("join", source.sha256, made, source.path)
     if condition.calls(path.stem):  # then it has to have this name
         entry = replace(entry, name=path.name)
+    if run is not None and "run" in names:
+        rows = where.of_run(rows, run, source.name)
     return entry, where.Joined(source.name, path.stem, rows, names)

@@ -260,7 +260,7 @@ def changing_inputs(world: World, random: Random, count: int) -> Iterator[Case]:
         (line, word)
         for line in world.lines
         for word in sorted(set(line.split()))
-        if (world.inputs / word).is_file() and "--provenance" not in line
+        if (world.inputs / word).is_file() and not line.startswith("how ")
     ]
     reading += [each for each in reading if each[1] == "foreign.parquet"] * 4  # which has no seal
     for place in range(count // 2):

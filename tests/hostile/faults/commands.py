@@ -32,6 +32,7 @@ train foreign.parquet --arch linear --epochs 1 -o out
 corrupt pair-labels -p 0.5 {_EACH}
 corrupt matrix-labels --matrix matrix.csv {_EACH}
 corrupt permute-labels {_EACH}
+corrupt merge-classes --groups 0-4,5-9 {_EACH}
 corrupt shuffled-pixels {_EACH}
 corrupt random-pixels {_EACH}
 corrupt gaussian-pixels {_EACH}
@@ -71,11 +72,15 @@ jacobian model few.parquet --summary out.csv -o out.safetensors
 spectrum model digits.parquet --top 2 --trace --density out-density --vectors out-vectors --along out-along --figure out.svg -o out
 spectrum model digits.parquet --top 2 -o out --checkpoint saved --checkpoint-every 3 --resume
 score dynamics.parquet -o out
+bound pac-bayes model digits.parquet --epochs 1 --draws 300 --certificate out.safetensors -o out
+bound compression model digits.parquet --epochs 1 --subspace 50 --certificate out.safetensors -o out
+bound holdout model hub.parquet --train digits.parquet --certificate out.safetensors -o out
+bound verify code.safetensors digits.parquet -o out
 how model -o out.sh
 report history.parquet --format html -o out.html
 report history.parquet --plot curves --figure out.png -o out.csv
 report digits.parquet corrupted.parquet --contact-sheet out.png
-report --provenance model -o out.txt
+how model --tree -o out.txt
 """.strip().splitlines()  # noqa: E501
 
 INPUTS = """
@@ -86,6 +91,7 @@ data export few.parquet --folder folder
 data export few.parquet --encode png -o hub.parquet
 corrupt random-labels -p 0.5 digits.parquet -o corrupted.parquet
 train digits.parquet --arch mlp-1x16 --epochs 2 -o model --history history.parquet --dynamics dynamics.parquet
+bound compression model digits.parquet --epochs 1 --subspace 50 --certificate code.safetensors -o code.parquet
 """.strip().splitlines()
 # a line of every way to write: what is tried many times
 _OFTEN = (

@@ -1,24 +1,18 @@
-"""What `gencli report` does instead of a table: provenance, and contact sheets of image tables."""
+"""What `gencli report` does instead of a table: contact sheets of image tables."""
 
 from __future__ import annotations
 
 from itertools import takewhile
 
 from gencli.files.stream import Input
-from gencli.reporting.settings import Settings
 
 
-def show(inputs: list[Input], settings: Settings, output: str | None) -> None:
-    """Writes how files were made, or draws the first images of tables."""
+def draw(inputs: list[Input], place: str) -> None:
+    """Draws the first images of tables, one row per table, to a PNG file."""
     from gencli.files import provenance, stream, tables
     from gencli.reporting import documents, groups, sheet
     from gencli.sources import read_table
 
-    if settings.provenance:
-        text = "".join(f"{line}\n" for each in inputs for line in documents.steps(each, len(inputs) > 1))
-        with stream.Output(output, inputs) as file:
-            file.write(text.encode())
-        return
     read = [read_table([each]) for each in inputs]
     entries = [provenance.Source("file", "", each.made, labels_differ=tables.differing(each)) for each in read]
     steps = [documents.corruptions(each) for each in entries]
@@ -26,5 +20,5 @@ def show(inputs: list[Input], settings: Settings, output: str | None) -> None:
     names = groups.chains([each[shared:] for each in steps])
     used = [tables.source("file", each) for each in inputs]
     made = provenance.step("report", {}, used, ["numpy", "pyarrow", "PIL"]).to("contact_sheet")
-    with stream.Output(settings.contact_sheet, inputs, binary=True) as file:
+    with stream.Output(place, inputs, binary=True) as file:
         file.write(sheet.comparison(read, names, 10, provenance.encode(made).decode()))

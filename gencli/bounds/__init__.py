@@ -1,0 +1,1 @@
+"""Certificates: limits of a classifier's error rate that hold with a stated probability, and their verification."""

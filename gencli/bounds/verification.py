@@ -1,0 +1,254 @@
+"""A certificate checked again, by other means than made it: its own draws, divergence and inversions.
+
+Weights are drawn themselves, not layers' outputs; divergences are summed entry by entry in float64; limits are roots of
+scipy's functions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import nn
+from torch.func import functional_call
+
+from gencli.bounds import certificates, compression
+from gencli.bounds.certificates import SAMPLING, Certificate
+from gencli.bounds.gaussian import GRID, RATIO
+from gencli.errors import GencliError
+from gencli.evaluation.runs import initial
+from gencli.files.provenance import Step
+from gencli.models import Model, Options
+from gencli.models.inputs import Preprocessing, Rows
+from gencli.randomness import derive
+
+_DRAWS, _BLOCK = 200, 500  # of weights, and rows that each answers for
+_DEVIATIONS = 5.0  # of the mean over draws from what is claimed: by chance once in millions
+_EXACT = 1e-9
+
+
+class Finding(NamedTuple):
+    """One part of a certificate: what it claims, what was found, and whether that is as claimed."""
+
+    part: str
+    claimed: float | None
+    found: float | None
+    holds: bool
+    note: str = ""
+
+
+def table(findings: list[Finding]) -> pa.Table:
+    """One row per finding: part, claimed, found, holds, note."""
+    return pa.table({
+        "part": [each.part for each in findings],
+        "claimed": pa.array([each.claimed for each in findings], pa.float64()),
+        "found": pa.array([each.found for each in findings], pa.float64()),
+        "holds": [each.holds for each in findings],
+        "note": [each.note or None for each in findings],
+    })  # fmt: skip
+
+
+def verify(
+    made: Certificate,
+    facts: dict[str, Any],
+    parts: dict[str, torch.Tensor],
+    rows: Rows,
+    test: Rows | None,
+    device: torch.device,
+    seed: int,
+    title: str,
+) -> list[Finding]:
+    """Whether a certificate follows from what it rests on and these rows.
+
+    Args:
+        rows: those that it was made for, a prior's among them.
+        test: the test rows; None where there are none.
+        seed: of the draws.
+
+    Raises:
+        GencliError: tensors that are not those of its network.
+    """
+    model = _model(facts, device, title)
+    assert rows.ids is not None
+    known = 0 < made.delta < 1 and 0 <= made.prior_fraction < 1
+    known &= made.n > 0 and made.draws > 0 and 0 <= made.errors <= made.draws
+    found = [
+        Finding("delta", made.delta, made.delta, known, "" if known else "no probability, or counts that cannot be")
+    ]
+    if not known:
+        return found
+    counted, trained = rows, True
+    if made.prior_fraction:
+        part = certificates.prior_part(rows.ids.cpu().numpy(), made.prior_fraction, made.seed)
+        trained = bool(part.any())  # a prior without a row of its own was trained on others
+        counted = rows.select(torch.from_numpy(~part).nonzero().squeeze(1))
+    same = trained and len(counted) > 0 and certificates.digest(counted) == made.rows
+    whole = made.prior_fraction and certificates.digest(rows) == made.rows
+    why = "rows that the prior was trained on are counted" if whole else "other rows, or others of them"
+    found.append(Finding("rows", made.n, len(counted), same and len(counted) == made.n, "" if same else why))
+    if not len(counted):
+        return found
+    if made.test_rows is None:
+        test = None
+    if test is not None:
+        right = certificates.digest(test) == made.test_rows and len(test) == made.test_n
+        found.append(Finding("test_rows", made.test_n, len(test), right, "" if right else "other rows"))
+    check = {"pac-bayes": _pac_bayes, "compression": _compression, "holdout": _holdout}.get(made.kind)
+    if check is None:
+        raise GencliError(f"{title}: no bound is called {made.kind!r}", "use the gencli that wrote it")
+    with torch.random.fork_rng([]):
+        torch.manual_seed(derive(seed, "verification"))
+        found += check(made, model, parts, counted.to(device), test and test.to(device), title)
+    return found
+
+
+def _pac_bayes(
+    made: Certificate, model: Model, parts: dict[str, torch.Tensor], rows: Rows, test: Rows | None, title: str
+) -> Iterator[Finding]:
+    network = model.network
+    names = [name for name, each in network.named_parameters() if each.requires_grad]
+    grouped = {part: _named(parts, part, network, names, title) for part in ("mean", "log")}
+    prior = {name: each.detach() for name, each in network.named_parameters()}
+    if made.prior_fraction:
+        prior = _named(parts, "prior", network, names, title)
+    grid = made.grid or {}
+    fits = grid.keys() == set(names) and all(type(j) is int and 0 <= j < GRID for j in grid.values())
+    yield Finding(
+        "prior_grid", len(grid), len(names), fits, "" if fits else "standard deviations that are not on the grid"
+    )
+    if not fits:
+        return
+    kl = math.fsum(_divergence(grouped["mean"][name], grouped["log"][name], prior[name], grid[name]) for name in names)
+    right = made.kl is not None and made.kl >= kl - 1e-6 * max(1, abs(kl))
+    yield Finding("kl", made.kl, kl, right)
+    chances, spread = _drawn(model, grouped, rows)
+    m = made.blocks or made.draws
+    claimed = min(made.empirical_error, made.errors / made.draws)
+    limit = _inverse(claimed, math.log(2 / (SAMPLING * made.delta)) / m)
+    near = chances - _DEVIATIONS * spread <= limit
+    yield Finding("empirical_error", made.empirical_error, chances, near, f"of {_DRAWS * _BLOCK:,} other draws")
+    c = kl + len(names) * math.log(GRID) + math.log(2 * math.sqrt(len(rows)) / ((1 - SAMPLING) * made.delta))
+    bound = _inverse(limit, c / len(rows))
+    forgot = "" if made.choices == GRID else f"; the union bound over {GRID:,} standard deviations is not paid"
+    yield Finding("bound", made.bound, bound, made.bound >= bound - 1e-6, f"by brentq{forgot}")
+    if test is not None:
+        chances, spread = _drawn(model, grouped, test)
+        yield _test(made, chances, _DEVIATIONS * (spread + math.sqrt(max(chances, 1 / len(test)) / len(test))))
+
+
+def _compression(
+    made: Certificate, model: Model, parts: dict[str, torch.Tensor], rows: Rows, test: Rows | None, title: str
+) -> Iterator[Finding]:
+    code = parts.get("code")
+    if code is None or made.bits is None or not 8 * len(code) - 8 < made.bits <= 8 * len(code):
+        raise GencliError(f"{title}: a code of another length than it says", "make the certificate again")
+    bits = [byte >> place & 1 for byte in code.tolist() for place in range(7, -1, -1)][: made.bits]
+    space = compression.Subspace(model.network, made.subspace or 0, model.arguments["seed"])
+    yield from _counted(made, model, compression.decoded(bits, space, model.network), rows, test, made.bits)
+
+
+def _holdout(
+    made: Certificate, model: Model, parts: dict[str, torch.Tensor], rows: Rows, test: Rows | None, title: str
+) -> Iterator[Finding]:
+    state = _named(parts, "state", model.network, list(model.network.state_dict()), title)
+    model.network.load_state_dict(state)
+    yield from _counted(made, model, model.network, rows, test, None)
+
+
+def _counted(
+    made: Certificate, model: Model, network: nn.Module, rows: Rows, test: Rows | None, bits: int | None
+) -> Iterator[Finding]:
+    """One network's errors, and the bound: of a code of so many bits, or exact."""
+    errors, n = certificates.count_errors(model, network, rows), len(rows)
+    yield Finding("empirical_error", made.empirical_error, errors / n, abs(made.empirical_error - errors / n) < _EXACT)
+    if bits is None:
+        from scipy.stats import beta
+
+        bound = 1.0 if errors == n else float(beta.ppf(1 - made.delta, errors + 1, n - errors))
+    else:
+        length = bits * math.log(2) + math.log(bits * (bits + 1))
+        yield Finding("kl", made.kl, length, made.kl is not None and made.kl >= length - 1e-6)
+        bound = _inverse(errors / n, (length + math.log(1 / made.delta)) / n)
+    yield Finding("bound", made.bound, bound, made.bound >= bound - 1e-6)
+    if test is not None:
+        found = certificates.count_errors(model, network, test) / len(test)
+        yield _test(made, found, _EXACT)
+
+
+def _test(made: Certificate, found: float, tolerance: float) -> Finding:
+    claimed = made.test_error
+    return Finding("test_error", claimed, found, claimed is not None and abs(claimed - found) <= tolerance)
+
+
+@torch.no_grad()
+def _drawn(model: Model, grouped: dict[str, dict[str, torch.Tensor]], rows: Rows) -> tuple[float, float]:
+    """The mean error rate of blocks of random rows, each with weights of its own, and its standard deviation."""
+    rates = np.empty(_DRAWS)
+    for number in range(_DRAWS):
+        weights = {
+            name: torch.normal(mean, grouped["log"][name].exp()).to(rows.images.device)
+            for name, mean in grouped["mean"].items()
+        }
+        part = torch.randint(len(rows), (_BLOCK,)).to(rows.labels.device)
+        logits = functional_call(model.network, weights, (model.preprocessing(rows.images[part]),))
+        right = (logits.argmax(1) == rows.labels[part]) & logits.isfinite().all(1)
+        rates[number] = 1 - right.double().mean().item()
+    return float(rates.mean()), float(rates.std(ddof=1) / math.sqrt(_DRAWS))
+
+
+def _divergence(mean: torch.Tensor, log: torch.Tensor, start: torch.Tensor, j: int) -> float:
+    """Σ ln(σ_P/σ_Q) + (σ_Q² + (m − m₀)²)/(2 σ_P²) − ½, over entries, in float64."""
+    m, r, m0 = (each.cpu().numpy().astype(np.float64) for each in (mean, log, start))
+    deviation = RATIO**j
+    return float((math.log(deviation) - r + (np.exp(r) ** 2 + (m - m0) ** 2) / (2 * deviation**2) - 0.5).sum())
+
+
+def _inverse(q: float, c: float) -> float:
+    """The p ≥ q with kl(q ‖ p) = c, as Brent's root of it."""
+    from scipy.optimize import brentq
+    from scipy.special import rel_entr
+
+    def excess(p: float) -> float:
+        return float(rel_entr(q, p) + rel_entr(1 - q, 1 - p)) - c
+
+    top = 1 - 1e-15
+    if q >= top or not excess(top) > 0:
+        return 1.0
+    return cast(float, brentq(excess, q, top, xtol=1e-15))
+
+
+def _named(
+    parts: dict[str, torch.Tensor], part: str, network: nn.Module, names: list[str], title: str
+) -> dict[str, torch.Tensor]:
+    """The tensors PART/NAME, which must be of the network's forms, and finite."""
+    state = network.state_dict()
+    found = {name: parts.get(f"{part}/{name}") for name in names}
+    for name, each in found.items():
+        if (
+            each is None
+            or each.shape != state[name].shape
+            or each.dtype != state[name].dtype
+            or not each.isfinite().all()
+        ):
+            raise GencliError(f"{title}: {part}/{name} is not that of its network", "make the certificate again")
+    return {name: each for name, each in found.items() if each is not None}
+
+
+def _model(facts: dict[str, Any], device: torch.device, title: str) -> Model:
+    """The network that a certificate is about, as it is before training."""
+    try:
+        arch, shape = facts["architecture"], tuple(facts["shape"])
+        options, seed = Options.from_json(facts["options"]), facts["initialization"]
+        preprocessing = Preprocessing.from_json(facts["preprocessing"], shape[2])
+        step = Step("train", {"seed": seed}, {})
+        model = Model(arch, shape, tuple(facts["classes"]), nn.Identity(), options, preprocessing, step, file=title)
+        network = initial(model, title)
+    except (KeyError, TypeError, IndexError) as error:
+        raise GencliError(f"{title}: corrupt certificate: its network: {error}", "make the certificate again") from None
+    assert network is not None
+    return replace(model, network=network.eval().to(device))

@@ -1,0 +1,103 @@
+"""What the kinds of bounds share: opening, refusing, and writing the row and the certificate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from gencli.bounds.settings import Shared
+from gencli.cli.options import TableFormat
+
+if TYPE_CHECKING:
+    import torch
+
+    from gencli.bounds.certificates import Certificate
+    from gencli.files.tables import ImageTable
+    from gencli.models import Model
+    from gencli.models.inputs import Rows
+
+    Certify = Callable[[Model, Rows, Rows | None, Callable[[int], None]], tuple[Certificate, dict[str, torch.Tensor]]]
+
+_NOT_ARGUMENTS = ("test", "train", "certificate", "run", "arch")
+
+
+def make(
+    name: str, model: str, data: str | None, asked: Shared, format: TableFormat | None, output: str | None,
+    work: Callable[[int], int], certify: Certify, check: Callable[[Model, ImageTable, ImageTable | None], Any],
+) -> None:  # fmt: skip
+    """Makes and writes a certificate.
+
+    Args:
+        name: the command's.
+        work: of the number of rows → steps.
+        check: refuses a model, its rows and the training table where one is named, before any row is read.
+    """
+    from gencli.files import stream
+
+    stream.require_writable(output, asked.certificate)
+
+    from gencli import models
+    from gencli.bounds import certificates
+    from gencli.cli import console
+    from gencli.cli.outputs import open_result
+    from gencli.commands import opening
+    from gencli.files import provenance, tables
+    from gencli.files.named import named_first, require_one_standard_input
+    from gencli.files.together import Together
+    from gencli.models import inputs
+    from gencli.sources import open_table
+    from gencli.training import devices
+
+    train = getattr(asked, "train", None)
+    require_one_standard_input(model, data or "-", asked.test, train)
+    device = devices.choose(asked.device)
+    devices.precision("float32", device)
+    places = {option: place for option, place in (("test", asked.test), ("train", train)) if place}
+    (source, loaded), table, *others = named_first(
+        (model, lambda place: models.open_file(place, asked.arch, asked.run)),
+        *((place, open_table) for place in (data, *places.values())),
+    )
+    more: dict[str, ImageTable] = dict(zip(places, others))
+    certificates.require_rows(table)
+    for each in (table, *others):
+        loaded.require(each)
+    test = more.get("test")
+    if test is not None:
+        certificates.require_rows(test)
+        certificates.require_disjoint(test, table, "test rows may not enter the bound")
+        if {file.sha256 for file in test.inputs} & _seen(loaded):
+            console.message(f"{test.title}: the model was trained with it, so that its error says little")
+    check(loaded, table, more.get("train"))
+    if loaded.options.dropout:
+        console.message(f"{loaded.title}: dropout is off: the bound is of the network in evaluation mode")
+    made_of = {key: value for key, value in asdict(asked).items() if key not in _NOT_ARGUMENTS}
+    used = {"break" if key == "broken" else key: value for key, value in made_of.items()}
+
+    def step() -> provenance.Step:
+        arguments = used | {"run": loaded.run} | opening.computed(device)
+        beside = [each for option, one in more.items() for each in tables.sources(one, option)]
+        return opening.step(f"bound {name}", arguments, [source], [loaded], [table], beside, ["scipy"])
+
+    read = [source, *(file for each in (table, *others) for file in each.inputs)]
+    with Together() as together:
+        write = open_result(together, output, format, read)
+        aside = together.open(asked.certificate, read, binary=True) if asked.certificate else None
+        rows = inputs.load(table).to(device)
+        tested = inputs.load(test).to(device) if test else None
+        loaded.network.to(device)
+        with console.progress("steps", work(len(rows))) as advance:
+            found, parts = certify(loaded, rows, tested, advance)
+        write(found.table(), step, _said(found))
+        if aside:
+            certificates.write(aside, found, loaded, parts, step().to("certificate"))
+
+
+def _seen(model: Model) -> set[str]:
+    return set() if model.made is None else {each.sha256 for each in model.made.inputs}
+
+
+def _said(found: Certificate) -> str:
+    return f"error rate at most {found.bound:.2%} with probability {1 - found.delta:g}" + (
+        "" if found.test_error is None else f"; {found.test_error:.2%} on test rows"
+    )

@@ -1,0 +1,131 @@
+"""Several networks' predictions for the same rows: in one batched computation where that is faster."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gencli.evaluation import grouping
+from gencli.evaluation.predictions import Evaluated, Objective, Predictions, batch_size, figures, of_logits, predict
+from gencli.evaluation.similarity import WINDOW
+from gencli.files import arrow
+from gencli.files.tables import ImageTable
+from gencli.losses import Loss
+from gencli.losses.classes import CrossEntropy
+from gencli.models import Model, stacking, trained
+from gencli.models.inputs import Rows
+from gencli.objectives import each_row
+
+_TOGETHER = 16  # networks
+# parameters of a network, and values of an image, on a CPU: larger ones were slower together, by up to a third
+_PARAMETERS, _VALUES = 20_000, 256
+
+
+def groups(models: Iterable[Model]) -> Iterator[list[Model]]:
+    """The models in their order, those that are beside each other and may be evaluated together as one list."""
+    found: list[Model] = []
+    for model in models:
+        if found and (len(found) == _TOGETHER or not _alike(found[0], model)):
+            yield found
+            found = []
+        found.append(model)
+    if found:
+        yield found
+
+
+def _alike(one: Model, other: Model) -> bool:
+    """Whether they are of one file, and get the same input of an image."""
+    return None not in (one.run, other.run) and one.made is other.made and one.preprocessing == other.preprocessing
+
+
+class Networks:
+    """Networks on a device in evaluation mode.
+
+    Args:
+        models: a list of `groups`; their tensors become parts of one.
+    """
+
+    def __init__(self, models: Sequence[Model], device: torch.device) -> None:
+        self._models, first = models, models[0]
+        for model in models:
+            model.network.to(device)
+        numbers = all(each.dtype == torch.float32 for each in first.network.parameters())
+        values = math.prod(first.preprocessing.input_shape(first.shape))
+        small = device.type != "cpu" or (trained(first.network) <= _PARAMETERS and values <= _VALUES)
+        at_once = len(models) > 1 and first.task == "classes" and numbers and small and stacking.known(first.network)
+        self._stack = stacking.Stack([model.network for model in models]).eval() if at_once else None
+
+    @torch.no_grad()
+    def predict(
+        self, rows: Rows, objectives: Sequence[Objective | None] | None = None, similarity: bool = False
+    ) -> Iterator[Predictions]:
+        """What each network says, as `predict` by itself, but for the order of sums; see there."""
+        objectives = objectives or [None] * len(self._models)
+        if self._stack is None:
+            for model, objective in zip(self._models, objectives, strict=True):
+                yield predict(model, rows, objective, similarity=similarity)
+            return
+        first, count = self._models[0], len(self._models)
+        parts = []
+        for images in rows.images.split(batch_size(first.network)):
+            prepared = first.preprocessing(images)
+            outputs = self._stack(prepared.repeat(count, *[1] * (prepared.ndim - 1)))
+            parts.append(outputs.unflatten(0, (count, -1)))
+        for logits, objective in zip(torch.cat(parts, 1), objectives, strict=True):
+            yield of_logits(logits, rows, objective)
+
+
+def evaluate(
+    models: Sequence[Model],
+    table: ImageTable,
+    device: torch.device,
+    probabilities: bool,
+    progress: Callable[[int], None],
+    by: Sequence[str] = (),
+    owns: Sequence[tuple[Loss, int] | None] | None = None,
+) -> list[Evaluated]:
+    """Runs networks over a table batch by batch; memory grows only with the predictions.
+
+    Args:
+        models: a list of `groups`.
+        by: columns that name a row's group together.
+        owns: of each its loss, and the epoch that it is of (see `objectives`), None where it is not known;
+            cross-entropy without.
+    """
+    owns, first = owns or [(CrossEntropy(), 1)] * len(models), models[0]
+    fields = {"id": "ids", "label": "labels", "label_true": "labels_true"}
+    known = {name: field for name, field in fields.items() if name in table.schema.names}
+    images = ["image", "target"] if first.task == "images" else ["image"]
+    similarity = first.task == "images" and min(first.preprocessing.input_shape(first.shape)[:2]) >= WINDOW
+    labels = torch.from_numpy(table.column("label").copy()).to(device)
+    objectives = [
+        each_row(model, *own, labels) if own and model.logits else None
+        for model, own in zip(models, owns, strict=True)
+    ]  # fmt: skip
+    networks = Networks(models, device)
+    shared: dict[str, list[NDArray[Any]]] = {}
+    parts: list[dict[str, list[NDArray[Any]]]] = [{} for _ in models]
+    groups: list[grouping.Group] = []
+    done = 0
+    for batch in table.batches():
+        for name, field in known.items():
+            shared.setdefault(field, []).append(arrow.values(batch.column(name)))
+        groups += zip(*(grouping.values(batch.column(name)) for name in by))
+        pixels = {name: torch.from_numpy(arrow.unpack(batch, table.description, name)).to(device) for name in images}
+        rows = Rows(pixels["image"], labels[done : done + batch.num_rows], targets=pixels.get("target"))
+        for model, objective, part, found in zip(
+            models, objectives, parts, networks.predict(rows, objectives, similarity), strict=True
+        ):
+            for name, values in figures(model, found, rows.labels, probabilities).items():
+                if (model.logits or name in ("predicted", "ranks")) and not (objective is None and name == "losses"):
+                    part.setdefault(name, []).append(values.cpu().numpy())
+        done += batch.num_rows
+        progress(done * len(models))
+    whole = {name: np.concatenate(values) for name, values in shared.items()}
+    told: dict[str, Any] = {"by": tuple(by), "groups": groups if by else None}
+    return [Evaluated(**whole, **{name: np.concatenate(each) for name, each in part.items()}, **told) for part in parts]

@@ -1,0 +1,160 @@
+"""Bounds hold on data of known law in as many of 100 redraws as they promise, and broken ones do not.
+
+Labels are fair coins that no image tells, so that every classifier's error rate is exactly one half.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import binom
+from torch import nn
+
+from gencli.bounds import certificates, compression, pac_bayes, verification
+from gencli.bounds.certificates import Certificate
+from gencli.bounds.gaussian import GRID
+from gencli.bounds.settings import CompressionSettings, PacBayesSettings
+from gencli.evaluation.runs import initial
+from gencli.files.provenance import Step
+from gencli.models import Model
+from gencli.models.inputs import Preprocessing, Rows
+
+REDRAWS, DELTA = 100, 0.3
+ALLOWED = int(binom.ppf(0.999, REDRAWS, DELTA))
+
+
+def coins(seed: int, n: int) -> Rows:
+    random = torch.Generator().manual_seed(seed)
+    images = torch.randint(256, (n, 4, 4, 1), generator=random, dtype=torch.uint8)
+    return Rows(images, torch.randint(2, (n,), generator=random), ids=torch.arange(n) + 1000 * seed)
+
+
+def model(arch: str = "mlp-1x8") -> Model:
+    made = Model(arch, (4, 4, 1), ("heads", "tails"), nn.Identity(), made=Step("train", {"seed": 3}, {}))
+    return replace(made, network=before(made))
+
+
+def before(made: Model) -> nn.Module:
+    network = initial(made, "")
+    assert network is not None
+    return network.eval()
+
+
+def violations(asked: PacBayesSettings, n: int, redraws: int = REDRAWS, arch: str = "mlp-1x8") -> int:
+    made = model(arch)
+    bounds = [
+        pac_bayes.certify(made, before(made), coins(seed, n), None, replace(asked, seed=seed))[0].bound
+        for seed in range(redraws)
+    ]
+    return sum(bound < 0.5 for bound in bounds)
+
+
+LEARNED = PacBayesSettings(
+    delta=DELTA, prior_fraction=0.2, prior_epochs=15, prior_lr=0.1, epochs=1, deviation=0.01, draws=200, batch_size=128
+)
+
+
+def test_pac_bayes_holds_as_often_as_promised_with_a_prior_that_memorizes() -> None:
+    assert violations(LEARNED, 90) <= ALLOWED
+
+
+def test_rows_of_the_prior_that_are_counted_again_are_found_out_by_the_law() -> None:
+    redraws, learned = 12, replace(LEARNED, prior_fraction=0.95, prior_epochs=90, batch_size=256)
+    assert violations(learned, 160, redraws, "mlp-1x32") == 0
+    assert violations(replace(learned, broken="prior-rows"), 160, redraws, "mlp-1x32") > binom.ppf(
+        0.999, redraws, DELTA
+    )
+
+
+@pytest.mark.parametrize("paid", [True, False])
+def test_the_choice_among_priors_is_paid_for(paid: bool) -> None:
+    """Each prior is one classifier, and the posterior the best of them on the rows: its own prior, at no divergence."""
+    n, delta = 60, 0.5
+    errors = np.random.default_rng(0).binomial(n, 0.5, (REDRAWS, GRID)).min(1)
+    choices = math.log(GRID) if paid else 0.0
+    bounds = [certificates.pac_bayes_bound(k / n * 1e9, 1e9, 0.0, n, delta, choices)[0] for k in errors]
+    assert (np.mean([bound < 0.5 for bound in bounds]) <= delta) == paid
+
+
+def test_compression_holds_as_often_as_promised() -> None:
+    made = model("linear")
+    asked = CompressionSettings(delta=DELTA, subspace=1, levels=2, epochs=3, batch_size=64, lr=0.3)
+    bounds = [
+        compression.certify(made, before(made), coins(seed, 60), None, replace(asked, seed=seed))[0].bound
+        for seed in range(30)
+    ]
+    assert sum(bound < 0.5 for bound in bounds) <= binom.ppf(0.999, 30, DELTA)
+
+
+def test_the_best_of_all_codes_of_a_length_is_paid_for() -> None:
+    """2^12 classifiers of twelve bits each: the best on the rows, with its length forgotten, is not what it seems."""
+    n, delta, bits = 200, 0.3, 12
+    errors = np.random.default_rng(0).binomial(n, 0.5, (REDRAWS, 2**bits)).min(1)
+    for length, holds in ((certificates.code_length(bits), True), (0.0, False)):
+        wrong = np.mean([certificates.finite_bound(int(k), n, length, delta) < 0.5 for k in errors])
+        assert (wrong <= delta) == holds
+
+
+def test_estimates_of_the_empirical_error_hold() -> None:
+    random = np.random.default_rng(0)
+    limits = [certificates.pac_bayes_bound(random.binomial(200, 0.1), 200, 0, 100, 0.5)[1] for _ in range(1000)]
+    assert np.mean(np.array(limits) < 0.1) <= certificates.SAMPLING * 0.5
+
+
+def small() -> tuple[Certificate, dict[str, torch.Tensor], Rows]:
+    made, rows = model(), coins(1, 80)
+    asked = PacBayesSettings(epochs=2, draws=2000, prior_fraction=0.25, prior_epochs=2)
+    return *pac_bayes.certify(made, before(made), rows, None, asked), rows
+
+
+FACTS = {
+    "architecture": "mlp-1x8", "options": model().options.to_json(), "shape": [4, 4, 1], "classes": ["heads", "tails"],
+    "preprocessing": Preprocessing().to_json(), "initialization": 3,
+}  # fmt: skip
+
+
+def wrong(made: Certificate, parts: dict[str, torch.Tensor], rows: Rows) -> set[str]:
+    found = verification.verify(made, FACTS, parts, rows, None, torch.device("cpu"), 0, "c")
+    return {each.part for each in found if not each.holds}
+
+
+def test_verification_finds_what_was_changed() -> None:
+    made, parts, rows = small()
+    assert wrong(made, parts, rows) == set()
+    assert made.kl is not None
+    assert made.grid
+    for change, part in (
+        ({"bound": made.bound - 1e-4}, "bound"),
+        ({"kl": made.kl - 0.01}, "kl"),
+        ({"errors": made.errors // 2}, "empirical_error"),
+        ({"empirical_error": made.empirical_error / 2}, "empirical_error"),
+        ({"n": made.n + 20}, "rows"),
+        ({"delta": 1.0}, "delta"),
+        ({"seed": 1}, "rows"),
+        ({"prior_fraction": 0.0}, "rows"),
+        ({"prior_fraction": 1e-9}, "rows"),
+        ({"prior_fraction": math.nan}, "delta"),
+        ({"grid": made.grid | {next(iter(made.grid)): GRID}}, "prior_grid"),
+        ({"grid": {name: j + 100 for name, j in made.grid.items()}}, "kl"),
+    ):
+        assert part in wrong(replace(made, **change), parts, rows), change  # type: ignore[arg-type]
+    labels = rows.labels.clone()
+    labels[0] = 1 - labels[0]
+    images = rows.images.clone()
+    images[-1, 0, 0, 0] ^= 1
+    changed = [replace(rows, labels=labels), replace(rows, images=images)]
+    assert any("rows" in wrong(made, parts, each) for each in changed)
+    moved = {name: each + 1 if name.startswith("mean") else each for name, each in parts.items()}
+    assert "kl" in wrong(made, moved, rows)
+
+
+def test_verification_finds_what_break_breaks() -> None:
+    made, rows = model(), coins(1, 80)
+    asked = PacBayesSettings(epochs=1, draws=2000, prior_fraction=0.5, prior_epochs=1)
+    for broken, part in (("union-bound", "bound"), ("prior-rows", "rows")):
+        found, parts = pac_bayes.certify(made, before(made), rows, None, replace(asked, broken=broken))  # type: ignore[arg-type]
+        assert part in wrong(found, parts, rows)

@@ -1,0 +1,137 @@
+"""Orders that networks and kernels give kinds of data: their correlation, and what is said of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from gencli.errors import GencliError
+from gencli.files import provenance
+from gencli.reporting import figures
+from gencli.reporting.documents import Document
+from gencli.reporting.figures import Options
+from gencli.reporting.forms import Kind
+from gencli.reporting.panels import Lines
+from gencli.reporting.plan import Plan
+from gencli.reporting.settings import Settings
+from gencli.reporting.speed import kendall, spearman, speed_table
+from tests.reporting.made import data_step, history, read, training
+
+LEVELS = (0.0, 0.5, 1.0)
+
+
+def fitted(folder: Path, p: float, seed: int, epochs: int | None) -> Document:
+    accuracies = [0.5] * 19 + [0.6] if epochs is None else [0.5] * (epochs - 1) + [1.0]
+    return history(folder / f"{p}-{seed}.parquet", training(p, seed=seed), train_accuracy=accuracies)
+
+
+def kernel(folder: Path, p: float, value: float, arch: str | None = None) -> Document:
+    inputs = [provenance.source("data", f"train {p}", data_step("train", p), None)]
+    if arch:
+        inputs = [provenance.source("model", "m", training(0.0, arch=arch), None), *inputs]
+    made = provenance.step("spectrum", {"kernel": "empirical" if arch else "ntk:2"}, inputs)
+    rows = {
+        "quantity": ["complexity", "complexity", "time to fit", "time to loss 0.01"], "class": [None, "a", None, None],
+        "index": [None] * 4, "value": [value, 9.0, -value, math.inf],
+    }  # fmt: skip
+    return read(folder / f"kernel {p} {arch}.parquet", rows, made)
+
+
+def documents(
+    folder: Path, epochs: Sequence[Sequence[int | None]], values: Sequence[float]
+) -> tuple[list[Document], ...]:
+    runs = [fitted(folder, p, seed, n) for p, every in zip(LEVELS, epochs) for seed, n in enumerate(every)]
+    return runs, [kernel(folder, p, value) for p, value in zip(LEVELS, values)]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_rank_correlations_are_scipys(seed: int):
+    x, y = np.random.default_rng(seed).integers(0, 4, (2, 9)).astype(float)
+    assert kendall(x, y) == pytest.approx(stats.kendalltau(x, y).statistic)
+    assert spearman(x, y) == pytest.approx(stats.spearmanr(x, y).statistic)
+    x[0] = math.inf
+    assert kendall(x, y) == pytest.approx(stats.kendalltau(np.where(np.isinf(x), 99, x), y).statistic)
+    assert math.isnan(kendall(np.ones(9), y))
+
+
+def test_an_order_that_agrees_is_called_explained_and_others_are_told_apart(tmp_path: Path):
+    table = speed_table(*documents(tmp_path, [[3, 4], [6, 7], [9, 15]], [1, 2, 3]), fitted_at=0.99)
+    rows = table.rows.to_pylist()
+    assert [row["epochs_to_fit"] for row in rows] == [3.5, 6.5, 12]
+    assert [row["complexity"] for row in rows] == [1, 2, 3]
+    assert [row["time_to_fit"] for row in rows] == [-1, -2, -3]
+    measured, complexity, time, loss = table.notes
+    assert measured.startswith("mlp-1x8, digits, ntk:2: measured random-labels p=0 (3.5 epochs) < random-labels p=0.5")
+    assert "Kendall's tau 1.00 (95 % over runs: 1.00 to 1.00), Spearman's rho 1.00; of 6 orders 1 agree" in complexity
+    assert complexity.endswith("it explains the measured order")
+    assert "Kendall's tau -1.00" in time
+    assert "0 of 3 pairs agree; it fails where the networks fit random-labels p=0 before random-labels p=0.5" in time
+    assert "no order" in loss
+
+
+def test_what_the_runs_do_not_tell_apart_is_no_failure(tmp_path: Path):
+    table = speed_table(*documents(tmp_path, [[3, 8], [6, 7], [9, 15]], [2, 1, 3]), fitted_at=0.99)
+    assert table.notes[1].endswith("within the spread of the runs: random-labels p=0 and random-labels p=0.5")
+    assert "2 of 3 pairs agree, and the runs do not tell the others apart clearly" in table.notes[2]
+
+
+def test_a_run_that_never_fits_is_slower_than_all_that_do(tmp_path: Path):
+    table = speed_table(*documents(tmp_path, [[3], [None], [9]], [1, 2, 3]), fitted_at=0.99)
+    assert [row["epochs_to_fit"] for row in table.rows.to_pylist()] == [3, None, 9]
+    assert "(inf epochs)" in table.notes[0]
+    assert "it fails where the networks fit random-labels p=1 before random-labels p=0.5" in table.notes[1]
+    assert "one run each, so no interval" in table.notes[1]
+
+
+def test_an_empirical_kernel_is_set_beside_its_own_network_alone(tmp_path: Path):
+    runs, _ = documents(tmp_path, [[3], [6], [9]], [1, 2, 3])
+    own, other = ([kernel(tmp_path, p, 1.0, arch) for p in LEVELS] for arch in ("mlp-1x8", "mlp-1x9"))
+    assert speed_table(runs, own + other, 0.99).rows.num_rows == 3
+    with pytest.raises(GencliError, match="no history was trained on this table"):
+        speed_table(runs, other, 0.99)
+
+
+def test_tables_of_other_data_and_missing_files_are_refused(tmp_path: Path):
+    runs, kernels = documents(tmp_path, [[3], [6], [9]], [1, 2, 3])
+    for given, words in ((runs, "no alignment, so nothing is predicted"), (kernels, "no history, so no epochs to fit")):
+        with pytest.raises(GencliError, match=words):
+            Plan(given, Settings(table="speed"), False)
+    with pytest.raises(GencliError, match="nothing to draw"):
+        Plan(kernels, Settings(), False)
+    assert Plan(runs + kernels, Settings(), True).tables(None)[-1].name == "speed"
+
+
+@pytest.mark.parametrize(("kind", "across", "ups"), [("energy", "index", 1), ("descent", "time", 2)])
+def test_curves_are_of_all_classes_together_and_named_by_their_data(kind: Kind, across: str, ups: int, tmp_path: Path):
+    rows = {"class": [None, None, None, "a"], "index": [1, 2, 10, 1], "eigenvalue": [3.0, 2, 1, 3]}
+    rows |= {"energy": [0.5, 0.25, 0.25, 1], "cumulative": [0.5, 0.75, 1, 1]}
+    if kind == "descent":
+        rows = {"class": [None, None, None, "a"], "step": [0.0, 1, 10, 1], "time": [0.0, 1, 10, 1]}
+        rows |= {"loss": [1, 0.5, 0.25, 1], "train_accuracy": [0.1, 0.75, 1, None]}
+    found = [
+        read(tmp_path / f"{p}.parquet", rows, provenance.step(
+            "spectrum", {"kernel": "ntk:1"}, [provenance.source("data", f"{p}", data_step("train", p), None)]
+        ))
+        for p in (None, 1.0)
+    ]  # fmt: skip
+    assert {each.kind for each in found} == {kind}
+    panels = figures.draw(kind, found, Options())
+    assert len(panels) == ups
+    for panel in panels:
+        assert isinstance(panel, Lines)
+        assert [curve.name for curve in panel.curves] == ["digits train, none", "digits train, random-labels p=1"]
+    last = panels[-1]
+    assert isinstance(last, Lines)
+    assert list(last.curves[0].y) == ([0.5, 0.75, 1] if kind == "energy" else [0.75, 1])
+    assert list(last.curves[0].x) == pytest.approx(np.log10([1, 2, 10] if kind == "energy" else [1, 10]))
+
+
+def test_predictions_that_differ_by_rounding_are_a_tie(tmp_path: Path):
+    table = speed_table(*documents(tmp_path, [[3, 4], [6, 7], [9, 15]], [1, 1 + 1e-12, 3]), fitted_at=0.99)
+    assert "random-labels p=0 (1) = random-labels p=0.5 (1) < random-labels p=1 (3)" in table.notes[1]
+    assert "2 of 3 pairs agree; it fails where the networks fit random-labels p=0 before" in table.notes[1]
