@@ -25,7 +25,7 @@ def recipe(
             "why-random-labels",
             "zhang2017",
         ]
-        | None,  # fmt: skip
+        | None,
         typer.Argument(metavar="NAME", help="Print the path of this recipe.", show_default=False),
     ] = None,
 ) -> None:
