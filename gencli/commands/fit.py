@@ -18,9 +18,10 @@ def fit(kind: Learner, data: Data = None, output: ModelOutput = None) -> None:
     from gencli.cli import outputs
     from gencli.files import checkpoints, stream
 
-    outputs.refuse_terminal(output, "model")
+    destinations = kind.places(output)
+    outputs.refuse_terminal(destinations[0], "model")
     checkpoint = getattr(kind, "checkpoint", None)
-    stream.require_writable(output, checkpoint)
+    stream.require_writable(*destinations, checkpoint)
     if isinstance(kind, Saving):
         checkpoints.require(kind, checkpoints.FIT)
 
@@ -29,6 +30,7 @@ def fit(kind: Learner, data: Data = None, output: ModelOutput = None) -> None:
     from gencli import models
     from gencli.cli import console
     from gencli.files import provenance, tables
+    from gencli.files.together import Together
     from gencli.models import inputs, learners
     from gencli.sources import open_table
 
@@ -36,25 +38,32 @@ def fit(kind: Learner, data: Data = None, output: ModelOutput = None) -> None:
     description = table.description
     kind.require(table.rows, description)
     stream.require_writable(checkpoint, inputs=table.inputs)
-    with stream.Output(output, table.inputs, binary=True) as file:
+    failed = None
+    with Together() as places:
+        said = []
+        files = [places.open(each, table.inputs, binary=True) for each in destinations]
         rows = inputs.load(table)
-        asked = kind.arguments() | {"threads": torch.get_num_threads()}  # they change the order of sums
-        step = provenance.step(f"fit {kind.name}", asked, tables.sources(table, "data"), kind.packages)
-        with console.progress("percent", 100) as advance:
-            fitted = kind.fit(rows, len(description.classes), table.title, step, _progress(advance))
-        network = learners.build(kind.name, description.shape, len(description.classes), fitted.facts)
-        network.load_state_dict(fitted.tensors, assign=True)
-        model = models.Model(
-            kind.name, description.shape, description.classes, network, preprocessing=learners.PLAIN_PIXELS
-        )
-        models.write(file, model, asked | fitted.found, step)
-    console.message(
-        f"{fitted.found.get('chosen', kind.name)}: {fitted.found['rows']:,} rows, {model.parameters:,} parameters; "
-        f"train accuracy {fitted.found['train_accuracy']:.4f}, "
-        f"relative residual {fitted.found['relative_residual']:.1e}"
-    )
-    if fitted.failed:
-        raise fitted.failed
+        for part, file in zip(kind.parts(), files, strict=True):
+            asked = part.arguments() | {"threads": torch.get_num_threads()}  # they change the order of sums
+            step = provenance.step(f"fit {kind.name}", asked, tables.sources(table, "data"), kind.packages)
+            with console.progress("percent", 100) as advance:
+                fitted = part.fit(rows, len(description.classes), table.title, step, _progress(advance))
+            network = learners.build(kind.name, description.shape, len(description.classes), fitted.facts)
+            network.load_state_dict(fitted.tensors, assign=True)
+            model = models.Model(
+                kind.name, description.shape, description.classes, network, preprocessing=learners.PLAIN_PIXELS
+            )
+            models.write(file, model, asked | fitted.found, step)
+            said.append(
+                f"{fitted.found.get('chosen', kind.name)}: {fitted.found['rows']:,} rows, "
+                f"{model.parameters:,} parameters; train accuracy {fitted.found['train_accuracy']:.4f}, "
+                f"relative residual {fitted.found['relative_residual']:.1e}"
+            )
+            failed = failed or fitted.failed
+    for line in said:
+        console.message(line)
+    if failed:
+        raise failed
 
 
 def _progress(advance: Callable[..., None]) -> Callable[..., None]:

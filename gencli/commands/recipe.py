@@ -19,6 +19,7 @@ def recipe(
             "cui2019",
             "curvature",
             "demo",
+            "double-descent",
             "edge-of-stability",
             "memorization",
             "noise2noise",

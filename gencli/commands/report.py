@@ -48,6 +48,10 @@ def report(
     --table long-tail    one row per loss, one column per class; n in training (give
                          that table too), means of head, middle and tail
     --table corruptions  one row per network, one column per corruption: mean error
+    --table double-descent
+                         where test error peaks, over features or the width W of
+                         mlp-1xW, and the threshold: as many features as training
+                         rows (give results on them), the least width that fits
     --table edge-of-stability
                          of train --full-batch --track sharpness: its limit of
                          stability, 2/eta of plain descent, and where it settles
@@ -68,6 +72,9 @@ def report(
     --plot memorization  how many rows of score are how much memorized; with its
                          image tables and --influence the images of the most
                          memorized rows, and the test rows that they help most
+    --plot double-descent
+                         test error, train error and norm (eval --norm) against
+                         size over the threshold
     --plot edge-of-stability
                          sharpness, its limits and the loss against the step
     --plot energy, descent

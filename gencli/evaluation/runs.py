@@ -21,6 +21,7 @@ from gencli.evaluation.settings import ASCENTS, DIRECTIONS, Requests
 from gencli.evaluation.similarity import WINDOW
 from gencli.files.named import distinct_names
 from gencli.files.tables import ImageTable
+from gencli.files.tensors import double
 from gencli.losses import Loss
 from gencli.models import Model, build
 from gencli.models.base import not_finite, require_finite
@@ -85,6 +86,7 @@ class Plan:
             "by": by,
             "top": asked.top or None,
             "intervals": asked.intervals,
+            "norm": asked.norm,
             "measures": asked.measures,
             "seed": asked.drawn,
             "run": asked.run,
@@ -122,7 +124,10 @@ class Plan:
         asked, lead = self.requests, self.lead[place]
         model, table = self.models[place // len(self.tables)], self.tables[place % len(self.tables)]
         resampled = asked.seed if asked.intervals else None
-        results.append(labelled(per_class(found, model.classes, asked.top or (), resampled), lead))
+        result = per_class(found, model.classes, asked.top or (), resampled)
+        if asked.norm:
+            result = result.append_column("norm", _norm(model, result.num_rows))
+        results.append(labelled(result, lead))
         if asked.predictions:
             predictions.append(labelled(found.table(), lead))
         if asked.confusion and found.predicted is not None:
@@ -217,6 +222,12 @@ def _own_loss(model: Model, place: str, tables: list[ImageTable], notes: list[st
     if why:
         notes.append(f"{place}: no loss: {why}")
     return None
+
+
+def _norm(model: Model, rows: int) -> pa.Array:
+    """The norm of the model's parameters in the last of some rows."""
+    squares = (double(each.detach()).square().sum() for each in model.network.parameters() if each.requires_grad)
+    return pa.array([None] * (rows - 1) + [float(sum(squares)) ** 0.5], pa.float64())
 
 
 def _not_finite(model: Model, table: ImageTable, rows: int) -> str:

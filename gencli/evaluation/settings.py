@@ -43,6 +43,9 @@ class Requests:
     intervals: Annotated[
         bool, typer.Option("--intervals", help="Add accuracy_low and accuracy_high: 95 % bootstrap intervals.")
     ] = False
+    norm: Annotated[
+        bool, typer.Option("--norm", help="Add norm: the L2 norm of all trained parameters, in the last row.")
+    ] = False
     seed: Annotated[
         int, typer.Option(min=0, help="Random seed of the bootstrap and of the random directions of --measures.")
     ] = 0
@@ -70,8 +73,8 @@ class Requests:
         Raises:
             GencliError: options that exclude each other.
         """
-        refused = {"by", "top", "intervals", "predictions", "confusion"} & set(given) if self.measures else set()
-        for name in sorted(refused):
+        others = {"by", "top", "intervals", "norm", "predictions", "confusion"}
+        for name in sorted(others & set(given)) if self.measures else ():
             raise GencliError(f"--{name} and --measures do not go together", "omit one of them")
         if "seed" in given and not (self.intervals or self.measures):
             raise GencliError("--seed: nothing is drawn", "it is for --intervals and --measures")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from gencli.fitting.base import Learner
+from gencli.fitting.features import RandomFeatures
 from gencli.fitting.kinds import FiniteSampleLearner, Kernel, LeastSquares
 
-KINDS: dict[str, type[Learner]] = {kind.name: kind for kind in (FiniteSampleLearner, Kernel, LeastSquares)}
+KINDS: dict[str, type[Learner]] = {
+    kind.name: kind for kind in (FiniteSampleLearner, Kernel, LeastSquares, RandomFeatures)
+}

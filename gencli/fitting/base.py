@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -54,6 +55,18 @@ class Learner(ABC):
     def arguments(self) -> dict[str, Any]:
         """The options as provenance records them."""
         return asdict(self)
+
+    def parts(self) -> Sequence[Learner]:
+        """The learners that one call fits, each to a file of its own."""
+        return [self]
+
+    def places(self, destination: str | None) -> list[str | None]:
+        """Where the parts' files go, of the option's value.
+
+        Raises:
+            GencliError: it names one place for several.
+        """
+        return [destination]
 
     @abstractmethod
     def require(self, rows: int, description: Description) -> None:

@@ -14,18 +14,22 @@ Floats = NDArray[np.float64]
 def memory(n: int, d: int, classes: int) -> int:
     """Bytes that `fit` allocates, mostly for QR decompositions of a block of rows above a triangle."""
     columns = d + classes
-    return 8 * (4 * min(n, columns) + 2 * _at_once(columns)) * columns
+    return 8 * (4 * min(n, columns) + 2 * min(n, _at_once(columns))) * columns
 
 
 def fit(
-    points: NDArray[Any], targets: NDArray[Any], ridge: float = 0.0, progress: Callable[[float], None] = lambda _: None
+    points: NDArray[Any],
+    targets: NDArray[Any],
+    ridge: float = 0.0,
+    progress: Callable[[float], None] = lambda _: None,
+    intercept: bool = True,
 ) -> tuple[Floats, Floats]:
     """W and b that minimize ‖XW + b − Y‖² + ridge ‖W‖², with the W of least norm if several do.
 
-    b is not penalized: it is taken out by centring. Then X and Y become one triangle by QR decompositions of blocks
-    of rows (Demmel, Grigori, Hoemmen, Langou 2012, "Communication-optimal parallel and sequential QR and LU
-    factorizations"), which keeps X's condition where normal equations square it; W = V diag(s / (s² + ridge)) Uᵀ R_Y of
-    the triangle's singular value decomposition, without those s below rounding.
+    b is not penalized: it is taken out by centring, or 0 without an `intercept`. Then X and Y become one triangle by QR
+    decompositions of blocks of rows (Demmel, Grigori, Hoemmen, Langou 2012, "Communication-optimal parallel and
+    sequential QR and LU factorizations"), which keeps X's condition where normal equations square it;
+    W = V diag(s / (s² + ridge)) Uᵀ R_Y of the triangle's singular value decomposition, without those s below rounding.
 
     Args:
         points: X [n, d] numbers.
@@ -35,7 +39,8 @@ def fit(
         W [d, classes] and b [classes], float64.
     """
     n, d = points.shape
-    center = points.mean(0, dtype=np.float64), targets.mean(0, dtype=np.float64)
+    share = 1 / n if intercept else 0.0
+    center = points.sum(0, dtype=np.float64) * share, targets.sum(0, dtype=np.float64) * share
     triangle: Floats = np.empty((0, d + targets.shape[1]))
     step = _at_once(triangle.shape[1])
     for start in range(0, n, step):

@@ -9,14 +9,17 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 from gencli import kernels
 from gencli.errors import GencliError, require_enough
+from gencli.machine import require_memory
 from gencli.models.base import Shape
 from gencli.models.inputs import Preprocessing
 from gencli.models.layers import Pixels
+from gencli.randomness import derive
 
 PLAIN_PIXELS = Preprocessing("none")
 _AT_ONCE = 4096  # training rows, or hidden units
@@ -86,6 +89,51 @@ class LeastSquares(Learner):
         return nn.functional.linear(Pixels()(images).to(self.weight.dtype), self.weight, self.bias)
 
 
+class RandomFeatures(Learner):
+    """⟨φ(x), a⟩ of random features φ [features], in float64; `weight` is a's transpose [classes, features].
+
+    Of map `fourier` φ_j(x) = √(2/N) cos(⟨w_j, x⟩ + b_j), w_j normal of variance 2·scale, b_j uniform on [0, 2π): of
+    many features ⟨φ(x), φ(x')⟩ is the kernel gaussian:SCALE (Rahimi, Recht 2007, "Random features for large-scale
+    kernel machines"). Of `relu` φ_j(x) = √(2/N) max(0, √(2/d) ⟨w_j, x⟩), w_j standard normal, of the kernel arccos:1.
+    The w_j and b_j are drawn from `seed` in their order, so that fewer features are the first of many.
+    """
+
+    def __init__(self, shape: Shape, classes: int, features: int, map: str, scale: float | None, seed: int) -> None:
+        super().__init__()
+        self.facts = {"features": features, "map": map, "scale": scale, "seed": seed}
+        known = type(features) is type(seed) is int and features > 0
+        positive = isinstance(scale, float) and 0 < scale < math.inf
+        if not known or map not in ("fourier", "relu") or not (positive if map == "fourier" else scale is None):
+            raise ValueError
+        self._size = features, math.prod(shape)
+        self._drawn: tuple[torch.Tensor, torch.Tensor | None] | None = None
+        self.weight = nn.Parameter(torch.empty(classes, features, dtype=torch.float64))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.features(Pixels()(images)) @ self.weight.T
+
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        """φ [n, features] float64 of pixels [n, d]."""
+        directions, phases = self._draw(x.device)
+        made = x.double() @ directions.T
+        made = made.clamp_(min=0) if phases is None else made.add_(phases).cos_()
+        return made.mul_(math.sqrt(2 / self._size[0]))
+
+    def _draw(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor | None]:
+        if self._drawn is None or self._drawn[0].device != device:
+            (count, d), facts = self._size, self.facts
+            require_memory(8 * count * d, f"{count:,} random features of {d:,} pixels", "use fewer features")
+            random, phases = (
+                np.random.Generator(np.random.Philox(derive(facts["seed"], "random-features", facts["map"], what)))
+                for what in ("directions", "phases")
+            )
+            deviation = math.sqrt(2 * facts["scale"] if facts["map"] == "fourier" else 2 / d)
+            drawn = torch.from_numpy(random.standard_normal((count, d))).mul_(deviation).to(device)
+            shift = torch.from_numpy(phases.uniform(0, 2 * math.pi, count)).to(device)
+            self._drawn = drawn, shift if facts["map"] == "fourier" else None
+        return self._drawn
+
+
 class FiniteSampleNetwork(Learner):
     """−|c(x) − class| with c(x) = Σ_j w_j max(⟨a, x⟩ − b_j, 0) in float64, see `gencli.fitting.finite_sample`.
 
@@ -112,6 +160,7 @@ class FiniteSampleNetwork(Learner):
 LEARNERS: dict[str, type[Learner]] = {
     "kernel": Kernel,
     "least-squares": LeastSquares,
+    "random-features": RandomFeatures,
     "finite-sample": FiniteSampleNetwork,
 }
 

@@ -184,6 +184,9 @@ def _draw_lines(axis: Axes, panel: Lines, looks: Any) -> list[Any]:
         axis.yaxis.set_major_formatter(lambda value, place: f"{value:g}")  # its own is a formula
     elif panel.limits:
         axis.set_ylim(panel.limits[0] - 0.02, panel.limits[1] + 0.02)
+    if panel.log_across:
+        axis.set_xscale("log")
+        axis.xaxis.set_major_formatter(lambda value, place: f"{value:g}")
     axis.margins(x=0.02)
     if marked is None:
         return []

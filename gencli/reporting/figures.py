@@ -10,7 +10,7 @@ from typing import Any
 
 from gencli.errors import GencliError, nearest
 from gencli.files.provenance import Step
-from gencli.reporting import alignments, edge, examples
+from gencli.reporting import alignments, descent, edge, examples
 from gencli.reporting.classes import require
 from gencli.reporting.documents import Document, corruptions, data_name
 from gencli.reporting.forms import Kind
@@ -324,6 +324,12 @@ FIGURES: dict[str, Figure] = {
     "learning-order": Figure(
         ("dynamics", "scores"), "When rows are learned", lambda given, _: examples.learning_order(given),
         "no epochs in which rows were learned",
+    ),
+    "double-descent": Figure(
+        ("history", "result"), "Double descent", lambda given, options: descent.panels(
+            descent.descents(given, options.fitted_at)
+        ),
+        "no learners tested at four sizes, with their threshold (results on the rows that they were fitted to)",
     ),
     "edge-of-stability": Figure(
         ("history",), "The edge of stability", lambda given, _: [*edge.panels(given)],

@@ -59,8 +59,8 @@ addEventListener("hashchange", () => {
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
 _HEADINGS = {
     "runs": "Runs", "classes": "Classes", "long-tail": "Classes from head to tail", "corruptions": "Corruptions",
-    "edge-of-stability": "The edge of stability",
-    "benchmark": "Benchmark", "speed": "Speed of fitting, and what a kernel predicts",
+    "edge-of-stability": "The edge of stability", "double-descent": "Double descent", "benchmark": "Benchmark",
+    "speed": "Speed of fitting, and what a kernel predicts",
     "removal": "Rows removed by a score, and at random",
 }  # fmt: skip
 

@@ -33,7 +33,7 @@ class Lines:
     Attributes:
         limits: of the vertical axis; None where the values say.
         dots: whether the points are marked.
-        log: whether the vertical axis is logarithmic.
+        log, log_across: whether the vertical and the horizontal axis are logarithmic.
         mark: what the marks are.
         scatter: whether the points are by themselves, not joined.
     """
@@ -46,6 +46,7 @@ class Lines:
     log: bool = False
     mark: str = ""
     scatter: bool = False
+    log_across: bool = False
 
 
 @dataclass(frozen=True)

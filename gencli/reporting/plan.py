@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from gencli.errors import GencliError, nearest
-from gencli.reporting import against, benchmarks, classes, edge, removal, runs, speed
+from gencli.reporting import against, benchmarks, classes, descent, edge, removal, runs, speed
 from gencli.reporting.documents import Document
 from gencli.reporting.figures import FIGURES, Options, draw, regularized
 from gencli.reporting.forms import Kind
@@ -88,7 +88,7 @@ class Plan:
         if wanted == "speed":
             self._require("history", "so no epochs to fit")
             self._require("alignment", "so nothing is predicted")
-        if wanted in ("runs", "removal") and not kinds & {"history", "result"}:
+        if wanted in ("runs", "removal", "double-descent") and not kinds & {"history", "result"}:
             self._require("history", f"so no {wanted}")
         return wanted
 
@@ -135,6 +135,7 @@ class Plan:
         results = self.of("result")
         ungrouped = [each for each in results if "corruption_error" not in each.rows.column_names]
         names: list[str] = [self._settings.table] if self._settings.table else []  # comes first
+        names += ["double-descent"] if self._descents() else []
         names += ["runs"] if self.of("history", "result") else []
         names += ["removal"] if removal.removed(self.documents) else []
         names += ["edge-of-stability"] if edge.followed(self.documents) else []
@@ -145,13 +146,17 @@ class Plan:
         names += ["corruptions"] if len(ungrouped) < len(results) else []
         return list(dict.fromkeys(names))
 
-    def _make(self, name: str) -> Table:
+    def _make(self, name: str) -> Table:  # noqa: PLR0911
         results = self.of("result")
         if name == "benchmark":
             rows = benchmarks.benchmarks_table(self.of("benchmark"))
             return Table(name, rows, scores=("ours", "peer", "ratio", "bar"))
         if name == "runs":
             return runs.runs_table(self.of("history", "result"), self._settings.fitted_at, self._settings.best_on_test)
+        if name == "double-descent":
+            if not (found := self._descents()):
+                raise GencliError(f"{self.documents[0].title}: no learners tested at four sizes", _WORDS["result"])
+            return descent.descent_table(found)
         if name == "speed":
             return speed.speed_table(self.of("history"), self.of("alignment"), self._settings.fitted_at)
         if name == "removal":
@@ -167,6 +172,10 @@ class Plan:
             metric = self._options.metric[0]  # to be refused
         ungrouped = [each for each in results if "corruption_error" not in each.rows.column_names]
         return classes.long_tail_table(ungrouped or results, self.of("images"), metric or "accuracy")
+
+    def _descents(self) -> list[descent.Descent]:
+        measured = self.of("history", "result")
+        return descent.descents(measured, self._settings.fitted_at) if measured else []
 
     def _has(self, kind: Kind, metric: str) -> bool:
         return any(metric in document.rows.column_names for document in self.of(kind))

@@ -12,7 +12,7 @@ from gencli.reporting.groups import Setup, Table, arguments, assemble, grouped, 
 _MEASURED = ("train_accuracy", "validation_accuracy", "test_accuracy", "train_psnr", "validation_psnr", "test_psnr")
 _SCORES = (
     *_MEASURED, "gap", "epochs", "epochs_to_fit", "kept_epoch", "best_epoch", "best_test_accuracy", "best_test_psnr",
-    "best_epoch_on_test", "best_test_accuracy_on_test", "best_test_psnr_on_test",
+    "best_epoch_on_test", "best_test_accuracy_on_test", "best_test_psnr_on_test", "norm",
 )  # fmt: skip
 _TRAINED = [name for name in _MEASURED if not name.startswith("test")]
 
@@ -27,8 +27,8 @@ def runs_table(documents: Sequence[Document], fitted_at: float, best_on_test: bo
     there are image-to-image networks, gap (train less test), epochs, epochs_to_fit (the first with a train accuracy of
     at least `fitted_at`; null where a run has none), kept_epoch where a run kept another model than its last,
     best_epoch (by validation) and best_test_accuracy (of that epoch), and with `best_on_test`, where the test chose
-    the epoch, the same ending in on_test. Scores come from a run's history, of the epoch whose model it kept, and from
-    results: on the table it was trained on, or on another.
+    the epoch, the same ending in on_test; norm where results have it. Scores come from a run's history, of the epoch
+    whose model it kept, and from results: on the table it was trained on, or on another.
     """
     groups = setups(documents)
     rows: list[dict[str, Any]] = []
@@ -100,6 +100,8 @@ def figures(run: list[Document], fitted_at: float, best_on_test: bool) -> list[d
                 names |= {tested_on(tested): data_name(tested)}
         elif document.kind == "result" and score in document.rows.column_names:
             overall = document.rows[score][-1].as_py()
+            if "norm" in document.rows.column_names:
+                shared["norm"] = document.rows["norm"][-1].as_py()
             entry, trained_on = document.data, document.trained_on
             if entry and trained_on and entry.sha256 == trained_on.sha256:
                 shared[f"train_{score}"] = overall

@@ -14,7 +14,8 @@ from gencli.files import endings
 
 Plot = Literal[
     "curves", "overfit-time", "test-error", "regularizers", "classes", "confusion", "reliability", "density",
-    "cartography", "learning-order", "memorization", "removal", "edge-of-stability", "energy", "descent",
+    "cartography", "learning-order", "memorization", "removal", "edge-of-stability", "double-descent", "energy",
+    "descent",
 ]  # fmt: skip
 
 
@@ -23,7 +24,10 @@ class Settings:
     """The table, the figure, and what is in them."""
 
     table: Annotated[
-        Literal["runs", "classes", "long-tail", "corruptions", "removal", "edge-of-stability", "speed"] | None,
+        Literal[
+            "runs", "classes", "long-tail", "corruptions", "removal", "edge-of-stability", "double-descent", "speed"
+        ]
+        | None,  # fmt: skip
         typer.Option(help="What a row stands for, see above. Default: runs if there is a history, otherwise classes."),
     ] = None
     plot: Annotated[

@@ -47,8 +47,8 @@ def _curves(panel: Lines, width: int) -> list[str]:
     figure.plot_size(width, _LINES)
     figure.title(console.printable(panel.title) + (" (log10)" if panel.log else ""))
     curves = panel.curves[: len(_MARKERS)]
-    points = [_points(curve, panel.log) for curve in curves]
-    places = [x for curve in curves for x in curve.x] or [0.0]
+    points = [_points(curve, panel) for curve in curves]
+    places = [x for found in points for x, _ in found] or [0.0]
     if panel.limits:
         figure.ruler("y").lim(*panel.limits)
     low, high = (0, max(places)) if min(places) >= 0 else (min(places), max(places))
@@ -69,12 +69,14 @@ def _curves(panel: Lines, width: int) -> list[str]:
     lines = [line.rstrip() for line in plotext.uncolorize(str(figure.build())).splitlines()]
     if len(panel.curves) > len(curves):
         legend.append(f"  the first {len(curves)} of {len(panel.curves):,}")
-    return [*lines, f"{panel.across:^{width}}".rstrip(), *legend]
+    across = panel.across + (" (log10)" if panel.log_across else "")
+    return [*lines, f"{across:^{width}}".rstrip(), *legend]
 
 
-def _points(curve: Curve, log: bool) -> list[tuple[float, float]]:
+def _points(curve: Curve, panel: Lines) -> list[tuple[float, float]]:
     known = [(x, y) for x, y in zip(curve.x, curve.y, strict=True) if y is not None and math.isfinite(y)]
-    return [(x, math.log10(y)) for x, y in known if y > 0] if log else known
+    known = [(x, math.log10(y)) for x, y in known if y > 0] if panel.log else known
+    return [(math.log10(x), y) for x, y in known if x > 0] if panel.log_across else known
 
 
 def _filled(words: str, lead: str, width: int) -> list[str]:

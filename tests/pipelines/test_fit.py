@@ -18,7 +18,10 @@ from gencli.files.stream import Output
 from gencli.files.tensors import write
 from tests.pipelines.shell import Shell, explained, finish, many, wait_for
 
-LEARNERS = ["finite-sample", "kernel --kernel gaussian:0.1", "least-squares --ridge 1"]
+LEARNERS = [
+    "finite-sample", "kernel --kernel gaussian:0.1", "least-squares --ridge 1",
+    "random-features --features 50 --kind relu",
+]  # fmt: skip
 
 
 def facts(model: Path) -> dict[str, Any]:
@@ -44,7 +47,9 @@ def test_a_learner_is_a_model_that_eval_reads(sh: Shell, data: Path, words: str)
     assert said["step"]["command"] == f"fit {name}"
     assert said["step"]["inputs"][0]["step"]["command"] == "corrupt random-labels"
     assert said["training"]["relative_residual"] >= 0
-    assert said["parameters"] == {"finite-sample": 2 * 300 + 64, "kernel": 3000, "least-squares": 650}[name]
+    assert said["parameters"] == {
+        "finite-sample": 2 * 300 + 64, "kernel": 3000, "least-squares": 650, "random-features": 500
+    }[name]  # fmt: skip
     result, piped = (pq.read_table(sh.folder / f"{each}.parquet") for each in ("result", "piped"))
     assert result.equals(piped)
     assert result["loss"].null_count == len(result)
@@ -54,7 +59,7 @@ def test_a_learner_is_a_model_that_eval_reads(sh: Shell, data: Path, words: str)
     overall = result.to_pylist()[-1]
     assert overall["accuracy"] == right / 300 == pytest.approx(said["training"]["train_accuracy"])
     assert f"train accuracy {right / 300:.4f}, relative residual" in done.err
-    if name != "least-squares":
+    if name in ("finite-sample", "kernel"):
         assert (overall["accuracy"], overall["memorized"], overall["recovered"]) == (1, 1, 0)
 
 
@@ -68,6 +73,28 @@ def test_the_same_command_gives_the_same_bytes(sh: Shell, data: Path):
         """,
         D=str(data),
     ).worked()
+
+
+def test_features_of_several_sizes_are_the_files_that_each_is_by_itself(sh: Shell, data: Path):
+    done = sh(
+        """
+        gencli fit random-features $D/digits.parquet --features 20,40,80 -o "m-{features}.safetensors" &&
+        gencli fit random-features $D/digits.parquet --features 40 -q | cmp - m-40.safetensors &&
+        gencli eval m-20.safetensors m-40.safetensors m-80.safetensors $D/test.parquet --norm -q -o result.parquet
+        gencli show m-20.safetensors
+        """,
+        D=str(data),
+    ).worked()
+    assert done.err.count("random-features: ") == 3
+    assert "options        features 20, map fourier, scale 0.02, seed 0" in done.text
+    rows = [row for row in pq.read_table(sh.folder / "result.parquet").to_pylist() if row["label"] is None]
+    assert [row["norm"] for row in rows] == pytest.approx(
+        [facts(sh.folder / f"m-{size}.safetensors")["training"]["norm"] for size in (20, 40, 80)]
+    )
+    assert facts(sh.folder / "m-80.safetensors")["step"]["arguments"]["features"] == 80
+    sh("gencli fit random-features $D/digits.parquet --features 20,40 -q -o m.safetensors", D=str(data)).refused(
+        "2 models, one for each of --features, but one place", "{features}"
+    )
 
 
 def test_kernels_are_tried_on_rows_held_out(sh: Shell, data: Path):

@@ -125,6 +125,9 @@ MAKES = {
     ],
     "fit kernel": ["gencli fit kernel half.parquet --kernel gaussian:0.1 --ridge 0.5 -q -o made.safetensors"],
     "fit least-squares": ["gencli fit least-squares half.parquet -q -o made.safetensors"],
+    "fit random-features": [
+        "gencli fit random-features half.parquet --features 20,40 -q -o 'made-{features}.safetensors'"
+    ],
     "fit finite-sample": ["gencli fit finite-sample half.parquet -q -o made.safetensors"],
     "eval": [
         """

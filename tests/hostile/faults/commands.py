@@ -49,6 +49,7 @@ train digits.parquet --arch mlp-1x16 --epochs 20 --dropout 0.2 -o out --checkpoi
 fit finite-sample digits.parquet -o out
 fit kernel --kernel gaussian:0.02 digits.parquet -o out
 fit least-squares digits.parquet -o out
+fit random-features digits.parquet --features 20 -o out
 eval model digits.parquet -o out.csv --predictions out-rows --confusion out-counts.csv
 hvp model digits.parquet --vector random:1 -o out --plot out.svg
 check prox-step -o out
