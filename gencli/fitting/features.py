@@ -111,7 +111,7 @@ class RandomFeatures(Learner):
         need += least_squares.memory(rows, most, classes)
         require_memory(need, f"{rows:,} rows, {most:,} features", "use fewer of them: gencli corrupt subsample")
 
-    def fit(self, rows: Rows, classes: int, title: str, step: Step, progress: Progress) -> Fitted:
+    def fit(self, rows: Rows, classes: int, title: str, made: Step, progress: Progress) -> Fitted:
         import numpy as np
         import torch
 

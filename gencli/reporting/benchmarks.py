@@ -11,19 +11,22 @@ import pyarrow as pa
 from gencli.errors import GencliError
 from gencli.reporting.curves import COLORS, canvas, encode
 from gencli.reporting.documents import Document
+from gencli.reporting.groups import Table
 
 
-def benchmarks_table(documents: Sequence[Document]) -> pa.Table:
+def table(documents: Sequence[Document]) -> Table:
     """The rows of one; of several, with a column for their file, the rows of an item together."""
+    scores = "ours", "peer", "ratio", "bar"
     if len(documents) == 1:
-        return documents[0].rows
+        return Table("benchmark", documents[0].rows, scores=scores)
     parts = [
         document.rows.add_column(1, "file", pa.array([document.title] * document.rows.num_rows))
         for document in documents
     ]
     rows = pa.concat_tables(parts)
     items = rows["item"].to_pylist()
-    return rows.take(sorted(range(len(items)), key=lambda row: items.index(items[row])))
+    together = sorted(range(len(items)), key=lambda row: items.index(items[row]))
+    return Table("benchmark", rows.take(together), scores=scores)
 
 
 def image(documents: Sequence[Document], form: str, provenance: str) -> bytes:

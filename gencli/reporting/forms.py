@@ -17,6 +17,21 @@ Kind = Literal[
     "confusion", "alignment", "energy", "descent",
 ]  # fmt: skip
 
+# how to get a file of a kind
+WORDS: dict[Kind, str] = {
+    "history": "give the output of `gencli train --history`",
+    "result": "give the output of `gencli eval`",
+    "confusion": "give the output of `gencli eval --confusion`",
+    "predictions": "give the output of `gencli eval --predictions`",
+    "density": "give the output of `gencli spectrum --density`",
+    "dynamics": "give the output of `gencli train --dynamics`, or of `gencli score`",
+    "scores": "give the output of `gencli score`",
+    "alignment": "give the output of `gencli spectrum --kernel`",
+    "energy": "give the output of `gencli spectrum --energy`",
+    "descent": "give the output of `gencli spectrum --descent`",
+    "influence": "give the output of `gencli score --influence`",
+}
+
 LEAD = ("model", "data")  # columns that name what the others are of
 RUN = "run"  # the one that numbers the runs of a training of several, likewise a first one
 _EXACT = 1 << 53  # up to where float64 has every whole number

@@ -14,6 +14,7 @@ from gencli.reporting.cells import numeric
 from gencli.reporting.documents import Document
 from gencli.reporting.groups import Table
 from gencli.reporting.layout import shown
+from gencli.reporting.tables import TABLES
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #ccc; --soft: #f4f4f4; --link: #0055aa }
@@ -57,12 +58,6 @@ addEventListener("hashchange", () => {
 });
 """
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
-_HEADINGS = {
-    "runs": "Runs", "classes": "Classes", "long-tail": "Classes from head to tail", "corruptions": "Corruptions",
-    "edge-of-stability": "The edge of stability", "double-descent": "Double descent", "benchmark": "Benchmark",
-    "speed": "Speed of fitting, and what a kernel predicts",
-    "removal": "Rows removed by a score, and at random",
-}  # fmt: skip
 
 
 def page(
@@ -104,7 +99,7 @@ def _table(table: Table, numbers: dict[str, int]) -> list[str]:
         for name, kind in zip(rows.column_names, classes)
     ]
     linked = any(table.documents)
-    heading = _HEADINGS[table.name]
+    heading = TABLES[table.name].heading
     lines = [
         f'<section><h2>{heading}</h2><div class="scroll" role="region" tabindex="0" aria-label="{heading}"><table>',
         f"<thead><tr>{''.join(heads)}{'<th scope=col>made by</th>' if linked else ''}</tr></thead><tbody>",

@@ -7,27 +7,15 @@ from dataclasses import replace
 from typing import Any
 
 from gencli.errors import GencliError, nearest
-from gencli.reporting import against, benchmarks, classes, descent, edge, removal, runs, speed
+from gencli.reporting import against
 from gencli.reporting.documents import Document
 from gencli.reporting.figures import FIGURES, Options, draw, regularized
-from gencli.reporting.forms import Kind
+from gencli.reporting.forms import WORDS, Kind
 from gencli.reporting.groups import Table
 from gencli.reporting.panels import Panel
 from gencli.reporting.settings import Settings
+from gencli.reporting.tables import lacking, make, supported
 
-_WORDS: dict[Kind, str] = {
-    "history": "give the output of `gencli train --history`",
-    "result": "give the output of `gencli eval`",
-    "confusion": "give the output of `gencli eval --confusion`",
-    "predictions": "give the output of `gencli eval --predictions`",
-    "density": "give the output of `gencli spectrum --density`",
-    "dynamics": "give the output of `gencli train --dynamics`, or of `gencli score`",
-    "scores": "give the output of `gencli score`",
-    "alignment": "give the output of `gencli spectrum --kernel`",
-    "energy": "give the output of `gencli spectrum --energy`",
-    "descent": "give the output of `gencli spectrum --descent`",
-    "influence": "give the output of `gencli score --influence`",
-}
 _DEFAULT_PLOTS: dict[Kind, str] = {
     "history": "curves", "result": "classes", "confusion": "confusion", "predictions": "reliability",
     "density": "density", "dynamics": "cartography", "scores": "cartography",
@@ -78,24 +66,14 @@ class Plan:
         if "benchmark" in kinds:
             return "benchmark"
         wanted = self._settings.table or ("runs" if "history" in kinds else "classes" if "result" in kinds else None)
-        if wanted in ("classes", "long-tail", "corruptions"):
-            self._require("result", f"so no {wanted}")
-        if wanted == "edge-of-stability" and not edge.followed(self.documents):
-            raise GencliError(
-                f"{self.documents[0].title}: no sharpness of a full-batch run of sgd at a constant rate, without decay",
-                "give histories of `gencli train --full-batch --track sharpness`",
-            )
-        if wanted == "speed":
-            self._require("history", "so no epochs to fit")
-            self._require("alignment", "so nothing is predicted")
-        if wanted in ("runs", "removal", "double-descent") and not kinds & {"history", "result"}:
-            self._require("history", f"so no {wanted}")
+        if wanted and (kind := lacking(wanted, self.documents)):
+            self._require(kind, f"so no {wanted}")
         return wanted
 
     def _require(self, kind: Kind, why: str) -> None:
         if not self.of(kind):
             word = "confusion matrix" if kind == "confusion" else kind
-            raise GencliError(f"{self.documents[0].title}: no {word}, {why}", _WORDS[kind])
+            raise GencliError(f"{self.documents[0].title}: no {word}, {why}", WORDS[kind])
 
     def _check_options(self) -> None:
         settings = self._settings
@@ -111,14 +89,16 @@ class Plan:
         if settings.against is not None and self.table in (None, "benchmark"):
             raise GencliError("--against: no table to compare with", "give histories or results")
         if settings.best_on_test and not self.of("history"):
-            raise GencliError("--best-on-test: no history, so no epochs", _WORDS["history"])
+            raise GencliError("--best-on-test: no history, so no epochs", WORDS["history"])
         if settings.best_on_test and not (self.every or self.table == "runs" or self.plot == "regularizers"):
             raise GencliError("--best-on-test: no epochs are shown", "add --table runs, or --plot regularizers")
 
     def tables(self, published: against.Published | None) -> list[Table]:
         """The requested table, or every table that the files support; with published figures next to their scores."""
-        names = self._supported() if self.every else [self.table] if self.table else []
-        made = [self._make(name) for name in names]
+        names = [self.table] if self.table else []  # comes first
+        if self.every:
+            names = list(dict.fromkeys((*names, *supported(self.documents, self._options))))
+        made = [make(name, self.documents, self._options) for name in names]
         if published is None:
             return made
         if not self.every:
@@ -128,57 +108,6 @@ class Plan:
             against.compare(made[0], published)  # which says what is wrong
         chosen = self.table if self.table in fitting else fitting[0]
         return [against.compare(table, published) if name == chosen else table for name, table in zip(names, made)]
-
-    def _supported(self) -> Sequence[str]:
-        if self.of("benchmark"):
-            return ["benchmark"]
-        results = self.of("result")
-        ungrouped = [each for each in results if "corruption_error" not in each.rows.column_names]
-        names: list[str] = [self._settings.table] if self._settings.table else []  # comes first
-        names += ["double-descent"] if self._descents() else []
-        names += ["runs"] if self.of("history", "result") else []
-        names += ["removal"] if removal.removed(self.documents) else []
-        names += ["edge-of-stability"] if edge.followed(self.documents) else []
-        names += ["classes"] if results else []
-        names += ["speed"] if self.of("history") and self.of("alignment") else []
-        tail = self.of("images") or any(map(classes.is_tailed, ungrouped))
-        names += ["long-tail"] if ungrouped and tail else []
-        names += ["corruptions"] if len(ungrouped) < len(results) else []
-        return list(dict.fromkeys(names))
-
-    def _make(self, name: str) -> Table:  # noqa: PLR0911
-        results = self.of("result")
-        if name == "benchmark":
-            rows = benchmarks.benchmarks_table(self.of("benchmark"))
-            return Table(name, rows, scores=("ours", "peer", "ratio", "bar"))
-        if name == "runs":
-            return runs.runs_table(self.of("history", "result"), self._settings.fitted_at, self._settings.best_on_test)
-        if name == "double-descent":
-            if not (found := self._descents()):
-                raise GencliError(f"{self.documents[0].title}: no learners tested at four sizes", _WORDS["result"])
-            return descent.descent_table(found)
-        if name == "speed":
-            return speed.speed_table(self.of("history"), self.of("alignment"), self._settings.fitted_at)
-        if name == "removal":
-            return removal.removal_table(self.of("history", "result"))
-        if name == "classes":
-            return classes.classes_table(results)
-        if name == "edge-of-stability":
-            return edge.table(self.documents)
-        if name == "corruptions":
-            return classes.corruptions_table(results)
-        metric = next((each for each in self._options.metric if self._has("result", each)), None)
-        if metric is None and self._options.metric and not self.every:
-            metric = self._options.metric[0]  # to be refused
-        ungrouped = [each for each in results if "corruption_error" not in each.rows.column_names]
-        return classes.long_tail_table(ungrouped or results, self.of("images"), metric or "accuracy")
-
-    def _descents(self) -> list[descent.Descent]:
-        measured = self.of("history", "result")
-        return descent.descents(measured, self._settings.fitted_at) if measured else []
-
-    def _has(self, kind: Kind, metric: str) -> bool:
-        return any(metric in document.rows.column_names for document in self.of(kind))
 
     def panels(self) -> list[Panel]:
         """The panels of the requested plot; empty if none is requested.
@@ -201,7 +130,9 @@ class Plan:
             if name == "regularizers" and not regularized(self.of("history")):
                 continue  # the learning curves show as much
             kind = figure.needs[0]
-            metrics = tuple(each for each in self._options.metric if self._has(kind, each))
+            metrics = tuple(
+                each for each in self._options.metric if any(each in given.rows.column_names for given in self.of(kind))
+            )
             drawn = draw(name, self.documents, replace(self._options, metric=metrics))
             found += [(figure.title, drawn)] if drawn else []
         return found

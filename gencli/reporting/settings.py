@@ -12,6 +12,9 @@ from gencli.cli.options import dashed
 from gencli.errors import GencliError
 from gencli.files import endings
 
+Table = Literal[
+    "runs", "classes", "long-tail", "corruptions", "removal", "edge-of-stability", "double-descent", "speed",
+]  # fmt: skip
 Plot = Literal[
     "curves", "overfit-time", "test-error", "regularizers", "classes", "confusion", "reliability", "density",
     "cartography", "learning-order", "memorization", "removal", "edge-of-stability", "double-descent", "energy",
@@ -24,10 +27,7 @@ class Settings:
     """The table, the figure, and what is in them."""
 
     table: Annotated[
-        Literal[
-            "runs", "classes", "long-tail", "corruptions", "removal", "edge-of-stability", "double-descent", "speed"
-        ]
-        | None,  # fmt: skip
+        Table | None,
         typer.Option(help="What a row stands for, see above. Default: runs if there is a history, otherwise classes."),
     ] = None
     plot: Annotated[

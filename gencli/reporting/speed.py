@@ -163,7 +163,7 @@ def _interval(kinds: Sequence[_Kind], values: Floats) -> str:
 def _signs(values: Floats) -> Floats:
     """[n, n] which of two is larger, 0 where they are equal up to rounding."""
     apart = ~np.isclose(values[:, None], values, rtol=_ROUNDING, atol=0)
-    return apart * ((values[:, None] > values).astype(float) - (values[:, None] < values))
+    return np.where(apart, (values[:, None] > values).astype(float) - (values[:, None] < values), 0.0)
 
 
 def kendall(x: Floats, y: Floats) -> float:

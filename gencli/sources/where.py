@@ -175,7 +175,7 @@ def of_run(rows: pa.Table, run: int, title: str) -> pa.Table:
         GencliError: it has none of it.
     """
     column = _one(rows["run"])
-    found = rows.filter(pc.equal(column, run)) if arrow.holds_integers(column.type) else rows[:0]
+    found = rows.filter(pc.field("run") == run) if arrow.holds_integers(column.type) else rows[:0]
     if not found.num_rows:
         shown = ", ".join(map(str, column.unique().slice(0, 5).to_pylist()))
         raise GencliError(f"--run: {title} has no run {run}, but {shown}", "choose another")

@@ -40,12 +40,12 @@ def read(path: Path, rows: list[dict[str, object]] = ROWS) -> documents.Document
 def test_one_benchmark_is_shown_as_it_is(tmp_path: Path):
     one = read(tmp_path / "a.parquet")
     assert one.kind == "benchmark"
-    assert benchmarks.benchmarks_table([one]).to_pylist() == pa.Table.from_pylist(ROWS, SCHEMA).to_pylist()
+    assert benchmarks.table([one]).rows.to_pylist() == pa.Table.from_pylist(ROWS, SCHEMA).to_pylist()
 
 
 def test_items_of_several_stand_together_in_their_order(tmp_path: Path):
     one, two = read(tmp_path / "a.parquet"), read(tmp_path / "b.parquet", [ROWS[2], ROWS[0]])
-    table = benchmarks.benchmarks_table([one, two]).to_pydict()
+    table = benchmarks.table([one, two]).rows.to_pydict()
     assert list(zip(table["item"], [Path(file).stem for file in table["file"]], strict=True)) == [
         ("memory copy", "a"),
         ("memory copy", "b"),
