@@ -92,6 +92,7 @@ def folder() -> str:
     server = subprocess.Popen(
         [sys.executable, "-m", "tests.pipelines.warm", str(listener.fileno())],
         cwd=Path(__file__).parents[2], stdin=subprocess.PIPE, pass_fds=[listener.fileno()], start_new_session=True,
+        env={name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"},  # as scripts have it
     )  # fmt: skip
     listener.close()
 
