@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -19,6 +20,7 @@ from gencli.models.inputs import Rows
 
 GRID, RATIO = 2048, 2 ** (-1 / 128)  # the prior's standard deviations: RATIO^j, j < GRID, from 1 to 2⁻¹⁶
 _PACE = 0.01  # of means over steps
+_FILTERS = 1 << 15  # weights of a convolution that are drawn for each row
 
 Tensors = dict[str, torch.Tensor]
 
@@ -28,10 +30,11 @@ class Gaussian:
 
     Attributes:
         means, logs: m and r by parameter, of its shape, float32.
-        local: the dense layers whose outputs are drawn in place of their weights: given its input, such a layer's
-            output is normal with independent entries, so that each row has weights of its own at the price of a second
-            product (Kingma, Salimans, Welling 2015, arXiv:1506.02557). Exact where a row uses each weight once, which
-            is tried on two rows; other layers' weights are drawn once for each call.
+        local: the layers whose rows have weights of their own: those that a network uses once, on one input a row,
+            which is tried on two rows. Of dense layers outputs are drawn in place of weights: given its input, the
+            output is normal with independent entries (Kingma, Salimans, Welling 2015, arXiv:1506.02557). Of
+            convolutions of up to `_FILTERS` weights each row's filters are drawn. Other layers' weights are drawn once
+            for each call.
     """
 
     def __init__(self, network: nn.Module, inputs: torch.Tensor, deviation: float, means: Tensors) -> None:
@@ -50,8 +53,12 @@ class Gaussian:
     def drawing(self) -> Iterator[Callable[[torch.Tensor], torch.Tensor]]:
         """Gives the function from inputs to outputs with weights drawn, from torch's random numbers."""
 
+        def drawn(name: str, *rows: int) -> torch.Tensor:
+            mean = self.means[name]
+            return mean + self.logs[name].exp() * torch.randn((*rows, *mean.shape), device=mean.device)
+
         def hook(name: str) -> Callable[..., torch.Tensor]:
-            def draw(layer: nn.Module, given: tuple[torch.Tensor], mean: torch.Tensor) -> torch.Tensor:
+            def dense(layer: nn.Linear, given: tuple[torch.Tensor], mean: torch.Tensor) -> torch.Tensor:
                 weight, bias = (self.logs.get(f"{name}.{part}") for part in ("weight", "bias"))
                 assert weight is not None
                 variance = functional.linear(
@@ -59,23 +66,23 @@ class Gaussian:
                 )
                 return mean + (variance + 1e-30).sqrt() * torch.randn_like(mean)
 
-            return draw
+            def filters(layer: nn.Conv2d, given: tuple[torch.Tensor], mean: torch.Tensor) -> torch.Tensor:
+                n, images = len(given[0]), given[0].flatten(0, 1)[None]
+                weight = drawn(f"{name}.weight", n).flatten(0, 1)
+                bias = drawn(f"{name}.bias", n).flatten() if layer.bias is not None else None
+                made = functional.conv2d(images, weight, bias, layer.stride, layer.padding, layer.dilation, n)
+                return made.view(mean.shape)
+
+            return filters if isinstance(self.local[name], nn.Conv2d) else dense
 
         own = [f"{name}." for name in self.local]
-        hooks = [layer.register_forward_hook(hook(name)) for name, layer in self.local.items()]
 
         def outputs(inputs: torch.Tensor) -> torch.Tensor:
-            weights = {
-                name: mean if name.startswith(tuple(own)) else mean + self.logs[name].exp() * torch.randn_like(mean)
-                for name, mean in self.means.items()
-            }
+            weights = {name: mean if name.startswith(tuple(own)) else drawn(name) for name, mean in self.means.items()}
             return functional_call(self.network, weights, (inputs,))
 
-        try:
+        with _hooked(self.local, hook):
             yield outputs
-        finally:
-            for each in hooks:
-                each.remove()
 
     def spread(self, prior: Tensors) -> Tensors:
         """By parameter, the mean over its entries of e^{2r} + (m − m₀)²: the prior variance of least divergence."""
@@ -120,27 +127,49 @@ def _owned(name: str, layer: nn.Module) -> set[str]:
     return {f"{name}.{part}" for part, _ in layer.named_parameters()}
 
 
-def _once(network: nn.Module, rows: torch.Tensor) -> dict[str, nn.Linear]:
-    """The dense layers with weights of their own that run once, on one vector a row."""
-    used: dict[str, list[int]] = {}
-    layers = {name: each for name, each in network.named_modules() if type(each) is nn.Linear}
+def _drawable(layer: nn.Module) -> bool:
+    """Whether rows' outputs of it can be drawn by themselves."""
+    if type(layer) is nn.Conv2d:
+        return layer.groups == 1 and layer.padding_mode == "zeros" and layer.weight.numel() <= _FILTERS
+    return type(layer) is nn.Linear
+
+
+def _once(network: nn.Module, rows: torch.Tensor) -> dict[str, nn.Module]:
+    """The layers that run once, on one input a row, and whose weights nothing else uses.
+
+    Tried on a few rows: with outputs as they were, and no numbers for weights, the network still gives numbers.
+    """
+    layers = {name: each for name, each in network.named_modules() if _drawable(each)}
+    used: dict[str, list[tuple[torch.Tensor, torch.Tensor]]] = {name: [] for name in layers}
 
     def seen(name: str) -> Callable[..., None]:
-        return lambda layer, given, made: used.setdefault(name, []).append(given[0].ndim)
+        return lambda layer, given, made: used[name].append((given[0], made))
 
-    owners: dict[int, int] = {}
-    for module in network.modules():
-        for each in module.parameters(recurse=False):
-            owners[id(each)] = owners.get(id(each), 0) + 1
-    hooks = [layer.register_forward_hook(seen(name)) for name, layer in layers.items()]
-    try:
-        with torch.no_grad():
+    def once(name: str) -> bool:
+        layer = layers[name]
+        if len(used[name]) != 1 or used[name][0][0].shape[:1] != rows.shape[:1]:
+            return False
+        given, made = used[name][0]
+        none = {part: torch.full_like(each, math.nan) for part, each in layer.named_parameters(prefix=name)}
+        with _hooked({name: layer}, lambda _: lambda layer, given, output: made):
+            alone = functional_call(network, none, (rows,)).isfinite().all()
+        return given.ndim == (4 if isinstance(layer, nn.Conv2d) else 2) and bool(alone)
+
+    with torch.no_grad():
+        with _hooked(layers, seen):
             network(rows)
+        return {name: each for name, each in layers.items() if once(name)}
+
+
+@contextmanager
+def _hooked(layers: dict[str, nn.Module], hook: Callable[[str], Callable[..., Any]]) -> Iterator[None]:
+    """Within this context each layer's outputs pass the hook of its name."""
+    hooks = [layer.register_forward_hook(hook(name)) for name, layer in layers.items()]
+    try:
+        yield
     finally:
         for each in hooks:
             each.remove()
-    alone = {name for name, layer in layers.items() if all(owners[id(each)] == 1 for each in layer.parameters())}
-    return {name: layers[name] for name in used if used[name] == [2] and name in alone}
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -24,6 +25,28 @@ class Twice(nn.Module):
         return self.last(torch.relu(self.layer(torch.relu(self.layer(x)))))
 
 
+class Patches(nn.Module):
+    """A layer that each row passes twice, as two rows of one batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.last = nn.Linear(2, 3), nn.Linear(6, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(torch.relu(self.layer(x.reshape(-1, 2))).view(len(x), 6))
+
+
+class Tied(nn.Module):
+    """A layer whose weight is used once more, and not by the layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.last = nn.Linear(4, 3), nn.Linear(4, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(torch.relu(self.layer(x)) @ self.layer.weight)
+
+
 def around(network: nn.Module, inputs: torch.Tensor, deviation: float = 0.3) -> Gaussian:
     fitted = Gaussian(network, inputs, deviation, dict(network.named_parameters()))
     for each in fitted.logs.values():
@@ -39,13 +62,32 @@ def convolution() -> nn.Module:
     return nn.Sequential(nn.Conv1d(1, 2, 2), nn.Flatten(), nn.ReLU(), nn.Linear(6, 3))
 
 
-@pytest.mark.parametrize("kind", [dense, Twice, convolution])
-def test_outputs_have_the_moments_of_drawn_weights(kind: type[nn.Module]) -> None:
+def images() -> nn.Module:
+    first = nn.Conv2d(2, 3, 2, stride=(1, 2), padding=(1, 0), dilation=(2, 1))
+    return nn.Sequential(
+        first, nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(3, 4, 1, bias=False), nn.Flatten(), nn.Linear(4, 3)
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape", "local"),
+    [
+        (dense, (4,), {"0", "2"}),
+        (images, (2, 3, 4), {"0", "3", "5"}),
+        (convolution, (1, 4), {"3"}),
+        (Twice, (4,), {"last"}),
+        (Patches, (4,), {"last"}),
+        (Tied, (4,), {"last"}),
+    ],
+)
+def test_outputs_have_the_moments_of_drawn_weights(
+    kind: Callable[[], nn.Module], shape: tuple[int, ...], local: set[str]
+) -> None:
     torch.manual_seed(0)
-    x = torch.randn(4) if kind is not convolution else torch.randn(1, 4)
-    network, count = kind(), 20_000
+    x, network, count = torch.randn(shape), kind(), 20_000
     fitted = around(network, x[None].expand(2, *x.shape))
-    assert fitted.by_row == (kind is dense)
+    assert fitted.local.keys() == local
+    assert fitted.by_row == (kind in (dense, images))
     with torch.no_grad(), fitted.drawing() as outputs:
         found = (
             outputs(x.expand(count, *x.shape)) if fitted.by_row else torch.cat([outputs(x[None]) for _ in range(1000)])
@@ -59,10 +101,11 @@ def test_outputs_have_the_moments_of_drawn_weights(kind: type[nn.Module]) -> Non
     assert torch.allclose(found.std(0), expected.std(0), rtol=0.1)
 
 
-def test_rows_of_a_dense_network_have_weights_of_their_own() -> None:
+@pytest.mark.parametrize(("kind", "shape"), [(dense, (4,)), (images, (2, 3, 4))])
+def test_rows_have_weights_of_their_own(kind: Callable[[], nn.Module], shape: tuple[int, ...]) -> None:
     torch.manual_seed(0)
-    x = torch.randn(4).expand(4000, 4)
-    fitted = around(dense(), x[:2])
+    x = torch.randn(shape).expand(4000, *shape)
+    fitted = around(kind(), x[:2])
     with torch.no_grad(), fitted.drawing() as outputs:
         pairs = outputs(x).view(2000, 2, 3)
     first, second = (pairs[:, place, 0] - pairs[:, place, 0].mean() for place in (0, 1))
