@@ -23,7 +23,7 @@ from gencli.bounds.gaussian import GRID, RATIO
 from gencli.errors import GencliError
 from gencli.evaluation.runs import initial
 from gencli.files.provenance import Step
-from gencli.models import Model, Options
+from gencli.models import Model, Options, named_in
 from gencli.models.inputs import Preprocessing, Rows
 from gencli.randomness import derive
 
@@ -62,6 +62,7 @@ def verify(
     device: torch.device,
     seed: int,
     title: str,
+    arch: str | None = None,
 ) -> list[Finding]:
     """Whether a certificate follows from what it rests on and these rows.
 
@@ -69,11 +70,12 @@ def verify(
         rows: those that it was made for, a prior's among them.
         test: the test rows; None where there are none.
         seed: of the draws.
+        arch: as of `models.read`.
 
     Raises:
-        GencliError: tensors that are not those of its network.
+        GencliError: a network that `arch` does not allow, or tensors that are not those of its network.
     """
-    model = _model(facts, device, title)
+    model = _model(facts, device, title, arch)
     assert rows.ids is not None
     known = 0 < made.delta < 1 and 0 <= made.prior_fraction < 1
     known &= made.n > 0 and made.draws > 0 and 0 <= made.errors <= made.draws
@@ -239,10 +241,11 @@ def _named(
     return {name: each for name, each in found.items() if each is not None}
 
 
-def _model(facts: dict[str, Any], device: torch.device, title: str) -> Model:
+def _model(facts: dict[str, Any], device: torch.device, title: str, allowed: str | None) -> Model:
     """The network that a certificate is about, as it is before training."""
     try:
         arch, shape = facts["architecture"], tuple(facts["shape"])
+        named_in(title, arch, allowed)
         options, seed = Options.from_json(facts["options"]), facts["initialization"]
         preprocessing = Preprocessing.from_json(facts["preprocessing"], shape[2])
         step = Step("train", {"seed": seed}, {})

@@ -276,7 +276,7 @@ def read_runs(source: Input, arch: str | None = None, run: int | None = None) ->
     named, shape, classes = facts.get("architecture"), facts.get("shape", []), facts.get("classes", [])
     if not (isinstance(named, str) and is_shape(shape) and _is_names(classes) and facts.get("step")):
         raise GencliError(f"{source.name}: tensors, but not a model", "give a model that `gencli train` wrote")
-    kind = _kind(source, named, arch)
+    kind = named_in(source.name, named, arch)
     if not classes and (kind is None or kind.task == "classes"):
         raise GencliError(f"{source.name}: {named} without class names", "make the model again")
     entries = of_runs.entries(source, facts, len(classes))
@@ -313,21 +313,26 @@ def _model(
     )  # fmt: skip
 
 
-def _kind(source: Input, named: str, arch: str | None) -> Family | None:
-    """The family of the network that a file names; None for a learner in closed form."""
+def named_in(title: str, named: str, arch: str | None) -> Family | None:
+    """The family of the network that a file names; None for a learner in closed form.
+
+    Args:
+        arch: as of `read`.
+
+    Raises:
+        GencliError: there is none, `arch` is another, or the network is the user's own and not allowed by `arch`.
+    """
     try:
         kind = None if named in LEARNERS else family(named)
     except GencliError:
-        raise GencliError(
-            f"{source.name}: this version has no network {named!r}", "use the gencli that wrote it"
-        ) from None
+        raise GencliError(f"{title}: this version has no network {named!r}", "use the gencli that wrote it") from None
     if kind is OWN and arch is None:
         raise GencliError(
-            f"{source.name}: its network is {named}, which is code that a file may not run by itself",
+            f"{title}: its network is {named}, which is code that a file may not run by itself",
             f"allow it with --arch {named}",
         )
     if arch not in (None, named):
-        raise GencliError(f"{source.name}: its network is {named}, not {arch}", f"omit --arch, or give {named}")
+        raise GencliError(f"{title}: its network is {named}, not {arch}", f"omit --arch, or give {named}")
     return kind
 
 

@@ -68,6 +68,23 @@ def test_the_exact_bound_is_that_of_rows_never_seen(made: Shell) -> None:
     assert found["bound"] == pytest.approx(beta.ppf(0.95, errors + 1, 360 - errors), abs=1e-9)
 
 
+def test_a_certificate_runs_no_code_that_it_names_by_itself(made: Shell) -> None:
+    code = """from torch import nn
+print("ran")
+def net(shape, classes):
+    return nn.Sequential(nn.Flatten(), nn.Linear(shape[0] * shape[1] * shape[2], classes))
+"""
+    (Path(made.folder) / "own.py").write_text(code)
+    made("""set -e
+        gencli train train.parquet --arch own:net --epochs 1 -q -o own.safetensors
+        gencli bound compression own.safetensors train.parquet --arch own:net --epochs 1 --subspace 5 -q \
+          --certificate own-c.safetensors -o own.parquet
+    """).worked()
+    # a refusal has no standard output, so that it did not run
+    made("gencli bound verify own-c.safetensors train.parquet -o v.parquet").refused("allow it with --arch own:net")
+    made("gencli bound verify own-c.safetensors train.parquet --arch own:net -o v.parquet").worked()
+
+
 REFUSED = {
     "pac-bayes model.safetensors train.parquet --delta 0": "--delta: 0 is not a probability",
     "compression model.safetensors train.parquet --delta 1": "--delta: 1 is not a probability",

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from gencli.cli.options import Data, Device, Format, ResultOutput, Seed, command, single
+from gencli.cli.options import Data, Device, Format, OwnArch, ResultOutput, Seed, command, single
 
 app = single()
 
@@ -22,6 +22,7 @@ def verify(
         str | None, typer.Option(metavar="TABLE", help="The test rows, to check the test error as well.")
     ] = None,
     seed: Seed = 0,
+    arch: OwnArch = None,
     device: Device = "auto",
     format: Format = None,
     output: ResultOutput = None,
@@ -86,7 +87,7 @@ def verify(
     with Together() as places:
         write = open_result(places, output, format, [source, *(file for each in opened[1:] for file in each.inputs)])
         rows, tested = inputs.load(table), inputs.load(other) if other else None
-        found = verification.verify(made, facts, parts, rows, tested, where, seed, source.name)
+        found = verification.verify(made, facts, parts, rows, tested, where, seed, source.name, arch)
         write(verification.table(found), step, f"{made.kind}: error rate at most {made.bound:.2%}")
     wrong = [each for each in found if not each.holds]
     for each in wrong:
