@@ -83,6 +83,7 @@ def net(shape, classes):
     # a refusal has no standard output, so that it did not run
     made("gencli bound verify own-c.safetensors train.parquet -o v.parquet").refused("allow it with --arch own:net")
     made("gencli bound verify own-c.safetensors train.parquet --arch own:net -o v.parquet").worked()
+    assert " --arch own:net" in made("gencli how v.parquet --trust").worked().text.rpartition("bound verify")[2]
 
 
 REFUSED = {

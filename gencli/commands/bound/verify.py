@@ -81,7 +81,7 @@ def verify(
     def step() -> provenance.Step:
         of_tables = tables.sources(table, "data") + (tables.sources(other, "test") if other else [])
         of_file = provenance.source("file", source.sha256, facts["step"], source.path)
-        arguments = {"seed": seed} | opening.computed(where)
+        arguments = {"seed": seed, "arch": arch} | opening.computed(where)
         return provenance.step("bound verify", arguments, [of_file, *of_tables], ["torch", "numpy", "pyarrow", "scipy"])
 
     with Together() as places:
