@@ -101,6 +101,11 @@ def test_outputs_have_the_moments_of_drawn_weights(
     assert torch.allclose(found.std(0), expected.std(0), rtol=0.1)
 
 
+def test_large_convolutions_and_grouped_ones_are_drawn_for_all_rows_at_once() -> None:
+    network = nn.Sequential(nn.Conv2d(2, 2, 1, groups=2), nn.Conv2d(2, 17_000, 1), nn.Conv2d(17_000, 1, 1))
+    assert around(network, torch.randn(2, 2, 1, 1)).local.keys() == {"2"}
+
+
 @pytest.mark.parametrize(("kind", "shape"), [(dense, (4,)), (images, (2, 3, 4))])
 def test_rows_have_weights_of_their_own(kind: Callable[[], nn.Module], shape: tuple[int, ...]) -> None:
     torch.manual_seed(0)

@@ -29,11 +29,15 @@ def pac_bayes(
     and with --test test_error, test_n and test_bound, what the test rows alone say at the same delta.
 
     The classifier draws its weights anew for each row, from independent normal distributions, the posterior Q, whose
-    means start at the model's weights. Means and standard deviations are fitted to the bound itself by its own
-    derivatives (Dziugaite, Roy 2017, arXiv:1703.11008). The prior P is normal around the weights before training, which
-    the model's seed gives again and no row bears on; or, with --prior-fraction, around weights that are trained here on
-    that part of the rows, chosen by --seed and id: Q starts there, is fitted to all rows, and the bound uses the others
-    alone. P's standard deviation, one per parameter tensor, is the best of 2048, 2^(-j/128); all of them are paid for.
+    means start at the model's weights. So does the estimate where all layers are dense, or convolutions of up to 32,768
+    weights; elsewhere a block of rows shares a draw, and m counts blocks. Small convolutional networks have the lowest
+    bounds here.
+
+    Means and standard deviations are fitted to the bound itself by its own derivatives (Dziugaite, Roy 2017,
+    arXiv:1703.11008). The prior P is normal around the weights before training, which the model's seed gives again and
+    no row bears on; or, with --prior-fraction, around weights that are trained here on that part of the rows, chosen by
+    --seed and id: Q starts there, is fitted to all rows, and the bound uses the others alone. P's standard deviation,
+    one per parameter tensor, is the best of 2048, 2^(-j/128); all of them are paid for.
 
     \b
     With probability 1 - delta over rows and draws:
