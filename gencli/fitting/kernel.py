@@ -23,7 +23,7 @@ from gencli.models.learners import PLAIN_PIXELS, pixels
 from gencli.training.validation import split
 
 _AT_ONCE = 250
-_SPARE = 0.95  # of the free memory
+_SPARE = 0.8  # of the free memory: the rest is for other programs, and for files that the system caches
 _PER_PRODUCT = 1000  # multiplications per element of K in all iterations, about
 
 
@@ -192,7 +192,7 @@ class _Fitting:
         words = f"relative residual {residual:.1e}{after}, above --tolerance {self._settings.tolerance:g}"
         more = facts and facts["products"] >= self._settings.max_products
         words += "" if more else f": K is too near to singular for {self._settings.dtype}"
-        hint = ("raise --max-products, or " if more else "use --solver cholesky, or ") if facts else ""
+        hint = ("raise --max-products, or " if more else "") + "use --solver cholesky, or " if facts else ""
         return GencliError(f"--kernel {kernel.word}: {n:,} rows: {words}", hint + self._hint(kernel))
 
     def _hint(self, kernel: Kernel) -> str:

@@ -50,7 +50,7 @@ def factor(gram: Gram, rank: int, random: np.random.Generator, advance: Callable
         rest[pivots] = 0
         count += len(pivots)
         advance(count / rank)
-    return made[:, :count]
+    return made if count == rank else made[:, :count].copy()
 
 
 def _accept(corner: Floats, levels: Floats, most: int) -> tuple[NDArray[np.int64], Floats]:
