@@ -61,8 +61,15 @@ class Products:
         self.parts = blocks(len(points))
         self._kept: dict[tuple[int, int], Matrix] = {}
 
+    @property
+    def kept(self) -> bool:
+        """Whether all tiles are in memory."""
+        return bool(self._kept)
+
     def keep(self) -> None:
         """Keeps all tiles from here on."""
+        if self.kept:
+            return
         places = [(i, j) for i in range(len(self.parts)) for j in range(i, len(self.parts))]
         self._kept.update(in_threads(lambda place: self._make(*place), places))
 
