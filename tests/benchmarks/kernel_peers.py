@@ -33,7 +33,8 @@ def by_numpy(x: Matrix, y: Matrix, z: Matrix, _: float) -> Matrix:
 def by_sklearn(x: Matrix, y: Matrix, z: Matrix, _: float) -> Matrix:
     from sklearn.kernel_ridge import KernelRidge
 
-    return KernelRidge(alpha=1e-10, kernel="rbf", gamma=SCALE).fit(x, y).predict(z)  # it warns at 0
+    ridge = KernelRidge(alpha=1e-10, kernel="rbf", gamma=SCALE)  # type: ignore[arg-type]  # it warns at 0
+    return ridge.fit(x, y).predict(z)
 
 
 def by_eigenpro(x: Matrix, y: Matrix, z: Matrix, seconds: float) -> Matrix:
