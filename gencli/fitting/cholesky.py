@@ -8,12 +8,11 @@ residual Y − K α is computed in float64 without a second matrix, and iterativ
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Matrix = NDArray[Any]
+from gencli.fitting.products import Matrix, across
+
 Block = Callable[[slice, slice], Matrix]
 Progress = Callable[[float], None]
 
@@ -75,7 +74,7 @@ def _factor(matrix: Matrix, part: slice, ridge: float) -> None:
     from scipy.linalg import solve_triangular
 
     start, stop = part.start, part.stop
-    panel = matrix[start:, :start] @ matrix[part, :start].T
+    panel = across(matrix[start:, :start], matrix[part, :start])
     np.subtract(matrix[part, start:].T, panel, out=panel)
     size = stop - start
     panel[np.arange(size), np.arange(size)] += ridge

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from gencli.fitting.products import Matrix, across
 from gencli.machine import in_threads
 
-Matrix = NDArray[Any]
 Floats = NDArray[np.float64]
 Values = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -62,8 +61,15 @@ class Products:
         self.parts = blocks(len(points))
         self._kept: dict[tuple[int, int], Matrix] = {}
 
+    @property
+    def kept(self) -> bool:
+        """Whether all tiles are in memory."""
+        return bool(self._kept)
+
     def keep(self) -> None:
         """Keeps all tiles from here on."""
+        if self.kept:
+            return
         places = [(i, j) for i in range(len(self.parts)) for j in range(i, len(self.parts))]
         self._kept.update(in_threads(lambda place: self._make(*place), places))
 
@@ -72,7 +78,7 @@ class Products:
         return self._kept[i, j].copy() if self._kept else self._make(i, j)
 
     def _make(self, i: int, j: int) -> Matrix:
-        return self.points[self.parts[i]] @ self.points[self.parts[j]].T
+        return across(self.points[self.parts[i]], self.points[self.parts[j]])
 
 
 class Gram:
@@ -134,7 +140,7 @@ class Gram:
     def columns(self, part: slice | NDArray[np.int64], chosen: NDArray[np.int64]) -> Matrix:
         """K in these rows and columns."""
         points, rows, others = self.products.points, self.index[part], self.index[chosen]
-        return self._valued(points[rows] @ points[others].T, rows, others)
+        return self._valued(across(points[rows], points[others]), rows, others)
 
     def diagonal(self) -> Floats:
         """K's diagonal [n]."""
@@ -152,9 +158,9 @@ class Gram:
             for j in range(i, len(self.parts)):
                 tile = self._tiles[i, j] if (i, j) in self._tiles else self.make(i, j)
                 tile = tile.astype(kind, copy=False)
-                own += (parts[j] @ tile.T).T
+                own += across(tile, parts[j])
                 if j > i:
-                    found.append((parts[i] @ tile).T)
+                    found.append(across(parts[i], tile.T).T)
             return [own, *found]
 
         whole = np.zeros(right.shape)

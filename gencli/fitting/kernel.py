@@ -23,7 +23,7 @@ from gencli.models.learners import PLAIN_PIXELS, pixels
 from gencli.training.validation import split
 
 _AT_ONCE = 250
-_SPARE = 0.95  # of the free memory
+_SHARE = 0.8  # of the free memory; the rest is left to other programs, and to files that the system caches
 _PER_PRODUCT = 1000  # multiplications per element of K in all iterations, about
 
 
@@ -175,12 +175,14 @@ class _Fitting:
     ) -> iterative.Solution:
         settings, itemsize = self._settings, products.points.itemsize
         n, m = targets.shape
-        room = int(_SPARE * machine.free_memory()) - iterative.memory(n, m, itemsize)
+        room = int(_SHARE * machine.free_memory()) - iterative.memory(n, m, itemsize)
         if settings.room is not None:
             (whole, d), row = products.points.shape, self._rows.images[0]
             room = min(room, settings.room - iterative.needed(whole, d, m, itemsize, row.nbytes))
         shared = gram.halves(len(products.points), itemsize)
-        if self._tries > 1 and room >= shared + gram.halves(n, itemsize):
+        if products.kept:
+            room -= shared * (settings.room is not None)  # what is free lacks them already
+        elif self._tries > 1 and room >= shared + gram.halves(n, itemsize):
             products.keep()
             room -= shared
         return iterative.solve(
@@ -192,7 +194,7 @@ class _Fitting:
         words = f"relative residual {residual:.1e}{after}, above --tolerance {self._settings.tolerance:g}"
         more = facts and facts["products"] >= self._settings.max_products
         words += "" if more else f": K is too near to singular for {self._settings.dtype}"
-        hint = ("raise --max-products, or " if more else "use --solver cholesky, or ") if facts else ""
+        hint = ("raise --max-products, or " if more else "") + "use --solver cholesky, or " if facts else ""
         return GencliError(f"--kernel {kernel.word}: {n:,} rows: {words}", hint + self._hint(kernel))
 
     def _hint(self, kernel: Kernel) -> str:

@@ -143,7 +143,7 @@ class Kernel(Learner, Saving):
     ] = 1000
     memory: Annotated[
         str | None,
-        typer.Option(metavar="SIZE", help="Memory to take at most, such as 8G. Default: what is free."),
+        typer.Option(metavar="SIZE", help="Memory to take at most, such as 8G. Default: four fifths of what is free."),
     ] = None
     keep: Annotated[
         bool, typer.Option("--keep", help="Write the model also where the tolerance is not reached; the status is 2.")

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gencli.fitting.gram import Gram, Matrix, blocks
+from gencli.fitting.products import across
 from gencli.machine import in_threads
 
 Floats = NDArray[np.float64]
@@ -39,7 +40,7 @@ def factor(gram: Gram, rank: int, random: np.random.Generator, advance: Callable
             part: slice, count: int = count, pivots: NDArray[np.int64] = pivots, lower: Floats = lower
         ) -> Floats:
             panel = gram.columns(part, pivots)
-            panel -= made[part, :count] @ made[pivots, :count].T
+            panel -= across(made[part, :count], made[pivots, :count])
             columns = np.linalg.solve(lower, panel.T.astype(np.float64)).T
             made[part, count : count + len(pivots)] = columns
             return np.square(columns).sum(1)
@@ -49,7 +50,7 @@ def factor(gram: Gram, rank: int, random: np.random.Generator, advance: Callable
         rest[pivots] = 0
         count += len(pivots)
         advance(count / rank)
-    return made[:, :count]
+    return made if count == rank else made[:, :count].copy()
 
 
 def _accept(corner: Floats, levels: Floats, most: int) -> tuple[NDArray[np.int64], Floats]:
@@ -99,11 +100,12 @@ class Preconditioner:
     def __call__(self, right: Floats) -> Floats:
         """P times columns [n, m]."""
         kind = self._factor.dtype
-        inner = np.zeros((self.rank, right.shape[1]))
-        for _, each in in_threads(lambda part: self._factor[part].T @ right[part].astype(kind), self._parts):
+        columns = np.ascontiguousarray(right.T, kind)
+        inner = np.zeros((right.shape[1], self.rank))
+        for _, each in in_threads(lambda part: across(columns[:, part], self._factor[part].T), self._parts):
             inner += each
-        inner = (self._core @ inner).astype(kind)
+        inner = (inner @ self._core).astype(kind)
         made = right.copy()
-        for part, each in in_threads(lambda part: self._factor[part] @ inner, self._parts):
+        for part, each in in_threads(lambda part: across(self._factor[part], inner), self._parts):
             made[part] += each
         return made

@@ -14,6 +14,7 @@ from gencli import machine
 from gencli.errors import GencliError
 from gencli.files.provenance import step
 from gencli.files.tables import Description
+from gencli.fitting import gram
 from gencli.fitting.base import Fitted, Learner
 from gencli.fitting.kinds import FiniteSampleLearner, Kernel, LeastSquares
 from gencli.fitting.rows import one_hot
@@ -148,6 +149,38 @@ def test_the_kernel_that_predicts_rows_held_out_best_is_fitted_to_all():
     assert seen[-1] == pytest.approx(1)
     alone = fitted(Kernel(["gaussian:1"], ridge=1e-3), rows)
     assert torch.equal(alone.tensors["alpha"], found.tensors["alpha"])
+
+
+@pytest.mark.parametrize("room", [None, "1K"])
+def test_kernels_that_share_products_are_those_that_do_not(monkeypatch: pytest.MonkeyPatch, room: str | None):
+    """By iterations: the inner products are kept for all widths, where they fit, and serve rows held out and all."""
+    monkeypatch.setattr(gram, "SIDE", 16)
+    made: list[gram.Products] = []
+    make = gram.Products._make
+    monkeypatch.setattr(gram.Products, "_make", lambda self, i, j: (made.append(self), make(self, i, j))[1])
+    if room:
+        monkeypatch.setattr(machine, "free_memory", lambda: 1 << 10)
+    rows, words = some(90), ["ntk:1", "gaussian:0.1,gaussian:2", "laplace:0.5"]
+    several = Kernel(words, solver="cg", validation_fraction=0.25, ridge=1e-3)
+    found = fitted(several, rows)
+    tiles = 6 * 7 // 2
+    assert len(made) > 10 * tiles if room else len(made) == 2 * tiles  # once of pixels, once of the ntk's points
+    accuracies = found.found["validation_accuracy"]
+    for word in accuracies:
+        alone = fitted(Kernel([word], solver="cg", validation_fraction=0.25, ridge=1e-3), rows)
+        assert alone.found["validation_accuracy"][word] == accuracies[word]
+        if word == found.found["chosen"]:
+            assert torch.equal(alone.tensors["alpha"], found.tensors["alpha"])
+
+
+def test_tiles_computed_again_give_the_same_bytes(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(gram, "SIDE", 16)
+    rows = some(90)
+    stored = fitted(Kernel(["gaussian:2"], solver="cg"), rows)
+    monkeypatch.setattr(machine, "free_memory", lambda: 1 << 10)
+    again = fitted(Kernel(["gaussian:2"], solver="cg"), rows)
+    assert torch.equal(stored.tensors["alpha"], again.tensors["alpha"])
+    assert stored.found == again.found
 
 
 def test_a_kernel_without_full_rank_is_refused():
