@@ -38,7 +38,7 @@ def test_the_interval_holds_the_middle_of_the_resamples() -> None:
 
 
 def sign(value: float) -> int:
-    return (value > 0) - (value < 0)
+    return int(value > 0) - int(value < 0)
 
 
 def test_psi_is_the_mean_over_groups_of_tau_along_one_hyper_parameter() -> None:
@@ -98,4 +98,6 @@ def test_sign_errors_are_of_environments_that_differ_in_one_setting() -> None:
             pairs = product((left, left + 1), (right, right + 1))
             expected.append(sum((1 - sign(ONE[i] - ONE[j]) * sign(OTHER[i] - OTHER[j])) / 2 for i, j in pairs) / 4)
     assert sorted(errors) == pytest.approx(sorted(expected))
-    assert not correlation.sign_errors(signs(OTHER), signs(OTHER), found)[errors == errors.max()].all()
+    exact = np.arange(len(GRID)) * 1.0
+    assert correlation.sign_errors(signs(exact), signs(exact), found).max() == 0
+    assert correlation.sign_errors(signs(exact), signs(-exact), found).min() == 1
