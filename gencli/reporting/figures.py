@@ -337,7 +337,7 @@ FIGURES: dict[str, Figure] = {
     ),
     "rank": Figure(
         ("measures", "history", "result"), "Measures against the gap", lambda given, _: [*ranking.panels(given)],
-        "no measures of runs with a gap",
+        "fewer than five runs with measures on their training rows, train and test accuracy",
     ),
     "energy": Figure(("energy",), "The labels' energy along a kernel's eigenvectors", _energy, "no energies"),
     "descent": Figure(("descent",), "Gradient descent on a kernel", _descent, "no steps"),

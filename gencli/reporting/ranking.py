@@ -31,6 +31,7 @@ class Ranked:
     Attributes:
         settings: of each run, its hyper-parameters that differ from run to run.
         measures: by name, [runs] values, NaN where a run has none.
+        losses: at the end of training, in words, and how many runs were left out for theirs.
         gaps, errors: [runs] train less test accuracy, and 1 - test accuracy.
     """
 
@@ -39,6 +40,7 @@ class Ranked:
     measures: dict[str, Values]
     gaps: Values
     errors: Values
+    losses: str
 
 
 def collect(documents: Sequence[Document]) -> Ranked:
@@ -54,6 +56,7 @@ def collect(documents: Sequence[Document]) -> Ranked:
             what = "has lost how it was made, so its runs are not known"
             raise GencliError(f"{each.title}: {what}", "give Parquet that gencli wrote, from models of gencli train")
     runs = [list(each) for each in grouped(used, lambda document: document.run).values()]
+    given, runs = len(runs), [run for run in runs if not any(map(_stopped_short, run))]
     found: list[tuple[Document, dict[str, float], dict[str, Any]]] = []
     tests: set[str] = set()
     for run in runs:
@@ -67,7 +70,7 @@ def collect(documents: Sequence[Document]) -> Ranked:
     if len(tests) > 1:
         raise GencliError(f"runs are tested on different data: {', '.join(sorted(tests))}", "give those of one test")
     if len(found) < LEAST:
-        lack = f"{len(found)} of {len(runs)} runs have measures on their training rows, train and test accuracy"
+        lack = f"{len(found)} of {given} runs have measures, train and test accuracy"
         raise GencliError(f"{documents[0].title}: {lack}; fewer than {LEAST} say nothing",
                           "give eval --measures and train --history --eval-data of more runs")  # fmt: skip
     names = list(dict.fromkeys(name for _, values, _ in found for name in values))
@@ -78,7 +81,30 @@ def collect(documents: Sequence[Document]) -> Ranked:
     settings = hyper_parameters([document for document, *_ in found])
     seeds: list[Hashable] = [arguments(document).get("seed") for document, *_ in found]
     errors = np.array([1 - scores["test_accuracy"] for *_, scores in found])
-    return Ranked(settings, seeds, measures, gaps, errors)
+    histories = [each for run in runs for each in run if each.kind == "history"]
+    ends = [each.rows["train_loss"][-1].as_py() for each in histories]
+    known = [each for each in ends if each is not None]
+    losses = f"of {min(known):.3g} to {max(known):.3g}" if known else "that are not known"
+    if given > len(runs):
+        losses += f"; without {given - len(runs)} runs that did not come down to --until-train-loss"
+    return Ranked(settings, seeds, measures, gaps, errors, losses)
+
+
+def _stopped_short(document: Document) -> bool:
+    """Whether it is the history of a run that did not come down to the loss at which it was to end."""
+    enough = arguments(document).get("until_train_loss")
+    if document.kind != "history" or enough is None:
+        return False
+    last = document.rows["train_loss"][-1].as_py()
+    return last is None or not last <= enough
+
+
+def rankable(documents: Sequence[Document]) -> bool:
+    """Whether there are enough runs with measures and gaps; see `collect`."""
+    try:
+        return bool(collect(documents).measures)
+    except GencliError:
+        return False
 
 
 def _values(documents: Sequence[Document]) -> dict[str, float]:
@@ -180,7 +206,9 @@ def words(rows: Sequence[dict[str, Any]], ranked: Ranked) -> tuple[str, ...]:
     """What a ranking says, in lines: which measures predict, which do not, and which point the wrong way."""
     real = [row for row in rows if row["measure"] != NOTHING and row["tau"] is not None]
     nothing = next(row for row in rows if row["measure"] == NOTHING)
-    lines = [f"{len(ranked.gaps)} runs, which differ in {', '.join(ranked.settings[0]) or 'their seeds alone'}"]
+    apart = ", ".join(ranked.settings[0]) or "their seeds alone"
+    lines = [f"{len(ranked.gaps)} runs, which differ in {apart}; gaps of {ranked.gaps.min():.3f} to "
+             f"{ranked.gaps.max():.3f}, training losses {ranked.losses}"]  # fmt: skip
     said = {"predicts": "predict the gap, the interval of tau being above 0",
             "the wrong way": "point the wrong way, the interval being below 0",
             "nothing": "say nothing, the interval holding 0"}  # fmt: skip
@@ -211,8 +239,8 @@ def _of_setting(name: str) -> bool:
 
 
 def panels(documents: Sequence[Document]) -> list[Lines]:
-    """Each measure against the gap, in the order of the table; none without measures."""
-    if not any(document.kind == "measures" for document in documents):
+    """Each measure against the gap, in the order of the table; none where there is no table."""
+    if not rankable(documents):
         return []
     ranked, made = collect(documents), list[Lines]()
     for row in rank(ranked, 0):

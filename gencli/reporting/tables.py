@@ -80,6 +80,7 @@ TABLES: dict[str, Form] = {  # in their order on a page
     ),
     "rank": Form(
         "Which measure predicts the gap", (("measures",), _MEASURED), lambda given, _: ranking.table(given),
+        page=lambda given, _: ranking.rankable(given),
     ),
     "classes": Form("Classes", (("result",),), lambda given, _: classes.classes_table(_of(given, "result"))),
     "speed": Form(
