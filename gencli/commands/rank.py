@@ -30,9 +30,9 @@ def rank(
 
     Reads the output of gencli eval --measures on the training rows, and for the accuracies that of gencli train
     --history --eval-data, or of gencli eval on the training and the test rows, of any number of networks, those of
-    several runs too; writes one row per measure, the largest tau first. The gap is train less test accuracy. The last
-    rows of all are of measures that are null; random, a measure that knows nothing, is one of the rows. A network of
-    fewer than 5 with measures and accuracies is refused. _low and _high are 95 % bootstrap intervals over the runs.
+    several runs too; writes one row per measure, the largest tau first. The gap is train less test accuracy. One row,
+    random, is of numbers that know nothing. Fewer than 5 networks with measures and accuracies are refused; runs that
+    did not come down to their --until-train-loss are left out. _low and _high are 95 % bootstrap intervals over runs.
 
     \b
     says               predicts, or the wrong way, where tau's interval lies

@@ -1,4 +1,4 @@
-# Which measures of capacity predict generalization, over a grid of networks.
+# Measures of capacity: which predict generalization, on a grid.
 #
 # Jiang, Neyshabur, Mobahi, Krishnan, Bengio 2020, arXiv:1912.02178, and Dziugaite et al. 2020, arXiv:2010.11924: networks
 # of two widths, depths, learning rates, batch sizes, weight decays and shares of random labels are trained to the same
