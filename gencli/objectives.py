@@ -19,7 +19,13 @@ if TYPE_CHECKING:
     from gencli.losses.base import RowLoss
     from gencli.models import Model
 
-_ENDINGS = ("early_stop", "until_train_accuracy", "max_steps", "max_time")  # what ends a run before its last epoch
+_ENDINGS = (
+    "early_stop",
+    "until_train_accuracy",
+    "until_train_loss",
+    "max_steps",
+    "max_time",
+)  # what ends a run before its last epoch
 
 
 def objective(model: Model, table: ImageTable, settings: LossSettings | None = None) -> tuple[Loss, int]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gencli.cli.options import Device, Format, ModelFile, OwnArch, ResultOutput, command, single
+from gencli.commands import steps_to_loss
 from gencli.evaluation.settings import Requests
 
 if TYPE_CHECKING:
@@ -28,6 +29,16 @@ def evaluate(
     ] = None,
     *,
     requests: Requests,
+    list_measures: Annotated[
+        bool,
+        typer.Option(
+            "--list-measures",
+            callback=steps_to_loss.list_measures,
+            is_eager=True,
+            allow_from_autoenv=False,
+            help="List all measures with their formulas, units and sources, and exit.",
+        ),
+    ] = False,
     arch: OwnArch = None,
     device: Device = "auto",
     format: Format = None,
@@ -52,11 +63,11 @@ def evaluate(
     normalized by another network's (Hendrycks, Dietterich 2019, arXiv:1903.12261), without the 4 extra kinds.
     --intervals: the 2.5th and 97.5th percentiles of 1,000 resamples of the rows.
 
-    --measures writes rows measure, layer, value, source, note instead, and takes one model with at most one table; the
-    note says why a value is null. A layer is a linear map together with a batch norm directly after it; A is
-    its matrix, for a convolution at the layer's input size. Products and complexity are for chains only; r is the
-    Lipschitz constant between layers: 1 for ReLU, 1.129 for GELU, 2 for a max-pool 3x3 at stride 2. Only paths count
-    biases.
+    --measures writes rows measure, layer, value, source, note instead, with run for models of several runs, and takes
+    one file of models with at most one table; the note says why a value is null. A layer is a linear map together with
+    a batch norm directly after it; A is its matrix, for a convolution at the layer's input size. Products and
+    complexity are for chains only; r is the Lipschitz constant between layers: 1 for ReLU, 1.129 for GELU, 2 for a
+    max-pool 3x3 at stride 2. Only paths count biases.
 
     \b
     parameters                    W
@@ -78,9 +89,13 @@ def evaluate(
                                   of the filters' norms; sharpness_standard_error
     worst_sharpness               the largest in 10 steps of ascent, no filter
                                   moved by more (cf. Keskar et al. 2017)
+    and the measures of Jiang et al. 2020 (arXiv:1912.02178), which
+    --list-measures defines: products and sums of norms over the margin and
+    from initialization, PAC-Bayes bounds, sharpness, gradients' noise
 
     \b
     Example:
+      gencli eval --list-measures
       gencli data digits --split test -o test.parquet
       gencli data digits | gencli train --arch mlp-1x512 --epochs 10 |
         gencli eval - test.parquet --top 3 --confusion confusion.csv
@@ -109,15 +124,17 @@ def evaluate(
     exact = any(tensor.dtype == torch.float64 for model in loaded for tensor in model.network.state_dict().values())
     where = devices.choose(device, exact)
     devices.precision("float32", where)
-    initial = runs.initial(loaded[0], sources[0].name) if requests.measures else None
+    steps, histories = steps_to_loss.read(requests, loaded)
     read = [*sources, *(file for table in tables for file in table.inputs)]
 
     def step() -> Step:
         used = plan.arguments() | opening.computed(where)
         packages = ["scipy"] if requests.measures else []
-        made = opening.step("eval", used, sources, [each[0] for each in files], tables, packages=packages)
+        models = [each[0] for each in files]
+        made = opening.step("eval", used, sources, models, tables, histories, packages)
         names = [name for name, start in zip(plan.names("model"), starts) if start]
         names += [name for table, name in zip(tables, plan.names("data")) for _ in table.inputs]
+        names += [""] * len(histories)
         named = zip(made.inputs, names, strict=True)
         return replace(made, inputs=tuple(replace(each, name=name or each.name) for each, name in named))
 
@@ -126,7 +143,7 @@ def evaluate(
         named = {option: file for option, file in asked.items() if file or not option}
         writers = [open_result(places, file, None if option else format, read) for option, file in named.items()]
         with console.progress(*plan.work) as advance:
-            results = plan.measure(initial, where, advance) if requests.measures else plan.evaluate(where, advance)
+            results = plan.measure(steps, where, advance) if requests.measures else plan.evaluate(where, advance)
         for note in dict.fromkeys(plan.notes):
             console.message(note)
         for write, rows, option in zip(writers, results, named):

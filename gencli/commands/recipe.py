@@ -21,6 +21,7 @@ def recipe(
             "demo",
             "double-descent",
             "edge-of-stability",
+            "measures",
             "memorization",
             "noise2noise",
             "why-random-labels",

@@ -57,6 +57,7 @@ def report(
                          stability, 2/eta of plain descent, and where it settles
     --table speed        epochs to fit beside what spectrum --kernel predicts for
                          the same tables: rank correlations, where it fails
+    --table rank         the table of gencli rank
     --plot curves        the columns of train --history over epochs
     --plot overfit-time  epochs to fit against the corruption level
     --plot test-error    test error against the corruption level
@@ -83,6 +84,8 @@ def report(
     --table removal, --plot removal
                          test accuracy without the rows that corrupt prune removes
                          beside runs without as many at random (train --subset)
+
+    --plot rank          measures against the gap, from what gencli rank reads
 
     --format html makes one page that loads nothing from the network: every table and figure that the files support,
     and the pipeline behind each row. --against takes a CSV: columns named like scores of the table are published

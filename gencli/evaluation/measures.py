@@ -4,62 +4,24 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 
 import pyarrow as pa
 import torch
 from torch import nn
 
 from gencli.errors import first_line, require_enough
+from gencli.evaluation.flatness import flatness, not_finite
 from gencli.evaluation.logits import margins
-from gencli.evaluation.predictions import NONE, Predictions, batch_size, cross_entropy, predict
-from gencli.evaluation.settings import ASCENTS, DIRECTIONS
+from gencli.evaluation.named import MEASURES, NAMED, Figure
+from gencli.evaluation.predictions import Predictions, predict
+from gencli.evaluation.quantities import Quantities
 from gencli.evaluation.trace import Node, Trace
 from gencli.files.tensors import double
 from gencli.models import Model, Shape
-from gencli.models.circulant import Circulant
 from gencli.models.inputs import Rows
 
-SOURCES = {
-    "parameters": "",
-    "frobenius_norm": "",
-    "frobenius_norm_product": "Neyshabur et al. 2015, arXiv:1503.00036",
-    "spectral_norm": "Sedghi, Gupta, Long 2019, arXiv:1805.10408, there with circular padding",
-    "spectral_norm_product": "Bartlett, Foster, Telgarsky 2017, arXiv:1706.08498",
-    "lipschitz_bound": "Szegedy et al. 2014, arXiv:1312.6199, section 4.3",
-    "spectral_complexity": "Bartlett, Foster, Telgarsky 2017, arXiv:1706.08498",
-    "path_norm": "Neyshabur et al. 2015, arXiv:1503.00036",
-    "distance_from_initialization": "Nagarajan, Kolter 2019, arXiv:1901.01672",
-    "vc_dimension_bound": "Bartlett, Harvey, Liaw, Mehrabian 2019, arXiv:1703.02930",
-    "vc_gap_bound": "Vapnik, Chervonenkis 1971",
-    "margin": "Jiang et al. 2020, arXiv:1912.02178; rank as in the code of Dziugaite et al. 2020, arXiv:2010.11924",
-    "margin_normalized_complexity": "Bartlett, Foster, Telgarsky 2017, arXiv:1706.08498",
-    "sharpness": "directions: Li et al. 2018, arXiv:1712.09913",
-    "sharpness_standard_error": "",
-    "worst_sharpness": "Keskar et al. 2017, arXiv:1609.04836, there in a box",
-}
-RADIUS = 0.1
 _CONFIDENCE, _STEP = 0.05, 1000
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A value of a layer or of the whole network; or None, and a note why it is not defined."""
-
-    measure: str
-    value: float | None
-    layer: str | None = None
-    note: str | None = None
-
-    @classmethod
-    def of(cls, measure: str, value: float | str | None, layer: str | None = None) -> Figure:
-        """A value, or why there is none."""
-        if isinstance(value, str):
-            return cls(measure, None, layer, value)
-        if value is not None and not math.isfinite(value):
-            return cls(measure, None, layer, "not a number" if math.isnan(value) else "too large for float64")
-        return cls(measure, value, layer)
 
 
 def measure(
@@ -68,38 +30,45 @@ def measure(
     rows: Rows | None,
     seed: int,
     progress: Callable[[int], None] = lambda done: None,
+    steps: float | str = "no history is given",
 ) -> pa.Table:
     """The table of measures: measure, layer (null of the whole network), value, source, note (why a value is null).
 
     Args:
         initial: the network before training; without it there is no distance.
         rows: data, for a network that tells classes apart; without it there are no margins, sharpness and VC bound
-            on the gap.
+            on the gap, nor those of `NAMED`.
         seed: of sharpness' random directions.
         progress: called with the number of `DIRECTIONS` and `ASCENTS` done.
+        steps: those to a loss, or why they are not known.
     """
-    figures = list(of_weights(model, initial))
+    trace = _read(model, model.network)
+    figures = list(of_weights(model, initial, trace))
     if rows is not None:
-        known = {each.measure: each for each in figures}
+        predicted, known = predict(model, rows), {each.measure: each for each in figures}
         complexity, dimension = (known[name] for name in ("spectral_complexity", "vc_dimension_bound"))
-        figures += [*of_data(model, rows, complexity, dimension), *flatness(model, rows, seed, progress)]
+        of_rows = list(of_data(model, rows, predicted, complexity, dimension))
+        figures += [*of_rows, *flatness(model, rows, seed, progress)]
+        start = "the network before training is not known" if initial is None else _read(model, initial)
+        known |= {each.measure: each for each in of_rows}
+        quantities = Quantities(model, rows, initial, trace, start, predicted, known, steps, seed)
+        figures += [each.figure(quantities) for each in NAMED]
+    sources = {each.name: each.source for each in MEASURES}
     return pa.table({
         "measure": [each.measure for each in figures],
         "layer": pa.array([each.layer for each in figures], pa.string()),
         "value": pa.array([each.value for each in figures], pa.float64()),
-        "source": [SOURCES[each.measure] or None for each in figures],
+        "source": [sources[each.measure] or None for each in figures],
         "note": pa.array([each.note for each in figures], pa.string()),
     })  # fmt: skip
 
 
-def of_weights(model: Model, initial: nn.Module | None) -> Iterator[Figure]:
+def of_weights(model: Model, initial: nn.Module | None, trace: Trace | str) -> Iterator[Figure]:
     """The measures that need no data; computed in float64 on the CPU if the network supports that.
 
     Norms are of every layer that bears on the output, a batch norm right behind one taken into it. Products and the
     spectral complexity are of a chain; the Lipschitz bound, the path norm and the VC bound know branches too.
     """
-    network = copy.deepcopy(model.network).cpu().eval()
-    trace = _traced(network, model.preprocessing.input_shape(model.shape))
     yield Figure("parameters", model.parameters)
     nodes = [] if isinstance(trace, str) else [node for node in trace.nodes if node.layer]
     layers = [node.layer for node in nodes if node.layer]
@@ -111,11 +80,15 @@ def of_weights(model: Model, initial: nn.Module | None) -> Iterator[Figure]:
     bound = trace if isinstance(trace, str) else trace.lipschitz()
     yield Figure.of("lipschitz_bound", bound)
     yield Figure.of("spectral_complexity", chain if isinstance(chain, str) else spectral_complexity(chain))
-    yield Figure.of("path_norm", trace if isinstance(trace, str) else path_norm(network, trace))
+    yield Figure.of("path_norm", trace if isinstance(trace, str) else path_norm(trace))
     if initial is not None:
         yield Figure("distance_from_initialization", distance(model.network, initial))
     depth = trace if isinstance(trace, str) else trace.depth()
     yield Figure.of("vc_dimension_bound", depth if isinstance(depth, str) else vc_dimension(model.parameters, depth))
+
+
+def _read(model: Model, network: nn.Module) -> Trace | str:
+    return _traced(copy.deepcopy(network).cpu().eval(), model.preprocessing.input_shape(model.shape))
 
 
 def _traced(network: nn.Module, shape: Shape) -> Trace | str:
@@ -169,7 +142,7 @@ def spectral_complexity(nodes: list[Node]) -> float | str:
     return math.prod(node.norm * math.prod(node.factors) for node in nodes) * ratios**1.5
 
 
-def path_norm(network: nn.Module, trace: Trace) -> float | str:
+def path_norm(trace: Trace) -> float | str:
     """The root of the sum over all paths from inputs and biases to outputs of the product of the squared weights.
 
     It is what the network with squared weights makes of ones, summed; max-pools, means and constants stay as they are.
@@ -180,8 +153,7 @@ def path_norm(network: nn.Module, trace: Trace) -> float | str:
     arXiv:1506.02617.
 
     Args:
-        network: in evaluation mode and on the CPU.
-        trace: a run of it on an image of its dtype.
+        trace: a run of the network on an image of its dtype.
     """
     for node in trace.nodes:
         if node.why or node.signed:
@@ -189,11 +161,11 @@ def path_norm(network: nn.Module, trace: Trace) -> float | str:
     image = trace.image
     images = torch.randn(image.shape, dtype=image.dtype, generator=torch.Generator().manual_seed(0))
     unbiased = lambda kind, tensor: torch.zeros_like(tensor) if kind == "bias" else tensor  # noqa: E731
-    once, twice = (Trace(network, times * images, unbiased).output for times in (1, 2))
+    once, twice = (Trace(trace.network, times * images, unbiased).output for times in (1, 2))
     close = 1e-9 if image.dtype == torch.float64 else 1e-4
     if not torch.allclose(twice, 2 * once, rtol=close, atol=close * 1e-3):
         return "the network without biases is not homogeneous, f(2x) = 2 f(x)"
-    squared = Trace(network, torch.ones_like(image), lambda kind, tensor: tensor.square()).output
+    squared = Trace(trace.network, torch.ones_like(image), lambda kind, tensor: tensor.square()).output
     return squared.sum().clamp(min=0).sqrt().item()
 
 
@@ -228,7 +200,9 @@ def vc_gap(dimension: float, n: int) -> float:
     return math.sqrt(8 / n * (growth + math.log(4 / _CONFIDENCE)))
 
 
-def of_data(model: Model, rows: Rows, complexity: Figure, dimension: Figure) -> Iterator[Figure]:
+def of_data(
+    model: Model, rows: Rows, predicted: Predictions, complexity: Figure, dimension: Figure
+) -> Iterator[Figure]:
     """The measures that need data: the bound on the gap, the margin γ, and R ‖X‖ / (γ n).
 
     γ is the ⌊n/10⌋-th smallest margin (see `logits`), of fewer than 10 the smallest: the tenth percentile of Jiang et
@@ -239,10 +213,9 @@ def of_data(model: Model, rows: Rows, complexity: Figure, dimension: Figure) -> 
     """
     gap = dimension.note if dimension.value is None else vc_gap(dimension.value, len(rows))
     yield Figure.of("vc_gap_bound", gap)
-    predicted = predict(model, rows)
     if predicted.logits is None:
         raise TypeError("margins are defined for classifiers only")
-    if why := _not_finite(predicted):
+    if why := not_finite(predicted):
         for name in ("margin", "margin_normalized_complexity"):
             yield Figure.of(name, why)
         return
@@ -256,105 +229,3 @@ def of_data(model: Model, rows: Rows, complexity: Figure, dimension: Figure) -> 
     else:
         normalized = complexity.value * norm / (gamma * len(rows))
     yield Figure.of("margin_normalized_complexity", normalized)
-
-
-def _not_finite(found: Predictions) -> str | None:
-    """The reason why rows have no margins if some outputs are not finite."""
-    gone = 0 if found.predicted is None else int((found.predicted == NONE).sum())
-    return f"the outputs of {gone:,} of {len(found.losses):,} rows are not finite" if gone else None
-
-
-def flatness(
-    model: Model, rows: Rows, seed: int, progress: Callable[[int], None] = lambda done: None
-) -> Iterator[Figure]:
-    """How far the mean cross-entropy L over the rows rises near the weights w: in random directions, and at worst.
-
-    `sharpness` is the mean of L(w + d) − L(w) over 10 random d, with its standard error. A direction is Gaussian, each
-    filter (row of a weight) scaled to a tenth of the norm of the network's own; biases and norms' parameters stay: Li
-    et al. 2018, arXiv:1712.09913, section 4. Rescaling a ReLU network's layers leaves it as it is.
-
-    `worst_sharpness` is the largest rise that is found where no filter moves by more than a tenth of its norm, a lower
-    bound of the largest there is (Keskar et al. 2017, arXiv:1609.04836, whose region is a box): from w each filter goes
-    10 times all the way along its gradient there (the power method for convex functions of Journée, Nesterov,
-    Richtárik, Sepulchre 2010, arXiv:0811.4724); the random d count too.
-
-    The weights are moved and put back.
-    """
-    weights, here = _filters(model.network), predict(model, rows)
-    if why := _not_finite(here) if weights else "no weights are trained":
-        for name in ("sharpness", "sharpness_standard_error", "worst_sharpness"):
-            yield Figure.of(name, why)
-        return
-    before, generator = here.mean_loss, torch.Generator().manual_seed(seed)
-    near, rises = _Neighbourhood(weights), list[float]()
-    try:
-        for done in range(DIRECTIONS):
-            near.move(torch.randn(own.shape, generator=generator).to(own.device) for own in near.kept)
-            rises.append(predict(model, rows).mean_loss - before)
-            progress(done + 1)
-        yield Figure.of("sharpness", sum(rises) / DIRECTIONS)
-        yield Figure.of("sharpness_standard_error", torch.tensor(rises).double().std().item() / math.sqrt(DIRECTIONS))
-        near.put_back()
-        yield Figure.of("worst_sharpness", _worst(model, rows, near, before, rises, progress))
-    finally:
-        near.put_back()
-
-
-class _Neighbourhood:
-    """Weights w, which are moved to w + d with each filter's d scaled to the allowed length, and put back."""
-
-    def __init__(self, weights: list[nn.Parameter]) -> None:
-        self.weights, self.kept = weights, [weight.detach().clone() for weight in weights]
-
-    def move(self, directions: Iterable[torch.Tensor]) -> None:
-        for weight, own, drawn in zip(self.weights, self.kept, directions, strict=True):
-            lengths = _rows(drawn).norm(dim=1)
-            scale = RADIUS * _rows(own).norm(dim=1) / torch.where(lengths > 0, lengths, 1)
-            weight.data.copy_(own + (_rows(drawn) * scale[:, None]).view(own.shape))
-
-    def put_back(self) -> None:
-        for weight, own in zip(self.weights, self.kept, strict=True):
-            weight.data.copy_(own)
-
-
-def _worst(
-    model: Model, rows: Rows, near: _Neighbourhood, before: float, rises: list[float], progress: Callable[[int], None]
-) -> float | str:
-    """The largest of the loss's `rises` from `before` and of those that are found by ascent; or why there is none."""
-    for done in range(ASCENTS):
-        found = _slopes(model, rows, near.weights)
-        if found is None:
-            return "the network has no gradient"
-        if done:  # one pass gives what the step before came to as well
-            rises.append(found[0] - before)
-        near.move(found[1])
-        progress(DIRECTIONS + done + 1)
-    rises.append(predict(model, rows).mean_loss - before)
-    return max(rises) if all(map(math.isfinite, rises)) else math.nan
-
-
-def _filters(network: nn.Module) -> list[nn.Parameter]:
-    """The weights that directions are drawn for: matrices and kernels, and circulant ones, which are one filter."""
-    circulant = {id(module.weight) for module in network.modules() if isinstance(module, Circulant)}
-    return [each for each in network.parameters() if each.requires_grad and (each.ndim > 1 or id(each) in circulant)]
-
-
-def _rows(weight: torch.Tensor) -> torch.Tensor:
-    return weight.flatten(1) if weight.ndim > 1 else weight[None]
-
-
-def _slopes(model: Model, rows: Rows, weights: list[nn.Parameter]) -> tuple[float, list[torch.Tensor]] | None:
-    """The mean cross-entropy, and the derivative of its sum by each weight; None where the network gives none."""
-    totals, size = [torch.zeros_like(weight) for weight in weights], batch_size(model.network)
-    losses: list[torch.Tensor] = []
-    for start in range(0, len(rows), size):
-        part = slice(start, start + size)
-        with torch.enable_grad():
-            loss = cross_entropy(model.network(model.preprocessing(rows.images[part])).float(), rows.labels[part])
-            whole = loss.sum()
-        if not whole.requires_grad:
-            return None
-        losses.append(loss.detach())
-        slopes = torch.autograd.grad(whole, weights, materialize_grads=True)
-        totals = [total + slope for total, slope in zip(totals, slopes, strict=True)]
-    return double(torch.cat(losses)).mean().item(), totals

@@ -53,7 +53,7 @@ class Plan:
     def work(self) -> tuple[str, int]:
         """What progress counts, and how many there are: rows, or sharpness' directions."""
         if self.requests.measures:
-            return "directions", (DIRECTIONS + ASCENTS) * len(self.tables)
+            return "directions", (DIRECTIONS + ASCENTS) * len(self.tables) * len(self.models)
         return "rows", len(self.models) * sum(table.rows for table in self.tables)
 
     @property
@@ -90,6 +90,7 @@ class Plan:
             "measures": asked.measures,
             "seed": asked.drawn,
             "run": asked.run,
+            "reached": asked.reached if asked.history else None,
         }
 
     def evaluate(self, device: torch.device, progress: Callable[[int], None]) -> list[pa.Table]:
@@ -138,15 +139,25 @@ class Plan:
             self.notes.append(_not_finite(model, table, gone))
 
     def measure(
-        self, initial: nn.Module | None, device: torch.device, progress: Callable[[int], None]
+        self, steps: Sequence[float | str], device: torch.device, progress: Callable[[int], None]
     ) -> list[pa.Table]:
-        """The measures of the one model (see `measures`), on the one table if there is one."""
+        """The measures of the models of one file (see `measures`), on the one table if there is one.
+
+        Args:
+            steps: of each model, those to a loss, or why they are not known.
+        """
         from gencli.evaluation.measures import measure  # which loads scipy
 
-        model = self.models[0]
-        model.network.to(device)
         rows = load(self.tables[0]).to(device) if self.tables else None
-        return [measure(model, initial, rows, self.requests.seed, progress)]
+        found = []
+        for done, (model, to_loss) in enumerate(zip(self.models, steps, strict=True)):
+            model.network.to(device)
+            before = done * (DIRECTIONS + ASCENTS)
+            start, seed = initial(model, model.file), self.requests.seed
+            told = measure(model, start, rows, seed, lambda own, at=before: progress(at + own), to_loss)
+            several = model.run is not None and self.requests.run is None
+            found.append(labelled(told, {"run": model.run} if several and model.run is not None else {}))
+        return [pa.concat_tables(found)]
 
 
 def fitting(requests: Requests, table: ImageTable) -> ImageTable:
@@ -183,8 +194,6 @@ def plan(
         GencliError: a model and a table do not fit, or something asked for does not go with them.
     """
     notes: list[str] = []
-    if requests.measures and len(models) > 1:
-        raise GencliError(f"--measures: {model_places[0]} has {len(models)} networks", "choose one with --run")
     for model, table in product(models, tables):
         model.require(table)
     for model, place in zip(models, model_places):

@@ -66,6 +66,15 @@ class Requests:
     measures: Annotated[
         bool, typer.Option("--measures", help="Compute capacity measures of the weights instead, see above.")
     ] = False
+    history: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE", help="Take steps_to_loss of --measures from this output of gencli train --history."
+        ),
+    ] = None
+    reached: Annotated[
+        float, typer.Option(min=0, metavar="LOSS", help="The train_loss that steps_to_loss counts to.")
+    ] = 0.1
 
     def resolved(self, given: Collection[str]) -> Self:
         """Itself.
@@ -76,6 +85,10 @@ class Requests:
         others = {"by", "top", "intervals", "norm", "predictions", "confusion"}
         for name in sorted(others & set(given)) if self.measures else ():
             raise GencliError(f"--{name} and --measures do not go together", "omit one of them")
+        if self.history is not None and not self.measures:
+            raise GencliError("--history: no measures are asked for", "add --measures")
+        if "reached" in given and self.history is None:
+            raise GencliError("--reached: there is no history", "name it with --history")
         if "seed" in given and not (self.intervals or self.measures):
             raise GencliError("--seed: nothing is drawn", "it is for --intervals and --measures")
         return self
@@ -94,7 +107,9 @@ class Requests:
         models, tables = [model, *filter(_is_model, more)], [place for place in more if not _is_model(place)]
         if not tables and not self.measures:
             tables = ["-"]
-        require_one_standard_input(*models, *tables)
+        require_one_standard_input(*models, *tables, self.history or "")
+        if self.history is not None and not tables:
+            raise GencliError("--history: no table, and steps_to_loss is a measure on data", "name the training table")
         if self.measures and (len(models) > 1 or len(tables) > 1):
             raise GencliError(
                 f"--measures: {len(models)} models, {len(tables)} tables", "use one model, with one table or none"

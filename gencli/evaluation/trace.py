@@ -77,7 +77,7 @@ class Trace(TorchDispatchMode):
     """Records a run on one image.
 
     Attributes:
-        image, output: what went in, and what came out.
+        network, image, output: what ran, what went in, and what came out.
         nodes: what bears on it, parents first, so that the last is the output's; empty if the image does not.
         why: why the run says nothing of other images.
     """
@@ -93,7 +93,7 @@ class Trace(TorchDispatchMode):
             Exception: whatever the network raises.
         """
         super().__init__()
-        self.image, self._change, self.why = image, change, cast("str | None", None)
+        self.network, self.image, self._change, self.why = network, image, change, cast("str | None", None)
         start = Node("the image")
         self._nodes, self._made, self._given = {id(image): start}, [start], list[Node]()
         self._plain: dict[int, torch.Tensor] = {}  # layers' outputs before their bias, by the output

@@ -118,10 +118,7 @@ class Document:
     def run(self) -> str:
         """A key of the training run: its settings and training data; the file if these are lost."""
         step = self.training
-        if step is None:
-            return self.title
-        trained_on = [entry.sha256 for entry in step.given("data")]
-        return _digest([step.arguments, step.versions, trained_on])
+        return self.title if step is None else key(step)
 
     @property
     def setup(self) -> str:
@@ -132,6 +129,11 @@ class Document:
         steps = [each for entry in step.given("data") for each, _ in provenance.walk(entry.step)]
         foreign = [entry.sha256 for each in [step, *steps] for entry in each.inputs if entry.step is None]
         return _digest([[each.command, _setup(each)] for each in [step, *steps]] + [foreign])
+
+
+def key(step: Step) -> str:
+    """Of a training run: its settings, its versions and its training data."""
+    return _digest([step.arguments, step.versions, [entry.sha256 for entry in step.given("data")]])
 
 
 def _digest(facts: list[Any]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from gencli.errors import GencliError, nearest
 from gencli.files.provenance import Step
-from gencli.reporting import alignments, descent, edge, examples
+from gencli.reporting import alignments, descent, edge, examples, ranking
 from gencli.reporting.classes import require
 from gencli.reporting.documents import Document, corruptions, data_name
 from gencli.reporting.forms import Kind
@@ -334,6 +334,10 @@ FIGURES: dict[str, Figure] = {
     "edge-of-stability": Figure(
         ("history",), "The edge of stability", lambda given, _: [*edge.panels(given)],
         "no sharpness of a full-batch run of sgd at a constant rate, without decay",
+    ),
+    "rank": Figure(
+        ("measures", "history", "result"), "Measures against the gap", lambda given, _: [*ranking.panels(given)],
+        "fewer than five runs with measures on their training rows, train and test accuracy",
     ),
     "energy": Figure(("energy",), "The labels' energy along a kernel's eigenvectors", _energy, "no energies"),
     "descent": Figure(("descent",), "Gradient descent on a kernel", _descent, "no steps"),

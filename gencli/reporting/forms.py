@@ -14,7 +14,7 @@ import pyarrow as pa
 
 Kind = Literal[
     "history", "result", "benchmark", "scores", "dynamics", "influence", "predictions", "images", "density",
-    "confusion", "alignment", "energy", "descent",
+    "confusion", "alignment", "energy", "descent", "measures",
 ]  # fmt: skip
 
 # how to get a file of a kind
@@ -30,6 +30,7 @@ WORDS: dict[Kind, str] = {
     "energy": "give the output of `gencli spectrum --energy`",
     "descent": "give the output of `gencli spectrum --descent`",
     "influence": "give the output of `gencli score --influence`",
+    "measures": "give the output of `gencli eval --measures` on the training rows",
 }
 
 LEAD = ("model", "data")  # columns that name what the others are of
@@ -196,6 +197,10 @@ FORMS: dict[Kind, Form] = {  # the first that fits
     "alignment": Form(
         ("quantity", "class", "index", "value"),
         {"quantity": _TEXT, "class": _CLASS, "index": Column("whole", "a whole number", -_EXACT, _EXACT, gaps=True)},
+    ),
+    "measures": Form(
+        ("measure", "layer", "value", "source", "note"),
+        {"measure": _TEXT, **dict.fromkeys(["layer", "source", "note"], _CLASS), "value": _FINITE},
     ),
     "energy": Form(
         ("class", "index", "eigenvalue", "energy", "cumulative"),

@@ -20,7 +20,7 @@ _DEFAULT_PLOTS: dict[Kind, str] = {
     "history": "curves", "result": "classes", "confusion": "confusion", "predictions": "reliability",
     "density": "density", "dynamics": "cartography", "scores": "cartography",
     "energy": "energy", "descent": "descent",
-    "influence": "memorization",
+    "influence": "memorization", "measures": "rank",
 }  # fmt: skip
 
 

@@ -259,7 +259,7 @@ def parts(rows: pa.Table, kind: Kind) -> dict[tuple[str | int, ...], list[int]]:
 
 def lead_columns(rows: pa.Table, kind: Kind) -> list[str]:
     """The first columns, which name a model, a data set, and a run."""
-    if kind not in ("history", "result", "predictions", "confusion"):
+    if kind not in ("history", "result", "predictions", "confusion", "measures"):
         return []
     names, form = rows.column_names, FORMS[kind]
     found = [name for name in LEAD if name in names and pa.types.is_string(rows[name].type) and kind != "history"]

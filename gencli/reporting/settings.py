@@ -14,11 +14,12 @@ from gencli.files import endings
 
 Table = Literal[
     "runs", "classes", "long-tail", "corruptions", "removal", "edge-of-stability", "double-descent", "speed",
+    "rank",
 ]  # fmt: skip
 Plot = Literal[
     "curves", "overfit-time", "test-error", "regularizers", "classes", "confusion", "reliability", "density",
     "cartography", "learning-order", "memorization", "removal", "edge-of-stability", "double-descent", "energy",
-    "descent",
+    "descent", "rank",
 ]  # fmt: skip
 
 

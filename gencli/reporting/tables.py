@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from gencli.errors import GencliError
-from gencli.reporting import benchmarks, classes, descent, edge, removal, runs, speed
+from gencli.reporting import benchmarks, classes, descent, edge, ranking, removal, runs, speed
 from gencli.reporting.documents import Document
 from gencli.reporting.figures import Options
 from gencli.reporting.forms import WORDS, Kind
@@ -77,6 +77,10 @@ TABLES: dict[str, Form] = {  # in their order on a page
         "The edge of stability", (("history",),), lambda given, _: edge.table(given) if edge.followed(given) else None,
         "no sharpness of a full-batch run of sgd at a constant rate, without decay",
         lambda given, _: bool(edge.followed(given)),
+    ),
+    "rank": Form(
+        "Which measure predicts the gap", (("measures",), _MEASURED), lambda given, _: ranking.table(given),
+        page=lambda given, _: ranking.rankable(given),
     ),
     "classes": Form("Classes", (("result",),), lambda given, _: classes.classes_table(_of(given, "result"))),
     "speed": Form(

@@ -196,13 +196,12 @@ class Training(Course):
         better = self._is_best(row)
         last = halted or self._is_patience_over(row)
         index: torch.Tensor | slice = visited
-        if last or settings.measure_train or settings.until_train_accuracy is not None:
+        if last or settings.measure_train or (settings.until_train_accuracy, settings.until_train_loss) != (None, None):
             train = self._measure(self._rows, number)
             self._require_finite(train.losses, after=True)
             index = slice(None)
         self._fill(row, train, index)
-        enough = math.inf if settings.until_train_accuracy is None else settings.until_train_accuracy
-        last = last or row.train_score >= enough
+        last = last or settings.is_fitted(row.train_score, row.train_loss)
         if better if settings.early_stop is not None else last and settings.ema is not None:
             self._kept = {name: value.clone() for name, value in self.model.network.state_dict().items()}
         return last

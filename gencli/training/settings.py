@@ -83,6 +83,10 @@ class RunSettings:
             min=0, max=1, metavar="A", help="Stop once train accuracy reaches this value; implies --measure-train."
         ),
     ] = None
+    until_train_loss: Annotated[
+        float | None,
+        typer.Option(min=0, metavar="L", help="Stop once train loss is down to this; implies --measure-train."),
+    ] = None
     validation_fraction: Annotated[
         float,
         typer.Option(
@@ -364,6 +368,11 @@ class Settings(RunSettings, OptimizerSettings, LossSettings, ImageSettings, Netw
     def step_rows(self, rows: int) -> int:
         """How many of an epoch's rows a step takes, at most."""
         return rows if self.full_batch else self.batch_size
+
+    def is_fitted(self, score: float, loss: float) -> bool:
+        """Whether an epoch's training score and loss, measured after it, are enough."""
+        enough, low = self.until_train_accuracy, self.until_train_loss
+        return (enough is not None and score >= enough) or (low is not None and loss <= low)
 
     @property
     def several(self) -> bool:

@@ -204,7 +204,7 @@ def _history(facts: Facts, run: Run, finished: bool) -> list[Epoch]:
 
 def _best(history: list[Epoch], facts: Facts, run: Run, finished: bool) -> int | None:
     """The epoch with the best validation score, the first of equals; the run ends when its settings say so."""
-    patience, enough = run.settings.early_stop, run.settings.until_train_accuracy
+    patience = run.settings.early_stop
     best: Epoch | None = None
     over = False
     for row in history:
@@ -214,7 +214,7 @@ def _best(history: list[Epoch], facts: Facts, run: Run, finished: bool) -> int |
         if score is not None and (best is None or best.validation_score is None or score > best.validation_score):
             best = row
         waited = patience is not None and best is not None and row.epoch - best.epoch >= patience
-        over = row.step == run.total_steps or waited or (enough is not None and row.train_score >= enough)
+        over = row.step == run.total_steps or waited or run.settings.is_fitted(row.train_score, row.train_loss)
     if finished != over and not (finished and history and run.settings.max_time is not None):
         raise facts.refused("finished", finished, str(over).lower())
     return None if best is None else best.epoch

@@ -11,8 +11,9 @@ import torch
 from torch import nn
 
 from gencli import models
+from gencli.evaluation.flatness import flatness
 from gencli.evaluation.intervals import bootstrap
-from gencli.evaluation.measures import distance, flatness, measure, path_norm, vc_gap
+from gencli.evaluation.measures import distance, measure, path_norm, vc_gap
 from gencli.evaluation.predictions import predict
 from gencli.evaluation.trace import Trace
 from gencli.models import Model, Options
@@ -41,7 +42,7 @@ def own(network: nn.Module, shape: tuple[int, int, int] = SHAPE) -> Model:
 
 def path(network: nn.Module, shape: tuple[int, int, int] = SHAPE) -> float | str:
     image = torch.zeros(1, shape[2], *shape[:2], dtype=torch.float64)
-    return path_norm(network, Trace(network.double().eval(), image))
+    return path_norm(Trace(network.double().eval(), image))
 
 
 def figures(model: Model, **settings: Any) -> dict[tuple[str, str | None], float | None]:

@@ -181,6 +181,14 @@ MAKES = {
         gencli score --judge d.parquet -q -o made-judge.parquet
         """,
     ],
+    "rank": [
+        """
+        gencli train half.parquet --arch mlp-1x4 --epochs 1 --runs 5 --eval-data test.parquet --history h.parquet \\
+            -q -o runs
+        gencli eval runs half.parquet --measures --history h.parquet --reached 3 -q -o made-measures.parquet
+        gencli rank made-measures.parquet h.parquet --seed 2 -q -o made.parquet
+        """,
+    ],
     "bound pac-bayes": [
         "gencli bound pac-bayes m.safetensors half.parquet --test test.parquet --epochs 2 --prior-fraction 0.5 "
         "--prior-epochs 1 --draws 100 --certificate made.safetensors -q -o made.parquet"

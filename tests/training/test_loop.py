@@ -270,6 +270,14 @@ def test_training_stops_at_the_first_epoch_that_reaches_the_accuracy() -> None:
     assert [epoch.train_score for epoch in longer][: len(accuracies)] == accuracies
 
 
+def test_training_stops_at_the_first_epoch_that_is_down_to_the_loss() -> None:
+    settings = replace(SETTINGS, arch="mlp-1x64", epochs=400, lr=0.1, until_train_loss=0.5)
+    history = trained(settings)[1]
+    losses = [epoch.train_loss for epoch in history]
+    assert 1 < len(history) < 400
+    assert losses[-1] <= 0.5 < min(losses[:-1])
+
+
 def test_a_diverging_loss_is_an_error_that_names_the_step() -> None:
     with pytest.raises(GencliError, match=r"became (nan|inf) at step [2-5], in epoch 1; that of the step before was 1"):
         trained(replace(SETTINGS, lr=1e30))

@@ -1,0 +1,254 @@
+"""Which measure predicts how far test and training error are apart: a table, its words, and a panel a measure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from gencli.errors import GencliError
+from gencli.reporting import correlation
+from gencli.reporting.correlation import LEAST, Values
+from gencli.reporting.documents import Document, corruptions, data_name
+from gencli.reporting.groups import Table, arguments, chains, grouped
+from gencli.reporting.panels import Curve, Lines
+from gencli.reporting.runs import figures
+
+NOTHING = "random"  # the measure that knows nothing
+_UNRANKED = {"sharpness_standard_error", "margin"}  # an error, and inverse_margin upside down
+_ARCH = re.compile(r"(.*?-)(\d+)x(\d+)(|-.*)")
+_SAME = {"arch", "seed", "device", "threads"}  # told otherwise, or no hyper-parameters
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """Runs with their measures and results.
+
+    Attributes:
+        settings: of each run, its hyper-parameters that differ from run to run.
+        measures: by name, [runs] values, NaN where a run has none.
+        losses: at the end of training, in words, and how many runs were left out for theirs.
+        gaps, errors: [runs] train less test accuracy, and 1 - test accuracy.
+    """
+
+    settings: list[dict[str, Hashable]]
+    seeds: list[Hashable]
+    measures: dict[str, Values]
+    gaps: Values
+    errors: Values
+    losses: str
+
+
+def collect(documents: Sequence[Document]) -> Ranked:
+    """The runs that have both measures and a gap.
+
+    Raises:
+        GencliError: files have lost how they were made, or were tested on several data sets, or there are too few runs
+            or only equal gaps.
+    """
+    used = [each for each in documents if each.kind in ("measures", "history", "result")]
+    for each in used:
+        if each.training is None:
+            what = "has lost how it was made, so its runs are not known"
+            raise GencliError(f"{each.title}: {what}", "give Parquet that gencli wrote, from models of gencli train")
+    runs = [list(each) for each in grouped(used, lambda document: document.run).values()]
+    given, runs = len(runs), [run for run in runs if not any(map(_stopped_short, run))]
+    found: list[tuple[Document, dict[str, float], dict[str, Any]]] = []
+    tests: set[str] = set()
+    for run in runs:
+        measured = [each for each in run if each.kind == "measures"]
+        scores = [each for each in figures(run, 1.0, False) if each.get("gap") is not None]
+        if len(scores) > 1:
+            raise GencliError(f"{run[0].title}: tested on {len(scores)} data sets", "give the results on one of them")
+        if measured and scores:
+            tests.add(scores[0]["tested_on"])
+            found.append((measured[0], _values(measured), scores[0]))
+    if len(tests) > 1:
+        raise GencliError(f"runs are tested on different data: {', '.join(sorted(tests))}", "give those of one test")
+    if len(found) < LEAST:
+        lack = f"{len(found)} of {given} runs have measures, train and test accuracy"
+        raise GencliError(f"{documents[0].title}: {lack}; fewer than {LEAST} say nothing",
+                          "give eval --measures and train --history --eval-data of more runs")  # fmt: skip
+    names = list(dict.fromkeys(name for _, values, _ in found for name in values))
+    measures = {name: np.array([values.get(name, np.nan) for _, values, _ in found]) for name in names}
+    gaps = np.array([scores["gap"] for *_, scores in found])
+    if len(set(gaps.tolist())) < 2:
+        raise GencliError(f"{documents[0].title}: all {len(found)} runs have the same gap", "give runs that differ")
+    settings = hyper_parameters([document for document, *_ in found])
+    seeds: list[Hashable] = [arguments(document).get("seed") for document, *_ in found]
+    errors = np.array([1 - scores["test_accuracy"] for *_, scores in found])
+    histories = [each for run in runs for each in run if each.kind == "history"]
+    ends = [each.rows["train_loss"][-1].as_py() for each in histories]
+    known = [each for each in ends if each is not None]
+    losses = f"of {min(known):.3g} to {max(known):.3g}" if known else "that are not known"
+    if given > len(runs):
+        losses += f"; without {given - len(runs)} runs that did not come down to --until-train-loss"
+    return Ranked(settings, seeds, measures, gaps, errors, losses)
+
+
+def _stopped_short(document: Document) -> bool:
+    """Whether it is the history of a run that did not come down to the loss at which it was to end."""
+    enough = arguments(document).get("until_train_loss")
+    if document.kind != "history" or enough is None:
+        return False
+    last = document.rows["train_loss"][-1].as_py()
+    return last is None or not last <= enough
+
+
+def rankable(documents: Sequence[Document]) -> bool:
+    """Whether there are enough runs with measures and gaps; see `collect`."""
+    try:
+        return bool(collect(documents).measures)
+    except GencliError:
+        return False
+
+
+def _values(documents: Sequence[Document]) -> dict[str, float]:
+    """The measures of a whole network that are known; those on data count before those without."""
+    found: dict[str, float] = {}
+    for document in sorted(documents, key=lambda each: each.data is not None):
+        columns = (document.rows[name].to_pylist() for name in ("measure", "layer", "value"))
+        for name, layer, value in zip(*columns, strict=True):
+            if layer is None and value is not None and name not in _UNRANKED:
+                found[name] = value
+    return found
+
+
+def hyper_parameters(documents: Sequence[Document]) -> list[dict[str, Hashable]]:
+    """In which settings, data and corruptions trainings differ, by name; of `mlp-KxW` alike, depth K and width W."""
+    given = [arguments(document) for document in documents]
+    names = [name for name in dict.fromkeys(name for each in given for name in each) if name not in _SAME]
+    chain = chains([corruptions(document.trained_on) for document in documents], {"seed"})
+    archs = [str(each.get("arch")) for each in given]
+    matches = [match for arch in archs if (match := _ARCH.fullmatch(arch))]
+    split = len(matches) == len(archs) and len({(match[1], match[4]) for match in matches}) == 1
+    found: list[dict[str, Hashable]] = []
+    for place, (document, own) in enumerate(zip(documents, given)):
+        match = matches[place] if split else None
+        told: dict[str, Hashable] = {"depth": match[2], "width": match[3]} if match else {"arch": archs[place]}
+        told |= {name: str(own.get(name)) for name in names}
+        found.append(told | {"data": data_name(document.trained_on), "corruption": chain[place]})
+    varied = [name for name in found[0] if len({each[name] for each in found}) > 1]
+    return [{name: each[name] for name in varied} for each in found]
+
+
+def rank(ranked: Ranked, seed: int) -> list[dict[str, Any]]:
+    """A row a measure, the largest τ first; see `table`."""
+    known = dict(ranked.measures)
+    known[NOTHING] = np.random.default_rng([seed, 1]).standard_normal(len(ranked.gaps))
+    rows = [_row(name, values, ranked, seed) for name, values in known.items()]
+    return sorted(rows, key=lambda row: (row["tau"] is None, -(row["tau"] or 0.0)))
+
+
+def _row(name: str, values: Values, ranked: Ranked, seed: int) -> dict[str, Any]:
+    here = np.flatnonzero(np.isfinite(values))
+    settings = [ranked.settings[place] for place in here]
+    seeds = [ranked.seeds[place] for place in here]
+    names = [*ranked.settings[0]]
+    row: dict[str, Any] = {"measure": name, "runs": len(here), "tau": None}
+    if len(here) < LEAST:
+        return row | {"says": f"too few runs: {len(here)}"}
+    if len(set(values[here].tolist())) < 2:
+        return row | {"says": "the same for all runs"}
+    one, gap, error = (correlation.signs(each[here]) for each in (values, ranked.gaps, ranked.errors))
+    weights = correlation.resamples(len(here), seed)
+    row |= _with_interval("tau", correlation.tau(one, gap), correlation.tau(one, gap, weights))
+    row |= _with_interval("tau_test_error", correlation.tau(one, error), correlation.tau(one, error, weights))
+    pairs = {each: correlation.alone(settings, seeds, each) for each in names}
+    alone = {each: correlation.granulated(one, gap, found) for each, found in pairs.items() if found.any()}
+    if alone:
+        again = [correlation.granulated(one, gap, pairs[each], weights) for each in alone]
+        row |= _with_interval("psi", np.mean([*alone.values()], 0), np.mean(again, 0))
+    row |= {f"psi_{each}": float(found[0]) for each, found in alone.items()}
+    row["cmi"] = correlation.information(one, gap, settings)
+    errors = correlation.sign_errors(one, gap, correlation.environments(settings))
+    if len(errors):
+        row |= {"sign_error": errors.mean().item(), "sign_error_90": float(np.quantile(errors, 0.9))}
+        row["sign_error_worst"] = errors.max().item()
+    return row | {"says": _says(row)}
+
+
+def _with_interval(name: str, value: Values, again: Values) -> dict[str, float | None]:
+    if not np.isfinite(value[0]):
+        return {name: None}
+    low, high = correlation.interval(again) or (None, None)
+    return {name: float(value[0]), f"{name}_low": low, f"{name}_high": high}
+
+
+def _says(row: dict[str, Any]) -> str:
+    low, high = row.get("tau_low"), row.get("tau_high")
+    if low is None or high is None or low <= 0 <= high:
+        return "nothing"
+    return "predicts" if low > 0 else "the wrong way"
+
+
+def table(documents: Sequence[Document], seed: int = 0) -> Table:
+    """One row a measure: tau, psi and what else `gencli rank` tells, with notes that say it in words."""
+    ranked = collect(documents)
+    rows = rank(ranked, seed)
+    columns = ["measure", "runs", "says"]
+    for name in ("tau", "tau_test_error", "psi"):
+        columns += [name, f"{name}_low", f"{name}_high"]
+    columns += [*(f"psi_{name}" for name in ranked.settings[0])]
+    columns += ["cmi", "sign_error", "sign_error_90", "sign_error_worst"]
+    kinds = {"measure": pa.string(), "runs": pa.int64(), "says": pa.string()}
+    made = {name: pa.array([row.get(name) for row in rows], kinds.get(name, pa.float64())) for name in columns}
+    scores = tuple(name for name in columns[3:] if made[name].null_count < len(rows))
+    shown = pa.table({name: made[name] for name in (*columns[:3], *scores)})
+    return Table("rank", shown, scores=scores, notes=words(rows, ranked))
+
+
+def words(rows: Sequence[dict[str, Any]], ranked: Ranked) -> tuple[str, ...]:
+    """What a ranking says, in lines: which measures predict, which do not, and which point the wrong way."""
+    real = [row for row in rows if row["measure"] != NOTHING and row["tau"] is not None]
+    nothing = next(row for row in rows if row["measure"] == NOTHING)
+    apart = ", ".join(ranked.settings[0]) or "their seeds alone"
+    lines = [f"{len(ranked.gaps)} runs, which differ in {apart}; gaps of {ranked.gaps.min():.3f} to "
+             f"{ranked.gaps.max():.3f}, training losses {ranked.losses}"]  # fmt: skip
+    said = {"predicts": "predict the gap, the interval of tau being above 0",
+            "the wrong way": "point the wrong way, the interval being below 0",
+            "nothing": "say nothing, the interval holding 0"}  # fmt: skip
+    for word, told in said.items():
+        names = [f"{row['measure']} {row['tau']:.2f}" for row in real if row["says"] == word]
+        names = names[::-1] if word == "the wrong way" else names
+        lines.append(f"{len(names)} of {len(real)} measures {told}{': ' if names else ''}{', '.join(names)}")
+    if "psi" in nothing:
+        reversed_ = [
+            row["measure"] for row in real
+            if row["says"] == "predicts" and any(value < 0 for name, value in row.items() if _of_setting(name))
+        ]  # fmt: skip
+        lines.append(f"{len(reversed_)} that predict point the wrong way along some hyper-parameter alone (psi below 0)"
+                     f"{': ' if reversed_ else ''}{', '.join(reversed_)}")  # fmt: skip
+    if "sign_error_worst" in nothing:
+        wrong = sum(row["sign_error_worst"] > 0.5 for row in real)
+        lines.append(f"{wrong} of {len(real)} are wrong more often than right in some pair of environments; "
+                     f"{NOTHING} numbers have a mean sign error of {nothing['sign_error']:.2f}")  # fmt: skip
+    if known := [row for row in real if row["cmi"] is not None]:
+        best = max(known, key=lambda row: row["cmi"])
+        lines.append(f"the largest cmi is {best['cmi']:.3f}, of {best['measure']}; of {NOTHING} numbers it is "
+                     f"{nothing['cmi'] or 0:.3f}")  # fmt: skip
+    return tuple(lines)
+
+
+def _of_setting(name: str) -> bool:
+    return name.startswith("psi_") and name not in ("psi_low", "psi_high")
+
+
+def panels(documents: Sequence[Document]) -> list[Lines]:
+    """Each measure against the gap, in the order of the table; none where there is no table."""
+    if not rankable(documents):
+        return []
+    ranked, made = collect(documents), list[Lines]()
+    for row in rank(ranked, 0):
+        name = row["measure"]
+        if row["tau"] is None or name == NOTHING:
+            continue
+        values = ranked.measures[name]
+        kept = np.isfinite(values)
+        curve = Curve("runs", values[kept].tolist(), ranked.gaps[kept].tolist())
+        made.append(Lines("gap", f"{name}, tau {row['tau']:.2f}", [curve], dots=True, scatter=True))
+    return made
