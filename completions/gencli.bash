@@ -6,7 +6,7 @@ _gencli() {
   COMPREPLY=()
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case "$path $word" in
-    "gencli data" | "gencli data cifar10" | "gencli data cifar100" | "gencli data mnist" | "gencli data fashion-mnist" | "gencli data svhn" | "gencli data digits" | "gencli data export" | "gencli data folder" | "gencli data parquet" | "gencli data repeat" | "gencli data synthetic" | "gencli data synthetic gaussian-clusters" | "gencli data synthetic two-moons" | "gencli data synthetic noise" | "gencli data where" | "gencli corrupt" | "gencli corrupt random-labels" | "gencli corrupt flip-labels" | "gencli corrupt pair-labels" | "gencli corrupt matrix-labels" | "gencli corrupt permute-labels" | "gencli corrupt merge-classes" | "gencli corrupt shuffled-pixels" | "gencli corrupt random-pixels" | "gencli corrupt gaussian-pixels" | "gencli corrupt gaussian-noise" | "gencli corrupt poisson-noise" | "gencli corrupt impulse-noise" | "gencli corrupt text-overlay" | "gencli corrupt long-tail" | "gencli corrupt step-imbalance" | "gencli corrupt subsample" | "gencli corrupt prune" | "gencli corrupt common" | "gencli train" | "gencli fit" | "gencli fit finite-sample" | "gencli fit kernel" | "gencli fit least-squares" | "gencli fit random-features" | "gencli eval" | "gencli hvp" | "gencli check" | "gencli check prox-step" | "gencli check newton-step" | "gencli check sgd-regret" | "gencli check sgd-rate" | "gencli check sgd-nonmonotone" | "gencli check edge-of-stability" | "gencli check hessian-size" | "gencli check hvp-limit" | "gencli check weight-decay-convexity" | "gencli check circulant" | "gencli check median-mean" | "gencli check noise-targets" | "gencli check finite-sample" | "gencli check min-norm" | "gencli check label-alignment" | "gencli check rademacher" | "gencli check uniform-stability" | "gencli check all" | "gencli jacobian" | "gencli spectrum" | "gencli show" | "gencli score" | "gencli bound" | "gencli bound pac-bayes" | "gencli bound compression" | "gencli bound holdout" | "gencli bound verify" | "gencli report" | "gencli recipe" | "gencli how") path+=" $word" ;;
+    "gencli data" | "gencli data cifar10" | "gencli data cifar100" | "gencli data mnist" | "gencli data fashion-mnist" | "gencli data svhn" | "gencli data digits" | "gencli data export" | "gencli data folder" | "gencli data parquet" | "gencli data repeat" | "gencli data synthetic" | "gencli data synthetic gaussian-clusters" | "gencli data synthetic two-moons" | "gencli data synthetic noise" | "gencli data where" | "gencli corrupt" | "gencli corrupt random-labels" | "gencli corrupt flip-labels" | "gencli corrupt pair-labels" | "gencli corrupt matrix-labels" | "gencli corrupt permute-labels" | "gencli corrupt merge-classes" | "gencli corrupt shuffled-pixels" | "gencli corrupt random-pixels" | "gencli corrupt gaussian-pixels" | "gencli corrupt gaussian-noise" | "gencli corrupt poisson-noise" | "gencli corrupt impulse-noise" | "gencli corrupt text-overlay" | "gencli corrupt long-tail" | "gencli corrupt step-imbalance" | "gencli corrupt subsample" | "gencli corrupt prune" | "gencli corrupt common" | "gencli train" | "gencli fit" | "gencli fit finite-sample" | "gencli fit kernel" | "gencli fit least-squares" | "gencli fit random-features" | "gencli eval" | "gencli hvp" | "gencli check" | "gencli check prox-step" | "gencli check newton-step" | "gencli check sgd-regret" | "gencli check sgd-rate" | "gencli check sgd-nonmonotone" | "gencli check edge-of-stability" | "gencli check hessian-size" | "gencli check hvp-limit" | "gencli check weight-decay-convexity" | "gencli check circulant" | "gencli check median-mean" | "gencli check noise-targets" | "gencli check finite-sample" | "gencli check min-norm" | "gencli check label-alignment" | "gencli check rademacher" | "gencli check uniform-stability" | "gencli check all" | "gencli jacobian" | "gencli spectrum" | "gencli show" | "gencli score" | "gencli rank" | "gencli bound" | "gencli bound pac-bayes" | "gencli bound compression" | "gencli bound holdout" | "gencli bound verify" | "gencli report" | "gencli recipe" | "gencli how") path+=" $word" ;;
     esac
   done
   if [[ $current == = ]]; then  # readline splits --option=value in three
@@ -297,6 +297,7 @@ _gencli() {
   "gencli train --max-steps") ;;
   "gencli train --max-time") ;;
   "gencli train --until-train-accuracy") ;;
+  "gencli train --until-train-loss") ;;
   "gencli train --validation-fraction") ;;
   "gencli train --early-stop") ;;
   "gencli train --track") ;;
@@ -351,6 +352,8 @@ _gencli() {
   "gencli eval --seed") ;;
   "gencli eval --predictions") return ;;
   "gencli eval --confusion") return ;;
+  "gencli eval --history") return ;;
+  "gencli eval --reached") ;;
   "gencli eval --arch") ;;
   "gencli eval --device") words=(auto cpu cuda mps) ;;
   "gencli eval --format") words=(table parquet csv json md) ;;
@@ -677,6 +680,11 @@ _gencli() {
   "gencli score -o" | "gencli score --output") return ;;
   "gencli score --threads") ;;
   "gencli score --color") words=(auto always never) ;;
+  "gencli rank --seed") ;;
+  "gencli rank --format") words=(table parquet csv json md) ;;
+  "gencli rank -o" | "gencli rank --output") return ;;
+  "gencli rank --threads") ;;
+  "gencli rank --color") words=(auto always never) ;;
   "gencli bound pac-bayes --delta") ;;
   "gencli bound pac-bayes --loss") ;;
   "gencli bound pac-bayes --test") return ;;
@@ -730,13 +738,14 @@ _gencli() {
   "gencli bound holdout --color") words=(auto always never) ;;
   "gencli bound verify --test") return ;;
   "gencli bound verify --seed") ;;
+  "gencli bound verify --arch") ;;
   "gencli bound verify --device") words=(auto cpu cuda mps) ;;
   "gencli bound verify --format") words=(table parquet csv json md) ;;
   "gencli bound verify -o" | "gencli bound verify --output") return ;;
   "gencli bound verify --threads") ;;
   "gencli bound verify --color") words=(auto always never) ;;
-  "gencli report --table") words=(runs classes long-tail corruptions removal edge-of-stability double-descent speed) ;;
-  "gencli report --plot") words=(curves overfit-time test-error regularizers classes confusion reliability density cartography learning-order memorization removal edge-of-stability double-descent energy descent) ;;
+  "gencli report --table") words=(runs classes long-tail corruptions removal edge-of-stability double-descent speed rank) ;;
+  "gencli report --plot") words=(curves overfit-time test-error regularizers classes confusion reliability density cartography learning-order memorization removal edge-of-stability double-descent energy descent rank) ;;
   "gencli report --figure") return ;;
   "gencli report --title") ;;
   "gencli report --against") return ;;
@@ -758,7 +767,7 @@ _gencli() {
   *[\<\>]) return ;;
   *)
     case $path in
-    "gencli") once=('--version' '-h --help') again=() words=(data corrupt train fit eval hvp check jacobian spectrum show score bound report recipe how) ;;
+    "gencli") once=('--version' '-h --help') again=() words=(data corrupt train fit eval hvp check jacobian spectrum show score rank bound report recipe how) ;;
     "gencli data") once=('--version' '-h --help') again=() words=(cifar10 cifar100 mnist fashion-mnist svhn digits export folder parquet repeat synthetic where) ;;
     "gencli data cifar10") once=('--split' '--root' '--classes' '--sample' '--seed' '--limit' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() ;;
     "gencli data cifar100") once=('--split' '--root' '--classes' '--sample' '--seed' '--limit' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() ;;
@@ -794,13 +803,13 @@ _gencli() {
     "gencli corrupt subsample") once=('-n --n' '--per-class' '--classes' '--fold' '--invert' '--seed' '--shard' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
     "gencli corrupt prune") once=('-p' '--by' '--scores' '--lowest' '--seed' '--shard' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
     "gencli corrupt common") once=('--kind' '--severity' '--constants' '--all' '--seed' '--shard' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
-    "gencli train") once=('--arch' '--batch-norm --no-batch-norm' '--sync-batch-norm' '--dropout' '--crop' '--whiten' '--augment' '--mix' '--stream' '--subset' '--resample' '--loss' '--gamma' '--beta' '--focal-form' '--label-smoothing' '--deferred-reweighting' '--tau' '--gce-q' '--ce-weight' '--reverse-weight' '--delta' '--optimizer' '--lr' '--schedule' '--warmup' '--momentum' '--nesterov --no-nesterov' '--rho' '--weight-decay' '--no-decay' '--grad-clip' '--ema' '--preset' '--epochs' '--batch-size' '--full-batch' '--max-steps' '--max-time' '--until-train-accuracy' '--validation-fraction' '--early-stop' '--measure-train' '--track' '--track-every' '--seed' '--runs' '--precision' '--compile' '--device' '--deterministic' '--checkpoint' '--checkpoint-every' '--resume' '--overwrite' '--eval-data' '--history' '--dynamics' '--el2n-epoch' '-o --output' '--dry-run' '--list-archs' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=(--vary) words=() files=yes ;;
+    "gencli train") once=('--arch' '--batch-norm --no-batch-norm' '--sync-batch-norm' '--dropout' '--crop' '--whiten' '--augment' '--mix' '--stream' '--subset' '--resample' '--loss' '--gamma' '--beta' '--focal-form' '--label-smoothing' '--deferred-reweighting' '--tau' '--gce-q' '--ce-weight' '--reverse-weight' '--delta' '--optimizer' '--lr' '--schedule' '--warmup' '--momentum' '--nesterov --no-nesterov' '--rho' '--weight-decay' '--no-decay' '--grad-clip' '--ema' '--preset' '--epochs' '--batch-size' '--full-batch' '--max-steps' '--max-time' '--until-train-accuracy' '--until-train-loss' '--validation-fraction' '--early-stop' '--measure-train' '--track' '--track-every' '--seed' '--runs' '--precision' '--compile' '--device' '--deterministic' '--checkpoint' '--checkpoint-every' '--resume' '--overwrite' '--eval-data' '--history' '--dynamics' '--el2n-epoch' '-o --output' '--dry-run' '--list-archs' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=(--vary) words=() files=yes ;;
     "gencli fit") once=('--version' '-h --help') again=() words=(finite-sample kernel least-squares random-features) ;;
     "gencli fit finite-sample") once=('--seed' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
     "gencli fit kernel") once=('--ridge' '--validation-fraction' '--seed' '--dtype' '--solver' '--tolerance' '--max-products' '--memory' '--keep' '--checkpoint' '--checkpoint-every' '--resume' '--overwrite' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=(--kernel) words=() files=yes ;;
     "gencli fit least-squares") once=('--ridge' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
     "gencli fit random-features") once=('--features' '--kind' '--scale' '--ridge' '--seed' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
-    "gencli eval") once=('--by' '--run' '--intervals' '--norm' '--seed' '--predictions' '--confusion' '--measures' '--arch' '--device' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=(--top) words=() files=yes ;;
+    "gencli eval") once=('--by' '--run' '--intervals' '--norm' '--seed' '--predictions' '--confusion' '--measures' '--history' '--reached' '--list-measures' '--arch' '--device' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=(--top) words=() files=yes ;;
     "gencli hvp") once=('--parameters' '--limit' '--device' '--arch' '--run' '--operator' '--batch-size' '--dtype' '--loss' '--gamma' '--beta' '--focal-form' '--label-smoothing' '--deferred-reweighting' '--tau' '--gce-q' '--ce-weight' '--reverse-weight' '--delta' '--method' '--dense' '--verify --no-verify' '--tolerance' '--plot' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=(--vector) words=() files=yes ;;
     "gencli check") once=('--list' '--version' '-h --help') again=() words=(prox-step newton-step sgd-regret sgd-rate sgd-nonmonotone edge-of-stability hessian-size hvp-limit weight-decay-convexity circulant median-mean noise-targets finite-sample min-norm label-alignment rademacher uniform-stability all) ;;
     "gencli check prox-step") once=('--instances' '--dtype' '--dimension' '--penalty' '--seed' '--break' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() ;;
@@ -825,13 +834,14 @@ _gencli() {
     "gencli spectrum") once=('--kernel' '--normalize' '--outputs' '--targets' '--step-size' '--fitted-at' '--energy' '--descent' '--top' '--bottom' '--condition' '--trace' '--density' '--vectors' '--along' '--figure' '--parameters' '--limit' '--device' '--arch' '--run' '--operator' '--batch-size' '--dtype' '--loss' '--gamma' '--beta' '--focal-form' '--label-smoothing' '--deferred-reweighting' '--tau' '--gce-q' '--ce-weight' '--reverse-weight' '--delta' '--tolerance' '--max-products' '--basis' '--trace-products' '--density-probes' '--density-steps' '--density-width' '--along-radius' '--along-points' '--seed' '--checkpoint' '--checkpoint-every' '--resume' '--overwrite' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
     "gencli show") once=('--head' '--sheet' '--columns' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
     "gencli score") once=('--judge' '--seed' '--fitted-at' '--test' '--influence' '--pairs' '--arch' '--device' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
+    "gencli rank") once=('--seed' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
     "gencli bound") once=('--version' '-h --help') again=() words=(pac-bayes compression holdout verify) ;;
     "gencli bound pac-bayes") once=('--delta' '--loss' '--test' '--certificate' '--run' '--arch' '--device' '--prior-fraction' '--epochs' '--prior-epochs' '--prior-lr' '--lr' '--lr-deviation' '--deviation' '--batch-size' '--draws' '--seed' '--break' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
     "gencli bound compression") once=('--delta' '--loss' '--test' '--certificate' '--run' '--arch' '--device' '--subspace' '--levels' '--epochs' '--lr' '--batch-size' '--seed' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
     "gencli bound holdout") once=('--delta' '--loss' '--test' '--certificate' '--run' '--arch' '--device' '--train' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
-    "gencli bound verify") once=('--test' '--seed' '--device' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
+    "gencli bound verify") once=('--test' '--seed' '--arch' '--device' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
     "gencli report") once=('--table' '--plot' '--figure' '--title' '--against' '--best-on-test' '--fitted-at' '--contact-sheet' '--provenance' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=(--metric) words=() files=yes ;;
-    "gencli recipe") once=('--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=(course cui2019 curvature demo double-descent edge-of-stability memorization noise2noise why-random-labels zhang2017) ;;
+    "gencli recipe") once=('--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=(course cui2019 curvature demo double-descent edge-of-stability measures memorization noise2noise why-random-labels zhang2017) ;;
     "gencli how") once=('--tree' '--diff' '--stale' '--check' '--inputs' '--format' '--trust' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
     esac
     if [[ $current == -* ]]; then
