@@ -35,6 +35,7 @@ for class in 0 1 2 3 4 5 6 7 8 9; do
   for other in 0 1 2 3 4 5 6 7 8 9; do [ $class = $other ] && echo -n 0.91 || echo -n 0.01; [ $other = 9 ] || echo -n ,; done; echo
 done > outside/noise.csv
 echo "1,2" > outside/points.csv
+python -c "import numpy; numpy.savez('outside/given.npz', worse=numpy.arange(120) % 10, other=numpy.arange(120) % 7)"
 """  # noqa: E501
 # by command: lines that leave files named `made…`
 MAKES = {
@@ -80,6 +81,13 @@ MAKES = {
         "gencli corrupt matrix-labels --matrix outside/noise.csv digits.parquet -q -o made.parquet"
     ],
     "corrupt permute-labels": ["gencli corrupt permute-labels digits.parquet -q -o made.parquet"],
+    "corrupt labels": [
+        "gencli corrupt labels --from outside/given.npz --column worse digits.parquet -q -o made.parquet",
+        """
+        gencli eval m.safetensors half.parquet -q -o r --predictions rows.parquet
+        gencli corrupt labels --from rows.parquet --column prediction half.parquet -q -o made.parquet
+        """,
+    ],
     "corrupt merge-classes": ["gencli corrupt merge-classes --groups 0-4,5-9 digits.parquet -q -o made.parquet"],
     "corrupt shuffled-pixels": ["gencli corrupt shuffled-pixels digits.parquet -q -o made.parquet"],
     "corrupt random-pixels": ["gencli corrupt random-pixels digits.parquet -q -o made.parquet"],

@@ -31,6 +31,7 @@ corrupt shuffled-pixels foreign.parquet -o out
 train foreign.parquet --arch linear --epochs 1 -o out
 corrupt pair-labels -p 0.5 {_EACH}
 corrupt matrix-labels --matrix matrix.csv {_EACH}
+corrupt labels --from digits.parquet {_EACH}
 corrupt permute-labels {_EACH}
 corrupt merge-classes --groups 0-4,5-9 {_EACH}
 corrupt shuffled-pixels {_EACH}
