@@ -129,7 +129,7 @@ class GivenLabels(LabelCorruption):
             return at, "by id"
         of_source = ids - tables.identities(table.description.name, table.description.split, 0, 1)[0]
         if rows == len(ids):
-            if 0 <= of_source.min() and of_source.max() < rows and (np.diff(of_source) < 0).any():
+            if of_source.min() >= 0 and of_source.max() < rows and (np.diff(of_source) < 0).any():
                 raise GencliError(
                     f"{table.title}: its rows are in another order than in their source, and those of {name} in either",
                     "give a CSV or Parquet table with the columns id and label",

@@ -1,4 +1,4 @@
-"""Arrays of other tools' files: .npy, mapped, .npz and .pt. Nothing is unpickled, and sizes are checked before reading."""
+"""Arrays of other tools' files: .npy, .npz and .pt. Nothing is unpickled, and sizes are checked before reading."""
 
 from __future__ import annotations
 

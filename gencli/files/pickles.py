@@ -74,13 +74,10 @@ def read(member: Callable[[str], bytes], name: str) -> dict[str, NDArray[Any]]:
     found = _Machine(lambda key: member(f"{folder}data/{key}"), big).run(member(name))
     named = found if isinstance(found, dict) else {"": found}
     arrays = {}
-    for key, value in named.items():
-        value = value.value if isinstance(value, _Made) else value
+    for key, stated in named.items():
+        value = stated.value if isinstance(stated, _Made) else stated
         if isinstance(value, list | tuple) and value and all(type(each) is int for each in value):
-            try:
-                value = np.array(value, np.int64)
-            except OverflowError:
-                raise ValueError("a list of numbers that take more than 64 bits") from None
+            value = np.array(value, np.int64)
         if isinstance(value, np.ndarray) and isinstance(key, str):
             arrays[key] = value
     return arrays

@@ -176,15 +176,12 @@ def test_a_tensor_cannot_reach_beyond_its_storage(tmp_path: Path) -> None:
     torch.save(torch.zeros(4).as_strided((2, 2), (2, 1)), tmp_path / "a.pt")
     with zipfile.ZipFile(tmp_path / "a.pt") as archive:
         pickled = archive.read("a/data.pkl")
-    for right, wrong in ((b"K\x02K\x01\x86", b"K\x03K\x01\x86"), (b"K\x02K\x02\x86", b"K\x09K\x00\x86")):
-        forged = pickled.replace(right, wrong, 1)
-        assert forged != pickled
-        with pytest.raises(GencliError, match="a tensor of|no arrays"):
-            path = packed(tmp_path / "b.pt", data_pkl=forged)
-            with zipfile.ZipFile(path, "a") as archive:
-                archive.writestr("a/data/0", bytes(16))
-            if not read(path)[""].size:
-                raise GencliError("no arrays", "")
+    forged = pickled.replace(b"K\x02K\x01\x86", b"K\x03K\x01\x86", 1)
+    assert forged != pickled
+    with zipfile.ZipFile(packed(tmp_path / "b.pt", data_pkl=forged), "a") as archive:
+        archive.writestr("a/data/0", bytes(16))
+    with pytest.raises(GencliError, match="a tensor of 4 values in a storage of 4"):
+        read(tmp_path / "b.pt")
     torch.save(torch.zeros(1).expand(1 << 30), tmp_path / "c.pt")
     with pytest.raises(GencliError, match="a tensor of"):
         read(tmp_path / "c.pt")

@@ -36,6 +36,9 @@ for class in 0 1 2 3 4 5 6 7 8 9; do
 done > outside/noise.csv
 echo "1,2" > outside/points.csv
 python -c "import numpy; numpy.savez('outside/given.npz', worse=numpy.arange(120) % 10, other=numpy.arange(120) % 7)"
+python -c "import numpy; numpy.savez('outside/x.npz', x_train=numpy.ones((30, 3, 5, 4), 'u1'), x_test=numpy.ones((9, 5, 4)))"
+for label in 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4; do echo $label; done > outside/half.csv
+cat outside/half.csv outside/half.csv > outside/y.csv
 """  # noqa: E501
 # by command: lines that leave files named `made…`
 MAKES = {
@@ -47,6 +50,11 @@ MAKES = {
             -o made.parquet --class-names 'a b,c;d,"e,f",3,4,5,6,7,8,$x'
         """,
         "gencli data parquet outside/plain-train.parquet --size 6 --crop 4x5 --mode rgb --split x --limit 9 -o made",
+    ],
+    "data arrays": [
+        """
+        gencli data arrays outside/x.npz outside/y.csv --image x_train --severities 2 --limit 20 -q -o made.parquet
+        """,
     ],
     "data folder": ["gencli data folder outside/images --size 16 --split test -o made.parquet"],
     "data synthetic gaussian-clusters": ["gencli data synthetic gaussian-clusters --rows 20 --seed 3 -o made.parquet"],

@@ -10,6 +10,7 @@ from gencli.cli.groups import LazyGroup, group
 from gencli.commands.data import downloads
 
 _PURPOSES = {name: source.purpose for name, source in downloads.SOURCES.items()} | {
+    "arrays": "Load images and labels from NumPy's and PyTorch's files.",
     "digits": "Load handwritten digits, 8x8, gray; no download.",
     "export": "Export images for other tools, as Parquet or as files.",
     "folder": "Load images from one folder per class, in any of 14 formats.",

@@ -14,6 +14,7 @@ ELSEWHERE = {f"data {name}" for name in SOURCES} | {"check all"}
 _EACH = "digits.parquet -o out --seed 1"
 LINES = f"""
 data digits --limit 300 -o out
+data arrays images.npy labels.npy -o out
 data folder folder -o out
 data parquet hub.parquet -o out
 data parquet foreign.parquet -o out
