@@ -143,7 +143,7 @@ def unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo, title: str) -> byt
     where = f"{title}: member {member.filename!r}"
     if member.flag_bits & 1:
         raise ValueError(f"member {member.filename!r} is encrypted")
-    if member.file_size > max(_ANY, _A_BYTE * member.compress_size):
+    if member.file_size > most_unpacked(member.compress_size):
         raise GencliError(
             f"{where}: {member.file_size:,} bytes packed in {member.compress_size:,}",
             "save it without compression; or it was crafted to exhaust memory",
@@ -154,3 +154,8 @@ def unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo, title: str) -> byt
         if len(content) != member.file_size or file.read(1):
             raise ValueError(f"member {member.filename!r} is not of {member.file_size:,} bytes")
     return content
+
+
+def most_unpacked(packed: int) -> int:
+    """The bytes that so many packed ones may hold."""
+    return max(_ANY, _A_BYTE * packed)

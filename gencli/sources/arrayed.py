@@ -40,6 +40,7 @@ class Arrays:
         white: the value of white, where the values do not tell it.
         severities: how many versions of the rows follow each other; None where the labels tell it.
         classes: the classes' names.
+        renumber: whether classes are the labels that there are, in order.
     """
 
     image: str | None = None
@@ -50,6 +51,7 @@ class Arrays:
     white: Literal["1", "255"] | None = None
     severities: int | None = None
     classes: tuple[str, ...] | None = None
+    renumber: bool = False
 
 
 class ArrayTable:
@@ -84,7 +86,16 @@ class ArrayTable:
         known = identify(stem)
         label, split = (known[0] if how.name is None else how.name), (known[1] if how.split is None else how.split)
         self._factor, dtype = _scaled(self._pixels, how.white, images.name)
-        classes = classes_of(None, how.classes, {"label": self._labels}, self.inputs[-1].name)
+        if how.renumber:
+            values, self._labels = np.unique(self._labels, return_inverse=True)
+            classes = how.classes or tuple(map(str, values))
+            if len(classes) != len(values):
+                raise GencliError(
+                    f"{self.inputs[-1].name}: {len(values)} different labels, but --class-names has {len(classes)}",
+                    "name as many classes",
+                )
+        else:
+            classes = classes_of(None, how.classes, {"label": self._labels}, self.inputs[-1].name)
         height, width, channels = self._pixels.shape[1:]
         self.description = Description(label, split, classes, (height, width, channels), dtype)
         self._versions(how.severities, stem)
@@ -230,7 +241,7 @@ def _scaled(pixels: NDArray[Any], white: str | None, title: str) -> tuple[int, s
 
 
 def _repeats(labels: NDArray[np.int64]) -> bool:
-    """Whether labels repeat five times, and their fifth has no period of its own, as labels that were dealt out have."""
+    """Whether labels repeat five times, and a fifth of them has no period, as labels that were dealt out have."""
     rows = len(labels) // _VERSIONS
     if len(labels) % _VERSIONS or rows < _FEWEST or (labels[rows:] != labels[:-rows]).any():
         return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from gencli.cli import console
 from gencli.errors import GencliError
 from gencli.files import arrow, parquet
 from gencli.files.stream import Input
+from gencli.sources.classes import classes_of
 
 _SHOWN = 5
 
@@ -120,13 +122,47 @@ def coding(
         raise GencliError(
             f"{title}: {len(ordered)} different labels, but --class-names has {len(names)}", "name as many classes"
         )
-    shown = ", ".join(f"{value} is {place}" for place, value in enumerate(ordered[:_SHOWN]))
-    console.message(
-        console.printable(
-            f"{title}: {len(ordered)} classes in the order of `{path}`: {shown}{', ...' if len(ordered) > _SHOWN else ''}"
-        )
-    )
+    _say_order(ordered, title, path)
     return Coding(tuple(ordered), names or tuple(map(str, ordered)))
+
+
+def of_words(
+    words: Sequence[str], names: tuple[str, ...] | None, renumber: bool, title: str, what: str
+) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """[rows] class numbers of the cells of text files, and the classes' names: cells are numbers, or names.
+
+    Raises:
+        GencliError: a cell is no class, or empty.
+    """
+    if "" in words:
+        raise GencliError(f"{title}: row {list(words).index('')}: no {what}", "give each image a label")
+    if all(re.fullmatch("[0-9]{1,18}", word) for word in words):
+        numbers = np.array(list(map(int, words)), np.int64)
+        if not renumber:
+            return numbers, classes_of(None, names, {"label": numbers}, title)
+    elif names is not None and not renumber:
+        places = {name: place for place, name in enumerate(names)}
+        for row, word in enumerate(words):
+            if word not in places:
+                raise GencliError(
+                    f"{title}: row {row}: {what} {word!r:.60} is not in --class-names", "name all classes"
+                )
+        return np.array([places[word] for word in words], np.int64), names
+    ordered = in_order({*words})
+    if names is not None and len(names) != len(ordered):
+        raise GencliError(
+            f"{title}: {len(ordered)} different labels, but --class-names has {len(names)}", "name as many classes"
+        )
+    _say_order(ordered, title, what)
+    places = {name: place for place, name in enumerate(ordered)}
+    return np.array([places[word] for word in words], np.int64), names or tuple(ordered)
+
+
+def _say_order(ordered: Sequence[str | int], title: str, what: str) -> None:
+    shown = [f"{value} is {place}" for place, value in enumerate(ordered[:_SHOWN])]
+    shown += ["..."] if len(ordered) > _SHOWN else []
+    said = f"{title}: {len(ordered)} classes in the order of `{what}`: {', '.join(shown)}"
+    console.message(console.printable(said))
 
 
 def in_order(names: set[str] | set[str | int] | Sequence[str]) -> list[str]:

@@ -279,7 +279,7 @@ class EncodedTable(DecodedTable):
             column,
             *(["target"] if "target" in schema.names and _holds_encoded(schema.field("target")) else []),
         ]
-        self._paths = (column, foreign.label)
+        self._paths = (column, foreign.label, *foreign.keep)
         columns: dict[str, NDArray[np.int64] | pa.Array] = {"label": labels["label"]}
         left = []
         _require_there(foreign.keep, schema, title)

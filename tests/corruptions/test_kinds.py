@@ -74,6 +74,7 @@ EXAMPLES: dict[str, list[Example]] = {
         Example({"n": 20}, whole=True),
         Example({"per_class": 5}, whole=True),
         Example({"classes": "0,class 3"}, draws=False),
+        Example({"classes": "class 3,1", "renumber": True}, draws=False),
     ],
     "prune": [Example({"p": 0.3, "by": "aum", "scores": "scores.parquet"}, whole=True)],
     "common": [

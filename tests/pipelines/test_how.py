@@ -49,6 +49,10 @@ MAKES = {
         gencli data parquet outside/plain-train.parquet --name "it's; \\$(echo no) \\`ls\\`" --limit 9 \\
             -o made.parquet --class-names 'a b,c;d,"e,f",3,4,5,6,7,8,$x'
         """,
+        """
+        gencli data parquet outside/plain-train.parquet --image image.bytes --keep label,id,image.path --renumber \\
+            --limit 9 -q -o made.parquet
+        """,
         "gencli data parquet outside/plain-train.parquet --size 6 --crop 4x5 --mode rgb --split x --limit 9 -o made",
     ],
     "data arrays": [
@@ -56,7 +60,23 @@ MAKES = {
         gencli data arrays outside/x.npz outside/y.csv --image x_train --severities 2 --limit 20 -q -o made.parquet
         """,
     ],
-    "data folder": ["gencli data folder outside/images --size 16 --split test -o made.parquet"],
+    "data folder": [
+        "gencli data folder outside/images --size 16 --split test -o made.parquet",
+        "tar czf outside/images.tgz -C outside images; gencli data folder outside/images.tgz --limit 9 -o made.parquet",
+    ],
+    "data csv": [
+        """
+        (cd outside; echo path,what; for file in images/[123]/*.png; do echo $file,${file:7:1}; done) > outside/m.csv
+        gencli data csv outside/m.csv --label what --renumber --limit 9 -q -o made.parquet
+        """,
+    ],
+    "data webdataset": [
+        """
+        for n in 0 1 2 3; do cp outside/images/1/$(ls outside/images/1 | head -1) $n.png; echo $n > $n.cls; done
+        tar cf outside/s0.tar 0.* 1.*; tar czf outside/s1.tar.gz 2.* 3.*
+        gencli data webdataset outside/s0.tar outside/s1.tar.gz -q -o made.parquet
+        """,
+    ],
     "data synthetic gaussian-clusters": ["gencli data synthetic gaussian-clusters --rows 20 --seed 3 -o made.parquet"],
     "data synthetic two-moons": ["gencli data synthetic two-moons --rows 20 --noise 0.25 -o made.parquet"],
     "data synthetic noise": ["gencli data synthetic noise --rows 20 --size 4x4x1 -o made.parquet"],
@@ -114,7 +134,10 @@ MAKES = {
     "corrupt text-overlay": ["gencli corrupt text-overlay -p 0.25 digits.parquet -q -o made.parquet"],
     "corrupt long-tail": ["gencli corrupt long-tail --ratio 4 digits.parquet -q -o made.parquet"],
     "corrupt step-imbalance": ["gencli corrupt step-imbalance --ratio 4 digits.parquet -q -o made.parquet"],
-    "corrupt subsample": ["gencli corrupt subsample -n 30 --seed 2 digits.parquet -q -o made.parquet"],
+    "corrupt subsample": [
+        "gencli corrupt subsample -n 30 --seed 2 digits.parquet -q -o made.parquet",
+        "gencli corrupt subsample --classes 3,5 --renumber digits.parquet -q -o made.parquet",
+    ],
     "corrupt prune": [
         """
         gencli eval m.safetensors half.parquet -q -o r --predictions rows.parquet

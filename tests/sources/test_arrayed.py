@@ -83,7 +83,7 @@ def test_what_is_unclear_is_refused(pixels: Any, said: str, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("labels", [LABELS - 1, LABELS + 0.5, np.eye(7)[LABELS], np.full(40, np.nan), LABELS[None]])
 def test_labels_that_are_none_are_refused(labels: Any, tmp_path: Path) -> None:
-    with pytest.raises(GencliError, match="label|no arrays"):
+    with pytest.raises(GencliError, match=r"label|no arrays"):
         table(tmp_path, IMAGES, labels)
 
 
@@ -97,7 +97,7 @@ def test_said_options_decide(tmp_path: Path) -> None:
 def test_archives_choose_arrays_by_name_split_and_shape(tmp_path: Path) -> None:
     path = tmp_path / "mnist.npz"
     np.savez(path, x_train=IMAGES, y_train=LABELS, x_test=IMAGES[:9], y_test=LABELS[:9])
-    with pytest.raises(GencliError, match="2 arrays of images.*x_train 40×5×4×3"):
+    with pytest.raises(GencliError, match=r"2 arrays of images.*x_train 40×5×4×3"):
         ArrayTable(Input(str(path)), None, Arrays())
     made = ArrayTable(Input(str(path)), None, Arrays(split="test", classes=tuple("abcdefg")))
     assert (made.rows, made.description.split, made.description.classes[6]) == (9, "test", "g")
@@ -124,7 +124,8 @@ def test_errors_by_severity_in_one_pipeline(tmp_path: Path) -> None:
         """gencli data digits -q -o d.parquet; gencli data digits --split test --limit 100 -q -o t.parquet
         python -c "
 import numpy as np, pyarrow.parquet as pq
-t = pq.read_table('t.parquet'); pixels = np.array([np.frombuffer(v.as_py(), 'u1') for v in t['image']]).reshape(-1, 8, 8)
+t = pq.read_table('t.parquet')
+pixels = np.array([np.frombuffer(value.as_py(), 'u1') for value in t['image']]).reshape(-1, 8, 8)
 np.save('fog.npy', np.concatenate([pixels] * 5)); np.save('labels.npy', np.tile(t['label'].to_numpy(), 5))"
         gencli train d.parquet --arch linear --epochs 1 -q -o m
         """

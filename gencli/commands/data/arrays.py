@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from gencli.cli.options import ImagesOutput, command, single
-from gencli.commands.data.selection import Selection, write
+from gencli.commands.data.selection import Renumber, Selection, write
 
 app = single()
 
@@ -46,6 +46,7 @@ def arrays(
     class_names: Annotated[
         str | None, typer.Option(metavar="N|A,B|FILE", help="Number or names of the classes.")
     ] = None,
+    renumber: Renumber = False,
     selection: Selection,
     output: ImagesOutput = None,
 ) -> None:
@@ -74,7 +75,7 @@ def arrays(
 
     require_writable(output)
     names = parse_names(class_names)
-    how = Arrays(image, label, name, split, layout, white, severities, names)
+    how = Arrays(image, label, name, split, layout, white, severities, names, renumber)
     table = ArrayTable(Input(images), None if labels is None else Input(labels), how)
     arguments = asdict(how) | {"name": table.description.name, "split": table.description.split}
     del arguments["classes"]
