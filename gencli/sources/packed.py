@@ -105,10 +105,10 @@ def _tar(source: Input) -> Iterator[tuple[str, Read]]:
                 raise GencliError(f"{source.name}: member {member.name!r:.80} is a link or a device", _AGAIN)
             if member.offset_data + member.size > size:
                 raise GencliError(f"{source.name}: cut short in member {member.name!r:.80}", _AGAIN)
-            yield (
-                member.name,
-                _part(file, member.offset_data, member.size, f"{source.name}: member {member.name!r:.80}"),
-            )
+            where = f"{source.name}: member {member.name!r:.80}"
+            yield member.name, _part(file, member.offset_data, member.size, where)
+        if os.pread(file.fileno(), tarfile.BLOCKSIZE, end) != bytes(tarfile.BLOCKSIZE):  # tarfile takes all for an end
+            raise GencliError(f"{source.name}: cut short or damaged after {end:,} bytes", _AGAIN)
 
 
 def _part(file: BinaryIO, start: int, size: int, where: str) -> Read:
