@@ -42,7 +42,7 @@ class GivenLabels(LabelCorruption):
     """Replace labels by those that a file gives for the same rows.
 
     FILE is NumPy's .npy or .npz, PyTorch's .pt (read without unpickling anything), CSV or Parquet; it holds class
-    numbers from 0 or class names. With a column id, rows are joined by it, and each row of the table needs one.
+    numbers from 0 or class names, also where these are numbers, such as 7 and 42. With a column id, rows are joined by it, and each row of the table needs one.
     Otherwise FILE's rows are the table's in their order; where FILE has more rows, those of the data set's source, of
     which the table is a part. If FILE also holds clean_label or label_true, as CIFAR-10N does, they must be the
     table's own true labels: otherwise its rows are in another order, which is an error. The column label_true keeps
@@ -176,6 +176,12 @@ class GivenLabels(LabelCorruption):
                 else f"{where}: {column.type}",
                 "labels are class numbers from 0, or class names",
             )
+        if classes != tuple(map(str, range(len(classes)))) and all(map(_WHOLE.fullmatch, classes)):
+            known = {int(each): place for place, each in enumerate(classes)}  # numbers that are names come first
+            for row, number in enumerate(numbers.tolist()):
+                if number not in known:
+                    raise GencliError(f"{where}: row {row}: no class {number}", nearest(str(number), classes))
+            return np.array([known[number] for number in numbers.tolist()], np.int64)
         tables.check_labels(numbers, len(classes), title, name or "label")
         return numbers
 

@@ -185,7 +185,11 @@ def _chosen(
 
 
 def _classes(labels: NDArray[Any], title: str) -> NDArray[np.int64]:
-    wrong = np.flatnonzero((labels != np.rint(labels)) | (labels < 0)) if labels.dtype.kind in "fi" else ()
+    wrong = (
+        np.flatnonzero((labels != np.rint(labels)) | (labels < 0) | (labels >= 2.0**53))
+        if labels.dtype.kind in "fi"
+        else ()
+    )
     wrong = np.flatnonzero(labels > np.iinfo(np.int64).max) if labels.dtype.kind == "u" else wrong
     if len(wrong):
         raise GencliError(f"{title}: row {wrong[0]}: label {labels[wrong[0]]}", "labels are class numbers from 0")

@@ -149,7 +149,7 @@ def _raw_table(inputs: list[Input], files: list[pq.ParquetFile], column: str, fo
     names = {column: "image", foreign.label: "label"}
     others = (name for name in schema.names if name in names.values() and name not in names)
     _say_left(title, [f"{name} ({schema.field(name).type})" for name in others])
-    _require_there(foreign.keep, schema, title)
+    _require_there(foreign.keep, schema, title, foreign.label)
     if coding or "id" not in schema.names or any(theirs != ours for theirs, ours in names.items()):
         stops = np.cumsum([file.metadata.num_rows for file in files])
         firsts = [None if "id" in schema.names else (name, split, int(stop)) for stop in [0, *stops[:-1]]]
@@ -248,10 +248,16 @@ def _labels(
     return {name: _integers(inputs, files, name) for name in names}
 
 
-def _require_there(names: tuple[str, ...], schema: pa.Schema, title: str) -> None:
+def _require_there(names: tuple[str, ...], schema: pa.Schema, title: str, label: str) -> None:
+    """Refuses columns to keep that are not there, or whose names are taken."""
     for name in names:
         if coded.field_at(schema, name) is None:
             raise GencliError(f"--keep: {title} has no column {name!r}", f"its columns are {', '.join(schema.names)}")
+        if name in ("image", "label", "target") and name != label:
+            raise GencliError(
+                f"--keep: {name!r} is what an image table calls a column of its own",
+                f"rename it in {title}, or omit it",
+            )
 
 
 class EncodedTable(DecodedTable):
@@ -282,7 +288,7 @@ class EncodedTable(DecodedTable):
         self._paths = (column, foreign.label, *foreign.keep)
         columns: dict[str, NDArray[np.int64] | pa.Array] = {"label": labels["label"]}
         left = []
-        _require_there(foreign.keep, schema, title)
+        _require_there(foreign.keep, schema, title, foreign.label)
         for each in [*schema.names, *(each for each in foreign.keep if each not in schema.names)]:
             if each in foreign.keep and each not in ("id", "label_true", foreign.label, *self._images):
                 columns[each] = _kept(inputs, files, each)

@@ -59,7 +59,7 @@ class ManifestTable(DecodedTable):
         self.title = source.name
 
     def image_name(self, place: int) -> str:
-        return f"row {place}: {self._paths[place]}"
+        return f"{self.inputs[0].name}: row {place}: {self._paths[place]}"
 
     def pieces(self, count: int, keep: NDArray[np.bool_] | None) -> Iterator[Piece]:
         for place in np.arange(len(self._paths)) if keep is None else np.flatnonzero(keep):

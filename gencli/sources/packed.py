@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 import stat
 import tarfile
 import tempfile
@@ -169,8 +170,7 @@ class ArchiveTable(DecodedTable):
         places = {each: place for place, each in enumerate(classes)}
         self._files = sorted(paths, key=lambda each: (places[paths[each][0]], paths[each]))
         labels = np.array([places[paths[each][0]] for each in self._files], np.int64)
-        stem = source.path.name.partition(".")[0] if source.path else source.sha256[:16]
-        known = identify(stem)
+        known = identify(_stem(source))
         name, split = known[0] if name is None else name, known[1] if split is None else split
         columns = {"id": tables.identities(name, split, 0, len(labels)), "label": labels}
         super().__init__([source], None, columns, name, split, shown, decoding)
@@ -181,6 +181,12 @@ class ArchiveTable(DecodedTable):
     def pieces(self, count: int, keep: NDArray[np.bool_] | None) -> Iterator[Piece]:
         for place in np.arange(len(self._files)) if keep is None else np.flatnonzero(keep):
             yield [self._read[self._files[place]]()], np.array([place])
+
+
+def _stem(source: Input) -> str:
+    if source.path is None:
+        return source.sha256[:16]
+    return re.sub(r"\.(zip|tar|tgz|tar\.gz)$", "", source.path.name)
 
 
 def _inside(paths: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
@@ -230,8 +236,7 @@ class ShardsTable(DecodedTable):
                 words.append(_text(files[label](), where))
         if not words:
             raise GencliError(f"{sources[0].name}: no samples", "give shards with one image and one label per sample")
-        stem = sources[0].path.name.partition(".")[0] if sources[0].path else sources[0].sha256[:16]
-        identified = identify(stem)
+        identified = identify(_stem(sources[0]))
         name, split = identified[0] if name is None else name, identified[1] if split is None else split
         labels, shown = of_words(words, classes, renumber, sources[0].name, label)
         columns = {"id": tables.identities(name, split, 0, len(labels)), "label": labels}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,17 @@ def test_tables_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     refused({"a": NEW}, "has no 'b'", "b")
     refused({"label": [*NEW[:-1], None]}, "1 rows without a label")
     refused({"label": [*NAMES[:-1], "cat"]}, "no class 'cat'")
+
+
+def test_numbers_that_are_names_of_classes_are_those(tmp_path: Path) -> None:
+    table = image_table(60, classes=3)
+    table.description = dataclasses.replace(table.description, classes=("1", "2", "3"))
+    given = table.column("label")[::-1] + 1
+    np.save(tmp_path / "a.npy", given)
+    assert np.array_equal(labels(tmp_path / "a.npy", table)["label"].to_numpy() + 1, given)
+    np.save(tmp_path / "a.npy", given - 1)
+    with pytest.raises(GencliError, match="no class 0"):
+        labels(tmp_path / "a.npy", table)
 
 
 def test_cifar10n_in_one_pipeline_and_in_the_report(tmp_path: Path) -> None:

@@ -97,6 +97,8 @@ def test_kept_columns_pass_through_corruptions_and_group_results(tmp_path: Path)
     assert kept["coarse"].to_pylist() == [["x", "y"][row % 2] for row in (kept["id"].to_numpy() & 0xFFFF)]
     shown = shell("gencli eval m kept.parquet --by coarse -q --format csv").worked().text
     assert [row.split(",")[:2] for row in shown.splitlines()[1:3]] == [["0", "x"], ["1", "y"]]
+    with pytest.raises(GencliError, match="calls a column of its own"):
+        opened(tmp_path, rows | {"label": WORDS, "image": PICTURES}, label="fine", keep=("label",))
     shell("gencli data parquet hub.parquet --image picture --label fine --keep nothing").refused(
         "--keep: hub.parquet has no column 'nothing'"
     )
