@@ -42,11 +42,11 @@ class GivenLabels(LabelCorruption):
     """Replace labels by those that a file gives for the same rows.
 
     FILE is NumPy's .npy or .npz, PyTorch's .pt (read without unpickling anything), CSV or Parquet; it holds class
-    numbers from 0 or class names, also where these are numbers, such as 7 and 42. With a column id, rows are joined by it, and each row of the table needs one.
-    Otherwise FILE's rows are the table's in their order; where FILE has more rows, those of the data set's source, of
-    which the table is a part. If FILE also holds clean_label or label_true, as CIFAR-10N does, they must be the
-    table's own true labels: otherwise its rows are in another order, which is an error. The column label_true keeps
-    the original. Rates per class are printed. Reads and writes an image table.
+    numbers from 0 or class names, also where these are numbers, such as 7 and 42. With a column id, rows are joined by
+    it, and each row of the table needs one. Otherwise FILE's rows are the table's in their order; where FILE has more
+    rows, those of the data set's source, of which the table is a part. If FILE also holds clean_label or label_true,
+    as CIFAR-10N does, they must be the table's own true labels: otherwise its rows are in another order, which is an
+    error. The column label_true keeps the original. Rates per class are printed. Reads and writes an image table.
 
     Source: Wei, Zhu, Cheng, Liu, Niu, Liu 2022, arXiv:2110.12088 (CIFAR-10N).
 
@@ -152,9 +152,9 @@ class GivenLabels(LabelCorruption):
         if isinstance(column, np.ndarray):
             if column.dtype.kind == "u" and column.size and column.max() > np.iinfo(np.int64).max:
                 raise GencliError(f"{where}: {column.max()} is no class", "labels are class numbers from 0")
-            wrong = np.flatnonzero(column != np.rint(column)) if column.dtype.kind == "f" else ()
-            if len(wrong):
-                raise GencliError(f"{where}: row {wrong[0]}: {column[wrong[0]]}", "labels are class numbers from 0")
+            if column.dtype.kind == "f" and (wrong := (column != np.rint(column)) | (abs(column) >= 2.0**53)).any():
+                row = int(np.argmax(wrong))
+                raise GencliError(f"{where}: row {row}: {column[row]}", "labels are class numbers from 0")
             numbers = column.astype(np.int64)
         elif isinstance(column, list) or pa.types.is_string(column.type):
             known = {each: place for place, each in enumerate(classes)}

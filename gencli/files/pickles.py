@@ -87,7 +87,7 @@ class _Machine:
     """Runs the opcodes of one pickle."""
 
     def __init__(self, storage: Callable[[str], bytes], big: bool) -> None:
-        self._storage, self._order = storage, ">" if big else "<"
+        self._storage, self._big = storage, big
         self._read: dict[str, bytes] = {}
         self._encoded: dict[str, bytes] = {}  # each text once, however often it is named
         self._stack: list[Any] = []
@@ -194,7 +194,7 @@ class _Machine:
         """A view of a storage, which may not reach beyond it, nor be larger."""
         if storage.key not in self._read:
             self._read[storage.key] = self._storage(storage.key)
-        flat = np.frombuffer(self._read[storage.key], storage.dtype.newbyteorder(self._order))
+        flat = np.frombuffer(self._read[storage.key], storage.dtype.newbyteorder(">" if self._big else "<"))
         numbers = [offset, *shape, *strides]
         if any(type(each) is not int or each < 0 for each in numbers) or len(shape) != len(strides):
             raise ValueError("a tensor with a shape or strides that cannot be")

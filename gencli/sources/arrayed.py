@@ -185,14 +185,12 @@ def _chosen(
 
 
 def _classes(labels: NDArray[Any], title: str) -> NDArray[np.int64]:
-    wrong = (
-        np.flatnonzero((labels != np.rint(labels)) | (labels < 0) | (labels >= 2.0**53))
-        if labels.dtype.kind in "fi"
-        else ()
-    )
-    wrong = np.flatnonzero(labels > np.iinfo(np.int64).max) if labels.dtype.kind == "u" else wrong
-    if len(wrong):
-        raise GencliError(f"{title}: row {wrong[0]}: label {labels[wrong[0]]}", "labels are class numbers from 0")
+    wrong = labels > np.iinfo(np.int64).max if labels.dtype.kind == "u" else np.zeros(len(labels), bool)
+    if labels.dtype.kind in "fi":
+        wrong = (labels != np.rint(labels)) | (labels < 0) | (labels >= 2.0**53)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise GencliError(f"{title}: row {row}: label {labels[row]}", "labels are class numbers from 0")
     return labels.astype(np.int64)
 
 
@@ -200,7 +198,8 @@ def _channels_last(pixels: NDArray[Any], layout: Layout | None, title: str) -> N
     """[n, height, width, channels], a view."""
     if pixels.ndim == 3:
         return pixels[..., None]
-    first, last = pixels.shape[1] in _CHANNELS, pixels.shape[3] in _CHANNELS
+    shape: tuple[int, ...] = pixels.shape
+    first, last = shape[1] in _CHANNELS, shape[3] in _CHANNELS
     if layout is None:
         if first == last:
             raise GencliError(
