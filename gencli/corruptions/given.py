@@ -24,6 +24,7 @@ from gencli.sources.where import Joined, places
 
 _TRUE = ("clean_label", "label_true")  # what files that hold several kinds of labels call the true ones
 
+_OF_SOURCE = "by row of the source"
 _WHOLE = re.compile(r"-?[0-9]{1,19}")
 
 Integers = NDArray[np.int64]
@@ -140,7 +141,7 @@ class GivenLabels(LabelCorruption):
                 f"{name}: {rows:,} labels, but {table.title} has {len(ids):,} rows",
                 "give one label for each row in order, or a CSV or Parquet table with the columns id and label",
             )
-        return of_source, "by row of the source"
+        return of_source, _OF_SOURCE
 
     def _numbers(self, name: str, description: Description) -> Integers:
         """[rows of the file] class numbers."""
@@ -200,6 +201,11 @@ class GivenLabels(LabelCorruption):
                         f"{len(at):,} rows, the first {np.argmax(differ)}: its rows are others, or in another order",
                         "label the table in the order that the file was made for, or join by a column id",
                     )
+        if how == _OF_SOURCE and (said := _by_chance(labels, table)):
+            raise GencliError(
+                f"{self.files[0].name}: {len(self._read.columns[name]):,} labels for the source of {table.title}, "
+                f"{said}: is it of another split?", "give one label for each row in order, or join by a column id",
+            )  # fmt: skip
         return labels, how
 
     def labels(self, table: ImageTable, draws: Draws) -> Callable[[Integers, Integers], Integers]:
@@ -228,17 +234,23 @@ class GivenLabels(LabelCorruption):
     def report(self, table: ImageTable, draws: Draws, moved: Moved) -> tuple[str, pa.Table | None]:
         words, rows = super().report(table, draws, moved)
         labels, how = self._found(table)
-        before = table.column("label")
-        same, classes = float(np.mean(labels == before)), len(table.description.classes)
-        chance = float(
-            np.bincount(labels, minlength=classes) @ np.bincount(before, minlength=classes) / len(labels) ** 2
-        )
         words += f", joined {how}"
-        if same < chance + 3 * np.sqrt(chance * (1 - chance) / len(labels)):
-            words += f"; {same:.1%} agree, no more than by chance ({chance:.1%}): is the order the same?"
+        if said := _by_chance(labels, table):
+            words += f"; {said}: is the order the same?"
         return words, None if rows is None else rows.drop_columns(["asked"]).rename_columns(
             ["class", "rows", "changed"]
         )
+
+
+def _by_chance(labels: Integers, table: ImageTable) -> str:
+    """That labels agree with the table's as those of other rows would, by three standard deviations; nothing if not."""
+    before, classes = table.column("label"), len(table.description.classes)
+    same = float(np.mean(labels == before))
+    counts = (np.bincount(each, minlength=classes) for each in (labels, before))
+    chance = float(np.prod([*counts], axis=0).sum()) / len(labels) ** 2
+    if same >= chance + 3 * np.sqrt(chance * (1 - chance) / len(labels)):
+        return ""
+    return f"of which {same:.1%} agree, no more than by chance ({chance:.1%})"
 
 
 def _whole(cells: list[str]) -> NDArray[np.int64] | None:

@@ -62,6 +62,9 @@ def test_a_part_of_the_source_takes_the_labels_of_its_rows(tmp_path: Path) -> No
     keep = np.arange(60) % 4 == 1
     part = save(TABLE, tmp_path / "part.parquet", keep)
     assert np.array_equal(labels(tmp_path / "a.npy", part)["label"].to_numpy(), NEW[keep])
+    np.save(tmp_path / "b.npy", (NEW + 2) % 5)
+    with pytest.raises(GencliError, match="is it of another split"):
+        labels(tmp_path / "b.npy", part)
     other = image_table(30, classes=5)
     other._rows = other._rows.set_column(0, other.schema.field(0), pa.array(tables.identities("x", "", 0, 30)))
     with pytest.raises(GencliError, match="60 labels, but toy has 30 rows"):
