@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from gencli.corruptions.base import Corruption, Moved
 from gencli.corruptions.classes import MergeClasses
 from gencli.corruptions.common import Common
+from gencli.corruptions.given import GivenLabels
 from gencli.corruptions.imbalance import LongTail, StepImbalance, Subsample
 from gencli.corruptions.labels import FlipLabels, MatrixLabels, PairLabels, PermuteLabels, RandomLabels
 from gencli.corruptions.noise import GaussianNoise, ImpulseNoise, PoissonNoise, TextOverlay
@@ -26,7 +28,7 @@ from gencli.randomness import Draws
 KINDS: dict[str, type[Corruption]] = {
     kind.name: kind
     for kind in (
-        RandomLabels, FlipLabels, PairLabels, MatrixLabels, PermuteLabels, MergeClasses,
+        RandomLabels, FlipLabels, PairLabels, MatrixLabels, PermuteLabels, GivenLabels, MergeClasses,
         ShuffledPixels, RandomPixels, GaussianPixels,
         GaussianNoise, PoissonNoise, ImpulseNoise, TextOverlay,
         LongTail, StepImbalance, Subsample, Prune,
@@ -90,4 +92,6 @@ class Corrupted:
     def sources(self) -> list[provenance.Source]:
         """What it is made from, as inputs of a step."""
         role, files = self._corruption.file_option, self._corruption.files
-        return tables.sources(self._table, "data") + [tables.source(role, file) for file in files]
+        share = self._corruption.differing(self._table)
+        given = [replace(tables.source(role, file), labels_differ=share) for file in files]
+        return tables.sources(self._table, "data") + given

@@ -56,6 +56,10 @@ class Corruption(ABC):
         """The options as provenance records them; files are inputs."""
         return asdict(self) | ({self.file_option: None} if self.files else {})
 
+    def differing(self, table: ImageTable) -> float | None:
+        """The share of labels that its files change; None where they hold no labels."""
+        return None
+
     @property
     def purpose(self) -> str:
         """What its draws are for: kinds of one purpose draw the same numbers."""

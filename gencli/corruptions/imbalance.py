@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from bisect import bisect_left
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal, localcontext
 from fractions import Fraction
 from functools import partial
@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from gencli.corruptions.base import Apply, Corruption, Moved, parse_part
 from gencli.counts import typed
 from gencli.errors import GencliError
-from gencli.files.tables import ImageTable
+from gencli.files import arrow
+from gencli.files.tables import Description, ImageTable
 from gencli.randomness import Draws
-from gencli.sources.selection import class_numbers, require_one_version
+from gencli.sources.selection import class_numbers, numbers_of, require_one_version
 
 
 @dataclass(frozen=True)
@@ -147,8 +148,9 @@ class Subsample(Subset):
     all others), --per-class N rows of each class, -n N rows in total. Rows are drawn at random: a smaller number keeps
     a subset of what a larger one keeps, and the folds of one seed partition the table, so that a fold and its inverse
     are a validation and a training set. Each class is dealt to the folds in random order, starting where the previous
-    class ended: fold sizes differ by at most one row, per class and in total. Too few rows are an error. All options
-    refer to the whole table, also with --shard. Reads and writes an image table.
+    class ended: fold sizes differ by at most one row, per class and in total. A class without rows stays a class,
+    unless --renumber makes those of --classes all that there are, numbered from 0 in their order. Too few rows are an
+    error. All options refer to the whole table, also with --shard. Reads and writes an image table.
 
     Source: Kohavi 1995, "A study of cross-validation and bootstrap", IJCAI (stratified folds).
 
@@ -157,6 +159,7 @@ class Subsample(Subset):
       gencli data digits -o digits.parquet
       gencli corrupt subsample --fold 0/5 digits.parquet -o validation.parquet
       gencli corrupt subsample --fold 0/5 --invert digits.parquet -o train.parquet
+      gencli corrupt subsample --classes 3,8 --renumber digits.parquet -o two-classes.parquet
     """
 
     name = "subsample"
@@ -167,13 +170,50 @@ class Subsample(Subset):
     )
     fold: Annotated[str | None, typer.Option(metavar="K/N", help="Keep fold K of N, K from 0.")] = None
     invert: Annotated[bool, typer.Option("--invert", help="Keep all folds except that one.")] = False
+    renumber: Annotated[
+        bool, typer.Option("--renumber", help="Number the classes of --classes from 0; there are no others then.")
+    ] = False
 
     def __post_init__(self) -> None:
         if self.invert and self.fold is None:
             raise GencliError("--invert needs a fold", "also give --fold K/N")
         if {self.n, self.per_class, self.classes, self.fold} == {None}:
             raise GencliError("no option selects rows", "give -n, --per-class, --classes or --fold")
+        if self.renumber and self.classes is None:
+            raise GencliError("--renumber needs classes", "also give --classes A,B")
         parse_part(self.fold, "--fold")
+
+    def _numbers(self, description: Description) -> list[int]:
+        return sorted({*numbers_of(self.classes or "", description.classes, "--classes")})
+
+    def describe(self, description: Description) -> Description:
+        if not self.renumber:
+            return description
+        return replace(description, classes=tuple(description.classes[number] for number in self._numbers(description)))
+
+    def schema(self, schema: pa.Schema, description: Description) -> pa.Schema:
+        return schema.with_metadata(self.describe(description).schema().metadata) if self.renumber else schema
+
+    def start(self, table: ImageTable, draws: Draws) -> Apply:
+        if not self.renumber:
+            return super().start(table, draws)
+        places = np.full(len(table.description.classes), -1)
+        numbers = self._numbers(table.description)
+        places[numbers] = range(len(numbers))
+
+        def apply(batch: pa.RecordBatch) -> pa.RecordBatch:
+            columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+            for name in {"label", "label_true"} & columns.keys():
+                labels = arrow.values(columns[name])
+                if (places[labels] < 0).any():
+                    raise GencliError(
+                        f"{table.title}: rows of these labels have a {name} of another class",
+                        "--renumber before labels are corrupted, or omit it",
+                    )
+                columns[name] = arrow.integers(places[labels])
+            return pa.RecordBatch.from_arrays([*columns.values()], schema=self.schema(batch.schema, table.description))
+
+        return apply
 
     def kept(self, table: ImageTable, draws: Draws) -> NDArray[np.bool_]:
         require_one_version(table)

@@ -23,7 +23,7 @@ from gencli.files import circumstances
 KEY = "gencli.provenance"
 FILE = "FILE"  # among the words of an option that takes names and files, where an input stands
 
-_POSITIONAL = ("data", "model", "file")  # of all commands but check, whose inputs are options
+_POSITIONAL = ("data", "model", "file", "images", "labels")  # of all commands but check, whose inputs are options
 WORDS = ("expr",)  # arguments without an option, before the files
 _SWITCHES = ("batch_norm", "nesterov")  # options that --no-… turns off
 _VALUES, _A_VALUE = 1 << 22, 16  # that any text may hold, which take 72 bytes each; beyond that one in so many bytes

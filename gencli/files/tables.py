@@ -130,7 +130,7 @@ def sources(table: ImageTable, role: str) -> list[provenance.Source]:
 def differing(table: ImageTable) -> float | None:
     """The share of rows with label ≠ label_true, where that is not 0 and no step of ours did it."""
     before = [step.command for step, depth in provenance.walk(table.made) if depth == 0]
-    if "label_true" not in table.schema.names or any(re.fullmatch("corrupt .*-labels", each) for each in before):
+    if "label_true" not in table.schema.names or any(re.fullmatch("corrupt (.*-)?labels", each) for each in before):
         return None
     share = float(np.mean(table.column("label") != table.column("label_true")))
     return share or None

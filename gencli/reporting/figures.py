@@ -145,6 +145,8 @@ def _words(step: Step, told: set[tuple[str, str]]) -> list[str]:
 def _level(chain: list[Step]) -> float:
     """Of the last corruption that has one its p, or its first number; 1 where it is all or nothing, 0 without any."""
     for step in reversed(chain):
+        for entry in step.given("from"):  # labels that a file gives
+            return entry.labels_differ or 0.0
         numbers = {
             name: value for name, value in step.arguments.items()
             if name != "seed" and isinstance(value, float | int)

@@ -191,7 +191,11 @@ def chains(chains: Sequence[Sequence[Step]], hidden: Iterable[str] = ()) -> list
             for name, value in step.arguments.items()
             if name == "kind" or isinstance(value, float) or len(seen[step.command, name]) > 1
         ]
-        return " ".join([step.command.removeprefix("corrupt "), *shown])
+        name = step.command.removeprefix("corrupt ")
+        for each in step.given("from"):  # labels that a file gives
+            shown = [f"from {each.name or data_name(each)}", *shown]
+            return f"{' '.join([name, *shown])}, {100 * (each.labels_differ or 0):.3g} %"
+        return " ".join([name, *shown])
 
     return [" + ".join(map(words, chain)) or "none" for chain in chains]
 

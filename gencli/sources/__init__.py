@@ -53,7 +53,7 @@ def _open(
         more = "" if encoded else ", --mode, --size, --crop"
         raise GencliError(
             f"{inputs[0].name}: written by gencli, so it describes itself",
-            f"omit --name, --split, --label, --class-names, --shape{more}",
+            f"omit --name, --split, --image, --label, --keep, --renumber, --class-names, --shape{more}",
         )
     if description is not None and not encoded and "image" in schema.names:
         return FileTable(inputs, files, description)

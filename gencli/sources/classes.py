@@ -13,11 +13,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gencli.cli.console import quoted
+from gencli.cli.console import message, quoted
 from gencli.errors import GencliError, first_line
 from gencli.files import tables
 from gencli.files.stream import Input
 
+_SHOWN = 5
 _MOST = 1_000_000  # without names: a stray label must not fill the memory with numbers
 _LONGEST = 64 << 20  # bytes of a file of names
 _FORM = "give the number of classes, their names in order as a,b,c, or a file with one name per line"
@@ -103,7 +104,22 @@ def classes_of(
     require_distinct(names, title, "rename them with --class-names of gencli data parquet")
     for name, column in labels.items():
         tables.check_labels(column, len(names), title, name)
+    if given is None and known is None:
+        _say_gaps(np.unique(np.concatenate([*labels.values()])), title)
     return names
+
+
+def _say_gaps(found: NDArray[np.int64], title: str) -> None:
+    """That labels start at 1, or are few of many numbers, where nothing but they themselves tells the classes."""
+    if len(found) and (found[0] > 0 or 2 * len(found) < found[-1] + 1):
+        shown = f"{found[0]} to {found[-1]}" if len(found) == found[-1] - found[0] + 1 else ", ".join(
+            [*map(str, found[:_SHOWN]), *(["..."] if len(found) > _SHOWN else [])]
+        )  # fmt: skip
+        gaps = found[-1] + 1 - len(found)
+        message(
+            f"{title}: labels are {shown}, so {gaps:,} of {found[-1] + 1:,} classes have no rows; "
+            "--renumber makes them 0 to " + str(len(found) - 1)
+        )
 
 
 def require_distinct(names: Sequence[str], title: str, hint: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -11,11 +12,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from gencli.cli import console
 from gencli.errors import GencliError
 from gencli.files import folders, tables
 from gencli.files.stream import Input
 from gencli.sources.classes import require_distinct
+from gencli.sources.coded import in_order
 from gencli.sources.decoded import SPLITS, DecodedTable, Decoding, Piece, identify
+
+_LITTER = {"thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "__macosx", "@eadir"}
+_SHOWN = 5
 
 
 class ImageFiles(Input):
@@ -71,7 +77,8 @@ def _image_files(folder: str, classes: dict[str, list[str]]) -> ImageFiles:
 class FolderTable(DecodedTable):
     """The images below a folder's folders, each a class, in the order of their names.
 
-    Files and folders whose names start with a dot are left out, and files beside the classes' folders. Links are
+    Files and folders whose names start with a dot, and what systems leave (Thumbs.db), are skipped and counted; files
+    beside the classes' folders are left out. Links are
     followed, each folder once. The data set is called as the folder, or as the folder above one that is called train,
     test, validation or val.
 
@@ -81,6 +88,7 @@ class FolderTable(DecodedTable):
     """
 
     def __init__(self, folder: str, name: str | None, split: str | None, decoding: Decoding) -> None:
+        folder = _of_split(folder, split)
         classes = _classes(folder)
         self._folder = _image_files(folder, classes)
         self._files = self._folder.files
@@ -110,32 +118,58 @@ def _classes(folder: str) -> dict[str, list[str]]:
     hint = "name a folder that holds one folder of images per class"
     if os.path.exists(folder) and not folders.is_folder(folder):
         raise GencliError(f"{folder}: not a folder", hint)
-    tops = {name: os.path.join(folder, name) for name in folders.names(folder) if not name.startswith(".")}
-    tops = {name: path for name, path in tops.items() if folders.is_folder(path)}
-    splits = [name for name in tops if name in SPLITS and _holds_folders_alone(tops[name])]
-    if splits:
-        raise GencliError(
-            f"{folder}: its folder {splits[0]!r} holds a split, not a class", f"name it: {tops[splits[0]]}"
-        )
+    tops = _folders(folder)
     if len(tops) < 2:
         raise GencliError(
             f"{folder}: {f'only one class, {next(iter(tops))!r}' if tops else 'no folders, so no classes'}", hint
         )
     owners: dict[folders.Identity, str] = {}
-    classes = {name: sorted(_below(folder, name, owners)) for name in tops}
+    left: Counter[str] = Counter()
+    classes = {name: sorted(_below(folder, name, owners, left)) for name in tops}
     for name, files in classes.items():
         if not files:
             raise GencliError(f"{tops[name]}: no images", "a class needs at least one; otherwise remove the folder")
+    say_skipped(folder, left)
     return classes
+
+
+def say_skipped(title: str, left: Counter[str]) -> None:
+    """How many files of these names are skipped."""
+    if left:
+        words = ", ".join(sorted(left)[:_SHOWN]) + (", ..." if len(left) > _SHOWN else "")
+        console.message(console.printable(f"{title}: {left.total():,} files are skipped: {words}"))
+
+
+def _folders(folder: str) -> dict[str, str]:
+    """The folders in a folder, by name: whole numbers in their order."""
+    names = [name for name in folders.names(folder) if not is_litter(name)]
+    return {name: path for name in in_order(names) if folders.is_folder(path := os.path.join(folder, name))}
+
+
+def _of_split(folder: str, split: str | None) -> str:
+    """The folder, or the one in it that is of this split."""
+    if os.path.exists(folder) and not folders.is_folder(folder):
+        return folder  # which is refused
+    splits = [name for name in _folders(folder) if name in SPLITS and _holds_folders_alone(os.path.join(folder, name))]
+    if splits and split not in splits:
+        raise GencliError(
+            f"{folder}: holds the split{'s' * (len(splits) > 1)} {', '.join(splits)}, not classes",
+            f"--split takes one, such as --split {splits[-1]}",
+        )
+    return os.path.join(folder, split) if splits and split else folder
 
 
 def _holds_folders_alone(folder: str) -> bool:
     _, others = next(folders.walk([folder]))
-    inner = [name for name in folders.names(folder) if not name.startswith(".")]
-    return bool(inner) and not others
+    return bool(_folders(folder)) and all(map(is_litter, others))
 
 
-def _below(folder: str, name: str, owners: dict[folders.Identity, str]) -> Iterator[str]:
+def is_litter(name: str) -> bool:
+    """Whether this is what systems leave in folders, or hidden."""
+    return name.startswith(".") or name.lower() in _LITTER
+
+
+def _below(folder: str, name: str, owners: dict[folders.Identity, str], left: Counter[str]) -> Iterator[str]:
     """The paths below the class's folder of all files in it and in its folders, each of which is of one class."""
     top, above = os.path.join(folder, name), os.path.realpath(folder)
     for inner, files in folders.walk([top]):
@@ -144,6 +178,9 @@ def _below(folder: str, name: str, owners: dict[folders.Identity, str]) -> Itera
             raise GencliError(f"{inner}: links to {place}, which contains the classes", "remove the link")
         if owner != name:
             raise GencliError(f"{inner}: also a folder of class {owner!r}", "give each image one class: remove a link")
+        left.update(each for each in folders.names(inner) if is_litter(each))
         for file in files:
+            if is_litter(file):
+                continue
             folders.require_file(os.path.join(inner, file))
             yield os.path.normpath(os.path.join(os.path.relpath(inner, top), file))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -42,13 +44,17 @@ def select(
 
 def class_numbers(text: str, table: ImageTable) -> list[int]:
     """The labels of classes given by name or number, separated by commas; names with commas stand in quotes."""
-    names = table.description.classes
+    return numbers_of(text, table.description.classes, table.title)
+
+
+def numbers_of(text: str, names: Sequence[str], title: str) -> list[int]:
+    """The same of classes of these names; `title` is the table's."""
     numbers = []
     for word in listed(text, "--classes") or [""]:
         places = [place for place, name in enumerate(names) if name == word]
         if len(places) > 1:
             several = " and ".join(map(str, places))
-            raise GencliError(f"{table.title}: classes {several} are both called {word!r}", "give the class's number")
+            raise GencliError(f"{title}: classes {several} are both called {word!r}", "give the class's number")
         if places:
             numbers += places
         elif word.isdecimal() and len(word) < 20 and int(word) < len(names):
@@ -56,7 +62,7 @@ def class_numbers(text: str, table: ImageTable) -> list[int]:
         else:
             counted = names == tuple(map(str, range(len(names))))
             more = "; gencli data parquet --class-names gives their number" if counted else ""
-            raise GencliError(f"{table.title}: no class {word!r}", nearest(word, names) + more)
+            raise GencliError(f"{title}: no class {word!r}", nearest(word, names) + more)
     return numbers
 
 

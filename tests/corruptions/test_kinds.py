@@ -50,6 +50,7 @@ EXAMPLES: dict[str, list[Example]] = {
     "pair-labels": [Example({"p": 0.5}), Example({"p": 0.5, "pairs": "0:2,class 3:1"})],
     "matrix-labels": [Example({"matrix": "matrix.csv"})],
     "permute-labels": [Example({})],
+    "labels": [Example({"source": "given.csv"}, draws=False)],
     "merge-classes": [Example({"groups": "0-2+4,3"}, draws=False)],
     "shuffled-pixels": [Example({}), Example({"channels": "apart"})],
     "random-pixels": [Example({}), Example({"channels": "apart"})],
@@ -73,6 +74,7 @@ EXAMPLES: dict[str, list[Example]] = {
         Example({"n": 20}, whole=True),
         Example({"per_class": 5}, whole=True),
         Example({"classes": "0,class 3"}, draws=False),
+        Example({"classes": "class 3,1", "renumber": True}, draws=False),
     ],
     "prune": [Example({"p": 0.3, "by": "aum", "scores": "scores.parquet"}, whole=True)],
     "common": [
@@ -96,6 +98,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         save(image_table(30, (32, 32, 3), classes=CLASSES, name="other"), Path("other.parquet"))
         halves = np.repeat([0.25, 0.5], len(TABLE.column("id")) // 2)  # with ties, that lots decide
         pq.write_table(pa.table({"id": TABLE.column("id"), "aum": halves}), "scores.parquet")
+        given = zip(TABLE.column("id").tolist(), range(60))
+        Path("given.csv").write_text("id,label\n" + "".join(f"{row},{place % CLASSES}\n" for row, place in given))
         yield Path.cwd()
 
 
@@ -208,7 +212,11 @@ def test_the_table_that_is_read_stays_as_it_is(name: str, place: int) -> None:
 
 def test_a_pipe_through_all_kinds_gives_the_files_that_each_step_gives(folder: Path) -> None:
     save(TABLE, folder / "made-0")
-    files = {"matrix-labels": ("matrix", "matrix.csv"), "prune": ("scores", "scores.parquet")}
+    files = {
+        "matrix-labels": ("matrix", "matrix.csv"),
+        "prune": ("scores", "scores.parquet"),
+        "labels": ("from", "given.csv"),
+    }
     given = {name: [provenance.source(role, "", None, Path(file))] for name, (role, file) in files.items()}
     steps = [provenance.step(f"corrupt {name}", example(name).arguments(), given.get(name, [])) for name in KINDS]
     lines = [f"{provenance.command_line(step)} --seed 0" for step in steps]

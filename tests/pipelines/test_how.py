@@ -35,6 +35,10 @@ for class in 0 1 2 3 4 5 6 7 8 9; do
   for other in 0 1 2 3 4 5 6 7 8 9; do [ $class = $other ] && echo -n 0.91 || echo -n 0.01; [ $other = 9 ] || echo -n ,; done; echo
 done > outside/noise.csv
 echo "1,2" > outside/points.csv
+python -c "import numpy; numpy.savez('outside/given.npz', worse=numpy.arange(120) % 10, other=numpy.arange(120) % 7)"
+python -c "import numpy; numpy.savez('outside/x.npz', x_train=numpy.ones((30, 3, 5, 4), 'u1'), x_test=numpy.ones((9, 5, 4)))"
+for label in 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4; do echo $label; done > outside/half.csv
+cat outside/half.csv outside/half.csv > outside/y.csv
 """  # noqa: E501
 # by command: lines that leave files named `made…`
 MAKES = {
@@ -45,9 +49,34 @@ MAKES = {
         gencli data parquet outside/plain-train.parquet --name "it's; \\$(echo no) \\`ls\\`" --limit 9 \\
             -o made.parquet --class-names 'a b,c;d,"e,f",3,4,5,6,7,8,$x'
         """,
+        """
+        gencli data parquet outside/plain-train.parquet --image image.bytes --keep label,id,image.path --renumber \\
+            --limit 9 -q -o made.parquet
+        """,
         "gencli data parquet outside/plain-train.parquet --size 6 --crop 4x5 --mode rgb --split x --limit 9 -o made",
     ],
-    "data folder": ["gencli data folder outside/images --size 16 --split test -o made.parquet"],
+    "data arrays": [
+        """
+        gencli data arrays outside/x.npz outside/y.csv --image x_train --severities 2 --limit 20 -q -o made.parquet
+        """,
+    ],
+    "data folder": [
+        "gencli data folder outside/images --size 16 --split test -o made.parquet",
+        "tar czf outside/images.tgz -C outside images; gencli data folder outside/images.tgz --limit 9 -o made.parquet",
+    ],
+    "data csv": [
+        """
+        (cd outside; echo path,what; for file in images/[123]/*.png; do echo $file,${file:7:1}; done) > outside/m.csv
+        gencli data csv outside/m.csv --label what --renumber --limit 9 -q -o made.parquet
+        """,
+    ],
+    "data webdataset": [
+        """
+        for n in 0 1 2 3; do cp outside/images/1/$(ls outside/images/1 | head -1) $n.png; echo $n > $n.cls; done
+        tar cf outside/s0.tar 0.* 1.*; tar czf outside/s1.tar.gz 2.* 3.*
+        gencli data webdataset outside/s0.tar outside/s1.tar.gz -q -o made.parquet
+        """,
+    ],
     "data synthetic gaussian-clusters": ["gencli data synthetic gaussian-clusters --rows 20 --seed 3 -o made.parquet"],
     "data synthetic two-moons": ["gencli data synthetic two-moons --rows 20 --noise 0.25 -o made.parquet"],
     "data synthetic noise": ["gencli data synthetic noise --rows 20 --size 4x4x1 -o made.parquet"],
@@ -80,6 +109,13 @@ MAKES = {
         "gencli corrupt matrix-labels --matrix outside/noise.csv digits.parquet -q -o made.parquet"
     ],
     "corrupt permute-labels": ["gencli corrupt permute-labels digits.parquet -q -o made.parquet"],
+    "corrupt labels": [
+        "gencli corrupt labels --from outside/given.npz --column worse digits.parquet -q -o made.parquet",
+        """
+        gencli eval m.safetensors half.parquet -q -o r --predictions rows.parquet
+        gencli corrupt labels --from rows.parquet --column prediction half.parquet -q -o made.parquet
+        """,
+    ],
     "corrupt merge-classes": ["gencli corrupt merge-classes --groups 0-4,5-9 digits.parquet -q -o made.parquet"],
     "corrupt shuffled-pixels": ["gencli corrupt shuffled-pixels digits.parquet -q -o made.parquet"],
     "corrupt random-pixels": ["gencli corrupt random-pixels digits.parquet -q -o made.parquet"],
@@ -98,7 +134,10 @@ MAKES = {
     "corrupt text-overlay": ["gencli corrupt text-overlay -p 0.25 digits.parquet -q -o made.parquet"],
     "corrupt long-tail": ["gencli corrupt long-tail --ratio 4 digits.parquet -q -o made.parquet"],
     "corrupt step-imbalance": ["gencli corrupt step-imbalance --ratio 4 digits.parquet -q -o made.parquet"],
-    "corrupt subsample": ["gencli corrupt subsample -n 30 --seed 2 digits.parquet -q -o made.parquet"],
+    "corrupt subsample": [
+        "gencli corrupt subsample -n 30 --seed 2 digits.parquet -q -o made.parquet",
+        "gencli corrupt subsample --classes 3,5 --renumber digits.parquet -q -o made.parquet",
+    ],
     "corrupt prune": [
         """
         gencli eval m.safetensors half.parquet -q -o r --predictions rows.parquet

@@ -242,7 +242,7 @@ def test_labels_without_a_class_are_refused_by_row(label: int, tmp_path: Path) -
     [
         ({"picture": [b"1"], "label": [0]}, "no column `image"),
         ({"image": [b"1"], "fine_label": [0]}, "no column `label`; its columns are image, fine_label"),
-        ({"image": [b"1"], "label": ["cat"]}, "column `label` is string, not integer"),
+        ({"image": [b"1"], "label": [b"cat"]}, "column `label` is binary, not integer"),
         ({"image": [b"1"], "label": [0], "id": [0]}, "has no shape"),
     ],
 )

@@ -56,9 +56,9 @@ def test_hidden_files_and_those_beside_the_classes_are_left_out(tmp_path: Path) 
 
 def test_folders_of_splits_are_no_classes(tmp_path: Path) -> None:
     folder = lay_down(tmp_path / "pets", ["test/cat/1.png", "test/dog/1.png", "train/cat/1.png", "train/dog/1.png"])
-    with pytest.raises(GencliError, match="its folder 'test' holds a split, not a class") as refused:
+    with pytest.raises(GencliError, match="holds the splits test, train, not classes") as refused:
         open_folder(folder)
-    assert refused.value.hint == f"name it: {folder}/test"
+    assert refused.value.hint == "--split takes one, such as --split train"
     assert open_folder(folder / "train").description.classes == ("cat", "dog")
     vehicles = lay_down(tmp_path / "vehicles", ["train/1.png", "train/more/2.png", "ship/1.png"])
     assert open_folder(vehicles).description.classes == ("ship", "train")
@@ -253,3 +253,30 @@ def test_names_of_any_bytes(tmp_path: Path) -> None:
         os.rename(os.fsencode(lay_down(tmp_path / "c", ["1.png"])), os.fsencode(tmp_path / "pets") + b"/" + name)
     with pytest.raises(GencliError, match="are both called"):
         open_folder(tmp_path / "pets")
+
+
+def test_litter_is_skipped_and_counted_and_a_split_is_taken(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        for name in ("2", "10", "1"):
+            folder = tmp_path / "pets" / split / name
+            folder.mkdir(parents=True)
+            Image.new("L", (4, 4)).save(folder / "a.png")
+            (folder / "Thumbs.db").write_bytes(b"x")
+            (folder / ".DS_Store").write_bytes(b"x")
+        (tmp_path / "pets" / split / "Thumbs.db").write_bytes(b"x")
+    shell = Shell(tmp_path)
+    shell("gencli data folder pets -o a").refused("pets: holds the splits test, train, not classes", "--split train")
+    said = shell("gencli data folder pets --split test -o a").worked().err
+    assert "pets/test: 6 files are skipped: .DS_Store, Thumbs.db" in said
+    table = open_table(str(tmp_path / "a"))
+    assert (table.description.name, table.description.split) == ("pets", "test")
+    assert table.description.classes == ("1", "2", "10")
+
+
+def test_exported_numeric_classes_come_back_in_numeric_order(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    shell(
+        "gencli data synthetic noise --rows 60 --classes 12 --size 4x4x1 -q -o a; gencli data export a --folder f"
+    ).worked()
+    shell("gencli data folder f -q -o b").worked()
+    assert open_table(str(tmp_path / "b")).description.classes == tuple(map(str, range(12)))

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import os
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gencli.cli.options import ImagesOutput, command, single
 from gencli.commands.data.selection import Crop, Mode, Range, Selection, Size, write
 
+if TYPE_CHECKING:
+    from gencli.files.tables import ImageTable
+
 app = single()
 
 
 @command(app, "folder")
 def folder(
-    folder: Annotated[str, typer.Argument(metavar="DIR", help="Folder with one subfolder of images per class.")],
+    folder: Annotated[
+        str, typer.Argument(metavar="DIR", help="Folder, or zip or tar, with one folder of images per class.")
+    ],
     *,
     size: Size = None,
     crop: Crop = None,
@@ -29,9 +35,12 @@ def folder(
 ) -> None:
     """Load images from one folder per class, in any of 14 formats.
 
-    Reads all files below DIR/CLASS/, in the order of their names, except those whose names start with a dot; writes an
-    image table. Images are rotated upright according to their EXIF data. All images must end up the same size:
-    --size 64 --crop 64 turns images of any size into squares.
+    Reads all files below DIR/CLASS/, in the order of their names, except those whose names start with a dot and what
+    systems leave, such as Thumbs.db, which are counted; writes an image table. Classes whose names are all whole
+    numbers are in the order of these. Of a DIR that holds train/ and test/, --split takes one. A zip or a
+    tar, also with gzip, is read without unpacking it; links in it are refused. Images are rotated
+    upright according to their EXIF data. All images must end up the same size: --size 64 --crop 64 turns images of any
+    size into squares.
 
     8-bit gray and RGB images are read without loss. Other color modes and transparency need --mode, which drops the
     transparency. 16-bit gray needs --mode, which keeps the high byte (v >> 8), or --range; signed, 32-bit and float
@@ -44,12 +53,18 @@ def folder(
       gencli data digits | gencli data export --folder digits
       gencli data folder digits --size 16 -o large-digits.parquet
     """
-    from gencli.files.stream import require_writable
+    from gencli.files.stream import Input, require_writable
     from gencli.sources.decoded import Decoding, parse_crop, parse_range, parse_size
     from gencli.sources.folder import FolderTable
+    from gencli.sources.packed import ArchiveTable, is_archive
 
     require_writable(output)
-    table = FolderTable(folder, name, split, Decoding(mode, parse_size(size), parse_crop(crop), parse_range(range)))
+    decoding = Decoding(mode, parse_size(size), parse_crop(crop), parse_range(range))
+    packed = Input(folder) if os.path.isfile(folder) else None
+    if packed is not None and is_archive(packed):
+        table: ImageTable = ArchiveTable(packed, name, split, decoding)
+    else:
+        table = FolderTable(folder, name, split, decoding)
     known = {"name": table.description.name, "split": table.description.split}
     arguments = known | {"size": size, "crop": crop, "mode": mode, "range": range}
     write(table, "data folder", arguments, selection, output, ["PIL"])

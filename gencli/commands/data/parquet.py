@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from gencli.cli.options import ImagesOutput, command, single
-from gencli.commands.data.selection import Crop, Mode, Range, Selection, Size, write
+from gencli.commands.data.selection import Crop, Mode, Range, Renumber, Selection, Size, write
 
 app = single()
 
@@ -37,7 +37,14 @@ def parquet(
         str | None,
         typer.Option(metavar="GLOB", help="Read only the folder's files that match this pattern (quote it)."),
     ] = None,
+    image: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Column that holds the images. Default: image or img.")
+    ] = None,
     label: Annotated[str, typer.Option(metavar="COLUMN", help="Column that holds the labels.")] = "label",
+    keep: Annotated[
+        str | None, typer.Option(metavar="COLUMN,...", help="Further columns to keep, such as for gencli eval --by.")
+    ] = None,
+    renumber: Renumber = False,
     class_names: Annotated[
         str | None,
         typer.Option(metavar="N|A,B|FILE", help="Number or names of the classes, if the metadata lacks them."),
@@ -59,6 +66,9 @@ def parquet(
     file lists one name per line); writes an image table. Columns id (distinct integers), label_true, target, corruption
     and severity are kept; a message lists the columns that are dropped. Without id a row's identity is its position in
     the files and a hash of the data set's name and split: splits with different names get different random numbers.
+    Labels can be names: classes are numbered in the order of their names, which a message shows, or in that of
+    --class-names. --image, --label and --keep take paths into structs too, such as sample.picture. Kept columns pass
+    through gencli corrupt.
     Images are decoded as by `gencli data folder`. A folder is one data set: if it holds several splits, --split selects
     one.
 
@@ -70,7 +80,7 @@ def parquet(
     from gencli.files.named import named_first, open_inputs
     from gencli.files.stream import require_writable
     from gencli.sources import Foreign, read_table
-    from gencli.sources.classes import parse_names, written
+    from gencli.sources.classes import listed, parse_names, written
     from gencli.sources.decoded import Decoding, parse_crop, parse_range, parse_shape, parse_size
 
     require_writable(output)
@@ -80,8 +90,11 @@ def parquet(
     inputs = [source for each in opened for source in each]
     names = parse_names(class_names)
     decoding = Decoding(mode, parse_size(size), parse_crop(crop), parse_range(range))
-    table = read_table(inputs, Foreign(name, split, label, parse_shape(shape), names, decoding))
+    kept = tuple(listed(keep, "--keep")) if keep else ()
+    foreign = Foreign(name, split, label, parse_shape(shape), names, decoding, image, kept, renumber)
+    table = read_table(inputs, foreign)
     known = {"name": table.description.name, "split": table.description.split}
     arguments = known | {"label": label, "mode": mode, "range": range, "size": size, "crop": crop, "shape": shape}
+    arguments |= {"image": image, "keep": keep, "renumber": renumber}
     arguments |= {"class_names": written(names)} if names else {}
     write(table, "data parquet", arguments, selection, output, ["PIL"])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -21,6 +22,9 @@ Range = Annotated[
     ),
 ]
 Crop = Annotated[str | None, typer.Option(metavar="N|HxW", help="Keep the center, after --size.")]
+Renumber = Annotated[
+    bool, typer.Option("--renumber", help="Number the labels that there are from 0, in order; their names stay.")
+]
 
 
 @dataclass(frozen=True)
@@ -44,10 +48,12 @@ def write(
     output: str | None,
     packages: list[str],
     role: str = "data",
+    roles: Sequence[str] = (),
 ) -> None:
     """Writes the selected rows with this step as provenance; `packages` are those that made the rows.
 
-    `role` is what the inputs were given as, `source` where the command finds them itself.
+    `role` is what the inputs were given as, `source` where the command finds them itself; `roles` are those of single
+    inputs, in their order.
     """
     from gencli.cli.outputs import write_images
     from gencli.files import provenance, tables
@@ -56,4 +62,10 @@ def write(
     made = arguments | asdict(selection)
     used = ["numpy", "pyarrow", *packages]
     keep = select(table, **asdict(selection))
-    write_images(table, output, lambda: provenance.step(command, made, tables.sources(table, role), used), keep)
+
+    def step() -> provenance.Step:
+        inputs = tables.sources(table, role)
+        inputs = [replace(each, role=name) for each, name in zip(inputs, roles)] or inputs
+        return provenance.step(command, made, inputs, used)
+
+    write_images(table, output, step, keep)

@@ -8,13 +8,16 @@ from typing import Any
 from gencli.cli import app
 from gencli.commands.data.downloads import SOURCES
 
-# downloads are attacked by their own tests, with a server; all checks write as one does
-ELSEWHERE = {f"data {name}" for name in SOURCES} | {"check all"}
+# downloads are attacked by their own tests, with a server; all checks write as one does; a manifest's images are
+# found beside it, not by links
+ELSEWHERE = {f"data {name}" for name in SOURCES} | {"check all", "data csv"}
 # what a line writes is called out…, and a checkpoint saved
 _EACH = "digits.parquet -o out --seed 1"
 LINES = f"""
 data digits --limit 300 -o out
+data arrays images.npy labels.npy -o out
 data folder folder -o out
+data webdataset shard.tar -o out
 data parquet hub.parquet -o out
 data parquet foreign.parquet -o out
 data repeat digits.parquet --times 2 -o out
@@ -31,6 +34,7 @@ corrupt shuffled-pixels foreign.parquet -o out
 train foreign.parquet --arch linear --epochs 1 -o out
 corrupt pair-labels -p 0.5 {_EACH}
 corrupt matrix-labels --matrix matrix.csv {_EACH}
+corrupt labels --from digits.parquet {_EACH}
 corrupt permute-labels {_EACH}
 corrupt merge-classes --groups 0-4,5-9 {_EACH}
 corrupt shuffled-pixels {_EACH}

@@ -6,18 +6,21 @@ explained; and the next run, with nothing wrong, ends as if there had been none 
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 
 from tests.hostile.faults.commands import INPUTS, LINES, MATRIX, outputs
@@ -67,6 +70,13 @@ class World:
         self.known: dict[str, tuple[Ended, dict[str, Any]]] = {}
         self.cases = 0
         (self.inputs / "matrix.csv").write_text(MATRIX)
+        with tarfile.open(self.inputs / "shard.tar", "w") as shard:
+            for name, content in {"1.pgm": b"P5 1 1 255\n0", "1.cls": b"0"}.items():
+                member = tarfile.TarInfo(name)
+                member.size = len(content)
+                shard.addfile(member, io.BytesIO(content))
+        np.save(self.inputs / "images.npy", np.zeros((20, 8, 8, 1), np.uint8))
+        np.save(self.inputs / "labels.npy", np.arange(20) % 4)
         read = " ".join(lines).split()
         for line in (each for each in INPUTS if any(word in read or word == "few.parquet" for word in each.split())):
             require(self.run(line, self.inputs).status == 0, line)

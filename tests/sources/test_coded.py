@@ -1,0 +1,117 @@
+"""Labels that are names or numbers with gaps, kept columns, paths into structs: through the real command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from gencli.errors import GencliError
+from gencli.sources import Foreign, open_table
+from gencli.sources.coded import in_order
+from tests.helpers import images, read
+from tests.pipelines.shell import Shell
+from tests.sources.test_encoded import encode, picture
+
+PICTURES = [encode(picture("L")) for _ in range(12)]
+WORDS = ["dog", "cat", "bird"] * 4
+
+
+def opened(folder: Path, rows: dict[str, Any], **how: Any) -> Any:
+    pq.write_table(pa.table(rows), folder / "a.parquet")
+    return open_table(str(folder / "a.parquet"), Foreign(**how))
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        pa.array(WORDS), pa.array(WORDS, pa.large_string()), pa.array(WORDS).dictionary_encode(),
+        pa.array(WORDS, pa.string_view()),
+    ],
+)  # fmt: skip
+def test_names_are_numbered_in_their_order_or_in_that_of_class_names(labels: pa.Array, tmp_path: Path) -> None:
+    table = opened(tmp_path, {"image": PICTURES, "label": labels})
+    assert table.description.classes == ("bird", "cat", "dog")
+    assert read(table)["label"].to_pylist() == [2, 1, 0] * 4
+    other = opened(tmp_path, {"image": PICTURES, "label": labels}, classes=("cat", "dog", "bird", "fish"))
+    assert other.description.classes == ("cat", "dog", "bird", "fish")
+    assert read(other)["label"].to_pylist() == [1, 0, 2] * 4
+    with pytest.raises(GencliError, match="'bird' is not in --class-names"):
+        opened(tmp_path, {"image": PICTURES, "label": labels}, classes=("cat", "dog"))
+    raw = {"image": [bytes([row] * 4) for row in range(12)], "label": labels}
+    assert read(opened(tmp_path, raw, shape=(2, 2, 1)))["label"].to_pylist() == [2, 1, 0] * 4
+
+
+def test_names_that_are_numbers_go_in_the_order_of_these() -> None:
+    assert in_order({"10", "9", "100", "1"}) == ["1", "9", "10", "100"]
+    assert in_order({"10", "9", "a"}) == ["10", "9", "a"]
+
+
+def test_numbers_with_gaps_are_said_and_renumbered(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = {"image": PICTURES, "label": [7, 42] * 6}
+    assert len(opened(tmp_path, rows).description.classes) == 43
+    assert "labels are 7, 42, so 41 of 43 classes have no rows; --renumber" in capsys.readouterr().err
+    table = opened(tmp_path, rows, renumber=True)
+    assert table.description.classes == ("7", "42")
+    assert read(table)["label"].to_pylist() == [0, 1] * 6
+    opened(tmp_path, {"image": PICTURES, "label": [1, 2, 3] * 4})
+    assert "labels are 1 to 3, so 1 of 4 classes have no rows" in capsys.readouterr().err
+    named = opened(tmp_path, {"image": PICTURES, "label": [1, 2, 3] * 4}, renumber=True, classes=("a", "b", "c"))
+    assert named.description.classes == ("a", "b", "c")
+    capsys.readouterr()
+    opened(tmp_path, {"image": PICTURES, "label": [0, 1, 2] * 4})
+    assert not capsys.readouterr().err
+
+
+def test_paths_lead_into_structs(tmp_path: Path) -> None:
+    sample = [{"pic": {"bytes": value, "path": "x"}, "what": word} for value, word in zip(PICTURES, WORDS)]
+    rows = {"sample": sample, "meta": [{"site": row % 3} for row in range(12)]}
+    table = opened(tmp_path, rows, image="sample.pic", label="sample.what", keep=("meta.site",))
+    found, kept = images(table), read(table)["meta.site"].to_pylist()
+    assert kept == [0, 1, 2] * 4
+    assert np.array_equal(found, images(opened(tmp_path, {"image": PICTURES, "label": WORDS})))
+    pq.write_table(pa.table(rows), tmp_path / "a.parquet")
+    with pytest.raises(GencliError, match=r"no column `sample\.where`"):
+        opened(tmp_path, rows, image="sample.pic", label="sample.where")
+    broken = [*sample[:-1], None]
+    with pytest.raises(GencliError, match="1 rows without"):
+        opened(tmp_path, {"sample": broken}, image="sample.pic", label="sample.what")
+
+
+def test_kept_columns_pass_through_corruptions_and_group_results(tmp_path: Path) -> None:
+    rows = {"picture": PICTURES, "fine": pa.array([0, 1, 2] * 4), "coarse": ["x", "y"] * 6, "score": [0.5, None] * 6}
+    pq.write_table(pa.table(rows), tmp_path / "hub.parquet")
+    shell = Shell(tmp_path)
+    shell(
+        """gencli data parquet hub.parquet --image picture --label fine --keep coarse,score -q |
+            gencli corrupt flip-labels -p 0.5 -q | gencli corrupt shuffled-pixels -q |
+            gencli corrupt subsample -n 11 -q -o kept.parquet
+        gencli train kept.parquet --arch linear --epochs 1 -q -o m
+        """
+    ).worked()
+    kept = pq.read_table(tmp_path / "kept.parquet")
+    assert kept["coarse"].to_pylist() == [["x", "y"][row % 2] for row in (kept["id"].to_numpy() & 0xFFFF)]
+    shown = shell("gencli eval m kept.parquet --by coarse -q --format csv").worked().text
+    assert [row.split(",")[:2] for row in shown.splitlines()[1:3]] == [["0", "x"], ["1", "y"]]
+    with pytest.raises(GencliError, match="calls a column of its own"):
+        opened(tmp_path, rows | {"label": WORDS, "image": PICTURES}, label="fine", keep=("label",))
+    shell("gencli data parquet hub.parquet --image picture --label fine --keep nothing").refused(
+        "--keep: hub.parquet has no column 'nothing'"
+    )
+
+
+def test_two_classes_make_a_real_two_class_problem(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    shell(
+        "gencli data digits --limit 200 -q -o d; gencli corrupt subsample --classes 5,3 --renumber d -q -o t"
+    ).worked()
+    table = open_table(str(tmp_path / "t"))
+    assert table.description.classes == ("3", "5")
+    assert set(table.column("label").tolist()) == {0, 1}
+    shell("gencli corrupt flip-labels -p 1 d -q -o f").worked()
+    shell("gencli corrupt subsample --classes 5,3 --renumber f -o g").refused("have a label_true of another class")
+    shell("gencli corrupt subsample -n 9 --renumber d -o g").refused("--renumber needs classes")
