@@ -6,7 +6,7 @@ _gencli() {
   COMPREPLY=()
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case "$path $word" in
-    "gencli data" | "gencli data cifar10" | "gencli data cifar100" | "gencli data mnist" | "gencli data fashion-mnist" | "gencli data svhn" | "gencli data digits" | "gencli data export" | "gencli data folder" | "gencli data parquet" | "gencli data repeat" | "gencli data synthetic" | "gencli data synthetic gaussian-clusters" | "gencli data synthetic two-moons" | "gencli data synthetic noise" | "gencli data where" | "gencli corrupt" | "gencli corrupt random-labels" | "gencli corrupt flip-labels" | "gencli corrupt pair-labels" | "gencli corrupt matrix-labels" | "gencli corrupt permute-labels" | "gencli corrupt merge-classes" | "gencli corrupt shuffled-pixels" | "gencli corrupt random-pixels" | "gencli corrupt gaussian-pixels" | "gencli corrupt gaussian-noise" | "gencli corrupt poisson-noise" | "gencli corrupt impulse-noise" | "gencli corrupt text-overlay" | "gencli corrupt long-tail" | "gencli corrupt step-imbalance" | "gencli corrupt subsample" | "gencli corrupt prune" | "gencli corrupt common" | "gencli train" | "gencli fit" | "gencli fit finite-sample" | "gencli fit kernel" | "gencli fit least-squares" | "gencli fit random-features" | "gencli eval" | "gencli hvp" | "gencli check" | "gencli check prox-step" | "gencli check newton-step" | "gencli check sgd-regret" | "gencli check sgd-rate" | "gencli check sgd-nonmonotone" | "gencli check edge-of-stability" | "gencli check hessian-size" | "gencli check hvp-limit" | "gencli check weight-decay-convexity" | "gencli check circulant" | "gencli check median-mean" | "gencli check noise-targets" | "gencli check finite-sample" | "gencli check min-norm" | "gencli check label-alignment" | "gencli check rademacher" | "gencli check uniform-stability" | "gencli check all" | "gencli jacobian" | "gencli spectrum" | "gencli show" | "gencli score" | "gencli rank" | "gencli bound" | "gencli bound pac-bayes" | "gencli bound compression" | "gencli bound holdout" | "gencli bound verify" | "gencli report" | "gencli recipe" | "gencli how") path+=" $word" ;;
+    "gencli data" | "gencli data cifar10" | "gencli data cifar100" | "gencli data mnist" | "gencli data fashion-mnist" | "gencli data svhn" | "gencli data arrays" | "gencli data csv" | "gencli data digits" | "gencli data export" | "gencli data folder" | "gencli data parquet" | "gencli data repeat" | "gencli data synthetic" | "gencli data synthetic gaussian-clusters" | "gencli data synthetic two-moons" | "gencli data synthetic noise" | "gencli data webdataset" | "gencli data where" | "gencli corrupt" | "gencli corrupt random-labels" | "gencli corrupt flip-labels" | "gencli corrupt pair-labels" | "gencli corrupt matrix-labels" | "gencli corrupt permute-labels" | "gencli corrupt labels" | "gencli corrupt merge-classes" | "gencli corrupt shuffled-pixels" | "gencli corrupt random-pixels" | "gencli corrupt gaussian-pixels" | "gencli corrupt gaussian-noise" | "gencli corrupt poisson-noise" | "gencli corrupt impulse-noise" | "gencli corrupt text-overlay" | "gencli corrupt long-tail" | "gencli corrupt step-imbalance" | "gencli corrupt subsample" | "gencli corrupt prune" | "gencli corrupt common" | "gencli train" | "gencli fit" | "gencli fit finite-sample" | "gencli fit kernel" | "gencli fit least-squares" | "gencli fit random-features" | "gencli eval" | "gencli hvp" | "gencli check" | "gencli check prox-step" | "gencli check newton-step" | "gencli check sgd-regret" | "gencli check sgd-rate" | "gencli check sgd-nonmonotone" | "gencli check edge-of-stability" | "gencli check hessian-size" | "gencli check hvp-limit" | "gencli check weight-decay-convexity" | "gencli check circulant" | "gencli check median-mean" | "gencli check noise-targets" | "gencli check finite-sample" | "gencli check min-norm" | "gencli check label-alignment" | "gencli check rademacher" | "gencli check uniform-stability" | "gencli check all" | "gencli jacobian" | "gencli spectrum" | "gencli show" | "gencli score" | "gencli rank" | "gencli bound" | "gencli bound pac-bayes" | "gencli bound compression" | "gencli bound holdout" | "gencli bound verify" | "gencli report" | "gencli recipe" | "gencli how") path+=" $word" ;;
     esac
   done
   if [[ $current == = ]]; then  # readline splits --option=value in three
@@ -60,6 +60,37 @@ _gencli() {
   "gencli data svhn -o" | "gencli data svhn --output") return ;;
   "gencli data svhn --threads") ;;
   "gencli data svhn --color") words=(auto always never) ;;
+  "gencli data arrays --image") ;;
+  "gencli data arrays --label") ;;
+  "gencli data arrays --name") ;;
+  "gencli data arrays --split") ;;
+  "gencli data arrays --layout") words=(NHWC NCHW) ;;
+  "gencli data arrays --white") words=(1 255) ;;
+  "gencli data arrays --severities") ;;
+  "gencli data arrays --class-names") return ;;
+  "gencli data arrays --classes") ;;
+  "gencli data arrays --sample") ;;
+  "gencli data arrays --seed") ;;
+  "gencli data arrays --limit") ;;
+  "gencli data arrays -o" | "gencli data arrays --output") return ;;
+  "gencli data arrays --threads") ;;
+  "gencli data arrays --color") words=(auto always never) ;;
+  "gencli data csv --image") ;;
+  "gencli data csv --label") ;;
+  "gencli data csv --class-names") return ;;
+  "gencli data csv --mode") words=(gray rgb) ;;
+  "gencli data csv --range") ;;
+  "gencli data csv --size") ;;
+  "gencli data csv --crop") ;;
+  "gencli data csv --name") ;;
+  "gencli data csv --split") ;;
+  "gencli data csv --classes") ;;
+  "gencli data csv --sample") ;;
+  "gencli data csv --seed") ;;
+  "gencli data csv --limit") ;;
+  "gencli data csv -o" | "gencli data csv --output") return ;;
+  "gencli data csv --threads") ;;
+  "gencli data csv --color") words=(auto always never) ;;
   "gencli data digits --split") words=(train test) ;;
   "gencli data digits --classes") ;;
   "gencli data digits --sample") ;;
@@ -89,7 +120,9 @@ _gencli() {
   "gencli data parquet --name") ;;
   "gencli data parquet --split") ;;
   "gencli data parquet --files") ;;
+  "gencli data parquet --image") ;;
   "gencli data parquet --label") ;;
+  "gencli data parquet --keep") ;;
   "gencli data parquet --class-names") return ;;
   "gencli data parquet --mode") words=(gray rgb) ;;
   "gencli data parquet --range") ;;
@@ -132,6 +165,22 @@ _gencli() {
   "gencli data synthetic noise -o" | "gencli data synthetic noise --output") return ;;
   "gencli data synthetic noise --threads") ;;
   "gencli data synthetic noise --color") words=(auto always never) ;;
+  "gencli data webdataset --image") ;;
+  "gencli data webdataset --label") ;;
+  "gencli data webdataset --class-names") return ;;
+  "gencli data webdataset --mode") words=(gray rgb) ;;
+  "gencli data webdataset --range") ;;
+  "gencli data webdataset --size") ;;
+  "gencli data webdataset --crop") ;;
+  "gencli data webdataset --name") ;;
+  "gencli data webdataset --split") ;;
+  "gencli data webdataset --classes") ;;
+  "gencli data webdataset --sample") ;;
+  "gencli data webdataset --seed") ;;
+  "gencli data webdataset --limit") ;;
+  "gencli data webdataset -o" | "gencli data webdataset --output") return ;;
+  "gencli data webdataset --threads") ;;
+  "gencli data webdataset --color") words=(auto always never) ;;
   "gencli data where --join") return ;;
   "gencli data where --run") ;;
   "gencli data where -o" | "gencli data where --output") return ;;
@@ -167,6 +216,13 @@ _gencli() {
   "gencli corrupt permute-labels -o" | "gencli corrupt permute-labels --output") return ;;
   "gencli corrupt permute-labels --threads") ;;
   "gencli corrupt permute-labels --color") words=(auto always never) ;;
+  "gencli corrupt labels --from") return ;;
+  "gencli corrupt labels --column") ;;
+  "gencli corrupt labels --seed") ;;
+  "gencli corrupt labels --shard") ;;
+  "gencli corrupt labels -o" | "gencli corrupt labels --output") return ;;
+  "gencli corrupt labels --threads") ;;
+  "gencli corrupt labels --color") words=(auto always never) ;;
   "gencli corrupt merge-classes --groups") ;;
   "gencli corrupt merge-classes --seed") ;;
   "gencli corrupt merge-classes --shard") ;;
@@ -768,28 +824,32 @@ _gencli() {
   *)
     case $path in
     "gencli") once=('--version' '-h --help') again=() words=(data corrupt train fit eval hvp check jacobian spectrum show score rank bound report recipe how) ;;
-    "gencli data") once=('--version' '-h --help') again=() words=(cifar10 cifar100 mnist fashion-mnist svhn digits export folder parquet repeat synthetic where) ;;
+    "gencli data") once=('--version' '-h --help') again=() words=(cifar10 cifar100 mnist fashion-mnist svhn arrays csv digits export folder parquet repeat synthetic webdataset where) ;;
     "gencli data cifar10") once=('--split' '--root' '--classes' '--sample' '--seed' '--limit' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() ;;
     "gencli data cifar100") once=('--split' '--root' '--classes' '--sample' '--seed' '--limit' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() ;;
     "gencli data mnist") once=('--split' '--root' '--classes' '--sample' '--seed' '--limit' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() ;;
     "gencli data fashion-mnist") once=('--split' '--root' '--classes' '--sample' '--seed' '--limit' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() ;;
     "gencli data svhn") once=('--split' '--root' '--classes' '--sample' '--seed' '--limit' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() ;;
+    "gencli data arrays") once=('--image' '--label' '--name' '--split' '--layout' '--white' '--severities' '--class-names' '--renumber' '--classes' '--sample' '--seed' '--limit' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() ;;
+    "gencli data csv") once=('--image' '--label' '--renumber' '--class-names' '--mode' '--range' '--size' '--crop' '--name' '--split' '--classes' '--sample' '--seed' '--limit' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() ;;
     "gencli data digits") once=('--split' '--classes' '--sample' '--seed' '--limit' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() ;;
     "gencli data export") once=('--encode' '--folder' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
     "gencli data folder") once=('--size' '--crop' '--mode' '--range' '--name' '--split' '--classes' '--sample' '--seed' '--limit' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
-    "gencli data parquet") once=('--name' '--split' '--files' '--label' '--class-names' '--mode' '--range' '--size' '--crop' '--shape' '--classes' '--sample' '--seed' '--limit' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
+    "gencli data parquet") once=('--name' '--split' '--files' '--image' '--label' '--keep' '--renumber' '--class-names' '--mode' '--range' '--size' '--crop' '--shape' '--classes' '--sample' '--seed' '--limit' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
     "gencli data repeat") once=('--times' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
     "gencli data synthetic") once=('--version' '-h --help') again=() words=(gaussian-clusters two-moons noise) ;;
     "gencli data synthetic gaussian-clusters") once=('--rows' '--size' '--split' '--classes' '--separation' '--seed' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() ;;
     "gencli data synthetic two-moons") once=('--rows' '--size' '--split' '--noise' '--seed' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() ;;
     "gencli data synthetic noise") once=('--rows' '--size' '--split' '--classes' '--seed' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() ;;
+    "gencli data webdataset") once=('--image' '--label' '--renumber' '--class-names' '--mode' '--range' '--size' '--crop' '--name' '--split' '--classes' '--sample' '--seed' '--limit' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() ;;
     "gencli data where") once=('--run' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=(--join) words=() files=yes ;;
-    "gencli corrupt") once=('--version' '-h --help') again=() words=(random-labels flip-labels pair-labels matrix-labels permute-labels merge-classes shuffled-pixels random-pixels gaussian-pixels gaussian-noise poisson-noise impulse-noise text-overlay long-tail step-imbalance subsample prune common) ;;
+    "gencli corrupt") once=('--version' '-h --help') again=() words=(random-labels flip-labels pair-labels matrix-labels permute-labels labels merge-classes shuffled-pixels random-pixels gaussian-pixels gaussian-noise poisson-noise impulse-noise text-overlay long-tail step-imbalance subsample prune common) ;;
     "gencli corrupt random-labels") once=('-p' '--exact' '--seed' '--shard' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
     "gencli corrupt flip-labels") once=('-p' '--exact' '--seed' '--shard' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
     "gencli corrupt pair-labels") once=('-p' '--pairs' '--exact' '--seed' '--shard' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
     "gencli corrupt matrix-labels") once=('--matrix' '--exact' '--seed' '--shard' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
     "gencli corrupt permute-labels") once=('--seed' '--shard' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
+    "gencli corrupt labels") once=('--from' '--column' '--seed' '--shard' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
     "gencli corrupt merge-classes") once=('--groups' '--seed' '--shard' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
     "gencli corrupt shuffled-pixels") once=('--channels' '--seed' '--shard' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
     "gencli corrupt random-pixels") once=('--channels' '--seed' '--shard' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
@@ -800,7 +860,7 @@ _gencli() {
     "gencli corrupt text-overlay") once=('--on' '--clean-target' '--dtype' '-p' '--seed' '--shard' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
     "gencli corrupt long-tail") once=('--ratio' '--seed' '--shard' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
     "gencli corrupt step-imbalance") once=('--ratio' '--fraction' '--seed' '--shard' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
-    "gencli corrupt subsample") once=('-n --n' '--per-class' '--classes' '--fold' '--invert' '--seed' '--shard' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
+    "gencli corrupt subsample") once=('-n --n' '--per-class' '--classes' '--fold' '--invert' '--renumber' '--seed' '--shard' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
     "gencli corrupt prune") once=('-p' '--by' '--scores' '--lowest' '--seed' '--shard' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
     "gencli corrupt common") once=('--kind' '--severity' '--constants' '--all' '--seed' '--shard' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
     "gencli train") once=('--arch' '--batch-norm --no-batch-norm' '--sync-batch-norm' '--dropout' '--crop' '--whiten' '--augment' '--mix' '--stream' '--subset' '--resample' '--loss' '--gamma' '--beta' '--focal-form' '--label-smoothing' '--deferred-reweighting' '--tau' '--gce-q' '--ce-weight' '--reverse-weight' '--delta' '--optimizer' '--lr' '--schedule' '--warmup' '--momentum' '--nesterov --no-nesterov' '--rho' '--weight-decay' '--no-decay' '--grad-clip' '--ema' '--preset' '--epochs' '--batch-size' '--full-batch' '--max-steps' '--max-time' '--until-train-accuracy' '--until-train-loss' '--validation-fraction' '--early-stop' '--measure-train' '--track' '--track-every' '--seed' '--runs' '--precision' '--compile' '--device' '--deterministic' '--checkpoint' '--checkpoint-every' '--resume' '--overwrite' '--eval-data' '--history' '--dynamics' '--el2n-epoch' '-o --output' '--dry-run' '--list-archs' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=(--vary) words=() files=yes ;;
