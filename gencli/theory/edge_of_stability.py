@@ -94,8 +94,9 @@ class EdgeOfStability(Drawn):
             levels = np.array([limit / rate for _, limit, rate in runs])
             if (rising := (settled < (1 - _WITHIN) * levels) & (settled > (1 + _STILL) * before)).any():
                 place = int(rising.argmax())
+                method, _, rate = runs[place]
                 raise GencliError(
-                    f"--steps: after {self.steps:,} steps of {runs[place][0]} at eta={runs[place][2]:.4g} the sharpness, "
+                    f"--steps: after {self.steps:,} steps of {method} at eta={rate:.4g} the sharpness, "
                     f"{settled[place]:.4g} of {levels[place]:.4g}, still rises",
                     f"give more, such as {2 * self.steps:,}",
                 )

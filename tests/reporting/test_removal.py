@@ -10,9 +10,11 @@ import pytest
 from scipy import stats
 
 from gencli.cli import app
+from gencli.errors import GencliError
 from gencli.files import provenance
-from gencli.reporting import figures, removal
+from gencli.reporting import figures, removal, tables
 from gencli.reporting.documents import Document
+from gencli.reporting.groups import Table
 from gencli.reporting.panels import Lines
 from tests.reporting.made import history
 
@@ -87,9 +89,7 @@ def test_only_runs_alike_in_all_else_are_compared(tmp_path: Path) -> None:
         table = tabled(documents(tmp_path, pruned) + documents(tmp_path, others, **more))
         assert all(row["difference"] is None for row in table.rows.to_pylist()), more
         assert "Not shown: no share is removed both ways." in table.notes[0]
-    table = tabled(
-        documents(tmp_path, RUNS) + documents(tmp_path, {("memorization", 0.1): [0.9, 0.91]}, lowest=True)
-    )
+    table = tabled(documents(tmp_path, RUNS) + documents(tmp_path, {("memorization", 0.1): [0.9, 0.91]}, lowest=True))
     assert {("lowest memorization", 0.1), ("highest memorization", 0.1)} < set(rows(table))
     assert len(table.notes) == 3
 
@@ -138,4 +138,4 @@ def test_the_page_and_the_table_have_the_answer(tmp_path: Path, capfd: pytest.Ca
 def test_without_rows_removed_by_a_score_there_is_no_table(tmp_path: Path) -> None:
     given = documents(tmp_path, {key: values for key, values in RUNS.items() if key[0] != "memorization"})
     with pytest.raises(GencliError, match="no test accuracy of a network trained on rows that corrupt prune left"):
-        tables.make("removal", given, Options())
+        tables.make("removal", given, figures.Options())
