@@ -71,7 +71,7 @@ class Prune(Subset):
     def kept(self, table: ImageTable, draws: Draws) -> NDArray[np.bool_]:
         require_one_version(table)
         ids, read = table.column("id"), self._read
-        at = places(ids, read, table.title)
+        at = places(ids, read, table.title, f"gencli score {read.title} writes the means over its runs")
         values = np.where(at < 0, np.nan, read.rows[self.by].to_numpy().astype(float)[at])
         if (gone := np.flatnonzero(np.isnan(values))).size:
             raise GencliError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,8 +61,11 @@ def write(path: str, kind: str, content: dict[str, Tensor], made: Step, at: str,
         tensors.write(output, content, {kind: _FORMAT, "at": at, "state": state or {}, "step": made})
 
 
-def read(path: str, kind: str, made: Step) -> Held | None:
+def read(path: str, kind: str, made: Step, free: Collection[str] = ()) -> Held | None:
     """Reads what `write` wrote, unverified; None if the file does not exist.
+
+    Args:
+        free: arguments that may differ, as they only tell how far the run goes.
 
     Raises:
         GencliError: no checkpoint of this kind, or one of other settings, data or versions.
@@ -71,7 +75,7 @@ def read(path: str, kind: str, made: Step) -> Held | None:
         return None
     source = Input(path)
     facts = _facts(source, kind, "name another checkpoint")
-    if differences := _differences(facts["step"], made):
+    if differences := _differences(facts["step"], made, free):
         raise GencliError(
             f"{path}: a checkpoint of another run: " + "; ".join(differences),
             f"run it as before, or {_ANEW}",
@@ -91,14 +95,14 @@ def _facts(source: Input, kind: str, hint: str) -> dict[str, Any]:
     return facts
 
 
-def _differences(was: Step, now: Step) -> list[str]:
+def _differences(was: Step, now: Step, free: Collection[str]) -> list[str]:
     """In words."""
     found = [
         f"{dashed(name) if before is was.arguments else name} was {_word(before.get(name))}, "
         f"is {_word(after.get(name))}"
         for before, after in ((was.arguments, now.arguments), (was.versions, now.versions), (was.machine, now.machine))
         for name in dict.fromkeys([*before, *after])
-        if before.get(name) != after.get(name)
+        if before.get(name) != after.get(name) and not (before is was.arguments and name in free)
     ]
     hashes = [[(entry.role, entry.sha256) for entry in step.inputs] for step in (was, now)]
     return found + (["the model or the data differ"] if hashes[0] != hashes[1] else [])

@@ -92,7 +92,8 @@ def solve(gram: Gram, targets: Floats, room: int, settings: Settings, saved: Sav
     solver = Solver(gram, precondition, targets, settings.ridge, settings.tolerance)
 
     def tell() -> None:
-        near = log(min(max(solver.estimate, settings.tolerance), 1)) / log(min(settings.tolerance, 0.5))
+        aim = min(max(settings.tolerance, 1e-16), 0.5)  # one of 0 is never reached
+        near = log(min(max(solver.estimate, aim), 1)) / log(aim)
         note = f"relative residual {solver.estimate:.1e} after {solver.products:,} products"
         progress(_MATRIX + (1 - _MATRIX) * (1 if solver.over else min(near, 0.99)), "", note)
 

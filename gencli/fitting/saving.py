@@ -45,7 +45,8 @@ class Saved:
         self._path, self._every, self._made = saving.checkpoint, saving.checkpoint_every, made
         self.accuracies: list[float] = []
         self._held: Held | None = None
-        if self._path and saving.resume and (held := checkpoints.read(self._path, checkpoints.FIT, made)):
+        free = () if tries else ("max_products",)  # which kernel is chosen can depend on it
+        if self._path and saving.resume and (held := checkpoints.read(self._path, checkpoints.FIT, made, free)):
             self._take(held, tries)
 
     def _take(self, held: Held, tries: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +14,9 @@ from gencli.files import arrow, parquet, tensors
 from gencli.files.provenance import Source, Step
 from gencli.files.stream import Input
 from gencli.replay import lineage, reading
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 CLOCK = ("seconds", "images_per_second")  # columns of a history, which no run can repeat
 
@@ -99,6 +102,11 @@ def _same(one: Any, other: Any) -> bool:
     return nan or bool(one == other)
 
 
+def _gap(one: Tensor, other: Tensor) -> Tensor:
+    """How far apart they are; 0 where both are NaN, as in a run that failed, or the same infinity."""
+    return (one - other).abs().masked_fill((one == other) | (one.isnan() & other.isnan()), 0)
+
+
 def _tensors(old: Input, new: Input) -> Iterator[str]:
 
     one, other = (tensors.read(each) for each in (old, new))
@@ -108,7 +116,7 @@ def _tensors(old: Input, new: Input) -> Iterator[str]:
             yield f"tensor {name}: {'gone' if right is None else 'new'}"
         elif left.shape != right.shape or left.dtype != right.dtype:
             yield f"tensor {name}: {left.dtype} {[*left.shape]}, now {right.dtype} {[*right.shape]}"
-        elif (gap := (left.double() - right.double()).abs()).any():  # that of NaN is NaN, which counts
+        elif (gap := _gap(left.double(), right.double())).any():  # that of NaN and a number is NaN, which counts
             place = int(gap.flatten().nan_to_num(float("inf")).argmax())
             index = [int(each) for each in np.unravel_index(place, tuple(left.shape) or (1,))]
             count = f"{int((gap != 0).sum()):,} of {gap.numel():,} numbers differ"

@@ -146,7 +146,10 @@ def _written(job: Job) -> str:
     """Where the main output goes, and what is read as standard input."""
     read = f" < {word(job.standard_input)}" if job.standard_input else ""
     main = job.outputs.get("")
-    return f"{read} -o {_path(main)}" if main is not None else f"{read} > {NOWHERE}"
+    if main is None:
+        return f"{read} > {NOWHERE}"
+    kept = f" || [ -e {_path(main)} ]" if job.run.step.arguments.get("keep") is True else ""  # its status is 2
+    return f"{read} -o {_path(main)}{kept}"
 
 
 def word(each: Word | Place) -> str:

@@ -107,21 +107,18 @@ def _way(document: Document) -> tuple[str, float, str] | None:
     return way, step.arguments["p"], next((each.sha256 for each in step.given("data")), "")
 
 
-def removed(documents: Sequence[Document]) -> bool:
-    """Whether some were trained on what a score's removal left."""
-    return any(each.trained_on and each.trained_on.step and each.trained_on.step.command == PRUNE for each in documents)
-
-
-def removal_table(documents: Sequence[Document]) -> Table:
+def removal_table(documents: Sequence[Document]) -> Table | None:
     """A row for each share of rows removed by a score (`corrupt prune`), beside as many removed at random (`--subset`).
 
     Compared are trainings alike in all but the rows removed from one table, and the seed. Columns: what the trainings
     are, removed_by, removed (the share), runs, test_accuracy, random_runs, random_accuracy, with standard deviations;
     difference, the second less the first, from difference_low to difference_high: Welch's interval, so that those of
     all shares of a score hold together with 95 % (Bonferroni); costs, whether removing these costs more, less, or
-    neither is shown. The notes answer in words.
+    neither is shown. The notes answer in words. None where no row is removed by a score.
     """
     found = _comparisons(documents)
+    if not found:
+        return None
     rows: list[dict[str, Any]] = []
     behind: list[tuple[Document, ...]] = []
     notes: list[str] = []
@@ -140,13 +137,12 @@ def removal_table(documents: Sequence[Document]) -> Table:
                 behind.append(arm.documents + (other.documents if other else ()))
             lead = ", ".join(filter(None, each.facts.values())) + ": " if len(found) > 1 else ""
             notes.append(lead + answer(way, compared))
-    if notes:
-        notes.append(
-            "difference: the accuracy of runs with as many rows removed at random, less that of these runs; intervals "
-            "are Welch's over runs, wide enough that those of all shares of a score hold together with 95 % "
-            "(Bonferroni); the scores are taken as given"
-        )
-    facts = [*found[0].facts] if found else []
+    notes.append(
+        "difference: the accuracy of runs with as many rows removed at random, less that of these runs; intervals "
+        "are Welch's over runs, wide enough that those of all shares of a score hold together with 95 % "
+        "(Bonferroni); the scores are taken as given"
+    )
+    facts = [*found[0].facts]
     columns = {name: pa.array([row[name] for row in rows], pa.string()) for name in facts}
     columns |= {name: pa.array([row.get(name) for row in rows], kind) for name, kind in _COLUMNS.items()}
     return Table("removal", pa.table(columns), ("removed",), tuple(_SCORES), tuple(behind), (), tuple(notes))

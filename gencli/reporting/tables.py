@@ -71,7 +71,9 @@ TABLES: dict[str, Form] = {  # in their order on a page
     ),
     "removal": Form(
         "Rows removed by a score, and at random", (_MEASURED,),
-        lambda given, _: removal.removal_table(_of(given, *_MEASURED)), page=lambda given, _: removal.removed(given),
+        lambda given, _: removal.removal_table(_of(given, *_MEASURED)),
+        "no test accuracy of a network trained on rows that corrupt prune left",
+        lambda given, _: removal.removal_table(_of(given, *_MEASURED)) is not None,
     ),
     "edge-of-stability": Form(
         "The edge of stability", (("history",),), lambda given, _: edge.table(given) if edge.followed(given) else None,

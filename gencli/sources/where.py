@@ -182,7 +182,9 @@ def of_run(rows: pa.Table, run: int, title: str) -> pa.Table:
     return found
 
 
-def places(ids: NDArray[np.int64], joined: Joined, title: str) -> NDArray[np.int64]:
+def places(
+    ids: NDArray[np.int64], joined: Joined, title: str, runs: str = "choose one of its runs with --run"
+) -> NDArray[np.int64]:
     """[rows] the row of a joined table that has each id, -1 where none has.
 
     Raises:
@@ -207,7 +209,7 @@ def places(ids: NDArray[np.int64], joined: Joined, title: str) -> NDArray[np.int
     if (again := np.flatnonzero(ranked[1:] == ranked[:-1])).size:
         raise GencliError(
             f"{joined.title}: id {ranked[again[0]]} twice; {again.size:,} rows repeat an id",
-            "choose one of its runs with --run" if "run" in joined.names
+            runs if "run" in joined.names
             else "join tables that have one row an id: predictions of one model, dynamics of one run",
         )  # fmt: skip
     at = np.minimum(np.searchsorted(ranked, ids), max(len(ranked) - 1, 0))

@@ -20,6 +20,7 @@ from gencli.theory.base import Drawn, Floats, Instances, Panel, Row, Series
 _POINTS, _DEGREE, _EVERY = 20, 4, 50  # steps between two measurements of the sharpness
 _LAST = 4  # the part of the measurements that counts, as a divisor
 _WITHIN, _RISEN = 0.1, 0.5
+_STILL = 0.01  # by which the sharpness of the last part is above the one before, where it has not settled
 
 
 @dataclass(frozen=True)
@@ -86,8 +87,19 @@ class EdgeOfStability(Drawn):
         for number, random in self.numbered(draws):
             start = random.standard_normal((3, self.width)) * np.sqrt(2 / (1 + self.width))
             start *= np.array([[1.9], [0.0], [1.0]])  # w, b, a
-            found, losses = self._descended(np.stack([start] * len(runs)), rates, momenta, nesterov)
-            settled = np.median(found[-(len(found) // _LAST) :], axis=0)
+            with np.errstate(over="ignore", invalid="ignore"):  # of a run that diverges
+                found, losses = self._descended(np.stack([start] * len(runs)), rates, momenta, nesterov)
+            part = len(found) // _LAST
+            before, settled = (np.median(each, axis=0) for each in (found[-2 * part : -part], found[-part:]))
+            levels = np.array([limit / rate for _, limit, rate in runs])
+            if (rising := (settled < (1 - _WITHIN) * levels) & (settled > (1 + _STILL) * before)).any():
+                place = int(rising.argmax())
+                method, _, rate = runs[place]
+                raise GencliError(
+                    f"--steps: after {self.steps:,} steps of {method} at eta={rate:.4g} the sharpness, "
+                    f"{settled[place]:.4g} of {levels[place]:.4g}, still rises",
+                    f"give more, such as {2 * self.steps:,}",
+                )
             for place, (method, limit, rate) in enumerate(runs):
                 instance, claimed = f"{number}: {method}, eta={rate:.4g}", 2.0 if broken else limit
                 yield Row(instance, "first sharpness · eta", found[0, place] * rate, "<=", _RISEN * claimed)

@@ -67,3 +67,11 @@ def test_as_many_rows_go_as_a_subset_leaves_out(tmp_path: Path) -> None:
 def test_what_cannot_be_ranked_is_refused(scores: Any, more: dict[str, Any], said: str, tmp_path: Path) -> None:
     with pytest.raises(GencliError, match=said):
         removed(tmp_path, pa.array(scores), 0.1, **more)
+
+
+def test_scores_of_several_runs_are_refused_with_what_makes_one_of_them(tmp_path: Path) -> None:
+    file = tmp_path / "runs.parquet"
+    pq.write_table(pa.table({"id": [*IDS, *IDS], "run": [0, 1] * len(IDS), "s": range(2 * len(IDS))}), file)
+    with pytest.raises(GencliError, match="twice") as refused:
+        Prune(p=0.1, scores=str(file), by="s").kept(TABLE, Draws(0, "prune", 0))
+    assert refused.value.hint == f"gencli score {file} writes the means over its runs"

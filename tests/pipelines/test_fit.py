@@ -142,6 +142,23 @@ def test_iterations_that_end_anywhere_are_resumed_to_the_same_bytes(sh: Shell, d
     assert (sh.folder / "out").read_bytes() == (sh.folder / "whole").read_bytes()
 
 
+def test_more_products_continue_from_the_checkpoint_of_fewer(sh: Shell, data: Path):
+    """As the error says to; and what a tolerance of 0 cannot reach is said, not a logarithm of it."""
+    command = ITERATED.replace("1e-12", "0").replace("--keep ", "")
+    saved = "--checkpoint saved --checkpoint-every 5"
+    few = sh(f"{command} --max-products 12 {saved} -o out", D=str(data))
+    assert few.status == 2
+    explained(few.err, "above --tolerance 0", "raise --max-products")
+    more = "--keep --max-products 20"
+    resumed = sh(f"{command} {saved} --resume {more} -o out", D=str(data))
+    explained(resumed.err, "saved: a checkpoint of another run: --keep was False, is True")
+    sh(f"{command} --keep --max-products 12 {saved} --overwrite -o out", D=str(data))
+    resumed = sh(f"{command} {saved} --resume {more} -o out", D=str(data))
+    assert "saved: resumed after product 10" in resumed.err
+    sh(f"{command} {more} -o whole", D=str(data))
+    assert (sh.folder / "out").read_bytes() == (sh.folder / "whole").read_bytes()
+
+
 def test_a_tolerance_out_of_reach_writes_nothing_unless_it_is_kept(sh: Shell, data: Path):
     for solver, words in (("cg", "after 61 products"), ("cholesky", "relative residual")):
         command = ITERATED.replace("--solver cg", f"--solver {solver}").replace("1e-12", "1e-30")

@@ -162,7 +162,10 @@ MAKES = {
         gencli train shards --arch linear --epochs 1 -q -o made
         """,
     ],
-    "fit kernel": ["gencli fit kernel half.parquet --kernel gaussian:0.1 --ridge 0.5 -q -o made.safetensors"],
+    "fit kernel": [
+        "gencli fit kernel half.parquet --kernel gaussian:0.1 --ridge 0.5 -q -o made.safetensors",
+        "gencli fit kernel half.parquet --kernel laplace:1 --tolerance 0 --keep -q -o made.safetensors || [ $? = 2 ]",
+    ],
     "fit least-squares": ["gencli fit least-squares half.parquet -q -o made.safetensors"],
     "fit random-features": [
         "gencli fit random-features half.parquet --features 20,40 -q -o 'made-{features}.safetensors'"

@@ -77,3 +77,13 @@ def test_files_made_otherwise_say_in_what(tmp_path: Path) -> None:
     one = table(tmp_path / "a", RESULT, x=[1])
     two = table(tmp_path / "b", provenance.Step("eval", {"top": [2]}, {"gencli": "0.1.0"}), x=[1])
     assert differences(one, two) == ["eval:", "  --top: none and [2]"]
+
+
+def test_a_run_that_failed_in_both_files_is_no_difference(tmp_path: Path) -> None:
+    nan, inf = float("nan"), float("inf")
+    one = vectors(tmp_path / "a", weight=torch.tensor([[nan, inf, 1], [2, 3, 4]]))
+    two = vectors(tmp_path / "b", weight=torch.tensor([[nan, inf, 1], [2, nan, 4.5]]))
+    assert differences(one, two) == ["tensor weight: 2 of 6 numbers differ, by up to nan, at [1, 1]"]
+    assert differences(one, vectors(tmp_path / "c", weight=torch.tensor([[nan, -inf, 1], [2, 3, 4]]))) == [
+        "tensor weight: 1 of 6 numbers differ, by up to inf, at [0, 1]"
+    ]

@@ -10,9 +10,11 @@ import pytest
 from scipy import stats
 
 from gencli.cli import app
+from gencli.errors import GencliError
 from gencli.files import provenance
-from gencli.reporting import figures, removal
+from gencli.reporting import figures, removal, tables
 from gencli.reporting.documents import Document
+from gencli.reporting.groups import Table
 from gencli.reporting.panels import Lines
 from tests.reporting.made import history
 
@@ -43,12 +45,18 @@ def documents(path: Path, runs: dict[Any, list[float]], **more: Any) -> list[Doc
     ]
 
 
+def tabled(given: list[Document]) -> Table:
+    table = removal.removal_table(given)
+    assert table is not None
+    return table
+
+
 def rows(table: Any) -> dict[Any, dict[str, Any]]:
     return {(row["removed_by"], row["removed"]): row for row in table.rows.to_pylist()}
 
 
 def test_differences_and_intervals_are_those_of_welchs_test(tmp_path: Path) -> None:
-    table = removal.removal_table(documents(tmp_path, RUNS))
+    table = tabled(documents(tmp_path, RUNS))
     found = rows(table)
     assert list(found) == [("", 0), ("highest memorization", 0.1), ("highest memorization", 0.2)]
     for share in (0.1, 0.2):
@@ -78,12 +86,10 @@ def test_only_runs_alike_in_all_else_are_compared(tmp_path: Path) -> None:
     pruned = {key: values for key, values in RUNS.items() if key[0] != "random"}
     others = {key: values for key, values in RUNS.items() if key[0] == "random"}
     for more in ({"base": "other"}, {"lr": 0.2}, {"epochs": 3}):
-        table = removal.removal_table(documents(tmp_path, pruned) + documents(tmp_path, others, **more))
+        table = tabled(documents(tmp_path, pruned) + documents(tmp_path, others, **more))
         assert all(row["difference"] is None for row in table.rows.to_pylist()), more
         assert "Not shown: no share is removed both ways." in table.notes[0]
-    table = removal.removal_table(
-        documents(tmp_path, RUNS) + documents(tmp_path, {("memorization", 0.1): [0.9, 0.91]}, lowest=True)
-    )
+    table = tabled(documents(tmp_path, RUNS) + documents(tmp_path, {("memorization", 0.1): [0.9, 0.91]}, lowest=True))
     assert {("lowest memorization", 0.1), ("highest memorization", 0.1)} < set(rows(table))
     assert len(table.notes) == 3
 
@@ -114,7 +120,7 @@ def test_the_answer_is_in_the_numbers(bounds: list[tuple[Any, Any]], said: str) 
 def test_one_run_or_runs_without_spread_show_nothing(tmp_path: Path) -> None:
     for values in ([0.9], [0.9, 0.9]):
         runs = {("memorization", 0.1): values, ("random", 0.1): [each - 0.1 for each in values]}
-        (row,) = removal.removal_table(documents(tmp_path, runs)).rows.to_pylist()
+        (row,) = tabled(documents(tmp_path, runs)).rows.to_pylist()
         assert row["difference_low"] is None
         assert row["costs"] == "not shown"
 
@@ -127,3 +133,9 @@ def test_the_page_and_the_table_have_the_answer(tmp_path: Path, capfd: pytest.Ca
     assert page.count("Rows removed by a score, and at random</h2>") == 2  # the table, and the figure
     assert app.main(["report", *sorted(files), "--table", "removal", "--plot", "removal"]) == 0
     assert "Yes, at 10 %; not shown at 20 %." in capfd.readouterr().out
+
+
+def test_without_rows_removed_by_a_score_there_is_no_table(tmp_path: Path) -> None:
+    given = documents(tmp_path, {key: values for key, values in RUNS.items() if key[0] != "memorization"})
+    with pytest.raises(GencliError, match="no test accuracy of a network trained on rows that corrupt prune left"):
+        tables.make("removal", given, figures.Options())
