@@ -900,7 +900,7 @@ _gencli() {
     "gencli bound compression") once=('--delta' '--loss' '--test' '--certificate' '--run' '--arch' '--device' '--subspace' '--levels' '--epochs' '--lr' '--batch-size' '--seed' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
     "gencli bound holdout") once=('--delta' '--loss' '--test' '--certificate' '--run' '--arch' '--device' '--train' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
     "gencli bound verify") once=('--test' '--seed' '--arch' '--device' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
-    "gencli report") once=('--table' '--plot' '--figure' '--title' '--against' '--best-on-test' '--fitted-at' '--contact-sheet' '--provenance' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=(--metric) words=() files=yes ;;
+    "gencli report") once=('--table' '--plot' '--figure' '--title' '--against' '--best-on-test' '--fitted-at' '--contact-sheet' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=(--metric) words=() files=yes ;;
     "gencli recipe") once=('--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=(course cui2019 curvature demo double-descent edge-of-stability measures memorization noise2noise why-random-labels zhang2017) ;;
     "gencli how") once=('--tree' '--diff' '--stale' '--check' '--inputs' '--format' '--trust' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
     esac

@@ -102,7 +102,7 @@ def test_files_run_no_code_and_open_no_other_file(strangers: Path) -> None:
         "data parquet hub.parquet -q -o out.parquet",
         "data folder drawn -q --threads 1 -o d.parquet",
         "corrupt random-labels -p 0.5 t.parquet -q -o noisy.parquet",
-        "how noisy.parquet",
+        "how noisy.parquet --tree",
         "train t.parquet --arch linear --epochs 1 --checkpoint pickled.pt --resume -q -o m.safetensors",
         "eval own.safetensors t.parquet --arch foreigners:factory -q -o result.csv",
     )

@@ -127,7 +127,9 @@ def _page(command: Any, context: Any) -> Page:
         words=tuple(context.command_path.split()),
         usage=" ".join(command.collect_usage_pieces(context)),
         help=inspect.cleandoc(command.help or ""),
-        options=tuple(_option(each, context) for each in parameters if each.param_type_name == "option"),
+        options=tuple(
+            _option(each, context) for each in parameters if each.param_type_name == "option" and not each.hidden
+        ),
         arguments=tuple(_option(each, context) for each in parameters if each.param_type_name == "argument"),
         children=tuple(children),
     )

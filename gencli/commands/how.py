@@ -87,9 +87,8 @@ def how(
     require_writable(output)
     made = reading.read(Input(file))
     graph = Graph(made.step, made.source.sha256)
-    plan = _planned(context, graph, made, trust)
     if tree:
-        text, same = "".join(f"{line}\n" for line in lineage.tree(graph, plan.name)), True
+        text, same = "".join(f"{line}\n" for line in lineage.tree(graph, _name(made))), True
     elif diff is not None:
         other = reading.read(Input(diff))
         lines = [*lineage.partings(made.step, other.step)]
@@ -97,23 +96,26 @@ def how(
             lines = ["made alike, yet their bytes differ"]
         text, same = "".join(f"{line}\n" for line in lines), not lines
     elif stale or check:
-        text, same = _compared(plan, graph, made, inputs or ".", check)
+        text, same = _compared(_planned(context, graph, made, trust), graph, made, inputs or ".", check)
     else:
-        text, same = _written(plan, made, form), True
+        text, same = _written(_planned(context, graph, made, trust), made, form), True
     with Output(output, [made.source]) as place:
         place.write(text.encode(errors="surrogateescape"))
     if not same:
         raise typer.Exit(1)
 
 
-def _planned(context: typer.Context, graph: Graph, made: Made, trust: bool) -> Plan:
+def _name(made: Made) -> str:
     import os
 
+    return os.path.basename(made.source.name) if made.source.path else "made"
+
+
+def _planned(context: typer.Context, graph: Graph, made: Made, trust: bool) -> Plan:
     from gencli.replay.plan import plan
     from gencli.replay.words import Commands
 
-    name = os.path.basename(made.source.name) if made.source.path else "made"
-    return plan(graph, name, made.form, Commands(context.find_root().command, trust))  # type: ignore[arg-type]
+    return plan(graph, _name(made), made.form, Commands(context.find_root().command, trust))  # type: ignore[arg-type]
 
 
 def _written(plan: Plan, made: Made, form: str) -> str:

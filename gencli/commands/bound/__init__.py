@@ -26,4 +26,4 @@ class Kinds(LazyGroup):
         return import_module(f"gencli.commands.bound.{name.replace('-', '_')}").app
 
 
-app = group("Bound the error rate on unseen rows, with certificates that can be checked.", cls=Kinds)
+app = group("Bound the error rate on unseen rows, with certificates.", cls=Kinds)
