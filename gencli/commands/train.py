@@ -11,7 +11,7 @@ import typer
 from gencli.cli.options import Data, ModelOutput, command, single
 from gencli.commands import plans
 from gencli.errors import GencliError
-from gencli.training.records import Checkpoints, Records
+from gencli.training.records import Checkpoints, Records, Starting
 from gencli.training.settings import Settings
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ app = single()
 @command(app, "train")
 def train(
     settings: Settings,
+    starting: Starting,
     checkpoints: Checkpoints,
     records: Records,
     data: Data = None,
@@ -57,6 +58,9 @@ def train(
     with --measure-train in every row, they are measured after the epoch. Image-to-image networks (unet-small) and
     losses (l1, l2, huber) fit the column target, and their histories hold PSNR in dB instead of accuracy.
 
+    --init continues from other weights: of gencli, or of torchvision as safetensors (--init-except head where classes
+    differ). All else starts anew: order, schedule, optimizer, preprocessing.
+
     --runs and --vary train several networks into one file, small dense ones in one batched computation, others one
     after the other; each is what it would be by itself. gencli eval and report read it; other commands take --run K.
     --dynamics counts from the predictions of the steps: the epochs first_learned and learned (from which a row stays
@@ -76,7 +80,8 @@ def train(
     from gencli.files.stream import require_writable
 
     eval_data, files = records.eval_data, {"": output, "history": records.history, "dynamics": records.dynamics}
-    _require(data, eval_data, files, checkpoints, dry_run)
+    starting.require(settings)
+    _require([data or "-", eval_data, starting.init], files, checkpoints, dry_run)
 
     import torch
 
@@ -91,12 +96,12 @@ def train(
     if dry_run and data is None:
         return plans.without_data(settings, asked, eval_data)
     with distributed.joined(torch.device(settings.device)) as group:
-        if group.size > 1 and (data in (None, "-") or eval_data == "-"):
+        if group.size > 1 and "-" in (data or "-", eval_data, starting.init):
             raise GencliError(f"standard input: {group.size} processes cannot share it", "name files instead")
-        places = [data] if eval_data is None else [data, eval_data]
-        table, test_table = [*named_first(*((place, open_table) for place in places)), None][:2]
-        setup, why = prepare(settings, table.description, table.schema.names, table.title).tried(asked)
-        read = [*table.inputs, *(test_table.inputs if test_table else [])]
+        ways = (data or "-", open_table), (eval_data, open_table), (starting.init, starting.opened(settings))
+        table, test_table, start = named_first(*((place, way if place else lambda _: None) for place, way in ways))
+        setup, why = prepare(settings, table.description, table.schema.names, table.title, start).tried(asked)
+        read = [*table.inputs, *(test_table.inputs if test_table else []), *([start.source] if start else [])]
         if dry_run:
             require_writable(*files.values(), checkpoints.checkpoint, inputs=read)
             return plans.show(setup, table, test_table, group, checkpoints, watched)
@@ -134,9 +139,7 @@ def _fit(
     return run
 
 
-def _require(
-    data: str | None, eval_data: str | None, files: dict[str, str | None], checkpoints: Checkpoints, dry_run: bool
-) -> None:
+def _require(inputs: list[str | None], files: dict[str, str | None], checkpoints: Checkpoints, dry_run: bool) -> None:
     """Refuses files that exclude each other, cannot be written, or hold what would be lost."""
     from gencli.cli.outputs import refuse_terminal
     from gencli.files.checkpoints import TRAINING, require
@@ -145,6 +148,6 @@ def _require(
 
     if not dry_run:
         refuse_terminal(files[""], "model")
-    require_one_standard_input(data or "-", eval_data)
+    require_one_standard_input(*inputs)
     require(checkpoints, TRAINING)
     require_writable(*files.values(), checkpoints.checkpoint)

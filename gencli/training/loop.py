@@ -23,6 +23,7 @@ from gencli.files.tensors import double
 from gencli.losses import Loss
 from gencli.models import Model
 from gencli.models.inputs import Rows
+from gencli.models.start import chosen, freeze
 from gencli.training import states
 from gencli.training.batches import require_exact, require_fitting, say_fitting
 from gencli.training.course import Course
@@ -60,6 +61,8 @@ class Training(Course):
         self._counts = None if counts is None else counts.to(rows.labels.device)
         model.class_rows = None if counts is None else tuple(counts.tolist())
         self.dynamics = None if watched is None else Dynamics(rows, watched)
+        frozen, classes = settings.freeze, len(model.classes)
+        self._frozen = [] if frozen is None else freeze(model.network, frozen, classes)  # until the end
         self.job = Job(model, rows, settings, loss, self._counts, watched)
         self.steps, self._number = Steps([self.job], self.group), 0  # where it is one of several, which one
         self._kept: dict[str, torch.Tensor] = {}
@@ -127,6 +130,7 @@ class Training(Course):
         if self.geometry is not None and state.tracked is not None:
             self.geometry.vector = state.tracked
         if self.finished:
+            self._thaw()
             self.model.epoch = self.kept.epoch
             self.model.network.eval()
 
@@ -149,9 +153,17 @@ class Training(Course):
             visited=lambda epoch: self._rows.labels[batches.order(epoch)],
             together=self.group.size > 1,
             own=":" in self.settings.arch,
+            frozen=self._stays(),
             watched=self.job.watched,
             tracked=None if self.geometry is None else self.geometry.vector,
         )
+
+    def _stays(self) -> set[str]:
+        """The names of the tensors that training leaves as they are."""
+        names, network = self.settings.freeze, self.model.network
+        if names is None:
+            return set()
+        return chosen("--freeze", names, [*network.state_dict()], network, len(self.model.classes))
 
     def join(self, steps: Steps, number: int) -> None:
         """Goes on as one of several networks."""
@@ -217,6 +229,7 @@ class Training(Course):
             self._kept = {}
         for tensor in chain(network.parameters(), network.buffers()) if len(self.steps.jobs) > 1 else ():
             tensor.data = tensor.data.clone()
+        self._thaw()
         self.model.epoch = self.kept.epoch
         self.seconds = time.perf_counter() - self._start
 
@@ -226,6 +239,12 @@ class Training(Course):
         self.finished, self._kept = True, {}
         for tensor in chain(self.model.network.parameters(), self.model.network.buffers()):
             tensor.data = torch.full_like(tensor.data, torch.nan if tensor.is_floating_point() else 0)
+        self._thaw()
+
+    def _thaw(self) -> None:
+        """Its parameters are parameters again, which the model's file counts."""
+        for parameter in self._frozen:
+            parameter.requires_grad = True
 
     def result(self) -> Course:
         """What it has come to, without what it needs to go on."""

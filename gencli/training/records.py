@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
 import typer
 
-from gencli.cli.options import Overwrite, Saving
+from gencli.cli.options import Overwrite, Saving, dashed
 from gencli.errors import GencliError
 from gencli.files import endings
 from gencli.training.settings import Settings
+
+if TYPE_CHECKING:
+    from gencli.models.start import Start
 
 
 def parse_cadence(text: str) -> tuple[int, str]:
@@ -25,6 +28,38 @@ def parse_cadence(text: str) -> tuple[int, str]:
     if match is None or int(match[1]) == 0:
         raise GencliError(f"--checkpoint-every: {text!r}", "give epochs, steps or a time: 1ep, 500, 5min")
     return int(match[1]), match[2]
+
+
+@dataclass(frozen=True)
+class Starting:
+    """The file that a network starts from; what of it, and what stays, is in `settings.StartSettings`."""
+
+    heading: ClassVar[str] = "Start"
+
+    init: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Start from a model's tensors, or from safetensors of the same names, in place of random ones.",
+        ),
+    ] = None
+
+    def require(self, settings: Settings) -> None:
+        """Refuses options of a file where there is none.
+
+        Raises:
+            GencliError: there is none.
+        """
+        for name in ("init_except", "init_run"):
+            if self.init is None and getattr(settings, name) is not None:
+                raise GencliError(f"{dashed(name)}: there is no file to start from", "name it with --init")
+
+    def opened(self, settings: Settings) -> Callable[[str], Start]:
+        """Opens the file; see `Start.read`."""
+        from gencli.models.start import Start
+
+        runs = settings.count if settings.several else None
+        return lambda place: Start.read(place, settings.init_except, settings.init_run, runs)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from gencli.errors import GencliError
 from gencli.evaluation.predictions import Objective, Predictions
 from gencli.losses import Loss
-from gencli.models import Model, stacking
+from gencli.models import Model, stacking, start
 from gencli.models.heads import last_layer
 from gencli.models.inputs import Rows
 from gencli.randomness import derive
@@ -90,12 +90,13 @@ class Steps:
             distributed.synchronize(model.network, group)
         self._stack = stacking.Stack([job.model.network for job in jobs]) if self._several else None
         self._network = self._stack.network if self._stack else model.network
+        self._still = [] if settings.freeze is None else start.still(self._network, settings.freeze, len(model.classes))
         self._call = devices.compiled(self._network, device) if settings.compile else self._network
         self._parameters = [each for each in self._network.parameters() if each.requires_grad]
         self._optimizers = [*self._build()]
         self._schedule = schedules.parse(settings.schedule, settings.warmup)
         self._average = None if settings.ema is None else Average(self._network, settings.ema)
-        others = [(job.rows, job.settings.seed) for job in jobs[1:]]
+        others = [(job.rows, job.settings) for job in jobs[1:]]
         self.batches = Batches(first.rows, model, settings, others, group.size > 1)
         # torch.manual_seed is for all devices, and takes 0.1 ms
         self._reseed = torch.default_generator.manual_seed if device.type == "cpu" else torch.manual_seed
@@ -147,6 +148,8 @@ class Steps:
             job = self.jobs[span.start]
             self._losses.append((span, job.loss.at(job.counts, epoch), job.loss.row_weights(job.counts, epoch)))
         self._network.train()
+        for layer in self._still:
+            layer.training = False
         orders = [self.batches.order(epoch, number) for number in range(len(self.jobs))]
         self._epoch, self._order = epoch, torch.stack(orders) if self._several else orders[0]
         return self._order
