@@ -107,6 +107,8 @@ def report(
     from gencli.files.together import Together
     from gencli.reporting import against, documents, patterns, plan
 
+    if settings.follow:
+        return report_text.follow(files, settings)
     stream.require_writable(*([settings.contact_sheet] if settings.contact_sheet else [output, settings.figure]))
     names = patterns.expand(files or ["-"])
     if settings.contact_sheet is not None:

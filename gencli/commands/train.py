@@ -11,7 +11,7 @@ import typer
 from gencli.cli.options import Data, ModelOutput, command, single
 from gencli.commands import plans
 from gencli.errors import GencliError
-from gencli.training.records import Checkpoints, Records, Starting
+from gencli.training.records import Checkpoints, Records, Starting, require
 from gencli.training.settings import Settings
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def train(
 
     eval_data, files = records.eval_data, {"": output, "history": records.history, "dynamics": records.dynamics}
     starting.require(settings)
-    _require([data or "-", eval_data, starting.init], files, checkpoints, dry_run)
+    require([data or "-", eval_data, starting.init], files, checkpoints, dry_run)
 
     import torch
 
@@ -122,32 +122,19 @@ def _fit(
     from gencli.cli import console
     from gencli.cli.outputs import open_result
     from gencli.files.together import Together
-    from gencli.training import checkpoints, several, words
+    from gencli.training import checkpoints, live, several, words
 
-    with Together() as places:
+    with live.history(files["history"] if group.rank == 0 else None, read) as shown, Together() as places:
         named = {name: file for name, file in files.items() if name and file and group.rank == 0}
         model_file = places.open(files[""] if group.rank == 0 else os.devnull, read, binary=True)
         writers = {name: open_result(places, file, None, read, aside=True) for name, file in named.items()}
         run = several.begin(setup, table, test_table, group, watched=watched)
         steps = {made.output: made for made in setup.steps(table, test_table, group, watched)}
         with console.progress("train", run.total_steps) as advance:
-            checkpoints.run(run, saving, read, steps["history"], partial(words.progress, advance, setup.score))
+            progress = shown(run, partial(words.progress, advance, setup.score))
+            checkpoints.run(run, saving, read, steps["history"], progress)
         run.write(model_file, steps[""])
         places.keep(model_file)
         for name, write in writers.items():
             write(run.table(name), lambda name=name: steps[name])
     return run
-
-
-def _require(inputs: list[str | None], files: dict[str, str | None], checkpoints: Checkpoints, dry_run: bool) -> None:
-    """Refuses files that exclude each other, cannot be written, or hold what would be lost."""
-    from gencli.cli.outputs import refuse_terminal
-    from gencli.files.checkpoints import TRAINING, require
-    from gencli.files.named import require_one_standard_input
-    from gencli.files.stream import require_writable
-
-    if not dry_run:
-        refuse_terminal(files[""], "model")
-    require_one_standard_input(*inputs)
-    require(checkpoints, TRAINING)
-    require_writable(*files.values(), checkpoints.checkpoint)

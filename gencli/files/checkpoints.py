@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,8 +61,11 @@ def write(path: str, kind: str, content: dict[str, Tensor], made: Step, at: str,
         tensors.write(output, content, {kind: _FORMAT, "at": at, "state": state or {}, "step": made})
 
 
-def read(path: str, kind: str, made: Step) -> Held | None:
+def read(path: str, kind: str, made: Step, grows: str = "") -> Held | None:
     """Reads what `write` wrote, unverified; None if the file does not exist.
+
+    Args:
+        grows: the argument that may be larger than it was, which `Held.before` then is.
 
     Raises:
         GencliError: no checkpoint of this kind, or one of other settings, data or versions.
@@ -71,12 +75,17 @@ def read(path: str, kind: str, made: Step) -> Held | None:
         return None
     source = Input(path)
     facts = _facts(source, kind, "name another checkpoint")
-    if differences := _differences(facts["step"], made):
+    before = facts["step"].arguments.get(grows)
+    grown = type(before) is int and before < made.arguments[grows]
+    now = replace(made, arguments=made.arguments | {grows: before}) if grown else made
+    if differences := _differences(facts["step"], now):
         raise GencliError(
             f"{path}: a checkpoint of another run: " + "; ".join(differences),
             f"run it as before, or {_ANEW}",
         )
-    return Held(path, tensors.read(source), facts["state"], facts["at"])
+    held = Held(path, tensors.read(source), facts["state"], facts["at"])
+    held.before = before if grown else None
+    return held
 
 
 def _facts(source: Input, kind: str, hint: str) -> dict[str, Any]:

@@ -66,6 +66,9 @@ class Training(Course):
         self.job = Job(model, rows, settings, loss, self._counts, watched)
         self.steps, self._number = Steps([self.job], self.group), 0  # where it is one of several, which one
         self._kept: dict[str, torch.Tensor] = {}
+        self.resumable = False  # whether a checkpoint of its end is to hold what more epochs need
+        self._means: Epoch | None = None  # the last row as it would be if epochs followed
+        self._onward: tuple[dict[str, torch.Tensor], dict[str, Any]] | None = None
         self.limit = None if settings.max_time is None else 60 * settings.max_time  # seconds
         self._start = time.perf_counter()
         require_fitting(len(rows), settings, model.network)
@@ -103,10 +106,14 @@ class Training(Course):
         if not self.finished:
             self.seconds = time.perf_counter() - self._start
         tensors, facts = super().state()
+        if self.finished and self._onward is not None:
+            tensors |= {f"onward/{name}": tensor for name, tensor in self._onward[0].items()}
+            return tensors, facts | {"onward": self._onward[1]}
         if self.finished:
             return tensors, facts
         now = self.steps.progress(self._number)
-        parts = {"optimizer": now.optimizer, "average": now.average, "kept": self._kept, "epoch": now.seen}
+        parts = {"optimizer": now.optimizer, "average": now.average, "epoch": now.seen}
+        parts["kept"] = {} if self.settings.early_stop is None else self._kept
         parts["tracked"] = {} if self.geometry is None else {"vector": self.geometry.vector}
         tensors |= {f"{part}/{name}": value for part, named in parts.items() for name, value in named.items()}
         return tensors, facts | {"idle": self.steps.optimizer.idle(self.step)}
@@ -117,6 +124,8 @@ class Training(Course):
         Raises:
             GencliError: it is none; see `states`.
         """
+        onward = held.apart("onward")
+        held = onward if onward is not None and held.before is not None else held
         state, device = states.read(held, self._run()), self._rows.labels.device
         self.model.network.load_state_dict(state.network)
         if not state.finished:
@@ -208,7 +217,11 @@ class Training(Course):
         better = self._is_best(row)
         last = halted or self._is_patience_over(row)
         index: torch.Tensor | slice = visited
-        if last or settings.measure_train or (settings.until_train_accuracy, settings.until_train_loss) != (None, None):
+        always = settings.measure_train or (settings.until_train_accuracy, settings.until_train_loss) != (None, None)
+        if last and self.resumable and not always:
+            self._fill(row, train, visited)
+            self._means = replace(row)
+        if last or always:
             train = self._measure(self._rows, number)
             self._require_finite(train.losses, after=True)
             index = slice(None)
@@ -220,6 +233,11 @@ class Training(Course):
 
     def close(self, row: Epoch, last: bool) -> None:
         """Ends an epoch, and the run where it was the `last`; the model is then its own, no part of several."""
+        if last and self.resumable and self._may_go_on(row):
+            self.history.append(replace(self._means or row, seconds=row.seconds))
+            tensors, facts = self.state()
+            self._onward = {name: tensor.clone() for name, tensor in tensors.items()}, facts
+            self.history.pop()
         self.history.append(row)
         if not last:
             return
@@ -282,6 +300,13 @@ class Training(Course):
     def _is_patience_over(self, row: Epoch) -> bool:
         patience = self.settings.early_stop
         return patience is not None and self.best is not None and row.epoch - self.best.epoch >= patience
+
+    def _may_go_on(self, row: Epoch) -> bool:
+        """Whether more epochs would follow the last one, if there were more."""
+        settings, enough = self.settings, self.settings.until_train_accuracy
+        over = self._is_patience_over(row) or (enough is not None and row.train_score >= enough)
+        most = settings.epochs * self.steps.steps_per_epoch
+        return not over and row.step == most and (settings.max_steps is None or settings.max_steps > most)
 
     def _fill(self, row: Epoch, train: Predictions, visited: torch.Tensor | slice) -> None:
         row.train_loss, row.train_score = train.mean_loss, train.score

@@ -73,7 +73,11 @@ class Records:
     ] = None
     history: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="Write the history, one row per epoch (and run): Parquet, CSV or JSON."),
+        typer.Option(
+            metavar="FILE",
+            help="Write the history, one row per epoch (and run): Parquet, CSV or JSON. While the run lasts, and "
+            "after one that was interrupted, NAME.unfinished.csv holds the rows so far; see report --follow.",
+        ),
         endings.RESULT,
     ] = None
     dynamics: Annotated[
@@ -131,7 +135,8 @@ class Checkpoints(Saving):
         bool,
         typer.Option(
             "--resume",
-            help="Continue from the checkpoint if it exists; the result is the same as without interruption.",
+            help="Continue from the checkpoint if it exists; the result is the same as without interruption. More "
+            "--epochs than before follow, where --schedule does not depend on how many there are.",
         ),
     ] = False
     overwrite: Overwrite = False
@@ -139,3 +144,17 @@ class Checkpoints(Saving):
     def resolved(self, given: Collection[str]) -> Self:
         parse_cadence(self.checkpoint_every)
         return super().resolved(given)
+
+
+def require(inputs: list[str | None], files: dict[str, str | None], saving: Checkpoints, dry_run: bool) -> None:
+    """Refuses files that exclude each other, cannot be written, or hold what would be lost."""
+    from gencli.cli.outputs import refuse_terminal
+    from gencli.files import checkpoints
+    from gencli.files.named import require_one_standard_input
+    from gencli.files.stream import require_writable
+
+    if not dry_run:
+        refuse_terminal(files[""], "model")
+    require_one_standard_input(*inputs)
+    checkpoints.require(saving, checkpoints.TRAINING)
+    require_writable(*files.values(), saving.checkpoint)

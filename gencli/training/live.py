@@ -1,0 +1,61 @@
+"""The history of a run while it runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from gencli.cli import stdout
+from gencli.cli.outputs import render, result_format
+from gencli.files import parquet
+from gencli.files.stream import Input, require_writable
+from gencli.files.unfinished import Live, beside
+from gencli.training.loop import Training
+from gencli.training.several import Several
+from gencli.training.states import Epoch
+
+Progress = Callable[[int, Epoch | None], None]
+Shown = Callable[["Training | Several", Progress], Progress]
+
+
+@contextmanager
+def history(place: str | None, inputs: Sequence[Input]) -> Iterator[Shown]:
+    """Within, what a run's progress is shown by also writes its history so far, where it goes to a file.
+
+    Gives a function of the run and of its progress. The file is `unfinished.beside` the place, and goes with success.
+
+    Raises:
+        GencliError: it would be an input, or cannot be written.
+    """
+    special = place is None or stdout.is_it(place) or stdout.number(place) is not None
+    if place is None or special or (os.path.exists(place) and not os.path.isfile(place)):
+        yield lambda run, progress: progress
+        return
+    live = Live(Path(os.path.realpath(place)))
+    require_writable(str(beside(Path(place))), inputs=inputs)
+    runs: list[Training | Several] = []
+
+    def content() -> bytes:
+        rows, form = runs[0].table("history"), result_format(place)
+        return parquet.plain(rows) if form == "parquet" else render(rows, form).encode()
+
+    def shown(run: Training | Several, progress: Progress) -> Progress:
+        runs.append(run)
+
+        def both(step: int, epoch: Epoch | None) -> None:
+            if epoch is not None:
+                live.show(content)
+            progress(step, epoch)
+
+        return both
+
+    complete = False
+    try:
+        yield shown
+        complete = True
+    finally:
+        if not complete and runs:
+            live.show(content, last=True)
+        live.close(complete)
