@@ -77,10 +77,10 @@ def follow(files: Sequence[str] | None, settings: Settings) -> None:
     if not stream.is_terminal(None):
         raise GencliError("--follow: standard output is no terminal", "omit it; tail -f shows a CSV's lines")
 
-    def draw(place: str) -> str:
+    def draw(place: str, height: int) -> str:
         chosen = plan.Plan(documents.read_all([place]), replace(settings, plot="curves"), False)
         head = f"{console.printable(settings.title)}\n" if settings.title else ""
-        return head + terminal.text(chosen.panels(), stdout.columns())
+        return head + terminal.text(chosen.panels(), stdout.columns(), height - (settings.title is not None))
 
     if not following.follow(files[0], draw):
         rest = unfinished.beside(Path(files[0]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from gencli.cli import console, stdout
@@ -15,12 +15,12 @@ from gencli.files.stream import Output
 _PAUSE = 0.5  # seconds between two looks
 
 
-def follow(place: str, draw: Callable[[str], str]) -> bool:
+def follow(place: str, draw: Callable[[str, int], str]) -> bool:
     """Draws a history in a terminal until its run has ended; whether it came to its end.
 
     Args:
         place: of the finished history; it is looked for under the name that it has on its way too.
-        draw: text of a file.
+        draw: text of a file, for so many lines.
 
     Raises:
         GencliError: the finished file is no history.
@@ -28,12 +28,13 @@ def follow(place: str, draw: Callable[[str], str]) -> bool:
     final, above = Path(place), 0
     for path, last in _states(final, unfinished.beside(final)):
         try:
-            text = draw(str(path))
+            height = max(1, os.get_terminal_size(1 if (screen := stdout.descriptor()) is None else screen).lines - 1)
+            text = draw(str(path), height)
         except GencliError:
             if last:
                 raise
             continue  # it has gone to its own name meanwhile
-        above = _show(text, above)
+        above = _show(text.rstrip("\n").split("\n")[:height], above)
         if last:
             return path == final
     return False
@@ -63,15 +64,9 @@ def _changed(path: Path) -> int:
         return -1
 
 
-def _show(text: str, above: int) -> int:
+def _show(lines: Sequence[str], above: int) -> int:
     """Writes a picture over the one before, of so many lines, in one piece; how many lines it has."""
-    lines = text.rstrip("\n").split("\n")[: max(1, os.get_terminal_size(_descriptor()).lines - 1)]
     back = f"\x1b[{above}F" if above else ""
     with Output(None) as output:
         output.write((back + "".join(f"{line}\x1b[K\n" for line in lines) + "\x1b[J").encode())
     return len(lines)
-
-
-def _descriptor() -> int:
-    place = stdout.descriptor()
-    return 1 if place is None else place
