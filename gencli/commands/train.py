@@ -92,7 +92,7 @@ def train(
 
     asked, settings = settings.precision, devices.placed(settings)
     choose(settings)  # which refuses what it can before the data is read
-    watched = records.watched(settings, dry_run)
+    watched, by_epoch = records.watched(settings, dry_run), records.saved(settings, output)
     if dry_run and data is None:
         return plans.without_data(settings, asked, eval_data)
     with distributed.joined(torch.device(settings.device)) as group:
@@ -102,13 +102,13 @@ def train(
         table, test_table, start = named_first(*((place, way if place else lambda _: None) for place, way in ways))
         setup, why = prepare(settings, table.description, table.schema.names, table.title, start).tried(asked)
         read = [*table.inputs, *(test_table.inputs if test_table else []), *([start.source] if start else [])]
+        require_writable(*files.values(), *by_epoch.values(), checkpoints.checkpoint, inputs=read)
         if dry_run:
-            require_writable(*files.values(), checkpoints.checkpoint, inputs=read)
             return plans.show(setup, table, test_table, group, checkpoints, watched)
         console.quiet |= group.rank > 0
         if setup.settings.precision != asked:
             console.message(f"precision {setup.settings.precision}, {why}")
-        run = _fit(setup, table, test_table, group, checkpoints, read, files, watched)
+        run = _fit(setup, table, test_table, group, checkpoints, read, files, watched, by_epoch)
     console.message(words.end(run, setup.score))
     for warning in words.warnings(run) if group.rank == 0 else ():
         console.error(f"gencli train: {warning}")  # with --quiet too: it is about the result
@@ -117,6 +117,7 @@ def train(
 def _fit(
     setup: Setup, table: ImageTable, test_table: ImageTable | None, group: Group,
     saving: Checkpoints, read: list[Input], files: dict[str, str | None], watched: int | None,
+    by_epoch: dict[int, str],
 ) -> Training | Several:  # fmt: skip
     """Trains, and writes the model and its records; of several processes the first one writes."""
     from gencli.cli import console
@@ -132,6 +133,7 @@ def _fit(
         steps = {made.output: made for made in setup.steps(table, test_table, group, watched)}
         with console.progress("train", run.total_steps) as advance:
             progress = shown(run, partial(words.progress, advance, setup.score))
+            progress = live.saving(run, by_epoch, steps[""], progress)
             checkpoints.run(run, saving, read, steps["history"], progress)
         run.write(model_file, steps[""])
         places.keep(model_file)

@@ -1,16 +1,19 @@
-"""The history of a run while it runs."""
+"""What there is of a run while it runs: its history, and its models by epoch."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
+from gencli import models
 from gencli.cli import stdout
 from gencli.cli.outputs import render, result_format
 from gencli.files import parquet
-from gencli.files.stream import Input, require_writable
+from gencli.files.provenance import Step
+from gencli.files.stream import Input, Output, require_writable
 from gencli.files.unfinished import Live, beside
 from gencli.training.loop import Training
 from gencli.training.several import Several
@@ -59,3 +62,27 @@ def history(place: str | None, inputs: Sequence[Input]) -> Iterator[Shown]:
         if not complete and runs:
             live.show(content, last=True)
         live.close(complete)
+
+
+def saving(run: Training | Several, files: Mapping[int, str], made: Step, progress: Progress) -> Progress:
+    """The run's progress, which also writes its models, each complete.
+
+    Args:
+        files: by epoch.
+        made: the step of the model at the end; theirs stop after their epochs.
+    """
+    if not files or not isinstance(run, Training):
+        return progress
+    run.to_save = files.keys()
+
+    def both(step: int, epoch: Epoch | None) -> None:
+        if epoch is not None and run.saved:
+            number = epoch.epoch
+            last = None if number == run.settings.epochs else number
+            arguments = made.arguments | {"stop_epoch": last}
+            if run.group.rank == 0:
+                with Output(files[number], binary=True) as output:
+                    models.write(output, run.save(), arguments, replace(made, arguments=arguments))
+        progress(step, epoch)
+
+    return both

@@ -6,9 +6,10 @@ One network or several of one architecture go through it together; what each of 
 
 from __future__ import annotations
 
+import copy
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import fields, replace
 from itertools import chain
 from typing import Any
@@ -67,6 +68,8 @@ class Training(Course):
         self.steps, self._number = Steps([self.job], self.group), 0  # where it is one of several, which one
         self._kept: dict[str, torch.Tensor] = {}
         self.resumable = False  # whether a checkpoint of its end is to hold what more epochs need
+        self.to_save: Collection[int] = ()  # epochs after which the network is kept in `saved`
+        self.saved: dict[str, torch.Tensor] = {}
         self._means: Epoch | None = None  # the last row as it would be if epochs followed
         self._onward: tuple[dict[str, torch.Tensor], dict[str, Any]] | None = None
         self.limit = None if settings.max_time is None else 60 * settings.max_time  # seconds
@@ -96,7 +99,7 @@ class Training(Course):
     @property
     def total_steps(self) -> int:
         """That the settings allow."""
-        return self.steps.total_steps
+        return self.steps.last_step
 
     def state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         """All that a run of the same settings and data needs to continue from here: tensors, and what JSON can hold.
@@ -214,6 +217,8 @@ class Training(Course):
         self._measure_others(row)
         for name, value in ({} if self.geometry is None else self.geometry.measure(number)).items():
             setattr(row, name, value)
+        if number in self.to_save:
+            self.saved = {name: tensor.clone() for name, tensor in self.model.network.state_dict().items()}
         better = self._is_best(row)
         last = halted or self._is_patience_over(row)
         index: torch.Tensor | slice = visited
@@ -250,6 +255,15 @@ class Training(Course):
         self._thaw()
         self.model.epoch = self.kept.epoch
         self.seconds = time.perf_counter() - self._start
+
+    def save(self) -> Model:
+        """The model as it was after the last epoch of `to_save`, which is forgotten."""
+        network = copy.deepcopy(self.model.network)
+        for own, frozen in zip(network.parameters(), self.model.network.parameters()):
+            own.requires_grad = frozen.requires_grad or any(frozen is each for each in self._frozen)
+        network.load_state_dict(self.saved)
+        self.saved = {}
+        return replace(self.model, network=network, epoch=self.history[-1].epoch)
 
     def fail(self, why: str) -> None:
         """Ends the run, one of several, without a model: its tensors are not numbers."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
 import typer
 
+from gencli.cli import stdout
 from gencli.cli.options import Overwrite, Saving, dashed
 from gencli.errors import GencliError
 from gencli.files import endings
@@ -80,6 +82,15 @@ class Records:
         ),
         endings.RESULT,
     ] = None
+    save_every: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Write the model after every N epochs too, beside -o NAME.safetensors as NAME.epoch0005.safetensors; "
+            "it is the model of --stop-epoch 5.",
+        ),
+    ] = None
     dynamics: Annotated[
         str | None,
         typer.Option(
@@ -100,6 +111,26 @@ class Records:
             raise GencliError("--el2n-epoch: there are no dynamics", "it is for --dynamics")
         return self
 
+    def saved(self, settings: Settings, output: str | None) -> dict[int, str]:
+        """The files of the models of --save-every, by epoch.
+
+        Raises:
+            GencliError: they have no place, or are none of the run's course.
+        """
+        if self.save_every is None:
+            return {}
+        if output is None or stdout.is_it(output) or (os.path.exists(output) and not os.path.isfile(output)):
+            raise GencliError("--save-every: models are saved beside a file", "name one with -o")
+        reasons = {
+            "--runs and --vary": (settings.several, "networks are not all at one epoch"),
+            "--early-stop": (settings.early_stop is not None, "the model is of the best epoch so far"),
+        }
+        for name in [name for name, (holds, _) in reasons.items() if holds]:
+            raise GencliError(f"--save-every and {name}: {reasons[name][1]}", "omit one of them")
+        stem, ending = os.path.splitext(output)
+        epochs = range(self.save_every, settings.last_epoch + 1, self.save_every)
+        return {epoch: f"{stem}.epoch{epoch:04}{ending}" for epoch in epochs}
+
     def watched(self, settings: Settings, rehearsed: bool = False) -> int | None:
         """The epoch of el2n; None without dynamics. A run that is only `rehearsed` needs no files.
 
@@ -110,9 +141,9 @@ class Records:
             raise GencliError("--track: there is no history", "name a file with --history")
         if self.dynamics is None:
             return None
-        if (self.el2n_epoch or 0) > settings.epochs:
-            raise GencliError(f"--el2n-epoch: {self.el2n_epoch} of {settings.epochs} epochs", "give an earlier one")
-        return self.el2n_epoch or min(10, settings.epochs)
+        if (self.el2n_epoch or 0) > settings.last_epoch:
+            raise GencliError(f"--el2n-epoch: {self.el2n_epoch} of {settings.last_epoch} epochs", "give an earlier one")
+        return self.el2n_epoch or min(10, settings.last_epoch)
 
 
 @dataclass(frozen=True)

@@ -70,6 +70,10 @@ class RunSettings:
     max_steps: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Stop after N steps; schedules end there too.")
     ] = None
+    stop_epoch: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Stop after epoch N of --epochs; schedules go on as if it had not."),
+    ] = None
     max_time: Annotated[
         float | None,
         typer.Option(
@@ -252,6 +256,8 @@ class Settings(RunSettings, OptimizerSettings, LossSettings, ImageSettings, Star
             raise GencliError(
                 "--resample: draws rows from all of the data, which --stream does not hold", "omit one of them"
             )
+        if (settings.stop_epoch or 0) > settings.epochs:
+            raise GencliError(f"--stop-epoch: {settings.stop_epoch} of {settings.epochs} epochs", "give an earlier one")
         if (settings.deferred_reweighting or 0) >= settings.epochs:
             raise GencliError(
                 f"--deferred-reweighting: no epoch follows epoch {settings.deferred_reweighting} of {settings.epochs}",
@@ -297,6 +303,11 @@ class Settings(RunSettings, OptimizerSettings, LossSettings, ImageSettings, Star
         whole = {"stream": "images stay in their file", "ema": "evaluation is of the average, steps are of the weights"}
         for name in [name for name in whole if getattr(self, name) is not None]:
             raise GencliError(f"--track and --{name}: {whole[name]}", "omit one of them")
+
+    @property
+    def last_epoch(self) -> int:
+        """The last one that there may be."""
+        return self.epochs if self.stop_epoch is None else self.stop_epoch
 
     @property
     def initial_seed(self) -> int:

@@ -78,7 +78,8 @@ class Steps:
     Attributes:
         jobs: with as many rows each, and the same settings but for seeds and numbers.
         done: how many steps.
-        steps_per_epoch, total_steps: that the settings allow.
+        steps_per_epoch, total_steps: that the settings allow, as schedules count them.
+        last_step: after which they end.
         batches: of all networks.
     """
 
@@ -104,6 +105,7 @@ class Steps:
         self.steps_per_epoch = -(-len(first.rows) // settings.step_rows(len(first.rows)))
         steps = settings.epochs * self.steps_per_epoch
         self.total_steps = min(steps, settings.max_steps or steps)
+        self.last_step = min(self.total_steps, settings.last_epoch * self.steps_per_epoch)
         self.done = 0
         self._parts: list[Predictions] = []  # of the epoch under way
         self._losses: list[tuple[slice, Objective, Tensor | None]] = []

@@ -86,3 +86,13 @@ def test_what_starts_from_another_model_is_made_again(
         assert why in hinted.err + hinted.text, hinted
     assert Path(sh.folder / "x").exists() is False
     replay_all(sh.folder, tmp_path_factory.mktemp("replays"), monkeypatch)
+
+
+def test_models_by_epoch_are_those_of_runs_that_stopped_there(sh: Shell) -> None:
+    train = "gencli train $D/digits.parquet --arch mlp-1x16 --schedule cosine --ema 0.9 --freeze head --epochs 4 -q"
+    sh(f"{train} --save-every 2 -o m.safetensors && {train} --stop-epoch 2 -o two").worked()
+    sh("cmp m.epoch0002.safetensors two && cmp m.epoch0004.safetensors m.safetensors").worked()
+    assert "--stop-epoch 2" in sh("gencli how m.epoch0002.safetensors").worked().text
+    sh(f"{train} --runs 2 --save-every 2 -o x").refused("not all at one epoch")
+    sh(f"{train} --stop-epoch 5 -o x").refused("5 of 4 epochs")
+    sh(f"{train} --save-every 2 --init m.epoch0002.safetensors -o m.safetensors").refused("the output is the input")
