@@ -24,6 +24,11 @@ def beside(path: Path) -> Path:
     return path.with_name(f"{path.stem}.unfinished{path.suffix}")
 
 
+def is_one(path: str) -> bool:
+    """Whether a file has the name of what is on its way."""
+    return Path(path).stem.endswith(".unfinished")
+
+
 def is_written(path: Path) -> bool:
     """Whether a process is writing there now."""
     with contextlib.suppress(OSError):

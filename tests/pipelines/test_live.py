@@ -28,7 +28,7 @@ def test_a_killed_run_leaves_its_rows_under_a_name_that_says_so(sh: Shell, endin
     with name.open() as lines:
         rows = [*csv.DictReader(lines)] if ending == "csv" else pq.read_table(name).to_pylist()
     assert [int(row["epoch"]) for row in rows] == [*range(1, len(rows) + 1)]
-    sh(f"gencli report h.unfinished.{ending}").worked()
+    assert "has not come to its end" in sh(f"gencli report h.unfinished.{ending}").worked().err
     assert f"h.{ending}" not in sh.files()
     ended = sh.on_terminal(f"gencli report --follow h.{ending}", COLUMNS="80")
     assert ended.status == 1
