@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gencli.cli.options import Data, ModelOutput, command, single
-from gencli.commands import plans
+from gencli.commands import plans, train_files
 from gencli.errors import GencliError
-from gencli.training.records import Checkpoints, Records, Starting, require
+from gencli.training.records import Checkpoints, Records, Starting
 from gencli.training.settings import Settings
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def train(
 
     eval_data, files = records.eval_data, {"": output, "history": records.history, "dynamics": records.dynamics}
     starting.require(settings)
-    require([data or "-", eval_data, starting.init], files, checkpoints, dry_run)
+    train_files.require([data or "-", eval_data, starting.init], files, checkpoints, dry_run)
 
     import torch
 
@@ -123,9 +123,9 @@ def _fit(
     from gencli.cli import console
     from gencli.cli.outputs import open_result
     from gencli.files.together import Together
-    from gencli.training import checkpoints, live, several, words
+    from gencli.training import checkpoints, several, words
 
-    with live.history(files["history"] if group.rank == 0 else None, read) as shown, Together() as places:
+    with train_files.history(files["history"] if group.rank == 0 else None, read) as shown, Together() as places:
         named = {name: file for name, file in files.items() if name and file and group.rank == 0}
         model_file = places.open(files[""] if group.rank == 0 else os.devnull, read, binary=True)
         writers = {name: open_result(places, file, None, read, aside=True) for name, file in named.items()}
@@ -133,7 +133,7 @@ def _fit(
         steps = {made.output: made for made in setup.steps(table, test_table, group, watched)}
         with console.progress("train", run.total_steps) as advance:
             progress = shown(run, partial(words.progress, advance, setup.score))
-            progress = live.saving(run, by_epoch, steps[""], progress)
+            progress = train_files.saving(run, by_epoch, steps[""], progress)
             checkpoints.run(run, saving, read, steps["history"], progress)
         run.write(model_file, steps[""])
         places.keep(model_file)

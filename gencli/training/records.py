@@ -175,17 +175,3 @@ class Checkpoints(Saving):
     def resolved(self, given: Collection[str]) -> Self:
         parse_cadence(self.checkpoint_every)
         return super().resolved(given)
-
-
-def require(inputs: list[str | None], files: dict[str, str | None], saving: Checkpoints, dry_run: bool) -> None:
-    """Refuses files that exclude each other, cannot be written, or hold what would be lost."""
-    from gencli.cli.outputs import refuse_terminal
-    from gencli.files import checkpoints
-    from gencli.files.named import require_one_standard_input
-    from gencli.files.stream import require_writable
-
-    if not dry_run:
-        refuse_terminal(files[""], "model")
-    require_one_standard_input(*inputs)
-    checkpoints.require(saving, checkpoints.TRAINING)
-    require_writable(*files.values(), saving.checkpoint)

@@ -1,4 +1,4 @@
-"""What there is of a run while it runs: its history, and its models by epoch."""
+"""What `gencli train` writes while it runs: its history so far, and its models by epoch; and what it refuses to."""
 
 from __future__ import annotations
 
@@ -7,20 +7,34 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from gencli import models
 from gencli.cli import stdout
-from gencli.cli.outputs import render, result_format
-from gencli.files import parquet
-from gencli.files.provenance import Step
-from gencli.files.stream import Input, Output, require_writable
-from gencli.files.unfinished import Live, beside
-from gencli.training.loop import Training
-from gencli.training.several import Several
-from gencli.training.states import Epoch
 
-Progress = Callable[[int, Epoch | None], None]
+if TYPE_CHECKING:
+    from gencli.files.provenance import Step
+    from gencli.files.stream import Input
+    from gencli.training.loop import Training
+    from gencli.training.records import Checkpoints
+    from gencli.training.several import Several
+    from gencli.training.states import Epoch
+
+Progress = Callable[[int, "Epoch | None"], None]
 Shown = Callable[["Training | Several", Progress], Progress]
+
+
+def require(inputs: list[str | None], files: dict[str, str | None], saving: Checkpoints, dry_run: bool) -> None:
+    """Refuses files that exclude each other, cannot be written, or hold what would be lost."""
+    from gencli.cli.outputs import refuse_terminal
+    from gencli.files import checkpoints
+    from gencli.files.named import require_one_standard_input
+    from gencli.files.stream import require_writable
+
+    if not dry_run:
+        refuse_terminal(files[""], "model")
+    require_one_standard_input(*inputs)
+    checkpoints.require(saving, checkpoints.TRAINING)
+    require_writable(*files.values(), saving.checkpoint)
 
 
 @contextmanager
@@ -32,6 +46,11 @@ def history(place: str | None, inputs: Sequence[Input]) -> Iterator[Shown]:
     Raises:
         GencliError: it would be an input, or cannot be written.
     """
+    from gencli.cli.outputs import render, result_format
+    from gencli.files import parquet
+    from gencli.files.stream import require_writable
+    from gencli.files.unfinished import Live, beside
+
     special = place is None or stdout.is_it(place) or stdout.number(place) is not None
     if place is None or special or (os.path.exists(place) and not os.path.isfile(place)):
         yield lambda run, progress: progress
@@ -71,6 +90,10 @@ def saving(run: Training | Several, files: Mapping[int, str], made: Step, progre
         files: by epoch.
         made: the step of the model at the end; theirs stop after their epochs.
     """
+    from gencli import models
+    from gencli.files.stream import Output
+    from gencli.training.loop import Training
+
     if not files or not isinstance(run, Training):
         return progress
     run.to_save = files.keys()
