@@ -62,6 +62,10 @@ class Training(Course):
         self._counts = None if counts is None else counts.to(rows.labels.device)
         model.class_rows = None if counts is None else tuple(counts.tolist())
         self.dynamics = None if watched is None else Dynamics(rows, watched)
+        counters = [
+            (name, each) for name, each in model.network.named_buffers() if name.endswith("num_batches_tracked")
+        ]
+        self._counted = {name: int(each) for name, each in counters} if model.start is not None else {}
         frozen, classes = settings.freeze, len(model.classes)
         self._frozen = [] if frozen is None else freeze(model.network, frozen, classes)  # until the end
         self.job = Job(model, rows, settings, loss, self._counts, watched)
@@ -165,6 +169,7 @@ class Training(Course):
             visited=lambda epoch: self._rows.labels[batches.order(epoch)],
             together=self.group.size > 1,
             own=":" in self.settings.arch,
+            counted=self._counted,
             frozen=self._stays(),
             watched=self.job.watched,
             tracked=None if self.geometry is None else self.geometry.vector,
