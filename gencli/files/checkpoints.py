@@ -78,7 +78,8 @@ def read(path: str, kind: str, made: Step, grows: str = "") -> Held | None:
     before = facts["step"].arguments.get(grows)
     grown = type(before) is int and before < made.arguments[grows]
     now = replace(made, arguments=made.arguments | {grows: before}) if grown else made
-    if differences := _differences(facts["step"], now):
+    if _differences(facts["step"], now):
+        differences = _differences(facts["step"], made)
         raise GencliError(
             f"{path}: a checkpoint of another run: " + "; ".join(differences),
             f"run it as before, or {_ANEW}",

@@ -134,7 +134,9 @@ class Document:
 
 def key(step: Step) -> str:
     """Of a training run: its settings, its versions and its training data."""
-    return _digest([step.arguments, step.versions, [entry.sha256 for entry in [*step.given("data"), *step.given("init")]]])
+    return _digest(
+        [step.arguments, step.versions, [entry.sha256 for entry in [*step.given("data"), *step.given("init")]]]
+    )
 
 
 def _digest(facts: list[Any]) -> str:

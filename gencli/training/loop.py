@@ -322,8 +322,8 @@ class Training(Course):
 
     def _may_go_on(self, row: Epoch) -> bool:
         """Whether more epochs would follow the last one, if there were more."""
-        settings, enough = self.settings, self.settings.until_train_accuracy
-        over = self._is_patience_over(row) or (enough is not None and row.train_score >= enough)
+        settings = self.settings
+        over = self._is_patience_over(row) or settings.is_fitted(row.train_score, row.train_loss)
         most = settings.epochs * self.steps.steps_per_epoch
         return not over and row.step == most and (settings.max_steps is None or settings.max_steps > most)
 
