@@ -17,7 +17,7 @@ from gencli.bounds import inversion
 from gencli.counts import share
 from gencli.errors import GencliError
 from gencli.evaluation.predictions import batch_size
-from gencli.evaluation.runs import initial
+from gencli.evaluation.runs import initial, initial_seed
 from gencli.files import tensors
 from gencli.files.provenance import Step
 from gencli.files.stream import Input, Output
@@ -235,7 +235,7 @@ def write(output: Output, made: Certificate, model: Model, parts: dict[str, torc
         "shape": model.shape,
         "classes": model.classes,
         "preprocessing": model.preprocessing.to_json(),
-        "initialization": model.arguments.get("seed", 0),
+        "initialization": initial_seed(model) or 0,
     }
     tensors.write(output, parts, {"certificate": asdict(made), "network": network, "step": step})
 

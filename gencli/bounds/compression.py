@@ -15,6 +15,7 @@ from gencli.bounds.certificates import Certificate
 from gencli.bounds.coding import decode, encode
 from gencli.bounds.settings import CompressionSettings
 from gencli.errors import GencliError
+from gencli.evaluation.runs import initial_seed
 from gencli.models import Model
 from gencli.models.inputs import Rows
 from gencli.randomness import derive
@@ -63,7 +64,7 @@ def certify(
     Args:
         before: the network before training, on the same device.
     """
-    space = Subspace(before, asked.subspace, model.arguments["seed"])
+    space = Subspace(before, asked.subspace, initial_seed(model) or 0)
     with torch.random.fork_rng([]):
         torch.manual_seed(derive(asked.seed, "compression"))
         z = torch.zeros(space.size, device=rows.images.device)

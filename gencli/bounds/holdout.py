@@ -8,6 +8,7 @@ from gencli.bounds import certificates, inversion
 from gencli.bounds.certificates import Certificate
 from gencli.bounds.settings import HoldoutSettings
 from gencli.errors import GencliError
+from gencli.evaluation.runs import require_random
 from gencli.files.tables import ImageTable
 from gencli.models import Model
 from gencli.models.inputs import Rows
@@ -32,8 +33,9 @@ def require_held_out(model: Model, held: ImageTable, train: ImageTable) -> None:
     """Refuses rows that the model saw.
 
     Raises:
-        GencliError: rows in both tables, or the model was not trained on `train`.
+        GencliError: rows in both tables, or the model was not trained on `train` alone.
     """
+    require_random(model, model.title, "held-out rows may be among those that it was trained on before")
     certificates.require_disjoint(held, train, "rows that a network was trained on are not held out")
     made = model.made
     known = [] if made is None else [each.sha256 for each in made.given("data")]

@@ -53,12 +53,12 @@ def show(
     Raises:
         GencliError: the run would be refused.
     """
-    from gencli.files.checkpoints import TRAINING, read
+    from gencli.training.checkpoints import read
     from gencli.training.several import begin
 
     begin(setup, table, test_table, group, True, watched)
     if checkpoints.resume and checkpoints.checkpoint is not None:
-        read(checkpoints.checkpoint, TRAINING, setup.steps(table, test_table, group)[1])
+        read(checkpoints.checkpoint, setup.steps(table, test_table, group)[1])
     _write(setup, table.rows, f"{table.title}:")
 
 

@@ -98,15 +98,17 @@ def report(
         --history history.parquet -o model.safetensors
       gencli report history.parquet --plot curves --title Digits
     """
-    from gencli.cli import outputs, stdout
+    from gencli.cli import console, outputs, stdout
     from gencli.commands import report_sheet, report_text
     from gencli.errors import GencliError
-    from gencli.files import endings, stream
+    from gencli.files import endings, stream, unfinished
     from gencli.files.named import distinct_names, named_first
     from gencli.files.provenance import source, step
     from gencli.files.together import Together
     from gencli.reporting import against, documents, patterns, plan
 
+    if settings.follow:
+        return report_text.follow(files, settings)
     stream.require_writable(*([settings.contact_sheet] if settings.contact_sheet else [output, settings.figure]))
     names = patterns.expand(files or ["-"])
     if settings.contact_sheet is not None:
@@ -119,6 +121,8 @@ def report(
     published = None if settings.against is None else stream.Input(settings.against)
     beside = None if published is None else against.read(published)
     read = documents.read_all(names)
+    for name in filter(unfinished.is_one, names):
+        console.message(f"{name}: its run has not come to its end")
     chosen = plan.Plan(read, settings, form == "html")
     found, panels = chosen.tables(beside), chosen.panels()
     if form not in ("table", "html") and not found:

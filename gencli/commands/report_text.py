@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from gencli.reporting.groups import Table
     from gencli.reporting.panels import Panel
     from gencli.reporting.plan import Plan
+    from gencli.reporting.settings import Settings
 
 
 def figure(chosen: Plan, panels: Sequence[Panel], title: str) -> Callable[[str, str], bytes]:
@@ -53,3 +56,33 @@ def text(
             rows, common = layout.fitted(table, terminal_width or 80)
             text += outputs.render(rows, "table", f"{title}\n{common}", terminal_width) + layout.below(table)
     return text + terminal.text(panels, terminal_width or 80)
+
+
+def follow(files: Sequence[str] | None, settings: Settings) -> None:
+    """Draws the curves of a history in the terminal while it is written.
+
+    Raises:
+        GencliError: there are several files, or no terminal.
+        Exit: with 1 where the run was interrupted.
+    """
+    import typer
+
+    from gencli.cli import console, stdout
+    from gencli.errors import GencliError
+    from gencli.files import stream, unfinished
+    from gencli.reporting import documents, following, plan, terminal
+
+    if files is None or len(files) != 1 or files[0] == "-":
+        raise GencliError("--follow: one history is followed", "name its file, as train --history does")
+    if not stream.is_terminal(None):
+        raise GencliError("--follow: standard output is no terminal", "omit it; tail -f shows a CSV's lines")
+
+    def draw(place: str, height: int) -> str:
+        chosen = plan.Plan(documents.read_all([place]), replace(settings, plot="curves"), False)
+        head = f"{console.printable(settings.title)}\n" if settings.title else ""
+        return head + terminal.text(chosen.panels(), stdout.columns(), height - (settings.title is not None))
+
+    if not following.follow(files[0], draw):
+        rest = unfinished.beside(Path(files[0]))
+        console.error(f"gencli report: {files[0]}: its run did not come to its end; {rest} has its rows")
+        raise typer.Exit(1)

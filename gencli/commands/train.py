@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gencli.cli.options import Data, ModelOutput, command, single
-from gencli.commands import plans
+from gencli.commands import plans, train_files
 from gencli.errors import GencliError
-from gencli.training.records import Checkpoints, Records
+from gencli.training.records import Checkpoints, Records, Starting
 from gencli.training.settings import Settings
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ app = single()
 @command(app, "train")
 def train(
     settings: Settings,
+    starting: Starting,
     checkpoints: Checkpoints,
     records: Records,
     data: Data = None,
@@ -57,6 +58,9 @@ def train(
     with --measure-train in every row, they are measured after the epoch. Image-to-image networks (unet-small) and
     losses (l1, l2, huber) fit the column target, and their histories hold PSNR in dB instead of accuracy.
 
+    --init continues from other weights: of gencli, or of torchvision as safetensors (--init-except head where classes
+    differ). All else starts anew: order, schedule, optimizer, preprocessing.
+
     --runs and --vary train several networks into one file, small dense ones in one batched computation, others one
     after the other; each is what it would be by itself. gencli eval and report read it; other commands take --run K.
     --dynamics counts from the predictions of the steps: the epochs first_learned and learned (from which a row stays
@@ -76,7 +80,8 @@ def train(
     from gencli.files.stream import require_writable
 
     eval_data, files = records.eval_data, {"": output, "history": records.history, "dynamics": records.dynamics}
-    _require(data, eval_data, files, checkpoints, dry_run)
+    starting.require(settings)
+    train_files.require([data or "-", eval_data, starting.init], files, checkpoints, dry_run)
 
     import torch
 
@@ -87,23 +92,23 @@ def train(
 
     asked, settings = settings.precision, devices.placed(settings)
     choose(settings)  # which refuses what it can before the data is read
-    watched = records.watched(settings, dry_run)
+    watched, by_epoch = records.watched(settings, dry_run), records.saved(settings, output)
     if dry_run and data is None:
         return plans.without_data(settings, asked, eval_data)
     with distributed.joined(torch.device(settings.device)) as group:
-        if group.size > 1 and (data in (None, "-") or eval_data == "-"):
+        if group.size > 1 and "-" in (data or "-", eval_data, starting.init):
             raise GencliError(f"standard input: {group.size} processes cannot share it", "name files instead")
-        places = [data] if eval_data is None else [data, eval_data]
-        table, test_table = [*named_first(*((place, open_table) for place in places)), None][:2]
-        setup, why = prepare(settings, table.description, table.schema.names, table.title).tried(asked)
-        read = [*table.inputs, *(test_table.inputs if test_table else [])]
+        ways = (data or "-", open_table), (eval_data, open_table), (starting.init, starting.opened(settings))
+        table, test_table, start = named_first(*((place, way if place else lambda _: None) for place, way in ways))
+        setup, why = prepare(settings, table.description, table.schema.names, table.title, start).tried(asked)
+        read = [*table.inputs, *(test_table.inputs if test_table else []), *([start.source] if start else [])]
+        require_writable(*files.values(), *by_epoch.values(), checkpoints.checkpoint, inputs=read)
         if dry_run:
-            require_writable(*files.values(), checkpoints.checkpoint, inputs=read)
             return plans.show(setup, table, test_table, group, checkpoints, watched)
         console.quiet |= group.rank > 0
         if setup.settings.precision != asked:
             console.message(f"precision {setup.settings.precision}, {why}")
-        run = _fit(setup, table, test_table, group, checkpoints, read, files, watched)
+        run = _fit(setup, table, test_table, group, checkpoints, read, files, watched, by_epoch)
     console.message(words.end(run, setup.score))
     for warning in words.warnings(run) if group.rank == 0 else ():
         console.error(f"gencli train: {warning}")  # with --quiet too: it is about the result
@@ -112,6 +117,7 @@ def train(
 def _fit(
     setup: Setup, table: ImageTable, test_table: ImageTable | None, group: Group,
     saving: Checkpoints, read: list[Input], files: dict[str, str | None], watched: int | None,
+    by_epoch: dict[int, str],
 ) -> Training | Several:  # fmt: skip
     """Trains, and writes the model and its records; of several processes the first one writes."""
     from gencli.cli import console
@@ -119,32 +125,18 @@ def _fit(
     from gencli.files.together import Together
     from gencli.training import checkpoints, several, words
 
-    with Together() as places:
+    with train_files.history(files["history"] if group.rank == 0 else None, read) as shown, Together() as places:
         named = {name: file for name, file in files.items() if name and file and group.rank == 0}
         model_file = places.open(files[""] if group.rank == 0 else os.devnull, read, binary=True)
         writers = {name: open_result(places, file, None, read, aside=True) for name, file in named.items()}
         run = several.begin(setup, table, test_table, group, watched=watched)
         steps = {made.output: made for made in setup.steps(table, test_table, group, watched)}
         with console.progress("train", run.total_steps) as advance:
-            checkpoints.run(run, saving, read, steps["history"], partial(words.progress, advance, setup.score))
+            progress = shown(run, partial(words.progress, advance, setup.score))
+            progress = train_files.saving(run, by_epoch, steps[""], progress)
+            checkpoints.run(run, saving, read, steps["history"], progress)
         run.write(model_file, steps[""])
         places.keep(model_file)
         for name, write in writers.items():
             write(run.table(name), lambda name=name: steps[name])
     return run
-
-
-def _require(
-    data: str | None, eval_data: str | None, files: dict[str, str | None], checkpoints: Checkpoints, dry_run: bool
-) -> None:
-    """Refuses files that exclude each other, cannot be written, or hold what would be lost."""
-    from gencli.cli.outputs import refuse_terminal
-    from gencli.files.checkpoints import TRAINING, require
-    from gencli.files.named import require_one_standard_input
-    from gencli.files.stream import require_writable
-
-    if not dry_run:
-        refuse_terminal(files[""], "model")
-    require_one_standard_input(data or "-", eval_data)
-    require(checkpoints, TRAINING)
-    require_writable(*files.values(), checkpoints.checkpoint)

@@ -256,14 +256,33 @@ def initial(model: Model, title: str) -> nn.Module | None:
     """The network as it was before training; None where it was not trained.
 
     Raises:
-        GencliError: its seed is unknown.
+        GencliError: its seed is unknown, or it started from another file.
     """
     if model.made is None or model.made.command != "train":
         return None
-    seed = model.arguments.get("seed")
-    if not isinstance(seed, int):
+    require_random(model, title, "its network before training is not known from it")
+    seed = initial_seed(model)
+    if seed is None:
         raise GencliError(f"{title}: its seed is unknown here", "use the gencli that wrote it")
     with torch.random.fork_rng([]):
         torch.manual_seed(derive(seed, "initialization"))
         shape = model.preprocessing.input_shape(model.shape)
         return build(model.arch, shape, len(model.classes), model.options)
+
+
+def initial_seed(model: Model) -> int | None:
+    """The seed of its initialization; None where it is not known."""
+    seeds = model.arguments.get("seed_init"), model.arguments.get("seed")
+    return next((seed for seed in seeds if isinstance(seed, int)), None)
+
+
+def require_random(model: Model, title: str, why: str) -> None:
+    """Refuses a network that started from another file's tensors.
+
+    Raises:
+        GencliError: it did; `why` says what follows.
+    """
+    if model.made is not None and model.made.given("init"):
+        raise GencliError(
+            f"{title}: started from another file (train --init): {why}", "give one trained without --init"
+        )

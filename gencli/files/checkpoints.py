@@ -61,11 +61,12 @@ def write(path: str, kind: str, content: dict[str, Tensor], made: Step, at: str,
         tensors.write(output, content, {kind: _FORMAT, "at": at, "state": state or {}, "step": made})
 
 
-def read(path: str, kind: str, made: Step, free: Collection[str] = ()) -> Held | None:
+def read(path: str, kind: str, made: Step, free: Collection[str] = (), grows: str = "") -> Held | None:
     """Reads what `write` wrote, unverified; None if the file does not exist.
 
     Args:
         free: arguments that may differ, as they only tell how far the run goes.
+        grows: the argument that may be larger than it was, which `Held.before` then is.
 
     Raises:
         GencliError: no checkpoint of this kind, or one of other settings, data or versions.
@@ -75,12 +76,16 @@ def read(path: str, kind: str, made: Step, free: Collection[str] = ()) -> Held |
         return None
     source = Input(path)
     facts = _facts(source, kind, "name another checkpoint")
-    if differences := _differences(facts["step"], made, free):
+    before = facts["step"].arguments.get(grows)
+    grown = type(before) is int and before < made.arguments[grows]
+    if differences := _differences(facts["step"], made, {*free, grows} if grown else free):
         raise GencliError(
             f"{path}: a checkpoint of another run: " + "; ".join(differences),
             f"run it as before, or {_ANEW}",
         )
-    return Held(path, tensors.read(source), facts["state"], facts["at"])
+    held = Held(path, tensors.read(source), facts["state"], facts["at"])
+    held.before = before if grown else None
+    return held
 
 
 def _facts(source: Input, kind: str, hint: str) -> dict[str, Any]:

@@ -78,6 +78,10 @@ class Facts:
             raise self.refused(key, value, "true or false")
         return value
 
+    def part(self, key: str) -> object:
+        """Takes what is there, unverified; None where there is nothing."""
+        return self._facts.pop(key, None)
+
     def text(self, key: str) -> str | None:
         """Words, None where there are none."""
         value = self._facts.pop(key, None)
@@ -109,7 +113,10 @@ class Held:
 
     Attributes:
         facts: the part that is JSON.
+        before: what was asked for where more is asked for now; None where it is the same.
     """
+
+    before: int | None = None
 
     def __init__(self, name: str, content: Mapping[str, Tensor], state: object, at: object = None) -> None:
         self._name, self._content, self._at = name, dict(content), at
@@ -121,6 +128,13 @@ class Held:
     def refused(self, key: str, value: object, wanted: object) -> GencliError:
         """The error for a value that is not valid."""
         return _refused(self._name, key, value, wanted)
+
+    def apart(self, key: str) -> Held | None:
+        """Takes out the part of this name, tensors and facts; None where there is none."""
+        names = [name for name in self._content if name.startswith(f"{key}/")]
+        content = {name.removeprefix(f"{key}/"): self._content.pop(name) for name in names}
+        facts = self.facts.part(key)
+        return None if facts is None else Held(self._name, content, facts, self._at)
 
     def tensor(
         self, key: str, shape: tuple[int, ...], kind: torch.dtype, low: float = -LARGEST, high: float = LARGEST

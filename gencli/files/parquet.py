@@ -206,3 +206,10 @@ def write_rows(output: Output, table: pa.Table, made: provenance.Step) -> None:
     writer = Writer(output, table.schema)
     writer.write(table)
     writer.close(made, table.num_rows)
+
+
+def plain(table: pa.Table) -> bytes:
+    """A table as a file that records nothing of how it was made."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="none")
+    return sink.getvalue().to_pybytes()

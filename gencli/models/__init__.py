@@ -22,7 +22,7 @@ from gencli.machine import free_memory
 from gencli.models import heads, learners, of_runs
 from gencli.models.airbench import AIRBENCH
 from gencli.models.alexnet import ALEXNET
-from gencli.models.base import PLAIN, Family, Options, Shape, limited, require_room, trained
+from gencli.models.base import PLAIN, Family, Options, Shape, form, limited, require_room, trained
 from gencli.models.circulant import CIRCULANT_MLP
 from gencli.models.convnet_gelu import CONVNET_GELU
 from gencli.models.convnet_vanilla import CONVNET_VANILLA
@@ -142,6 +142,7 @@ class Model:
         file: that it was read from, as messages call it; empty for none.
         subset_below: the bound of the rows that training saw, see `gencli.runs.seen`; None for all.
         run: its number in a file of several networks; None of one that is by itself.
+        start: of one that started from a file's tensors: its `sha256`, how many are from there, which are `random`.
         failed: why its training, one of several, has no network, whose tensors are not numbers; empty otherwise.
     """
 
@@ -157,6 +158,7 @@ class Model:
     file: str = ""
     subset_below: float | None = None
     run: int | None = None
+    start: dict[str, Any] | None = None
     failed: str = ""
 
     @property
@@ -243,6 +245,7 @@ def _facts(model: Model, settings: dict[str, Any]) -> dict[str, Any]:
         "preprocessing": model.preprocessing.to_json(),
         "parameters": model.parameters,
         "training": settings,
+        **({} if model.start is None else {"start": model.start}),
     }
 
 
@@ -340,10 +343,10 @@ def _fill(network: nn.Module, source: Input, named: str, given: dict[str, torch.
     """Puts a file's tensors into the network; `empty` where it has shapes alone."""
     expected = network.state_dict()
     for name in expected | given:
-        if _form(given.get(name)) != _form(expected.get(name)):
+        if form(given.get(name)) != form(expected.get(name)):
             raise GencliError(
-                f"{source.name}: not the tensors of {named}: {name} is {_form(given.get(name))}, "
-                f"not {_form(expected.get(name))}",
+                f"{source.name}: not the tensors of {named}: {name} is {form(given.get(name))}, "
+                f"not {form(expected.get(name))}",
                 "make the model again",
             )
     network.load_state_dict(given, assign=empty)
@@ -365,10 +368,6 @@ def _unfilled(arch: str, shape: Shape, classes: int, options: Options, size: int
 
 def _is_names(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(each, str) for each in value)
-
-
-def _form(tensor: torch.Tensor | None) -> str:
-    return "missing" if tensor is None else f"{str(tensor.dtype).removeprefix('torch.')} {by(tensor.shape)}"
 
 
 def _some(names: tuple[str, ...], start: int) -> str:

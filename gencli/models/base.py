@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from gencli import machine
+from gencli.counts import by
 from gencli.errors import GencliError
 
 Shape = tuple[int, int, int]
@@ -91,6 +92,11 @@ PLAIN = Options()
 def trained(network: nn.Module) -> int:
     """The number of trained parameters of a network."""
     return sum(tensor.numel() for tensor in network.parameters() if tensor.requires_grad)
+
+
+def form(tensor: torch.Tensor | None) -> str:
+    """A tensor's type and shape in words; `missing` where there is none."""
+    return "missing" if tensor is None else f"{str(tensor.dtype).removeprefix('torch.')} {by(tensor.shape)}"
 
 
 def require_room(parameters: int, arch: str, more: str = "") -> None:

@@ -36,6 +36,13 @@ def last_layer(network: nn.Module, classes: int) -> tuple[str, nn.Linear] | None
     return next((each for each in reversed(dense) if each[1].out_features == classes), None)
 
 
+def head_name(network: nn.Module, classes: int) -> str | None:
+    """The name of the layer that gives the logits of so many classes, empty where it is the network; None for none."""
+    found = last_layer(network, classes)
+    ends = [name for name, layer in network.named_modules() if isinstance(layer, Cosine)]
+    return ends[-1] if ends else None if found is None else found[0]
+
+
 def attach(network: nn.Module, head: Head, classes: int, arch: str) -> nn.Module:
     """The network with its last layer changed.
 

@@ -20,7 +20,7 @@ from gencli.reporting import readers
 from gencli.reporting.forms import Kind
 
 DIFFER = "labels differ"  # in place of a step that is not known
-_NOT_SETUP = {"seed", "device", "threads"}  # what runs of one setup may differ in
+_NOT_SETUP = {"seed", "seed_init", "seed_order", "device", "threads"}  # what runs of one setup may differ in
 
 
 _SHORT = 1 << 16  # bytes of a table
@@ -126,14 +126,17 @@ class Document:
         step = self.training
         if step is None:
             return self.title
-        steps = [each for entry in step.given("data") for each, _ in provenance.walk(entry.step)]
+        inputs = [*step.given("data"), *step.given("init")]
+        steps = [each for entry in inputs for each, _ in provenance.walk(entry.step)]
         foreign = [entry.sha256 for each in [step, *steps] for entry in each.inputs if entry.step is None]
         return _digest([[each.command, _setup(each)] for each in [step, *steps]] + [foreign])
 
 
 def key(step: Step) -> str:
     """Of a training run: its settings, its versions and its training data."""
-    return _digest([step.arguments, step.versions, [entry.sha256 for entry in step.given("data")]])
+    return _digest(
+        [step.arguments, step.versions, [entry.sha256 for entry in [*step.given("data"), *step.given("init")]]]
+    )
 
 
 def _digest(facts: list[Any]) -> str:

@@ -27,7 +27,7 @@ _COLUMNS = {  # behind the facts
     "test_accuracy_std": pa.float64(), "random_runs": pa.int64(), "random_accuracy": pa.float64(),
     "random_accuracy_std": pa.float64(),
 } | _SCORES  # fmt: skip
-_NOT_SETUP = {"seed", "device", "threads", "subset", "chain", "corruption"}
+_NOT_SETUP = {"seed", "seed_init", "seed_order", "device", "threads", "subset", "chain", "corruption"}
 
 
 @dataclass(frozen=True)

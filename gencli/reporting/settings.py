@@ -73,6 +73,14 @@ class Settings:
         typer.Option(metavar="FILE.png", help="Draw the first images of image tables instead, one row per table."),
         endings.SHEET,
     ] = None
+    follow: Annotated[
+        bool,
+        typer.Option(
+            "--follow",
+            help="Draw the curves of one history that gencli train is writing in the terminal, anew with its epochs, "
+            "until the run ends. Exits with 1 if it was interrupted.",
+        ),
+    ] = False
     provenance: Annotated[bool, typer.Option("--provenance", hidden=True)] = False  # until 0.2: where it went
 
     def resolved(self, given: Collection[str]) -> Self:
@@ -86,6 +94,9 @@ class Settings:
         others = {*self.__dataclass_fields__, "format", "output"} - {"contact_sheet"}
         for name in sorted(set(given) & others) if self.contact_sheet is not None else ():
             raise GencliError(f"{dashed(name)} and --contact-sheet do not go together", "omit one of them")
+        others = {*self.__dataclass_fields__, "format", "output"} - {"follow", "metric", "title"}
+        for name in sorted(set(given) & others) if self.follow else ():
+            raise GencliError(f"{dashed(name)} and --follow do not go together", "omit one of them")
         return self
 
     def require_place(self, form: str) -> None:

@@ -14,21 +14,26 @@ from gencli.reporting.panels import Bars, Curve, Lines, Matrix, Numbers, Panel, 
 _MARKERS = "ox+*#@%=vs"  # one per curve
 _FILLS = "█▒░▓"
 _SHADES = " .:-=+*#%@"
-_LINES = 17
+_LINES, _LEAST = 17, 6  # of a panel of curves
+_BELOW = 3  # lines more: its axis, a curve's name, a space
 _NAME = 24
 
 
-def text(panels: Sequence[Panel], width: int) -> str:
+def text(panels: Sequence[Panel], width: int, height: int | None = None) -> str:
     """The panels one below the other, at most `width` characters per line; each curve has its own marker.
 
     If there are more curves than markers, the first are drawn, and a line says so.
+
+    Args:
+        height: lines that panels of curves should fit into together; None for as many as they like.
     """
-    return "".join(f"{_panel(panel, width)}\n\n" for panel in panels)
+    each = _LINES if height is None else min(_LINES, max(_LEAST, height // max(1, len(panels)) - _BELOW))
+    return "".join(f"{_panel(panel, width, each)}\n\n" for panel in panels)
 
 
-def _panel(panel: Panel, width: int) -> str:
+def _panel(panel: Panel, width: int, height: int) -> str:
     if isinstance(panel, Lines):
-        lines = _curves(panel, width)
+        lines = _curves(panel, width, height)
     elif isinstance(panel, Bars):
         lines = [*_filled(console.printable(panel.title), "", width), *_bars(panel, width)]
     elif isinstance(panel, Sheet):
@@ -38,13 +43,13 @@ def _panel(panel: Panel, width: int) -> str:
     return "\n".join(lines)
 
 
-def _curves(panel: Lines, width: int) -> list[str]:
+def _curves(panel: Lines, width: int, height: int) -> list[str]:
     import plotext
 
     figure = plotext.figure
     figure.clear()
     figure.theme("colorless")
-    figure.plot_size(width, _LINES)
+    figure.plot_size(width, height)
     figure.title(console.printable(panel.title) + (" (log10)" if panel.log else ""))
     curves = panel.curves[: len(_MARKERS)]
     points = [_points(curve, panel) for curve in curves]

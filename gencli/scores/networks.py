@@ -45,6 +45,8 @@ def require(models: Sequence[Model], table: ImageTable, test: ImageTable | None)
     Raises:
         GencliError: see above; or which rows a network saw is not known.
     """
+    from gencli.evaluation.runs import require_random
+
     labels, ids = table.column("label"), table.column("id")
     for model in models:
         if model.task == "images":
@@ -54,6 +56,7 @@ def require(models: Sequence[Model], table: ImageTable, test: ImageTable | None)
         ):  # fmt: skip
             raise GencliError(f"{model.title}: another network than {models[0].title}", "score networks of one kind")
         model.require(table)
+        require_random(model, model.title, "which rows it saw is not known")
         counts = np.bincount(labels[seen(model, ids)], minlength=len(model.classes))
         if model.class_rows is not None and counts.tolist() != list(model.class_rows):
             raise GencliError(

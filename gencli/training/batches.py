@@ -96,7 +96,7 @@ class Batches:
 
     Args:
         model: whose preprocessing it is, all networks' alike.
-        others: further networks' rows, as many, and seeds; their images are the very ones of `rows`.
+        others: further networks' rows, as many, and settings; their images are the very ones of `rows`.
         apart: whether other processes hold some of the images.
     """
 
@@ -105,11 +105,11 @@ class Batches:
         rows: Rows,
         model: Model,
         settings: Settings,
-        others: Sequence[tuple[Rows, int]] = (),
+        others: Sequence[tuple[Rows, Settings]] = (),
         apart: bool = False,
     ) -> None:
         self._rows, self._preprocessing = rows, model.preprocessing
-        self._each = [(rows, settings.seed), *others]
+        self._each = [(rows, settings), *others]
         cut = (lambda images: images) if _has_windows(settings) else self._preprocessing.center
         self._augmentations = augmentations(settings, model.shape)
         self._weights = None
@@ -133,8 +133,8 @@ class Batches:
 
     def order(self, epoch: int, number: int = 0) -> torch.Tensor:
         """A network's rows in an epoch, [n] int64: each once, or as many drawn by their weights."""
-        rows, seed = self._each[number]
-        generator = torch.Generator().manual_seed(derive(seed, "order", epoch))
+        rows, settings = self._each[number]
+        generator = torch.Generator().manual_seed(derive(settings.order_seed, "order", epoch))
         if self._weights is None:
             return rows.order(generator)
         order = torch.multinomial(self._weights[number], len(rows), replacement=True, generator=generator)
@@ -186,7 +186,7 @@ class Batches:
         return (index + starts[:, None]).flatten()
 
     def _augmented(self, images: torch.Tensor, step: int, number: int) -> torch.Tensor:
-        self._generator.manual_seed(derive(self._each[number][1], "augmentation", step))
+        self._generator.manual_seed(derive(self._each[number][1].seed, "augmentation", step))
         return augmentation.apply(self._augmentations, images, self._generator)
 
     def _gather(self, place: torch.Tensor) -> torch.Tensor:

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from gencli.cli import console, signals
 from gencli.errors import GencliError
 from gencli.files import checkpoints
+from gencli.files.held import Held
 from gencli.files.provenance import Step
 from gencli.files.stream import Input, require_writable
 from gencli.training.loop import Training
 from gencli.training.records import Checkpoints, parse_cadence
+from gencli.training.schedules import SCHEDULES
 from gencli.training.several import Several
 from gencli.training.states import Epoch
 
@@ -82,6 +84,8 @@ def run(
         )
     if training.group.rank == 0:
         require_writable(path, inputs=inputs)
+    if isinstance(training, Training):
+        training.resumable = True
     cadence = Cadence.parse(saving.checkpoint_every)
     if saving.resume:
         resume(path, training, made)
@@ -112,9 +116,34 @@ def resume(path: str, training: Training | Several, made: Step) -> None:
     """Puts a checkpoint's state, if there is one, into a run that is just set up.
 
     Raises:
-        GencliError: no checkpoint, one of other settings, data or versions, or no state of this run.
+        GencliError: see `read`; or no state of this run.
     """
-    held = checkpoints.read(path, checkpoints.TRAINING, made)
+    held = read(path, made)
     if held is not None:
         training.load_state(held)
-        console.message(f"{path}: resumed after step {training.step:,}")
+        more = (
+            "" if held.before is None else f"; it was to end at epoch {held.before}, now at {made.arguments['epochs']}"
+        )
+        console.message(f"{path}: resumed after step {training.step:,}{more}")
+
+
+def read(path: str, made: Step) -> Held | None:
+    """A run's checkpoint, unverified; None if there is none. It may have been to end earlier.
+
+    Raises:
+        GencliError: no checkpoint, one of other settings, data or versions, or of fewer epochs that were others.
+    """
+    held, asked = checkpoints.read(path, checkpoints.TRAINING, made, grows="epochs"), made.arguments
+    if held is None or held.before is None:
+        return held
+    reasons = {
+        f"--schedule {asked['schedule']} depends on how many there are": SCHEDULES[
+            asked["schedule"].partition(":")[0]
+        ].whole,
+        "runs of --runs and --vary have ended": asked["runs"] is not None or asked["vary"] is not None,
+        "where it ended was for --max-time to say": asked["max_time"] is not None,
+    }
+    for why in [why for why, holds in reasons.items() if holds]:
+        what = f"{path}: a checkpoint of another run: --epochs was {held.before}, is {asked['epochs']}: {why}"
+        raise GencliError(what, "run it as before, or start from its model with --init")
+    return held

@@ -6,9 +6,10 @@ One network or several of one architecture go through it together; what each of 
 
 from __future__ import annotations
 
+import copy
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import fields, replace
 from itertools import chain
 from typing import Any
@@ -23,6 +24,7 @@ from gencli.files.tensors import double
 from gencli.losses import Loss
 from gencli.models import Model
 from gencli.models.inputs import Rows
+from gencli.models.start import chosen, freeze
 from gencli.training import states
 from gencli.training.batches import require_exact, require_fitting, say_fitting
 from gencli.training.course import Course
@@ -60,9 +62,20 @@ class Training(Course):
         self._counts = None if counts is None else counts.to(rows.labels.device)
         model.class_rows = None if counts is None else tuple(counts.tolist())
         self.dynamics = None if watched is None else Dynamics(rows, watched)
+        counters = [
+            (name, each) for name, each in model.network.named_buffers() if name.endswith("num_batches_tracked")
+        ]
+        self._counted = {name: int(each) for name, each in counters} if model.start is not None else {}
+        frozen, classes = settings.freeze, len(model.classes)
+        self._frozen = [] if frozen is None else freeze(model.network, frozen, classes)  # until the end
         self.job = Job(model, rows, settings, loss, self._counts, watched)
         self.steps, self._number = Steps([self.job], self.group), 0  # where it is one of several, which one
         self._kept: dict[str, torch.Tensor] = {}
+        self.resumable = False  # whether a checkpoint of its end is to hold what more epochs need
+        self.to_save: Collection[int] = ()  # epochs after which the network is kept in `saved`
+        self.saved: dict[str, torch.Tensor] = {}
+        self._means: Epoch | None = None  # the last row as it would be if epochs followed
+        self._onward: tuple[dict[str, torch.Tensor], dict[str, Any]] | None = None
         self.limit = None if settings.max_time is None else 60 * settings.max_time  # seconds
         self._start = time.perf_counter()
         require_fitting(len(rows), settings, model.network)
@@ -90,7 +103,7 @@ class Training(Course):
     @property
     def total_steps(self) -> int:
         """That the settings allow."""
-        return self.steps.total_steps
+        return self.steps.last_step
 
     def state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         """All that a run of the same settings and data needs to continue from here: tensors, and what JSON can hold.
@@ -100,10 +113,14 @@ class Training(Course):
         if not self.finished:
             self.seconds = time.perf_counter() - self._start
         tensors, facts = super().state()
+        if self.finished and self._onward is not None:
+            tensors |= {f"onward/{name}": tensor for name, tensor in self._onward[0].items()}
+            return tensors, facts | {"onward": self._onward[1]}
         if self.finished:
             return tensors, facts
         now = self.steps.progress(self._number)
-        parts = {"optimizer": now.optimizer, "average": now.average, "kept": self._kept, "epoch": now.seen}
+        parts = {"optimizer": now.optimizer, "average": now.average, "epoch": now.seen}
+        parts["kept"] = {} if self.settings.early_stop is None else self._kept
         parts["tracked"] = {} if self.geometry is None else {"vector": self.geometry.vector}
         tensors |= {f"{part}/{name}": value for part, named in parts.items() for name, value in named.items()}
         return tensors, facts | {"idle": self.steps.optimizer.idle(self.step)}
@@ -114,6 +131,8 @@ class Training(Course):
         Raises:
             GencliError: it is none; see `states`.
         """
+        onward = held.apart("onward")
+        held = onward if onward is not None and held.before is not None else held
         state, device = states.read(held, self._run()), self._rows.labels.device
         self.model.network.load_state_dict(state.network)
         if not state.finished:
@@ -127,6 +146,7 @@ class Training(Course):
         if self.geometry is not None and state.tracked is not None:
             self.geometry.vector = state.tracked
         if self.finished:
+            self._thaw()
             self.model.epoch = self.kept.epoch
             self.model.network.eval()
 
@@ -149,9 +169,18 @@ class Training(Course):
             visited=lambda epoch: self._rows.labels[batches.order(epoch)],
             together=self.group.size > 1,
             own=":" in self.settings.arch,
+            counted=self._counted,
+            frozen=self._stays(),
             watched=self.job.watched,
             tracked=None if self.geometry is None else self.geometry.vector,
         )
+
+    def _stays(self) -> set[str]:
+        """The names of the tensors that training leaves as they are."""
+        names, network = self.settings.freeze, self.model.network
+        if names is None:
+            return set()
+        return chosen("--freeze", names, [*network.state_dict()], network, len(self.model.classes))
 
     def join(self, steps: Steps, number: int) -> None:
         """Goes on as one of several networks."""
@@ -193,10 +222,16 @@ class Training(Course):
         self._measure_others(row)
         for name, value in ({} if self.geometry is None else self.geometry.measure(number)).items():
             setattr(row, name, value)
+        if number in self.to_save:
+            self.saved = {name: tensor.clone() for name, tensor in self.model.network.state_dict().items()}
         better = self._is_best(row)
         last = halted or self._is_patience_over(row)
         index: torch.Tensor | slice = visited
-        if last or settings.measure_train or (settings.until_train_accuracy, settings.until_train_loss) != (None, None):
+        always = settings.measure_train or (settings.until_train_accuracy, settings.until_train_loss) != (None, None)
+        if last and self.resumable and not always:
+            self._fill(row, train, visited)
+            self._means = replace(row)
+        if last or always:
             train = self._measure(self._rows, number)
             self._require_finite(train.losses, after=True)
             index = slice(None)
@@ -208,6 +243,11 @@ class Training(Course):
 
     def close(self, row: Epoch, last: bool) -> None:
         """Ends an epoch, and the run where it was the `last`; the model is then its own, no part of several."""
+        if last and self.resumable and self._may_go_on(row):
+            self.history.append(replace(self._means or row, seconds=row.seconds))
+            tensors, facts = self.state()
+            self._onward = {name: tensor.clone() for name, tensor in tensors.items()}, facts
+            self.history.pop()
         self.history.append(row)
         if not last:
             return
@@ -217,8 +257,18 @@ class Training(Course):
             self._kept = {}
         for tensor in chain(network.parameters(), network.buffers()) if len(self.steps.jobs) > 1 else ():
             tensor.data = tensor.data.clone()
+        self._thaw()
         self.model.epoch = self.kept.epoch
         self.seconds = time.perf_counter() - self._start
+
+    def save(self) -> Model:
+        """The model as it was after the last epoch of `to_save`, which is forgotten."""
+        network = copy.deepcopy(self.model.network)
+        for own, frozen in zip(network.parameters(), self.model.network.parameters()):
+            own.requires_grad = frozen.requires_grad or any(frozen is each for each in self._frozen)
+        network.load_state_dict(self.saved)
+        self.saved = {}
+        return replace(self.model, network=network, epoch=self.history[-1].epoch)
 
     def fail(self, why: str) -> None:
         """Ends the run, one of several, without a model: its tensors are not numbers."""
@@ -226,6 +276,12 @@ class Training(Course):
         self.finished, self._kept = True, {}
         for tensor in chain(self.model.network.parameters(), self.model.network.buffers()):
             tensor.data = torch.full_like(tensor.data, torch.nan if tensor.is_floating_point() else 0)
+        self._thaw()
+
+    def _thaw(self) -> None:
+        """Its parameters are parameters again, which the model's file counts."""
+        for parameter in self._frozen:
+            parameter.requires_grad = True
 
     def result(self) -> Course:
         """What it has come to, without what it needs to go on."""
@@ -263,6 +319,13 @@ class Training(Course):
     def _is_patience_over(self, row: Epoch) -> bool:
         patience = self.settings.early_stop
         return patience is not None and self.best is not None and row.epoch - self.best.epoch >= patience
+
+    def _may_go_on(self, row: Epoch) -> bool:
+        """Whether more epochs would follow the last one, if there were more."""
+        settings = self.settings
+        over = self._is_patience_over(row) or settings.is_fitted(row.train_score, row.train_loss)
+        most = settings.epochs * self.steps.steps_per_epoch
+        return not over and row.step == most and (settings.max_steps is None or settings.max_steps > most)
 
     def _fill(self, row: Epoch, train: Predictions, visited: torch.Tensor | slice) -> None:
         row.train_loss, row.train_score = train.mean_loss, train.score

@@ -45,7 +45,7 @@ def plan(setup: Setup, rows: int) -> Plan:
     parameters = models.trained(network)
     states = OPTIMIZERS[settings.optimizer].states + (settings.ema is not None)
     a_step = min(settings.step_rows(rows), rows)
-    steps = settings.epochs * -(-rows // a_step)
+    steps = settings.last_epoch * -(-rows // a_step)
     gradients = OPTIMIZERS[settings.optimizer].gradients
     flops = gradients * summary.step_flops(network, shape, batch) * a_step // batch
     totals = {

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
 import typer
 
-from gencli.cli.options import Overwrite, Saving
+from gencli.cli import stdout
+from gencli.cli.options import Overwrite, Saving, dashed
 from gencli.errors import GencliError
 from gencli.files import endings
 from gencli.training.settings import Settings
+
+if TYPE_CHECKING:
+    from gencli.models.start import Start
 
 
 def parse_cadence(text: str) -> tuple[int, str]:
@@ -28,6 +33,38 @@ def parse_cadence(text: str) -> tuple[int, str]:
 
 
 @dataclass(frozen=True)
+class Starting:
+    """The file that a network starts from; what of it, and what stays, is in `settings.StartSettings`."""
+
+    heading: ClassVar[str] = "Start"
+
+    init: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Start from a model's tensors, or from safetensors of the same names, in place of random ones.",
+        ),
+    ] = None
+
+    def require(self, settings: Settings) -> None:
+        """Refuses options of a file where there is none.
+
+        Raises:
+            GencliError: there is none.
+        """
+        for name in ("init_except", "init_run"):
+            if self.init is None and getattr(settings, name) is not None:
+                raise GencliError(f"{dashed(name)}: there is no file to start from", "name it with --init")
+
+    def opened(self, settings: Settings) -> Callable[[str], Start]:
+        """Opens the file; see `Start.read`."""
+        from gencli.models.start import Start
+
+        runs = settings.count if settings.several else None
+        return lambda place: Start.read(place, settings.init_except, settings.init_run, runs)
+
+
+@dataclass(frozen=True)
 class Records:
     """What is measured and written of a run besides its model; it has no bearing on that."""
 
@@ -38,8 +75,21 @@ class Records:
     ] = None
     history: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="Write the history, one row per epoch (and run): Parquet, CSV or JSON."),
+        typer.Option(
+            metavar="FILE",
+            help="Write the history, one row per epoch (and run): Parquet, CSV or JSON. While the run lasts, and "
+            "after one that was interrupted, NAME.unfinished.csv holds the rows so far; see report --follow.",
+        ),
         endings.RESULT,
+    ] = None
+    save_every: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Write the model after every N epochs too, beside -o NAME.safetensors as NAME.epoch0005.safetensors; "
+            "it is the model of --stop-epoch 5.",
+        ),
     ] = None
     dynamics: Annotated[
         str | None,
@@ -61,6 +111,26 @@ class Records:
             raise GencliError("--el2n-epoch: there are no dynamics", "it is for --dynamics")
         return self
 
+    def saved(self, settings: Settings, output: str | None) -> dict[int, str]:
+        """The files of the models of --save-every, by epoch.
+
+        Raises:
+            GencliError: they have no place, or are none of the run's course.
+        """
+        if self.save_every is None:
+            return {}
+        if output is None or stdout.is_it(output) or (os.path.exists(output) and not os.path.isfile(output)):
+            raise GencliError("--save-every: models are saved beside a file", "name one with -o")
+        reasons = {
+            "--runs and --vary": (settings.several, "networks are not all at one epoch"),
+            "--early-stop": (settings.early_stop is not None, "the model is of the best epoch so far"),
+        }
+        for name in [name for name, (holds, _) in reasons.items() if holds]:
+            raise GencliError(f"--save-every and {name}: {reasons[name][1]}", "omit one of them")
+        stem, ending = os.path.splitext(output)
+        epochs = range(self.save_every, settings.last_epoch + 1, self.save_every)
+        return {epoch: f"{stem}.epoch{epoch:04}{ending}" for epoch in epochs}
+
     def watched(self, settings: Settings, rehearsed: bool = False) -> int | None:
         """The epoch of el2n; None without dynamics. A run that is only `rehearsed` needs no files.
 
@@ -71,9 +141,9 @@ class Records:
             raise GencliError("--track: there is no history", "name a file with --history")
         if self.dynamics is None:
             return None
-        if (self.el2n_epoch or 0) > settings.epochs:
-            raise GencliError(f"--el2n-epoch: {self.el2n_epoch} of {settings.epochs} epochs", "give an earlier one")
-        return self.el2n_epoch or min(10, settings.epochs)
+        if (self.el2n_epoch or 0) > settings.last_epoch:
+            raise GencliError(f"--el2n-epoch: {self.el2n_epoch} of {settings.last_epoch} epochs", "give an earlier one")
+        return self.el2n_epoch or min(10, settings.last_epoch)
 
 
 @dataclass(frozen=True)
@@ -96,7 +166,8 @@ class Checkpoints(Saving):
         bool,
         typer.Option(
             "--resume",
-            help="Continue from the checkpoint if it exists; the result is the same as without interruption.",
+            help="Continue from the checkpoint if it exists; the result is the same as without interruption. More "
+            "--epochs than before follow, where --schedule does not depend on how many there are.",
         ),
     ] = False
     overwrite: Overwrite = False

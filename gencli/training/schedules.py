@@ -23,6 +23,7 @@ class Curve(ABC):
         name, form, example: as users write it.
         effect: on the learning rate, in a few words.
         pattern: matches its parameters, by groups.
+        whole: whether it depends on how many steps there are in all.
     """
 
     name: ClassVar[str]
@@ -30,6 +31,7 @@ class Curve(ABC):
     example: ClassVar[str]
     effect: ClassVar[str] = ""
     pattern: ClassVar[str] = ""
+    whole: ClassVar[bool] = False
 
     @classmethod
     def of(cls, *groups: str) -> Self:
@@ -104,6 +106,7 @@ class Linear(Curve):
 
     name = form = example = "linear"
     effect = "to 0"
+    whole = True
 
     def at(self, step: int, steps_per_epoch: int, total_steps: int) -> float:
         return 1 - step / total_steps
@@ -118,6 +121,7 @@ class Cosine(Curve):
 
     name = form = example = "cosine"
     effect = "to 0"
+    whole = True
 
     def at(self, step: int, steps_per_epoch: int, total_steps: int) -> float:
         return _cosine(1, 0, step / total_steps)
@@ -133,6 +137,7 @@ class OneCycle(Curve):
 
     name = form = example = "one-cycle"
     effect = "up, then to 0"
+    whole = True
 
     def at(self, step: int, steps_per_epoch: int, total_steps: int) -> float:
         peak, last = _PEAK * total_steps - 1, total_steps - 1

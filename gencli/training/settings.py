@@ -17,6 +17,7 @@ from gencli.losses.settings import LossSettings
 from gencli.runs import NUMBERS, several, varied
 from gencli.training import presets
 from gencli.training.optimizers import OPTIMIZERS
+from gencli.training.parts import ImageSettings, NetworkSettings, StartSettings
 from gencli.training.schedules import SCHEDULES
 from gencli.training.tracking import TRACKED, tracked
 
@@ -68,6 +69,10 @@ class RunSettings:
     ] = False
     max_steps: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Stop after N steps; schedules end there too.")
+    ] = None
+    stop_epoch: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Stop after epoch N of --epochs; schedules go on as if it had not."),
     ] = None
     max_time: Annotated[
         float | None,
@@ -123,6 +128,21 @@ class RunSettings:
     seed: Annotated[
         int, typer.Option(min=0, help="Random seed of initialization, order, augmentation and dropout.")
     ] = 0
+    seed_init: Annotated[
+        int | None,
+        typer.Option(
+            min=0, metavar="N", help="Seed of initialization, of all --runs. Default: --seed, each run's own."
+        ),
+    ] = None
+    seed_order: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="Seed of the order of rows, with --resample of which are drawn, of all --runs. Default: --seed, each "
+            "run's own.",
+        ),
+    ] = None
     runs: Annotated[
         int | None,
         typer.Option(
@@ -213,94 +233,9 @@ class OptimizerSettings:
     ] = None
 
 
-@dataclass(frozen=True)
-class ImageSettings:
-    """What is done to the images, and how often each is seen."""
-
-    heading: ClassVar[str] = "Images"
-
-    crop: Annotated[int | None, typer.Option(min=1, metavar="S", help="Crop to the central S x S pixels.")] = None
-    whiten: Annotated[
-        Literal["image", "dataset", "none"] | None,
-        typer.Option(
-            help="Normalize per image, by the training set, or not. Default: image; for image-to-image networks none.",
-            show_default=False,
-        ),
-    ] = None
-    augment: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME,...",
-            help="Random augmentation of training images, in this order: crop[:PAD] (a window of --crop, or of the "
-            "image padded by 4 pixels), flip, translate:N, cutout[:SIDE], rotate:DEGREES, color[:S].",
-            show_default=False,
-        ),
-    ] = None
-    mix: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME[:ALPHA]",
-            help="Mix each image of a batch, after augmentation, with another one, and their losses likewise: mixup "
-            "(the sum of both) or cutmix (a rectangle of one), by shares from Beta(ALPHA, ALPHA), ALPHA 1 where none "
-            "is given. The larger share is the row's own, whose label is the right one.",
-            show_default=False,
-        ),
-    ] = None
-    stream: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            metavar="ROWS",
-            help="Stream images from their file, with at most twice ROWS in memory. Rows are shuffled by row group "
-            "and within windows of ROWS, or of one group; rows of one group stay near each other.",
-        ),
-    ] = None
-    subset: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            max=1,
-            metavar="F",
-            help="Train on this share of the rows, drawn by seed and id: each of --runs on its own.",
-        ),
-    ] = None
-    resample: Annotated[
-        Literal["balanced", "sqrt"] | None,
-        typer.Option(
-            help="Draw rows with replacement: classes equally often, or in proportion to the square root of their size."
-        ),
-    ] = None
-
-
-@dataclass(frozen=True)
-class NetworkSettings:
-    """Which network."""
-
-    heading: ClassVar[str] = "Network"
-
-    arch: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            help="Network: see --list-archs; or torchvision:NAME, or package.module:factory.",
-            show_default=False,
-        ),
-    ] = ""
-    batch_norm: Annotated[
-        bool | None,
-        typer.Option("--batch-norm/--no-batch-norm", help="Default: the network's own.", show_default=False),
-    ] = None
-    sync_batch_norm: Annotated[
-        bool, typer.Option("--sync-batch-norm", help="Compute batch norm over the rows of all torchrun processes.")
-    ] = False
-    dropout: Annotated[
-        float | None, typer.Option(min=0, metavar="P", help="Default: the network's own.", show_default=False)
-    ] = None
-
-
 # fields of later bases come first
 @dataclass(frozen=True)
-class Settings(RunSettings, OptimizerSettings, LossSettings, ImageSettings, NetworkSettings):
+class Settings(RunSettings, OptimizerSettings, LossSettings, ImageSettings, StartSettings, NetworkSettings):
     """A training run's settings; the defaults are no paper's."""
 
     def resolved(self, given: Collection[str] = ()) -> Settings:
@@ -321,11 +256,15 @@ class Settings(RunSettings, OptimizerSettings, LossSettings, ImageSettings, Netw
             raise GencliError(
                 "--resample: draws rows from all of the data, which --stream does not hold", "omit one of them"
             )
+        if (settings.stop_epoch or 0) > settings.epochs:
+            raise GencliError(f"--stop-epoch: {settings.stop_epoch} of {settings.epochs} epochs", "give an earlier one")
         if (settings.deferred_reweighting or 0) >= settings.epochs:
             raise GencliError(
                 f"--deferred-reweighting: no epoch follows epoch {settings.deferred_reweighting} of {settings.epochs}",
                 "give an earlier one, or more --epochs",
             )
+        if settings.freeze and settings.optimizer == "muon":
+            raise GencliError("--freeze: muon knows the output layer as the last one it trains", "use adamw or sgd")
         settings._require_runs(given)
         settings._require_exact()
         return replace(settings, preset=None, vary=settings.vary or None)
@@ -364,6 +303,21 @@ class Settings(RunSettings, OptimizerSettings, LossSettings, ImageSettings, Netw
         whole = {"stream": "images stay in their file", "ema": "evaluation is of the average, steps are of the weights"}
         for name in [name for name in whole if getattr(self, name) is not None]:
             raise GencliError(f"--track and --{name}: {whole[name]}", "omit one of them")
+
+    @property
+    def last_epoch(self) -> int:
+        """The last one that there may be."""
+        return self.epochs if self.stop_epoch is None else self.stop_epoch
+
+    @property
+    def initial_seed(self) -> int:
+        """Of the initialization."""
+        return self.seed if self.seed_init is None else self.seed_init
+
+    @property
+    def order_seed(self) -> int:
+        """Of the order of rows."""
+        return self.seed if self.seed_order is None else self.seed_order
 
     def step_rows(self, rows: int) -> int:
         """How many of an epoch's rows a step takes, at most."""

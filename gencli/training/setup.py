@@ -21,6 +21,7 @@ from gencli.losses import Loss
 from gencli.models import Model, Options, inputs
 from gencli.models.inputs import Preprocessing, Rows, require_target
 from gencli.models.layers import Whitening
+from gencli.models.start import Start, freeze
 from gencli.randomness import derive
 from gencli.runs import varied
 from gencli.training import devices, mixing, optimizers, schedules
@@ -42,12 +43,14 @@ class Setup:
     Attributes:
         settings: with the defaults of network, loss and optimizer filled in.
         score: what its history measures, `accuracy` or `psnr`.
+        start: what networks start from besides their seeds.
     """
 
     settings: Settings
     loss: Loss
     description: Description
     score: Literal["accuracy", "psnr"]
+    start: Start | None = None
 
     @property
     def options(self) -> Options:
@@ -58,7 +61,7 @@ class Setup:
     def build(self, shape: models.Shape) -> nn.Module:
         """The network for images of this shape, initialized from the seed's own stream."""
         with torch.random.fork_rng():
-            torch.manual_seed(derive(self.settings.seed, "initialization"))
+            torch.manual_seed(derive(self.settings.initial_seed, "initialization"))
             network = models.build(self.settings.arch, shape, len(self.description.classes), self.options)
         for each in (*network.parameters(), *network.buffers()):
             if each.ndim == 4:  # of images; volumes have five dimensions, and torch has no such order of them
@@ -89,7 +92,7 @@ class Setup:
     def member(self, number: int) -> Setup:
         """One run's own, of several."""
         settings, loss = choose(self._each[number])
-        return replace(self, settings=settings, loss=loss)
+        return replace(self, settings=settings, loss=loss, start=self.start and self.start.of(number))
 
     @cached_property
     def _each(self) -> list[Settings]:
@@ -165,6 +168,7 @@ class Setup:
         threads = {"threads": torch.get_num_threads()}  # they change the order of sums
         made = asdict(self.settings) | threads | ({"processes": group.size} if group.size > 1 else {})
         of_data = tables.sources(table, "data")
+        of_data += [] if self.start is None else [self.start.entry]
         of_test = tables.sources(test_table, "eval-data") if test_table else []
 
         def step(arguments: dict[str, Any], files: list[Source]) -> Step:
@@ -204,11 +208,30 @@ class Setup:
                     moments += layer.moments(preprocessing(part.images))
                 add(moments)
                 layer.fit(moments)
-        options = self.options
-        return Model(settings.arch, description.shape, description.classes, network, options, preprocessing)
+        made = Model(settings.arch, description.shape, description.classes, network, self.options, preprocessing)
+        if self.start is not None:
+            made.start = self.start.fill(network, len(description.classes), settings.arch)
+            self.start.say(made.start, preprocessing.whiten)
+        return made
+
+    def require_start(self) -> None:
+        """Refuses a start that does not fit the network, and words that name none of its tensors.
+
+        Raises:
+            GencliError: see `Start.random` and `freeze`.
+        """
+        if self.start is None and self.settings.freeze is None:
+            return
+        network, classes = self.unfilled().network, len(self.description.classes)
+        if self.start is not None:
+            self.start.random(network, classes, self.settings.arch)
+        if self.settings.freeze is not None:
+            freeze(network, self.settings.freeze, classes)
 
 
-def prepare(settings: Settings, description: Description, columns: Collection[str], title: str) -> Setup:
+def prepare(
+    settings: Settings, description: Description, columns: Collection[str], title: str, start: Start | None = None
+) -> Setup:
     """Chooses the loss (see `choose`) and checks what can be checked before the rows are read.
 
     Args:
@@ -222,7 +245,9 @@ def prepare(settings: Settings, description: Description, columns: Collection[st
     if images:
         require_target(columns, title)
     augmentations(settings, description.shape)
-    return Setup(settings, loss, description, "psnr" if images else "accuracy")
+    setup = Setup(settings, loss, description, "psnr" if images else "accuracy", start)
+    setup.require_start()
+    return setup
 
 
 def choose(settings: Settings) -> tuple[Settings, Loss]:

@@ -189,11 +189,11 @@ class Several:
     def table(self, name: str) -> pa.Table:
         """Their `history` or `dynamics`, one below the other, with first the columns run and what is varied.
 
-        A run that failed has none, as it would have by itself.
+        A run that failed has none, as it would have by itself; on the way there is what there is so far.
         """
         tables = []
-        for number, (course, own) in enumerate(zip(self.courses, self._own(), strict=True)):
-            if course.failed:
+        for number, (course, own) in enumerate(zip(self.courses, self._own())):
+            if course.failed or not course.history:  # on the way not all have some
                 continue
             rows = course.table(name)
             lead = {"run": pa.array([number] * rows.num_rows, pa.int64())}

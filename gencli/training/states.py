@@ -6,8 +6,8 @@ Nothing that a checkpoint says is used before all of it is known to be a state t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -81,6 +81,8 @@ class Run:
         visited: the labels [n] of an epoch's rows in their order.
         together: whether several processes train.
         own: whether the network is none of ours, so that its buffers may count anything.
+        counted: the batches that its batch norms had counted before training, where a file's had.
+        frozen: the names of what training leaves as it is in `network`.
         watched: the epoch whose errors the dynamics take; None where there are none.
         tracked: a vector like the last eigenvector; None where nothing is tracked.
     """
@@ -101,6 +103,8 @@ class Run:
     visited: Callable[[int], Tensor]
     together: bool
     own: bool
+    counted: Mapping[str, int] = field(default_factory=dict)
+    frozen: Collection[str] = ()
     watched: int | None = None
     tracked: Tensor | None = None
 
@@ -225,11 +229,15 @@ def _network(held: Held, prefix: str, run: Run, step: int) -> dict[str, Tensor]:
     for name, like in run.network.items():
         most = LARGEST if like.isfinite().all() else math.inf  # masks are not
         found[name] = tensor = held.tensor(f"{prefix}{name}", tuple(like.shape), like.dtype, -most, most)
+        if name in run.frozen and not torch.equal(tensor, like.cpu()):
+            raise held.refused(f"{prefix}{name}", "other numbers", "those before training, since it is frozen")
         kind = name.rpartition(".")[2]
         if kind == "running_var" and (tensor < 0).any():
             raise held.refused(f"{prefix}{name}", tensor.min().item(), "variances")
-        if kind == "num_batches_tracked" and not (tensor >= 0 if run.own else tensor == step):
-            raise held.refused(f"{prefix}{name}", tensor.item(), step)
+        if kind == "num_batches_tracked" and name not in run.frozen:
+            wanted = run.counted.get(name, 0) + step
+            if not (tensor >= 0 if run.own else tensor == wanted):
+                raise held.refused(f"{prefix}{name}", tensor.item(), wanted)
     return found
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from gencli.errors import GencliError
 from gencli.evaluation.predictions import Objective, Predictions
 from gencli.losses import Loss
-from gencli.models import Model, stacking
+from gencli.models import Model, stacking, start
 from gencli.models.heads import last_layer
 from gencli.models.inputs import Rows
 from gencli.randomness import derive
@@ -78,7 +78,8 @@ class Steps:
     Attributes:
         jobs: with as many rows each, and the same settings but for seeds and numbers.
         done: how many steps.
-        steps_per_epoch, total_steps: that the settings allow.
+        steps_per_epoch, total_steps: that the settings allow, as schedules count them.
+        last_step: after which they end.
         batches: of all networks.
     """
 
@@ -90,12 +91,13 @@ class Steps:
             distributed.synchronize(model.network, group)
         self._stack = stacking.Stack([job.model.network for job in jobs]) if self._several else None
         self._network = self._stack.network if self._stack else model.network
+        self._still = [] if settings.freeze is None else start.still(self._network, settings.freeze, len(model.classes))
         self._call = devices.compiled(self._network, device) if settings.compile else self._network
         self._parameters = [each for each in self._network.parameters() if each.requires_grad]
         self._optimizers = [*self._build()]
         self._schedule = schedules.parse(settings.schedule, settings.warmup)
         self._average = None if settings.ema is None else Average(self._network, settings.ema)
-        others = [(job.rows, job.settings.seed) for job in jobs[1:]]
+        others = [(job.rows, job.settings) for job in jobs[1:]]
         self.batches = Batches(first.rows, model, settings, others, group.size > 1)
         # torch.manual_seed is for all devices, and takes 0.1 ms
         self._reseed = torch.default_generator.manual_seed if device.type == "cpu" else torch.manual_seed
@@ -103,6 +105,7 @@ class Steps:
         self.steps_per_epoch = -(-len(first.rows) // settings.step_rows(len(first.rows)))
         steps = settings.epochs * self.steps_per_epoch
         self.total_steps = min(steps, settings.max_steps or steps)
+        self.last_step = min(self.total_steps, settings.last_epoch * self.steps_per_epoch)
         self.done = 0
         self._parts: list[Predictions] = []  # of the epoch under way
         self._losses: list[tuple[slice, Objective, Tensor | None]] = []
@@ -147,6 +150,8 @@ class Steps:
             job = self.jobs[span.start]
             self._losses.append((span, job.loss.at(job.counts, epoch), job.loss.row_weights(job.counts, epoch)))
         self._network.train()
+        for layer in self._still:
+            layer.training = False
         orders = [self.batches.order(epoch, number) for number in range(len(self.jobs))]
         self._epoch, self._order = epoch, torch.stack(orders) if self._several else orders[0]
         return self._order
