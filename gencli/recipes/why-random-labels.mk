@@ -79,9 +79,9 @@ $(ENERGIES): %.energy.parquet: %.parquet ;
 $(DESCENTS): %.descent.parquet: %.parquet ;
 
 $(OUT)/report.html: $(HISTORIES) $(KERNELS) $(ENERGIES) $(DESCENTS) | $(OUT)/speed.txt $(OUT)/energy.svg $(OUT)/descent.svg
-	$(REPORT) --against $(PUBLISHED) --format html -o $@
+	$(REPORT) --table speed --against $(PUBLISHED) --format html -o $@
 $(OUT)/speed.txt: $(HISTORIES) $(KERNELS)
-	$(REPORT) --table speed -o $@
+	$(REPORT) --table speed --against $(PUBLISHED) -o $@
 $(OUT)/energy.svg: $(ENERGIES)
 	$(REPORT) --plot energy --figure $@ -o $(@:svg=txt)
 $(OUT)/descent.svg: $(DESCENTS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -133,24 +133,35 @@ def descent_table(found: Sequence[Descent]) -> Table:
 
 
 def panels(found: Sequence[Descent]) -> list[Panel]:
-    """Test error, train error and norm against size over the threshold, which is marked."""
-    known = [(each, each.threshold) for each in found if each.threshold]
-    made: list[Panel] = []
+    """Test error, train error and norm: of features against their number over the threshold, of networks against width,
+    with a mark at the least width that fits.
+    """  # fmt: skip
+    features = [each for each in found if each.size == "features" and each.threshold]
+    networks = [each for each in found if each.size == "width"]
+    return [panel for several in (features, networks) if several for panel in _panels(several)]
+
+
+def _panels(found: Sequence[Descent]) -> Iterator[Panel]:
+    wide = found[0].size == "width"
     for title, score, log in (
         ("test error", "test_accuracy", False), ("train error", "train_accuracy", False), ("norm", "norm", True),
     ):  # fmt: skip
         drawn = []
-        for each, threshold in known:
+        for each in found:
             values = [row.get(score) for row in each.rows]
             errors = [None if value is None else value if log else 1 - value for value in values]
             spread = [row.get(f"{score}_std") for row in each.rows]
+            across = [size if wide else size / (each.threshold or 1) for size in each.sizes]
+            marks = [(x, y) for x, y in zip(across, errors) if wide and x == each.threshold and y is not None]
             if any(value is not None for value in errors):
-                drawn.append(Curve(each.name, [size / threshold for size in each.sizes], errors, spread))
+                drawn.append(Curve(each.name, across, errors, spread, marks))
         heights = [value for curve in drawn for value in curve.y if value is not None]
-        if heights:
+        if not heights:
+            continue
+        if not wide:
             span = (min(heights), max(heights)) if log else (0, 1)
             drawn.append(Curve("threshold, the published peak", (1, 1), span))
-            made.append(
-                Lines(title, "size / threshold", drawn, None if log else (0, 1), dots=True, log=log, log_across=True)
-            )
-    return made
+        yield Lines(
+            f"{title} of networks" if wide else title, "width" if wide else "features / threshold", drawn,
+            None if log else (0, 1), dots=True, log=log, mark="least width that fits", log_across=True,
+        )  # fmt: skip

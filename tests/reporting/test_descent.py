@@ -100,6 +100,16 @@ def test_panels_are_over_the_threshold_which_is_marked(tmp_path: Path):
     assert list(norm.curves[0].y) == [85, 90, 100, 80, 40]
 
 
+def test_networks_are_drawn_against_their_width_with_a_mark_where_they_fit(tmp_path: Path):
+    both = descent.panels(descent.descents([*features(tmp_path), *networks(tmp_path)], 0.99))
+    assert [panel.title for panel in both][3:] == ["test error of networks", "train error of networks"]
+    test, train = both[3:]
+    assert isinstance(test, Lines)
+    assert isinstance(train, Lines)
+    assert (test.curves[0].marks, train.curves[0].marks) == ([(20, test.curves[0].y[2])], [(20, 0)])
+    assert list(test.curves[0].x) == SIZES
+
+
 def test_fewer_sizes_and_no_threshold_are_said(tmp_path: Path):
     few, unknown = features(tmp_path, sizes=SIZES[:3]), features(tmp_path, on_train=False)
     chosen = settings.Settings(table="double-descent")
