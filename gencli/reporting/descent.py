@@ -103,19 +103,28 @@ def descent_table(found: Sequence[Descent]) -> Table:
         largest = max(norms)[1] if len(norms) == len(each.sizes) else None
         row: dict[str, Any] = {"threshold": each.threshold, "largest_norm": largest}
         if peak is None:
-            notes.append(f"{name}: no peak: test error falls or rises throughout")
+            fits = f"; the least that fits is {each.threshold:,}" if each.threshold else "; none is known to fit"
+            notes.append(
+                f"{name}: no peak: test error falls or rises throughout {each.size} = {each.sizes[0]:,} to "
+                f"{each.sizes[-1]:,}{fits if each.size == 'width' else ''}"
+            )
         else:
             before, beyond = (min(part, key=errors.__getitem__) for part in (range(peak), range(peak + 1, len(errors))))
             ratio = each.sizes[peak] / each.threshold if each.threshold else None
             row |= {"peak": each.sizes[peak], "peak_over_threshold": ratio, "peak_error": errors[peak]}
             row |= {"least_before": errors[before], "least_beyond": errors[beyond]}
             below = "less than before the peak" if errors[beyond] < errors[before] else "no less than before the peak"
+            spread = [row.get("test_accuracy_std") or 0 for row in each.rows]
+            unclear = any(spread) and any(
+                errors[peak] - spread[peak] <= errors[side] + spread[side] for side in (before, beyond)
+            )
             notes.append(
                 f"{name}: test error rises from {errors[before]:.4f} at {each.size} = {each.sizes[before]:,} to "
                 f"{errors[peak]:.4f} at {each.sizes[peak]:,}"
                 + (f" ({ratio:.2f} of the threshold, {each.threshold:,})" if ratio else "")
                 + f" and falls to {errors[beyond]:.4f} at {each.sizes[beyond]:,}, {below}"
                 + (f"; the norm is largest at {largest:,}" if largest else "")
+                + ("; the peak is within the spread of the runs, so none is shown" if unclear else "")
             )
         rows.append(each.named | row)
     names = list(dict.fromkeys(name for each in found for name in each.named))

@@ -99,7 +99,8 @@ class Plan:
         names = [self.table] if self.table else []  # comes first
         if self.every:
             names = list(dict.fromkeys((*names, *supported(self.documents, self._options))))
-        made = [make(name, self.documents, replace(self._options, published=published)) for name in names]
+        options = {self.table: replace(self._options, published=published)}  # of others it may name no column
+        made = [make(name, self.documents, options.get(name, self._options)) for name in names]
         if published is None:
             return made
         if not self.every:

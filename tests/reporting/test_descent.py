@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -36,14 +37,14 @@ def features(
     return made
 
 
-def networks(folder: Path) -> list[Document]:
+def networks(folder: Path, errors: Sequence[float] = (0.5, 0.4, 0.3, 0.2, 0.1)) -> list[Document]:
     """Histories of five widths and two seeds; the third fits."""
     return [
         history(
             folder / f"{width}-{seed}.parquet", training(arch=f"mlp-1x{width}", seed=seed),
             test_accuracy=[1 - error + seed / 100], train_accuracy=[min(1, 0.8 + place / 10)],
         )
-        for place, (width, error) in enumerate(zip(SIZES, [0.5, 0.4, 0.3, 0.2, 0.1]))
+        for place, (width, error) in enumerate(zip(SIZES, errors))
         for seed in (0, 1)
     ]  # fmt: skip
 
@@ -75,7 +76,8 @@ def test_a_small_learner_that_knows_nothing_is_no_peak(tmp_path: Path):
     assert found.peak == 2
     (found,) = descent.descents(features(tmp_path, [0.9, 0.7, 0.5, 0.3, 0.1]), 0.99)
     assert found.peak is None
-    assert descent.descent_table([found]).notes == ("random-features: no peak: test error falls or rises throughout",)
+    said = "random-features: no peak: test error falls or rises throughout features = 5 to 80"
+    assert descent.descent_table([found]).notes == (said,)
     (found,) = descent.descents(features(tmp_path, [0.1, 0.7, 0.7, 0.7, 0.9]), 0.99)
     assert found.peak is None
 
@@ -84,6 +86,16 @@ def test_the_threshold_of_widths_is_the_least_that_fits(tmp_path: Path):
     (found,) = descent.descents(networks(tmp_path), 0.99)
     assert (found.name, found.size, found.threshold, found.peak) == ("mlp-1xW", "width", 20, None)
     assert found.rows[0]["test_accuracy_std"] == pytest.approx(0.01 / 2**0.5)
+
+
+@pytest.mark.parametrize(("peak", "shown"), [(0.36, True), (0.305, False)])
+def test_a_peak_within_the_spread_of_the_runs_is_not_called_one(peak: float, shown: bool, tmp_path: Path):
+    found = descent.descents(networks(tmp_path, [0.5, 0.3, peak, 0.3, 0.1]), 0.99)
+    (note,) = descent.descent_table(found).notes
+    assert ("the peak is within the spread of the runs, so none is shown" in note) != shown
+    (found,) = descent.descents(networks(tmp_path), 0.99)
+    (note,) = descent.descent_table([found]).notes
+    assert note.endswith("throughout width = 5 to 80; the least that fits is 20")
 
 
 def test_panels_are_over_the_threshold_which_is_marked(tmp_path: Path):
