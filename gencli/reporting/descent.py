@@ -15,6 +15,7 @@ from gencli.reporting.panels import Curve, Lines, Panel
 from gencli.reporting.runs import runs_table
 
 _LEAST = 4  # sizes of a curve
+_PLAIN = "network", "data", "corruption"  # which need no name before them
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,9 @@ class Descent:
     @property
     def name(self) -> str:
         """In words."""
-        return ", ".join(str(value) for value in self.named.values() if value)
+        own = f"{self.named.get('data')} test"
+        shown = {name: value for name, value in self.named.items() if value and value != own}
+        return ", ".join(str(value) if name in _PLAIN else f"{name}={value}" for name, value in shown.items())
 
     @property
     def errors(self) -> list[float]:

@@ -71,6 +71,11 @@ def test_the_error_peaks_where_it_stands_above_both_sides(tmp_path: Path):
     )
 
 
+def test_settings_are_named_and_the_test_rows_of_the_same_data_are_not():
+    named = {"network": "random-features", "data": "mnist", "scale": 0.02, "tested_on": "mnist test"}
+    assert descent.Descent(named, "features", [], [], None, ()).name == "random-features, mnist, scale=0.02"
+
+
 def test_a_small_learner_that_knows_nothing_is_no_peak(tmp_path: Path):
     (found,) = descent.descents(features(tmp_path, [0.99, 0.3, 0.4, 0.35, 0.2]), 0.99)
     assert found.peak == 2
