@@ -56,7 +56,8 @@ def report(
                          of train --full-batch --track sharpness: its limit of
                          stability, 2/eta of plain descent, and where it settles
     --table speed        epochs to fit beside what spectrum --kernel predicts for
-                         the same tables: rank correlations, where it fails
+                         the same tables: rank correlations, where it fails; with
+                         --against whether the published order was measured
     --table rank         the table of gencli rank
     --plot curves        the columns of train --history over epochs
     --plot overfit-time  epochs to fit against the corruption level
@@ -75,7 +76,7 @@ def report(
                          memorized rows, and the test rows that they help most
     --plot double-descent
                          test error, train error and norm (eval --norm) against
-                         size over the threshold
+                         features over the threshold, and against width
     --plot edge-of-stability
                          sharpness, its limits and the loss against the step
     --plot energy, descent

@@ -61,12 +61,12 @@ def score(
 
     Networks trained with --subset left rows out, and their files say which. One that does not fit the rows that it saw
     (--fitted-at) is refused: its memorization means nothing. --influence writes the strongest pairs: id, label,
-    test_id, test_label, influence (the same difference for a row of --test), influence_se, networks_in, networks_out.
+    test_id, test_label, influence (the same difference for a row of --test), influence_se, networks_in, networks_out;
+    and says how many of them are beyond chance.
 
     --judge reads the same, or a table of scores, and writes one row per score: score, wrong_is (high or low values),
-    n, wrong (rows with another label than label_true), and with 95 % bootstrap intervals auroc, average_precision and
-    false_negative_rate (of as many rows as are wrong, the most suspect, the share of wrong ones missed). A row never
-    learned is the most suspect.
+    n, wrong (rows whose label is not label_true), and with 95 % bootstrap intervals auroc, average_precision and
+    false_negative_rate (of as many rows as are wrong, the most suspect, the share missed); a row never learned is so.
 
     \b
     Example:
@@ -128,9 +128,8 @@ def _scored(
 
     if found.scores:
         return found.scores.rows, None
-    parts = list(found.parts())
     if not found.models:
-        return table.Scores(parts).table(), None
+        return table.Scores([*found.parts()]).table(), None
 
     from gencli.cli import console
     from gencli.commands import opening
@@ -142,9 +141,10 @@ def _scored(
     models, trained = [model for _, each in found.models for model in each], reading.of_table(found.tables[0])
     networks.require(models, found.tables[0], test)
     used |= {"fitted_at": settings.fitted_at} | opening.computed(where)
-    scores = table.Scores(parts, trained)
+    scores = table.Scores([*found.parts()], trained)
     with console.progress("networks", len(models)) as advance:
         scores.add(networks.answers(models, found.tables[0], test, where, advance), settings.fitted_at)
-    if gone := int((~scores.memorization.known).sum()):
-        console.message(f"{gone:,} rows have no memorization: all networks saw them, or none did")
-    return scores.table(), scores.influence(trained, reading.of_table(test), settings.pairs) if test else None
+    pairs = scores.influence(trained, reading.of_table(test), settings.pairs) if test else None
+    for note in scores.notes:
+        console.message(note)
+    return scores.table(), pairs

@@ -123,7 +123,8 @@ def plan(graph: Graph, name: str, form: str, commands: Commands) -> Plan:
         job.besides = {
             option: f"{number}-{_slug(run, option)}.parquet"
             for option in written.keys() - run.outputs.keys()
-            if any(name.startswith(f"{option}_") and value is not None for name, value in run.step.arguments.items())
+            if (option == "history" and run.step.arguments.get("track"))  # which train refuses without
+            or any(name.startswith(f"{option}_") and value is not None for name, value in run.step.arguments.items())
         }
 
         def place(file: File) -> Place:

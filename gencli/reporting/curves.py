@@ -27,6 +27,7 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#00
 MOST = 28  # curves that colour and line style tell apart
 _STYLES = ("-", "--", ":", "-.")
 _HATCHES = ("", "///", "...", "xxx")
+_DECADES = 10**2.5  # from which there is room for labels at whole decades alone
 _MARKERS = "osD^vPX"
 _ANNOTATED, _NAMED = 12, 30  # classes of a matrix whose cells, and whose axes, have words
 _BARS = 100  # names of bars in one panel
@@ -181,18 +182,29 @@ def _draw_lines(axis: Axes, panel: Lines, looks: Any) -> list[Any]:
     axis.set_xlabel(panel.across)
     if panel.log:
         axis.set_yscale("log")
-        axis.yaxis.set_major_formatter(lambda value, place: f"{value:g}")  # its own is a formula
+        _plain(axis.yaxis)
     elif panel.limits:
         axis.set_ylim(panel.limits[0] - 0.02, panel.limits[1] + 0.02)
     if panel.log_across:
         axis.set_xscale("log")
-        axis.xaxis.set_major_formatter(lambda value, place: f"{value:g}")
+        _plain(axis.xaxis)
     axis.margins(x=0.02)
     if marked is None:
         return []
     from matplotlib.lines import Line2D
 
     return [Line2D([], [], marker="*", color="gray", linestyle="", markersize=10, label=panel.mark)]
+
+
+def _plain(axis: Any) -> None:
+    """Numbers at a logarithmic axis, whose own labels are formulas; of few decades at 2 and 5 too."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    low, high = axis.get_view_interval()
+    if high < _DECADES * low:
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(lambda value, place: f"{value:g}")
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _draw_bars(axis: Axes, panel: Bars, looks: Any) -> list[Any]:
@@ -218,7 +230,7 @@ def _draw_bars(axis: Axes, panel: Bars, looks: Any) -> list[Any]:
     axis.set_axisbelow(True)
     if panel.log:
         axis.set_xscale("log")
-        axis.xaxis.set_major_formatter(lambda value, place: f"{value:g}")
+        _plain(axis.xaxis)
         axis.margins(x=0.15)
     if panel.limits:
         axis.set_xlim(*panel.limits)

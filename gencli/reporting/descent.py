@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from gencli.reporting.panels import Curve, Lines, Panel
 from gencli.reporting.runs import runs_table
 
 _LEAST = 4  # sizes of a curve
+_PLAIN = "network", "data", "corruption"  # which need no name before them
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,9 @@ class Descent:
     @property
     def name(self) -> str:
         """In words."""
-        return ", ".join(str(value) for value in self.named.values() if value)
+        own = f"{self.named.get('data')} test"
+        shown = {name: value for name, value in self.named.items() if value and value != own}
+        return ", ".join(str(value) if name in _PLAIN else f"{name}={value}" for name, value in shown.items())
 
     @property
     def errors(self) -> list[float]:
@@ -103,19 +106,28 @@ def descent_table(found: Sequence[Descent]) -> Table:
         largest = max(norms)[1] if len(norms) == len(each.sizes) else None
         row: dict[str, Any] = {"threshold": each.threshold, "largest_norm": largest}
         if peak is None:
-            notes.append(f"{name}: no peak: test error falls or rises throughout")
+            fits = f"; the least that fits is {each.threshold:,}" if each.threshold else "; none is known to fit"
+            notes.append(
+                f"{name}: no peak: test error falls or rises throughout {each.size} = {each.sizes[0]:,} to "
+                f"{each.sizes[-1]:,}{fits if each.size == 'width' else ''}"
+            )
         else:
             before, beyond = (min(part, key=errors.__getitem__) for part in (range(peak), range(peak + 1, len(errors))))
             ratio = each.sizes[peak] / each.threshold if each.threshold else None
             row |= {"peak": each.sizes[peak], "peak_over_threshold": ratio, "peak_error": errors[peak]}
             row |= {"least_before": errors[before], "least_beyond": errors[beyond]}
             below = "less than before the peak" if errors[beyond] < errors[before] else "no less than before the peak"
+            spread = [row.get("test_accuracy_std") or 0 for row in each.rows]
+            unclear = any(spread) and any(
+                errors[peak] - spread[peak] <= errors[side] + spread[side] for side in (before, beyond)
+            )
             notes.append(
                 f"{name}: test error rises from {errors[before]:.4f} at {each.size} = {each.sizes[before]:,} to "
                 f"{errors[peak]:.4f} at {each.sizes[peak]:,}"
                 + (f" ({ratio:.2f} of the threshold, {each.threshold:,})" if ratio else "")
                 + f" and falls to {errors[beyond]:.4f} at {each.sizes[beyond]:,}, {below}"
                 + (f"; the norm is largest at {largest:,}" if largest else "")
+                + ("; the peak is within the spread of the runs, so none is shown" if unclear else "")
             )
         rows.append(each.named | row)
     names = list(dict.fromkeys(name for each in found for name in each.named))
@@ -133,24 +145,35 @@ def descent_table(found: Sequence[Descent]) -> Table:
 
 
 def panels(found: Sequence[Descent]) -> list[Panel]:
-    """Test error, train error and norm against size over the threshold, which is marked."""
-    known = [(each, each.threshold) for each in found if each.threshold]
-    made: list[Panel] = []
+    """Test error, train error and norm: of features against their number over the threshold, of networks against width,
+    with a mark at the least width that fits.
+    """  # fmt: skip
+    features = [each for each in found if each.size == "features" and each.threshold]
+    networks = [each for each in found if each.size == "width"]
+    return [panel for several in (features, networks) if several for panel in _panels(several)]
+
+
+def _panels(found: Sequence[Descent]) -> Iterator[Panel]:
+    wide = found[0].size == "width"
     for title, score, log in (
         ("test error", "test_accuracy", False), ("train error", "train_accuracy", False), ("norm", "norm", True),
     ):  # fmt: skip
         drawn = []
-        for each, threshold in known:
+        for each in found:
             values = [row.get(score) for row in each.rows]
             errors = [None if value is None else value if log else 1 - value for value in values]
             spread = [row.get(f"{score}_std") for row in each.rows]
+            across = [size if wide else size / (each.threshold or 1) for size in each.sizes]
+            marks = [(x, y) for x, y in zip(across, errors) if wide and x == each.threshold and y is not None]
             if any(value is not None for value in errors):
-                drawn.append(Curve(each.name, [size / threshold for size in each.sizes], errors, spread))
+                drawn.append(Curve(each.name, across, errors, spread, marks))
         heights = [value for curve in drawn for value in curve.y if value is not None]
-        if heights:
+        if not heights:
+            continue
+        if not wide:
             span = (min(heights), max(heights)) if log else (0, 1)
             drawn.append(Curve("threshold, the published peak", (1, 1), span))
-            made.append(
-                Lines(title, "size / threshold", drawn, None if log else (0, 1), dots=True, log=log, log_across=True)
-            )
-    return made
+        yield Lines(
+            f"{title} of networks" if wide else title, "width" if wide else "features / threshold", drawn,
+            None if log else (0, 1), dots=True, log=log, mark="least width that fits", log_across=True,
+        )  # fmt: skip

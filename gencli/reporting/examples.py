@@ -10,14 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gencli.reporting import pictures
+from gencli.reporting.chance import beyond_chance
 from gencli.reporting.documents import Document
 from gencli.reporting.panels import Bars, Curve, Lines, Panel, Sheet, Tile
 
 _POINTS = 20_000  # that a figure shows
 _BINS = 10
 _MOST, _HELPERS, _ACROSS = 20, 6, 5  # images of the most memorized rows, rows of those that help, images in a row
-_MEMORIZED = 0.25  # from which Feldman and Zhang call a row so
-_CHANCE = 0.05
 ERROR, HELD_OUT = "_se", "held_out_"  # in names of columns of `scores.names`
 
 
@@ -135,31 +134,23 @@ def _sheets(document: Document, documents: Sequence[Document], tables: Sequence[
 def _helped(
     document: Document, documents: Sequence[Document], tables: Sequence[Document]
 ) -> tuple[dict[int, list[dict[str, Any]]], str]:
-    """By memorized row its pairs with the test rows that it helps most, and how many of all are beyond chance.
-
-    The largest of very many influences is large by chance: only those count that are larger than the normal quantile
-    of 5 % among all pairs of a memorized row and a test row (Bonferroni), in standard errors.
-    """
-    from scipy.special import ndtri
-
+    """By memorized row its pairs with the test rows that it helps most, and how many of all are beyond chance."""
     mine = [] if document.made is None else [each.sha256 for each in document.made.given("data")]
     values = dict(zip(*(document.rows[name].to_pylist() for name in ("id", "memorization")), strict=True))
-    rows = sum(value is not None and value >= _MEMORIZED for value in values.values())
+    memorized = np.array([*values.values()], float)
     found: dict[int, list[dict[str, Any]]] = {}
     said = ""
     for other in documents:
         theirs = [] if other.made is None else [each.sha256 for each in other.made.given("data")]
-        if other.kind != "influence" or (mine and theirs and mine != theirs) or not rows:
+        if other.kind != "influence" or (mine and theirs and mine != theirs):
             continue
-        count = rows * sum(sum(each.rows["n"].to_pylist()) for each in pictures.made_of(tables, other, "test"))
-        least = float(-ndtri(_CHANCE / max(1, count)))
-        known = [
-            pair for pair in other.rows.to_pylist()
-            if (values.get(pair["id"]) or 0) >= _MEMORIZED and pair["influence"] > least * pair[f"influence{ERROR}"]
-        ]  # fmt: skip
-        for pair in sorted(known, key=lambda pair: -pair["influence"]):
+        tests = sum(sum(each.rows["n"].to_pylist()) for each in pictures.made_of(tables, other, "test"))
+        own = np.array([values.get(each) for each in other.rows["id"].to_pylist()], float)
+        known, said = beyond_chance(
+            memorized, tests, own, *(other.rows[name].to_numpy() for name in ("influence", f"influence{ERROR}"))
+        )
+        for pair in sorted(other.rows.filter(known).to_pylist(), key=lambda pair: -pair["influence"]):
             found.setdefault(pair["id"], []).append(pair | {"document": other})
-        said = f"{len(known) or 'none'} of {count:,} pairs beyond chance, at {least:.1f} standard errors"
     return {place: pairs[: _ACROSS - 1] for place, pairs in found.items()}, said
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from gencli.errors import GencliError, nearest
 from gencli.files.provenance import Step
 from gencli.reporting import alignments, descent, edge, examples, ranking
+from gencli.reporting.against import Published
 from gencli.reporting.classes import require
 from gencli.reporting.documents import Document, corruptions, data_name
 from gencli.reporting.forms import Kind
@@ -29,11 +30,12 @@ _REGULARIZERS = {"augment", "weight_decay", "dropout", "batch_norm", "label_smoo
 
 @dataclass(frozen=True)
 class Options:
-    """The options of a figure: see the command's options of the same names."""
+    """The options of a table or a figure: see the command's options of the same names; `published` is of --against."""
 
     metric: Sequence[str] = ()
     fitted_at: float = 0.99
     best_on_test: bool = False
+    published: Published | None = None
 
 
 def curves(documents: Sequence[Document], options: Options) -> list[Panel]:

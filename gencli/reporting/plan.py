@@ -22,6 +22,7 @@ _DEFAULT_PLOTS: dict[Kind, str] = {
     "energy": "energy", "descent": "descent",
     "influence": "memorization", "measures": "rank",
 }  # fmt: skip
+_ONE_BY_ONE = "curves", "overfit-time", "test-error", "classes"  # figures in which a learner of each size is too many
 
 
 class Plan:
@@ -98,7 +99,8 @@ class Plan:
         names = [self.table] if self.table else []  # comes first
         if self.every:
             names = list(dict.fromkeys((*names, *supported(self.documents, self._options))))
-        made = [make(name, self.documents, self._options) for name in names]
+        options = {self.table: replace(self._options, published=published)}  # of others it may name no column
+        made = [make(name, self.documents, options.get(name, self._options)) for name in names]
         if published is None:
             return made
         if not self.every:
@@ -124,11 +126,14 @@ class Plan:
         return found
 
     def every_panel(self) -> list[tuple[str, list[Panel]]]:
-        """Heading and panels of every figure that the files support."""
+        """Heading and panels of every figure that the files support, the one of the chosen table first."""
         found: list[tuple[str, list[Panel]]] = []
-        for name, figure in FIGURES.items():
+        many = "double-descent" in supported(self.documents, self._options)
+        for name, figure in sorted(FIGURES.items(), key=lambda each: each[0] != self.table):
             if name == "regularizers" and not regularized(self.of("history")):
                 continue  # the learning curves show as much
+            if many and name in _ONE_BY_ONE:
+                continue
             kind = figure.needs[0]
             metrics = tuple(
                 each for each in self._options.metric if any(each in given.rows.column_names for given in self.of(kind))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations, pairwise, permutations
 from typing import Any
 
@@ -16,12 +16,14 @@ from numpy.typing import NDArray
 
 from gencli.errors import GencliError
 from gencli.randomness import derive
+from gencli.reporting.against import Published, compare
 from gencli.reporting.documents import Document
 from gencli.reporting.groups import Setup, Table, assemble, grouped, setups, spread, word
 from gencli.reporting.runs import figures
 
 PREDICTED = {"complexity": "complexity", "time_to_fit": "time to fit", "time_to_loss": "time to loss 0.01"}
 _RESAMPLED = 2000
+_FEWEST = 3  # kinds of data that have an order
 _MOST = 7  # kinds of data whose orders are counted one by one
 _CONFIDENCE = 95  # per cent
 _ROUNDING = 1e-6  # relative: a kernel that does not see a permutation of pixels gives the same but for rounding
@@ -45,11 +47,17 @@ class _Kind:
     documents: tuple[Document, ...]
 
 
-def speed_table(histories: Sequence[Document], alignments: Sequence[Document], fitted_at: float) -> Table:
+def speed_table(
+    histories: Sequence[Document],
+    alignments: Sequence[Document],
+    fitted_at: float,
+    published: Published | None = None,
+) -> Table:
     """One row per setup and kernel: network, data, corruption, settings in which they differ, kernel, runs; then
     epochs_to_fit (null where a run does not fit), complexity, time_to_fit and time_to_loss as the kernel has them.
 
-    The notes compare the orders, for each network and kernel.
+    The notes compare the orders, for each network and kernel: the measured one with the predicted ones, and both with
+    the published one where the published figures have epochs to fit.
 
     Raises:
         GencliError: no history was trained on a table of which a kernel is given.
@@ -64,14 +72,21 @@ def speed_table(histories: Sequence[Document], alignments: Sequence[Document], f
     settings = [name for name in groups[0].facts if name not in ("network", "data", "corruption")]
     keys = [*groups[0].facts, "kernel"]
     scores = ["epochs_to_fit", *PREDICTED]
-    notes: list[str] = []
-    same = grouped(kinds, lambda kind: tuple(str(kind.row[name]) for name in keys if name != "corruption"))
-    for several in same.values():
-        title = ", ".join(word(several[0].row[name]) for name in ("network", "data", "kernel"))
-        notes += [f"{title}: {line}" for line in _compared(several)]
     rows = assemble([kind.row for kind in kinds], keys, scores, True)
-    documents = tuple(kind.documents for kind in kinds)
-    return Table("speed", rows, tuple(settings), tuple(scores), documents, (), tuple(notes))
+    made = Table("speed", rows, tuple(settings), tuple(scores), tuple(kind.documents for kind in kinds))
+    theirs: list[float | None] = [None] * len(kinds)
+    if published and "epochs_to_fit" in published.columns:
+        theirs = compare(made, published).rows["published_epochs_to_fit"].to_pylist()
+    notes: list[str] = []
+    same = grouped(
+        list(zip(kinds, theirs)), lambda each: tuple(str(each[0].row[name]) for name in keys if name != "corruption")
+    )
+    for pairs in same.values():
+        several = [kind for kind, _ in pairs]
+        title = ", ".join(word(several[0].row[name]) for name in ("network", "data", "kernel"))
+        lines = _compared(several) + _published([(kind, value) for kind, value in pairs if value is not None])
+        notes += [f"{title}: {line}" for line in lines]
+    return replace(made, notes=tuple(notes))
 
 
 def _kinds(group: Setup, alignments: Sequence[Document], fitted_at: float) -> list[_Kind]:
@@ -99,7 +114,7 @@ def _kinds(group: Setup, alignments: Sequence[Document], fitted_at: float) -> li
 
 def _compared(kinds: Sequence[_Kind]) -> list[str]:
     """Lines on how the measured order and the predicted ones agree."""
-    if len(kinds) < 3:
+    if len(kinds) < _FEWEST:
         return [f"{len(kinds)} kinds of data, too few for an order"]
     means = np.array([kind.epochs.mean() for kind in kinds])
     lines = [f"measured {_order(kinds, means, ' epochs')}"]
@@ -113,6 +128,35 @@ def _compared(kinds: Sequence[_Kind]) -> list[str]:
         if not np.isnan(values).any():
             lines.append(f"by {quantity} {_order(kinds, values, '')}: {_verdict(kinds, means, values)}")
     return lines
+
+
+def _published(pairs: Sequence[tuple[_Kind, float]]) -> list[str]:
+    """A line on whether the published order is the measured one, and how the predicted ones agree with it."""
+    if len(pairs) < _FEWEST:
+        return []
+    kinds, values = [kind for kind, _ in pairs], np.array([value for _, value in pairs])
+    slower, here = _signs(values), _signs(np.array([kind.epochs.mean() for kind in kinds]))
+    wrong = [(kinds[j], kinds[i]) for i, j in zip(*np.nonzero((slower < 0) & (here >= 0)))]
+    clear = [(first, second) for first, second in wrong if _apart(first.epochs, second.epochs)]
+    if clear:
+        others = ", ".join(f"{first.name} before {second.name}" for first, second in clear)
+        said = f"another was measured here ({others}), so what explains the measured order need not explain this one"
+    elif wrong:
+        said = "the runs here do not tell whether theirs is another"
+    else:
+        said = "it was measured here too"
+    agree = [f"{_agreeing(here, slower)} as measured here"]
+    for name, quantity in PREDICTED.items():
+        predicted = np.array([kind.predicted[name] for kind in kinds])
+        if not np.isnan(predicted).any():
+            agree.append(f"{_agreeing(_signs(predicted), slower)} as by {quantity}")
+    count = math.comb(len(kinds), 2)
+    return [f"published {_order(kinds, values, '')}: {said}; of its {count} pairs {', '.join(agree)}"]
+
+
+def _agreeing(one: Floats, other: Floats) -> int:
+    """Of how many pairs both say which is larger, and the same."""
+    return int((one * other > 0).sum()) // 2
 
 
 def _order(kinds: Sequence[_Kind], values: Floats, unit: str) -> str:

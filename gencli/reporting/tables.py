@@ -84,10 +84,15 @@ TABLES: dict[str, Form] = {  # in their order on a page
         "Which measure predicts the gap", (("measures",), _MEASURED), lambda given, _: ranking.table(given),
         page=lambda given, _: ranking.rankable(given),
     ),
-    "classes": Form("Classes", (("result",),), lambda given, _: classes.classes_table(_of(given, "result"))),
+    "classes": Form(
+        "Classes", (("result",),), lambda given, _: classes.classes_table(_of(given, "result")),
+        page=lambda given, options: _descent(given, options) is None,  # which has learners of many sizes
+    ),
     "speed": Form(
         "Speed of fitting, and what a kernel predicts", (("history",), ("alignment",)),
-        lambda given, options: speed.speed_table(_of(given, "history"), _of(given, "alignment"), options.fitted_at),
+        lambda given, options: speed.speed_table(
+            _of(given, "history"), _of(given, "alignment"), options.fitted_at, options.published
+        ),
     ),
     "long-tail": Form(
         "Classes from head to tail", (("result",),), _long_tail, page=lambda given, _: _tailed(given)

@@ -9,6 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gencli.errors import GencliError
+from gencli.reporting.chance import beyond_chance
 from gencli.scores.confident import Probabilities
 from gencli.scores.means import Mean
 from gencli.scores.memorization import Memorization, Pairs, strongest
@@ -22,6 +23,9 @@ class Scores:
 
     Args:
         parts: runs of dynamics and predictions; with `trained`, the rows of the training table.
+
+    Attributes:
+        notes: what there is to say of them.
 
     Raises:
         GencliError: an id twice in one run, a label that runs differ in, or classes that they do.
@@ -45,6 +49,7 @@ class Scores:
                 self._agree(part, places, true, part.labels_true, "label_true")
         self.labels_true = true if (true >= 0).all() else None
         self.memorization = Memorization(len(self.ids))
+        self.notes: list[str] = []
         self._trained = None if trained is None else self._places(trained)
         self._dynamics = {name: Mean(len(self.ids)) for name in DYNAMICS}
         self._visited = np.zeros(len(self.ids), np.int64)
@@ -124,6 +129,8 @@ class Scores:
                 if not answer.seen.all():
                     self._held_out = self._given(self._held_out, answer.title, answer.probabilities)
                     self._held_out.add(places[~answer.seen], answer.probabilities[~answer.seen])
+        if gone := int((~self.memorization.known).sum()):
+            self.notes.append(f"{gone:,} rows have no memorization: all networks saw them, or none did")
 
     def table(self) -> pa.Table:
         """The columns, see the help of `gencli score`; those that no run has a value of are left out."""
@@ -148,7 +155,8 @@ class Scores:
         return pa.table(found)
 
     def influence(self, trained: Part, test: Part, count: int) -> pa.Table:
-        """The strongest pairs of a training row and a test row, see the help of `gencli score`.
+        """The strongest pairs of a training row and a test row, see the help of `gencli score`; `notes` gets how many
+        of them are beyond chance.
 
         Raises:
             GencliError: no network left a row out.
@@ -156,7 +164,9 @@ class Scores:
         if not self.memorization.known.any():
             raise GencliError("--influence: no row is seen by some networks and not by others", "train with --subset")
         pairs: Pairs = strongest(np.array(self._seen), np.array(self._right), count)
-        true = trained.labels_true
+        true, memorized = trained.labels_true, self.memorization.values()[self._trained]
+        _, said = beyond_chance(memorized, len(test.ids), memorized[pairs.train], pairs.influence, pairs.error)
+        self.notes.append(said)
         return pa.table(
             {"id": trained.ids[pairs.train], "label": trained.labels[pairs.train]}
             | ({} if true is None else {"label_true": true[pairs.train]})

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from scipy.stats import norm
 
 from tests.pipelines.shell import Shell
 
@@ -76,6 +77,18 @@ def test_judged_scores_join_and_are_drawn(made: Path) -> None:
     pairs = pq.read_table(made / "pairs.parquet")
     assert pairs.num_rows == 100
     assert np.abs(pairs["influence"].to_numpy()).min() > 0
+
+
+def test_how_many_pairs_are_beyond_chance_is_said(made: Path) -> None:
+    scores, pairs = pq.read_table(made / "scores.parquet"), pq.read_table(made / "pairs.parquet")
+    memorized = {id for id, value in zip(*(scores[name].to_pylist() for name in ("id", "memorization")))
+                 if value is not None and value >= 0.25}  # fmt: skip
+    least = norm.isf(0.05 / (40 * len(memorized)))
+    beyond = sum(each["id"] in memorized and each["influence"] > least * each["influence_se"]
+                 for each in pairs.to_pylist())  # fmt: skip
+    again = "gencli score models.safetensors noisy.parquet --test test.parquet --influence p.parquet -o s.parquet"
+    said = f"{beyond or 'none'} of the 100 pairs beyond chance: more than {least:.1f} standard errors, as there are "
+    assert f"{said}{40 * len(memorized):,} pairs" in Shell(made)(again).worked().err
 
 
 @pytest.mark.parametrize(

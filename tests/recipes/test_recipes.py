@@ -24,7 +24,8 @@ from tests.pipelines.replays import replay_all
 from tests.pipelines.shell import Shell, environment
 
 PAPERS = sorted(set(recipes.purposes()) - {"demo"})
-SLOW = {"double-descent", "why-random-labels", "memorization", "measures"}  # a dozen processes that load torch, or more
+# a dozen processes that load torch, or many steps
+SLOW = {"double-descent", "edge-of-stability", "measures", "memorization", "why-random-labels"}
 REPLAYED = dict.fromkeys(PAPERS, 1) | {"memorization": 9}  # files, one of each run
 # scores of the smallest scale that have a published one
 COMPARED = {"course": 3, "noise2noise": 2, "zhang2017": 12, "why-random-labels": 5}

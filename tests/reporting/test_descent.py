@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -36,14 +37,14 @@ def features(
     return made
 
 
-def networks(folder: Path) -> list[Document]:
+def networks(folder: Path, errors: Sequence[float] = (0.5, 0.4, 0.3, 0.2, 0.1)) -> list[Document]:
     """Histories of five widths and two seeds; the third fits."""
     return [
         history(
             folder / f"{width}-{seed}.parquet", training(arch=f"mlp-1x{width}", seed=seed),
             test_accuracy=[1 - error + seed / 100], train_accuracy=[min(1, 0.8 + place / 10)],
         )
-        for place, (width, error) in enumerate(zip(SIZES, [0.5, 0.4, 0.3, 0.2, 0.1]))
+        for place, (width, error) in enumerate(zip(SIZES, errors))
         for seed in (0, 1)
     ]  # fmt: skip
 
@@ -70,12 +71,18 @@ def test_the_error_peaks_where_it_stands_above_both_sides(tmp_path: Path):
     )
 
 
+def test_settings_are_named_and_the_test_rows_of_the_same_data_are_not():
+    named = {"network": "random-features", "data": "mnist", "scale": 0.02, "tested_on": "mnist test"}
+    assert descent.Descent(named, "features", [], [], None, ()).name == "random-features, mnist, scale=0.02"
+
+
 def test_a_small_learner_that_knows_nothing_is_no_peak(tmp_path: Path):
     (found,) = descent.descents(features(tmp_path, [0.99, 0.3, 0.4, 0.35, 0.2]), 0.99)
     assert found.peak == 2
     (found,) = descent.descents(features(tmp_path, [0.9, 0.7, 0.5, 0.3, 0.1]), 0.99)
     assert found.peak is None
-    assert descent.descent_table([found]).notes == ("random-features: no peak: test error falls or rises throughout",)
+    said = "random-features: no peak: test error falls or rises throughout features = 5 to 80"
+    assert descent.descent_table([found]).notes == (said,)
     (found,) = descent.descents(features(tmp_path, [0.1, 0.7, 0.7, 0.7, 0.9]), 0.99)
     assert found.peak is None
 
@@ -84,6 +91,16 @@ def test_the_threshold_of_widths_is_the_least_that_fits(tmp_path: Path):
     (found,) = descent.descents(networks(tmp_path), 0.99)
     assert (found.name, found.size, found.threshold, found.peak) == ("mlp-1xW", "width", 20, None)
     assert found.rows[0]["test_accuracy_std"] == pytest.approx(0.01 / 2**0.5)
+
+
+@pytest.mark.parametrize(("peak", "shown"), [(0.36, True), (0.305, False)])
+def test_a_peak_within_the_spread_of_the_runs_is_not_called_one(peak: float, shown: bool, tmp_path: Path):
+    found = descent.descents(networks(tmp_path, [0.5, 0.3, peak, 0.3, 0.1]), 0.99)
+    (note,) = descent.descent_table(found).notes
+    assert ("the peak is within the spread of the runs, so none is shown" in note) != shown
+    (found,) = descent.descents(networks(tmp_path), 0.99)
+    (note,) = descent.descent_table([found]).notes
+    assert note.endswith("throughout width = 5 to 80; the least that fits is 20")
 
 
 def test_panels_are_over_the_threshold_which_is_marked(tmp_path: Path):
@@ -98,6 +115,16 @@ def test_panels_are_over_the_threshold_which_is_marked(tmp_path: Path):
     assert (mark.x, mark.y) == ((1, 1), (0, 1))
     assert list(train.curves[0].y) == [0.75, 0.5, 0, 0, 0]
     assert list(norm.curves[0].y) == [85, 90, 100, 80, 40]
+
+
+def test_networks_are_drawn_against_their_width_with_a_mark_where_they_fit(tmp_path: Path):
+    both = descent.panels(descent.descents([*features(tmp_path), *networks(tmp_path)], 0.99))
+    assert [panel.title for panel in both][3:] == ["test error of networks", "train error of networks"]
+    test, train = both[3:]
+    assert isinstance(test, Lines)
+    assert isinstance(train, Lines)
+    assert (test.curves[0].marks, train.curves[0].marks) == ([(20, test.curves[0].y[2])], [(20, 0)])
+    assert list(test.curves[0].x) == SIZES
 
 
 def test_fewer_sizes_and_no_threshold_are_said(tmp_path: Path):

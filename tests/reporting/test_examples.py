@@ -110,9 +110,8 @@ def test_the_most_memorized_rows_are_shown_beside_the_test_rows_that_they_help(s
     assert [int(tile.pixels.max()) for tile in most.rows[0]] == [0, 1, 3, 4, 5]  # the third is not known
     assert [[int(tile.pixels.max()) for tile in row] for row in helped.rows] == [[1, 3, 1], [5, 0]]
     assert [tile.words for tile in helped.rows[0][1:]] == [["cat", "0.80 ± 0.10"], ["cat", "0.60 ± 0.10"]]
-    assert (
-        "3 of 116 pairs beyond chance, at 3.3 standard errors" in helped.note
-    )  # 29 rows, 4 test rows; one of 4 is not
+    said = "3 of the 4 pairs beyond chance: more than 3.3 standard errors, as there are 116 pairs"
+    assert said in helped.note  # 29 rows, 4 test rows
 
 
 def test_images_of_other_rows_are_refused_and_without_images_there_is_no_sheet(scored: dict[str, Path]) -> None:

@@ -226,6 +226,13 @@ def test_a_logarithmic_axis_has_numbers() -> None:
     assert "math" not in drawn
 
 
+def test_a_logarithmic_axis_of_few_decades_has_numbers_between() -> None:
+    panel = Lines("error", "size", [Curve("one", [0.2, 1, 5], [0.5, 0.6, 0.4])], log_across=True)
+    drawn = curves.image([panel], "svg", "", fonts=False).decode()
+    assert all(f">{label}<" in drawn for label in ("0.2", "0.5", "1", "2"))
+    assert "math" not in drawn
+
+
 def test_a_panel_by_itself_keeps_the_looks_of_its_figure() -> None:
     first, second = Curve("first", [1, 2], [0.1, 0.2]), Curve("second", [1, 2], [0.3, 0.4])
     both, alone = Lines("both", "epoch", [first, second]), Lines("alone", "epoch", [second])

@@ -13,6 +13,7 @@ from scipy import stats
 from gencli.errors import GencliError
 from gencli.files import provenance
 from gencli.reporting import figures
+from gencli.reporting.against import Published
 from gencli.reporting.documents import Document
 from gencli.reporting.figures import Options
 from gencli.reporting.forms import Kind
@@ -135,3 +136,29 @@ def test_predictions_that_differ_by_rounding_are_a_tie(tmp_path: Path):
     table = speed_table(*documents(tmp_path, [[3, 4], [6, 7], [9, 15]], [1, 1 + 1e-12, 3]), fitted_at=0.99)
     assert "random-labels p=0 (1) = random-labels p=0.5 (1) < random-labels p=1 (3)" in table.notes[1]
     assert "2 of 3 pairs agree; it fails where the networks fit random-labels p=0 before" in table.notes[1]
+
+
+@pytest.mark.parametrize(
+    ("epochs", "said"),
+    [
+        ([[3, 4], [6, 7], [9, 15]], "it was measured here too; of its 3 pairs 3 as measured here"),
+        (
+            [[3, 8], [7, 4], [9, 15]],
+            "the runs here do not tell whether theirs is another; of its 3 pairs 2 as measured",
+        ),
+        (
+            [[6, 7], [3, 4], [9, None]],
+            "another was measured here (random-labels p=0.5 before random-labels p=0), so what explains the measured "
+            "order need not explain this one; of its 3 pairs 2 as measured here, 2 as by complexity, 1 as by time",
+        ),
+    ],
+)
+def test_the_published_order_is_compared_with_the_measured_one(
+    epochs: list[list[int | None]], said: str, tmp_path: Path
+):
+    given = [each for group in documents(tmp_path, epochs, [2, 1, 3]) for each in group]
+    rows = ({"corruption": f"random-labels p={p:g}", "epochs_to_fit": str(5 + p)} for p in LEVELS)
+    published = Published("p.csv", ("corruption", "epochs_to_fit"), tuple(rows), ("Zhang",))
+    (table,) = Plan(given, Settings(table="speed"), False).tables(published)
+    lead = "mlp-1x8, digits, ntk:2: published random-labels p=0 (5) < random-labels p=0.5 (5.5) < random-labels p=1 (6)"
+    assert table.notes[-2].startswith(f"{lead}: {said}")
