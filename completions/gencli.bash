@@ -319,6 +319,9 @@ _gencli() {
   "gencli corrupt common --color") words=(auto always never) ;;
   "gencli train --arch") words=(linear mlp-1x512 mlp-3x512 mlp-2x200-tanh circulant-mlp-3x512 alexnet-small inception-small convnet-vanilla convnet-gelu resnet18 resnet32 resnet32-cui2019 airbench unet-small torchvision:resnet18 torchvision:resnet50 torchvision:vgg16_bn torchvision:mobilenet_v3_small torchvision:vit_b_16) ;;
   "gencli train --dropout") ;;
+  "gencli train --init-except") ;;
+  "gencli train --init-run") ;;
+  "gencli train --freeze") ;;
   "gencli train --crop") ;;
   "gencli train --whiten") words=(image dataset none) ;;
   "gencli train --augment") ;;
@@ -351,6 +354,7 @@ _gencli() {
   "gencli train --epochs") ;;
   "gencli train --batch-size") ;;
   "gencli train --max-steps") ;;
+  "gencli train --stop-epoch") ;;
   "gencli train --max-time") ;;
   "gencli train --until-train-accuracy") ;;
   "gencli train --until-train-loss") ;;
@@ -359,14 +363,18 @@ _gencli() {
   "gencli train --track") ;;
   "gencli train --track-every") ;;
   "gencli train --seed") ;;
+  "gencli train --seed-init") ;;
+  "gencli train --seed-order") ;;
   "gencli train --runs") ;;
   "gencli train --vary") ;;
   "gencli train --precision") words=(auto float32 tf32 bf16) ;;
   "gencli train --device") words=(auto cpu cuda mps) ;;
+  "gencli train --init") return ;;
   "gencli train --checkpoint") return ;;
   "gencli train --checkpoint-every") ;;
   "gencli train --eval-data") return ;;
   "gencli train --history") return ;;
+  "gencli train --save-every") ;;
   "gencli train --dynamics") return ;;
   "gencli train --el2n-epoch") ;;
   "gencli train -o" | "gencli train --output") return ;;
@@ -863,7 +871,7 @@ _gencli() {
     "gencli corrupt subsample") once=('-n --n' '--per-class' '--classes' '--fold' '--invert' '--renumber' '--seed' '--shard' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
     "gencli corrupt prune") once=('-p' '--by' '--scores' '--lowest' '--seed' '--shard' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
     "gencli corrupt common") once=('--kind' '--severity' '--constants' '--all' '--seed' '--shard' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
-    "gencli train") once=('--arch' '--batch-norm --no-batch-norm' '--sync-batch-norm' '--dropout' '--crop' '--whiten' '--augment' '--mix' '--stream' '--subset' '--resample' '--loss' '--gamma' '--beta' '--focal-form' '--label-smoothing' '--deferred-reweighting' '--tau' '--gce-q' '--ce-weight' '--reverse-weight' '--delta' '--optimizer' '--lr' '--schedule' '--warmup' '--momentum' '--nesterov --no-nesterov' '--rho' '--weight-decay' '--no-decay' '--grad-clip' '--ema' '--preset' '--epochs' '--batch-size' '--full-batch' '--max-steps' '--max-time' '--until-train-accuracy' '--until-train-loss' '--validation-fraction' '--early-stop' '--measure-train' '--track' '--track-every' '--seed' '--runs' '--precision' '--compile' '--device' '--deterministic' '--checkpoint' '--checkpoint-every' '--resume' '--overwrite' '--eval-data' '--history' '--dynamics' '--el2n-epoch' '-o --output' '--dry-run' '--list-archs' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=(--vary) words=() files=yes ;;
+    "gencli train") once=('--arch' '--batch-norm --no-batch-norm' '--sync-batch-norm' '--dropout' '--init-except' '--init-run' '--freeze' '--crop' '--whiten' '--augment' '--mix' '--stream' '--subset' '--resample' '--loss' '--gamma' '--beta' '--focal-form' '--label-smoothing' '--deferred-reweighting' '--tau' '--gce-q' '--ce-weight' '--reverse-weight' '--delta' '--optimizer' '--lr' '--schedule' '--warmup' '--momentum' '--nesterov --no-nesterov' '--rho' '--weight-decay' '--no-decay' '--grad-clip' '--ema' '--preset' '--epochs' '--batch-size' '--full-batch' '--max-steps' '--stop-epoch' '--max-time' '--until-train-accuracy' '--until-train-loss' '--validation-fraction' '--early-stop' '--measure-train' '--track' '--track-every' '--seed' '--seed-init' '--seed-order' '--runs' '--precision' '--compile' '--device' '--deterministic' '--init' '--checkpoint' '--checkpoint-every' '--resume' '--overwrite' '--eval-data' '--history' '--save-every' '--dynamics' '--el2n-epoch' '-o --output' '--dry-run' '--list-archs' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=(--vary) words=() files=yes ;;
     "gencli fit") once=('--version' '-h --help') again=() words=(finite-sample kernel least-squares random-features) ;;
     "gencli fit finite-sample") once=('--seed' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
     "gencli fit kernel") once=('--ridge' '--validation-fraction' '--seed' '--dtype' '--solver' '--tolerance' '--max-products' '--memory' '--keep' '--checkpoint' '--checkpoint-every' '--resume' '--overwrite' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=(--kernel) words=() files=yes ;;
@@ -900,7 +908,7 @@ _gencli() {
     "gencli bound compression") once=('--delta' '--loss' '--test' '--certificate' '--run' '--arch' '--device' '--subspace' '--levels' '--epochs' '--lr' '--batch-size' '--seed' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
     "gencli bound holdout") once=('--delta' '--loss' '--test' '--certificate' '--run' '--arch' '--device' '--train' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
     "gencli bound verify") once=('--test' '--seed' '--arch' '--device' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
-    "gencli report") once=('--table' '--plot' '--figure' '--title' '--against' '--best-on-test' '--fitted-at' '--contact-sheet' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=(--metric) words=() files=yes ;;
+    "gencli report") once=('--table' '--plot' '--figure' '--title' '--against' '--best-on-test' '--fitted-at' '--contact-sheet' '--follow' '--format' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=(--metric) words=() files=yes ;;
     "gencli recipe") once=('--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=(course cui2019 curvature demo double-descent edge-of-stability measures memorization noise2noise why-random-labels zhang2017) ;;
     "gencli how") once=('--tree' '--diff' '--stale' '--check' '--inputs' '--format' '--trust' '-o --output' '--threads' '-q --quiet' '--color' '--debug' '--version' '-h --help') again=() words=() files=yes ;;
     esac
