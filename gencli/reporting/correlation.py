@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from itertools import combinations, product
 
 import numpy as np
@@ -53,7 +53,7 @@ def interval(values: Values) -> tuple[float, float] | None:
     )
 
 
-def alone(settings: Sequence[dict[str, Hashable]], seeds: Sequence[Hashable], name: str) -> NDArray[np.float64]:
+def alone(settings: Sequence[Mapping[str, Hashable]], seeds: Sequence[Hashable], name: str) -> NDArray[np.float64]:
     """[n, n] the weight of each pair of runs in the granulated ψ of a hyper-parameter.
 
     Runs that share all others, and their seed, are a group; a pair has 1/(k (k − 1)) of its group of k, divided by the
@@ -80,7 +80,7 @@ def granulated(one: Signs, other: Signs, pairs: NDArray[np.float64], weights: Va
         return _sums(one * other * pairs, weights) / _sums(pairs, weights)
 
 
-def information(one: Signs, other: Signs, settings: Sequence[dict[str, Hashable]]) -> float | None:
+def information(one: Signs, other: Signs, settings: Sequence[Mapping[str, Hashable]]) -> float | None:
     """The least over sets S of at most two hyper-parameters of I(V₁; V₂ | U_S) / H(V₂ | U_S), over all pairs of runs.
 
     V are the signs of a pair, U_S its values of S, of both runs; pairs in which the second's are equal are left out.
@@ -120,7 +120,7 @@ def _entropy(counts: NDArray[np.int64]) -> float:
 Environment = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
-def environments(settings: Sequence[dict[str, Hashable]]) -> list[Environment]:
+def environments(settings: Sequence[Mapping[str, Hashable]]) -> list[Environment]:
     """Pairs of settings that differ in one hyper-parameter alone: of each pair the places of its runs, of all seeds."""
     places = defaultdict[tuple[Hashable, ...], list[int]](list)
     for place, own in enumerate(settings):

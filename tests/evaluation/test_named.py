@@ -83,12 +83,14 @@ def test_norms_are_the_published_formulas(dense: Any) -> None:
         logs[f"log_{name}_sum"] = np.log(d) + log / d
         logs[f"log_{name}_sum_over_margin"] = np.log(d) + (log - 2 * np.log(margin)) / d
     main = logs["log_spectral_product_over_margin"]
-    logs["log_spectral_initialization"] = main + np.log(sum(f / s for f, s in zip(fro_moved, spec, strict=True)))
-    logs["log_spectral_origin"] = main + np.log(sum(f / s for f, s in zip(fro, spec, strict=True)))
+    logs["log_spectral_initialization"] = main + math.log(
+        sum(float(f / s) for f, s in zip(fro_moved, spec, strict=True))
+    )
+    logs["log_spectral_origin"] = main + math.log(sum(float(f / s) for f, s in zip(fro, spec, strict=True)))
     roots["inverse_margin"] = 1 / margin**2
-    roots["frobenius_over_spectral"] = sum(f / s for f, s in zip(fro, spec, strict=True))
+    roots["frobenius_over_spectral"] = sum(float(f / s) for f, s in zip(fro, spec, strict=True))
     roots["weight_norm"], roots["frobenius_distance"], roots["spectral_distance"] = map(
-        sum, (fro, fro_moved, spec_moved)
+        float, map(sum, (fro, fro_moved, spec_moved))
     )
     squared = copy.deepcopy(model.network).double()
     for each in squared.parameters():
@@ -230,7 +232,7 @@ def test_what_theory_does_not_reach_is_null_and_says_why() -> None:
         assert notes["fisher_rao"] is None
         bounded = "pac_bayes_origin"
         assert (notes[bounded] is None) == (why == "not known")
-    assert "no history" in str(notes["steps_to_loss"])
+        assert "no history" in str(notes["steps_to_loss"])
 
 
 def test_bisection_finds_the_scale_to_a_thousandth_or_says_there_is_none() -> None:

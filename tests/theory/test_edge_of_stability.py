@@ -26,4 +26,4 @@ def test_gradient_and_hessian_are_those_of_complex_steps() -> None:
 def test_steps_too_few_to_settle_are_refused_and_no_counterexample() -> None:
     for steps, level in ((1000, "8"), (1500, "10")):
         with pytest.raises(GencliError, match=f"after {steps:,} steps of descent .* still rises"):
-            [*EdgeOfStability(steps=steps, levels=level).check(Draws(0, "edge-of-stability", 0), False, None)]
+            list(EdgeOfStability(steps=steps, levels=level).check(Draws(0, "edge-of-stability", 0), False, None))
