@@ -47,7 +47,7 @@ def run(
         del kernel
         step_size = found.step_size(asked.step_size)
         made = opened.step(used)
-        words = f"{asked.kernel}: {len(opened.rows):,} rows of {title}, {len(names)} classes, {asked.targets} targets"
+        words = f"{asked.kernel}: {len(opened.rows):,} rows, {len(names)} classes, {asked.targets} targets"
         write(found.table(top, quantities.bottom or 0, step_size, asked.fitted_at), lambda: made, words)
         curve = found.descent_table(step_size) if descent or draw else None
         if energy:

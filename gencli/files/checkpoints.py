@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 TRAINING, SPECTRUM, FIT = "checkpoint", "spectrum", "fit"  # kinds, as files name them
-_OF = {TRAINING: "training", SPECTRUM: "a spectrum", FIT: "a fit"}
+OF = {TRAINING: "training", SPECTRUM: "a spectrum", FIT: "a fit"}
 _FORMAT = 2
 _ANEW = "give --overwrite instead of --resume to start over"
 _NOT_OURS = "name another checkpoint; a file that is not a checkpoint is not overwritten"
@@ -78,7 +78,8 @@ def read(path: str, kind: str, made: Step, free: Collection[str] = (), grows: st
     facts = _facts(source, kind, "name another checkpoint")
     before = facts["step"].arguments.get(grows)
     grown = type(before) is int and before < made.arguments[grows]
-    if differences := _differences(facts["step"], made, {*free, grows} if grown else free):
+    if _differences(facts["step"], made, {*free, grows} if grown else free):
+        differences = _differences(facts["step"], made, free)
         raise GencliError(
             f"{path}: a checkpoint of another run: " + "; ".join(differences),
             f"run it as before, or {_ANEW}",
@@ -94,7 +95,7 @@ def _facts(source: Input, kind: str, hint: str) -> dict[str, Any]:
     except GencliError as wrong:
         raise GencliError(wrong.message, hint) from None
     if kind not in facts:
-        raise GencliError(f"{source.name}: tensors, but no checkpoint of {_OF[kind]}", hint)
+        raise GencliError(f"{source.name}: tensors, but no checkpoint of {OF[kind]}", hint)
     if facts[kind] != _FORMAT or facts.keys() != {kind, "at", "state", "step"} or not isinstance(facts["at"], str):
         raise GencliError(f"{source.name}: a checkpoint of another version", "name another, or remove it")
     return facts

@@ -114,7 +114,7 @@ class Kernel(Learner, Saving):
         gencli eval - test.parquet
       gencli data digits | gencli fit kernel --kernel ntk:2 --ridge 0.001 |
         gencli eval - test.parquet
-      gencli data digits | gencli fit kernel --kernel gaussian:0.02 --solver cg \\
+      gencli data digits | gencli fit kernel --kernel laplace:0.1 --solver cg \\
         --tolerance 1e-4 --memory 8G --checkpoint fit.checkpoint --resume -o model.safetensors
     """
 

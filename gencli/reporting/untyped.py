@@ -12,6 +12,7 @@ from gencli.errors import GencliError
 from gencli.files.stream import Input
 from gencli.reporting import readers
 
+_NAMING = "class", "layer"  # columns of names, which may be digits
 _TRUTH = {"True": True, "False": False}
 
 
@@ -34,7 +35,7 @@ def read(source: Input, what: str = "Parquet, CSV or JSON") -> tuple[str, pa.Tab
         names = list(map(console.unescaped, names))
         readers.require_distinct(source.name, names)
         columns = dict(zip(names, map(list, zip(*(row for _, row in lines))) if lines else [[] for _ in names]))
-        columns = {name: _parsed(cells) for name, cells in columns.items()}
+        columns = {name: _texts(cells) if name in _NAMING else _parsed(cells) for name, cells in columns.items()}
     try:
         return form or "", pa.table({name: _array(values) for name, values in columns.items()})
     except (pa.ArrowException, UnicodeEncodeError) as error:
@@ -46,6 +47,10 @@ def read(source: Input, what: str = "Parquet, CSV or JSON") -> tuple[str, pa.Tab
 def _is_csv(text: str) -> bool:
     """Whether its first line can be names of columns: no markup, program or prose."""
     return text.partition("\n")[0].lstrip()[:1] not in ("<", "{", "|", "%", "#", "\\")
+
+
+def _texts(cells: list[str]) -> list[str | None]:
+    return [console.unescaped(cell) if cell else None for cell in cells]
 
 
 def _parsed(cells: list[str]) -> list[Any]:

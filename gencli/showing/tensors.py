@@ -12,7 +12,7 @@ import pyarrow as pa
 from gencli import machine
 from gencli.cli import console
 from gencli.counts import by
-from gencli.files import provenance, seals, stored
+from gencli.files import checkpoints, provenance, seals, stored
 from gencli.files.provenance import Step
 from gencli.files.stored import Stored
 from gencli.files.stream import Input
@@ -58,8 +58,8 @@ def _kind(known: Facts, tensors: Sequence[Stored], made: Step | None) -> tuple[s
     facts, at = known, ""
     if isinstance(known.get("architecture"), str):
         return _model(known, tensors)
-    if "checkpoint" in known or "spectrum" in known:
-        kind, at = f"checkpoint of {'training' if 'checkpoint' in known else 'a spectrum'}", f" at {known.get('at')}"
+    if begun := next((each for each in checkpoints.OF if each in known), None):
+        kind, at = f"checkpoint of {checkpoints.OF[begun]}", f" at {known.get('at')}"
         facts = _checkpoint(known.get("state"))
     elif isinstance(said := known.get("certificate"), dict):
         kind, facts = (

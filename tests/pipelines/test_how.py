@@ -203,7 +203,7 @@ MAKES = {
         """,
         "gencli spectrum m.safetensors test.parquet --trace -q -o made.parquet",
         """
-        gencli spectrum --kernel random-conv:4 test.parquet --limit 30 --seed 3 --normalize whitened --step-size 0.1 \\
+        gencli spectrum --kernel random-conv:4 test.parquet --limit 30 --seed 3 --normalize whitened --step-size 0.01 \\
             --energy made-energy.parquet --descent made-descent.parquet --figure made.svg -q -o made.parquet
         """,
         "gencli spectrum --kernel empirical m.safetensors test.parquet --limit 5 --outputs mean -q -o made.parquet",

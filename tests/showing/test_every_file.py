@@ -42,6 +42,10 @@ jacobian model test.parquet --limit 2 -o network.safetensors --summary norms.par
 spectrum model test.parquet --top 1 --tolerance 0.1 --density density.parquet --density-steps 5 --density-probes 2 --vectors vectors --along along.parquet --checkpoint s --checkpoint-every 2 -o spectrum.parquet
 spectrum --kernel ntk:1 test.parquet --limit 9 --energy energy.parquet --descent descent.parquet -o alignment.parquet
 check prox-step -o claims.parquet
+train noisy.parquet --arch mlp-1x4 --epochs 1 --runs 6 --eval-data test.parquet -o six --history six.parquet
+eval six noisy.parquet --measures -o six-measures.parquet
+rank six-measures.parquet six.parquet -o ranks.parquet
+fit kernel --kernel laplace:1 --solver cg --checkpoint k --checkpoint-every 1 digits.parquet -o kernel
 bound compression model noisy.parquet --subspace 5 --epochs 1 --certificate code -o bound.parquet
 bound verify code noisy.parquet -o verified.parquet
 show noisy.parquet -o statistics.parquet --sheet sheet.png
@@ -60,7 +64,9 @@ KINDS = {
     "scores.parquet": "scores by row", "pairs.parquet": "influence of rows on test rows",
     "judged.parquet": "judgement of scores",
     "dynamics.parquet": "dynamics of training", "runs.parquet": "history", "c": "checkpoint of training",
-    "s": "checkpoint of a spectrum", "result.parquet": "result by class", "results.parquet": "result by class",
+    "s": "checkpoint of a spectrum", "k": "checkpoint of a fit", "kernel": "model", "six": "model",
+    "six.parquet": "history", "six-measures.parquet": "measures of a network", "ranks.parquet": "table of gencli rank",
+    "result.parquet": "result by class", "results.parquet": "result by class",
     "predictions.parquet": "predictions", "confusion.parquet": "confusion matrix",
     "confusions.parquet": "confusion matrix", "measures.parquet": "measures of a network",
     "product": "products of the hessian with vectors", "formulas.safetensors": "Jacobian of formulas",
@@ -146,7 +152,7 @@ def test_text_says_what_parquet_says(folder: Path, tmp_path: Path, name: str, fo
     place = tmp_path / f"{name}.{form}"
     place.write_text(outputs.render(table, form))
     found, same = showing.describe(str(place)), showing.describe(name)
-    kind = same.kind if same.kind != "table of gencli report" else f"{form.upper()} table"
+    kind = f"{form.upper()} table" if same.kind.startswith("table of ") else same.kind
     assert found.kind.removesuffix(f", as {form.upper()}") == kind
     assert found.facts == same.facts
     ours, theirs = (outputs.render(showing.joined([each], [""]), "md").splitlines() for each in (found, same))

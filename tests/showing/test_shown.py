@@ -105,7 +105,7 @@ def test_images_of_others_that_are_no_image_table_are_a_table_that_says_why(
     text = shown(capfd, "sizes.parquet")
     assert text.startswith("Parquet table: 2 rows, 2 columns\nnot an image table  ")
     pq.write_table(pa.table({"image": images, "label": ["a", "b"]}), "words.parquet")
-    assert "not an image table  column `label` is string" in shown(capfd, "words.parquet")
+    assert "not an image table  row 1: an image of 9×9×3, the first is 8×8×3" in shown(capfd, "words.parquet")
     content = bytearray((here / "sizes.parquet").read_bytes())
     content[5] ^= 255  # a page header
     (here / "damaged.parquet").write_bytes(content)

@@ -100,7 +100,7 @@ AT_ONCE: dict[str, dict[str, Any]] = {
     "cutmix": {"mix": "cutmix", "loss": "sce", "optimizer": "sam"},
     "tracked": {"full_batch": True, "track": "sharpness,distance", "arch": "mlp-1x6-tanh", "subset": 0.8},
     "schedule": {"schedule": "cosine", "warmup": 1.0, "max_steps": 10},
-    "frozen": {"freeze": "0*,1*,2*", "batch_norm": True, "weight_decay": 0.1, "ema": 0.9},
+    "frozen": {"freeze": "1*,2*", "batch_norm": True, "weight_decay": 0.1, "ema": 0.9},
     "one start": {"seed_init": 7, "augment": "flip"},
     "one order": {"seed_order": 7, "subset": 0.8},
 }

@@ -36,6 +36,7 @@ corrupt pair-labels -p 0.5 {_EACH}
 corrupt matrix-labels --matrix matrix.csv {_EACH}
 corrupt labels --from digits.parquet {_EACH}
 corrupt permute-labels {_EACH}
+corrupt prune -p 0.1 --by aum --scores dynamics.parquet {_EACH}
 corrupt merge-classes --groups 0-4,5-9 {_EACH}
 corrupt shuffled-pixels {_EACH}
 corrupt random-pixels {_EACH}
@@ -56,6 +57,8 @@ fit least-squares digits.parquet -o out
 fit random-features digits.parquet --features 20 -o out
 eval model digits.parquet -o out.csv --predictions out-rows --confusion out-counts.csv
 hvp model digits.parquet --vector random:1 -o out --plot out.svg
+check label-alignment --width 256 --examples 5 --instances 1 --plot out.svg -o out
+check edge-of-stability --levels 10 --width 30 --steps 4000 --instances 1 --plot out.svg -o out
 check prox-step -o out
 check newton-step -o out
 check sgd-regret -o out
@@ -76,6 +79,7 @@ jacobian model few.parquet --summary out.csv -o out.safetensors
 spectrum model digits.parquet --top 2 --trace --density out-density --vectors out-vectors --along out-along --figure out.svg -o out
 spectrum model digits.parquet --top 2 -o out --checkpoint saved --checkpoint-every 3 --resume
 score dynamics.parquet -o out
+rank measures.parquet six.parquet -o out
 bound pac-bayes model digits.parquet --epochs 1 --draws 300 --certificate out.safetensors -o out
 bound compression model digits.parquet --epochs 1 --subspace 50 --certificate out.safetensors -o out
 bound holdout model hub.parquet --train digits.parquet --certificate out.safetensors -o out
@@ -96,6 +100,8 @@ data export few.parquet --encode png -o hub.parquet
 corrupt random-labels -p 0.5 digits.parquet -o corrupted.parquet
 train digits.parquet --arch mlp-1x16 --epochs 2 -o model --history history.parquet --dynamics dynamics.parquet
 bound compression model digits.parquet --epochs 1 --subspace 50 --certificate code.safetensors -o code.parquet
+train digits.parquet --arch mlp-1x4 --epochs 1 --runs 6 --eval-data few.parquet -o six --history six.parquet
+eval six digits.parquet --measures -o measures.parquet
 """.strip().splitlines()
 # a line of every way to write: what is tried many times
 _OFTEN = (
