@@ -148,7 +148,7 @@ def _become(process: int, ignored: list[int], files: dict[int, int]) -> None:
             stream = open(number, "w", errors=errors, closefd=False, buffering=1 if lines else -1)  # noqa: SIM115
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
-    if words[0] == MANY:
+    if words[:1] == [MANY]:
         _many(*words[1:])
     sys.argv = ["gencli", *words]
     from gencli.__main__ import run
