@@ -82,7 +82,7 @@ score dynamics.parquet -o out
 rank measures.parquet six.parquet -o out
 bound pac-bayes model digits.parquet --epochs 1 --draws 300 --certificate out.safetensors -o out
 bound compression model digits.parquet --epochs 1 --subspace 50 --certificate out.safetensors -o out
-bound holdout model hub.parquet --train digits.parquet --certificate out.safetensors -o out
+bound holdout model held.parquet --train digits.parquet --certificate out.safetensors -o out
 bound verify code.safetensors digits.parquet -o out
 how model -o out.sh
 report history.parquet --format html -o out.html
@@ -94,6 +94,7 @@ how model --tree -o out.txt
 INPUTS = """
 data digits --limit 300 -o digits.parquet
 data digits --limit 20 -o few.parquet
+data digits --split test --limit 50 -o held.parquet
 data synthetic noise --rows 6000 -o large.parquet
 data export few.parquet --folder folder
 data export few.parquet --encode png -o hub.parquet
