@@ -88,7 +88,7 @@ def how(
     made = reading.read(Input(file))
     graph = Graph(made.step, made.source.sha256)
     if tree:
-        text, same = "".join(f"{line}\n" for line in lineage.tree(graph, _name(made))), True
+        text, same = "".join(f"{line}\n" for line in lineage.tree(graph, made.name)), True
     elif diff is not None:
         other = reading.read(Input(diff))
         lines = [*lineage.partings(made.step, other.step)]
@@ -105,17 +105,11 @@ def how(
         raise typer.Exit(1)
 
 
-def _name(made: Made) -> str:
-    import os
-
-    return os.path.basename(made.source.name) if made.source.path else "made"
-
-
 def _planned(context: typer.Context, graph: Graph, made: Made, trust: bool) -> Plan:
     from gencli.replay.plan import plan
     from gencli.replay.words import Commands
 
-    return plan(graph, _name(made), made.form, Commands(context.find_root().command, trust))  # type: ignore[arg-type]
+    return plan(graph, made.name, made.form, Commands(context.find_root().command, trust))  # type: ignore[arg-type]
 
 
 def _written(plan: Plan, made: Made, form: str) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import html
+import os
 import re
 from dataclasses import dataclass
 from typing import Any
 
 from gencli.errors import GencliError, first_line
-from gencli.files import parquet, provenance, tensors
-from gencli.files.checkpoints import SPECTRUM, TRAINING
+from gencli.files import checkpoints, parquet, provenance, tensors
 from gencli.files.provenance import Step
 from gencli.files.stream import Input
 
@@ -30,6 +30,11 @@ class Made:
     step: Step
     form: str
 
+    @property
+    def name(self) -> str:
+        """The file's, without its folder."""
+        return os.path.basename(self.source.name) if self.source.path else "made"
+
 
 def read(source: Input) -> Made:
     """The provenance of a file.
@@ -41,7 +46,7 @@ def read(source: Input) -> Made:
     step = facts.get("step")
     if step is None:
         raise GencliError(f"{source.name}: no provenance", _NONE)
-    if form == "safetensors" and facts.keys() & {TRAINING, SPECTRUM} and "at" in facts:
+    if form == "safetensors" and facts.keys() & checkpoints.OF.keys() and "at" in facts:
         raise GencliError(f"{source.name}: a checkpoint, which no command makes again", "ask for the finished file")
     if form == "parquet" and step.command == "train" and not step.output:
         step = step.to("history")  # older files do not say so

@@ -16,7 +16,6 @@ from typing import Any
 
 import torch
 
-from gencli.errors import GencliError
 from gencli.evaluation.classes import fractions
 from gencli.evaluation.predictions import Predictions, predict
 from gencli.files.held import Held
@@ -33,11 +32,7 @@ from gencli.training.dynamics import Dynamics
 from gencli.training.geometry import Geometry
 from gencli.training.settings import Settings
 from gencli.training.states import Epoch
-from gencli.training.steps import Job, Progress, Steps, spread
-
-
-class NotFiniteError(GencliError):
-    """A loss is no longer finite."""
+from gencli.training.steps import Job, NotFiniteError, Progress, Steps, require_finite, spread
 
 
 class Training(Course):
@@ -336,17 +331,8 @@ class Training(Course):
 
     def _require_finite(self, losses: torch.Tensor, after: bool = False) -> None:
         """Of an epoch's steps, or of the rows `after` its last step."""
-        wrong = (~losses.isfinite()).nonzero()
-        if not len(wrong):
-            return
-        size, first, number = self.settings.step_rows(len(self._rows)), int(wrong[0]), len(self.history) + 1
-        step = self.step if after else (number - 1) * self.steps.steps_per_epoch + first // size + 1
-        finite = losses[: first - first % size].split(size)[-1] if not after and first >= size else None
-        last = "" if finite is None else f"; that of the step before was {double(finite).mean().item():.4g}"
-        raise NotFiniteError(
-            f"the loss became {losses[first].item()} {'after' if after else 'at'} step {step}, in epoch {number}{last}",
-            "lower --lr, or clip with --grad-clip",
-        )
+        done, size = len(self.history), self.settings.step_rows(len(self._rows))
+        require_finite(losses, size, done + 1, done * self.steps.steps_per_epoch, self.step if after else None)
 
 
 def together(runs: Sequence[Training], progress: Callable[[int, list[Epoch]], None], lenient: bool = False) -> None:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from gencli.errors import GencliError
 from gencli.evaluation.predictions import Objective, Predictions
+from gencli.files.tensors import double
 from gencli.losses import Loss
 from gencli.models import Model, stacking, start
 from gencli.models.heads import last_layer
@@ -27,6 +28,10 @@ from gencli.training.distributed import Group
 from gencli.training.settings import Settings
 
 _PARTS = 64  # steps whose predictions are kept apart: small tensors that stay keep large ones from being reused
+
+
+class NotFiniteError(GencliError):
+    """A loss is no longer finite."""
 
 
 @dataclass(frozen=True)
@@ -352,3 +357,27 @@ def spread(predictions: Predictions, here: Tensor | None) -> Predictions:
         return whole
 
     return Predictions(**{name: whole_of(column) for name, column in predictions.tensors().items()})
+
+
+def require_finite(losses: Tensor, size: int, epoch: int, begun: int, after: int | None) -> None:
+    """Whether all losses of an epoch's rows are numbers, in the order of its steps of `size` rows.
+
+    Args:
+        begun: the steps before the epoch.
+        after: the steps done where the rows were measured after them, not in them.
+
+    Raises:
+        NotFiniteError: one is not.
+    """
+    wrong = (~losses.isfinite()).nonzero()
+    if not len(wrong):
+        return
+    first = int(wrong[0])
+    step = begun + first // size + 1 if after is None else after
+    finite = losses[: first - first % size].split(size)[-1] if after is None and first >= size else None
+    last = "" if finite is None else f"; that of the step before was {double(finite).mean().item():.4g}"
+    raise NotFiniteError(
+        f"the loss became {losses[first].item()} {'at' if after is None else 'after'} step {step}, in epoch "
+        f"{epoch}{last}",
+        "lower --lr, or clip with --grad-clip",
+    )

@@ -474,6 +474,8 @@ safetensors.torch.save_file({"w": torch.zeros(1)}, "x.safetensors")
 END
 gencli how x.safetensors""",
     "a checkpoint": "gencli train half.parquet --arch linear --epochs 1 -q --checkpoint c.st -o x.st; gencli how c.st",
+    "a checkpoint of a fit": """gencli fit kernel half.parquet --kernel laplace:1 --solver cg --checkpoint fit.st \\
+        --checkpoint-every 1 -q -o fitted.st; gencli how fit.st""",
     "two at once": "gencli how half.parquet --tree --check",
     "a folder for nothing": "gencli how half.parquet --inputs .",
     "no folder": "gencli how half.parquet --check --inputs nowhere",

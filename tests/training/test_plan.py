@@ -55,7 +55,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("--arch linear --history h.csv --checkpoint h.csv", ""),
         ("--arch linear -o none/m.safetensors", "cannot be written"),
         ("--arch linear --checkpoint c.ck", "already holds a checkpoint at step 1"),
-        ("--arch linear --epochs 2 --checkpoint c.ck --resume", "--epochs was 1, is 2"),
+        ("--arch linear --epochs 1 --seed 1 --checkpoint c.ck --resume", "--seed was 0, is 1"),
     ],
 )
 def test_what_a_run_refuses_its_dry_run_refuses(

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from gencli.cli.options import ImagesOutput, command, single
-from gencli.commands.data.selection import Crop, Mode, Range, Renumber, Selection, Size, write
+from gencli.commands.data.selection import Listed, Selection, write
 
 app = single()
 
@@ -20,16 +20,7 @@ def csv(
         str | None, typer.Option(metavar="COLUMN", help="Column of the paths. Default: path, file, filename or image.")
     ] = None,
     label: Annotated[str, typer.Option(metavar="COLUMN", help="Column that holds the labels.")] = "label",
-    renumber: Renumber = False,
-    class_names: Annotated[
-        str | None, typer.Option(metavar="N|A,B|FILE", help="Number or names of the classes.")
-    ] = None,
-    mode: Mode = None,
-    range: Range = None,
-    size: Size = None,
-    crop: Crop = None,
-    name: Annotated[str | None, typer.Option(help="Name of the data set. Default: the file's.")] = None,
-    split: Annotated[str | None, typer.Option(help="Name of the split. Default: from the file's name.")] = None,
+    listed: Listed,
     selection: Selection,
     output: ImagesOutput = None,
 ) -> None:
@@ -48,15 +39,8 @@ def csv(
       gencli data csv manifest.csv -o images.parquet
     """
     from gencli.files.stream import Input, require_writable
-    from gencli.sources.classes import parse_names, written
-    from gencli.sources.decoded import Decoding, parse_crop, parse_range, parse_size
     from gencli.sources.manifest import ManifestTable
 
     require_writable(output)
-    names = parse_names(class_names)
-    decoding = Decoding(mode, parse_size(size), parse_crop(crop), parse_range(range))
-    table = ManifestTable(Input(manifest), name, split, decoding, image, label, names, renumber)
-    arguments = {"name": table.description.name, "split": table.description.split, "image": image, "label": label}
-    arguments |= {"renumber": renumber, "mode": mode, "range": range, "size": size, "crop": crop}
-    arguments |= {"class_names": written(names)} if names else {}
+    table, arguments = listed.open(ManifestTable, Input(manifest), image, label)
     write(table, "data csv", arguments, selection, output, ["PIL"], roles=("data", "source"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -25,6 +25,37 @@ Crop = Annotated[str | None, typer.Option(metavar="N|HxW", help="Keep the center
 Renumber = Annotated[
     bool, typer.Option("--renumber", help="Number the labels that there are from 0, in order; their names stay.")
 ]
+
+
+@dataclass(frozen=True)
+class Listed:
+    """How images that a file lists with their labels are decoded, and what they are called."""
+
+    renumber: Renumber = False
+    class_names: Annotated[str | None, typer.Option(metavar="N|A,B|FILE", help="Number or names of the classes.")] = (
+        None
+    )
+    mode: Mode = None
+    range: Range = None
+    size: Size = None
+    crop: Crop = None
+    name: Annotated[str | None, typer.Option(help="Name of the data set. Default: the file's.")] = None
+    split: Annotated[str | None, typer.Option(help="Name of the split. Default: from the file's name.")] = None
+
+    def open(
+        self, kind: Callable[..., ImageTable], source: Any, image: str | None, label: str
+    ) -> tuple[ImageTable, dict[str, Any]]:
+        """The table of a source, made by `kind`, and the arguments that provenance records."""
+        from gencli.sources.classes import parse_names, written
+        from gencli.sources.decoded import Decoding, parse_crop, parse_range, parse_size
+
+        names = parse_names(self.class_names)
+        decoding = Decoding(self.mode, parse_size(self.size), parse_crop(self.crop), parse_range(self.range))
+        table = kind(source, self.name, self.split, decoding, image, label, names, self.renumber)
+        arguments = {"name": table.description.name, "split": table.description.split, "image": image, "label": label}
+        arguments |= {"renumber": self.renumber, "mode": self.mode, "range": self.range}
+        arguments |= {"size": self.size, "crop": self.crop}
+        return table, arguments | ({"class_names": written(names)} if names else {})
 
 
 @dataclass(frozen=True)

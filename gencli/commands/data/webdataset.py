@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from gencli.cli.options import ImagesOutput, command, single
-from gencli.commands.data.selection import Crop, Mode, Range, Renumber, Selection, Size, write
+from gencli.commands.data.selection import Listed, Selection, write
 
 app = single()
 
@@ -21,16 +21,7 @@ def webdataset(
         typer.Option(metavar="ENDING", help="Ending of the image in a sample. Default: jpg, png, and the like."),
     ] = None,
     label: Annotated[str, typer.Option(metavar="ENDING", help="Ending of the label.")] = "cls",
-    renumber: Renumber = False,
-    class_names: Annotated[
-        str | None, typer.Option(metavar="N|A,B|FILE", help="Number or names of the classes.")
-    ] = None,
-    mode: Mode = None,
-    range: Range = None,
-    size: Size = None,
-    crop: Crop = None,
-    name: Annotated[str | None, typer.Option(help="Name of the data set. Default: the file's.")] = None,
-    split: Annotated[str | None, typer.Option(help="Name of the split. Default: from the file's name.")] = None,
+    listed: Listed,
     selection: Selection,
     output: ImagesOutput = None,
 ) -> None:
@@ -50,15 +41,8 @@ def webdataset(
       gencli data webdataset digits-0.tar --renumber -o images.parquet
     """
     from gencli.files.stream import Input, require_writable
-    from gencli.sources.classes import parse_names, written
-    from gencli.sources.decoded import Decoding, parse_crop, parse_range, parse_size
     from gencli.sources.packed import ShardsTable
 
     require_writable(output)
-    names = parse_names(class_names)
-    decoding = Decoding(mode, parse_size(size), parse_crop(crop), parse_range(range))
-    table = ShardsTable([Input(each) for each in shards], name, split, decoding, image, label, names, renumber)
-    arguments = {"name": table.description.name, "split": table.description.split, "image": image, "label": label}
-    arguments |= {"renumber": renumber, "mode": mode, "range": range, "size": size, "crop": crop}
-    arguments |= {"class_names": written(names)} if names else {}
+    table, arguments = listed.open(ShardsTable, [Input(each) for each in shards], image, label)
     write(table, "data webdataset", arguments, selection, output, ["PIL"])
