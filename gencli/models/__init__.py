@@ -29,6 +29,7 @@ from gencli.models.convnet_vanilla import CONVNET_VANILLA
 from gencli.models.inception import INCEPTION
 from gencli.models.inputs import Preprocessing, network_input, require_target
 from gencli.models.learners import LEARNERS, Learner
+from gencli.models.lenet import LENET5
 from gencli.models.linear import LINEAR
 from gencli.models.mlp import MLP
 from gencli.models.own import OWN, find
@@ -39,7 +40,7 @@ from gencli.models.unet import UNET
 
 FAMILIES = [
     LINEAR, MLP, CIRCULANT_MLP,
-    ALEXNET, INCEPTION, CONVNET_VANILLA, CONVNET_GELU, RESNET18, RESNET32, RESNET32_CUI2019, AIRBENCH,
+    LENET5, ALEXNET, INCEPTION, CONVNET_VANILLA, CONVNET_GELU, RESNET18, RESNET32, RESNET32_CUI2019, AIRBENCH,
     UNET,
     TORCHVISION, OWN,  # their names are like each other: the first that matches
 ]  # fmt: skip

@@ -24,9 +24,9 @@ from tests.curvature.test_verification import FAULTS, Faulty
 
 # a network of each family, and the side of its images
 SMALL = {
-    "linear": 6, "mlp-1x5": 6, "circulant-mlp-1x8": 6, "alexnet-small": 12, "inception-small": 6, "convnet-vanilla": 16,
-    "convnet-gelu": 16, "resnet18": 8, "resnet32": 8, "resnet32-cui2019": 8, "airbench": 9, "unet-small": 32,
-    "torchvision:shufflenet_v2_x0_5": 32,
+    "linear": 6, "mlp-1x5": 6, "circulant-mlp-1x8": 6, "lenet5": 6, "alexnet-small": 12, "inception-small": 6,
+    "convnet-vanilla": 16, "convnet-gelu": 16, "resnet18": 8, "resnet32": 8, "resnet32-cui2019": 8,
+    "airbench": 9, "unet-small": 32, "torchvision:shufflenet_v2_x0_5": 32,
 }  # fmt: skip
 BOTH: tuple[Wrt, ...] = get_args(Wrt)
 MODES: tuple[Mode, ...] = get_args(Mode)
