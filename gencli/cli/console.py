@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 quiet = False
+verbose = False
 debug = False
 color: str | None = None
 

@@ -6,10 +6,11 @@ import csv
 import io
 import json
 import math
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -108,6 +109,7 @@ def open_result(
 
     Without `form` the file's extension decides; without an extension it is text on a terminal and Parquet elsewhere.
     """
+    unasked = form is None and format_of_environment(destination) is None
     form = form or result_format(destination)
     output = places.open(destination, inputs, binary=form == "parquet", aside=aside)
 
@@ -116,6 +118,8 @@ def open_result(
     ) -> None:
         if form == "parquet":
             parquet.write_rows(output, rows, step())
+            if unasked and stdout.is_it(destination) and not stdout.expects_parquet():
+                console.message("the table is written as Parquet; --format table or GENCLI_FORMAT=table writes text")
         else:
             output.write((render(rows, form, title, width(destination), bars) + below).encode())
 
@@ -155,9 +159,24 @@ def width(destination: str | None) -> int | None:
 
 def result_format(destination: str | None) -> TableFormat:
     """The default format of a destination."""
+    if (named := endings.named(destination)) is not None:
+        return named  # pyright: ignore[reportReturnType]  # others are refused before
+    form = format_of_environment(destination)
     if is_terminal(destination):
-        return "table"
-    return endings.named(destination) or "parquet"  # pyright: ignore[reportReturnType]  # others are refused before
+        return "table" if form in (None, "parquet") else form
+    return form or "parquet"
+
+
+def format_of_environment(destination: str | None) -> TableFormat | None:
+    """What GENCLI_FORMAT says of standard output.
+
+    Raises:
+        GencliError: it is no format.
+    """
+    form = os.environ.get("GENCLI_FORMAT") if stdout.is_it(destination) else None
+    if form and form not in get_args(TableFormat):
+        raise GencliError(f"GENCLI_FORMAT: no format {form!r:.80}", f"known: {', '.join(get_args(TableFormat))}")
+    return form or None  # pyright: ignore[reportReturnType]
 
 
 def render(

@@ -115,8 +115,10 @@ def report(
     if settings.contact_sheet is not None:
         report_sheet.draw(named_first(*((name, stream.Input) for name in names)), settings.contact_sheet)
         return
-    default = "table" if stdout.is_it(output) else endings.named(output) or outputs.result_format(output)
-    form: ReportFormat = format or default  # pyright: ignore[reportAssignmentType]
+    default = (
+        outputs.format_of_environment(output) or "table" if stdout.is_it(output) else outputs.result_format(output)
+    )
+    form: ReportFormat = format or default
     settings.require_place(form)
     patterns.refuse_overwriting([*names, settings.against], [output, settings.figure])
     published = None if settings.against is None else stream.Input(settings.against)
