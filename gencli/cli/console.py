@@ -57,6 +57,11 @@ def columns() -> int | None:
     return stdout.columns(sys.stderr.fileno())
 
 
+def in_full() -> bool:
+    """Whether messages are given in full: with `--verbose`, or to somebody at a terminal."""
+    return not quiet and (verbose or columns() is not None)
+
+
 def printable(text: str, most: int | None = None) -> str:
     """One line of at most `most` characters, without control characters that would affect the terminal."""
     if most is not None and len(text) > most:

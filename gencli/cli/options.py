@@ -269,8 +269,10 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Call
         def run(context: typer.Context, **values: Any) -> None:
             given = [name for name in values if _source(context, name) not in (None, "DEFAULT")]
             try:
-                if console.quiet and console.verbose:
-                    raise GencliError("-q and -v do not go together", "omit one of them")
+                if console.quiet and _source(context, "verbose") == "COMMANDLINE":  # GENCLI_QUIET yields to it
+                    console.quiet = _source(context, "quiet") == "COMMANDLINE"
+                    if console.quiet:
+                        raise GencliError("-q and -v do not go together", "omit one of them")
                 _require(values, expanded.places)
                 function(**expanded.folded(values, given), **dict.fromkeys(expanded.contexts, context))
             except MissingInput:

@@ -145,6 +145,14 @@ def open_figure(
     return write
 
 
+def say(rows: pa.Table | None, title: str, always: bool = False) -> None:
+    """A table among the messages, under its title: on a terminal, with --verbose or `always`; else the title alone."""
+    if rows is None or not (always or console.in_full()):
+        console.message(title)
+    else:
+        console.message(render(rows, "table", title, console.columns()).rstrip())
+
+
 def write_text(*tables: tuple[pa.Table, str]) -> None:
     """Writes tables with their titles to standard output, for people."""
     with Output(None) as output:

@@ -67,7 +67,7 @@ def run(
                 each(norms, lambda said=said: said, title)
         if place:
             tensors.write(place, found, {"of": asked.of, "wrt": asked.wrt, "step": made})
-            console.message(outputs.render(summary.overview(norms), "table", title, console.columns()).rstrip())
+            outputs.say(summary.overview(norms), title)
 
 
 def _collect(

@@ -102,7 +102,7 @@ def report(
     from gencli.cli import console, outputs, stdout
     from gencli.commands import report_sheet, report_text
     from gencli.errors import GencliError
-    from gencli.files import endings, stream, unfinished
+    from gencli.files import stream, unfinished
     from gencli.files.named import distinct_names, named_first
     from gencli.files.provenance import source, step
     from gencli.files.together import Together
