@@ -46,6 +46,12 @@ def is_number(text: str) -> bool:
     return True
 
 
+def numbered(text: str) -> list[tuple[str, int, str]]:
+    """A key that sorts texts by their words and the numbers between them: mlp-1x16 comes before mlp-1x128."""
+    found = re.findall(r"(\D*)0*(\d*)", text, re.ASCII)
+    return [(word, len(digits), digits) for word, digits in found]
+
+
 def by(sizes: Iterable[int]) -> str:
     """A shape in words: 32×32×3."""
     return "×".join(map(str, sizes))

@@ -123,7 +123,7 @@ def report(
     patterns.refuse_overwriting([*names, settings.against], [output, settings.figure])
     published = None if settings.against is None else stream.Input(settings.against)
     beside = None if published is None else against.read(published)
-    read = documents.read_all(names)
+    read = documents.by_size(documents.read_all(names))
     for name in filter(unfinished.is_one, names):
         console.message(f"{name}: its run has not come to its end")
     chosen = plan.Plan(read, settings, form == "html")
