@@ -29,7 +29,7 @@ def run(
 
     import torch
 
-    from gencli.cli import console, outputs
+    from gencli.cli import outputs
     from gencli.commands import opening
     from gencli.curvature import building as operators
     from gencli.files import tensors
