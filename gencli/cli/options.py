@@ -24,7 +24,7 @@ from gencli.cli import console, suggestions
 from gencli.errors import GencliError, MissingInput
 from gencli.files import endings
 
-TableFormat = Literal["table", "parquet", "csv", "json", "md"]
+TableFormat = Literal["table", "parquet", "csv", "json", "jsonl", "md"]
 
 _LARGEST = (1 << 63) - 1
 _ONCE = ("run",)  # of these options another one might be meant to be beside the first; of others the last one counts

@@ -104,10 +104,12 @@ def open_result(
     form: TableFormat | None = None,
     inputs: Sequence[Input] = (),
     aside: bool = False,
+    kept: bool = False,
 ) -> WriteResult:
     """Opens a result's destination, or refuses it, before the work; returns a function that writes the rows.
 
     Without `form` the file's extension decides; without an extension it is text on a terminal and Parquet elsewhere.
+    Provenance is in the footer of Parquet alone; where it is to be `kept`, also in the first row of CSV and JSON.
     """
     unasked = form is None and format_of_environment(destination) is None
     form = form or result_format(destination)
@@ -121,6 +123,9 @@ def open_result(
             if unasked and stdout.is_it(destination) and not stdout.expects_parquet():
                 console.message("the table is written as Parquet; --format table or GENCLI_FORMAT=table writes text")
         else:
+            if kept and form in ("csv", "json", "jsonl"):
+                told = [provenance.encode(step()).decode()] + [None] * (rows.num_rows - 1)
+                rows = rows.append_column(provenance.KEY, pa.array(told, pa.string()))
             output.write((render(rows, form, title, width(destination), bars) + below).encode())
 
     return write
@@ -190,16 +195,19 @@ def format_of_environment(destination: str | None) -> TableFormat | None:
 def render(
     rows: pa.Table, form: TableFormat, title: str = "", width: int | None = None, bars: str | None = None
 ) -> str:
-    r"""A table as text. JSON is one array of row objects; JSON and CSV hold full numbers, null and empty for none.
+    r"""A table as text. JSON is one array of row objects, JSON lines have one a line, CSV one row; with full numbers.
 
-    What is not finite is "NaN", "Infinity" or "-Infinity" in JSON, which has no numbers for it, and nan, inf or -inf in
-    CSV; what would steer a terminal is `\uXXXX` in both, where a backslash before such a word in CSV is `\u005c`.
+    What is missing is null, and empty in CSV. What is not finite is "NaN", "Infinity" or "-Infinity" in JSON, which has
+    no numbers for it, and nan, inf or -inf in CSV; what would steer a terminal is `\uXXXX` in both, where a backslash
+    before such a word in CSV is `\u005c`.
 
     `width` is the terminal's that it is for, None for another place. It, `title` and `bars` are for the format `table`;
     see `reporting.text_tables`.
     """
     if form == "json":
-        return json_text(rows.to_pylist())
+        return json_text(_objects(rows))
+    if form == "jsonl":
+        return "".join(console.escaped(_json(row)) + "\n" for row in _objects(rows))
     if form == "csv":
         lines = io.StringIO()
         writer = csv.writer(lines, lineterminator="\n")
@@ -211,8 +219,19 @@ def render(
 
 def json_text(value: Any) -> str:
     """A value as JSON in lines, as `render` has it."""
-    text = json.dumps(_finite(value), ensure_ascii=False, indent=1, allow_nan=False)
-    return "\n".join(map(console.escaped, text.split("\n"))) + "\n"
+    return "\n".join(map(console.escaped, _json(value, indent=1).split("\n"))) + "\n"
+
+
+def _json(value: Any, indent: int | None = None) -> str:
+    return json.dumps(_finite(value), ensure_ascii=False, indent=indent, allow_nan=False)
+
+
+def _objects(rows: pa.Table) -> list[dict[str, Any]]:
+    """The rows, provenance in the first alone."""
+    found = rows.to_pylist()
+    for row in found[1:]:
+        row.pop(provenance.KEY, None)
+    return found
 
 
 def _escaped(value: Any) -> Any:

@@ -12,7 +12,7 @@ from gencli.reporting.settings import Settings
 
 app = single()
 
-ReportFormat = Literal["table", "parquet", "csv", "json", "md", "latex", "html"]
+ReportFormat = Literal["table", "parquet", "csv", "json", "jsonl", "md", "latex", "html"]
 Files = Annotated[
     list[str] | None,
     typer.Argument(

@@ -128,7 +128,10 @@ def _fit(
     with train_files.history(files["history"] if group.rank == 0 else None, read) as shown, Together() as places:
         named = {name: file for name, file in files.items() if name and file and group.rank == 0}
         model_file = places.open(files[""] if group.rank == 0 else os.devnull, read, binary=True)
-        writers = {name: open_result(places, file, None, read, aside=True) for name, file in named.items()}
+        writers = {
+            name: open_result(places, file, None, read, aside=True, kept=name == "history")
+            for name, file in named.items()
+        }
         run = several.begin(setup, table, test_table, group, watched=watched)
         steps = {made.output: made for made in setup.steps(table, test_table, group, watched)}
         with console.progress("train", run.total_steps) as advance:

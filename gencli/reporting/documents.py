@@ -191,7 +191,7 @@ def _joined(document: Document, blocks: dict[pa.Schema, _Block]) -> Document:
 
 
 def read(source: Input) -> Document:
-    """Reads a file: Parquet, or CSV or JSON, which have lost their provenance.
+    """Reads a file: Parquet, or CSV or JSON, which have lost their provenance but for histories.
 
     Raises:
         GencliError: the file is of an unknown kind, or has rows that its kind does not allow; see `readers`.
@@ -205,6 +205,7 @@ def read(source: Input) -> Document:
             rows = _counts(source, rows, tables.read_description(file, source.name))
     else:
         kind, rows = readers.from_text(source)
+        made, rows = readers.made_of(source, rows)
     entry = provenance.source("file", source.sha256, made, source.path)
     opened = source if kind == "images" else None
     return Document(kind, source.name, _Block(rows), slice(len(rows)), made, entry, file=source.name, opened=opened)

@@ -109,5 +109,5 @@ class Settings:
             raise GencliError("--plot: the page has every figure", "omit it, or use --figure")
         if self.plot and self.figure is None and form != "table":
             raise GencliError("--plot: a text plot needs --format table", "omit --format, or use --figure")
-        if self.title is not None and self.figure is None and form in ("parquet", "csv", "json"):
+        if self.title is not None and self.figure is None and form in ("parquet", "csv", "json", "jsonl"):
             raise GencliError(f"--title: {form} has no title", "omit it")

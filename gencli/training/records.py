@@ -79,8 +79,9 @@ class Records:
         str | None,
         typer.Option(
             metavar="FILE",
-            help="Write the history, one row per epoch (and run): Parquet, CSV or JSON. While the run lasts, and "
-            "after one that was interrupted, NAME.unfinished.csv holds the rows so far; see report --follow.",
+            help="Write the history, one row per epoch (and run): Parquet, CSV, JSON, or JSON lines (.jsonl); the "
+            "first row of text holds its provenance. While the run lasts, and after one that was interrupted, "
+            "NAME.unfinished.csv holds the rows so far; see report --follow.",
         ),
         endings.RESULT,
     ] = None
