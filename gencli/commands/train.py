@@ -54,8 +54,9 @@ def train(
     """Train a network by stochastic gradient descent.
 
     Reads an image table; writes a model (safetensors) and, with --history, its training history. Images are
-    divided by 255 and whitened. The history's train columns are means over the epoch's steps; in the last row, and
-    with --measure-train in every row, they are measured after the epoch. Image-to-image networks (unet-small) and
+    divided by 255 and whitened. The history's losses are of --loss, as is gencli eval's loss; eval has cross_entropy
+    beside it. Train columns are means over the epoch's steps; in the last row, and with --measure-train in every row,
+    they are measured after the epoch. Image-to-image networks (unet-small) and
     losses (l1, l2, huber) fit the column target, and their histories hold PSNR in dB instead of accuracy.
 
     --init continues from other weights: of gencli, or of torchvision as safetensors (--init-except head where classes
