@@ -52,8 +52,9 @@ def evaluate(
     as in its history, of the epoch that was kept, with class weights from the training rows); cross_entropy (in nats,
     whatever the loss is; not of networks trained by sigmoids); calibration_error (15 bins; Guo et al. 2017,
     arXiv:1706.04599; from sigmoids if the loss uses them); margin (mean of the label's logit minus the largest other);
-    for corrupted data corrupted (rows whose label is not the true one), memorized and recovered (the fractions of those predicted as labelled, and as the true label). The last row of each
-    model and table, whose label is null, is over all classes; a class without rows has n 0 and no other values.
+    for corrupted data corrupted (rows whose label is not the true one), memorized and recovered (the fractions of those
+    predicted as labelled, and as the true label). The last row of each model and table, whose label is null, is over
+    all classes; a class without rows has n 0 and no other values.
     Image-to-image networks have psnr (dB), ssim (Wang et al. 2004; images of at least 11x11) and loss. Rows with
     outputs that are not finite count as wrong; not_finite is their number, and metrics that they make undefined are
     null.
