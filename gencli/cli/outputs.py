@@ -170,14 +170,14 @@ def width(destination: str | None) -> int | None:
     return stdout.columns() if is_terminal(destination) else None
 
 
-def result_format(destination: str | None) -> TableFormat:
-    """The default format of a destination."""
+def result_format(destination: str | None, otherwise: TableFormat = "parquet") -> TableFormat:
+    """The default format of a destination, `otherwise` where neither it nor the environment says one."""
     if (named := endings.named(destination)) is not None:
         return named  # pyright: ignore[reportReturnType]  # others are refused before
     form = format_of_environment(destination)
     if is_terminal(destination):
         return "table" if form in (None, "parquet") else form
-    return form or "parquet"
+    return form or otherwise
 
 
 def format_of_environment(destination: str | None) -> TableFormat | None:

@@ -54,10 +54,9 @@ def evaluate(
     arXiv:1706.04599; from sigmoids if the loss uses them); margin (mean of the label's logit minus the largest other);
     for corrupted data corrupted (rows whose label is not the true one), memorized and recovered (the fractions of those
     predicted as labelled, and as the true label). The last row of each model and table, whose label is null, is over
-    all classes; a class without rows has n 0 and no other values.
-    Image-to-image networks have psnr (dB), ssim (Wang et al. 2004; images of at least 11x11) and loss. Rows with
-    outputs that are not finite count as wrong; not_finite is their number, and metrics that they make undefined are
-    null.
+    all classes; a class without rows has n 0 and no other values. Image-to-image networks have psnr (dB), ssim (Wang
+    et al. 2004; images of at least 11x11) and loss. Rows with outputs that are not finite count as wrong; not_finite is
+    their number, and metrics that they make undefined are null.
 
     Tables with columns corruption and severity (gencli corrupt common --all) have one row per combination;
     corruption_error is 1 - accuracy, in the last row the mean over kinds of their means over severities, not
