@@ -105,9 +105,8 @@ def write(tracker: str, place: str, found: Sequence[Run]) -> str:
     except (GencliError, OSError):
         raise
     except Exception as error:
-        raise GencliError(
-            f"--to {tracker} {place}: {first_line(error)}", "check the place, and that it is up"
-        ) from None
+        why = f"--to {tracker} {place}: {first_line(error)}"
+        raise GencliError(why, "check the place, and that it is up") from None
 
 
 def _tensorboard(place: str, found: Sequence[Run]) -> str:
