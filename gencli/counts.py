@@ -1,12 +1,24 @@
-"""Numbers as they are typed, and counts of rows, classes and steps that are fractions of others.
+"""Numbers and times as they are typed, and counts of rows, classes and steps that are fractions of others.
 
 As floating-point numbers 49 · (1/49) is less than 1, and 0.07 · 150 more than 10.5.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from fractions import Fraction
+
+_UNITS = {"d": 86400, "h": 3600, "min": 60, "m": 60, "s": 1}  # in seconds
+_PART = rf"(\d{{1,9}}(?:\.\d{{1,9}})?)({'|'.join(_UNITS)})"
+TIMES = "90s, 5min, 1h30min"  # how they are given
+
+
+def seconds(text: str) -> float | None:
+    """The seconds of `90s`, `5min` (or `5m`), `1.5h`, `2d` or several such, `1h30min`; None of anything else."""
+    if not re.fullmatch(f"({_PART})+", text, re.ASCII):
+        return None
+    return sum(float(number) * _UNITS[unit] for number, unit in re.findall(_PART, text, re.ASCII))
 
 
 def typed(number: float) -> Fraction:
@@ -32,6 +44,12 @@ def is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def numbered(text: str) -> list[tuple[str, int, str]]:
+    """A key that sorts texts by their words and the numbers between them: mlp-1x16 comes before mlp-1x128."""
+    found = re.findall(r"(\D*)0*(\d*)", text, re.ASCII)
+    return [(word, len(digits), digits) for word, digits in found]
 
 
 def by(sizes: Iterable[int]) -> str:

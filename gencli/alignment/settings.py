@@ -16,7 +16,7 @@ from gencli.files import endings
 EMPIRICAL = "empirical"
 _SHARED = {
     "model", "data", "top", "bottom", "figure", "limit", "seed", "format", "output",
-    "threads", "quiet", "color", "debug", "version",
+    "threads", "quiet", "verbose", "color", "debug", "version",
 }  # fmt: skip
 _OF_NETWORKS = {"parameters", "device", "arch", "run", "dtype", "outputs"}
 

@@ -32,9 +32,12 @@ safetensors, and every file records how it was made:
     gencli train --arch mlp-1x512 | gencli eval - test.parquet
 
 \b
-Every option can come from the environment: --batch-size of `gencli train`
-is GENCLI_TRAIN_BATCH_SIZE. Exit status: 0 success, 1 a check failed,
-2 an error, 130 interrupted, 143 terminated, 141 output pipe closed.
+`gencli help COMMAND` explains one. Tables are text on a terminal and Parquet
+in a pipe; --format or GENCLI_FORMAT=table choose. Every option can come from
+the environment: --batch-size of `gencli train` is GENCLI_TRAIN_BATCH_SIZE,
+and those below also stand before a command: gencli -q train. Exit status:
+0 success, 1 a check failed, 2 an error, 130 interrupted, 143 terminated,
+141 output pipe closed.
 """
 
 _PURPOSES = {

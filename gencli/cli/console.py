@@ -18,10 +18,13 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 quiet = False
+verbose = False
 debug = False
 color: str | None = None
 
 _BAR_AFTER, _LINE_EVERY, _LOOK_EVERY = 2.0, 10.0, 0.5
+_BAR = 24  # characters of a bar
+_ROOM = _BAR + 31  # that a line of it takes besides its words: a share, two times, the spaces between
 _looks: list[Callable[[], object]] = []
 
 
@@ -54,6 +57,11 @@ def columns() -> int | None:
     if sys.stderr is None or not sys.stderr.isatty():
         return None
     return stdout.columns(sys.stderr.fileno())
+
+
+def in_full() -> bool:
+    """Whether messages are given in full: with `--verbose`, or to somebody at a terminal."""
+    return not quiet and (verbose or columns() is not None)
 
 
 def printable(text: str, most: int | None = None) -> str:
@@ -119,7 +127,7 @@ def while_working(look: Callable[[], object]) -> Callable[[], object]:
 
 
 class Advance(Protocol):
-    """Takes how much is done in all, words on the state of things, and whether those are a line of their own."""
+    """Takes how much is done in all, words on the state of things, and whether those are a line that stays."""
 
     def __call__(self, done: int, note: str = "", line: bool = False) -> None: ...
 
@@ -128,7 +136,8 @@ class Advance(Protocol):
 def progress(what: str, total: int | Callable[[], int]) -> Iterator[Advance]:
     """Progress on standard error: on a terminal a bar once the work takes long, otherwise a line every ten seconds.
 
-    Both come also while nothing advances, from a thread of their own, so that no long step is silent.
+    Lines of the work's own stay, above the bar. Both come also while nothing advances, from a thread of their own, so
+    that no long step is silent.
 
     Args:
         total: the amount of work, or a function that estimates it again as the work proceeds.
@@ -171,11 +180,12 @@ class _Progress:
             for look in _looks:
                 look()
         self._done = done
-        if line and not self._terminal:
+        if line:
             self._last = now
             message(note)
         else:
             self._note = note or self._note * self._terminal
+        if self._terminal or not line:
             self.show()
 
     def show(self) -> None:
@@ -195,8 +205,10 @@ class _Progress:
                 self._said = text
                 return
             if self._bar is None:
-                self._bar = _bar(self._what)
-            self._bar.update(self._bar.task_ids[0], completed=self._done, total=whole, note=self._note)
+                self._bar = _bar(self._what, self._start)
+            room = max(0, (columns() or 80) - len(self._what) - _ROOM)
+            note = printable(self._note, room) if room else ""
+            self._bar.update(self._bar.task_ids[0], completed=self._done, total=whole, note=note)
 
     def stop(self) -> None:
         """Stops, and removes the bar."""
@@ -206,13 +218,14 @@ class _Progress:
                 self._bar.stop()
 
 
-def _bar(what: str) -> Any:
+def _bar(what: str, since: float) -> Any:
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-    columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}")
-    to = rich_console(sys.stderr, terminal=True)
-    bar = Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=to, transient=True)
+    shown = TextColumn("{task.description}"), BarColumn(_BAR), TextColumn("{task.percentage:>3.0f}%")
+    words = TextColumn("{task.fields[note]}"), TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("left")
+    bar = Progress(*shown, *words, console=rich_console(sys.stderr, terminal=True), transient=True)
     bar.add_task(what, note="")
+    bar.tasks[0].start_time = since
     bar.start()
     signals.before_dying(lambda: os.write(2, b"\x1b[?25h\n"))  # the bar hides the cursor
     return bar

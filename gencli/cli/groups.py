@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import inspect
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
-from gencli.cli.options import Version, command, single
+from gencli.cli import suggestions
+from gencli.cli.options import command, common, single
 
 
 class LazyGroup(TyperGroup):
@@ -32,10 +33,43 @@ class LazyGroup(TyperGroup):
         return list(self.purposes())
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        known = cmd_name in self.purposes()
-        for name in [cmd_name] if known else self.purposes():  # all of them, so that the nearest can be named
-            self.commands[name] = typer.main.get_command(self.load(name))
-        return self.commands[cmd_name] if known else None
+        if cmd_name not in self.purposes():
+            return None
+        if cmd_name not in self.commands:
+            self.commands[cmd_name] = typer.main.get_command(self.load(cmd_name))
+        return self.commands[cmd_name]
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        with suggestions.explained(self, ctx, args):
+            return super().parse_args(ctx, args)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """The command, with the options before it as its own; `help COMMAND` is `COMMAND --help`."""
+        if args[0] == "help" and ctx.parent is None:
+            args = [*args[1:], "--help"]
+            if len(args) == 1:
+                print(ctx.get_help())
+                raise typer.Exit
+        if args[0] not in self.purposes():
+            if not args[0].isprintable():
+                return super().resolve_command(ctx, args)
+            ctx.fail(f"No such command {args[0]!r}{suggestions.meant(self._near(ctx, args[0])) or '.'}")
+        given = [word for each in self.params for word in _words(each, ctx)]
+        return args[0], self.get_command(ctx, args[0]), [*given, *args[1:]]
+
+    def _near(self, ctx: Any, word: str) -> list[str]:
+        """The commands of this group that a word is like, or any that is called so, or is like it."""
+        root = ctx.find_root()
+        known = {name: path for name, path in root.command.paths(root, root.info_name) if name not in self.purposes()}
+        own = [] if word in known else suggestions.alike(word, {name: name for name in self.purposes()})
+        return own or ([known[word]] if word in known else suggestions.alike(word, known))
+
+    def paths(self, ctx: Any, path: str) -> Iterator[tuple[str, str]]:
+        """The name of each command below, and how it is called."""
+        for name in self.purposes():
+            yield name, f"{path} {name}"
+            if isinstance(below := self.get_command(ctx, name), LazyGroup):
+                yield from below.paths(ctx, f"{path} {name}")
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         with formatter.section("Commands"):
@@ -82,12 +116,20 @@ class KindGroup(LazyGroup):
         return app
 
 
+def _words(option: Any, ctx: Any) -> list[str]:
+    """An option that was given before the command, as it is given after it."""
+    if getattr(ctx.get_parameter_source(option.name), "name", "") != "COMMANDLINE":
+        return []
+    return [option.opts[-1]] if option.is_flag else [option.opts[-1], str(ctx.params[option.name])]
+
+
 def group(help: str, **settings: Any) -> typer.Typer:
-    """An app for a command group."""
+    """An app for a command group. Its commands take the options before them; see `LazyGroup.resolve_command`."""
     app = typer.Typer(help=help, rich_markup_mode=None, add_completion=False, no_args_is_help=True, **settings)
 
-    @app.callback()
-    def options(version: Version = False) -> None:
+    def options(**_: Any) -> None:
         pass
 
+    options.__signature__ = inspect.Signature(common(of_group=True))  # type: ignore[attr-defined]
+    app.callback()(options)
     return app

@@ -20,11 +20,11 @@ from typer.core import TyperCommand
 from typer.models import ParameterInfo
 
 import gencli
-from gencli.cli import console
+from gencli.cli import console, suggestions
 from gencli.errors import GencliError, MissingInput
 from gencli.files import endings
 
-TableFormat = Literal["table", "parquet", "csv", "json", "md"]
+TableFormat = Literal["table", "parquet", "csv", "json", "jsonl", "md"]
 
 _LARGEST = (1 << 63) - 1
 _ONCE = ("run",)  # of these options another one might be meant to be beside the first; of others the last one counts
@@ -95,6 +95,10 @@ def _set_quiet(value: bool) -> None:
     console.quiet = value
 
 
+def _set_verbose(value: bool) -> None:
+    console.verbose = value
+
+
 def _set_debug(value: bool) -> None:
     console.debug = value
 
@@ -157,6 +161,19 @@ _COMMON: dict[str, tuple[Any, Any]] = {
         ],
         False,
     ),
+    "verbose": (
+        Annotated[
+            bool,
+            typer.Option(
+                "-v",
+                "--verbose",
+                envvar="GENCLI_VERBOSE",
+                callback=_set_verbose,
+                help="Print messages in full where standard error is no terminal.",
+            ),
+        ],
+        False,
+    ),
     "color": (
         Annotated[
             Literal["auto", "always", "never"],
@@ -186,6 +203,16 @@ def _parameter(name: str, annotation: Any, default: Any, heading: str | None = N
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
+def common(of_group: bool = False) -> list[inspect.Parameter]:
+    """The parameters of the options that all commands share; those of a group have no effect of their own."""
+    made = [_parameter(name, *kind) for name, kind in _COMMON.items()]
+    for info in (part for each in made for part in getattr(each.annotation, "__metadata__", ()) if of_group):
+        if not info.is_eager or info.callback is _set_debug:
+            info.callback = info.envvar = None
+            info.allow_from_autoenv = False
+    return made
+
+
 def _field_default(field: dataclasses.Field[Any]) -> Any:
     return inspect.Parameter.empty if field.default is dataclasses.MISSING else field.default
 
@@ -204,7 +231,8 @@ class _Command(TyperCommand):
     """A command whose help shows options under their headings."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        _, _, order = self.make_parser(ctx).parse_args([*args])
+        with suggestions.explained(self, ctx, args):
+            _, _, order = self.make_parser(ctx).parse_args([*args])
         for name in _ONCE:
             if sum(each.name == name for each in order) > 1:
                 error = GencliError(f"{dashed(name)}: given twice", "give it once")
@@ -241,6 +269,10 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Call
         def run(context: typer.Context, **values: Any) -> None:
             given = [name for name in values if _source(context, name) not in (None, "DEFAULT")]
             try:
+                if console.quiet and _source(context, "verbose") == "COMMANDLINE":  # GENCLI_QUIET yields to it
+                    console.quiet = _source(context, "quiet") == "COMMANDLINE"
+                    if console.quiet:
+                        raise GencliError("-q and -v do not go together", "omit one of them")
                 _require(values, expanded.places)
                 function(**expanded.folded(values, given), **dict.fromkeys(expanded.contexts, context))
             except MissingInput:
@@ -304,7 +336,7 @@ class _Expanded:
             for part in getattr(each.annotation, "__metadata__", ())
             if isinstance(part, endings.Writes)
         }
-        parameters += [_parameter(common, *kind) for common, kind in _COMMON.items()]
+        parameters += common()
         return cls(parameters, groups, places, contexts)
 
     def folded(self, values: dict[str, Any], given: list[str]) -> dict[str, Any]:

@@ -6,10 +6,11 @@ import csv
 import io
 import json
 import math
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -103,11 +104,14 @@ def open_result(
     form: TableFormat | None = None,
     inputs: Sequence[Input] = (),
     aside: bool = False,
+    kept: bool = False,
 ) -> WriteResult:
     """Opens a result's destination, or refuses it, before the work; returns a function that writes the rows.
 
     Without `form` the file's extension decides; without an extension it is text on a terminal and Parquet elsewhere.
+    Provenance is in the footer of Parquet alone; where it is to be `kept`, also in the first row of CSV and JSON.
     """
+    unasked = form is None and format_of_environment(destination) is None
     form = form or result_format(destination)
     output = places.open(destination, inputs, binary=form == "parquet", aside=aside)
 
@@ -116,7 +120,12 @@ def open_result(
     ) -> None:
         if form == "parquet":
             parquet.write_rows(output, rows, step())
+            if unasked and stdout.is_it(destination) and not stdout.expects_parquet():
+                console.message("the table is written as Parquet; --format table or GENCLI_FORMAT=table writes text")
         else:
+            if kept and form in ("csv", "json", "jsonl"):
+                told = [provenance.encode(step()).decode()] + [None] * (rows.num_rows - 1)
+                rows = rows.append_column(provenance.KEY, pa.array(told, pa.string()))
             output.write((render(rows, form, title, width(destination), bars) + below).encode())
 
     return write
@@ -141,6 +150,14 @@ def open_figure(
     return write
 
 
+def say(rows: pa.Table | None, title: str, always: bool = False) -> None:
+    """A table among the messages, under its title: on a terminal, with --verbose or `always`; else the title alone."""
+    if rows is None or not (always or console.in_full()):
+        console.message(title)
+    else:
+        console.message(render(rows, "table", title, console.columns()).rstrip())
+
+
 def write_text(*tables: tuple[pa.Table, str]) -> None:
     """Writes tables with their titles to standard output, for people."""
     with Output(None) as output:
@@ -153,26 +170,44 @@ def width(destination: str | None) -> int | None:
     return stdout.columns() if is_terminal(destination) else None
 
 
-def result_format(destination: str | None) -> TableFormat:
-    """The default format of a destination."""
+def result_format(destination: str | None, otherwise: TableFormat = "parquet") -> TableFormat:
+    """The default format of a destination, `otherwise` where neither it nor the environment says one."""
+    if (named := endings.named(destination)) is not None:
+        return named  # pyright: ignore[reportReturnType]  # others are refused before
+    form = format_of_environment(destination)
     if is_terminal(destination):
-        return "table"
-    return endings.named(destination) or "parquet"  # pyright: ignore[reportReturnType]  # others are refused before
+        return "table" if form in (None, "parquet") else form
+    return form or otherwise
+
+
+def format_of_environment(destination: str | None) -> TableFormat | None:
+    """What GENCLI_FORMAT says of standard output.
+
+    Raises:
+        GencliError: it is no format.
+    """
+    form = os.environ.get("GENCLI_FORMAT") if stdout.is_it(destination) else None
+    if form and form not in get_args(TableFormat):
+        raise GencliError(f"GENCLI_FORMAT: no format {form!r:.80}", f"known: {', '.join(get_args(TableFormat))}")
+    return form or None  # pyright: ignore[reportReturnType]
 
 
 def render(
     rows: pa.Table, form: TableFormat, title: str = "", width: int | None = None, bars: str | None = None
 ) -> str:
-    r"""A table as text. JSON is one array of row objects; JSON and CSV hold full numbers, null and empty for none.
+    r"""A table as text. JSON is one array of row objects, JSON lines have one a line, CSV one row; with full numbers.
 
-    What is not finite is "NaN", "Infinity" or "-Infinity" in JSON, which has no numbers for it, and nan, inf or -inf in
-    CSV; what would steer a terminal is `\uXXXX` in both, where a backslash before such a word in CSV is `\u005c`.
+    What is missing is null, and empty in CSV. What is not finite is "NaN", "Infinity" or "-Infinity" in JSON, which has
+    no numbers for it, and nan, inf or -inf in CSV; what would steer a terminal is `\uXXXX` in both, where a backslash
+    before such a word in CSV is `\u005c`.
 
     `width` is the terminal's that it is for, None for another place. It, `title` and `bars` are for the format `table`;
     see `reporting.text_tables`.
     """
     if form == "json":
-        return json_text(rows.to_pylist())
+        return json_text(_objects(rows))
+    if form == "jsonl":
+        return "".join(console.escaped(_json(row)) + "\n" for row in _objects(rows))
     if form == "csv":
         lines = io.StringIO()
         writer = csv.writer(lines, lineterminator="\n")
@@ -184,8 +219,19 @@ def render(
 
 def json_text(value: Any) -> str:
     """A value as JSON in lines, as `render` has it."""
-    text = json.dumps(_finite(value), ensure_ascii=False, indent=1, allow_nan=False)
-    return "\n".join(map(console.escaped, text.split("\n"))) + "\n"
+    return "\n".join(map(console.escaped, _json(value, indent=1).split("\n"))) + "\n"
+
+
+def _json(value: Any, indent: int | None = None) -> str:
+    return json.dumps(_finite(value), ensure_ascii=False, indent=indent, allow_nan=False)
+
+
+def _objects(rows: pa.Table) -> list[dict[str, Any]]:
+    """The rows, provenance in the first alone."""
+    found = rows.to_pylist()
+    for row in found[1:]:
+        row.pop(provenance.KEY, None)
+    return found
 
 
 def _escaped(value: Any) -> Any:

@@ -35,10 +35,11 @@ set's name, split, class names and shape as JSON.
 Tables with encoded images (struct<bytes, path> in a column `image` or `img`) and a `label` can be read too.""",
     "history": """\
 Parquet, one row per epoch: `epoch`, `step`, `seconds`, `images_per_second`, `train_loss`, `train_accuracy`,
-`test_loss`, `test_accuracy`, `learning_rate`; for corrupted data `clean_accuracy`, `memorized`, `recovered`.""",
+`test_loss`, `test_accuracy`, `learning_rate`; for corrupted data `clean_accuracy`, `memorized`, `recovered`. The losses
+are those of `train --loss`. CSV, JSON and JSON lines have `gencli.provenance` too, in the first row.""",
     "result": """\
 Parquet or text, one row per class and one for all classes, whose label is null: `label`, `name`, `n`, `accuracy`,
-`loss`; for corrupted data `corrupted`, `memorized`, `recovered`.""",
+`loss`, that of the training, and `cross_entropy`; for corrupted data `corrupted`, `memorized`, `recovered`.""",
     "table of claims": """\
 Parquet or text, one row per instance and quantity: `claim`, `instance`, `quantity`, `left`, `relation`, `right`,
 `slack`, `holds`.""",
@@ -231,7 +232,10 @@ def _environment(page: Page) -> Iterator[str]:
         yield _roff(f"Every option can come from the environment: `{named[0]}` is `{variable}`.")
     else:
         yield _roff(f"Every option of a command can come from the environment, as `{prefix}_COMMAND_OPTION`.")
-    yield _roff("`GENCLI_THREADS`, `GENCLI_QUIET`, `GENCLI_COLOR` and `GENCLI_DEBUG` apply to all commands.")
+    yield _roff(
+        "`GENCLI_THREADS`, `GENCLI_QUIET`, `GENCLI_VERBOSE`, `GENCLI_COLOR` and `GENCLI_DEBUG` apply to all commands."
+    )
+    yield _roff("`GENCLI_FORMAT` is the format of tables on standard output, such as `table` or `csv`.")
     yield _roff("`TMPDIR` is the folder where pipes are spooled.")
 
 

@@ -6,12 +6,12 @@ processes that they start and at the very end, stands among the messages and nev
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TextIO
 
 _OPENED = re.compile(r"/dev/fd|/proc/(\d+)(/task/\d+)?/fd")  # folders of what a process has open
@@ -19,7 +19,7 @@ _LINKS = 40  # that a path may go through, as for the system
 _kept: TextIO | None = None
 
 
-@contextmanager
+@contextlib.contextmanager
 def kept() -> Iterator[None]:
     """Within, and within another of it, standard output is ours."""
     global _kept  # noqa: PLW0603
@@ -98,6 +98,23 @@ def descriptor() -> int | None:
     return None if stream is None else stream.fileno()
 
 
+def expects_parquet() -> bool:
+    """Whether what reads standard output is another gencli, or a file named so; False where the system does not tell.
+
+    The processes of a pipe start together; one that is not gencli yet has the name of its shell.
+    """
+    with contextlib.suppress(OSError):
+        place = os.readlink(f"/proc/self/fd/{descriptor()}")
+        if not place.startswith("pipe:"):
+            return place.endswith((".parquet", ".pq"))
+        for process in filter(str.isdecimal, os.listdir("/proc")):
+            with contextlib.suppress(OSError):
+                if os.readlink(f"/proc/{process}/fd/0") == place:
+                    with open(f"/proc/{process}/cmdline", "rb") as command:
+                        return b"gencli" in command.read()
+    return False
+
+
 def flush() -> None:
     """Flushes what was printed for standard output."""
     stream = _kept or sys.stdout
@@ -105,11 +122,16 @@ def flush() -> None:
         stream.flush()
 
 
+def wanted_columns() -> int | None:
+    """The width that COLUMNS asks for, in characters."""
+    given = os.environ.get("COLUMNS", "")
+    return int(given) or None if given.isdecimal() else None
+
+
 def columns(place: int | None = None) -> int:
     """The width of the terminal at a descriptor, by default standard output's, in characters; 80 if unknown."""
-    given = os.environ.get("COLUMNS", "")
-    if given.isdecimal() and int(given):
-        return int(given)
+    if (wanted := wanted_columns()) is not None:
+        return wanted
     try:
         return os.get_terminal_size(descriptor() or 0 if place is None else place).columns or 80
     except OSError:

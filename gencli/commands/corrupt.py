@@ -33,7 +33,7 @@ def corrupt(
 ) -> None:
     """Applies a kind of corruption."""
     from gencli.cli import console
-    from gencli.cli.outputs import render, write_images
+    from gencli.cli.outputs import say, write_images
     from gencli.corruptions import Corrupted
     from gencli.corruptions.base import parse_part
     from gencli.files import provenance
@@ -56,9 +56,7 @@ def corrupt(
     used = ["numpy", "pyarrow", *kind.packages]
     write_images(result, output, lambda: provenance.step(result.command, made, result.sources(), used))
     words, rows = result.report()
-    console.message(f"{kind.name}: {words}")
-    if rows is not None and not console.quiet:
-        console.message(render(rows, "table", width=console.columns()).rstrip("\n"))
+    say(rows, f"{kind.name}: {words}")
 
 
 class Kinds(KindGroup):

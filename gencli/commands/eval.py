@@ -49,14 +49,14 @@ def evaluate(
     Reads models and image tables; writes one result table, which starts with columns model and data if there are
     several, and run for models of several runs, whose means and deviations gencli report shows: label, name, n,
     accuracy; precision, recall, f1 (overall, the means over the classes with rows); loss (that of the model's training,
-    as of the epoch that was kept, with class weights from the training rows);
-    calibration_error (15 bins; Guo et al. 2017, arXiv:1706.04599; from sigmoids if the loss uses them); margin (mean
-    of the label's logit minus the largest other); for corrupted data corrupted (rows whose label is not the true one),
-    memorized and recovered (the fractions of those predicted as labelled, and as the true label). The last row of each
-    model and table, whose label is null, is over all classes; a class without rows has n 0 and no other values.
-    Image-to-image networks have psnr (dB), ssim (Wang et al. 2004; images of at least 11x11) and loss. Rows with
-    outputs that are not finite count as wrong; not_finite is their number, and metrics that they make undefined are
-    null.
+    as in its history, of the epoch that was kept, with class weights from the training rows); cross_entropy (in nats,
+    whatever the loss is; not of networks trained by sigmoids); calibration_error (15 bins; Guo et al. 2017,
+    arXiv:1706.04599; from sigmoids if the loss uses them); margin (mean of the label's logit minus the largest other);
+    for corrupted data corrupted (rows whose label is not the true one), memorized and recovered (the fractions of those
+    predicted as labelled, and as the true label). The last row of each model and table, whose label is null, is over
+    all classes; a class without rows has n 0 and no other values. Image-to-image networks have psnr (dB), ssim (Wang
+    et al. 2004; images of at least 11x11) and loss. Rows with outputs that are not finite count as wrong; not_finite is
+    their number, and metrics that they make undefined are null.
 
     Tables with columns corruption and severity (gencli corrupt common --all) have one row per combination;
     corruption_error is 1 - accuracy, in the last row the mean over kinds of their means over severities, not

@@ -95,7 +95,7 @@ def hvp(
 def _say(findings: Findings, title: str) -> None:
     from gencli.cli import console, outputs
 
-    console.message(outputs.render(findings.table, "table", title, console.columns()).rstrip())
+    outputs.say(findings.table, title, always=bool(findings.failed))
     for note in findings.notes:
         console.message(note)
     for wrong in findings.failed:

@@ -29,7 +29,7 @@ def run(
 
     import torch
 
-    from gencli.cli import console, outputs
+    from gencli.cli import outputs
     from gencli.commands import opening
     from gencli.curvature import building as operators
     from gencli.files import tensors
@@ -67,7 +67,7 @@ def run(
                 each(norms, lambda said=said: said, title)
         if place:
             tensors.write(place, found, {"of": asked.of, "wrt": asked.wrt, "step": made})
-            console.message(outputs.render(summary.overview(norms), "table", title, console.columns()).rstrip())
+            outputs.say(summary.overview(norms), title)
 
 
 def _collect(

@@ -12,7 +12,7 @@ from gencli.reporting.settings import Settings
 
 app = single()
 
-ReportFormat = Literal["table", "parquet", "csv", "json", "md", "latex", "html"]
+ReportFormat = Literal["table", "parquet", "csv", "json", "jsonl", "md", "latex", "html"]
 Files = Annotated[
     list[str] | None,
     typer.Argument(
@@ -85,7 +85,6 @@ def report(
     --table removal, --plot removal
                          test accuracy without the rows that corrupt prune removes
                          beside runs without as many at random (train --subset)
-
     --plot rank          measures against the gap, from what gencli rank reads
 
     --format html makes one page that loads nothing from the network: every table and figure that the files support,
@@ -102,11 +101,11 @@ def report(
     from gencli.cli import console, outputs, stdout
     from gencli.commands import report_sheet, report_text
     from gencli.errors import GencliError
-    from gencli.files import endings, stream, unfinished
+    from gencli.files import stream, unfinished
     from gencli.files.named import distinct_names, named_first
     from gencli.files.provenance import source, step
     from gencli.files.together import Together
-    from gencli.reporting import against, documents, patterns, plan
+    from gencli.reporting import against, documents, patterns, plan, trackers
 
     if settings.follow:
         return report_text.follow(files, settings)
@@ -115,13 +114,14 @@ def report(
     if settings.contact_sheet is not None:
         report_sheet.draw(named_first(*((name, stream.Input) for name in names)), settings.contact_sheet)
         return
-    default = "table" if stdout.is_it(output) else endings.named(output) or outputs.result_format(output)
-    form: ReportFormat = format or default  # pyright: ignore[reportAssignmentType]
+    form: ReportFormat = format or outputs.result_format(output, "table" if stdout.is_it(output) else "parquet")
     settings.require_place(form)
     patterns.refuse_overwriting([*names, settings.against], [output, settings.figure])
     published = None if settings.against is None else stream.Input(settings.against)
     beside = None if published is None else against.read(published)
-    read = documents.read_all(names)
+    read = documents.by_size(documents.read_all(names))
+    if settings.to is not None:
+        return console.message(trackers.write(*settings.to, trackers.runs(read)))
     for name in filter(unfinished.is_one, names):
         console.message(f"{name}: its run has not come to its end")
     chosen = plan.Plan(read, settings, form == "html")

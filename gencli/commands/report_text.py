@@ -41,6 +41,7 @@ def text(
         figures += [("Ratios", [benchmarks.image(measured, "svg", "")])] if measured else []
         return page.page(title or "gencli report", found, figures, chosen.documents)
     terminal_width = stdout.columns() if stream.is_terminal(output) else None
+    width = terminal_width or stdout.wanted_columns()
     text = ""
     for table in found:
         if form == "latex":
@@ -53,9 +54,9 @@ def text(
                 + notes
             )
         else:
-            rows, common = layout.fitted(table, terminal_width or 80)
+            rows, common = layout.fitted(table, width)
             text += outputs.render(rows, "table", f"{title}\n{common}", terminal_width) + layout.below(table)
-    return text + terminal.text(panels, terminal_width or 80)
+    return text + terminal.text(panels, width or 80)
 
 
 def follow(files: Sequence[str] | None, settings: Settings) -> None:

@@ -84,7 +84,7 @@ def show(
     if sheet is not None and len(names) > 1:
         raise GencliError(f"--sheet draws one file, not {len(names)}", "name one")
     patterns.refuse_overwriting(names, [output, sheet])
-    form: TableFormat = format or endings.named(output) or "table"  # pyright: ignore[reportAssignmentType]
+    form: TableFormat = format or outputs.result_format(output, "table")
     drawn = None if sheet is None else columns or 10
     with Together() as places:
         place = places.open(output) if form in ("table", "json") else None

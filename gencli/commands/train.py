@@ -54,8 +54,9 @@ def train(
     """Train a network by stochastic gradient descent.
 
     Reads an image table; writes a model (safetensors) and, with --history, its training history. Images are
-    divided by 255 and whitened. The history's train columns are means over the epoch's steps; in the last row, and
-    with --measure-train in every row, they are measured after the epoch. Image-to-image networks (unet-small) and
+    divided by 255 and whitened. The history's losses are of --loss, as is gencli eval's loss; eval has cross_entropy
+    beside it. Train columns are means over the epoch's steps; in the last row, and with --measure-train in every row,
+    they are measured after the epoch. Image-to-image networks (unet-small) and
     losses (l1, l2, huber) fit the column target, and their histories hold PSNR in dB instead of accuracy.
 
     --init continues from other weights: of gencli, or of torchvision as safetensors (--init-except head where classes
@@ -128,7 +129,10 @@ def _fit(
     with train_files.history(files["history"] if group.rank == 0 else None, read) as shown, Together() as places:
         named = {name: file for name, file in files.items() if name and file and group.rank == 0}
         model_file = places.open(files[""] if group.rank == 0 else os.devnull, read, binary=True)
-        writers = {name: open_result(places, file, None, read, aside=True) for name, file in named.items()}
+        writers = {
+            name: open_result(places, file, None, read, aside=True, kept=name == "history")
+            for name, file in named.items()
+        }
         run = several.begin(setup, table, test_table, group, watched=watched)
         steps = {made.output: made for made in setup.steps(table, test_table, group, watched)}
         with console.progress("train", run.total_steps) as advance:

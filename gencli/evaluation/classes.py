@@ -64,13 +64,13 @@ def per_class(
 
     Columns: label, name, n, accuracy; accuracy_low and accuracy_high, if `resampled`; top_K for each K of `top`, the
     fraction with the label among the K largest logits; precision, recall and f1 (see `class_scores`), in rows of
-    several classes their means over the classes that have rows there; loss, the mean; calibration_error (see
-    `calibration_errors`) and margin (mean, see `logits`); where labels_true is known corrupted (rows with
-    label ≠ label_true), memorized and recovered (fractions of those, predicted as label and as label_true); and
+    several classes their means over the classes that have rows there; loss and cross_entropy, means; calibration_error
+    (see `calibration_errors`) and margin (mean, see `logits`); where labels_true is known corrupted (rows with label ≠
+    label_true), memorized and recovered (fractions of those, predicted as label and as label_true); and
     corruption_error where grouped by corruption (see `corruption_errors`). Of image-to-image networks: label, name, n,
     psnr in dB, ssim, loss. Last, where there are any, not_finite: the rows whose outputs are not all finite. They are
-    predicted as no class, so never right, and loss, calibration_error, margin, psnr and ssim of rows with one among
-    them are null.
+    predicted as no class, so never right, and loss, cross_entropy, calibration_error, margin, psnr and ssim of rows
+    with one among them are null.
 
     Args:
         resampled: the seed of bootstrap intervals (see `intervals`).
@@ -146,6 +146,8 @@ def _scores(
         columns[name] = _known(np.append(each, np.nanmean(whole)), n)
     losses = evaluated.losses
     columns["loss"] = pa.nulls(count + 1, pa.float64()) if losses is None else parts.share(losses, n)
+    if evaluated.cross_entropies is not None:
+        columns["cross_entropy"] = parts.share(evaluated.cross_entropies, n)
     if evaluated.confidences is not None:
         columns["calibration_error"] = _known(calibration_errors(evaluated.confidences, right, rows, count), n)
     if evaluated.margins is not None and classes > 1:

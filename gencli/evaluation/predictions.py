@@ -153,6 +153,7 @@ class Evaluated:
         ids, labels: [n] int64, as in the table.
         losses: [n] float64, NaN where the outputs are not finite; None where the loss is not known, or of scores that
             are no logits.
+        cross_entropies: [n] float64, in nats; likewise, and None where probabilities are sigmoids.
         labels_true: [n] int64, as in the table; None where it has none.
         predicted, confidences, margins, ranks: [n] int64, float64, float64, int64, see `Predictions` and `logits`;
             None of image-to-image networks. Where outputs are not finite they are `NONE`, NaN, NaN and the last.
@@ -166,6 +167,7 @@ class Evaluated:
     ids: NDArray[np.int64]
     labels: NDArray[np.int64]
     losses: NDArray[np.float64] | None = None
+    cross_entropies: NDArray[np.float64] | None = None
     labels_true: NDArray[np.int64] | None = None
     predicted: NDArray[np.int64] | None = None
     confidences: NDArray[np.float64] | None = None
@@ -218,6 +220,7 @@ def figures(model: Model, result: Predictions, labels: torch.Tensor, probabiliti
         "losses": result.losses,
         "confidences": rows_of.confidences(logits, sigmoid),
         "margins": rows_of.margins(logits, labels),
+        **({} if sigmoid else {"cross_entropies": cross_entropy(logits, labels)}),
     }
     found = {name: double(each) for name, each in found.items()}
     found = {name: each.masked_fill(unknown | ~each.isfinite(), torch.nan) for name, each in found.items()}

@@ -22,7 +22,7 @@ from gencli.replay.graph import Run
 # what no step records: places, what a terminal shows, and what ends or continues a run
 _NEVER = {
     "checkpoint", "checkpoint_every", "color", "debug", "dry_run", "file", "folder", "format", "help", "list_archs",
-    "list_measures",     "output", "overwrite", "preset", "quiet", "resume", "root", "version",
+    "list_measures",     "output", "overwrite", "preset", "quiet", "resume", "root", "verbose", "version",
 }  # fmt: skip
 _OWN = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")  # package.module:factory
 _MOST = 1024  # processes of one machine

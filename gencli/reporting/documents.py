@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,6 +13,7 @@ import pyarrow as pa
 
 from gencli import runs
 from gencli.cli import console
+from gencli.counts import numbered
 from gencli.files import parquet, provenance, tables
 from gencli.files.named import is_pipe
 from gencli.files.provenance import Source, Step
@@ -165,6 +167,20 @@ def read_all(names: Sequence[str]) -> list[Document]:
     return [_joined(part, blocks) for name in names for part in _split(found.pop(name))]
 
 
+def by_size(documents: Sequence[Document]) -> list[Document]:
+    """The documents, those of networks whose names differ in their numbers alone in the order of these."""
+    archs = [str(each.training.arguments.get("arch")) if each.training else "" for each in documents]
+    places: dict[tuple[str, str], list[int]] = {}
+    for place, (each, arch) in enumerate(zip(documents, archs)):
+        places.setdefault((each.kind, re.sub(r"\d+", "N", arch)), []).append(place)
+    found = list(documents)
+    for taken in places.values():
+        ordered = sorted(taken, key=lambda place: numbered(archs[place]))
+        for place, other in zip(taken, ordered):
+            found[place] = documents[other]
+    return found
+
+
 def _joined(document: Document, blocks: dict[pa.Schema, _Block]) -> Document:
     """The document with its rows, where they are few, in the block of their schema."""
     rows = document.rows
@@ -175,7 +191,7 @@ def _joined(document: Document, blocks: dict[pa.Schema, _Block]) -> Document:
 
 
 def read(source: Input) -> Document:
-    """Reads a file: Parquet, or CSV or JSON, which have lost their provenance.
+    """Reads a file: Parquet, or CSV or JSON, which have lost their provenance but for histories.
 
     Raises:
         GencliError: the file is of an unknown kind, or has rows that its kind does not allow; see `readers`.
@@ -189,6 +205,7 @@ def read(source: Input) -> Document:
             rows = _counts(source, rows, tables.read_description(file, source.name))
     else:
         kind, rows = readers.from_text(source)
+        made, rows = readers.made_of(source, rows)
     entry = provenance.source("file", source.sha256, made, source.path)
     opened = source if kind == "images" else None
     return Document(kind, source.name, _Block(rows), slice(len(rows)), made, entry, file=source.name, opened=opened)

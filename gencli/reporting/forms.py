@@ -12,6 +12,8 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 
+from gencli.files.provenance import KEY
+
 Kind = Literal[
     "history", "result", "benchmark", "scores", "dynamics", "influence", "predictions", "images", "density",
     "confusion", "alignment", "energy", "descent", "measures",
@@ -139,7 +141,7 @@ class Form:
 _SCORES = dict.fromkeys(["*accuracy", "accuracy_*", "memorized", "recovered"], _SHARE) | {"*_std": _NUMBER}
 _OF_ROWS = {"id": _ID, "label": _COUNT, "label_true": _COUNT, "run": _COUNT}
 FORMS: dict[Kind, Form] = {  # the first that fits
-    "history": Form(("epoch", "train_loss"), {"epoch": _COUNT, "step": _KNOWN, **_SCORES}),
+    "history": Form(("epoch", "train_loss"), {"epoch": _COUNT, "step": _KNOWN, KEY: _CLASS, **_SCORES}),
     "result": Form(
         ("label", "name", "n", "loss"),
         {

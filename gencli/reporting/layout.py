@@ -50,13 +50,17 @@ def shown(table: Table) -> pa.Table:
     return pa.table(arrays, schema=pa.schema(fields))
 
 
-def fitted(table: Table, most: int) -> tuple[pa.Table, str]:
+def fitted(table: Table, most: int | None) -> tuple[pa.Table, str]:
     """The table as text of at most `most` characters per line if possible; and a line on what all rows share.
+
+    None is no limit: each row is one line, which grep finds.
 
     If it is too wide, columns in which all rows agree move to that line, then settings are joined into one
     column, then it is transposed, one row per score, if that is narrower; finally columns of words are wrapped.
     """
     rows, common = shown(table), ""
+    if most is None:
+        return rows, common
     if measured(rows) > most and rows.num_rows > 1:
         alike = [name for name in table.keys if name not in ("label", "name") and len(set(rows[name].to_pylist())) == 1]
         common = ", ".join(_named(name, rows[name][0].as_py()) for name in alike if rows[name][0].as_py())

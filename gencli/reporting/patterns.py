@@ -12,12 +12,13 @@ from collections.abc import Iterator, Sequence
 from typing import IO
 
 from gencli.cli import stdout
+from gencli.counts import numbered
 from gencli.errors import GencliError
 from gencli.files import folders
 
 
 def expand(names: Sequence[str]) -> list[str]:
-    """The files that names and patterns match, those of a pattern sorted by name, each file once despite links.
+    """The files that names and patterns match, each once despite links; those of a pattern sorted, numbers as such.
 
     `**` is any folders, also by links, without those whose names start with a dot.
 
@@ -27,7 +28,7 @@ def expand(names: Sequence[str]) -> list[str]:
     found: dict[str, str] = {}
     for name in names:
         pattern = name != "-" and glob.has_magic(name) and not os.path.exists(name)
-        matches = sorted(_files(name)) if pattern else [name]
+        matches = sorted(_files(name), key=numbered) if pattern else [name]
         if not matches:
             raise GencliError(f"{name}: no file matches", "check the pattern and the folder")
         for match in matches:

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from gencli.cli import console
 from gencli.errors import GencliError, first_line
 from gencli.files import parquet, texts
+from gencli.files.provenance import KEY, Step, decode
 from gencli.files.stream import Input
 from gencli.reporting.forms import FORMS, LEAD, RUN, Column, Form, Kind
 
@@ -57,17 +58,33 @@ def from_text(source: Input) -> tuple[Kind, pa.Table]:
     form, text = read_text(source)
     if form is None:
         source.expect("Parquet", b"PAR1", b"PAR1")
-    return _from_json(source, text) if form == "json" else _from_csv(source, text)
+    return _from_csv(source, text) if form == "csv" else _from_json(source, text)
 
 
-def read_text(source: Input) -> tuple[Literal["json", "csv"] | None, str]:
+def made_of(source: Input, rows: pa.Table) -> tuple[Step | None, pa.Table]:
+    """How a table of text was made, where its first row has that, and the table without it.
+
+    Raises:
+        GencliError: that is no provenance.
+    """
+    if KEY not in rows.column_names:
+        return None, rows
+    text = rows[KEY][0].as_py() if rows.num_rows else None
+    try:
+        made = None if text is None else decode(text).get("step")
+    except ValueError as error:
+        raise GencliError(f"{source.name}: corrupt provenance: {first_line(error)}", _HINT) from None
+    return made, rows.drop_columns([KEY])
+
+
+def read_text(source: Input) -> tuple[Literal["json", "jsonl", "csv"] | None, str]:
     """The text of a file and what it is, by its first line; None where it is neither."""
     try:
         text = "" if b"\0" in source.peek(0, 1 << 12) else texts.read(source)  # which may be large
     except UnicodeDecodeError:
         text = ""
-    if text.lstrip()[:1] == "[":
-        return "json", text
+    if (first := text.lstrip()[:1]) in ("[", "{") and first:
+        return "json" if first == "[" else "jsonl", text
     return ("csv" if "\0" not in text and "," in text.partition("\n")[0] else None), text
 
 
@@ -81,23 +98,31 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any] | _Twice:
 
 
 def json_rows(name: str, text: str) -> list[dict[str, Any]]:
-    """The objects of a JSON array.
+    """The objects of a JSON array, or of lines of JSON.
 
     Raises:
         GencliError: it is no JSON, or holds something else.
     """
-    try:
-        found = json.loads(text, parse_int=figure, parse_float=_float, object_pairs_hook=_object)
-    except ValueError as error:
-        raise GencliError(f"{name}: {console.quoted(first_line(error))}", "give a complete file") from None
-    except RecursionError:
-        raise GencliError(f"{name}: nested too deep", "give a file that gencli wrote") from None
+    if text.lstrip()[:1] == "[":
+        found = _loaded(name, text)
+    else:
+        lines = enumerate(text.split("\n"), 1)
+        found = [_loaded(f"{name}: line {number}", line) for number, line in lines if line.strip()]
     for row, each in enumerate(found):
         if isinstance(each, _Twice):
             require_distinct(f"{name}: row {row}", each)
         if not isinstance(each, dict):
             raise GencliError(f"{name}: row {row}: {console.quoted(each)} is not an object", _HINT)
     return found
+
+
+def _loaded(where: str, text: str) -> Any:
+    try:
+        return json.loads(text, parse_int=figure, parse_float=_float, object_pairs_hook=_object)
+    except ValueError as error:
+        raise GencliError(f"{where}: {console.quoted(first_line(error))}", "give a complete file") from None
+    except RecursionError:
+        raise GencliError(f"{where}: nested too deep", "give a file that gencli wrote") from None
 
 
 def _from_json(source: Input, text: str) -> tuple[Kind, pa.Table]:

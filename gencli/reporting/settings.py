@@ -81,6 +81,14 @@ class Settings:
             "until the run ends. Exits with 1 if it was interrupted.",
         ),
     ] = False
+    to: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            metavar="TRACKER PLACE",
+            help="Write histories as runs of an experiment tracker instead: tensorboard DIR, mlflow URI, or "
+            "wandb-offline DIR; pip install gencli[trackers].",
+        ),
+    ] = None
     provenance: Annotated[bool, typer.Option("--provenance", hidden=True)] = False  # until 0.2: where it went
 
     def resolved(self, given: Collection[str]) -> Self:
@@ -91,12 +99,10 @@ class Settings:
         """
         if self.provenance:
             raise GencliError("--provenance: removed", "gencli how FILE --tree prints how a file was made")
-        others = {*self.__dataclass_fields__, "format", "output"} - {"contact_sheet"}
-        for name in sorted(set(given) & others) if self.contact_sheet is not None else ():
-            raise GencliError(f"{dashed(name)} and --contact-sheet do not go together", "omit one of them")
-        others = {*self.__dataclass_fields__, "format", "output"} - {"follow", "metric", "title"}
-        for name in sorted(set(given) & others) if self.follow else ():
-            raise GencliError(f"{dashed(name)} and --follow do not go together", "omit one of them")
+        others = {*self.__dataclass_fields__, "format", "output"} & set(given)
+        for alone, beside in (("contact_sheet", set[str]()), ("to", set()), ("follow", {"metric", "title"})):
+            for name in sorted(others - {alone} - beside) if alone in others else ():
+                raise GencliError(f"{dashed(name)} and {dashed(alone)} do not go together", "omit one of them")
         return self
 
     def require_place(self, form: str) -> None:
@@ -109,5 +115,5 @@ class Settings:
             raise GencliError("--plot: the page has every figure", "omit it, or use --figure")
         if self.plot and self.figure is None and form != "table":
             raise GencliError("--plot: a text plot needs --format table", "omit --format, or use --figure")
-        if self.title is not None and self.figure is None and form in ("parquet", "csv", "json"):
+        if self.title is not None and self.figure is None and form in ("parquet", "csv", "json", "jsonl"):
             raise GencliError(f"--title: {form} has no title", "omit it")

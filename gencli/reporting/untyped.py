@@ -17,7 +17,7 @@ _TRUTH = {"True": True, "False": False}
 
 
 def read(source: Input, what: str = "Parquet, CSV or JSON") -> tuple[str, pa.Table]:
-    """What a text file is, `csv` or `json`, and its rows; `what` says what else it could be.
+    """What a text file is, `csv`, `json` or `jsonl`, and its rows; `what` says what else it could be.
 
     Raises:
         GencliError: it is neither, or not whole.
@@ -25,7 +25,7 @@ def read(source: Input, what: str = "Parquet, CSV or JSON") -> tuple[str, pa.Tab
     form, text = readers.read_text(source)
     if form is None or (form == "csv" and not _is_csv(text)):
         source.expect(what, b"PAR1")
-    if form == "json":
+    if form in ("json", "jsonl"):
         found = readers.json_rows(source.name, text)
         columns = {
             name: [each.get(name) for each in found] for name in dict.fromkeys(n for each in found for n in each)

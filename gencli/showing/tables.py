@@ -13,7 +13,7 @@ from gencli.cli import console
 from gencli.files import arrow, parquet, provenance
 from gencli.files.provenance import Step
 from gencli.files.stream import Input
-from gencli.reporting import untyped
+from gencli.reporting import readers, untyped
 from gencli.showing.kinds import KINDS, Facts, distinct, is_number
 from gencli.showing.shown import Shown, plain
 
@@ -40,15 +40,17 @@ def describe_parquet(source: Input, file: pq.ParquetFile, head: int | None, note
 def describe_text(source: Input, head: int | None) -> Shown:
     """A CSV or JSON file."""
     form, table = untyped.read(source, "Parquet, safetensors, CSV, JSON or a figure of gencli")
-    name, facts = _kind(table.schema, table.num_rows, None, table.select)
+    made, table = readers.made_of(source, table)
+    name, facts = _kind(table.schema, table.num_rows, made, table.select)
     wanted = _wanted(table.schema, table.num_rows, head)
     if wanted is None:
         rows = _columns(table.schema, table.select(_measured(table.schema)).to_batches())
     else:
         rows = plain(table.slice(0, wanted))
-    title = f"{name}, as {form.upper()}" if name else f"{form.upper()} table"
-    found = _shown(source, title, table.schema, table.num_rows, facts, rows, None, wanted)
-    return replace(found, unmade="no provenance: CSV and JSON hold none")
+    told = "JSON lines" if form == "jsonl" else form.upper()
+    title = f"{name}, as {told}" if name else f"{told} table"
+    found = _shown(source, title, table.schema, table.num_rows, facts, rows, made, wanted)
+    return replace(found, unmade="no provenance: CSV and JSON hold none, but for histories")
 
 
 def _wanted(schema: pa.Schema, count: int, head: int | None) -> int | None:

@@ -18,8 +18,6 @@ from gencli.training.schedules import SCHEDULES
 from gencli.training.several import Several
 from gencli.training.states import Epoch
 
-_SECONDS = {"s": 1, "min": 60, "h": 3600}
-
 
 @dataclass
 class Cadence:
@@ -31,15 +29,9 @@ class Cadence:
 
     @classmethod
     def parse(cls, text: str) -> Cadence:
-        """`1ep`, `500` (steps) or `5min` (also s and h).
-
-        Raises:
-            GencliError: something else.
-        """
-        number, unit = parse_cadence(text)
-        if unit in _SECONDS:
-            return cls("seconds", number * _SECONDS[unit], time.monotonic())
-        return cls({"ep": "epochs", "": "steps"}[unit], number)
+        """See `parse_cadence`."""
+        every, unit = parse_cadence(text)
+        return cls(unit, every, time.monotonic())
 
     def due(self, step: int, epoch: Epoch | None) -> bool:
         """Whether to write now, after this step, or after this epoch."""

@@ -12,6 +12,7 @@ import typer
 
 from gencli.cli import stdout
 from gencli.cli.options import Overwrite, Saving, dashed
+from gencli.counts import TIMES, seconds
 from gencli.errors import GencliError
 from gencli.files import endings
 from gencli.training.settings import Settings
@@ -20,16 +21,17 @@ if TYPE_CHECKING:
     from gencli.models.start import Start
 
 
-def parse_cadence(text: str) -> tuple[int, str]:
-    """Number and unit of `1ep`, `500` (steps) or `5min` (also s and h).
+def parse_cadence(text: str) -> tuple[float, str]:
+    """How many of what: epochs of `1ep`, steps of `500`, seconds of `5min` or another time.
 
     Raises:
         GencliError: it is something else.
     """
-    match = re.fullmatch(r"(\d{1,9})(ep|s|min|h|)", text, re.ASCII)
-    if match is None or int(match[1]) == 0:
-        raise GencliError(f"--checkpoint-every: {text!r}", "give epochs, steps or a time: 1ep, 500, 5min")
-    return int(match[1]), match[2]
+    count = re.fullmatch(r"(\d{1,9})(ep|)", text, re.ASCII)
+    found = (int(count[1]), "epochs" if count[2] else "steps") if count else (seconds(text) or 0, "seconds")
+    if not found[0]:
+        raise GencliError(f"--checkpoint-every: {text!r}", f"give epochs, steps or a time: 1ep, 500, {TIMES}")
+    return found
 
 
 @dataclass(frozen=True)
@@ -77,8 +79,9 @@ class Records:
         str | None,
         typer.Option(
             metavar="FILE",
-            help="Write the history, one row per epoch (and run): Parquet, CSV or JSON. While the run lasts, and "
-            "after one that was interrupted, NAME.unfinished.csv holds the rows so far; see report --follow.",
+            help="Write the history, one row per epoch (and run): Parquet, CSV, JSON, or JSON lines (.jsonl); the "
+            "first row of text holds its provenance. While the run lasts, and after one that was interrupted, "
+            "NAME.unfinished.csv holds the rows so far; see report --follow.",
         ),
         endings.RESULT,
     ] = None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 import typer
 
 from gencli.cli.options import Device
+from gencli.counts import TIMES, is_number, number, seconds
 from gencli.errors import GencliError
 from gencli.losses.settings import LossSettings
 from gencli.runs import NUMBERS, several, varied
@@ -42,6 +43,15 @@ def _pin(asked: bool) -> bool:
         os.environ |= {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41", "MKL_CBWR": "COMPATIBLE"}
         os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     return asked
+
+
+def _minutes(text: object) -> float:
+    """The minutes of a time with its unit, or of a number of them; provenance has numbers."""
+    text = str(text)
+    found = seconds(text)
+    if found is None and not (is_number(text) and number(text) >= 0):
+        raise typer.BadParameter(f"{text!r} is no time; give {TIMES}, or minutes")
+    return number(text) if found is None else found / 60
 
 
 @dataclass(frozen=True)
@@ -77,9 +87,10 @@ class RunSettings:
     max_time: Annotated[
         float | None,
         typer.Option(
-            min=0,
-            metavar="MINUTES",
-            help="Stop after this time, of several runs in all; how far a run gets is not reproducible.",
+            parser=_minutes,
+            metavar="TIME",
+            help=f"Stop after this time, such as {TIMES}, or in minutes; of several runs in all. How far a run gets is "
+            "not reproducible.",
         ),
     ] = None
     until_train_accuracy: Annotated[

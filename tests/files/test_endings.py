@@ -90,7 +90,7 @@ def test_what_a_name_names(kind: endings.Writes, name: str, form: str | None) ->
         (MODEL, "model.pt", None, "-o: model.pt: a model cannot be written as .pt"),
         (MODEL, "model.parquet", None, "a model cannot be written as .parquet"),
         (RESULT, "r.tex", None, "a result table cannot be written as .tex"),
-        (RESULT, "h.jsonl", None, "a result table cannot be written as .jsonl"),
+        (RESULT, "h.yaml", None, "a result table cannot be written as .yaml"),
         (RESULT, "h.xlsx", None, "a result table cannot be written as .xlsx"),
         (RESULT, "h.safetensors", None, "a result table cannot be written as .safetensors"),
         (IMAGES, "d.CSV", None, "an image table cannot be written as .csv"),
