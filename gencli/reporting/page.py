@@ -13,18 +13,18 @@ from pathlib import Path
 from gencli.files import provenance
 from gencli.reporting import page_tables
 from gencli.reporting.documents import Document
-from gencli.reporting.groups import Table
+from gencli.reporting.groups import Table, grouped
 from gencli.reporting.page_figures import group, text
 from gencli.reporting.panels import Panel
 
 
-
 @dataclass(frozen=True)
 class Part:
-    """A section of the page.
+    """What stands under a heading of the page, after others of the same heading.
 
     Attributes:
-        folded: why it is folded, in words; empty where it is not.
+        content: a table, panels, or an SVG whose words are text.
+        folded: why the heading is to be opened first, in words; empty where it is not.
     """
 
     heading: str
@@ -36,27 +36,27 @@ def page(title: str, parts: Sequence[Part], documents: Sequence[Document]) -> st
     """The page; it loads nothing, and names with markup are text in it.
 
     Args:
-        parts: tables, panels, or an SVG whose words are text.
         documents: all files, whose pipelines are listed; rows of the tables refer to them.
     """
     files = list({document.source.sha256: document for document in documents}.values())
     numbers = {document.source.sha256: number for number, document in enumerate(files, 1)}
     style, script = (Path(__file__).with_name(name).read_text("utf-8") for name in ("page.css", "page.js"))
     policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src '{_hash(script)}'; img-src data:"
+    sections = grouped(parts, lambda part: part.heading)
     contents = [
-        f'<li><a href="#part-{place}">{text(part.heading)}</a></li>'
-        for place, part in enumerate([*parts, Part("How it was made", b"")], 1)
+        f'<li><a href="#part-{place}">{text(heading)}</a></li>'
+        for place, heading in enumerate([*sections, "How it was made"], 1)
     ]
     lines = [
         "<!DOCTYPE html>",
         '<html lang="en"><head><meta charset="utf-8">',
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}; base-uri \'none\'; form-action \'none\'">',
+        f"<meta http-equiv=\"Content-Security-Policy\" content=\"{policy}; base-uri 'none'; form-action 'none'\">",
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f"<title>{text(title)}</title><style>{style}</style></head><body>",
         f"<header><h1>{text(title)}</h1></header>",
         f'<nav aria-label="Contents"><ul>{"".join(contents)}</ul></nav><main>',
-        *(_section(place, part, numbers) for place, part in enumerate(parts, 1)),
-        f'<section id="part-{len(parts) + 1}"><h2>How it was made</h2>',
+        *(_section(place, several, numbers) for place, several in enumerate(sections.values(), 1)),
+        f'<section id="part-{len(contents)}"><h2>How it was made</h2>',
         *(_pipeline(number, document) for number, document in enumerate(files, 1)),
         f"</section></main><script>{script}</script></body></html>",
     ]
@@ -67,18 +67,18 @@ def _hash(script: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"
 
 
-def _section(place: int, part: Part, numbers: dict[str, int]) -> str:
-    if isinstance(part.content, Table):
-        body = page_tables.table(part.content, part.heading, numbers)
-    elif isinstance(part.content, bytes):
-        body = _inline(part.content.decode(), part.heading)
-    else:
-        body = group(part.content)
-    heading = f"<h2>{text(part.heading)}</h2>"
-    if part.folded:
-        heading = f"<summary>{heading}<span>{text(part.folded)}</span></summary>"
+def _section(place: int, parts: Sequence[Part], numbers: dict[str, int]) -> str:
+    heading, body = f"<h2>{text(parts[0].heading)}</h2>", "\n".join(_content(part, numbers) for part in parts)
+    if folded := parts[0].folded:
+        heading = f"<summary>{heading}<span>{text(folded)}</span></summary>"
         return f'<section id="part-{place}"><details class="fold">{heading}{body}</details></section>'
     return f'<section id="part-{place}">{heading}{body}</section>'
+
+
+def _content(part: Part, numbers: dict[str, int]) -> str:
+    if isinstance(part.content, Table):
+        return page_tables.table(part.content, part.heading, numbers)
+    return _inline(part.content.decode(), part.heading) if isinstance(part.content, bytes) else group(part.content)
 
 
 def _inline(svg: str, label: str) -> str:

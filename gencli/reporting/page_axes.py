@@ -6,8 +6,11 @@ import math
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from gencli.reporting.panels import Curve, Numbers
+
+T = TypeVar("T")
 
 _LARGEST = sys.float_info.max
 
@@ -87,9 +90,9 @@ def _known(value: float | None) -> bool:
     return value is not None and math.isfinite(value)
 
 
-def steps(points: Sequence[tuple[float, float] | None]) -> list[list[tuple[float, float]]]:
+def steps(points: Sequence[T | None]) -> list[list[T]]:
     """Points as parts without gaps."""
-    parts: list[list[tuple[float, float]]] = [[]]
+    parts: list[list[T]] = [[]]
     for point in points:
         if point is not None:
             parts[-1].append(point)

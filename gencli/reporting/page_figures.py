@@ -24,7 +24,7 @@ _LEFT, _TOP, _RIGHT, _BOTTOM = 54, 6, 10, 40
 _POINTS, _MOST, _LEAST = 200_000, 1000, 100  # of all curves of a group; of one of them
 _NAMED, _ANNOTATED = 30, 12  # classes of a matrix whose axes, and whose cells, have words
 _BARS = 100  # names of bars in one picture; the others are in a second one, folded
-_LETTER = 6.2  # width of one, about
+_LETTER = 6.8  # width of one, about
 
 
 def text(words: str, most: int | None = None) -> str:
@@ -57,13 +57,15 @@ def _legend(panels: Sequence[Panel], names: Sequence[str]) -> str:
     items = []
     for place, name in enumerate(names):
         kind, path = shapes[name in bars]
-        key = f'<svg class="key {_style(place)}" viewBox="0 0 28 12" aria-hidden="true"><path class="{kind}" d="{path}"/>'
+        key = (
+            f'<svg class="key {_style(place)}" viewBox="0 0 28 12" aria-hidden="true"><path class="{kind}" d="{path}"/>'
+        )
         items.append(f'<li data-s="{place}">{key}</svg><span>{text(name, LONGEST)}</span></li>')
     items += [f'<li><span class="star">★</span><span>{text(mark)}</span></li>' for mark in marks]
     more = ""
     if len(names) > MOST:
-        more = f"{len(names):,} of them, as many as {MOST} with a look of their own"
-        more = f'<p class="note" data-most="{MOST}">{more}<span hidden>: the others are hidden until you choose them</span></p>'
+        hidden = f"<span hidden>; the last {len(names) - MOST:,} are hidden until you choose them</span>"
+        more = f'<p class="note" data-most="{MOST}">{len(names):,}, of which {MOST} look different{hidden}</p>'
     return f'<ul class="legend">{"".join(items)}</ul>{more}'
 
 
@@ -141,12 +143,16 @@ def _grid(across: Axis, up: Axis) -> str:
     columns = "".join(f"M{_number(x)} {_TOP}v{_HEIGHT}" for x, _ in right)
     words = [_words(x, _TOP + _HEIGHT + 16, word, "middle") for x, word in right]
     beside = "".join(_words(_LEFT - 6, y + 4, word, "end") for y, word in down)
-    frame = f'<path class="frame" d="M{_LEFT} {_TOP}v{_HEIGHT}h{_WIDTH}"/>'
-    return f'<path class="grid" d="{columns}"/>{"".join(words)}<g class="up"><path class="grid" d="{rows}"/>{beside}</g>{frame}'
+    frame = _path("frame", f"M{_LEFT} {_TOP}v{_HEIGHT}h{_WIDTH}")
+    return f'{_path("grid", columns)}{"".join(words)}<g class="up">{_path("grid", rows)}{beside}</g>{frame}'
+
+
+def _path(kind: str, way: str) -> str:
+    return f'<path class="{kind}" d="{way}"/>'
 
 
 def _words(x: float, y: float, words: str, anchor: str, full: str = "") -> str:
-    title = f"<title>{text(full)}</title>" if full else ""
+    title = f"<title>{text(full, LONGEST)}</title>" if full not in ("", words) else ""
     place = f'x="{_number(x)}" y="{_number(y)}"'
     return f'<text {place} text-anchor="{anchor}">{title}{text(words)}</text>'
 
@@ -161,18 +167,21 @@ def _curve(curve: Curve, panel: Lines, place: int, across: Axis, up: Axis, share
     drawn = ""
     spread = [math.nan if each is None else each for each in curve.spread]
     if any(map(math.isfinite, spread)):
-        low, high = ([point(x, y + sign * s) if y is not None else None for x, y, s in zip(curve.x, curve.y, spread)]
-                     for sign in (-1, 1))  # fmt: skip
+        low, high = (
+            [None if y is None else point(x, y + sign * s) for x, y, s in zip(curve.x, curve.y, spread)]
+            for sign in (-1, 1)
+        )
         both = [(*a, b[1]) if a and b else None for a, b in zip(low, high)]
         if panel.dots:
-            drawn = f'<path class="error" d="{"".join(f"M{_number(x)} {_number(a)}V{_number(b)}" for x, a, b in filter(None, both))}"/>'
+            ways = (f"M{_number(x)} {_number(a)}V{_number(b)}" for x, a, b in filter(None, both))
+            drawn = _path("error", "".join(ways))
         else:
-            bands = [[*((x, b) for x, _, b in part), *((x, a) for x, a, _ in reversed(part))] for part in steps(both)]  # pyright: ignore[reportArgumentType]
-            drawn = f'<path class="band" d="{"".join(_joined(band) + "z" for band in bands)}"/>'
+            bands = ([*((x, b) for x, _, b in part), *((x, a) for x, a, _ in part[::-1])] for part in steps(both))
+            drawn = _path("band", "".join(_joined(band) + "z" for band in bands))
     if not panel.scatter:
-        drawn += f'<path class="line" d="{"".join(map(_joined, parts))}"/>'
+        drawn += _path("line", "".join(map(_joined, parts)))
     if panel.scatter or panel.dots or len(known) == 1:
-        drawn += f'<path class="dots" d="{"".join(f"M{_number(x)} {_number(y)}h0" for x, y in known)}"/>'
+        drawn += _path("dots", "".join(f"M{_number(x)} {_number(y)}h0" for x, y in known))
     stars = filter(None, (point(*mark) for mark in curve.marks))
     drawn += "".join(f'<text class="star" x="{_number(x)}" y="{_number(y + 6)}">★</text>' for x, y in stars)
     x = written(curve.x)
@@ -188,22 +197,18 @@ def _joined(part: Sequence[tuple[float, float]]) -> str:
 
 
 def _folded_bars(panel: Bars, places: dict[str, int]) -> str:
-    parts = [
-        Bars(f"{panel.title}: {start + 1:,} to {min(start + _BARS, len(panel.names)):,} of {len(panel.names):,}",
-             panel.names[start : start + _BARS],
-             [(name, *(each[start : start + _BARS] for each in numbers)) for name, *numbers in panel.series],
-             panel.limits or _span(panel), panel.log)
-        for start in range(0, len(panel.names), _BARS)
-    ]  # fmt: skip
+    def part(start: int) -> Bars:
+        end = min(start + _BARS, len(panel.names))
+        series = [(name, values[start:end], spread[start:end]) for name, values, spread in panel.series]
+        title = f"{panel.title}: {start + 1:,} to {end:,} of {len(panel.names):,}"
+        return Bars(title, panel.names[start:end], series, limits, panel.log)
+
+    axis = _across(panel)
+    limits = None if panel.log else (axis.low, axis.high)
+    parts = map(part, range(0, len(panel.names), _BARS))
     first, *rest = (_panel(part, places, 0) for part in parts)
     said = f"{text(panel.title)}: the other {len(panel.names) - _BARS:,}, folded"
     return f'{first}<details class="fold"><summary>{said}</summary><div class="figures">{"".join(rest)}</div></details>'
-
-
-def _span(panel: Bars) -> tuple[float, float] | None:
-    """The ends of an axis for all bars; of a logarithmic one as logarithms."""
-    axis = _across(panel)
-    return None if axis.log else (axis.low, axis.high)
 
 
 def _across(panel: Bars) -> Axis:
@@ -222,11 +227,13 @@ def _bars(panel: Bars, places: dict[str, int], _: int) -> tuple[str, str]:
     left = 12 + _LETTER * min(30, max(map(len, names), default=1))
     width, height = _LEFT + _WIDTH + _RIGHT - left - _RIGHT, row * max(1, len(names))
     drawn = [f"M{_number(left + place * width)} {_TOP}v{_number(height)}" for place, _ in across.ticks(5)]
-    drawn = [f'<path class="grid" d="{"".join(drawn)}"/>']
+    drawn = [_path("grid", "".join(drawn))]
     drawn += [_words(left + place * width, _TOP + height + 16, word, "middle") for place, word in across.ticks(5)]
     for place, (name, full) in enumerate(zip(names, panel.names)):
-        drawn.append(_words(left - 6, _TOP + (place + 0.5) * row + 4, name, "end", full if full != name else ""))
-    drawn.append(f'<svg class="data" x="{_number(left)}" y="{_TOP}" width="{_number(width)}" height="{_number(height)}">')
+        drawn.append(_words(left - 6, _TOP + (place + 0.5) * row + 4, name, "end", full))
+    drawn.append(
+        f'<svg class="data" x="{_number(left)}" y="{_TOP}" width="{_number(width)}" height="{_number(height)}">'
+    )
     thick = (row - 8) / max(1, count)
     start = _at(across.place(0), width) or 0
     for number, (name, values, spread) in enumerate(panel.series):
@@ -241,9 +248,9 @@ def _bars(panel: Bars, places: dict[str, int], _: int) -> tuple[str, str]:
                 low, high = (_at(across.place(value + sign * deviation), width) or 0 for sign in (-1, 1))
                 errors += f"M{_number(low)} {_number(top + 0.45 * thick)}H{_number(high)}"
         facts = f' data-y="{written(values)}"' + (f' data-d="{written(spread)}"' if any(_finite(spread)) else "")
-        body = f'<path class="bar" d="{bars}"/>' + (f'<path class="whisker" d="{errors}"/>' if errors else "")
+        body = _path("bar", bars) + (_path("whisker", errors) if errors else "")
         drawn.append(f'<g class="{_style(places[name])}" data-s="{places[name]}"{facts}>{body}</g>')
-    drawn += ["</svg>", f'<path class="frame" d="M{_number(left + start)} {_TOP}v{_number(height)}"/>']
+    drawn += ["</svg>", _path("frame", f"M{_number(left + start)} {_TOP}v{_number(height)}")]
     size = _LEFT + _WIDTH + _RIGHT, _TOP + height + 24
     facts = {"kind": "bars", "names": _listed(panel.names), "row": _number(row)}
     facts |= {"share": "1"} if panel.log else {}
@@ -270,14 +277,16 @@ def _matrix(panel: Matrix, places: dict[str, int], _: int) -> tuple[str, str]:
     drawn = [f'<image {shown} preserveAspectRatio="none" href="{_shades(shares)}"/>', f'<rect class="frame" {shown}/>']
     if count <= _NAMED:
         for place, (name, full) in enumerate(zip(names, panel.names)):
-            middle, full = (place + 0.5) * cell, full if full != name else ""
+            middle = (place + 0.5) * cell
             drawn.append(_words(room - 6, _TOP + middle + 4, name, "end", full))
             turned = f"translate({_number(room + middle + 4)} {_number(_TOP + side + 6)}) rotate(-90)"
             drawn.append(f'<g transform="{turned}">{_words(0, 0, name, "end", full)}</g>')
     if count <= _ANNOTATED:
         for row, column in np.ndindex(count, count):
             dark = ' class="on"' if shares[row, column] > 0.85 else ""
-            at = _words(room + (column + 0.5) * cell, _TOP + (row + 0.5) * cell + 4, f"{panel.cells[row][column]:,}", "middle")
+            at = _words(
+                room + (column + 0.5) * cell, _TOP + (row + 0.5) * cell + 4, f"{panel.cells[row][column]:,}", "middle"
+            )
             drawn.append(f"<g{dark}>{at}</g>")
     below = _TOP + side + room
     drawn.append(_words(room + side / 2, below + 8, "predicted (shade: share of the label's rows)", "middle"))
@@ -320,6 +329,3 @@ def _sheet(panel: Sheet, places: dict[str, int], _: int) -> tuple[str, str]:
             items.append(f'<li><img{marked} src="{source}" alt="{named}">{words}</li>')
         rows.append(f'<ul class="tiles{" apart" if panel.apart else ""}">{"".join(items)}</ul>')
     return f'<div class="sheet">{"".join(rows)}</div>', panel.note
-
-
-

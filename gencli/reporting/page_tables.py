@@ -14,6 +14,8 @@ from gencli.reporting.layout import shown
 from gencli.reporting.page_figures import text
 
 _NUMBERS = re.compile(r"([0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?)", re.ASCII)
+_NOTES = 8  # at sight
+_LONG = 40  # characters of a cell, from which it is wrapped
 
 
 def table(given: Table, heading: str, numbers: dict[str, int]) -> str:
@@ -35,17 +37,25 @@ def table(given: Table, heading: str, numbers: dict[str, int]) -> str:
     lines = []
     for row in range(rows.num_rows):
         cells = [
-            f'<{"td" if place else "th scope=row"}{kind} data-value="{theirs[row]}">{text(words[row])}</{"td" if place else "th"}>'
+            _cell(place, kind, words[row], theirs[row])
             for place, (kind, words, theirs) in enumerate(zip(kinds, columns, values))
         ]
         cells += [f"<td class=files>{_links(given.documents[row], numbers)}</td>"] if linked else []
         lines.append(f"<tr>{''.join(cells)}</tr>")
     notes = "".join(f"<p class=note>{text(note)}</p>" for note in given.notes)
+    if len(given.notes) > _NOTES:
+        notes = f"<details><summary>{len(given.notes):,} notes</summary>{notes}</details>"
     body = "\n".join(lines)
     return (
         f'<div class="scroll" role="region" tabindex="0" aria-label="{text(heading)}"><table>'
         f"<thead><tr>{''.join(heads)}</tr></thead><tbody>\n{body}\n</tbody></table></div>{notes}"
     )
+
+
+def _cell(place: int, kind: str, words: str, value: str) -> str:
+    tag = "td" if place else "th"
+    kind = " class=long" if not kind and len(words) > _LONG else kind
+    return f'<{tag}{"" if place else " scope=row"}{kind} data-value="{value}">{text(words)}</{tag}>'
 
 
 def _links(documents: Sequence[Document], numbers: dict[str, int]) -> str:
@@ -58,7 +68,7 @@ def _value(value: Any) -> str:
 
 
 def _ranks(words: Sequence[str]) -> list[str]:
-    """The place of each word among all, numbers in them in the order of numbers, none first; nothing for none at all."""
+    """The place of each word among all, none first, numbers in them in their own order; nothing for an empty one."""
     order = {word: str(place) for place, word in enumerate(sorted({*words} - {""}, key=natural))}
     return [order.get(word, "") for word in words]
 

@@ -141,7 +141,11 @@ class Plan:
 
     def folded(self, name: str) -> str:
         """Why a table or a figure of the page is to be opened first, in words; nothing where it is not."""
-        if name not in _ONE_BY_ONE or name == self.table or "double-descent" not in supported(self.documents, self._options):
+        if (
+            name not in _ONE_BY_ONE
+            or name == self.table
+            or "double-descent" not in supported(self.documents, self._options)
+        ):
             return ""
         return "of each learner by itself; Double descent shows them by their size"
 
