@@ -2,17 +2,13 @@
 "use strict";
 {
   const all = (query, root = document) => [...root.querySelectorAll(query)];
-  const make = (tag, facts, ...inside) => {
-    const made = document.createElement(tag);
+  const filled = (made, facts, ...inside) => {
     for (const name in facts) made.setAttribute(name, facts[name]);
     made.append(...inside);
     return made;
   };
-  const draw = (tag, facts) => {
-    const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
-    for (const name in facts) made.setAttribute(name, facts[name]);
-    return made;
-  };
+  const make = (tag, ...inside) => filled(document.createElement(tag), ...inside);
+  const draw = (tag, ...inside) => filled(document.createElementNS("http://www.w3.org/2000/svg", tag), ...inside);
 
   // Tables: a click on a heading sorts by it, the third one goes back; a filter takes words, and limits of columns
   const sorted = (rows, column, sign) => {
@@ -22,17 +18,14 @@
       return left === "" || right === "" ? (left === "") - (right === "") : sign * (left - right);
     });
   };
+  const signs = {"<": (a, b) => a < b, ">": (a, b) => a > b, "=": (a, b) => a === b, "<=": (a, b) => a <= b, ">=": (a, b) => a >= b};
   const accepts = (heads, words) => {
     const tests = words.toLowerCase().split(/\s+/).filter(word => !/[<>=]$/.test(word)).map(word => {
       const [, name, sign, limit] = word.match(/^([^<>=]+)(<=|>=|<|>|=)(-?[\d.]+(?:e[-+]?\d+)?)$/) ?? [];
       const column = name ? heads.findIndex(head => head.className === "number" &&
         head.textContent.toLowerCase().replaceAll(" ", "_").startsWith(name)) : -1;
       if (column < 0) return row => row.textContent.toLowerCase().includes(word);
-      return row => {
-        const text = row.cells[column].dataset.value, value = +text, end = +limit;
-        return text !== "" && (sign === "<" ? value < end : sign === ">" ? value > end :
-          sign === "=" ? value === end : sign === "<=" ? value <= end : value >= end);
-      };
+      return row => row.cells[column].dataset.value !== "" && signs[sign](+row.cells[column].dataset.value, +limit);
     });
     return row => tests.every(test => test(row));
   };
@@ -43,6 +36,7 @@
     heads.forEach((head, column) => {
       if (head.classList.contains("files")) return;
       const button = make("button", {type: "button"}, ...head.childNodes);
+      head.dataset.name = button.textContent;  // for paper, where buttons are not repeated
       head.append(button);
       button.addEventListener("click", () => {
         const now = {ascending: "descending", descending: ""}[head.getAttribute("aria-sort")] ?? "ascending";
@@ -70,7 +64,7 @@
   // Figures: values where the pointer is, or by arrow keys
   const split = text => text ? text.split(" ") : [];
   const within = (value, most) => Math.max(0, Math.min(most, value));
-  const known = text => text !== undefined && text !== "-" && text !== "nan" && text !== "inf" && text !== "-inf";
+  const known = text => text !== "-" && Number.isFinite(+(text ?? NaN));
   const written = value => {
     const size = Math.abs(value), short = +value.toPrecision(6);
     return size && (size >= 1e6 || size < 1e-4) ? short.toExponential().replace("e+", "e") : String(short);
@@ -99,8 +93,7 @@
       box.setAttribute("aria-roledescription", "figure");
       box.setAttribute("aria-label", `${box.getAttribute("aria-label")}; arrow keys read its values`);
       box.tabIndex = 0;
-      box.addEventListener("pointermove", event => this.show(this.near(...this.inside(event))));
-      box.addEventListener("pointerdown", event => this.show(this.near(...this.inside(event))));
+      for (const kind of ["pointermove", "pointerdown"]) box.addEventListener(kind, event => this.show(this.near(...this.inside(event))));
       box.addEventListener("pointerleave", event => event.pointerType === "mouse" && this.hide());
       box.addEventListener("blur", () => this.hide());
       box.addEventListener("keydown", event => this.key(event));
@@ -117,7 +110,6 @@
         this.height = this.width;
       }
       for (const each of this.series) {
-        each.at = new Map(each.x.map((x, n) => [x, n]));
         each.right = each.x.map(x => this.place(this.across, x) * this.width);
         each.down = each.y.map(y => known(y) ? (1 - this.place(this.up, y)) * this.height : NaN);
       }
@@ -131,25 +123,25 @@
       const shown = this.svg.getBoundingClientRect(), scale = this.svg.viewBox.baseVal.width / shown.width;
       return [(event.clientX - shown.left) * scale - this.left, (event.clientY - shown.top) * scale - this.top];
     }
-    stops() {
-      const found = new Map();
-      for (const each of this.visible) each.x.forEach((x, n) => Number.isFinite(each.right[n]) && found.set(x, each.right[n]));
-      return [...found].sort((a, b) => a[1] - b[1]);
+    get stops() {
+      if (!this.all) {
+        const found = new Map();
+        for (const each of this.visible) each.x.forEach((x, n) => Number.isFinite(each.right[n]) && found.set(x, each.right[n]));
+        this.all = [...found].sort((a, b) => a[1] - b[1]);
+      }
+      return this.all;
     }
     // a reading: its place, a heading, and rows of a class, a name and a value
     near(x, y) {
       if (x < -8 || y < -8 || x > this.width + 8 || y > this.height + 8) return null;
       const kind = this.facts.kind, room = this.height / this.names.length;
-      if (kind === "bars") return this.state = {row: within(Math.floor(y / this.facts.row), this.names.length - 1)};
-      if (kind === "matrix") {
+      if (kind === "bars" || kind === "matrix") {
         const [column, row] = [x, y].map(each => within(Math.floor(each / room), this.names.length - 1));
         return this.state = {row, column};
       }
       if (kind === "lines") {
-        const stops = this.stops();
-        let best = 0;
-        stops.forEach((stop, n) => { if (Math.abs(stop[1] - x) < Math.abs(stops[best][1] - x)) best = n; });
-        return this.state = stops.length ? {stop: best, y: this.back(y)} : null;
+        const best = this.stops.reduce((best, stop, n, all) => Math.abs(stop[1] - x) < Math.abs(all[best]?.[1] - x) ? n : best, 0);
+        return this.state = this.stops.length ? {stop: best, y: this.fitted ? (y - this.fitted[1]) / this.fitted[0] : y} : null;
       }
       let least = Infinity, found = null;
       for (const each of this.visible) each.right.forEach((right, n) => {
@@ -158,55 +150,56 @@
       });
       return this.state = found;
     }
-    back(y) { return this.fitted ? (y - this.fitted[1]) / this.fitted[0] : y; }
     step(right, down, far) {
       const kind = this.facts.kind, state = this.state, most = this.names.length - 1;
       if (!state) return this.near(kind === "matrix" || kind === "bars" ? 0 : this.width / 2, kind === "lines" ? this.height / 2 : 0);
       if (kind === "bars") return this.state = {row: within(state.row + (down || right) * far, most)};
-      if (kind === "matrix") return this.state = {row: within(state.row + down, most), column: within(state.column + right, most)};
+      if (kind === "matrix") {
+        return this.state = {row: within(state.row + down * far, most), column: within(state.column + right * far, most)};
+      }
       if (kind === "lines") {
-        return this.state = {stop: within(state.stop + right * far, this.stops().length - 1), y: within(state.y + down * this.height / 10, this.height)};
+        const stop = within(state.stop + right * far, this.stops.length - 1);
+        return this.state = {stop, y: within(state.y + down * this.height / 10, this.height)};
       }
       const points = this.visible.flatMap(each => each.right.map((place, n) => ({each, n, place})))
         .filter(point => Number.isFinite(point.each.down[point.n])).sort((a, b) => a.place - b.place);
       const here = points.findIndex(point => point.each === state.each && point.n === state.n);
       return this.state = points[within(here + (right || -down) * far, points.length - 1)];
     }
-    value(each, n) {
+    row(each, n) {
       const told = text => this.facts.share ? `${+(100 * text).toPrecision(4)} %` : text;
-      const gap = each.y[n] === "-" ? "none" : told(each.y[n]);
-      return known(each.d[n]) ? `${gap} \u00b1 ${told(each.d[n])}` : gap;
+      const value = each.y[n] === "-" ? "none" : told(each.y[n]);
+      return {each, name: each.name, y: each.down[n], value: known(each.d[n]) ? `${value} \u00b1 ${told(each.d[n])}` : value};
     }
     read(state) {
-      const kind = this.facts.kind, across = this.facts.across;
+      const {kind, across} = this.facts;
       if (kind === "matrix") {
         const row = this.cells[state.row], sum = Object.values(row).reduce((a, b) => a + b, 0), count = row[state.column] ?? 0;
         const room = this.height / this.names.length;
         const share = sum ? `${count.toLocaleString("en")} of ${sum.toLocaleString("en")}, ${(100 * count / sum).toFixed(2)} %` : "no rows";
-        return {x: (state.column + .5) * room, y: (state.row + .5) * room, head: `label ${this.names[state.row]}, predicted ${this.names[state.column]}`, rows: [{name: "", value: share}]};
+        const head = `label ${this.names[state.row]}, predicted ${this.names[state.column]}`;
+        return {x: (state.column + .5) * room, y: (state.row + .5) * room, head, rows: [{name: "", value: share}]};
       }
       if (kind === "bars") {
-        const rows = this.visible.map(each => ({each, name: each.name, value: this.value(each, state.row)}));
-        return {y: (state.row + .5) * this.facts.row, x: this.width / 2, head: this.names[state.row], rows};
+        const rows = this.visible.map(each => ({...this.row(each, state.row), y: NaN}));
+        return {y: (state.row + .5) * this.height / this.names.length, x: this.width / 2, head: this.names[state.row], rows};
       }
       if (kind === "scatter") {
         const {each, n} = state;
-        return {x: each.right[n], y: each.down[n], head: `${across} ${each.x[n]}`, rows: [{each, name: each.name, value: this.value(each, n), y: each.down[n]}]};
+        return {x: each.right[n], y: each.down[n], head: `${across} ${each.x[n]}`, rows: [this.row(each, n)]};
       }
-      const [x, right] = this.stops()[state.stop] ?? [];
-      const rows = this.visible.filter(each => each.at.has(x)).map(each => {
-        const n = each.at.get(x);
-        return {each, name: each.name, value: this.value(each, n), y: each.down[n]};
-      });
+      const [x, right] = this.stops[state.stop] ?? [];
+      const rows = this.visible.flatMap(each => each.x.flatMap((own, n) => own === x ? [this.row(each, n)] : []));
       const far = row => Number.isFinite(row.y) ? Math.abs(row.y - state.y) : Infinity;
-      const near = [...rows].sort((a, b) => far(a) - far(b)).slice(0, 12);
+      const near = [...rows].sort((a, b) => far(a) - far(b)).slice(0, 8);
       if (rows.length > 1 && near[0]) near[0].near = true;
-      return {x: right, y: state.y, guide: true, head: `${across} ${x}`, rows: rows.filter(row => near.includes(row)), more: rows.length - near.length};
+      const shown = rows.filter(row => near.includes(row));
+      return {x: right, y: state.y, guide: true, head: `${across} ${x}`, rows: shown, more: rows.length - shown.length};
     }
     show(state, aloud) {
       this.clear();
       if (!state) return;
-      const found = this.read(state), [k, t] = this.fitted ?? [1, 0], where = this.svg.viewBox.baseVal;
+      const found = this.read(state), [k, t] = this.fitted ?? [1, 0];
       this.marks = [];
       const mark = (tag, facts) => {
         this.marks.push(draw(tag, facts));
@@ -215,11 +208,12 @@
       if (found.guide) mark("path", {class: "guide", d: `M${this.left + found.x} ${this.top}v${this.height}`});
       for (const row of found.rows) {
         if (!Number.isFinite(row.y)) continue;
-        mark("circle", {class: `here ${row.each.g.getAttribute("class")}`, cx: this.left + found.x, cy: this.top + k * row.y + t, r: row.near ? 5 : 3.5});
+        const look = `here ${row.each.g.getAttribute("class")}`;
+        mark("circle", {class: look, cx: this.left + found.x, cy: this.top + k * row.y + t, r: row.near ? 5 : 3.5});
       }
       if (this.facts.kind === "matrix") {
-        const room = this.height / this.names.length;
-        mark("rect", {class: "guide", x: this.left + found.x - room / 2, y: this.top + found.y - room / 2, width: room, height: room});
+        const width = this.height / this.names.length, [x, y] = [this.left + found.x - width / 2, this.top + found.y - width / 2];
+        mark("rect", {class: "guide", x, y, width, height: width});
       }
       const lines = found.rows.map(row => {
         const key = row.each && make("span", {}, this.keys?.get(row.each.g.dataset.s)?.cloneNode(true) ?? "");
@@ -227,11 +221,14 @@
       });
       if (found.more) lines.push(make("p", {}, `and ${found.more} more: go up or down`));
       this.tip = make("div", {class: "tip"}, make("p", {}, found.head), ...lines);
-      this.box.append(this.tip);
-      const scale = this.box.clientWidth / where.width, x = (this.left + found.x) * scale, y = (this.top + k * found.y + t) * scale;
-      const room = this.box.clientWidth - this.tip.offsetWidth, right = x + 14 <= room ? x + 14 : x - 14 - this.tip.offsetWidth;
-      this.tip.style.left = `${within(right, Math.max(0, room))}px`;
-      this.tip.style.top = `${right < 0 ? y + 18 : within(y - this.tip.offsetHeight / 2, Math.max(0, this.box.clientHeight - this.tip.offsetHeight))}px`;
+      document.body.append(this.tip);
+      const shown = this.svg.getBoundingClientRect(), scale = shown.width / this.svg.viewBox.baseVal.width;
+      const x = shown.left + (this.left + found.x) * scale, y = shown.top + (this.top + k * found.y + t) * scale;
+      const {offsetWidth: wide, offsetHeight: high} = this.tip, most = document.documentElement.clientWidth - wide - 8;
+      const left = [x + 14, x - 14 - wide].find(each => each >= 0 && each <= most);  // beside it, or else below the figure
+      const top = left === undefined ? shown.bottom + 4 : within(y - high / 2, innerHeight - high);
+      this.tip.style.left = `${scrollX + (left ?? within(x - wide / 2, most))}px`;
+      this.tip.style.top = `${scrollY + top}px`;
       if (aloud) this.said.textContent = `${found.head}: ${found.rows.map(row => `${row.name} ${row.value}`).join(", ")}`;
     }
     clear() {
@@ -265,15 +262,10 @@
       let [low, high] = ends.reduce(([a, b], end) => [Math.min(a, end), Math.max(b, end)], [Infinity, -Infinity]);
       const room = .04 * (high - low) || (high ? .05 * Math.abs(high) : .5);
       [low, high] = ends.length ? [low - room, high + room] : this.up;
-      const k = (this.up[1] / 2 - this.up[0] / 2) / (high / 2 - low / 2), t = this.height * (1 - k * (1 - this.place([this.up[0], this.up[1], 0], low)) ) ;
+      const k = (this.up[1] / 2 - this.up[0] / 2) / (high / 2 - low / 2);
+      const t = this.height * (1 - k * (1 - this.place([...this.up.slice(0, 2), 0], low)));
       this.fitted = ends.length && Number.isFinite(k) && Number.isFinite(t) ? [k, t] : null;
-      for (const {g} of this.series) {
-        if (this.fitted) g.setAttribute("transform", `matrix(1 0 0 ${k} 0 ${t})`); else g.removeAttribute("transform");
-        for (const star of all(".star", g)) {
-          const y = star.getAttribute("y") - 6;
-          star.setAttribute("transform", this.fitted ? `translate(0 ${y}) scale(1 ${1 / k}) translate(0 ${-y})` : "");
-        }
-      }
+      for (const {g} of this.series) g.setAttribute("transform", this.fitted ? `matrix(1 0 0 ${k} 0 ${t})` : "");
       const group = this.svg.querySelector(".up");
       if (!this.fitted) return group.replaceChildren(...this.first);
       const grid = draw("path", {class: "grid"}), found = [grid];
@@ -309,7 +301,8 @@
       every.hidden = !off.size;
       for (const plot of plots) {
         plot.hide();
-        if (!plot.facts.free) continue;
+        plot.all = null;
+        if (!plot.facts.free || !(off.size || plot.fitted)) continue;
         plot.load(names);
         plot.fit();
       }
@@ -321,6 +314,7 @@
       button.addEventListener("click", () => {
         if (!off.delete(own)) off.add(own);
         update();
+        faint(!off.has(own));
       });
       button.addEventListener("dblclick", () => {
         for (const other of items) if (other !== item) off.add(other.dataset.s);

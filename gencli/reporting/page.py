@@ -41,7 +41,9 @@ def page(title: str, parts: Sequence[Part], documents: Sequence[Document]) -> st
     files = list({document.source.sha256: document for document in documents}.values())
     numbers = {document.source.sha256: number for number, document in enumerate(files, 1)}
     style, script = (Path(__file__).with_name(name).read_text("utf-8") for name in ("page.css", "page.js"))
-    policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src '{_hash(script)}'; img-src data:"
+    foreign = any(isinstance(part.content, bytes) for part in parts)  # matplotlib's elements have styles of their own
+    styles = "'unsafe-inline'" if foreign else _hash(style)
+    policy = f"default-src 'none'; style-src {styles}; script-src {_hash(script)}; img-src data:; base-uri 'none'"
     sections = grouped(parts, lambda part: part.heading)
     contents = [
         f'<li><a href="#part-{place}">{text(heading)}</a></li>'
@@ -50,7 +52,7 @@ def page(title: str, parts: Sequence[Part], documents: Sequence[Document]) -> st
     lines = [
         "<!DOCTYPE html>",
         '<html lang="en"><head><meta charset="utf-8">',
-        f"<meta http-equiv=\"Content-Security-Policy\" content=\"{policy}; base-uri 'none'; form-action 'none'\">",
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f"<title>{text(title)}</title><style>{style}</style></head><body>",
         f"<header><h1>{text(title)}</h1></header>",
@@ -64,7 +66,7 @@ def page(title: str, parts: Sequence[Part], documents: Sequence[Document]) -> st
 
 
 def _hash(script: str) -> str:
-    return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"
+    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
 
 
 def _section(place: int, parts: Sequence[Part], numbers: dict[str, int]) -> str:

@@ -33,24 +33,28 @@ class Axis:
 
     def ticks(self, most: int) -> list[tuple[float, str]]:
         """Places of some round numbers within it, and these in words."""
-        return [(place, word) for value, word in self._numbers(most) if 0 <= (place := self.place(value) or 0) <= 1]
+        found = [(self.place(value), word) for value, word in self._numbers(most)]
+        return [(place, word) for place, word in found if place is not None and 0 <= place <= 1]
 
     def _numbers(self, most: int) -> list[tuple[float, str]]:
         if self.log and self.high - self.low > 1:
-            decades = range(math.ceil(self.low), math.floor(self.high) + 1)
-            step = -(-len(decades) // most)
             factors = (1, 2, 5) if self.high - self.low < 2 else (1,)
-            return [(value, f"{value:g}") for each in decades[::step] for k in factors if (value := k * 10.0**each)]
-        low, high = (10**self.low, 10**self.high) if self.log else (self.low, self.high)
+            first, last = math.ceil(self.low) - (len(factors) > 1), math.floor(self.high)
+            decades = range(first, last + 1, -(-(last - first + 1) // most))
+            values = [float(f"{factor}e{each}") for each in decades for factor in factors]
+            return [(value, f"{value:g}") for value in values]
+        low, high = (10 ** min(308, self.low), 10 ** min(308, self.high)) if self.log else (self.low, self.high)
         rough = high / most - low / most
         power = 10.0 ** math.floor(math.log10(rough)) if rough > sys.float_info.min else 0
         step = next((each * power for each in (1, 2, 5, 10) if each * power >= rough), 0)
         step = max(step, 1) if self.whole else step
         if not 0 < step < math.inf or abs(low / step) > 1e15:
             return [(low, f"{low:g}"), (high, f"{high:g}")]
-        digits = max(1, math.ceil(math.log10(max(abs(low), abs(high)) / step)) + 1)
-        numbers = (each * step for each in range(math.ceil(low / step), math.floor(high / step) + 1))
-        return [(each, f"{each:.{max(digits, 6 if self.whole else 1)}g}") for each in numbers]
+        numbers = [each * step for each in range(math.ceil(low / step), math.floor(high / step) + 1)]
+        least, most_digits = math.floor(math.log10(step)), math.ceil(math.log10(max(abs(low), abs(high)) / step)) + 1
+        if least >= -4 and max(map(abs, numbers), default=0) < 1e6:
+            return [(each, f"{each:.{max(0, -least)}f}") for each in numbers]
+        return [(each, f"{each:.{most_digits}g}") for each in numbers]
 
 
 def around(values: Iterable[float | None], margin: float, log: bool = False, whole: bool = False) -> Axis:

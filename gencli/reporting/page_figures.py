@@ -20,7 +20,7 @@ from gencli.reporting.page_axes import Axis, around, steps, thinned, written
 from gencli.reporting.panels import Bars, Curve, Lines, Matrix, Numbers, Panel, Sheet
 
 _WIDTH, _HEIGHT = 356, 220  # of what is within the axes; all lengths are those of a picture 420 wide
-_LEFT, _TOP, _RIGHT, _BOTTOM = 54, 6, 10, 40
+_LEFT, _TOP, _RIGHT, _BOTTOM = 54, 14, 10, 40
 _POINTS, _MOST, _LEAST = 200_000, 1000, 100  # of all curves of a group; of one of them
 _NAMED, _ANNOTATED = 30, 12  # classes of a matrix whose axes, and whose cells, have words
 _BARS = 100  # names of bars in one picture; the others are in a second one, folded
@@ -61,7 +61,8 @@ def _legend(panels: Sequence[Panel], names: Sequence[str]) -> str:
             f'<svg class="key {_style(place)}" viewBox="0 0 28 12" aria-hidden="true"><path class="{kind}" d="{path}"/>'
         )
         items.append(f'<li data-s="{place}">{key}</svg><span>{text(name, LONGEST)}</span></li>')
-    items += [f'<li><span class="star">★</span><span>{text(mark)}</span></li>' for mark in marks]
+    mark = '<svg class="key" viewBox="0 0 28 12" aria-hidden="true"><path class="mark" d="M14 6h0"/></svg>'
+    items += [f"<li>{mark}<span>{text(each)}</span></li>" for each in marks]
     more = ""
     if len(names) > MOST:
         hidden = f"<span hidden>; the last {len(names) - MOST:,} are hidden until you choose them</span>"
@@ -182,8 +183,8 @@ def _curve(curve: Curve, panel: Lines, place: int, across: Axis, up: Axis, share
         drawn += _path("line", "".join(map(_joined, parts)))
     if panel.scatter or panel.dots or len(known) == 1:
         drawn += _path("dots", "".join(f"M{_number(x)} {_number(y)}h0" for x, y in known))
-    stars = filter(None, (point(*mark) for mark in curve.marks))
-    drawn += "".join(f'<text class="star" x="{_number(x)}" y="{_number(y + 6)}">★</text>' for x, y in stars)
+    marked = "".join(f"M{_number(x)} {_number(y)}h0" for x, y in filter(None, (point(*mark) for mark in curve.marks)))
+    drawn += _path("mark", marked) + _path("dots", marked) if marked else ""
     x = written(curve.x)
     facts = "" if x == shared else f' data-x="{x}"'
     facts += f' data-y="{written(curve.y)}"'
@@ -228,7 +229,8 @@ def _bars(panel: Bars, places: dict[str, int], _: int) -> tuple[str, str]:
     width, height = _LEFT + _WIDTH + _RIGHT - left - _RIGHT, row * max(1, len(names))
     drawn = [f"M{_number(left + place * width)} {_TOP}v{_number(height)}" for place, _ in across.ticks(5)]
     drawn = [_path("grid", "".join(drawn))]
-    drawn += [_words(left + place * width, _TOP + height + 16, word, "middle") for place, word in across.ticks(5)]
+    ends = [_TOP + height + 16] + ([_TOP - 4] if height > 2 * _HEIGHT else [])
+    drawn += [_words(left + place * width, y, word, "middle") for y in ends for place, word in across.ticks(5)]
     for place, (name, full) in enumerate(zip(names, panel.names)):
         drawn.append(_words(left - 6, _TOP + (place + 0.5) * row + 4, name, "end", full))
     drawn.append(
@@ -252,8 +254,7 @@ def _bars(panel: Bars, places: dict[str, int], _: int) -> tuple[str, str]:
         drawn.append(f'<g class="{_style(places[name])}" data-s="{places[name]}"{facts}>{body}</g>')
     drawn += ["</svg>", _path("frame", f"M{_number(left + start)} {_TOP}v{_number(height)}")]
     size = _LEFT + _WIDTH + _RIGHT, _TOP + height + 24
-    facts = {"kind": "bars", "names": _listed(panel.names), "row": _number(row)}
-    facts |= {"share": "1"} if panel.log else {}
+    facts = {"kind": "bars", "names": _listed(panel.names)} | ({"share": "1"} if panel.log else {})
     return _plot(size, f"{panel.title}, bars of {len(names)}", facts, drawn), ""
 
 

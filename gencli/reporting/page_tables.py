@@ -15,6 +15,7 @@ from gencli.reporting.page_figures import text
 
 _NUMBERS = re.compile(r"([0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?)", re.ASCII)
 _NOTES = 8  # at sight
+_MANY = 14  # columns that paper has room for
 _LONG = 40  # characters of a cell, from which it is wrapped
 
 
@@ -46,8 +47,9 @@ def table(given: Table, heading: str, numbers: dict[str, int]) -> str:
     if len(given.notes) > _NOTES:
         notes = f"<details><summary>{len(given.notes):,} notes</summary>{notes}</details>"
     body = "\n".join(lines)
+    size = "" if len(heads) <= _MANY else " class=wide" if len(heads) <= 2 * _MANY else " class=wider"
     return (
-        f'<div class="scroll" role="region" tabindex="0" aria-label="{text(heading)}"><table>'
+        f'<div class="scroll" role="region" tabindex="0" aria-label="{text(heading)}"><table{size}>'
         f"<thead><tr>{''.join(heads)}</tr></thead><tbody>\n{body}\n</tbody></table></div>{notes}"
     )
 
