@@ -73,7 +73,7 @@
     const decades = [], found = [];
     for (let each = Math.ceil(low); log && each <= high; each++) decades.push(each);
     if (decades.length > 2) return decades.filter((_, n) => n % Math.ceil(decades.length / 5) === 0).map(each => 10 ** each);
-    const start = log ? 10 ** low : low, end = log ? 10 ** high : high, rough = (end - start) / 5;
+    const start = log ? 10 ** low : low, end = log ? 10 ** high : high, rough = (end - start) / 6;
     const power = 10 ** Math.floor(Math.log10(rough)), step = [1, 2, 5, 10].map(k => k * power).find(each => each >= rough);
     for (let n = Math.ceil(start / step); n * step <= end && found.length < 12; n++) found.push(n * step);
     return found;

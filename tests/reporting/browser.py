@@ -84,8 +84,8 @@ class Browser:
             pass
 
     def ask(self, expression: str) -> Any:
-        """The value of an expression of JavaScript."""
-        result = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
+        """The value of an expression of JavaScript, or what it promises."""
+        result = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in result, result
         return result["result"].get("value")
 
