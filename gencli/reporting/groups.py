@@ -111,7 +111,7 @@ def levels(documents: Sequence[Document]) -> list[int]:
 
     def key(document: Document) -> tuple[Any, ...]:
         steps = corruptions(document.trained_on)
-        lead = rank(_network(document) or document.title), rank(data_name(document.trained_on))
+        lead = rank(str(_network(document)) or document.title), rank(data_name(document.trained_on))
         kinds = [(rank(step.command), [number(step, *each) for each in _levels(step)]) for step in steps]
         return *lead, kinds
 

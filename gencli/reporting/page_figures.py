@@ -7,7 +7,6 @@ import html
 import io
 import json
 import math
-import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -222,10 +221,10 @@ def _across(panel: Bars) -> Axis:
 
 
 def _bars(panel: Bars, places: dict[str, int], _: int) -> tuple[str, str]:
-    names = [textwrap.shorten(console.printable(name), 30, placeholder="…") or "…" for name in panel.names]
+    names, room = _shortened(panel.names, 28)
     count, across = len(panel.series), _across(panel)
     row = 8 + 10 * min(4, max(1, count))
-    left = 12 + _LETTER * min(30, max(map(len, names), default=1))
+    left = 12 + room
     width, height = _LEFT + _WIDTH + _RIGHT - left - _RIGHT, row * max(1, len(names))
     drawn = [f"M{_number(left + place * width)} {_TOP}v{_number(height)}" for place, _ in across.ticks(5)]
     drawn = [_path("grid", "".join(drawn))]
@@ -239,23 +238,33 @@ def _bars(panel: Bars, places: dict[str, int], _: int) -> tuple[str, str]:
     thick = (row - 8) / max(1, count)
     start = _at(across.place(0), width) or 0
     for number, (name, values, spread) in enumerate(panel.series):
-        bars, errors = "", ""
+        bars = errors = words = ""
         for place, value in enumerate(values):
             if (end := _at(across.place(value), width)) is None:
                 continue
             top = place * row + 4 + number * thick
             bars += f"M{_number(start)} {_number(top)}H{_number(end)}v{_number(0.9 * thick)}H{_number(start)}z"
+            if panel.log and value:
+                words += _words(end + 4, top + 0.45 * thick + 4, f"{100 * value:.2f} %", "start")
             deviation = spread[place] if spread else None
             if value is not None and deviation is not None and math.isfinite(deviation):
                 low, high = (_at(across.place(value + sign * deviation), width) or 0 for sign in (-1, 1))
                 errors += f"M{_number(low)} {_number(top + 0.45 * thick)}H{_number(high)}"
         facts = f' data-y="{written(values)}"' + (f' data-d="{written(spread)}"' if any(_finite(spread)) else "")
-        body = _path("bar", bars) + (_path("whisker", errors) if errors else "")
+        body = _path("bar", bars) + (_path("whisker", errors) if errors else "") + words
         drawn.append(f'<g class="{_style(places[name])}" data-s="{places[name]}"{facts}>{body}</g>')
     drawn += ["</svg>", _path("frame", f"M{_number(left + start)} {_TOP}v{_number(height)}")]
     size = _LEFT + _WIDTH + _RIGHT, _TOP + height + 24
     facts = {"kind": "bars", "names": _listed(panel.names)} | ({"share": "1"} if panel.log else {})
     return _plot(size, f"{panel.title}, bars of {len(names)}", facts, drawn), ""
+
+
+def _shortened(names: Sequence[str], most: int) -> tuple[list[str], float]:
+    """Names of at most so many characters, and the room that they take."""
+    from rich.cells import cell_len
+
+    short = [console.printable(name, most) for name in names]
+    return short, _LETTER * min(most, max(map(cell_len, short), default=1))
 
 
 def _finite(values: Numbers) -> list[bool]:
@@ -270,8 +279,8 @@ def _matrix(panel: Matrix, places: dict[str, int], _: int) -> tuple[str, str]:
     count = len(panel.names)
     shares = np.array(panel.cells, float)
     shares /= np.maximum(1, shares.sum(1, keepdims=True))
-    names = [textwrap.shorten(console.printable(name), 16, placeholder="…") or "…" for name in panel.names]
-    room = 12 + _LETTER * max(map(len, names)) if count <= _NAMED else 24
+    names, room = _shortened(panel.names, 16)
+    room = 12 + room if count <= _NAMED else 24
     side = _LEFT + _WIDTH + _RIGHT - room - _RIGHT
     cell = side / count
     shown = f'x="{_number(room)}" y="{_TOP}" width="{_number(side)}" height="{_number(side)}"'
@@ -320,13 +329,14 @@ def _png(image: Any, **more: Any) -> str:
 def _sheet(panel: Sheet, places: dict[str, int], _: int) -> tuple[str, str]:
     from PIL import Image
 
-    rows = []
-    for tiles in panel.rows:
+    rows = panel.rows if panel.apart else [[tile for row in panel.rows for tile in row]]
+    lists = []
+    for tiles in rows:
         items = []
         for tile in tiles:
             words = "<br>".join(text(line) for line in tile.words)
             named, marked = text(", ".join(tile.words)), ' class="marked"' if tile.marked else ""
             source = _png(Image.fromarray(np.ascontiguousarray(tile.pixels)))
             items.append(f'<li><img{marked} src="{source}" alt="{named}">{words}</li>')
-        rows.append(f'<ul class="tiles{" apart" if panel.apart else ""}">{"".join(items)}</ul>')
-    return f'<div class="sheet">{"".join(rows)}</div>', panel.note
+        lists.append(f'<ul class="tiles{" apart" if panel.apart else ""}">{"".join(items)}</ul>')
+    return f'<div class="sheet">{"".join(lists)}</div>', panel.note
