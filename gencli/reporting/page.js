@@ -65,18 +65,13 @@
   const split = text => text ? text.split(" ") : [];
   const within = (value, most) => Math.max(0, Math.min(most, value));
   const known = text => text !== "-" && Number.isFinite(+(text ?? NaN));
-  const written = value => {
-    const size = Math.abs(value), short = +value.toPrecision(6);
-    return size && (size >= 1e6 || size < 1e-4) ? short.toExponential().replace("e+", "e") : String(short);
-  };
   const ticks = (low, high, log) => {
-    const decades = [], found = [];
-    for (let each = Math.ceil(low); log && each <= high; each++) decades.push(each);
-    if (decades.length > 2) return decades.filter((_, n) => n % Math.ceil(decades.length / 5) === 0).map(each => 10 ** each);
-    const start = log ? 10 ** low : low, end = log ? 10 ** high : high, rough = (end - start) / 6;
-    const power = 10 ** Math.floor(Math.log10(rough)), step = [1, 2, 5, 10].map(k => k * power).find(each => each >= rough);
-    for (let n = Math.ceil(start / step); n * step <= end && found.length < 12; n++) found.push(n * step);
-    return found;
+    const [start, end] = log ? [10 ** low, 10 ** high] : [low, high], found = [];
+    for (let each = Math.ceil(low); log && each <= high; each += Math.ceil((high - low) / 6)) found.push([10 ** each, `1e${each}`]);
+    if (found.length > 2) return found;
+    const power = Math.floor(Math.log10((end - start) / 6)), step = [1, 2, 5, 10].find(k => k * 10 ** power >= (end - start) / 6) * 10 ** power;
+    const word = value => Math.abs(value) < 1e6 && power > -5 ? value.toFixed(Math.max(0, -Math.floor(Math.log10(step)))) : +value.toPrecision(6);
+    return Array.from({length: 12}, (_, n) => (Math.ceil(start / step) + n) * step).map(value => [value, word(value)]);
   };
 
   class Plot {
@@ -89,10 +84,8 @@
       this.names = JSON.parse(this.facts.names ?? "[]");
       const scale = split(this.facts.scale).map(Number);
       [this.across, this.up] = [scale.slice(0, 3), scale.slice(3)];
-      box.setAttribute("role", "application");
-      box.setAttribute("aria-roledescription", "figure");
-      box.setAttribute("aria-label", `${box.getAttribute("aria-label")}; arrow keys read its values`);
-      box.tabIndex = 0;
+      const label = `${box.getAttribute("aria-label")}; arrow keys read its values`;
+      filled(box, {role: "application", "aria-roledescription": "figure", "aria-label": label, tabindex: 0});
       for (const kind of ["pointermove", "pointerdown"]) box.addEventListener(kind, event => this.show(this.near(...this.inside(event))));
       box.addEventListener("pointerleave", event => event.pointerType === "mouse" && this.hide());
       box.addEventListener("blur", () => this.hide());
@@ -137,7 +130,7 @@
       const kind = this.facts.kind, room = this.height / this.names.length;
       if (kind === "bars" || kind === "matrix") {
         const [column, row] = [x, y].map(each => within(Math.floor(each / room), this.names.length - 1));
-        return this.state = {row, column};
+        return this.state = {row, column, y};
       }
       if (kind === "lines") {
         const best = this.stops.reduce((best, stop, n, all) => Math.abs(stop[1] - x) < Math.abs(all[best]?.[1] - x) ? n : best, 0);
@@ -153,7 +146,10 @@
     step(right, down, far) {
       const kind = this.facts.kind, state = this.state, most = this.names.length - 1;
       if (!state) return this.near(kind === "matrix" || kind === "bars" ? 0 : this.width / 2, kind === "lines" ? this.height / 2 : 0);
-      if (kind === "bars") return this.state = {row: within(state.row + (down || right) * far, most)};
+      if (kind === "bars") {
+        const row = within(state.row + down * far, most), room = this.height / (most + 1);
+        return this.state = {row, y: row === state.row ? within(state.y + right * room / 9, this.height) : (row + .5) * room};
+      }
       if (kind === "matrix") {
         return this.state = {row: within(state.row + down * far, most), column: within(state.column + right * far, most)};
       }
@@ -180,21 +176,21 @@
         const head = `label ${this.names[state.row]}, predicted ${this.names[state.column]}`;
         return {x: (state.column + .5) * room, y: (state.row + .5) * room, head, rows: [{name: "", value: share}]};
       }
-      if (kind === "bars") {
-        const rows = this.visible.map(each => ({...this.row(each, state.row), y: NaN}));
-        return {y: (state.row + .5) * this.height / this.names.length, x: this.width / 2, head: this.names[state.row], rows};
-      }
       if (kind === "scatter") {
         const {each, n} = state;
         return {x: each.right[n], y: each.down[n], head: `${across} ${each.x[n]}`, rows: [this.row(each, n)]};
       }
-      const [x, right] = this.stops[state.stop] ?? [];
-      const rows = this.visible.flatMap(each => each.x.flatMap((own, n) => own === x ? [this.row(each, n)] : []));
+      const bars = kind === "bars", room = this.height / this.names.length, [x, right] = this.stops[state.stop] ?? [0, this.width / 2];
+      const rows = bars ? this.visible.map(each => {
+        const place = (this.series.indexOf(each) + .5) / this.series.length;
+        return {...this.row(each, state.row), y: state.row * room + 4 + place * (room - 8)};
+      }) : this.visible.flatMap(each => each.x.flatMap((own, n) => own === x ? [this.row(each, n)] : []));
       const far = row => Number.isFinite(row.y) ? Math.abs(row.y - state.y) : Infinity;
       const near = [...rows].sort((a, b) => far(a) - far(b)).slice(0, 8);
       if (rows.length > 1 && near[0]) near[0].near = true;
       const shown = rows.filter(row => near.includes(row));
-      return {x: right, y: state.y, guide: true, head: `${across} ${x}`, rows: shown, more: rows.length - shown.length};
+      const head = bars ? this.names[state.row] : `${across} ${x}`;
+      return {x: right, y: state.y, guide: !bars, head, rows: shown, more: rows.length - shown.length};
     }
     show(state, aloud) {
       this.clear();
@@ -207,7 +203,7 @@
       };
       if (found.guide) mark("path", {class: "guide", d: `M${this.left + found.x} ${this.top}v${this.height}`});
       for (const row of found.rows) {
-        if (!Number.isFinite(row.y)) continue;
+        if (!Number.isFinite(row.y) || this.facts.kind === "bars") continue;
         const look = `here ${row.each.g.getAttribute("class")}`;
         mark("circle", {class: look, cx: this.left + found.x, cy: this.top + k * row.y + t, r: row.near ? 5 : 3.5});
       }
@@ -219,7 +215,7 @@
         const key = row.each && make("span", {}, this.keys?.get(row.each.g.dataset.s)?.cloneNode(true) ?? "");
         return make("p", row.near ? {class: "near"} : {}, ...(key ? [key] : []), make("span", {}, row.name), make("span", {}, row.value));
       });
-      if (found.more) lines.push(make("p", {}, `and ${found.more} more: go up or down`));
+      if (found.more) lines.push(make("p", {}, `and ${found.more} more`));
       this.tip = make("div", {class: "tip"}, make("p", {}, found.head), ...lines);
       document.body.append(this.tip);
       const shown = this.svg.getBoundingClientRect(), scale = shown.width / this.svg.viewBox.baseVal.width;
@@ -270,13 +266,11 @@
       if (!this.fitted) return group.replaceChildren(...this.first);
       const grid = draw("path", {class: "grid"}), found = [grid];
       let path = "";
-      for (const tick of ticks(low, high, log)) {
+      for (const [tick, told] of ticks(low, high, log)) {
         const y = this.top + (1 - this.place([low, high, log], tick)) * this.height;
         if (!(y >= this.top - .5 && y <= this.top + this.height + .5)) continue;
         path += `M${this.left} ${y}h${this.width}`;
-        const word = draw("text", {x: this.left - 6, y: y + 4, "text-anchor": "end"});
-        word.textContent = written(tick);
-        found.push(word);
+        found.push(draw("text", {x: this.left - 6, y: y + 4, "text-anchor": "end"}, told));
       }
       grid.setAttribute("d", path);
       group.replaceChildren(...found);
