@@ -30,16 +30,16 @@ def text(
     """The tables and panels as text, Markdown, LaTeX or one HTML page."""
     from gencli.cli import outputs, stdout
     from gencli.files import stream
-    from gencli.reporting import benchmarks, curves, layout, page, terminal
+    from gencli.reporting import benchmarks, layout, page, terminal
+    from gencli.reporting.figures import FIGURES
+    from gencli.reporting.tables import TABLES
 
     if form == "html":
-        figures = [
-            (heading, [curves.image([panel], "svg", "", fonts=False, beside=drawn) for panel in drawn])
-            for heading, drawn in chosen.every_panel()
-        ]
+        parts = [page.Part(TABLES[each.name].heading, each, chosen.folded(each.name)) for each in found]
+        parts += [page.Part(FIGURES[name].title, drawn, chosen.folded(name)) for name, drawn in chosen.every_panel()]
         measured = chosen.of("benchmark")
-        figures += [("Ratios", [benchmarks.image(measured, "svg", "")])] if measured else []
-        return page.page(title or "gencli report", found, figures, chosen.documents)
+        parts += [page.Part("Ratios", benchmarks.image(measured, "svg", ""))] if measured else []
+        return page.page(title or "gencli report", parts, chosen.documents)
     terminal_width = stdout.columns() if stream.is_terminal(output) else None
     width = terminal_width or stdout.wanted_columns()
     text = ""

@@ -42,7 +42,6 @@ def image(
     provenance: str,
     title: str = "",
     fonts: bool = True,
-    beside: Sequence[Panel] = (),
 ) -> bytes:
     """The panels in rows of three as PNG, SVG or PDF, the same bytes every time; their provenance in the metadata.
 
@@ -50,13 +49,11 @@ def image(
 
     Args:
         fonts: whether an SVG has its text as outlines, the same everywhere, or as text.
-        beside: panels among which these are shown, where curves of one name look alike.
     """
     across = min(3, len(panels))
     down = math.ceil(len(panels) / across)
-    names, shared = (list(dict.fromkeys(n for panel in shown for n in series(panel))) for shown in (panels, beside))
-    order = shared if len(names) <= len(shared) <= MOST else names
-    looks = {name: (place, _look(place)) for place, name in enumerate(order) if name in names[:MOST]}
+    names = list(dict.fromkeys(name for panel in panels for name in series(panel)))
+    looks = {name: (place, look(place)) for place, name in enumerate(names[:MOST])}
     height = max(map(_height, panels))
     words: dict[Any, Any] = {
         "text.parse_math": False,
@@ -84,7 +81,7 @@ def image(
         return encode(figure, form, provenance)
 
 
-def _look(place: int) -> tuple[int, int]:
+def look(place: int) -> tuple[int, int]:
     """Numbers of a line style (or hatch) and a colour, both other than those of the neighbours."""
     turn, color = divmod(place, len(COLORS))
     return (color + turn) % len(_STYLES), color

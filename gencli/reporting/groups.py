@@ -77,7 +77,7 @@ class Setup:
 
 
 def setups(documents: Iterable[Document], measured: bool = False) -> list[Setup]:
-    """The setups of documents, in the order of their first ones, and their runs likewise.
+    """The setups of documents, in the order of their first ones, and their runs likewise; see `levels` of corruptions.
 
     Args:
         measured: whether what they were measured on makes a difference, the fact `tested_on`.
@@ -85,11 +85,43 @@ def setups(documents: Iterable[Document], measured: bool = False) -> list[Setup]
     found: dict[Any, dict[str, list[Document]]] = defaultdict(lambda: defaultdict(list))
     for document in documents:
         found[document.setup, tested_on(document.data) if measured else ""][document.run].append(document)
+    keys = [*found]
+    order = levels([next(iter(found[each].values()))[0] for each in keys])
+    found = {keys[place]: found[keys[place]] for place in order}  # pyright: ignore[reportAssignmentType]
     groups = [list(runs.values()) for runs in found.values()]
     facts = describe([runs[0][0] for runs in groups])
     if measured:
         facts = [fact | {"tested_on": tested} for fact, (_, tested) in zip(facts, found, strict=True)]
     return [Setup(fact, runs) for fact, runs in zip(facts, groups, strict=True)]
+
+
+def levels(documents: Sequence[Document]) -> list[int]:
+    """Places of documents such that of each network and data those without a corruption come first, then its levels.
+
+    Networks, data, kinds of corruptions and all else stay in the order in which they come.
+    """
+    seen: dict[Any, int] = {}
+
+    def rank(*of: Any) -> int:
+        return seen.setdefault(of, len(seen))
+
+    def number(step: Step, name: str, value: Any) -> tuple[float, int]:
+        plain = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        return (value, 0) if plain else (0, rank(step.command, name, str(value)))
+
+    def key(document: Document) -> tuple[Any, ...]:
+        steps = corruptions(document.trained_on)
+        lead = rank(str(_network(document)) or document.title), rank(data_name(document.trained_on))
+        kinds = [(rank(step.command), [number(step, *each) for each in _levels(step)]) for step in steps]
+        return *lead, kinds
+
+    keys = [key(document) for document in documents]
+    return sorted(range(len(keys)), key=keys.__getitem__)
+
+
+def _levels(step: Step) -> list[tuple[str, Any]]:
+    given = [("labels", entry.labels_differ or 0.0) for entry in step.given("from")]
+    return given + [(name, value) for name, value in step.arguments.items() if name != "seed"]
 
 
 def tested_on(entry: Source | None) -> str:

@@ -22,7 +22,7 @@ _DEFAULT_PLOTS: dict[Kind, str] = {
     "energy": "energy", "descent": "descent",
     "influence": "memorization", "measures": "rank",
 }  # fmt: skip
-_ONE_BY_ONE = "curves", "overfit-time", "test-error", "classes"  # figures in which a learner of each size is too many
+_ONE_BY_ONE = "curves", "overfit-time", "test-error", "classes"  # tables and figures with learners of all sizes apart
 
 
 class Plan:
@@ -126,21 +126,28 @@ class Plan:
         return found
 
     def every_panel(self) -> list[tuple[str, list[Panel]]]:
-        """Heading and panels of every figure that the files support, the one of the chosen table first."""
+        """Name and panels of every figure that the files support, the one of the chosen table first."""
         found: list[tuple[str, list[Panel]]] = []
-        many = "double-descent" in supported(self.documents, self._options)
         for name, figure in sorted(FIGURES.items(), key=lambda each: each[0] != self.table):
             if name == "regularizers" and not regularized(self.of("history")):
                 continue  # the learning curves show as much
-            if many and name in _ONE_BY_ONE:
-                continue
             kind = figure.needs[0]
             metrics = tuple(
                 each for each in self._options.metric if any(each in given.rows.column_names for given in self.of(kind))
             )
             drawn = draw(name, self.documents, replace(self._options, metric=metrics))
-            found += [(figure.title, drawn)] if drawn else []
+            found += [(name, drawn)] if drawn else []
         return found
+
+    def folded(self, name: str) -> str:
+        """Why a table or a figure of the page is to be opened first, in words; nothing where it is not."""
+        if (
+            name not in _ONE_BY_ONE
+            or name == self.table
+            or "double-descent" not in supported(self.documents, self._options)
+        ):
+            return ""
+        return "of each learner by itself; Double descent shows them by their size"
 
     def arguments(self) -> dict[str, Any]:
         """The options of the tables."""

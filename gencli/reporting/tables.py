@@ -85,8 +85,7 @@ TABLES: dict[str, Form] = {  # in their order on a page
         page=lambda given, _: ranking.rankable(given),
     ),
     "classes": Form(
-        "Classes", (("result",),), lambda given, _: classes.classes_table(_of(given, "result")),
-        page=lambda given, options: _descent(given, options) is None,  # which has learners of many sizes
+        "Classes", (("result",),), lambda given, _: classes.classes_table(_of(given, "result"))
     ),
     "speed": Form(
         "Speed of fitting, and what a kernel predicts", (("history",), ("alignment",)),

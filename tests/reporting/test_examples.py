@@ -145,7 +145,7 @@ def test_sheets_are_drawn_in_every_form(scored: dict[str, Path], tmp_path: Path)
     assert (tmp_path / "c.svg").read_text().count("<image") == 25
     assert app.main(["report", *files, "-o", str(tmp_path / "page.html")]) == 0
     page = (tmp_path / "page.html").read_text()
-    assert page.count("<image") == 25
+    assert page.count("<img") == 25
     assert "taken for cat" in page
     text = terminal.text([*sheets(*scored.values())], 80)
     assert "  cat, 0.80 ± 0.10\n    → cat, 0.80 ± 0.10\n    → cat, 0.60 ± 0.10\n" in text

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from gencli.cli import app
 from gencli.errors import GencliError
 from gencli.files import provenance
-from gencli.reporting import documents, groups, patterns, runs
+from gencli.reporting import documents, figures, groups, patterns, runs
+from gencli.reporting.panels import Lines
 from tests.pipelines.shell import many
 from tests.reporting.made import history, result, training
 
@@ -201,11 +202,31 @@ def test_labels_that_others_changed_are_said_to_differ(tmp_path: Path) -> None:
     part = np.isin(changed, [1, 2, 3])
     share = 100 * np.mean((noisy["label"].to_numpy() != noisy["label_true"].to_numpy())[part])
     assert rows == [
+        f"labels differ, {share:.3g} % + subsample + shuffled-pixels",
         f"labels differ, {share:.3g} % + subsample + shuffled-pixels + random-labels p=0.5",
         "none",
         "labels differ, 40.2 %",
-        f"labels differ, {share:.3g} % + subsample + shuffled-pixels",
     ]
+
+
+def test_no_corruption_comes_first_and_levels_in_order_of_each_network(tmp_path: Path) -> None:
+    made = [
+        training(p, arch=arch, weight_decay=decay)
+        for arch in ("b", "a") for p in (1.0, 0.25, None, 0.5) for decay in (0.1, 0.0)
+    ]  # fmt: skip
+    histories = [history(tmp_path / str(place), step) for place, step in enumerate(made)]
+    rows = runs.runs_table(histories, 0.99).rows.select(["network", "corruption", "weight_decay"]).to_pylist()
+    assert [tuple(row.values()) for row in rows] == [
+        (arch, corruption, decay)
+        for arch in ("b", "a")
+        for corruption in ("none", "random-labels p=0.25", "random-labels p=0.5", "random-labels p=1")
+        for decay in (0.1, 0.0)
+    ]
+    (panel, *_) = figures.draw("curves", histories, figures.Options())
+    assert isinstance(panel, Lines)
+    assert [curve.name for curve in panel.curves][:3] == [
+        "b, none, weight_decay=0.1", "b, none, weight_decay=0", "b, random-labels p=0.25, weight_decay=0.1",
+    ]  # fmt: skip
 
 
 def test_a_run_without_a_test_goes_with_the_others_of_its_setup(tmp_path: Path) -> None:

@@ -130,7 +130,8 @@ def test_the_page_and_the_table_have_the_answer(tmp_path: Path, capfd: pytest.Ca
     assert app.main(["report", *sorted(files), "-o", str(tmp_path / "page.html")]) == 0
     page = (tmp_path / "page.html").read_text()
     assert "Yes, at 10 %; not shown at 20 %." in page
-    assert page.count("Rows removed by a score, and at random</h2>") == 2  # the table, and the figure
+    assert page.count("Rows removed by a score, and at random</h2>") == 1  # above the table and the figure
+    assert "share of training rows removed" in page
     assert app.main(["report", *sorted(files), "--table", "removal", "--plot", "removal"]) == 0
     assert "Yes, at 10 %; not shown at 20 %." in capfd.readouterr().out
 
