@@ -106,9 +106,7 @@ def train(images: Tensor, labels: Tensor, epochs: float, scale: int = _BATCH) ->
             for group, own in zip(optimizer.param_groups, first, strict=True):
                 group["lr"] = own * _factor(step, total)
             outputs = network(x) / 9
-            functional.cross_entropy(
-                outputs.float(), y, label_smoothing=_SMOOTHING, reduction="sum"
-            ).backward()
+            functional.cross_entropy(outputs.float(), y, label_smoothing=_SMOOTHING, reduction="sum").backward()
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             step += 1

@@ -103,7 +103,11 @@ def commands(setting: Setting) -> Iterator[Row]:
         ("score, memorization", "score runs.safetensors digits.parquet --fitted-at 0 -o {}.parquet", _CLOSE),
         ("spectrum", "spectrum m.safetensors digits.parquet --limit 256 --top 3 --dtype float64 -o {}.parquet", 1e-5),
         ("jacobian", "jacobian m.safetensors digits.parquet --limit 8 --dtype float64 -o {}.safetensors", _EXACT),
-        ("jacobian, float32", "jacobian m.safetensors digits.parquet --limit 8 --dtype float32 -o {}.safetensors", 1e-3),
+        (
+            "jacobian, float32",
+            "jacobian m.safetensors digits.parquet --limit 8 --dtype float32 -o {}.safetensors",
+            1e-3,
+        ),
     ]
     methods = ("double-backward", "forward-over-reverse", "reverse-over-forward", "finite-difference")
     for operator in ("hessian", "ggn", "fisher", "empirical-fisher"):
@@ -148,7 +152,9 @@ def _compared(name: str, paths: list[Path], bar: float) -> Row:
         theirs = other[key]
         if values.shape != theirs.shape or not np.array_equal(np.isnan(values), np.isnan(theirs)):
             return Row(name, "other shapes", met=False, note=key)
-        apart = np.nanmax(np.abs(values - theirs), initial=0.0) / max(float(np.nanmax(np.abs(theirs), initial=0.0)), 1e-12)
+        apart = np.nanmax(np.abs(values - theirs), initial=0.0) / max(
+            float(np.nanmax(np.abs(theirs), initial=0.0)), 1e-12
+        )
         if apart > worst:
             worst, where = float(apart), key
     return Row.below(name, worst, bar, "", where)

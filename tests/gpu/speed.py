@@ -114,5 +114,3 @@ def _seconds(call: Callable[[], object], device: str) -> float:
     call()
     wait(device)
     return time.perf_counter() - start
-
-
