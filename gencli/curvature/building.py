@@ -14,24 +14,24 @@ from gencli.curvature.settings import NetworkSettings, OperatorSettings
 from gencli.errors import GencliError, first_line
 from gencli.files.tables import ImageTable
 from gencli.losses import Loss
-from gencli.models import Model, inputs
+from gencli.models import Model, paged
 from gencli.models.inputs import Rows
 
 _Made = TypeVar("_Made")
 
 
-def load(table: ImageTable, settings: NetworkSettings, device: torch.device) -> Rows:
+def load(table: ImageTable, settings: NetworkSettings, device: torch.device, again: bool = False) -> Rows:
     """The rows that the settings leave of the table, on the device.
+
+    Args:
+        again: see `paged.held`.
 
     Raises:
         GencliError: there are none.
     """
     if not table.rows:
         raise GencliError(f"{table.title}: no rows", "a mean needs at least one row")
-    rows = inputs.load(table)
-    if settings.limit is not None:
-        rows = rows.select(torch.arange(min(settings.limit, len(rows))))
-    return rows.to(device)
+    return paged.held(table, settings.limit, device, again)
 
 
 def operator(
@@ -42,7 +42,7 @@ def operator(
     Raises:
         GencliError: see `load` and `Operator`.
     """
-    rows = load(table, settings, device)
+    rows = load(table, settings, device, again=True)
 
     def made(dtype: torch.dtype) -> Operator:
         return Operator(

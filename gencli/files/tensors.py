@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 KEY = "gencli"
 WITHOUT_FLOAT64 = {"mps"}  # devices
+UNAWAITED = {"cuda"}  # devices that copy memory of the CPU before the call returns, and need not be waited for
 
 
 def write(output: Output, tensors: dict[str, torch.Tensor], metadata: dict[str, Any]) -> None:
@@ -32,6 +33,11 @@ def write(output: Output, tensors: dict[str, torch.Tensor], metadata: dict[str, 
 def double(tensor: torch.Tensor) -> torch.Tensor:
     """The tensor in float64; on the CPU if the device has no float64."""
     return (tensor.cpu() if tensor.device.type in WITHOUT_FLOAT64 else tensor).double()
+
+
+def sent(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """The tensor, which lies on the CPU, on a device; a GPU goes on with what it does meanwhile."""
+    return tensor.to(device, non_blocking=device.type in UNAWAITED)
 
 
 def read_metadata(source: Input) -> dict[str, Any]:

@@ -356,7 +356,7 @@ def _fill(network: nn.Module, source: Input, named: str, given: dict[str, torch.
 def _unfilled(arch: str, shape: Shape, classes: int, options: Options, size: int) -> tuple[nn.Module, bool]:
     """The network of a file of `size` bytes, and whether it has shapes alone, no numbers."""
     if family(arch) is OWN:
-        with torch.random.fork_rng():
+        with torch.random.fork_rng([]):
             return build(arch, shape, classes, options), False
 
     def refuse(held: int) -> None:

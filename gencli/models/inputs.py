@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from gencli.errors import GencliError
 from gencli.files import arrow
 from gencli.files.tables import ImageTable
-from gencli.files.tensors import double
+from gencli.files.tensors import double, sent
 
 Shape = tuple[int, int, int]
 Whiten = Literal["image", "dataset", "none"]
@@ -205,7 +205,7 @@ class Preprocessing:
         slope = deviation.clamp(min=1 / PEAK).reciprocal()  # a channel of one value stays finite
         pixels = images.shape[1:3].numel() if self.whiten == "dataset" else 1
         both = ((slope / PEAK).float(), (-mean * slope).float())
-        slope, offset = (each.view(1, -1).repeat(1, pixels).to(images.device) for each in both)
+        slope, offset = (sent(each.view(1, -1).repeat(1, pixels), images.device) for each in both)
         return slope, offset
 
     def __call__(self, images: torch.Tensor, scaling: Scaling | None = None) -> torch.Tensor:

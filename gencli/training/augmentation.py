@@ -15,6 +15,7 @@ import torch
 from torch.nn import functional
 
 from gencli.errors import GencliError, nearest
+from gencli.files.tensors import sent
 from gencli.models.inputs import Preprocessing, Shape
 
 
@@ -105,7 +106,7 @@ class Flip(Augmentation):
         flipped = _integers(2, len(images), generator)
         place = torch.arange(len(images), device=generator.device) + flipped * len(images)
         both = torch.cat([images, images.flip(2)]).flatten(1)
-        return both.index_select(0, _moved(place, images)).view(images.shape)
+        return both.index_select(0, sent(place, images.device)).view(images.shape)
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ class Cutout(Augmentation):
 
     def _covered(self, length: int, count: int, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """[count, length] of the images' type, 1 where one side of the square lies."""
-        start = _moved(_integers(length, count, generator) - self.side // 2, images)[:, None]
+        start = sent(_integers(length, count, generator) - self.side // 2, images.device)[:, None]
         places = torch.arange(length, device=images.device)
         return ((places >= start) & (places < start + self.side)).to(images.dtype)
 
@@ -277,11 +278,7 @@ def _integers(count: int, rows: int, generator: torch.Generator) -> torch.Tensor
 def _uniforms(rows: int, most: float, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     """[rows, 1, 1, 1] float32 on the images' device, uniform on -most … most."""
     drawn = torch.rand(rows, 1, 1, 1, generator=generator, device=generator.device)
-    return _moved((2 * drawn - 1) * most, images)
-
-
-def _moved(tensor: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
-    return tensor.to(images.device, non_blocking=images.is_cuda)
+    return sent((2 * drawn - 1) * most, images.device)
 
 
 def _windows(images: torch.Tensor, height: int, width: int, generator: torch.Generator) -> torch.Tensor:
@@ -293,7 +290,7 @@ def _windows(images: torch.Tensor, height: int, width: int, generator: torch.Gen
     # all windows of all images lined up, as a view: a gather of whole rows, ten times as fast as one of pixels
     starts = (count * tall - height) * wide + wide - width + 1
     windows = images.as_strided((starts, height, width * channels), (channels, wide * channels, 1))
-    return windows.index_select(0, _moved(start, images)).view(count, height, width, channels)
+    return windows.index_select(0, sent(start, images.device)).view(count, height, width, channels)
 
 
 def _planes(images: torch.Tensor) -> torch.Tensor:

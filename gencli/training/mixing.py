@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from gencli.errors import GencliError, nearest
+from gencli.files.tensors import sent
 from gencli.losses import Loss
 from gencli.losses.base import CountedLoss
 from gencli.randomness import Draws
@@ -115,10 +116,10 @@ def mixed(mixing: Mixing, images: Tensor, seeds: Sequence[int], step: int) -> tu
     partners, shares = list[Tensor](), list[float]()
     for number, (own, seed) in enumerate(zip(images.chunk(len(seeds)), seeds, strict=True)):
         (random,) = Draws(seed, "mix").rows(np.array([step]))
-        places = torch.from_numpy(random.permutation(rows)).to(images.device)
+        places = sent(torch.from_numpy(random.permutation(rows)), images.device)
         part, share = mixing.pair(own, places, random)
         parts.append(part)
         partners.append(places + number * rows)
         shares.append(share)
     whole = torch.cat(parts) if len(parts) > 1 else parts[0]
-    return whole, torch.cat(partners), torch.tensor(shares).repeat_interleave(rows).to(images.device)
+    return whole, torch.cat(partners), sent(torch.tensor(shares).repeat_interleave(rows), images.device)

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
+from gencli.files.tensors import sent
+
 
 @contextmanager
 def ascended(
@@ -26,7 +28,7 @@ def ascended(
     tensors = [*parameters, *network.buffers()]
     kept, count = [tensor.detach().clone() for tensor in tensors], len(radii)
     norms = torch.stack([each.reshape(count, -1).norm(dim=1) for each in gradients]).norm(dim=0)
-    scales = torch.tensor(radii, device=norms.device) / norms.clamp(min=torch.finfo(norms.dtype).tiny)
+    scales = sent(torch.tensor(radii), norms.device) / norms.clamp(min=torch.finfo(norms.dtype).tiny)
     with torch.no_grad():
         for parameter, gradient in zip(parameters, gradients, strict=True):
             scale = scales.view(-1, *[1] * (gradient.ndim - 1)) if count > 1 else scales[0]

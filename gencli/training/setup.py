@@ -60,7 +60,7 @@ class Setup:
 
     def build(self, shape: models.Shape) -> nn.Module:
         """The network for images of this shape, initialized from the seed's own stream."""
-        with torch.random.fork_rng():
+        with torch.random.fork_rng([]):  # the network is drawn on the CPU
             torch.manual_seed(derive(self.settings.initial_seed, "initialization"))
             network = models.build(self.settings.arch, shape, len(self.description.classes), self.options)
         for each in (*network.parameters(), *network.buffers()):

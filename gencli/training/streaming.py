@@ -43,6 +43,7 @@ class Streamed(Rows):
         super().__init__(empty, labels, columns["label_true"], targets, columns["id"], place)
         self._numbers, self._kept, self._table, self._size = numbers, kept, table, window
         self._window_of = torch.zeros(0, dtype=torch.int64)  # by row group, in the present epoch
+        self._mine = kept  # what is read of them in the present epoch
         self._loaded: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}  # window → rows' numbers, and images
 
     def to(self, device: torch.device) -> Streamed:
@@ -91,6 +92,9 @@ class Streamed(Rows):
         self._window_of = torch.empty_like(shuffled)
         self._window_of[shuffled] = (ends - 1).clamp(min=0) // self._size
         self._loaded.clear()
+        self._mine = np.zeros(self._table.rows, bool)
+        self._mine[self._numbers.numpy()] = True  # without those held out
+        self._mine &= self._kept
         mixed = torch.randperm(len(self), generator=generator)
         return mixed[self._window_of[groups[mixed]].argsort(stable=True)].to(self.labels.device)
 
@@ -112,10 +116,8 @@ class Streamed(Rows):
 
     def _read(self, window: int, targets: bool) -> tuple[torch.Tensor, torch.Tensor]:
         """The table's rows that a window holds here, [m] int64 ascending, and their images, and targets as channels."""
-        groups = torch.arange(self._table.rows) // self._table.description.group_rows
-        mine = torch.zeros(self._table.rows, dtype=torch.bool)
-        mine[self._numbers] = True  # without those held out
-        here = self._kept & (mine & (self._window_of[groups] == window)).numpy()
+        groups = (self._window_of == window).numpy().repeat(self._table.description.group_rows)
+        here = self._mine & groups[: self._table.rows]
         names = ["image", "target"][: 1 + targets]
         parts = [
             torch.cat([self._pixels(batch, name) for name in names], 3)

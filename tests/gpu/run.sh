@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# All that only a GPU can show, in at most 8 minutes: tests/gpu/run.sh [--device cuda|cpu] [--tiny] [--parts A,B] [-o FOLDER]
+# It needs CUDA, Python 3.12, torch 2.11 and what pack.sh puts into build/gpu; nothing is fetched. It leaves gpu.json and
+# gpu.html in the folder (build/gpu/report), of every part that came to its end and of those that did not.
+set -eu
+cd "$(dirname "$0")/../.."
+pack="${GENCLI_GPU_PACK:-$PWD/build/gpu}"
+if ls "$pack"/wheels/*.whl >/dev/null 2>&1; then # beside the machine's own packages, before them
+  site="$(mktemp -d)"
+  trap 'rm -rf "$site"' EXIT
+  python3 -m pip install -q --no-index --no-deps --no-compile --no-cache-dir --target "$site" "$pack"/wheels/*.whl
+  export PYTHONPATH="$site"
+fi
+export GENCLI_GPU_PACK="$pack" PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}"
+unset PYTHONUNBUFFERED
+python3 -m tests.gpu "$@"
