@@ -45,6 +45,13 @@ def how(
         Literal["sh", "make", "snakemake", "ro-crate"],
         typer.Option("--format", help="A shell script, a makefile, a Snakefile, or ro-crate-metadata.json."),
     ] = "sh",
+    license: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="For ro-crate: the license of the folder, by its SPDX identifier, such as CC-BY-4.0, or its address.",
+        ),
+    ] = None,
     trust: Annotated[
         bool, typer.Option("--trust", help="Allow networks of your own, package.module:factory, to be imported.")
     ] = False,
@@ -83,6 +90,8 @@ def how(
         raise GencliError(f"{given[0]} and {given[1]} do not go together", "leave one out")
     if inputs is not None and not (stale or check):
         raise GencliError("--inputs: nothing is looked for", "it is for --stale and --check; a script takes INPUTS")
+    if license is not None and form != "ro-crate":
+        raise GencliError("--license: only a crate has one", "it is for --format ro-crate")
     (endings.CRATE if form == "ro-crate" else endings.TEXT).require("-o", output)
     require_writable(output)
     made = reading.read(Input(file))
@@ -98,7 +107,7 @@ def how(
     elif stale or check:
         text, same = _compared(_planned(context, graph, made, trust), graph, made, inputs or ".", check)
     else:
-        text, same = _written(_planned(context, graph, made, trust), made, form), True
+        text, same = _written(_planned(context, graph, made, trust), made, form, license), True
     with Output(output, [made.source]) as place:
         place.write(text.encode(errors="surrogateescape"))
     if not same:
@@ -112,7 +121,7 @@ def _planned(context: typer.Context, graph: Graph, made: Made, trust: bool) -> P
     return plan(graph, made.name, made.form, Commands(context.find_root().command, trust))  # type: ignore[arg-type]
 
 
-def _written(plan: Plan, made: Made, form: str) -> str:
+def _written(plan: Plan, made: Made, form: str, license: str | None) -> str:
     import datetime
     import os
 
@@ -121,7 +130,7 @@ def _written(plan: Plan, made: Made, form: str) -> str:
     if form == "ro-crate":
         changed = os.fstat(made.source.file.fileno()).st_mtime
         day = datetime.datetime.fromtimestamp(changed, datetime.UTC).date().isoformat()
-        return crate.crate(plan, made.source.sha256, day)
+        return crate.crate(plan, made.source.sha256, day, license)
     return {"sh": shell.script, "make": make.makefile, "snakemake": make.snakefile}[form](plan)
 
 

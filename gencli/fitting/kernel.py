@@ -106,7 +106,8 @@ class _Fitting:
 
         Raises:
             GencliError: no ridge, and an image with two labels, one that the kernel maps to 0 or a kernel without full
-                rank; K is too near to a singular matrix for the arithmetic; or the residual is above the tolerance.
+                rank; a checkpoint, and nothing to save in it; K is too near to a singular matrix for the arithmetic;
+                or the residual is above the tolerance.
         """
         settings, classes = self._settings, self._classes
         rows = self._rows.select(torch.from_numpy(index))
@@ -126,6 +127,11 @@ class _Fitting:
             require_points(rows, torch.from_numpy(products.points[index]), self._title, kernel.word)
         targets, present = one_hot(rows, classes), np.unique(rows.labels.numpy())
         if self.direct(n, len(present)):
+            if settings.checkpoint and not self._tries:
+                raise GencliError(
+                    f"--checkpoint: {n:,} rows are solved by Cholesky's method, which has no state to save",
+                    "omit it, or use --solver cg",
+                )
             alpha, scores = self._factored(kernel, products.points[index], targets, progress)
             solver, reached, facts = "cholesky", True, {}
         else:

@@ -71,7 +71,7 @@ class Geometry:
 
     def measure(self, epoch: int) -> dict[str, float | None]:
         """The figures that are tracked, after an epoch, from 1; none between those that count."""
-        if epoch % self._settings.track_every:
+        if not self._settings.tracked_after(epoch):
             return {}
         found: dict[str, float | None] = {}
         if {"sharpness", "gradient_norm"} & {*self._names}:

@@ -123,8 +123,11 @@ class RunSettings:
         ),
     ] = None
     track_every: Annotated[
-        int, typer.Option(min=1, metavar="EPOCHS", help="Fill --track's columns every EPOCHS epochs.")
-    ] = 1
+        int | None,
+        typer.Option(
+            min=1, metavar="EPOCHS", help="Fill --track's columns every EPOCHS epochs. Default: 1.", show_default=False
+        ),
+    ] = None
     seed: Annotated[
         int, typer.Option(min=0, help="Random seed of initialization, order, augmentation and dropout.")
     ] = 0
@@ -267,7 +270,8 @@ class Settings(RunSettings, OptimizerSettings, LossSettings, ImageSettings, Star
             raise GencliError("--freeze: muon knows the output layer as the last one it trains", "use adamw or sgd")
         settings._require_runs(given)
         settings._require_exact()
-        return replace(settings, preset=None, vary=settings.vary or None)
+        every = None if settings.track is None else settings.track_every or 1
+        return replace(settings, preset=None, vary=settings.vary or None, track_every=every)
 
     def _require_runs(self, given: Collection[str]) -> None:
         values, which = varied(self.vary), "--vary" if self.vary else "--runs"
@@ -297,7 +301,7 @@ class Settings(RunSettings, OptimizerSettings, LossSettings, ImageSettings, Star
             raise GencliError("--full-batch and --vary dropout: dropout draws at random", "omit one of them")
         tracked(self.track)
         if self.track is None:
-            if self.track_every != 1:
+            if self.track_every not in (None, 1):  # 1 was recorded of runs that tracked nothing
                 raise GencliError("--track-every: nothing is tracked", "it is for --track")
             return
         whole = {"stream": "images stay in their file", "ema": "evaluation is of the average, steps are of the weights"}
@@ -318,6 +322,10 @@ class Settings(RunSettings, OptimizerSettings, LossSettings, ImageSettings, Star
     def order_seed(self) -> int:
         """Of the order of rows."""
         return self.seed if self.seed_order is None else self.seed_order
+
+    def tracked_after(self, epoch: int) -> tuple[str, ...]:
+        """What is tracked after an epoch, from 1."""
+        return () if epoch % (self.track_every or 1) else tracked(self.track)
 
     def step_rows(self, rows: int) -> int:
         """How many of an epoch's rows a step takes, at most."""
