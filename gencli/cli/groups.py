@@ -32,12 +32,14 @@ class LazyGroup(TyperGroup):
         return list(self.purposes())
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of this name, imported only now; None where there is none."""
         known = cmd_name in self.purposes()
         for name in [cmd_name] if known else self.purposes():  # all of them, so that the nearest can be named
             self.commands[name] = typer.main.get_command(self.load(name))
         return self.commands[cmd_name] if known else None
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """The section of the help that lists them, importing none."""
         with formatter.section("Commands"):
             formatter.write_dl(list(self.purposes().items()))
 

@@ -46,11 +46,7 @@ def how(
         typer.Option("--format", help="A shell script, a makefile, a Snakefile, or ro-crate-metadata.json."),
     ] = "sh",
     license: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="For ro-crate: the license of the folder, by its SPDX identifier, such as CC-BY-4.0, or its address.",
-        ),
+        str | None, typer.Option(metavar="NAME", help="For ro-crate: its license, an SPDX identifier or an address.")
     ] = None,
     trust: Annotated[
         bool, typer.Option("--trust", help="Allow networks of your own, package.module:factory, to be imported.")
@@ -128,9 +124,8 @@ def _written(plan: Plan, made: Made, form: str, license: str | None) -> str:
     from gencli.replay import crate, make, shell
 
     if form == "ro-crate":
-        changed = os.fstat(made.source.file.fileno()).st_mtime
-        day = datetime.datetime.fromtimestamp(changed, datetime.UTC).date().isoformat()
-        return crate.crate(plan, made.source.sha256, day, license)
+        changed = datetime.datetime.fromtimestamp(os.fstat(made.source.file.fileno()).st_mtime, datetime.UTC)
+        return crate.crate(plan, made.source.sha256, changed.date().isoformat(), license)
     return {"sh": shell.script, "make": make.makefile, "snakemake": make.snakefile}[form](plan)
 
 

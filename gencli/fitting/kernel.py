@@ -127,11 +127,7 @@ class _Fitting:
             require_points(rows, torch.from_numpy(products.points[index]), self._title, kernel.word)
         targets, present = one_hot(rows, classes), np.unique(rows.labels.numpy())
         if self.direct(n, len(present)):
-            if settings.checkpoint and not self._tries:
-                raise GencliError(
-                    f"--checkpoint: {n:,} rows are solved by Cholesky's method, which has no state to save",
-                    "omit it, or use --solver cg",
-                )
+            self._require_no_checkpoint(n)
             alpha, scores = self._factored(kernel, products.points[index], targets, progress)
             solver, reached, facts = "cholesky", True, {}
         else:
@@ -156,6 +152,13 @@ class _Fitting:
         of_kernel = kernel.facts() | {"rows": n, "images": images, "dtype": settings.dtype}
         tensors = {"images": rows.images, "alpha": torch.from_numpy(alpha)}
         return Fitted(tensors, of_kernel, found | facts, failed)
+
+    def _require_no_checkpoint(self, n: int) -> None:
+        if self._settings.checkpoint and not self._tries:
+            raise GencliError(
+                f"--checkpoint: {n:,} rows are solved by Cholesky's method, which has no state to save",
+                "omit it, or use --solver cg",
+            )
 
     def _products(self, kernel: Kernel) -> gram.Products:
         """Of the kernel's points of all rows; those of the kernel before, where they are the same points."""
