@@ -25,14 +25,14 @@ from gencli.sources.where import Joined, places
 
 @dataclass(frozen=True)
 class Prune(Subset):
-    """Remove the rows of the highest scores.
+    """Remove the rows with the highest scores.
 
-    Of n rows round((1-p) n) stay (halves to even), and those of the highest values of a column of scores are removed;
-    with --lowest those of the lowest. Rows of equal values are drawn by lot, so that what a smaller p removes a larger
-    one removes too. FILE is Parquet with a column id, one row for each row of the table, such as gencli score or gencli
-    train --dynamics writes of one run; a row without a value is an error, and so are labels that are not the table's.
-    The count is that of the whole table, also with --shard. To compare with as many rows removed at random, train with
-    --subset 1-p, then gencli report --table removal. Reads and writes an image table.
+    Of n rows round((1-p) n) stay (halves to even), and those with the highest values in a column of scores are removed;
+    with --lowest those with the lowest. Rows of equal values are drawn by lot, so that what a smaller p removes a
+    larger one removes too. FILE is Parquet with a column id, one row for each row of the table, such as gencli score or
+    gencli train --dynamics writes of one run; a row without a value is an error, and so are labels that are not the
+    table's. The count is that of the whole table, also with --shard. To compare with as many rows removed at random,
+    train with --subset 1-p, then gencli report --table removal. Reads and writes an image table.
 
     Source: Toneva et al. 2019, arXiv:1812.05159; Feldman, Zhang 2020, arXiv:2008.03703.
 
@@ -45,9 +45,9 @@ class Prune(Subset):
 
     name, file_option = "prune", "scores"
     p: Annotated[float, typer.Option("-p", min=0, max=1, help="Share of the rows to remove.")]
-    by: Annotated[str, typer.Option(metavar="COLUMN", help="The score.")]
+    by: Annotated[str, typer.Option(metavar="COLUMN", help="Column of scores to rank by.")]
     scores: Annotated[str, typer.Option(metavar="FILE", help="Table with the columns id and COLUMN.")]
-    lowest: Annotated[bool, typer.Option("--lowest", help="Remove the rows of the lowest scores.")] = False
+    lowest: Annotated[bool, typer.Option("--lowest", help="Remove the rows with the lowest scores.")] = False
 
     @cached_property
     def files(self) -> Sequence[Input]:

@@ -54,7 +54,7 @@ _SOON, _LONG = 1.0, 30.0  # seconds: after which an estimate is sound, and a wai
 
 @dataclass(frozen=True)
 class All:
-    """All claims, one after the other.
+    """Check all claims, one after the other.
 
     Reads an image table, by default the built-in digits, for the claims that need one; writes a table of claims, one
     row per instance and quantity. As text it is a summary with one row per claim, followed by the first false row of

@@ -79,7 +79,7 @@ class RunSettings:
         typer.Option(
             min=0,
             metavar="MINUTES",
-            help="Stop after this time, of several runs in all; how far a run gets is not reproducible.",
+            help="Stop after this time, in total for several runs; how far a run gets is not reproducible.",
         ),
     ] = None
     until_train_accuracy: Annotated[
@@ -90,7 +90,7 @@ class RunSettings:
     ] = None
     until_train_loss: Annotated[
         float | None,
-        typer.Option(min=0, metavar="L", help="Stop once train loss is down to this; implies --measure-train."),
+        typer.Option(min=0, metavar="L", help="Stop once train loss reaches this value; implies --measure-train."),
     ] = None
     validation_fraction: Annotated[
         float,
@@ -117,8 +117,8 @@ class RunSettings:
         str | None,
         typer.Option(
             metavar="NAME,...",
-            help="Columns of the history, after each epoch, of the training rows' mean loss without augmentation and "
-            f"weight decay, in evaluation mode: {', '.join(TRACKED)}.",
+            help="Add columns to the history, measured after each epoch on the training rows' mean loss without "
+            f"augmentation and weight decay, in evaluation mode: {', '.join(TRACKED)}.",
             show_default=False,
         ),
     ] = None
@@ -134,7 +134,7 @@ class RunSettings:
     seed_init: Annotated[
         int | None,
         typer.Option(
-            min=0, metavar="N", help="Seed of initialization, of all --runs. Default: --seed, each run's own."
+            min=0, metavar="N", help="Seed of initialization, for all --runs. Default: --seed, each run's own."
         ),
     ] = None
     seed_order: Annotated[
@@ -142,7 +142,7 @@ class RunSettings:
         typer.Option(
             min=0,
             metavar="N",
-            help="Seed of the order of rows, with --resample of which are drawn, of all --runs. Default: --seed, each "
+            help="Seed of the order of rows (with --resample, of the draw), for all --runs. Default: --seed, each "
             "run's own.",
         ),
     ] = None

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from gencli.sources.decoded import Decoding
 
 Renumber = Annotated[
-    bool, typer.Option("--renumber", help="Number the labels that there are from 0, in order; their names stay.")
+    bool, typer.Option("--renumber", help="Renumber the labels that occur from 0, in order; class names stay.")
 ]
 
 
