@@ -62,7 +62,7 @@ def _modules() -> Iterator[Any]:
             yield importlib.import_module(each.name)
 
 
-def _public(module: Any) -> Iterator[tuple[str, Any, type | None]]:
+def _public(module: Any) -> Iterator[tuple[str, Any, Any]]:
     """Functions and classes, and of classes their own methods and properties, with the class."""
     for name, each in vars(module).items():
         if name.startswith("_") or getattr(each, "__module__", "") != module.__name__:
