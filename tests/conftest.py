@@ -28,7 +28,7 @@ _THOROUGH = {
     "formulas": ("extended", "compare"), "jacobians": ("rows", "confirmation"), "models": ("families",),
     "theory": ("claims",),
 }  # fmt: skip
-# tests of 10 to 40 seconds: they start first, so that the last of them keeps no worker after the others are done
+# tests of 10 to 20 seconds: they start first, so that the last of them keeps no worker after the others are done
 _LONGEST = (
     "test_the_smallest_scale_runs", "test_a_sample", "test_the_tour_of_the_readme", "test_two_processes_take",
     "test_batch_norm_moments_and_weights", "test_thirty_faults", "test_an_interrupted_run_goes_on",

@@ -48,7 +48,7 @@ class KernelSettings:
     ] = "all"
     targets: Annotated[
         Literal["centered", "one-hot", "signs"],
-        typer.Option(help="Labels as numbers: 0 and 1 less the class's share of the rows, 0 and 1, or -1 and 1."),
+        typer.Option(help="Labels as numbers: 0 and 1 minus the class's share of the rows, 0 and 1, or -1 and 1."),
     ] = "centered"
     step_size: Annotated[
         float | None,

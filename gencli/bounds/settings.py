@@ -25,9 +25,9 @@ class Shared:
         float,
         typer.Option(metavar="P", help="Probability with which the bound may fail, in all of its parts together."),
     ] = 0.05
-    loss: Annotated[
-        str, typer.Option(metavar="NAME", help="Loss that is bounded: 0-1, the error rate; there is no other.")
-    ] = "0-1"
+    loss: Annotated[str, typer.Option(metavar="NAME", help="Loss to bound; 0-1, the error rate, is the only one.")] = (
+        "0-1"
+    )
     test: Annotated[
         str | None,
         typer.Option(metavar="TABLE", help="Image table of test rows, whose error rate is shown beside the bound."),
@@ -38,7 +38,7 @@ class Shared:
         endings.TENSORS,
     ] = None
     run: Annotated[
-        int | None, typer.Option(min=0, metavar="K", help="Of a model of several runs, the network of this one.")
+        int | None, typer.Option(min=0, metavar="K", help="Of a model of several runs, use run K, from 0.")
     ] = None
     arch: OwnArch = None
     device: Device = "auto"
@@ -89,7 +89,7 @@ class PacBayesSettings(Shared):
     batch_size: Annotated[int, typer.Option(min=1, max=1 << 20, metavar="N", help="Rows per step.")] = 250
     draws: Annotated[
         int,
-        typer.Option(min=1, max=1_000_000_000, metavar="N", help="Draws of weights that the error is estimated by."),
+        typer.Option(min=1, max=1_000_000_000, metavar="N", help="Number of draws of weights that estimate the error."),
     ] = 1_000_000
     seed: Seed = 0
     broken: Annotated[

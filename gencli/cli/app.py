@@ -52,7 +52,7 @@ _PURPOSES = {
     "spectrum": "Compute eigenvalues of a model's curvature, or of a kernel.",
     "show": "Show what a file is, what is in it, and how it was made.",
     "score": "Score every row: what is memorized, what is mislabelled.",
-    "rank": "Rank measures by how they predict the generalization gap.",
+    "rank": "Rank measures by how well they predict the generalization gap.",
     "bound": "Bound the error rate on unseen rows, with certificates.",
     "report": "Make tables and figures from histories and results.",
     "recipe": "List Makefiles that reproduce whole papers.",

@@ -33,6 +33,7 @@ class LazyGroup(TyperGroup):
         return list(self.purposes())
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of this name, imported only now; None where there is none."""
         if cmd_name not in self.purposes():
             return None
         if cmd_name not in self.commands:
@@ -72,6 +73,7 @@ class LazyGroup(TyperGroup):
                 yield from below.paths(ctx, f"{path} {name}")
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """The section of the help that lists them, importing none."""
         with formatter.section("Commands"):
             formatter.write_dl(list(self.purposes().items()))
 

@@ -89,7 +89,7 @@ app = group("Check a theorem by computation; exit status 1 if it fails.", cls=Cl
 
 
 @app.callback()
-def options(
+def _options(
     claims: Annotated[
         bool,
         typer.Option(

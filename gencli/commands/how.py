@@ -21,30 +21,32 @@ def how(
     context: typer.Context,
     file: Annotated[str, typer.Argument(metavar="FILE", help="A file that gencli wrote, or - for standard input.")],
     *,
-    tree: Annotated[bool, typer.Option("--tree", help="Print the ancestry instead.")] = False,
+    tree: Annotated[bool, typer.Option("--tree", help="Print the steps behind the file as a tree instead.")] = False,
     diff: Annotated[
         str | None,
-        typer.Option(metavar="OTHER", help="Print the first steps at which OTHER was made differently; status 1."),
+        typer.Option(metavar="OTHER", help="Print the first steps at which OTHER was made differently; exit status 1."),
     ] = None,
     stale: Annotated[
         bool,
-        typer.Option("--stale", help="List the steps that would come out differently here, running none; status 1."),
+        typer.Option("--stale", help="List the steps that would come out differently here; exit status 1 if any."),
     ] = False,
     check: Annotated[
-        bool, typer.Option("--check", help="Make the file again in a scratch folder, and compare; status 1.")
+        bool, typer.Option("--check", help="Make the file again in a scratch folder; exit status 1 if it differs.")
     ] = False,
     inputs: Annotated[
         str | None,
         typer.Option(
             metavar="DIR",
-            help="For --stale and --check: the folder of what came from outside; what was made on the way and lies "
-            "there is not made again. Default: the current folder.",
+            help="Folder of the files that are not made again, for --stale and --check. Default: the current one.",
         ),
     ] = None,
     form: Annotated[
         Literal["sh", "make", "snakemake", "ro-crate"],
         typer.Option("--format", help="A shell script, a makefile, a Snakefile, or ro-crate-metadata.json."),
     ] = "sh",
+    license: Annotated[
+        str | None, typer.Option(metavar="NAME", help="For ro-crate: its license, an SPDX identifier or an address.")
+    ] = None,
     trust: Annotated[
         bool, typer.Option("--trust", help="Allow networks of your own, package.module:factory, to be imported.")
     ] = False,
@@ -55,14 +57,15 @@ def how(
     """Print the script that makes a file again, byte for byte.
 
     Reads any file that gencli wrote; writes a shell script. Run in an empty folder, it leaves the file under its own
-    name: the same bytes, where versions, processor and threads are the same; of a training history all but the time it
-    took. What came from outside is looked for in the folder INPUTS, by default the one above, or named one by one with
-    INPUT1, INPUT2, ...; its SHA-256 is checked before anything starts. A script holds nothing but commands of gencli
-    with options that this version has.
+    name: the same bytes, where versions, processor and threads are the same; of a training history all but the times.
+    Files that gencli did not make are looked for in the folder INPUTS, by default the parent folder, or named one by
+    one with INPUT1, INPUT2, ...; their SHA-256 is checked before anything starts. A script holds nothing but commands
+    of gencli with options that this version has.
 
-    --check compares all that is made on the way, names the first step that differs, in which recorded facts it
-    differs from here, and where the file itself does and by how much. The exit status is 0 if all is the same.
-    --format ro-crate writes a Workflow Run RO-Crate, for a folder that holds the file and the script as make.sh.
+    --check compares every intermediate file too. It names the first step that differs, the recorded facts (versions,
+    processor, threads) in which it differs from this machine, and where and by how much the file itself differs. The
+    exit status is 0 if all is the same. --format ro-crate writes a Workflow Run RO-Crate, for a folder that holds the
+    file and the script as make.sh.
 
     \b
     Example:
@@ -83,6 +86,8 @@ def how(
         raise GencliError(f"{given[0]} and {given[1]} do not go together", "leave one out")
     if inputs is not None and not (stale or check):
         raise GencliError("--inputs: nothing is looked for", "it is for --stale and --check; a script takes INPUTS")
+    if license is not None and form != "ro-crate":
+        raise GencliError("--license: only a crate has one", "it is for --format ro-crate")
     (endings.CRATE if form == "ro-crate" else endings.TEXT).require("-o", output)
     require_writable(output)
     made = reading.read(Input(file))
@@ -98,7 +103,7 @@ def how(
     elif stale or check:
         text, same = _compared(_planned(context, graph, made, trust), graph, made, inputs or ".", check)
     else:
-        text, same = _written(_planned(context, graph, made, trust), made, form), True
+        text, same = _written(_planned(context, graph, made, trust), made, form, license), True
     with Output(output, [made.source]) as place:
         place.write(text.encode(errors="surrogateescape"))
     if not same:
@@ -112,16 +117,15 @@ def _planned(context: typer.Context, graph: Graph, made: Made, trust: bool) -> P
     return plan(graph, made.name, made.form, Commands(context.find_root().command, trust))  # type: ignore[arg-type]
 
 
-def _written(plan: Plan, made: Made, form: str) -> str:
+def _written(plan: Plan, made: Made, form: str, license: str | None) -> str:
     import datetime
     import os
 
     from gencli.replay import crate, make, shell
 
     if form == "ro-crate":
-        changed = os.fstat(made.source.file.fileno()).st_mtime
-        day = datetime.datetime.fromtimestamp(changed, datetime.UTC).date().isoformat()
-        return crate.crate(plan, made.source.sha256, day)
+        changed = datetime.datetime.fromtimestamp(os.fstat(made.source.file.fileno()).st_mtime, datetime.UTC)
+        return crate.crate(plan, made.source.sha256, changed.date().isoformat(), license)
     return {"sh": shell.script, "make": make.makefile, "snakemake": make.snakefile}[form](plan)
 
 

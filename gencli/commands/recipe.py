@@ -41,10 +41,10 @@ def recipe(
              two cores; full, as published
     DATA     folder of CIFAR-10 as Parquet, train*.parquet and test*.parquet;
              by default it is downloaded; memorization at cpu takes MNIST
-    OUT      output folder; report.html is made last
+    OUT      output folder; report.html is written last
     OPTIONS  more options for every gencli train, such as '--precision bf16'
 
-    make -j2 runs two jobs at a time, each with half the cores. Existing results are not made again, and interrupted
+    make -j2 runs two jobs at a time, each with half the cores. Existing results are not computed again, and interrupted
     training continues from its checkpoint.
 
     \b

@@ -57,7 +57,7 @@ def report(
                          stability, 2/eta of plain descent, and where it settles
     --table speed        epochs to fit beside what spectrum --kernel predicts for
                          the same tables: rank correlations, where it fails; with
-                         --against whether the published order was measured
+                         --against whether the measured order is the published
     --table rank         the table of gencli rank
     --plot curves        the columns of train --history over epochs
     --plot overfit-time  epochs to fit against the corruption level
@@ -68,10 +68,10 @@ def report(
                          from eval --confusion, eval --predictions and
                          spectrum --density
     --plot cartography   confidence against variability of train --dynamics or
-                         score, a point a row
+                         score, one point per row
     --plot learning-order
                          the share of their rows learned after each epoch
-    --plot memorization  how many rows of score are how much memorized; with its
+    --plot memorization  histogram of the memorization of score; with its
                          image tables and --influence the images of the most
                          memorized rows, and the test rows that they help most
     --plot double-descent
@@ -83,8 +83,9 @@ def report(
                          from spectrum --kernel: energy of the labels along
                          eigenvectors, loss and accuracy of gradient descent
     --table removal, --plot removal
-                         test accuracy without the rows that corrupt prune removes
-                         beside runs without as many at random (train --subset)
+                         test accuracy without the rows that corrupt prune
+                         removes, beside as many removed at random (train
+                         --subset)
     --plot rank          measures against the gap, from what gencli rank reads
 
     --format html makes one page that loads nothing from the network: every table and figure that the files support,

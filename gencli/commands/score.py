@@ -38,7 +38,7 @@ def score(
 ) -> None:
     """Score every row: what is memorized, what is mislabelled.
 
-    Reads the output of gencli train --dynamics and gencli eval --predictions, and models, of several runs too, with
+    Reads the output of gencli train --dynamics and gencli eval --predictions, and models (also of several runs) with
     the image table that they were trained on; writes one row per training row: id, label, label_true where known, runs
     (that saw it), and the scores that the files have, means over the runs that saw the row, each with its standard
     error in a column _se (null below two runs):
@@ -48,11 +48,11 @@ def score(
     correctness, el2n, loss_mean, loss_last
                           see gencli train; null where some run never learned it
     self_confidence       probability of the label
-    normalized_margin     (that - the largest other + 1) / 2
+    normalized_margin     (self_confidence - largest other + 1) / 2
     confident_learning    1 where confident learning counts the row for another
                           class, confident_label, by the mean probabilities
                           (Northcutt et al. 2021, arXiv:1911.00068)
-    held_out_...          the same by the networks that did not see the row
+    held_out_...          the same, from networks that did not see the row
     memorization          share of networks right about the row if they saw it,
                           minus if not (Feldman, Zhang 2020, arXiv:2008.03703);
                           networks_in and networks_out are how many did and did
@@ -64,9 +64,10 @@ def score(
     test_id, test_label, influence (the same difference for a row of --test), influence_se, networks_in, networks_out;
     and says how many of them are beyond chance.
 
-    --judge reads the same, or a table of scores, and writes one row per score: score, wrong_is (high or low values),
-    n, wrong (rows whose label is not label_true), and with 95 % bootstrap intervals auroc, average_precision and
-    false_negative_rate (of as many rows as are wrong, the most suspect, the share missed); a row never learned is so.
+    --judge reads the same, or a table of scores, and writes one row per score: score, wrong_is (high or low values), n,
+    wrong (rows whose label is not label_true), and with 95 % bootstrap intervals auroc, average_precision and
+    false_negative_rate (the share of wrong rows that is missed if as many rows as are wrong, the most suspect, are
+    taken out). A row that was never learned counts as most suspect.
 
     \b
     Example:

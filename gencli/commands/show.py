@@ -46,14 +46,14 @@ def show(
 ) -> None:  # fmt: skip
     """Show what a file is, what is in it, and how it was made.
 
-    Reads any Parquet, safetensors, CSV, JSON or figure that gencli writes, Parquet and safetensors of other tools,
-    and folders of shards; writes a headline, the facts, a table, and the steps that made the file, one a line. The
-    table has one row per class of an image table: label, name, rows, share, pixel_mean, pixel_deviation (over all
-    channels), and for corrupted data corrupted (rows whose label is not the true one). Of a model, a checkpoint or
-    another file of tensors it has one row per tensor: its shape, dtype, norm (the root of the sum of squares),
-    least and greatest value. Of a history or a result it has the rows themselves, up to 40; of more it says what
-    each column holds. --head N shows the first N rows instead, without reading the others, and N values of each
-    tensor in row-major order.
+    Reads any Parquet, safetensors, CSV, JSON or figure that gencli writes, Parquet and safetensors of other tools, and
+    folders of shards; writes a headline, the facts, a table, and the steps that made the file, one per line. The table
+    has one row per class of an image table: label, name, rows, share, pixel_mean, pixel_deviation (over all channels),
+    and for corrupted data corrupted (rows whose label is not the true one). Of a model, a checkpoint or another file of
+    tensors it has one row per tensor: its shape, dtype, norm (the root of the sum of squares), least and greatest
+    value. Of a history or a result it has the rows themselves, up to 40; for longer tables it says what each column
+    holds. --head N shows the first N rows instead, without reading the others, and N values of each tensor in row-major
+    order.
 
     --format json is an array of one object per file: file, kind, headline, facts, rows and provenance. csv, md and
     parquet are the table alone, with a column file where there are several. --sheet draws the images of a table, a

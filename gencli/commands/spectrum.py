@@ -62,14 +62,14 @@ def spectrum(
 
     With --kernel the matrix is K, k(x_i, x_j) of all pairs of rows, and the table (quantity, class, index, value) says
     how the labels y lie along its eigenvectors v_i: complexity sqrt(2 y' K^-1 y / n) of all classes together and of
-    each, infinite where labels lie outside the range of K, and how many steps gradient descent from f = 0 on 1/2 sum
-    (f - y)^2 takes until --fitted-at of the rows are right or 1 % of the loss is left, with step size and time = steps
+    each, infinite where labels lie outside the range of K, and how many steps gradient descent from f = 0 on 1/2 sum (f
+    - y)^2 takes until --fitted-at of the rows are right or 1 % of the loss is left, with step size and time = steps
     times step size, by which tables can be compared. The --energy file has columns class (none: all), index,
     eigenvalue, energy (<v_i, y>^2 as a share) and cumulative; the --descent file class, step, time, loss (the share
     that is left, sum (1 - eta lambda_i)^(2 step) energy_i) and train_accuracy. --figure draws both. K is computed in
     float64 (empirical: from gradients of --dtype, confirmed like those of gencli jacobian, in evaluation mode), and all
-    its eigenvalues; those below n roundings of the largest count as 0. With --outputs all, a class's lines are of its
-    targets alone, those of other classes 0. Source: Arora, Du, Hu, Li, Wang 2019, arXiv:1901.08584.
+    its eigenvalues; those below n units of rounding of the largest count as 0. With --outputs all, a class's lines are
+    of its targets alone, those of other classes 0. Source: Arora, Du, Hu, Li, Wang 2019, arXiv:1901.08584.
 
     \b
     Example:

@@ -59,8 +59,8 @@ def train(
     they are measured after the epoch. Image-to-image networks (unet-small) and
     losses (l1, l2, huber) fit the column target, and their histories hold PSNR in dB instead of accuracy.
 
-    --init continues from other weights: of gencli, or of torchvision as safetensors (--init-except head where classes
-    differ). All else starts anew: order, schedule, optimizer, preprocessing.
+    --init continues from other weights: a model of gencli, or weights of torchvision as safetensors (--init-except head
+    where classes differ). All else starts anew: order, schedule, optimizer, preprocessing.
 
     --runs and --vary train several networks into one file, small dense ones in one batched computation, others one
     after the other; each is what it would be by itself. gencli eval and report read it; other commands take --run K.

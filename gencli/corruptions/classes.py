@@ -24,9 +24,9 @@ _FORM = "write groups of classes' numbers, such as 0-4,5-9 or 0+2+4,1+3+5"
 class MergeClasses(Corruption):
     """Merge classes into fewer, such as ten digits into two.
 
-    Label k becomes the number of the group that it is in, the first being 0; the classes are called as the groups are
-    written. The column label_true, where there is one, is merged too: labels are as right as before. Each class is in
-    one group. Reads and writes an image table.
+    Label k becomes the number of the group that it is in, the first being 0; the groups as written are the names of the
+    new classes. The column label_true, where there is one, is merged too: labels are as right as before. Each class is
+    in one group. Reads and writes an image table.
 
     Source: binary MNIST, 0-4 against 5-9: Dziugaite, Roy 2017, arXiv:1703.11008.
 

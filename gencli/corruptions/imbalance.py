@@ -144,13 +144,13 @@ class StepImbalance(Imbalance):
 class Subsample(Subset):
     """Keep a number of rows, some classes, or a fold.
 
-    Options are applied in this order: --classes keeps these classes, --fold one of N stratified folds (--invert
-    all others), --per-class N rows of each class, -n N rows in total. Rows are drawn at random: a smaller number keeps
-    a subset of what a larger one keeps, and the folds of one seed partition the table, so that a fold and its inverse
-    are a validation and a training set. Each class is dealt to the folds in random order, starting where the previous
-    class ended: fold sizes differ by at most one row, per class and in total. A class without rows stays a class,
-    unless --renumber makes those of --classes all that there are, numbered from 0 in their order. Too few rows are an
-    error. All options refer to the whole table, also with --shard. Reads and writes an image table.
+    Options are applied in this order: --classes keeps these classes, --fold one of N stratified folds (--invert all
+    others), --per-class N rows of each class, -n N rows in total. Rows are drawn at random: a smaller number keeps a
+    subset of what a larger one keeps, and the folds of one seed partition the table, so that a fold and its inverse are
+    a validation and a training set. Each class is dealt to the folds in random order, starting where the previous class
+    ended: fold sizes differ by at most one row, per class and in total. A class without rows stays a class, unless
+    --renumber keeps only those of --classes as classes, numbered from 0 in their order. Too few rows are an error. All
+    options refer to the whole table, also with --shard. Reads and writes an image table.
 
     Source: Kohavi 1995, "A study of cross-validation and bootstrap", IJCAI (stratified folds).
 
@@ -171,7 +171,7 @@ class Subsample(Subset):
     fold: Annotated[str | None, typer.Option(metavar="K/N", help="Keep fold K of N, K from 0.")] = None
     invert: Annotated[bool, typer.Option("--invert", help="Keep all folds except that one.")] = False
     renumber: Annotated[
-        bool, typer.Option("--renumber", help="Number the classes of --classes from 0; there are no others then.")
+        bool, typer.Option("--renumber", help="Number the classes of --classes from 0 and drop the others.")
     ] = False
 
     def __post_init__(self) -> None:

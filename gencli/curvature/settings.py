@@ -99,7 +99,7 @@ class NetworkSettings:
     arch: OwnArch = None
     run: Annotated[
         int | None,
-        typer.Option(min=0, metavar="K", help="Of a model of several runs, the network of this one, from 0."),
+        typer.Option(min=0, metavar="K", help="Of a model of several runs, use run K, from 0."),
     ] = None
 
 

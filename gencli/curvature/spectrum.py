@@ -1,6 +1,6 @@
 """What `gencli spectrum` finds out about an operator: eigenpairs, condition number, trace, density.
 
-The estimators are in `lanczos`, `xtrace` and `density`; here they run one after the other, and their state is saved.
+The estimators are in `extremes`, `xtrace` and `density`; here they run one after the other, and their state is saved.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from torch import Tensor
 
 from gencli.cli import console, signals
 from gencli.curvature.density import Quadrature
-from gencli.curvature.lanczos import TOLERANCES, Extremes, Matvec, Pairs
+from gencli.curvature.extremes import TOLERANCES, Extremes, Pairs
+from gencli.curvature.lanczos import Matvec
 from gencli.curvature.operators import Operator
 from gencli.curvature.settings import MethodSettings, OperatorSettings, QuantitySettings, SavingSettings
 from gencli.curvature.xtrace import XTrace
@@ -43,7 +44,7 @@ class Request:
         condition: the condition number, which takes one of each.
         trace: products to spend on it, 0 for none.
         probes, steps: of the density; no probes for none.
-        tolerance, most_products, basis: see `lanczos.leading`, basis being its `vectors`.
+        tolerance, most_products, basis: see `extremes.leading`, basis being its `vectors`.
     """
 
     top: int = 0

@@ -61,7 +61,7 @@ def named(operator: Operator, name: str) -> Tensor:
         return torch.ones_like(operator.weights)
     if kind == "random":
         return random(operator, int(number))
-    from gencli.curvature.lanczos import leading
+    from gencli.curvature.extremes import leading
 
     place = int(number)
     if abs(place) > operator.size:

@@ -38,7 +38,7 @@ class Requests:
     ] = None
     run: Annotated[
         int | None,
-        typer.Option(min=0, metavar="K", help="Of models of several runs, the network of this one, from 0, alone."),
+        typer.Option(min=0, metavar="K", help="Of models of several runs, evaluate only run K, from 0."),
     ] = None
     intervals: Annotated[
         bool, typer.Option("--intervals", help="Add accuracy_low and accuracy_high: 95 % bootstrap intervals.")

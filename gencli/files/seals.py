@@ -61,6 +61,7 @@ class Sealing:
         self._held: bytearray | None = None
 
     def write(self, data: bytes) -> int:
+        """Takes bytes, as a file does."""
         self._checksum.update(data)
         if self._held is None:
             return self._output.write(data)

@@ -264,6 +264,7 @@ class Output(io.RawIOBase):
         return True
 
     def write(self, data: object) -> int:
+        """Takes bytes, as a file does; returns how many."""
         view = memoryview(data).cast("B")  # type: ignore[arg-type]
         if self._held is not None:
             self._held.append(view if view.readonly else bytes(view))

@@ -54,6 +54,7 @@ class Solver:
 
     @property
     def estimate(self) -> float:
+        """The relative residual that the iterations carry along."""
         return float(np.linalg.norm(self._rest) / self._length)
 
     def run(self, most: int) -> Iterator[None]:

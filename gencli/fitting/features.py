@@ -25,7 +25,7 @@ _FIELD = "{features}"
 
 @dataclass(frozen=True)
 class RandomFeatures(Learner):
-    """Least squares on random features, of least norm.
+    """Fit least squares on random features, of least norm.
 
     \b
     f_c(x) = sum over j of a_jc phi_j(x), N features phi_j, a that minimizes

@@ -106,7 +106,8 @@ class _Fitting:
 
         Raises:
             GencliError: no ridge, and an image with two labels, one that the kernel maps to 0 or a kernel without full
-                rank; K is too near to a singular matrix for the arithmetic; or the residual is above the tolerance.
+                rank; a checkpoint, and nothing to save in it; K is too near to a singular matrix for the arithmetic;
+                or the residual is above the tolerance.
         """
         settings, classes = self._settings, self._classes
         rows = self._rows.select(torch.from_numpy(index))
@@ -126,6 +127,7 @@ class _Fitting:
             require_points(rows, torch.from_numpy(products.points[index]), self._title, kernel.word)
         targets, present = one_hot(rows, classes), np.unique(rows.labels.numpy())
         if self.direct(n, len(present)):
+            self._require_no_checkpoint(n)
             alpha, scores = self._factored(kernel, products.points[index], targets, progress)
             solver, reached, facts = "cholesky", True, {}
         else:
@@ -150,6 +152,13 @@ class _Fitting:
         of_kernel = kernel.facts() | {"rows": n, "images": images, "dtype": settings.dtype}
         tensors = {"images": rows.images, "alpha": torch.from_numpy(alpha)}
         return Fitted(tensors, of_kernel, found | facts, failed)
+
+    def _require_no_checkpoint(self, n: int) -> None:
+        if self._settings.checkpoint and not self._tries:
+            raise GencliError(
+                f"--checkpoint: {n:,} rows are solved by Cholesky's method, which has no state to save",
+                "omit it, or use --solver cg",
+            )
 
     def _products(self, kernel: Kernel) -> gram.Products:
         """Of the kernel's points of all rows; those of the kernel before, where they are the same points."""

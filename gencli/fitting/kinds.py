@@ -27,7 +27,7 @@ _KERNELS = "; ".join(f"{kind.form}, {kind.effect}" for kind in kernels.KERNELS.v
 
 @dataclass(frozen=True)
 class FiniteSampleLearner(Learner):
-    """The two-layer ReLU net of 2n + d weights that fits any n labels.
+    """Fit a two-layer ReLU net of 2n + d weights to any n labels.
 
     \b
     c(x) = sum over j of w_j max(<a, x> - b_j, 0),
@@ -78,7 +78,7 @@ class FiniteSampleLearner(Learner):
 
 @dataclass(frozen=True)
 class Kernel(Learner, Saving):
-    """Kernel interpolation or ridge regression on pixels.
+    """Fit kernel interpolation or ridge regression on pixels.
 
     \b
     f_c(x) = sum over i of alpha_ic k(x, x_i),  (K + ridge I) alpha = Y,
@@ -143,7 +143,7 @@ class Kernel(Learner, Saving):
     ] = 1000
     memory: Annotated[
         str | None,
-        typer.Option(metavar="SIZE", help="Memory to take at most, such as 8G. Default: four fifths of what is free."),
+        typer.Option(metavar="SIZE", help="Maximum memory, such as 8G. Default: four fifths of what is free."),
     ] = None
     keep: Annotated[
         bool, typer.Option("--keep", help="Write the model also where the tolerance is not reached; the status is 2.")
@@ -211,7 +211,7 @@ class Kernel(Learner, Saving):
 
 @dataclass(frozen=True)
 class LeastSquares(Learner):
-    """Linear least squares on pixels, of least norm.
+    """Fit linear least squares on pixels, of least norm.
 
     \b
     W and b minimize |X W + b - Y|^2 + ridge |W|^2, X pixels/255, Y one-hot

@@ -63,6 +63,36 @@ class Unconfirmed(Exception):  # noqa: N818
 Confirm = Callable[[Chunk, bool], None]
 
 
+class _Ways:
+    """The ways to compute Jacobians that are left, the first of which is used.
+
+    Attributes:
+        why: those before were given up, in words: the first one's, or that of the first whose derivatives were wrong.
+        denied: whether any were wrong.
+    """
+
+    def __init__(self, model: Model, left: list[tuple[Mode, _Compute]]) -> None:
+        self.left, self.why, self.denied = left, "", False
+        self._model, self._changed = model, False
+
+    def give_up(self, error: Exception) -> None:
+        """Leaves the first way, for this reason."""
+        used, compute = self.left.pop(0)
+        if isinstance(error, Unconfirmed):
+            which = "torch.func.vmap in " if compute is _together else ""
+            wrong = f"{which}{used} mode is wrong for {self._model.arch}: {error}"
+            self.why, self.denied = self.why if self.denied else wrong, True
+        self.why = self.why or f"torch.func.vmap does not support {self._model.title}: {first_line(error, _WORDS)}"
+        self._changed = True
+
+    def news(self) -> str:
+        """What to say of the way in use, where it has just replaced another."""
+        used, compute = self.left[0]
+        how = "with all directions together" if compute is _together else "row by row, which is slower"
+        changed, self._changed = self._changed, False
+        return f"in {used} mode {how}: {self.why}" if changed else ""
+
+
 class RowFunction:
     """What a network, or a loss of it, makes of a row: a function of the row's input or of the parameters.
 
@@ -201,11 +231,10 @@ class RowFunction:
             CheckFailed: no way's derivatives are confirmed.
         """
         modes: list[Mode] = [mode] if mode else [self.mode, "forward" if self.mode == "reverse" else "reverse"]
-        ways: list[tuple[Mode, _Compute]] = [(each, how) for each in modes for how in (_together, _row_by_row)]
+        ways = _Ways(self._model, [(each, how) for each in modes for how in (_together, _row_by_row)])
         every = left = rows or range(self.rows)
-        why, denied, changed = "", False, False
         while left:
-            used, compute = ways[0]
+            used, compute = ways.left[0]
             most, directions = self._widths(used)
             part = left[: most if compute is _together else 1]
             try:
@@ -214,20 +243,13 @@ class RowFunction:
             except (*_FAILURES, Unconfirmed) as error:
                 if isinstance(error, torch.OutOfMemoryError) or "allocate" in str(error):
                     raise
-                if isinstance(error, Unconfirmed):
-                    which = "torch.func.vmap in " if compute is _together else ""
-                    why = why if denied else f"{which}{used} mode is wrong for {self._model.arch}: {error}"
-                    denied, left = True, every
-                why = why or f"torch.func.vmap does not support {self._model.title}: {first_line(error, _WORDS)}"
-                del ways[0]
-                if not ways:
-                    raise self._none_left(mode, why if denied else "", first_line(error), confirm) from error
-                changed = True
+                ways.give_up(error)
+                left = every if isinstance(error, Unconfirmed) else left
+                if not ways.left:
+                    raise self._none_left(mode, ways.why if ways.denied else "", first_line(error), confirm) from error
                 continue
-            if changed:
-                how = "with all directions together" if compute is _together else "row by row, which is slower"
-                say(f"in {used} mode {how}: {why}")
-                changed = False
+            if note := ways.news():
+                say(note)
             yield chunk
             left = left[len(part) :]
 

@@ -7,6 +7,7 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from gencli.errors import GencliError
 from gencli.losses.base import CountedLoss, Head, Loss
 
 if TYPE_CHECKING:
@@ -120,6 +121,11 @@ class SymmetricCrossEntropy(Loss):
     name = "sce"
     ce_weight: float = 0.1
     reverse_weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not (self.ce_weight or self.reverse_weight):
+            raise GencliError("--ce-weight and --reverse-weight: both are 0, and so is sce", "give one above 0")
 
     def at(self, counts: Tensor | None, epoch: int, dtype: torch.dtype | None = None) -> RowLoss:
         from gencli.losses import functions

@@ -7,9 +7,11 @@ https://w3id.org/ro/wfrun/workflow/0.5 (Leo et al. 2024, doi:10.1371/journal.pon
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 from urllib.parse import quote
 
+from gencli.errors import GencliError
 from gencli.replay import shell
 from gencli.replay.plan import Job, Outside, Path, Place, Plan
 
@@ -18,18 +20,25 @@ _PROFILES = [f"https://w3id.org/ro/wfrun/{name}/0.5" for name in ("process", "wo
 _WORKFLOW_CRATE = "https://w3id.org/workflowhub/workflow-ro-crate/1.0"
 
 
-def crate(plan: Plan, sha256: str, day: str) -> str:
+_SPDX = "https://spdx.org/licenses/"
+
+
+def crate(plan: Plan, sha256: str, day: str, license: str | None) -> str:
     """The text of `ro-crate-metadata.json`, to lie beside the file and the script `make.sh` of `gencli how`.
 
     What is made on the way, and comes from outside, is described and does not lie there.
 
     Args:
         sha256, day: of the file, and when it was last changed, YYYY-MM-DD.
+        license: an identifier of SPDX, or an address; None for none, which Workflow RO-Crate calls `notspecified`.
+
+    Raises:
+        GencliError: the license is neither.
     """
     outside = [_described(each) for each in plan.outside]
     programs = {job.run.step.versions.get("gencli", ""): None for job in plan.jobs}
     entities = [
-        *_folder(plan, day),
+        *_folder(plan, day, license),
         *_workflow(plan, outside),
         _content(_id(plan.name), plan.name, sha256) | {"@type": "File"},
         *outside,
@@ -45,8 +54,9 @@ def crate(plan: Plan, sha256: str, day: str) -> str:
     return json.dumps({"@context": [context, terms], "@graph": entities}, indent=1, ensure_ascii=True) + "\n"
 
 
-def _folder(plan: Plan, day: str) -> list[dict[str, Any]]:
-    """The metadata file, the folder that it describes, and the profiles that both conform to."""
+def _folder(plan: Plan, day: str, license: str | None) -> list[dict[str, Any]]:
+    """The metadata file, the folder that it describes, its license, and the profiles that both conform to."""
+    terms = None if license is None else {"@id": _address(license)}
     profiles = [{"@id": each} for each in [*_PROFILES, _WORKFLOW_CRATE]]
     return [
         {
@@ -61,14 +71,23 @@ def _folder(plan: Plan, day: str) -> list[dict[str, Any]]:
             "name": plan.name,
             "description": f"{plan.name}, and the script that makes it again",
             "datePublished": day,
-            "license": "unknown",
+            "license": terms or "notspecified",
             "conformsTo": profiles,
             "hasPart": [{"@id": _id(plan.name)}, {"@id": SCRIPT}],
             "mainEntity": {"@id": SCRIPT},
             "mentions": [{"@id": "#workflow"}, *({"@id": f"#run-{job.number}"} for job in plan.jobs)],
         },
         *({"@id": each["@id"], "@type": "CreativeWork", "name": each["@id"]} for each in profiles),
+        *([terms | {"@type": "CreativeWork", "name": license}] if terms else []),
     ]
+
+
+def _address(license: str) -> str:
+    if re.fullmatch(r"https?://[!-~]+", license):
+        return license
+    if re.fullmatch(r"[A-Za-z0-9.+-]+", license):
+        return _SPDX + license
+    raise GencliError(f"--license: {license!r:.80}", "give an identifier of SPDX, such as CC-BY-4.0, or an address")
 
 
 def _workflow(plan: Plan, outside: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -18,7 +18,9 @@ def hashes(folder: str) -> dict[str, str]:
         GencliError: there is no such folder, or a file cannot be read.
     """
     if not os.path.isdir(folder):
-        raise GencliError(f"--inputs: {folder}: no such folder", "name the folder of what came from outside")
+        raise GencliError(
+            f"--inputs: {folder}: no such folder", "name the folder of the files that gencli did not make"
+        )
     paths = sorted(each.path for each in os.scandir(folder) if each.is_file())
     return {Input(path).sha256: path for path in paths if os.path.getsize(path)}
 
@@ -54,7 +56,7 @@ def required(outside: list[Outside], folder: str, known: dict[str, str]) -> dict
         if not place:
             raise GencliError(
                 f"{Path(folder, each.name)}: no such file; SHA-256 {each.sha256} is needed",
-                "--inputs DIR names the folder of what came from outside",
+                "--inputs DIR names the folder of the files that gencli did not make",
             )
         if sha256 != each.sha256:
             raise GencliError(f"{place}: SHA-256 {sha256}, but {each.sha256} was read", "find the file that it was")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
@@ -106,26 +106,15 @@ def plan(graph: Graph, name: str, form: str, commands: Commands) -> Plan:
         written = commands.places(run.step.command)
         job = Job(run, number, [])
         for output in run.outputs:
-            option = output or "output"
-            if option not in written:
+            if (option := output or "output") not in written:
                 raise GencliError(
                     f"its step `{run.step.command}` has the output {output!r}, which it does not write here",
                     "the gencli that wrote it may know it, another version",
                 )
-            if run is graph.file.run and output == graph.file.output:
-                right = _takes(written[option], name, form)
-                final = job.outputs[output] = name if right else f"{number}-{_slug(run, output)}{_ENDINGS[form]}"
-            else:
-                formats = written[option].formats
-                kind = "parquet" if "parquet" in formats else formats[0]
-                job.outputs[output] = f"{number}-{_slug(run, output)}{_ENDINGS[kind]}"
-
-        job.besides = {
-            option: f"{number}-{_slug(run, option)}.parquet"
-            for option in written.keys() - run.outputs.keys()
-            if (option == "history" and run.step.arguments.get("track"))  # which train refuses without
-            or any(name.startswith(f"{option}_") and value is not None for name, value in run.step.arguments.items())
-        }
+            asked = (name, form) if run is graph.file.run and output == graph.file.output else None
+            job.outputs[output] = _named(job, output, written[option], asked)
+            final = job.outputs[output] if asked else final
+        job.besides = _besides(job, written)
 
         def place(file: File) -> Place:
             if file.run is None:
@@ -137,6 +126,25 @@ def plan(graph: Graph, name: str, form: str, commands: Commands) -> Plan:
     archs = [run.step.arguments.get("arch") for run in graph.runs]
     modules = [arch.partition(":")[0] for arch in dict.fromkeys(archs) if isinstance(arch, str) and is_own(arch)]
     return Plan(name, final, jobs, outside, modules, [*_limits(graph)])
+
+
+def _named(job: Job, output: str, written: endings.Writes, asked: tuple[str, str] | None) -> str:
+    """What an output of a job is called: as `asked`, a name and a format, where the option takes both."""
+    if asked and _takes(written, *asked):
+        return asked[0]
+    kind = asked[1] if asked else "parquet" if "parquet" in written.formats else written.formats[0]
+    return f"{job.number}-{_slug(job.run, output)}{_ENDINGS[kind]}"
+
+
+def _besides(job: Job, written: Mapping[str, endings.Writes]) -> dict[str, str]:
+    """The names of files that nobody asked for and that options which were given need, by option."""
+    arguments = job.run.step.arguments
+    return {
+        option: f"{job.number}-{_slug(job.run, option)}.parquet"
+        for option in written.keys() - job.run.outputs.keys()
+        if (option == "history" and arguments.get("track"))  # which train refuses without
+        or any(name.startswith(f"{option}_") and value is not None for name, value in arguments.items())
+    }
 
 
 def _limits(graph: Graph) -> Iterator[str]:

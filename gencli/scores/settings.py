@@ -25,9 +25,7 @@ class Settings:
     seed: Annotated[int, typer.Option(min=0, help="Random seed of the intervals of --judge.")] = 0
     fitted_at: Annotated[
         float,
-        typer.Option(
-            min=0, max=1, help="Accuracy on the rows that it saw below which a network's memorization is refused."
-        ),
+        typer.Option(min=0, max=1, help="Refuse networks whose accuracy on the rows that they saw is lower."),
     ] = 0.99
     test: Annotated[
         str | None,
@@ -40,7 +38,7 @@ class Settings:
         ),
         endings.RESULT,
     ] = None
-    pairs: Annotated[int, typer.Option(min=1, max=1_000_000, metavar="N", help="How many pairs, at most.")] = 100
+    pairs: Annotated[int, typer.Option(min=1, max=1_000_000, metavar="N", help="Maximum number of pairs.")] = 100
 
     def resolved(self, given: Collection[str]) -> Self:
         """Itself.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Annotated, Any, NamedTuple
 
 import pyarrow as pa
@@ -15,7 +17,7 @@ from gencli.files.stream import Input
 from gencli.files.tables import ImageTable
 from gencli.randomness import Draws
 from gencli.theory import networks
-from gencli.theory.base import Claim, Data, DType, Panel, Row, open_data
+from gencli.theory.base import Claim, Data, DType, Panel, Part, Row, open_data
 from gencli.theory.circulant import Circulant
 from gencli.theory.edge_of_stability import EdgeOfStability
 from gencli.theory.finite_sample import FiniteSampleClaim
@@ -47,9 +49,12 @@ CLAIMS: dict[str, type[Claim]] = {
 }  # fmt: skip
 
 
+_SOON, _LONG = 1.0, 30.0  # seconds: after which an estimate is sound, and a wait that is announced
+
+
 @dataclass(frozen=True)
 class All:
-    """All claims, one after the other.
+    """Check all claims, one after the other.
 
     Reads an image table, by default the built-in digits, for the claims that need one; writes a table of claims, one
     row per instance and quantity. As text it is a summary with one row per claim, followed by the first false row of
@@ -130,13 +135,12 @@ def check(
         if advance:
             advance(number, claim.name)
         with networks.one_thread() if "torch" in claim.packages else nullcontext():
-            for each in claim.check(Draws(seed, "check", claim.name), broken, table):
+            told = partial(advance, number) if advance else lambda note, line=False: None
+            for each in _timed(claim.name, claim.check(Draws(seed, "check", claim.name), broken, table), told):
                 if isinstance(each, Panel):
                     panels.append(each)
-                    continue
-                found.append((claim.name, each))
-                if advance:
-                    advance(number, f"{claim.name}, after {each.instance}")
+                else:
+                    found.append((claim.name, each))
     columns = {
         "claim": pa.array([name for name, _ in found], pa.string()),
         "instance": pa.array([row.instance for _, row in found], pa.string()),
@@ -148,6 +152,22 @@ def check(
         "holds": pa.array([row.holds for _, row in found], pa.bool_()),
     }
     return Checked(pa.table(columns), panels)
+
+
+def _timed(name: str, found: Iterable[Row | Panel | Part], tell: Callable[[str, bool], None]) -> Iterator[Row | Panel]:
+    """The rows and panels; tells how far a claim is, and in a line of its own that it takes long."""
+    start, announced = time.monotonic(), False
+    for each in found:
+        if isinstance(each, Part):
+            passed = time.monotonic() - start
+            left = passed * (1 - each.done) / each.done
+            long = not announced and passed > _SOON and left > _LONG
+            tell(f"{name}: {each.done:.0%} done, about {left / 60:.1f} min left", long)
+            announced |= long
+            continue
+        if isinstance(each, Row):
+            tell(f"{name}, after {each.instance}", False)
+        yield each
 
 
 def pages(kind: Claim | All, checked: Checked) -> list[tuple[pa.Table, str]]:

@@ -71,6 +71,13 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Part:
+    """The share of a claim's work that is done, above 0 and up to 1."""
+
+    done: float
+
+
+@dataclass(frozen=True)
 class Series:
     """Points [n] of a picture; `style` is matplotlib's, such as - or o."""
 
@@ -129,8 +136,8 @@ class Claim(ABC):
         return {}
 
     @abstractmethod
-    def check(self, draws: Draws, broken: bool, table: ImageTable | None) -> Iterator[Row | Panel]:
-        """The rows, and the panels of a picture.
+    def check(self, draws: Draws, broken: bool, table: ImageTable | None) -> Iterator[Row | Panel | Part]:
+        """The rows, the panels of a picture, and of a claim that can take long between them how far it is.
 
         Args:
             broken: whether to break the claim on purpose, so that it must fail.

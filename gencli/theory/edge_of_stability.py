@@ -34,12 +34,12 @@ class EdgeOfStability(Drawn):
       (2 + 2 beta) / (eta (1 + 2 beta))  with Nesterov's,
     from half of that or less at the start (progressive sharpening).
 
-    These are the limits of stability on a quadratic; that training goes up to them and stays there is what
-    experiments found, no theorem. f(x) = sum of a_j tanh(w_j x + b_j) is fitted to the Chebyshev polynomial of
-    degree 4 at 20 even points of [-1, 1] by half the mean squared error, from Xavier's normal w, at gain 1.9, and
-    a, and b = 0. For each of --levels every method takes the rate whose limit it is. Every 50 steps all eigenvalues
-    of the explicit Hessian are computed, in float64; what settles is the median over the last quarter. --break
-    takes momentum for harmless: the limit of every method would be 2/eta. Reads nothing; writes a table of claims.
+    These are the limits of stability on a quadratic; that training goes up to them and stays there is what experiments
+    found, no theorem. f(x) = sum of a_j tanh(w_j x + b_j) is fitted to the Chebyshev polynomial of degree 4 at 20 even
+    points of [-1, 1] by half the mean squared error, from Xavier's normal w, at gain 1.9, and a, and b = 0. For each of
+    --levels every method runs at the learning rate that has this limit. Every 50 steps all eigenvalues of the explicit
+    Hessian are computed, in float64; the settled value is the median over the last quarter. --break ignores momentum
+    and claims the limit 2/eta for every method. Reads nothing; writes a table of claims.
 
     Source: Cohen, Kaur, Li, Kolter, Talwalkar 2021, arXiv:2103.00065, whose code has this network.
 

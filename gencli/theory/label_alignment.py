@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Annotated, NamedTuple
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gencli.files.tables import ImageTable
 from gencli.machine import require_memory
 from gencli.randomness import Draws
-from gencli.theory.base import Drawn, Floats, Panel, Row, Series, slope
+from gencli.theory.base import Drawn, Floats, Panel, Part, Row, Series, slope
 
 _WIDTHS = (64, 16, 4, 1)  # the largest divided by these
 _CHANCE = 1e-6  # that Hoeffding's bound fails
@@ -80,7 +80,7 @@ class LabelAlignment(Drawn):
         )
         require_memory(8 * numbers, f"--width {self.width}, --examples {self.examples}")
 
-    def check(self, draws: Draws, broken: bool, table: ImageTable | None) -> Iterator[Row | Panel]:
+    def check(self, draws: Draws, broken: bool, table: ImageTable | None) -> Iterator[Row | Panel | Part]:
         for number, random in self.numbered(draws):
             x = random.standard_normal((self.examples, self.dimension))
             x /= np.linalg.norm(x, axis=1)[:, None]
@@ -89,11 +89,12 @@ class LabelAlignment(Drawn):
 
     def _instance(
         self, number: int, x: Floats, y: Floats, random: np.random.Generator, broken: bool
-    ) -> Iterator[Row | Panel]:
+    ) -> Iterator[Row | Panel | Part]:
         kernel = _kernel(x)
         widths, found, predicted, bounds = [self.width // part for part in _WIDTHS], [], [], []
-        for width in widths:
-            descent = self._descend(x, y, width, kernel, random)
+        ends = (number + np.cumsum([0, *widths]) / sum(widths)) / self.instances  # of the work, in proportion to m
+        for place, width in enumerate(widths):
+            descent = yield from self._descend(x, y, width, kernel, random, ends[place : place + 2])
             found.append(descent.residuals @ kernel.vectors)
             predicted.append(self._predicted(descent.residuals[0], kernel, broken))
             bounds.append(self._bound(descent, kernel))
@@ -106,8 +107,14 @@ class LabelAlignment(Drawn):
         if number == 0:
             yield from _panels(found[-1], predicted[-1], np.array(widths), largest, np.array([b.max() for b in bounds]))
 
-    def _descend(self, x: Floats, y: Floats, width: int, kernel: _Kernel, random: np.random.Generator) -> _Descent:
-        """Gradient descent in `dtype`; what is compared is computed in float64."""
+    def _descend(
+        self, x: Floats, y: Floats, width: int, kernel: _Kernel, random: np.random.Generator, share: Floats
+    ) -> Generator[Part, None, _Descent]:
+        """Gradient descent in `dtype`; what is compared is computed in float64.
+
+        Args:
+            share: [2] of the claim's work, before and after.
+        """
         rate, root = 1 / kernel.values[0], math.sqrt(width)
         w = random.standard_normal((width, self.dimension)).astype(self.dtype)
         a = random.choice([-1, 1], width).astype(self.dtype)
@@ -115,7 +122,7 @@ class LabelAlignment(Drawn):
         z = w @ inputs.T
         start = np.linalg.norm(_finite(z > 0, z > 0, inner) - kernel.matrix)
         residuals, apart = [y - a @ z.clip(0) / root], 0.0
-        for _ in range(self.steps):
+        for step in range(1, self.steps + 1):
             open_ = z > 0
             w += (open_ * (rate / root * residuals[-1]).astype(self.dtype)) @ inputs * a[:, None]
             moved = w @ inputs.T
@@ -123,6 +130,7 @@ class LabelAlignment(Drawn):
             apart = max(apart, float(np.linalg.norm(_finite(slopes, open_, inner) - kernel.matrix, 2)))
             z = moved
             residuals.append(y - a @ z.clip(0) / root)
+            yield Part(float(share[0] + (share[1] - share[0]) * step / self.steps))
         return _Descent(np.array(residuals, np.float64), apart, float(start))
 
     def _predicted(self, start: Floats, kernel: _Kernel, broken: bool) -> NDArray[np.float64]:

@@ -7,7 +7,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from gencli.curvature import lanczos, routes
+from gencli.curvature import extremes, routes
 from gencli.curvature.operators import Operator
 from gencli.errors import GencliError
 from gencli.evaluation.predictions import batch_size
@@ -71,7 +71,7 @@ class Geometry:
 
     def measure(self, epoch: int) -> dict[str, float | None]:
         """The figures that are tracked, after an epoch, from 1; none between those that count."""
-        if epoch % self._settings.track_every:
+        if not self._settings.tracked_after(epoch):
             return {}
         found: dict[str, float | None] = {}
         if {"sharpness", "gradient_norm"} & {*self._names}:
@@ -92,7 +92,7 @@ class Geometry:
         drawn = torch.randn(operator.size, generator=generator)
         start = self.vector + drawn / drawn.norm()
         try:
-            pairs = lanczos.leading(
+            pairs = extremes.leading(
                 operator.matvec, operator.size, 1, start=start, vectors=min(_VECTORS, operator.size)
             )
         except GencliError:  # a product that is not finite, as of a network that is diverging

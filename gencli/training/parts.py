@@ -56,7 +56,7 @@ class ImageSettings:
             min=0,
             max=1,
             metavar="F",
-            help="Train on this share of the rows, drawn by seed and id: each of --runs on its own.",
+            help="Train on this share of the rows, drawn by seed and id; each of --runs draws its own.",
         ),
     ] = None
     resample: Annotated[
@@ -83,13 +83,18 @@ class NetworkSettings:
     ] = ""
     batch_norm: Annotated[
         bool | None,
-        typer.Option("--batch-norm/--no-batch-norm", help="Default: the network's own.", show_default=False),
+        typer.Option(
+            "--batch-norm/--no-batch-norm", help="Use batch norm. Default: the network's own.", show_default=False
+        ),
     ] = None
     sync_batch_norm: Annotated[
         bool, typer.Option("--sync-batch-norm", help="Compute batch norm over the rows of all torchrun processes.")
     ] = False
     dropout: Annotated[
-        float | None, typer.Option(min=0, metavar="P", help="Default: the network's own.", show_default=False)
+        float | None,
+        typer.Option(
+            min=0, metavar="P", help="Probability of dropout. Default: the network's own.", show_default=False
+        ),
     ] = None
 
 
@@ -103,8 +108,8 @@ class StartSettings:
         str | None,
         typer.Option(
             metavar="GLOB,...",
-            help="Leave these tensors as they are without --init, at random: names or their beginnings, as layer4 or "
-            "*.bias; head is the last layer; !GLOB takes out of those before it.",
+            help="Initialize these tensors at random, as without --init: names or prefixes, such as layer4 or *.bias; "
+            "head is the last layer; !GLOB excludes from the patterns before it.",
             show_default=False,
         ),
     ] = None
@@ -113,16 +118,16 @@ class StartSettings:
         typer.Option(
             min=0,
             metavar="K",
-            help="Of an --init of several runs, the network to start from. Default: with as many --runs each its own.",
+            help="Run of --init to start from, of several. Default: with as many --runs, each starts from its own.",
         ),
     ] = None
     freeze: Annotated[
         str | None,
         typer.Option(
             metavar="GLOB,...",
-            help="Keep these tensors as they are, without gradient or weight decay; a batch norm keeps its statistics, "
-            "and normalizes by them, where they are among them; dropout stays. Named as in --init-except: "
-            "'*,!head' trains the last layer alone.",
+            help="Keep these tensors fixed, without gradient or weight decay; a batch norm among them keeps its "
+            "statistics and normalizes by them; dropout stays on. Patterns as in --init-except: '*,!head' trains only "
+            "the last layer.",
             show_default=False,
         ),
     ] = None

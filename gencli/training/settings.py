@@ -89,8 +89,8 @@ class RunSettings:
         typer.Option(
             parser=_minutes,
             metavar="TIME",
-            help=f"Stop after this time, such as {TIMES}, or in minutes; of several runs in all. How far a run gets is "
-            "not reproducible.",
+            help=f"Stop after this time, such as {TIMES}, or in minutes, in total for several runs; how far a run gets "
+            "is not reproducible.",
         ),
     ] = None
     until_train_accuracy: Annotated[
@@ -101,7 +101,7 @@ class RunSettings:
     ] = None
     until_train_loss: Annotated[
         float | None,
-        typer.Option(min=0, metavar="L", help="Stop once train loss is down to this; implies --measure-train."),
+        typer.Option(min=0, metavar="L", help="Stop once train loss reaches this value; implies --measure-train."),
     ] = None
     validation_fraction: Annotated[
         float,
@@ -128,21 +128,24 @@ class RunSettings:
         str | None,
         typer.Option(
             metavar="NAME,...",
-            help="Columns of the history, after each epoch, of the training rows' mean loss without augmentation and "
-            f"weight decay, in evaluation mode: {', '.join(TRACKED)}.",
+            help="Add columns to the history, measured after each epoch on the training rows' mean loss without "
+            f"augmentation and weight decay, in evaluation mode: {', '.join(TRACKED)}.",
             show_default=False,
         ),
     ] = None
     track_every: Annotated[
-        int, typer.Option(min=1, metavar="EPOCHS", help="Fill --track's columns every EPOCHS epochs.")
-    ] = 1
+        int | None,
+        typer.Option(
+            min=1, metavar="EPOCHS", help="Fill --track's columns every EPOCHS epochs. Default: 1.", show_default=False
+        ),
+    ] = None
     seed: Annotated[
         int, typer.Option(min=0, help="Random seed of initialization, order, augmentation and dropout.")
     ] = 0
     seed_init: Annotated[
         int | None,
         typer.Option(
-            min=0, metavar="N", help="Seed of initialization, of all --runs. Default: --seed, each run's own."
+            min=0, metavar="N", help="Seed of initialization, for all --runs. Default: --seed, each run's own."
         ),
     ] = None
     seed_order: Annotated[
@@ -150,7 +153,7 @@ class RunSettings:
         typer.Option(
             min=0,
             metavar="N",
-            help="Seed of the order of rows, with --resample of which are drawn, of all --runs. Default: --seed, each "
+            help="Seed of the order of rows (with --resample, of the draw), for all --runs. Default: --seed, each "
             "run's own.",
         ),
     ] = None
@@ -278,7 +281,8 @@ class Settings(RunSettings, OptimizerSettings, LossSettings, ImageSettings, Star
             raise GencliError("--freeze: muon knows the output layer as the last one it trains", "use adamw or sgd")
         settings._require_runs(given)
         settings._require_exact()
-        return replace(settings, preset=None, vary=settings.vary or None)
+        every = None if settings.track is None else settings.track_every or 1
+        return replace(settings, preset=None, vary=settings.vary or None, track_every=every)
 
     def _require_runs(self, given: Collection[str]) -> None:
         values, which = varied(self.vary), "--vary" if self.vary else "--runs"
@@ -308,7 +312,7 @@ class Settings(RunSettings, OptimizerSettings, LossSettings, ImageSettings, Star
             raise GencliError("--full-batch and --vary dropout: dropout draws at random", "omit one of them")
         tracked(self.track)
         if self.track is None:
-            if self.track_every != 1:
+            if self.track_every not in (None, 1):  # 1 was recorded of runs that tracked nothing
                 raise GencliError("--track-every: nothing is tracked", "it is for --track")
             return
         whole = {"stream": "images stay in their file", "ema": "evaluation is of the average, steps are of the weights"}
@@ -329,6 +333,10 @@ class Settings(RunSettings, OptimizerSettings, LossSettings, ImageSettings, Star
     def order_seed(self) -> int:
         """Of the order of rows."""
         return self.seed if self.seed_order is None else self.seed_order
+
+    def tracked_after(self, epoch: int) -> tuple[str, ...]:
+        """What is tracked after an epoch, from 1."""
+        return () if epoch % (self.track_every or 1) else tracked(self.track)
 
     def step_rows(self, rows: int) -> int:
         """How many of an epoch's rows a step takes, at most."""

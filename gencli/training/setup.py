@@ -262,6 +262,20 @@ def choose(settings: Settings) -> tuple[Settings, Loss]:
         (first, loss), *_ = [choose(each) for each in replace(settings, runs=1).each()]
         of_all = dict.fromkeys(varied(settings.vary))
         return replace(first, **of_all, runs=settings.runs, vary=settings.vary), loss  # type: ignore[arg-type]
+    settings, loss = _filled(settings)
+    images = models.require(settings.arch).task == "images"
+    _require_task(settings, loss, images)
+    if images:
+        require_geometric(settings)
+    augmentations(settings, _ANY)
+    schedules.parse(settings.schedule, settings.warmup)
+    optimizers.options(settings.optimizer, settings.momentum, settings.nesterov, settings.undecayed, settings.rho)
+    mixing.parse(settings.mix, loss)
+    return settings, loss
+
+
+def _filled(settings: Settings) -> tuple[Settings, Loss]:
+    """One run's settings with the defaults of its network, loss and optimizer, and the loss."""
     family = models.require(settings.arch)
     images = family.task == "images"
     settings = replace(
@@ -280,7 +294,11 @@ def choose(settings: Settings) -> tuple[Settings, Loss]:
     settings = replace(settings, **unset)
     if settings.lr is None and optimizers.OPTIMIZERS[settings.optimizer].network_rates and family.rates:
         settings = replace(settings, lr=family.rates[bool(settings.batch_norm)])
-    settings = replace(settings, lr=settings.learning_rate)
+    return replace(settings, lr=settings.learning_rate), loss
+
+
+def _require_task(settings: Settings, loss: Loss, images: bool) -> None:
+    """Refuses what is not for a network that outputs images, or for one that does not."""
     if (loss.task == "images") != images:
         kinds = "an image" if images else "classes", "images" if loss.task == "images" else "classes"
         raise GencliError(
@@ -297,10 +315,3 @@ def choose(settings: Settings) -> tuple[Settings, Loss]:
             f"--{option.replace('_', '-')}: {settings.arch} outputs an image, which keeps its scale and has no classes",
             "omit it" if option != "whiten" else "use --whiten none or dataset",
         )
-    if images:
-        require_geometric(settings)
-    augmentations(settings, _ANY)
-    schedules.parse(settings.schedule, settings.warmup)
-    optimizers.options(settings.optimizer, settings.momentum, settings.nesterov, settings.undecayed, settings.rho)
-    mixing.parse(settings.mix, loss)
-    return settings, loss

@@ -16,7 +16,6 @@ from gencli.errors import GencliError
 from gencli.files.held import LARGEST, Facts, Held
 from gencli.training.dynamics import COUNTS, SUMS
 from gencli.training.settings import Settings
-from gencli.training.tracking import tracked
 
 _LONGEST, _FASTEST = 1e10, 1e15  # seconds; images a second
 _MOST = torch.finfo(torch.float32).max  # that a loss is
@@ -198,7 +197,7 @@ def _history(facts: Facts, run: Run, finished: bool) -> list[Epoch]:
                 raise row.refused(f"{name}_score", None, "a fraction")
         for name in ("clean_accuracy", "memorized", "recovered"):
             values[name] = row.optional(name, run.corrupted and not run.images, 0.0, 1.0)
-        names = () if number % run.settings.track_every else tracked(run.settings.track)
+        names = run.settings.tracked_after(number)
         for name in ("sharpness", "gradient_norm", "distance", "weight_norm"):
             values[name] = row.optional(name, name in names, -LARGEST if name == "sharpness" else 0.0)
         found.append(Epoch(row.whole("epoch", number, number), step, **values))  # type: ignore[arg-type]

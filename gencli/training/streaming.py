@@ -99,6 +99,10 @@ class Streamed(Rows):
         return mixed[self._window_of[groups[mixed]].argsort(stable=True)].to(self.labels.device)
 
     def gather(self, place: torch.Tensor, targets: bool) -> torch.Tensor:
+        """The images [n, height, width, channels] at these places [n], with `targets` their targets as more channels.
+
+        Only the windows that they are in are in memory.
+        """
         numbers = place.cpu()
         windows = self._window_of[numbers // self._table.description.group_rows]
         wanted = windows.unique().tolist()

@@ -14,7 +14,7 @@ import scipy.sparse.linalg
 import torch
 from torch import Tensor, nn
 
-from gencli.curvature.lanczos import leading
+from gencli.curvature.extremes import leading
 from gencli.curvature.operators import Operator
 from gencli.curvature.xtrace import Trace, XTrace
 from gencli.losses.classes import CrossEntropy

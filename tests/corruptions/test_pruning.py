@@ -69,6 +69,23 @@ def test_what_cannot_be_ranked_is_refused(scores: Any, more: dict[str, Any], sai
         removed(tmp_path, pa.array(scores), 0.1, **more)
 
 
+def test_scores_of_other_labels_are_refused(tmp_path: Path) -> None:
+    labels, scores = TABLE.column("label").copy(), np.arange(len(IDS))
+    file = tmp_path / "s.parquet"
+    for kind in (pa.int64(), pa.uint8()):
+        pq.write_table(pa.table({"id": IDS[::-1], "label": pa.array(labels[::-1], kind), "s": scores}), file)
+        assert mask_of(file).sum() == 40
+    labels[7] += 1
+    pq.write_table(pa.table({"id": IDS[::-1], "label": labels[::-1], "s": scores}), file)
+    said = rf"in 1 of 45 rows, the first of id {IDS[7]}: {labels[7]}, not {labels[7] - 1}"
+    with pytest.raises(GencliError, match=said):
+        mask_of(file)
+
+
+def mask_of(file: Path) -> NDArray[np.bool_]:
+    return Prune(p=0.1, scores=str(file), by="s").kept(TABLE, Draws(0, "prune", 0))
+
+
 def test_scores_of_several_runs_are_refused_with_what_makes_one_of_them(tmp_path: Path) -> None:
     file = tmp_path / "runs.parquet"
     pq.write_table(pa.table({"id": [*IDS, *IDS], "run": [0, 1] * len(IDS), "s": range(2 * len(IDS))}), file)

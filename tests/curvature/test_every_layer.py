@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from gencli.curvature.lanczos import leading
+from gencli.curvature.extremes import leading
 from gencli.curvature.operators import Operator
 from gencli.jacobians.confirmation import Confirmation
 from gencli.jacobians.rows import RowFunction

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from gencli.curvature.lanczos import Extremes, Lanczos, leading
+from gencli.curvature.extremes import Extremes, leading
+from gencli.curvature.lanczos import Lanczos
 from gencli.errors import GencliError
 
 End = Literal["top", "bottom"]

@@ -14,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 
 from gencli.curvature import operators, routes, trials, verification
 from gencli.curvature.differences import relative, sweep
-from gencli.curvature.lanczos import leading
+from gencli.curvature.extremes import leading
 from gencli.curvature.operators import Kind, Operator
 from gencli.curvature.vectors import random
 from gencli.errors import CheckFailed, GencliError

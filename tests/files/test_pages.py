@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import random
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pyarrow as pa
@@ -90,6 +93,43 @@ def test_a_page_that_says_it_is_large_is_refused(tmp_path: Path) -> None:
         next(each for each in page.header if each.number == number).value = size
         with pytest.raises(GencliError, match=rf"^{tmp_path}/t.parquet: {says}"):
             read(thrift.with_page(content, page), tmp_path)
+
+
+def test_a_page_and_a_column_may_have_just_so_many_bytes(tmp_path: Path) -> None:
+    """64 MiB or 256 per stored byte of a page, 256 MiB or 256 per byte of the file of a column: no more by one."""
+    noise = np.random.default_rng(0).bytes(17_000 * 16)
+    words = pa.array([noise[at : at + 16] for at in range(0, len(noise), 16)], pa.binary(16))
+    column = written(
+        {"words": words}, use_dictionary=False
+    )  # a page of 272,000 bytes, 256 times which are above 64 MiB
+    few = written({"label": np.arange(9)}, use_dictionary=False)
+    for content, most in ((few, 64 << 20), (column, 256 * thrift.find(thrift.pages(column)[0].header, 3))):
+        for size, refused in ((most, False), (most + 1, True)):
+            page = thrift.pages(content)[0]
+            next(each for each in page.header if each.number == 2).value = size
+            path = tmp_path / "t.parquet"
+            path.write_bytes(thrift.with_page(content, page))
+            source = Input(str(path))
+            with pytest.raises(GencliError, match=f"a page of {size:,} bytes") if refused else contextlib.nullcontext():
+                pages.require(source, pq.ParquetFile(path))
+    for size in (1, 2 << 20):
+        (tmp_path / "large").write_bytes(b"")
+        os.truncate(tmp_path / "large", size)
+        most = max(256 << 20, 256 * size)
+        pages.require(Input(str(tmp_path / "large")), column_of(most))
+        with pytest.raises(GencliError, match=f"more than {most >> 20}.0 MiB"):
+            pages.require(Input(str(tmp_path / "large")), column_of(most + 1))
+
+
+def column_of(values: int) -> pq.ParquetFile:
+    """A file of so many values of a byte each and no pages, as far as its metadata go."""
+    kind = SimpleNamespace(path="x", physical_type="FIXED_LEN_BYTE_ARRAY", length=1, max_repetition_level=0)
+    chunk = SimpleNamespace(path_in_schema="x", num_values=values, data_page_offset=4, total_compressed_size=0)
+    chunk.has_dictionary_page = False
+    group = SimpleNamespace(num_columns=1, column=lambda place: chunk)
+    facts = SimpleNamespace(num_columns=1, num_row_groups=1, row_group=lambda number: group)
+    facts.schema = SimpleNamespace(column=lambda place: kind)
+    return cast(pq.ParquetFile, SimpleNamespace(metadata=facts))
 
 
 def test_headers_are_read_as_thrift_is(tmp_path: Path) -> None:

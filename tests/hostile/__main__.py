@@ -1,8 +1,8 @@
 """`python -m tests.hostile SECONDS SEED [GRAMMAR,...]`: cases for so long; findings go to build/fuzz, reduced.
 
 `python -m tests.hostile again SEED GRAMMAR NUMBER` runs one case and says what is wrong with it: the same seed makes
-the same cases, however many run. `... sample COUNT` runs a few that are the same every time, and sees first whether
-what must not happen is noticed.
+the same cases, however many run. `... sample GRAMMAR,...` runs a few that are the same every time, `... itself` sees
+whether what must not happen is noticed.
 """
 
 from __future__ import annotations
@@ -88,15 +88,13 @@ def _keep(seed: str, grammar: str, number: int, what: str, files: Files, judge: 
     )
 
 
-def sample(count: int, files: Files) -> dict[str, str]:
-    """What is wrong with so many cases that are the same every time."""
+def sample(grammars: list[str], files: Files) -> dict[str, str]:
+    """What is wrong with a batch of cases of each grammar, which are the same every time."""
     wrong: dict[str, str] = {}
-    names = [*GRAMMARS]
     with tempfile.TemporaryDirectory() as folder:
         judge = Judge(Path(folder))
-        for number, first in enumerate(range(0, count, BATCH)):
-            grammar = names[number % len(names)]
-            found = batch("sample", grammar, first, min(BATCH, count - first), files, judge)
+        for grammar in grammars:
+            found = batch("sample", grammar, BATCH * [*GRAMMARS].index(grammar), BATCH, files, judge)
             wrong |= {f"{grammar} {place}": what for place, what in found.items()}
     return wrong
 
@@ -129,12 +127,19 @@ def fuzz(seconds: float, seed: str, grammars: list[str], files: Files) -> bool:
     return bool(wrong)
 
 
+def _told(found: dict[str, str]) -> int:
+    print(f"{len(found)} wrong", *(f"{place}: {what}" for place, what in found.items()), sep="\n")
+    return bool(found)
+
+
 def main() -> int:
     """Runs cases; the status is 1 if something is wrong with one."""
     child.load()
+    arguments = sys.argv[1:]
+    if arguments == ["itself"]:
+        return _told(itself.missed())
     with tempfile.TemporaryDirectory() as folder:
         files = seeds.make(Path(folder))
-    arguments = sys.argv[1:]
     if arguments[0] == "again":
         one = case(arguments[1], arguments[2], int(arguments[3]), files)
         with tempfile.TemporaryDirectory() as folder:
@@ -142,9 +147,7 @@ def main() -> int:
         print(shlex.join(["gencli", *one.command]), what or "nothing is wrong", sep="\n")
         return bool(what)
     if arguments[0] == "sample":
-        found = itself.missed() | sample(int(arguments[1]), files)
-        print(f"{arguments[1]} cases", *(f"{place}: {what}" for place, what in found.items()), sep="\n")
-        return bool(found)
+        return _told(sample(arguments[1].split(","), files))
     seconds, seed = float(arguments[0]), arguments[1] if len(arguments) > 1 else str(time.time_ns())
     grammars = arguments[2].split(",") if len(arguments) > 2 else [*GRAMMARS]
     print(f"seed {seed}, {seconds:g} s", flush=True)

@@ -39,6 +39,13 @@ def test_the_last_layer_follows_the_form() -> None:
     assert choose(LossSettings("cb-focal", focal_form="softmax")).head == Focal(2, "softmax").head == "linear"
 
 
+def test_a_loss_that_is_0_everywhere_is_refused() -> None:
+    with pytest.raises(GencliError, match="both are 0, and so is sce"):
+        choose(LossSettings("sce", ce_weight=0.0, reverse_weight=0.0))
+    for one in ({"ce_weight": 0.0}, {"reverse_weight": 0.0}):
+        choose(LossSettings("sce", **one))
+
+
 def test_an_unknown_loss_is_refused_by_its_nearest_name() -> None:
     with pytest.raises(GencliError, match="no loss 'cb_focal'") as refused:
         choose(LossSettings("cb_focal"))

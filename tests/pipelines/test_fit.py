@@ -198,6 +198,12 @@ def test_what_cannot_be_fitted_or_read_is_refused_in_a_line(sh: Shell, data: Pat
         "inf is not finite": [*fit, "gaussian:1", "--ridge", "inf"],
         "--memory: 'much' is not a size": [*fit, "gaussian:1", "--memory", "much"],
         "--memory 1M: 300 rows take": [*fit, "gaussian:1", "--memory", "1M"],
+        "300 rows are solved by Cholesky's method, which has no state to save": [
+            *fit,
+            "gaussian:1",
+            "--checkpoint",
+            "saved",
+        ],
         "--resume needs a checkpoint": [*fit, "gaussian:1", "--resume"],
         "tensors, but no checkpoint of a fit": [
             *fit,
@@ -221,7 +227,7 @@ def test_what_cannot_be_fitted_or_read_is_refused_in_a_line(sh: Shell, data: Pat
         assert done.status == 2, (words, done)
         explained(done.err)
         assert any(word in done.err for word in words.split("|")), done.err
-    assert not sh.files() & {"m", "r.csv"}
+    assert not sh.files() & {"m", "r.csv", "saved"}
 
 
 def test_a_learner_is_not_shown_on_a_terminal(sh: Shell, data: Path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -160,6 +161,21 @@ MAKES = {
         mkdir shards
         for n in 0 1; do gencli corrupt flip-labels -p .2 --shard $n/2 digits.parquet -q -o shards/$n.parquet; done
         gencli train shards --arch linear --epochs 1 -q -o made
+        """,
+        """
+        gencli train half.parquet --arch mlp-1x8 --epochs 3 --track weight-norm,sharpness --track-every 2 \\
+            --history made.parquet -q -o made.safetensors
+        """,
+        """
+        gencli train digits.parquet --arch mlp-1x8 --epochs 1 --init m.safetensors --init-except head \\
+            --freeze '*,!head' -q -o made.safetensors
+        python -c "from safetensors.torch import *; save_file(load_file('m.safetensors'), 'outside/w.safetensors')"
+        gencli train digits.parquet --arch mlp-1x8 --epochs 1 --init outside/w.safetensors -q -o made-other.safetensors
+        """,
+        """
+        gencli train half.parquet --arch mlp-1x8 --epochs 1 --checkpoint c -q -o part.safetensors
+        gencli train half.parquet --arch mlp-1x8 --epochs 4 --save-every 3 --checkpoint c --resume -q \\
+            -o made.safetensors
         """,
     ],
     "fit kernel": [
@@ -457,6 +473,7 @@ def test_a_crate_is_one_that_the_library_reads(chain: Shell, tmp_path: Path) -> 
         """
     ).worked()
     crate = rocrate.ROCrate(str(tmp_path))
+    assert crate.root_dataset["license"] == "notspecified"
     assert crate.mainEntity["@id"] == "make.sh"
     assert {each["@id"] for each in crate.root_dataset["hasPart"]} == {"make.sh", "result.parquet"}
     actions = crate.get_by_type("CreateAction")
@@ -464,6 +481,16 @@ def test_a_crate_is_one_that_the_library_reads(chain: Shell, tmp_path: Path) -> 
     (last,) = [each for each in actions if each["name"] == "gencli eval"]
     assert [each["@id"] for each in last["result"]] == ["result.parquet"]
     assert all(crate.get(each["@id"]) for action in actions for each in action["object"])
+
+
+@pytest.mark.parametrize("license", ["CC-BY-4.0", "https://example.org/terms"])
+def test_a_crate_has_the_license_that_it_is_given(license: str, chain: Shell) -> None:
+    text = chain(f"gencli how half.parquet --format ro-crate --license {license}").worked().text
+    entities = {each["@id"]: each for each in json.loads(text)["@graph"]}
+    address = license if "/" in license else f"https://spdx.org/licenses/{license}"
+    assert entities["./"]["license"] == {"@id": address}
+    assert entities[address] == {"@id": address, "@type": "CreativeWork", "name": license}
+    chain("gencli how half.parquet --format ro-crate --license 'my own'").refused("--license: 'my own'")
 
 
 STRANGE = {
@@ -477,6 +504,7 @@ gencli how x.safetensors""",
     "a checkpoint of a fit": """gencli fit kernel half.parquet --kernel laplace:1 --solver cg --checkpoint fit.st \\
         --checkpoint-every 1 -q -o fitted.st; gencli how fit.st""",
     "two at once": "gencli how half.parquet --tree --check",
+    "a license of a script": "gencli how half.parquet --license MIT",
     "a folder for nothing": "gencli how half.parquet --inputs .",
     "no folder": "gencli how half.parquet --check --inputs nowhere",
 }

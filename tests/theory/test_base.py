@@ -10,9 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit
 
+from gencli import theory
 from gencli.errors import GencliError
+from gencli.randomness import Draws
 from gencli.theory import networks, objectives
-from gencli.theory.base import Relation, Row, complex_step, minimize, slope
+from gencli.theory.base import Part, Relation, Row, complex_step, minimize, slope
+from gencli.theory.label_alignment import LabelAlignment
 
 RELATIONS = {"<": operator.lt, "<=": operator.le, "=": operator.eq, ">=": operator.ge, ">": operator.gt}
 NUMBERS = st.integers(-3, 3) | st.floats(-1e6, 1e6, width=32)
@@ -36,6 +39,31 @@ def test_a_tolerance_is_what_may_be_missing(relation: Relation, left: float, tol
 def test_what_is_no_number_holds_nowhere(relation: Relation):
     assert not Row("one", "number", math.nan, relation, 1.0, 1.0).holds
     assert not Row("one", "number", 1.0, relation, math.nan, 1.0).holds
+
+
+def test_a_claim_that_takes_long_says_so_once_and_how_far_it_is(monkeypatch: pytest.MonkeyPatch):
+    seconds = iter([0.0, 0.5, 2.0, 4.0, 100.0])
+    monkeypatch.setattr(theory.time, "monotonic", lambda: next(seconds))
+    said: list[tuple[str, bool]] = []
+    row = Row("first", "number", 1.0, "=", 1.0)
+    found = [Part(0.001), Part(0.02), Part(0.04), row, Part(1.0)]
+    assert list(theory._timed("claim", found, lambda note, line: said.append((note, line)))) == [row]
+    assert said == [
+        ("claim: 0% done, about 8.3 min left", False),  # too soon to tell
+        ("claim: 2% done, about 1.6 min left", True),
+        ("claim: 4% done, about 1.6 min left", False),
+        ("claim, after first", False),
+        ("claim: 100% done, about 0.0 min left", False),
+    ]
+
+
+def test_a_wide_network_says_how_far_its_descent_is():
+    claim = LabelAlignment(instances=2, width=256, steps=5, examples=4)
+    found = [each for each in claim.check(Draws(0, "check"), False, None) if isinstance(each, Part)]
+    shares = np.concatenate(
+        [start + width * np.arange(1, 6) / 5 for start, width in ((0, 4), (4, 16), (20, 64), (84, 256))]
+    )
+    assert [each.done for each in found] == pytest.approx([*(shares / 680), *(0.5 + shares / 680)])
 
 
 def test_complex_steps_are_exact_derivatives():

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from gencli.curvature import lanczos
+from gencli.curvature import extremes
 from gencli.curvature.operators import Operator
 from gencli.errors import GencliError
 from gencli.files.held import Held
@@ -114,8 +114,8 @@ def test_a_start_along_the_second_eigenvector_does_not_hide_the_first() -> None:
     """As after two eigenvalues crossed: the sum with a random vector has every direction in it."""
     matrix = torch.diag(torch.cat([torch.tensor([10.0, 9.0]), torch.linspace(0, 5, 400)]))
     second, drawn = torch.eye(402)[1], torch.randn(402, generator=torch.Generator().manual_seed(0))
-    alone = lanczos.leading(lambda v: matrix @ v, 402, 1, start=second)
-    both = lanczos.leading(lambda v: matrix @ v, 402, 1, start=second + drawn / drawn.norm(), vectors=64)
+    alone = extremes.leading(lambda v: matrix @ v, 402, 1, start=second)
+    both = extremes.leading(lambda v: matrix @ v, 402, 1, start=second + drawn / drawn.norm(), vectors=64)
     assert alone.values[0] == pytest.approx(9)
     assert both.values[0] == pytest.approx(10, rel=1e-3)
     assert both.converged

@@ -38,3 +38,12 @@ def test_another_optimizer_keeps_its_own_learning_rate_and_momentum(optimizer: s
 
 def test_the_presets_own_optimizer_may_be_named() -> None:
     assert resolved(preset="course", optimizer="sgd") == resolved(preset="course")
+
+
+def test_how_often_is_recorded_where_something_is_tracked() -> None:
+    assert resolved(arch="linear").track_every is None
+    assert resolved(arch="linear", track_every=1).track_every is None  # as older files have it
+    assert resolved(arch="linear", track="distance").track_every == 1
+    tracking = resolved(arch="linear", track="distance", track_every=3)
+    assert [epoch for epoch in range(1, 8) if tracking.tracked_after(epoch)] == [3, 6]
+    assert not any(resolved(arch="linear").tracked_after(epoch) for epoch in range(1, 8))

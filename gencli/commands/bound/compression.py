@@ -28,13 +28,13 @@ def compression(
     Reads a model and an image table; writes a result table of one row: bound, empirical_error, kl (of the code, below),
     n, delta, bits, bits_per_weight, and with --test test_error, test_n and test_bound.
 
-    The model gives network, seed and with --subspace 0 weights. Otherwise the weights are those before training plus
-    P z, where z of --subspace numbers is trained here, and P, from the seed, gives each weight one coordinate of z with
-    a random sign (Li et al. 2018, arXiv:1804.08838; Chen et al. 2015, arXiv:1504.04788). In the last third of training
-    z is rounded to --levels values, which are learned too. How many numbers, the values as float16 and the rounded z
-    are written by an arithmetic coder that learns frequencies as it codes (Witten, Neal, Cleary 1987); the network that
-    is counted is the one that these bits decode to. A text of b bits has probability 1 / (2^b b (b + 1)), so that
-    with probability 1 - delta over the rows, for all texts at once:
+    The model gives network, seed and with --subspace 0 weights. Otherwise the weights are those before training plus P
+    z, where z of --subspace numbers is trained here, and P, from the seed, gives each weight one coordinate of z with a
+    random sign (Li et al. 2018, arXiv:1804.08838; Chen et al. 2015, arXiv:1504.04788). In the last third of training z
+    is rounded to --levels values, which are learned too. The number of values, the values as float16, and the rounded z
+    are written by an arithmetic coder that learns frequencies as it codes (Witten, Neal, Cleary 1987); errors are
+    counted of the network that these bits decode to. A text of b bits has probability 1 / (2^b b (b + 1)), so that with
+    probability 1 - delta over the rows, for all texts at once:
 
     \b
     kl(e | error) <= (b ln 2 + ln(b (b + 1)) + ln(1/delta)) / n

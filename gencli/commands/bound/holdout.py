@@ -26,12 +26,12 @@ def holdout(
     """Bound the error by rows that training never saw.
 
     Reads a model and an image table of rows that were held out; writes a result table of one row: bound,
-    empirical_error, n, delta, and with --test test_error, test_n and test_bound. The bound is exact: with probability
-    1 - delta the error rate is at most the p at which n independent rows have so few errors with probability delta
-    (Clopper, Pearson 1934, one-sided). It is what every other certificate must be seen beside.
+    empirical_error, n, delta, and with --test test_error, test_n and test_bound. The bound is exact: with probability 1
+    - delta the error rate is at most the p at which n independent rows have so few errors with probability delta
+    (Clopper, Pearson 1934, one-sided). Compare every other certificate with it.
 
-    --train names the table that the model was trained on: it must be that of the model's provenance, and share no row
-    with DATA, which ids tell.
+    --train names the table that the model was trained on: it must be that of the model's provenance, and share no row,
+    by id, with DATA.
 
     \b
     Example:

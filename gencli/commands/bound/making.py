@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gencli.bounds.settings import Shared
 from gencli.cli.options import TableFormat
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import torch
 
     from gencli.bounds.certificates import Certificate
+    from gencli.files.stream import Input
     from gencli.files.tables import ImageTable
     from gencli.models import Model
     from gencli.models.inputs import Rows
@@ -20,6 +21,20 @@ if TYPE_CHECKING:
     Certify = Callable[[Model, Rows, Rows | None, Callable[[int], None]], tuple[Certificate, dict[str, torch.Tensor]]]
 
 _NOT_ARGUMENTS = ("test", "train", "certificate", "run", "arch")
+
+
+class _Opened(NamedTuple):
+    """What a bound is of: the model and its file, the rows, and further tables by option."""
+
+    source: Input
+    model: Model
+    table: ImageTable
+    more: dict[str, ImageTable]
+
+    @property
+    def read(self) -> list[Input]:
+        """Every file."""
+        return [self.source, *(file for table in (self.table, *self.more.values()) for file in table.inputs)]
 
 
 def make(
@@ -37,22 +52,53 @@ def make(
 
     stream.require_writable(output, asked.certificate)
 
-    from gencli import models
     from gencli.bounds import certificates
     from gencli.cli import console
     from gencli.cli.outputs import open_result
     from gencli.commands import opening
     from gencli.files import provenance, tables
-    from gencli.files.named import named_first, require_one_standard_input
     from gencli.files.together import Together
     from gencli.models import inputs
-    from gencli.sources import open_table
     from gencli.training import devices
+
+    device = devices.choose(asked.device)
+    devices.precision("float32", device)
+    opened = _opened(model, data, asked)
+    loaded, test = opened.model, opened.more.get("test")
+    check(loaded, opened.table, opened.more.get("train"))
+    if loaded.options.dropout:
+        console.message(f"{loaded.title}: dropout is off: the bound is of the network in evaluation mode")
+    made_of = {key: value for key, value in asdict(asked).items() if key not in _NOT_ARGUMENTS}
+    used = {"break" if key == "broken" else key: value for key, value in made_of.items()}
+
+    def step() -> provenance.Step:
+        arguments = used | {"run": loaded.run} | opening.computed(device)
+        beside = [each for option, one in opened.more.items() for each in tables.sources(one, option)]
+        return opening.step(f"bound {name}", arguments, [opened.source], [loaded], [opened.table], beside, ["scipy"])
+
+    with Together() as together:
+        write = open_result(together, output, format, opened.read)
+        aside = together.open(asked.certificate, opened.read, binary=True) if asked.certificate else None
+        rows = inputs.load(opened.table).to(device)
+        tested = inputs.load(test).to(device) if test else None
+        loaded.network.to(device)
+        with console.progress("steps", work(len(rows))) as advance:
+            found, parts = certify(loaded, rows, tested, advance)
+        write(found.table(), step, _said(found))
+        if aside:
+            certificates.write(aside, found, loaded, parts, step().to("certificate"))
+
+
+def _opened(model: str, data: str | None, asked: Shared) -> _Opened:
+    """Opens all that is read, and refuses what fits no bound."""
+    from gencli import models
+    from gencli.bounds import certificates
+    from gencli.cli import console
+    from gencli.files.named import named_first, require_one_standard_input
+    from gencli.sources import open_table
 
     train = getattr(asked, "train", None)
     require_one_standard_input(model, data or "-", asked.test, train)
-    device = devices.choose(asked.device)
-    devices.precision("float32", device)
     places = {option: place for option, place in (("test", asked.test), ("train", train)) if place}
     (source, loaded), table, *others = named_first(
         (model, lambda place: models.open_file(place, asked.arch, asked.run)),
@@ -62,35 +108,12 @@ def make(
     certificates.require_rows(table)
     for each in (table, *others):
         loaded.require(each)
-    test = more.get("test")
-    if test is not None:
+    if (test := more.get("test")) is not None:
         certificates.require_rows(test)
         certificates.require_disjoint(test, table, "test rows may not enter the bound")
         if {file.sha256 for file in test.inputs} & _seen(loaded):
             console.message(f"{test.title}: the model was trained with it, so that its error says little")
-    check(loaded, table, more.get("train"))
-    if loaded.options.dropout:
-        console.message(f"{loaded.title}: dropout is off: the bound is of the network in evaluation mode")
-    made_of = {key: value for key, value in asdict(asked).items() if key not in _NOT_ARGUMENTS}
-    used = {"break" if key == "broken" else key: value for key, value in made_of.items()}
-
-    def step() -> provenance.Step:
-        arguments = used | {"run": loaded.run} | opening.computed(device)
-        beside = [each for option, one in more.items() for each in tables.sources(one, option)]
-        return opening.step(f"bound {name}", arguments, [source], [loaded], [table], beside, ["scipy"])
-
-    read = [source, *(file for each in (table, *others) for file in each.inputs)]
-    with Together() as together:
-        write = open_result(together, output, format, read)
-        aside = together.open(asked.certificate, read, binary=True) if asked.certificate else None
-        rows = inputs.load(table).to(device)
-        tested = inputs.load(test).to(device) if test else None
-        loaded.network.to(device)
-        with console.progress("steps", work(len(rows))) as advance:
-            found, parts = certify(loaded, rows, tested, advance)
-        write(found.table(), step, _said(found))
-        if aside:
-            certificates.write(aside, found, loaded, parts, step().to("certificate"))
+    return _Opened(source, loaded, table, more)
 
 
 def _seen(model: Model) -> set[str]:

@@ -26,7 +26,7 @@ def pac_bayes(
     """Bound the error of random weights by PAC-Bayes.
 
     Reads a model and an image table; writes a result table of one row: bound, empirical_error, kl (in nats), n, delta,
-    and with --test test_error, test_n and test_bound, what the test rows alone say at the same delta.
+    and with --test test_error, test_n and test_bound, the bound of the test rows alone at the same delta.
 
     The classifier draws its weights anew for each row, from independent normal distributions, the posterior Q, whose
     means start at the model's weights. So does the estimate where all layers are dense, or convolutions of up to 32,768
@@ -34,10 +34,10 @@ def pac_bayes(
     bounds here.
 
     Means and standard deviations are fitted to the bound itself by its own derivatives (Dziugaite, Roy 2017,
-    arXiv:1703.11008). The prior P is normal around the weights before training, which the model's seed gives again and
-    no row bears on; or, with --prior-fraction, around weights that are trained here on that part of the rows, chosen by
-    --seed and id: Q starts there, is fitted to all rows, and the bound uses the others alone. P's standard deviation,
-    one per parameter tensor, is the best of 2048, 2^(-j/128); all of them are paid for.
+    arXiv:1703.11008). The prior P is normal around the weights before training, which are rebuilt from the model's seed
+    and depend on no row; or, with --prior-fraction, around weights that are trained here on that part of the rows,
+    chosen by --seed and id: Q starts there, is fitted to all rows, and the bound uses the others alone. P's standard
+    deviation, one per parameter tensor, is the best of 2048, 2^(-j/128); the bound holds for all of them at once.
 
     \b
     With probability 1 - delta over rows and draws:
@@ -47,9 +47,9 @@ def pac_bayes(
                                   of T tensors (Maurer 2004, arXiv:cs/0411099)
     both inverted by bisection in float64.
 
-    Dropout is off, as in evaluation. Batch norm is refused: its running statistics depend on rows, and no distribution
-    of weights says how; so is whitening by the data set. The rows must be independent draws that did not choose network
-    or options; the bound is of the rows' own distribution, and of labels as they are in the table.
+    Dropout is off, as in evaluation. Batch norm is refused: its running statistics depend on rows in a way that no
+    distribution of weights describes; so is whitening by the data set. The rows must be independent draws that did not
+    choose network or options; the bound is of the rows' own distribution, and of labels as they are in the table.
 
     \b
     Example:

@@ -29,16 +29,16 @@ def verify(
 ) -> None:
     """Check a certificate again; exit status 1 if it is wrong.
 
-    Reads a certificate and the table that it was made for, all rows of it; writes a result table with a row per part:
+    Reads a certificate and the table that it was made for, all rows of it; writes a result table with one row per part:
     part, claimed, found, holds, note. The rows are compared by content, and those of a trained prior taken out again by
-    id; the weights before training are made again from the seed.
+    id; the weights before training are rebuilt from the seed.
 
     Nothing that made the certificate checks it: weights are drawn themselves, 200 times for 500 random rows each, and
     the error rate claimed may not lie below theirs by more than five standard errors; KL is summed entry by entry in
     float64; codes are decoded and errors counted again; the limits are Brent's roots and the beta distribution's
-    quantiles instead of bisections. The bound must be at least the one found so. If a part does not hold, the exit
-    status is 1. That a trained prior saw its own rows alone no file can show: gencli how FILE prints the commands that
-    make it again.
+    quantiles instead of bisections. The bound must be at least the one recomputed in this way. If a part does not hold,
+    the exit status is 1. No file can show that a trained prior saw only its own rows: gencli how FILE prints the
+    commands that make it again.
 
     \b
     Example:

@@ -18,7 +18,9 @@ def arrays(
     labels: Annotated[
         str | None,
         typer.Argument(
-            metavar="LABELS", help="The labels: .npy, .npz, .pt or CSV. Default: in IMAGES too.", show_default=False
+            metavar="LABELS",
+            help="The labels: .npy, .npz, .pt or CSV. Default: an array of IMAGES.",
+            show_default=False,
         ),
     ] = None,
     *,

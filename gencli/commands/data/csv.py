@@ -26,10 +26,10 @@ def csv(
 ) -> None:
     """Load images that a CSV file lists with their labels.
 
-    Reads MANIFEST, whose first line names its columns, and the images at its paths, which lead from its folder to files
-    in it; writes an image table, its rows in MANIFEST's order. Labels are class numbers from 0, or names: classes are
-    numbered in the order of their names, which a message shows, or in that of --class-names. Images are decoded as by
-    `gencli data folder`.
+    Reads MANIFEST, whose first line names its columns, and the images at its paths, which are relative to its folder
+    and must not leave it; writes an image table, its rows in MANIFEST's order. Labels are class numbers from 0, or
+    names: classes are numbered in the order of their names, which a message shows, or in that of --class-names. Images
+    are decoded as by `gencli data folder`.
 
     \b
     Example:

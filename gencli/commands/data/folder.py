@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gencli.cli.options import ImagesOutput, command, single
-from gencli.commands.data.selection import Crop, Mode, Range, Selection, Size, write
+from gencli.commands.data.selection import Decode, Selection, write
 
 if TYPE_CHECKING:
     from gencli.files.tables import ImageTable
@@ -22,10 +22,7 @@ def folder(
         str, typer.Argument(metavar="DIR", help="Folder, or zip or tar, with one folder of images per class.")
     ],
     *,
-    size: Size = None,
-    crop: Crop = None,
-    mode: Mode = None,
-    range: Range = None,
+    decode: Decode,
     name: Annotated[str | None, typer.Option(help="Name of the data set. Default: the folder's.")] = None,
     split: Annotated[
         str | None, typer.Option(help="Name of the split. Default: train or test, if that is the folder's name.")
@@ -54,17 +51,16 @@ def folder(
       gencli data folder digits --size 16 -o large-digits.parquet
     """
     from gencli.files.stream import Input, require_writable
-    from gencli.sources.decoded import Decoding, parse_crop, parse_range, parse_size
     from gencli.sources.folder import FolderTable
     from gencli.sources.packed import ArchiveTable, is_archive
 
     require_writable(output)
-    decoding = Decoding(mode, parse_size(size), parse_crop(crop), parse_range(range))
+    decoding = decode.decoding
     packed = Input(folder) if os.path.isfile(folder) else None
     if packed is not None and is_archive(packed):
         table: ImageTable = ArchiveTable(packed, name, split, decoding)
     else:
         table = FolderTable(folder, name, split, decoding)
     known = {"name": table.description.name, "split": table.description.split}
-    arguments = known | {"size": size, "crop": crop, "mode": mode, "range": range}
+    arguments = known | {"size": decode.size, "crop": decode.crop, "mode": decode.mode, "range": decode.range}
     write(table, "data folder", arguments, selection, output, ["PIL"])

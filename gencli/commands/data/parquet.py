@@ -3,14 +3,66 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gencli.cli.options import ImagesOutput, command, single
-from gencli.commands.data.selection import Crop, Mode, Range, Renumber, Selection, Size, write
+from gencli.commands.data.selection import Decode, Renumber, Selection, write
+
+if TYPE_CHECKING:
+    from gencli.files.stream import Input
+    from gencli.files.tables import ImageTable
 
 app = single()
+
+
+@dataclass(frozen=True)
+class Described:
+    """What the files do not say of themselves: their name, which columns count, names of classes, a shape."""
+
+    name: Annotated[
+        str | None, typer.Option(help="Name of the data set. Default: the file's, without -train or -test.")
+    ] = None
+    split: Annotated[
+        str | None,
+        typer.Option(
+            help="Split to read where file names tell several; otherwise its name. Default: from the file's name."
+        ),
+    ] = None
+    image: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Column that holds the images. Default: image or img.")
+    ] = None
+    label: Annotated[str, typer.Option(metavar="COLUMN", help="Column that holds the labels.")] = "label"
+    keep: Annotated[
+        str | None, typer.Option(metavar="COLUMN,...", help="Further columns to keep, such as for gencli eval --by.")
+    ] = None
+    renumber: Renumber = False
+    class_names: Annotated[
+        str | None,
+        typer.Option(metavar="N|A,B|FILE", help="Number or names of the classes, if the metadata lacks them."),
+    ] = None
+    shape: Annotated[
+        str | None, typer.Option(metavar="HxWxC", help="Shape of raw pixels, if the metadata lacks it.")
+    ] = None
+
+    def open(self, inputs: list[Input], decode: Decode) -> tuple[ImageTable, dict[str, Any]]:
+        """The table of the files, and the arguments that provenance records."""
+        from gencli.sources import Foreign, read_table
+        from gencli.sources.classes import listed, parse_names, written
+        from gencli.sources.decoded import parse_shape
+
+        names, shape = parse_names(self.class_names), parse_shape(self.shape)
+        kept = tuple(listed(self.keep, "--keep")) if self.keep else ()
+        foreign = Foreign(
+            self.name, self.split, self.label, shape, names, decode.decoding, self.image, kept, self.renumber
+        )
+        table = read_table(inputs, foreign)
+        arguments = {"name": table.description.name, "split": table.description.split, "label": self.label}
+        arguments |= {"mode": decode.mode, "range": decode.range, "size": decode.size, "crop": decode.crop}
+        arguments |= {"shape": self.shape, "image": self.image, "keep": self.keep, "renumber": self.renumber}
+        return table, arguments | ({"class_names": written(names)} if names else {})
 
 
 @command(app, "parquet")
@@ -24,38 +76,12 @@ def parquet(
         ),
     ] = None,
     *,
-    name: Annotated[
-        str | None, typer.Option(help="Name of the data set. Default: the file's, without -train or -test.")
-    ] = None,
-    split: Annotated[
-        str | None,
-        typer.Option(
-            help="Split to read where file names tell several; otherwise its name. Default: from the file's name."
-        ),
-    ] = None,
     files: Annotated[
         str | None,
         typer.Option(metavar="GLOB", help="Read only the folder's files that match this pattern (quote it)."),
     ] = None,
-    image: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="Column that holds the images. Default: image or img.")
-    ] = None,
-    label: Annotated[str, typer.Option(metavar="COLUMN", help="Column that holds the labels.")] = "label",
-    keep: Annotated[
-        str | None, typer.Option(metavar="COLUMN,...", help="Further columns to keep, such as for gencli eval --by.")
-    ] = None,
-    renumber: Renumber = False,
-    class_names: Annotated[
-        str | None,
-        typer.Option(metavar="N|A,B|FILE", help="Number or names of the classes, if the metadata lacks them."),
-    ] = None,
-    mode: Mode = None,
-    range: Range = None,
-    size: Size = None,
-    crop: Crop = None,
-    shape: Annotated[
-        str | None, typer.Option(metavar="HxWxC", help="Shape of raw pixels, if the metadata lacks it.")
-    ] = None,
+    described: Described,
+    decode: Decode,
     selection: Selection,
     output: ImagesOutput = None,
 ) -> None:
@@ -79,22 +105,10 @@ def parquet(
     from gencli.errors import GencliError
     from gencli.files.named import named_first, open_inputs
     from gencli.files.stream import require_writable
-    from gencli.sources import Foreign, read_table
-    from gencli.sources.classes import listed, parse_names, written
-    from gencli.sources.decoded import Decoding, parse_crop, parse_range, parse_shape, parse_size
 
     require_writable(output)
     if files is not None and not any(map(os.path.isdir, paths or [])):
         raise GencliError("--files needs a folder", "it selects among the folder's files")
     opened = named_first(*((path, lambda path: open_inputs(path, files)) for path in paths or ["-"]))
-    inputs = [source for each in opened for source in each]
-    names = parse_names(class_names)
-    decoding = Decoding(mode, parse_size(size), parse_crop(crop), parse_range(range))
-    kept = tuple(listed(keep, "--keep")) if keep else ()
-    foreign = Foreign(name, split, label, parse_shape(shape), names, decoding, image, kept, renumber)
-    table = read_table(inputs, foreign)
-    known = {"name": table.description.name, "split": table.description.split}
-    arguments = known | {"label": label, "mode": mode, "range": range, "size": size, "crop": crop, "shape": shape}
-    arguments |= {"image": image, "keep": keep, "renumber": renumber}
-    arguments |= {"class_names": written(names)} if names else {}
+    table, arguments = described.open([source for each in opened for source in each], decode)
     write(table, "data parquet", arguments, selection, output, ["PIL"])

@@ -10,35 +10,51 @@ import typer
 
 if TYPE_CHECKING:
     from gencli.files.tables import ImageTable
+    from gencli.sources.decoded import Decoding
 
-Mode = Annotated[
-    Literal["gray", "rgb"] | None, typer.Option(help="Convert all images. Default: leave them as they are.")
-]
-Size = Annotated[str | None, typer.Option(metavar="N|HxW", help="Resize: N for the shorter side, or height and width.")]
-Range = Annotated[
-    str | None,
-    typer.Option(
-        metavar="LOW,HIGH", help="Values that become 0 and 255, for gray images of 16 or 32 bits or of floats."
-    ),
-]
-Crop = Annotated[str | None, typer.Option(metavar="N|HxW", help="Keep the center, after --size.")]
 Renumber = Annotated[
-    bool, typer.Option("--renumber", help="Number the labels that there are from 0, in order; their names stay.")
+    bool, typer.Option("--renumber", help="Renumber the labels that occur from 0, in order; class names stay.")
 ]
 
 
 @dataclass(frozen=True)
-class Listed:
+class Decode:
+    """How encoded images are decoded."""
+
+    mode: Annotated[
+        Literal["gray", "rgb"] | None, typer.Option(help="Convert all images. Default: leave them as they are.")
+    ] = None
+    range: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LOW,HIGH", help="Values that become 0 and 255, for gray images of 16 or 32 bits or of floats."
+        ),
+    ] = None
+    size: Annotated[
+        str | None, typer.Option(metavar="N|HxW", help="Resize: N for the shorter side, or height and width.")
+    ] = None
+    crop: Annotated[str | None, typer.Option(metavar="N|HxW", help="Keep the center, after --size.")] = None
+
+    @property
+    def decoding(self) -> Decoding:
+        """The options as they are computed with.
+
+        Raises:
+            GencliError: one cannot be read.
+        """
+        from gencli.sources.decoded import Decoding, parse_crop, parse_range, parse_size
+
+        return Decoding(self.mode, parse_size(self.size), parse_crop(self.crop), parse_range(self.range))
+
+
+@dataclass(frozen=True)
+class Listed(Decode):
     """How images that a file lists with their labels are decoded, and what they are called."""
 
     renumber: Renumber = False
     class_names: Annotated[str | None, typer.Option(metavar="N|A,B|FILE", help="Number or names of the classes.")] = (
         None
     )
-    mode: Mode = None
-    range: Range = None
-    size: Size = None
-    crop: Crop = None
     name: Annotated[str | None, typer.Option(help="Name of the data set. Default: the file's.")] = None
     split: Annotated[str | None, typer.Option(help="Name of the split. Default: from the file's name.")] = None
 
@@ -47,11 +63,9 @@ class Listed:
     ) -> tuple[ImageTable, dict[str, Any]]:
         """The table of a source, made by `kind`, and the arguments that provenance records."""
         from gencli.sources.classes import parse_names, written
-        from gencli.sources.decoded import Decoding, parse_crop, parse_range, parse_size
 
         names = parse_names(self.class_names)
-        decoding = Decoding(self.mode, parse_size(self.size), parse_crop(self.crop), parse_range(self.range))
-        table = kind(source, self.name, self.split, decoding, image, label, names, self.renumber)
+        table = kind(source, self.name, self.split, self.decoding, image, label, names, self.renumber)
         arguments = {"name": table.description.name, "split": table.description.split, "image": image, "label": label}
         arguments |= {"renumber": self.renumber, "mode": self.mode, "range": self.range}
         arguments |= {"size": self.size, "crop": self.crop}

@@ -40,12 +40,12 @@ def where(
     Reads an image table, and tables that are joined by their column id: predictions, scores or any other, as Parquet,
     CSV or JSON; writes an image table of the rows for which EXPR is true. Rows keep their order and all their columns.
 
-    EXPR is one SQL expression, as in a WHERE of DuckDB. A column of a joined file is called by its name, or by the
-    file's too: loss, or predictions.loss of predictions.csv. If two tables have a column and differ in it, it needs
+    EXPR is one SQL expression, as in a WHERE of DuckDB. A column of a joined file is named as it is, or with the file's
+    name before it: loss, or predictions.loss of predictions.csv. If two tables have a column and differ in it, it needs
     the name; data is the image table's. NaN counts as null. A row without one in a joined table has null there, and a
-    comparison with null is null: the row is not kept, and how many were not is said.
-    Subqueries can read data: loss > (SELECT quantile_cont(loss, 0.9) FROM data). Nothing else can be read, and
-    functions that would change from run to run are refused.
+    comparison with null is null: the row is not kept, and a message says how many were not. Subqueries can read data:
+    loss > (SELECT quantile_cont(loss, 0.9) FROM data). Nothing else can be read, and functions that would change from
+    run to run are refused.
 
     \b
     Example:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from typing import Any
 
 from gencli.cli import app
@@ -117,6 +118,20 @@ _OFTEN = (
 )
 OFTEN = [line for line in LINES if line.startswith((*_OFTEN, "hvp", "jacobian", "spectrum", "report"))]
 MATRIX = "\n".join(10 * [",".join(10 * ["0.1"])])
+
+
+_WRITES = "-o", "--folder", "--history", "--dynamics", "--certificate"
+
+
+def inputs(lines: Iterable[str]) -> list[str]:
+    """Of INPUTS the lines that write what these read, or what they read themselves."""
+    read, found = {"large.parquet", *" ".join(lines).split()}, list[str]()  # World makes foreign.parquet of it
+    for line in reversed(INPUTS):
+        words = line.split()
+        if read & {word for option, word in pairwise(words) if option in _WRITES}:
+            found.insert(0, line)
+            read |= {*words}
+    return found
 
 
 def outputs(line: str) -> list[str]:

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from tests.hostile.faults.commands import INPUTS, LINES, MATRIX, outputs
+from tests.hostile.faults.commands import LINES, MATRIX, inputs, outputs
 from tests.pipelines.shell import environment, explained
 
 HERE = Path(__file__).parent
@@ -77,8 +77,7 @@ class World:
                 shard.addfile(member, io.BytesIO(content))
         np.save(self.inputs / "images.npy", np.zeros((20, 8, 8, 1), np.uint8))
         np.save(self.inputs / "labels.npy", np.arange(20) % 4)
-        read = " ".join(lines).split()
-        for line in (each for each in INPUTS if any(word in read or word == "few.parquet" for word in each.split())):
+        for line in inputs(lines):
             require(self.run(line, self.inputs).status == 0, line)
         rows = pq.read_table(self.inputs / "large.parquet")
         pq.write_table(rows, self.inputs / "foreign.parquet", row_group_size=500, compression="none")
