@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from gencli import strangers
+from gencli import plugins, strangers
 from gencli.cli import aborts, console, signals, stdout
 from gencli.errors import GencliError, first_line, shortage
 
@@ -125,7 +125,9 @@ def _words(wrong: BaseException) -> tuple[str, str]:
 def _invoke(arguments: list[str]) -> int:
     import typer
 
-    status = 0
+    from gencli.cli.options import early
+
+    status, arguments = 0, plugins.begin(arguments, early)
     try:
         with command_tree().make_context("gencli", arguments) as context:
             context.command.invoke(context)

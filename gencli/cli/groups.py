@@ -11,7 +11,9 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from gencli import strangers
 from gencli.cli.options import Version, command, single
+from gencli.errors import GencliError
 
 
 class LazyGroup(TyperGroup):
@@ -58,6 +60,17 @@ class KindGroup(LazyGroup):
 
     def purposes(self) -> Mapping[str, str]:
         return {name: (kind.__doc__ or "").partition("\n")[0] for name, kind in self.kinds().items()}
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        kind = self.kinds().get(cmd_name)
+        if kind is None or kind.__module__.startswith("gencli."):
+            return super().get_command(ctx, cmd_name)
+        with strangers.theirs(f"{cmd_name} of {kind.__module__}: its options fail", "they are its fields, as of ours"):
+            made = super().get_command(ctx, cmd_name)
+            flags = [flag for each in made.params for flag in (*each.opts, *each.secondary_opts)]
+        if twice := [flag for flag in flags if flags.count(flag) > 1]:
+            raise GencliError(f"{cmd_name} of {kind.__module__}: {twice[0]} is two options", "name its own differently")
+        return made
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """By family, where kinds have one."""

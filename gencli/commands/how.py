@@ -46,7 +46,10 @@ def how(
         typer.Option("--format", help="A shell script, a makefile, a Snakefile, or ro-crate-metadata.json."),
     ] = "sh",
     trust: Annotated[
-        bool, typer.Option("--trust", help="Allow networks of your own, package.module:factory, to be imported.")
+        bool,
+        typer.Option(
+            "--trust", help="Allow plug-ins, and networks of your own, package.module:factory, to be imported."
+        ),
     ] = False,
     output: Annotated[
         str | None, typer.Option("-o", "--output", metavar="FILE", help="Output file. Default: standard output.")
@@ -109,7 +112,8 @@ def _planned(context: typer.Context, graph: Graph, made: Made, trust: bool) -> P
     from gencli.replay.plan import plan
     from gencli.replay.words import Commands
 
-    return plan(graph, made.name, made.form, Commands(context.find_root().command, trust))  # type: ignore[arg-type]
+    commands = Commands(context.find_root().command, trust, graph.runs)  # type: ignore[arg-type]
+    return plan(graph, made.name, made.form, commands)
 
 
 def _written(plan: Plan, made: Made, form: str) -> str:
@@ -142,5 +146,5 @@ def _compared(plan: Plan, graph: Graph, made: Made, folder: str, run: bool) -> t
     places = inputs.required(plan.outside, folder, known)
     known.pop(made.source.sha256, None)
     with tempfile.TemporaryDirectory(prefix="gencli-how-") as scratch, checking.abandoned(scratch):
-        checked = checking.check(plan, made.source, places, known, scratch)
+        checked = checking.check(plan, made.source, places, known, scratch, folder)
     return "".join(f"{line}\n" for line in checked.text(plan.name)), checked.same
