@@ -233,6 +233,8 @@ def _register(group: str, thing: Any, module: str) -> None:
         _require_shape(group, thing, wrong)
         if name in table:
             _clash(group, name, wrong)
+        if group == "gencli.losses":
+            thing.at = sys.modules["gencli.losses.base"].of_plugin(thing.at)
         names, table[name] = [name], thing
     _registered.append(thing)
     _whose.update({(group, name): module for name in names})

@@ -102,7 +102,7 @@ def theirs(what: str, hint: str) -> Iterator[None]:
     """Within this context, any exception, also an exit, is an error of code that is not ours."""
     try:
         yield
-    except (KeyboardInterrupt, MemoryError):
+    except (KeyboardInterrupt, MemoryError, GencliError):
         raise
     except BaseException as error:
         require_enough(error)
