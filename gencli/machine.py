@@ -37,6 +37,20 @@ def _quick_turns() -> Iterator[None]:
         sys.setswitchinterval(before)
 
 
+def pin() -> None:
+    """Instructions that all CPUs of a kind have, and one thread: torch, oneDNN and MKL read it when they are loaded.
+
+    Raises:
+        GencliError: that is over.
+    """
+    variables = {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41", "MKL_CBWR": "COMPATIBLE"}
+    if "torch" in sys.modules and os.environ.items() >= variables.items():
+        return  # a plug-in has loaded it since
+    if "torch" in sys.modules:
+        raise GencliError("--deterministic: torch is loaded already", "train in a process of its own")
+    os.environ |= variables | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+
 def in_threads(function: Callable[[Given], Made], items: Iterable[Given]) -> Iterator[tuple[Given, Made]]:
     """Each item with the function's result for it, in order; as many run at a time as there are cores."""
     with _quick_turns(), ThreadPoolExecutor(cores()) as pool:

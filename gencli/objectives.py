@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
+from gencli import plugins
 from gencli.cli import console
 from gencli.cli.options import dashed
 from gencli.errors import GencliError
-from gencli.losses import DEFAULTS, Loss, choose
+from gencli.losses import DEFAULTS, LOSSES, Loss, choose
 from gencli.losses.base import CountedLoss
 from gencli.losses.settings import LossSettings
 
@@ -100,6 +101,9 @@ def _epoch(model: Model, loss: Loss, made: dict[str, Any]) -> int | None:
 
 def _recorded(model: Model, made: dict[str, Any]) -> dict[str, Any]:
     """The settings of the loss that a model's file names, of the types that they have."""
+    if isinstance(name := made["loss"], str) and name not in LOSSES:
+        hint = plugins.hint(made, "name another loss: --loss ce, or use the gencli that wrote it")
+        raise GencliError(f"{model.title}: this version has no loss {console.quoted(name)}", hint)
     found = {field.name: made.get(field.name) for field in fields(LossSettings)}
     for name, kind in get_type_hints(LossSettings).items():
         value = found.get(name)

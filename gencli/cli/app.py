@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from gencli import strangers
+from gencli import plugins, strangers
 from gencli.cli import aborts, console, signals, stdout
 from gencli.errors import GencliError, first_line, shortage
 
@@ -50,6 +50,7 @@ _PURPOSES = {
     "check": "Check a theorem by computation; exit status 1 if it fails.",
     "jacobian": "Compute Jacobians by numeric, forward and reverse modes.",
     "spectrum": "Compute eigenvalues of a model's curvature, or of a kernel.",
+    "export": "Export models for other tools: ONNX, torch.export.",
     "show": "Show what a file is, what is in it, and how it was made.",
     "score": "Score every row: what is memorized, what is mislabelled.",
     "rank": "Rank measures by how well they predict the generalization gap.",
@@ -128,7 +129,9 @@ def _words(wrong: BaseException) -> tuple[str, str]:
 def _invoke(arguments: list[str]) -> int:
     import typer
 
-    status = 0
+    from gencli.cli.options import early
+
+    status, arguments = 0, plugins.begin(arguments, early)
     try:
         with command_tree().make_context("gencli", arguments) as context:
             context.command.invoke(context)

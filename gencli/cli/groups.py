@@ -11,8 +11,10 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from gencli import strangers
 from gencli.cli import suggestions
 from gencli.cli.options import command, common, single
+from gencli.errors import GencliError
 
 
 class LazyGroup(TyperGroup):
@@ -95,6 +97,17 @@ class KindGroup(LazyGroup):
     def purposes(self) -> Mapping[str, str]:
         return {name: (kind.__doc__ or "").partition("\n")[0] for name, kind in self.kinds().items()}
 
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        kind = self.kinds().get(cmd_name)
+        if kind is None or kind.__module__.startswith("gencli."):
+            return super().get_command(ctx, cmd_name)
+        with strangers.theirs(f"{cmd_name} of {kind.__module__}: its options fail", "they are its fields, as of ours"):
+            made = super().get_command(ctx, cmd_name)
+            flags = [flag for each in made.params for flag in (*each.opts, *each.secondary_opts)]
+        if twice := [flag for flag in flags if flags.count(flag) > 1]:
+            raise GencliError(f"{cmd_name} of {kind.__module__}: {twice[0]} is two options", "name its own differently")
+        return made
+
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """By family, where kinds have one."""
         families: dict[str, list[tuple[str, str]]] = {}
@@ -122,7 +135,10 @@ def _words(option: Any, ctx: Any) -> list[str]:
     """An option that was given before the command, as it is given after it."""
     if getattr(ctx.get_parameter_source(option.name), "name", "") != "COMMANDLINE":
         return []
-    return [option.opts[-1]] if option.is_flag else [option.opts[-1], str(ctx.params[option.name])]
+    if option.is_flag:
+        return [option.opts[-1]]
+    given = ctx.params[option.name]
+    return [word for value in (given if option.multiple else [given]) for word in (option.opts[-1], str(value))]
 
 
 def group(help: str, **settings: Any) -> typer.Typer:

@@ -12,7 +12,8 @@ import dataclasses
 import inspect
 import math
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import Annotated, Any, Literal, Self, get_type_hints
 
 import typer
@@ -20,6 +21,7 @@ from typer.core import TyperCommand
 from typer.models import ParameterInfo
 
 import gencli
+from gencli import machine, strangers
 from gencli.cli import console, suggestions
 from gencli.errors import GencliError, MissingInput
 from gencli.files import endings
@@ -128,6 +130,15 @@ def _set_threads(value: int | None) -> None:
         os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = str(value)
 
 
+def early(words: Sequence[str]) -> None:
+    """What --threads and --deterministic say, before code of a plug-in loads the libraries that heed them."""
+    if "--deterministic" in words:
+        machine.pin()
+    given = dict(pairwise(words)) | dict(word.split("=", 1) for word in words if "=" in word)
+    threads = given.get("--threads") or os.environ.get("GENCLI_THREADS", "")
+    _set_threads(int(threads) if threads.isascii() and threads.isdecimal() else None)
+
+
 Version = Annotated[
     bool,
     typer.Option(
@@ -180,6 +191,18 @@ _COMMON: dict[str, tuple[Any, Any]] = {
             typer.Option(envvar="GENCLI_COLOR", callback=_set_color, help="Color tables and messages."),
         ],
         "auto",
+    ),
+    "plugin": (
+        Annotated[
+            list[str] | None,
+            typer.Option(
+                "--plugin",
+                envvar="GENCLI_PLUGIN",
+                metavar="MODULE",
+                help="Add the corruptions, networks, losses and claims of a module of your own; repeatable.",
+            ),
+        ],
+        None,  # `plugins.begin` has loaded it: what there is depends on it
     ),
     "debug": (
         Annotated[
@@ -268,6 +291,7 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Call
 
         def run(context: typer.Context, **values: Any) -> None:
             given = [name for name in values if _source(context, name) not in (None, "DEFAULT")]
+            strangers.run()
             try:
                 if console.quiet and _source(context, "verbose") == "COMMANDLINE":  # GENCLI_QUIET yields to it
                     console.quiet = _source(context, "quiet") == "COMMANDLINE"
@@ -337,6 +361,7 @@ class _Expanded:
             if isinstance(part, endings.Writes)
         }
         parameters += common()
+        _require_apart([each.name for each in parameters], groups.values())
         return cls(parameters, groups, places, contexts)
 
     def folded(self, values: dict[str, Any], given: list[str]) -> dict[str, Any]:
@@ -346,6 +371,20 @@ class _Expanded:
             settings = kind(**{field.name: values.pop(field.name) for field in dataclasses.fields(kind)})
             values[group] = settings.resolved(given) if hasattr(settings, "resolved") else settings
         return values
+
+
+def _require_apart(names: Sequence[str], groups: Iterable[type]) -> None:
+    """Refuses options of one name, which a plug-in may bring."""
+    own = [
+        [field.name for base in kind.__bases__ for field in dataclasses.fields(base)]
+        for kind in groups
+        if all(map(dataclasses.is_dataclass, kind.__bases__))
+    ]
+    for each in (names, *own):
+        if twice := [name for name in each if each.count(name) > 1]:
+            raise GencliError(
+                f"{dashed(twice[0])}: an option of a plug-in is called as one of gencli", "rename its field"
+            )
 
 
 def _require(values: Mapping[str, Any], places: Mapping[str, endings.Writes]) -> None:

@@ -67,6 +67,17 @@ def leave_to_strangers() -> None:
         sys.stdout = sys.__stdout__ = theirs  # pyright: ignore[reportAttributeAccessIssue]
 
 
+@contextlib.contextmanager
+def lent() -> Iterator[None]:
+    """Within, what Python code prints goes to standard error; for code that is not ours, while it is imported."""
+    streams = sys.stdout, sys.__stdout__
+    leave_to_strangers()
+    try:
+        yield
+    finally:
+        sys.stdout, sys.__stdout__ = streams  # pyright: ignore[reportAttributeAccessIssue]
+
+
 def is_it(destination: str | None) -> bool:
     """Whether a destination is standard output: None, `-`, or one of the system's names for it."""
     return destination in (None, "-") or number(destination) == 1

@@ -48,7 +48,10 @@ def how(
         str | None, typer.Option(metavar="NAME", help="For ro-crate: its license, an SPDX identifier or an address.")
     ] = None,
     trust: Annotated[
-        bool, typer.Option("--trust", help="Allow networks of your own, package.module:factory, to be imported.")
+        bool,
+        typer.Option(
+            "--trust", help="Allow plug-ins, and networks of your own, package.module:factory, to be imported."
+        ),
     ] = False,
     output: Annotated[
         str | None, typer.Option("-o", "--output", metavar="FILE", help="Output file. Default: standard output.")
@@ -114,7 +117,8 @@ def _planned(context: typer.Context, graph: Graph, made: Made, trust: bool) -> P
     from gencli.replay.plan import plan
     from gencli.replay.words import Commands
 
-    return plan(graph, made.name, made.form, Commands(context.find_root().command, trust))  # type: ignore[arg-type]
+    commands = Commands(context.find_root().command, trust, graph.runs)  # type: ignore[arg-type]
+    return plan(graph, made.name, made.form, commands)
 
 
 def _written(plan: Plan, made: Made, form: str, license: str | None) -> str:
@@ -146,5 +150,5 @@ def _compared(plan: Plan, graph: Graph, made: Made, folder: str, run: bool) -> t
     places = inputs.required(plan.outside, folder, known)
     known.pop(made.source.sha256, None)
     with tempfile.TemporaryDirectory(prefix="gencli-how-") as scratch, checking.abandoned(scratch):
-        checked = checking.check(plan, made.source, places, known, scratch)
+        checked = checking.check(plan, made.source, places, known, scratch, folder)
     return "".join(f"{line}\n" for line in checked.text(plan.name)), checked.same

@@ -13,12 +13,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from gencli.counts import by
 from gencli.errors import GencliError
 from gencli.files import arrow
 from gencli.files.stream import Input
 from gencli.files.tables import Description, ImageTable
 from gencli.randomness import Draws
 
+_CLASSES = "the table has {} classes, from 0"
 Apply = Callable[[pa.RecordBatch], pa.RecordBatch]
 
 
@@ -91,6 +93,19 @@ class Corruption(ABC):
             GencliError: an option does not fit the table.
         """
 
+    def require(self, made: Any, what: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        """Refuses arrays that the table would hold as other values, of a kind that is not ours.
+
+        Raises:
+            GencliError: it is no array of this shape and type.
+        """
+        if not isinstance(made, np.ndarray) or made.shape != shape or made.dtype != dtype:
+            given = f"{made.dtype} {by(made.shape)}" if isinstance(made, np.ndarray) else type(made).__name__
+            wanted = f"{dtype} {by(shape)}"
+            raise GencliError(
+                f"{self.name}: gives {what} as {given}, not {wanted}", "return a numpy array of that kind"
+            )
+
     def report(self, table: ImageTable, draws: Draws, moved: Moved) -> tuple[str, pa.Table | None]:
         """A report on what was done, as text and as a table per class."""
         return f"{moved.rows.sum():,} images", None
@@ -122,7 +137,14 @@ class LabelCorruption(Corruption):
         def apply(batch: pa.RecordBatch) -> pa.RecordBatch:
             before = batch.column("label")
             columns = {"label_true": before} | dict(zip(batch.schema.names, batch.columns, strict=True))
-            columns["label"] = arrow.integers(corrupt(arrow.values(before), arrow.values(batch.column("id"))))
+            labels = arrow.values(before)
+            made = corrupt(labels, arrow.values(batch.column("id")))
+            self.require(made, "labels", labels.shape, labels.dtype)
+            if len(made) and not 0 <= made.min() <= made.max() < (classes := len(table.description.classes)):
+                raise GencliError(
+                    f"{self.name}: gives labels from {made.min()} to {made.max()}", _CLASSES.format(classes)
+                )
+            columns["label"] = arrow.integers(made)
             schema = self.schema(batch.schema, table.description)
             return pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
 
@@ -147,10 +169,13 @@ class PixelCorruption(Corruption):
     family = "pixels"
 
     def start(self, table: ImageTable, draws: Draws) -> Apply:
-        corrupt = self.images(table, draws)
+        corrupt, described = self.images(table, draws), self.describe(table.description)
 
         def apply(batch: pa.RecordBatch) -> pa.RecordBatch:
-            images = corrupt(arrow.unpack(batch, table.description), arrow.values(batch.column("id")))
+            before = arrow.unpack(batch, table.description)
+            before.flags.writeable = False  # other batches may share its memory
+            images = corrupt(before, arrow.values(batch.column("id")))
+            self.require(images, "images", (batch.num_rows, *described.shape), np.dtype(described.dtype))
             place = batch.schema.get_field_index("image")
             return batch.set_column(place, batch.schema.field("image"), arrow.pack(images))
 

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module, metadata
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import gencli
@@ -35,9 +36,30 @@ def facts(command: str, packages: Sequence[str], device: str | None) -> dict[str
         found["numpy cpu"] = _of_numpy()
     if "torch" in packages:
         found |= _of_torch(device)
-    if own := strangers.source():
-        found["network"] = hashlib.sha256(Path(own).read_bytes()).hexdigest()
+    for name, module in strangers.loaded().items():
+        found |= {name: sha256} if (sha256 := _of_module(module)) else {}
     return found
+
+
+@functools.cache
+def _of_module(module: ModuleType) -> str:
+    """The SHA-256 of a module's file, or of all that its package has: helpers change results too. Empty for none."""
+    top = sys.modules[module.__name__.partition(".")[0]]
+    if hasattr(top, "__path__"):
+        return _of_folders(*top.__path__)
+    file = getattr(top, "__file__", None)
+    return hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else ""
+
+
+def _of_folders(*tops: str) -> str:
+    """The SHA-256 of the modules in folders, with their names."""
+    digest = hashlib.sha256()
+    for top in tops:
+        for path in sorted(os.path.join(folder, name) for folder, _, names in os.walk(top) for name in names):
+            if path.endswith(".py"):  # as quick as it can be: 3 ms
+                with open(path, "rb", buffering=0) as file:
+                    digest.update(f"{os.path.relpath(path, top)}\0".encode() + file.readall())
+    return digest.hexdigest()
 
 
 def _of_torch(device: str | None) -> dict[str, str]:
@@ -77,9 +99,4 @@ def _source() -> str:
             return ""
     except metadata.PackageNotFoundError:
         pass
-    top, digest = os.path.dirname(gencli.__file__), hashlib.sha256()
-    for path in sorted(os.path.join(folder, name) for folder, _, names in os.walk(top) for name in names):
-        if path.endswith(".py"):  # as quick as it can be: 3 ms
-            with open(path, "rb", buffering=0) as file:
-                digest.update(f"{os.path.relpath(path, top)}\0".encode() + file.readall())
-    return digest.hexdigest()[:12]
+    return _of_folders(os.path.dirname(gencli.__file__))[:12]

@@ -16,13 +16,13 @@ _OURS = {
     ".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl",
     ".md": "md", ".markdown": "md",
     ".txt": _TEXT, ".text": _TEXT, ".log": _TEXT, ".tex": "latex", ".html": "html", ".htm": "html",
-    ".safetensors": "safetensors", ".png": "png", ".svg": "svg", ".pdf": "pdf",
+    ".safetensors": "safetensors", ".onnx": "onnx", ".pt2": "pt2", ".png": "png", ".svg": "svg", ".pdf": "pdf",
 }  # fmt: skip
 _OTHERS = frozenset(
     f".{name}"
     for line in (
         "tsv xls xlsx ods arrow feather ipc orc avro yaml yml toml xml db sqlite duckdb",
-        "npy npz pt pth pkl pickle joblib onnx h5 hdf5 keras mat pb tflite gguf rds rdata",
+        "npy npz pt pth pkl pickle joblib h5 hdf5 keras mat pb tflite gguf rds rdata",
         "gz zst bz2 xz lz4 br zip tar tgz 7z",
         "jpg jpeg gif webp bmp tif tiff eps ps rst docx odt ipynb",
     )
@@ -87,6 +87,9 @@ def _ending(destination: str) -> str:
 IMAGES = Writes("an image table", ("parquet",))
 TENSORS = Writes("a tensor file", ("safetensors",))
 MODEL = Writes("a model", ("safetensors",))
+ONNX = Writes("ONNX", ("onnx",))
+PT2 = Writes("a .pt2", ("pt2",))
+EXPORTED = Writes("an exported model", ("onnx", "pt2"))
 CHECKPOINT = Writes("a checkpoint", ("safetensors",))
 RESULT = Writes("a result table", ("parquet", "csv", "json", "jsonl", "md", "table"))
 DERIVATIVES = Writes("a Jacobian", (*RESULT.formats, "safetensors"))

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import gencli
+from gencli import strangers
 from gencli.cli import console
 from gencli.files import circumstances
 
@@ -110,7 +111,8 @@ def step(
     """One step: the command's words, its arguments by option name, its inputs (see `source`), `packages`' versions."""
     versions = {"gencli": gencli.__version__} | {package: version(package) for package in packages}
     device = arguments.get("device")
-    return Step(command, dict(arguments), versions, tuple(inputs), circumstances.facts(command, packages, device))
+    used = {"plugin": found} if (found := strangers.plugins()) else {}
+    return Step(command, {**arguments, **used}, versions, tuple(inputs), circumstances.facts(command, packages, device))
 
 
 def version(package: str) -> str:

@@ -131,3 +131,29 @@ class CountedLoss(Loss):
     @abstractmethod
     def balanced(self, counts: Tensor, epoch: int, dtype: torch.dtype | None) -> RowLoss:
         """`at`, with counts [classes] int64."""
+
+
+def of_plugin(at: Callable[..., RowLoss]) -> Callable[..., RowLoss]:
+    """The method `at` of a loss that is not ours, whose function is refused where it does not give each row's loss."""
+
+    def checked(self: Loss, counts: Tensor | None, epoch: int, dtype: torch.dtype | None = None) -> RowLoss:
+        each = at(self, counts, epoch, dtype)
+
+        def losses(outputs: Tensor, targets: Tensor) -> Tensor:
+            import torch
+
+            found = each(outputs, targets)
+            wanted = torch.float64 if outputs.dtype == torch.float64 else torch.float32
+            if not isinstance(found, torch.Tensor) or found.shape != outputs.shape[:1] or found.dtype != wanted:
+                given = f"{found.dtype} {[*found.shape]}" if isinstance(found, torch.Tensor) else type(found).__name__
+                raise GencliError(
+                    f"--loss: {self.name} gives {given}, not each row's loss, {wanted} {[len(outputs)]}".replace(
+                        "torch.", ""
+                    ),
+                    "take no mean, and compute with gencli.losses.functions.wide(outputs)",
+                )
+            return found
+
+        return losses
+
+    return checked

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, ClassVar
 
 import typer
 
-from gencli.losses import names
+from gencli import plugins
+from gencli.losses import LOSSES, names
 from gencli.losses.classes import FocalForm
 
 
+@partial(plugins.with_options, losses=LOSSES.values())
 @dataclass(frozen=True)
 class LossSettings:
     """Which loss, and its options; None stands for the loss's own default."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
@@ -11,7 +11,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from gencli import runs
+from gencli import plugins, runs
 from gencli.cli.options import dashed
 from gencli.counts import by
 from gencli.errors import GencliError, nearest
@@ -119,7 +119,7 @@ def build(arch: str, shape: Shape, classes: int, options: Options = PLAIN) -> nn
     groups = [int(group) if group and group.isdecimal() else group for group in match.groups()] if match else []
     construct = partial(kind.build, *groups, shape=shape, classes=classes, **given)
     on_meta = torch.get_default_device().type == "meta"
-    if kind is not OWN and (on_meta or kind is not TORCHVISION):
+    if kind.ours and (on_meta or kind is not TORCHVISION):
         with torch.device("meta"), limited(free_memory(), lambda held: require_room(held, arch, " and more")):
             network = construct()  # where numbers take no room
         if on_meta:
@@ -280,7 +280,7 @@ def read_runs(source: Input, arch: str | None = None, run: int | None = None) ->
     named, shape, classes = facts.get("architecture"), facts.get("shape", []), facts.get("classes", [])
     if not (isinstance(named, str) and is_shape(shape) and _is_names(classes) and facts.get("step")):
         raise GencliError(f"{source.name}: tensors, but not a model", "give a model that `gencli train` wrote")
-    kind = named_in(source.name, named, arch)
+    kind = named_in(source.name, named, arch, facts["step"].arguments)
     if not classes and (kind is None or kind.task == "classes"):
         raise GencliError(f"{source.name}: {named} without class names", "make the model again")
     entries = of_runs.entries(source, facts, len(classes))
@@ -317,11 +317,12 @@ def _model(
     )  # fmt: skip
 
 
-def named_in(title: str, named: str, arch: str | None) -> Family | None:
+def named_in(title: str, named: str, arch: str | None, made: Mapping[str, Any] = {}) -> Family | None:
     """The family of the network that a file names; None for a learner in closed form.
 
     Args:
         arch: as of `read`.
+        made: the arguments of the step that made the file.
 
     Raises:
         GencliError: there is none, `arch` is another, or the network is the user's own and not allowed by `arch`.
@@ -329,7 +330,8 @@ def named_in(title: str, named: str, arch: str | None) -> Family | None:
     try:
         kind = None if named in LEARNERS else family(named)
     except GencliError:
-        raise GencliError(f"{title}: this version has no network {named!r}", "use the gencli that wrote it") from None
+        hint = plugins.hint(made, "use the gencli that wrote it")
+        raise GencliError(f"{title}: this version has no network {named!r}", hint) from None
     if kind is OWN and arch is None:
         raise GencliError(
             f"{title}: its network is {named}, which is code that a file may not run by itself",
@@ -355,7 +357,7 @@ def _fill(network: nn.Module, source: Input, named: str, given: dict[str, torch.
 
 def _unfilled(arch: str, shape: Shape, classes: int, options: Options, size: int) -> tuple[nn.Module, bool]:
     """The network of a file of `size` bytes, and whether it has shapes alone, no numbers."""
-    if family(arch) is OWN:
+    if not family(arch).ours:
         with torch.random.fork_rng([]):
             return build(arch, shape, classes, options), False
 

@@ -35,6 +35,7 @@ class Family:
         samples: names that lists show and completion offers.
         least: the least height and width.
         rates: sgd's default learning rates without and with batch norm, where the optimizer's own is none to learn at.
+        ours: whether it is gencli's own code, which can be built without numbers.
     """
 
     example: str
@@ -47,6 +48,7 @@ class Family:
     task: Literal["classes", "images"] = "classes"
     least: int = 1
     rates: tuple[float, float] | None = None
+    ours: bool = True
 
 
 @dataclass(frozen=True)

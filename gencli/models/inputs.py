@@ -190,13 +190,16 @@ class Preprocessing:
         if self.whiten == "image":
             flat = images.flatten(1)
             exact = flat.dtype == torch.uint8
-            count = max(1, _VALUES // flat.shape[1])
-            # with an array of its own for every part the heap would grow by all of them, as glibc places them
-            room = torch.empty_like(flat[:count], dtype=torch.float32)
-            room = room if exact else double(room)
             moments = _exact_moments if exact else _moments
-            parts = (moments(room[: len(part)].copy_(part)) for part in flat.split(count))
-            mean, variance = (torch.cat(each) / scale for each, scale in zip(zip(*parts), (PEAK, PEAK**2)))
+            # with an array of its own for every part the heap would grow by all of them, as glibc places them
+            count = max(1, _VALUES // flat.shape[1])
+            if torch.compiler.is_exporting():  # a graph of any number of images has no parts
+                found = [moments(flat.float() if exact else double(flat))]
+            else:
+                room = torch.empty_like(flat[:count], dtype=torch.float32)
+                room = room if exact else double(room)
+                found = [moments(room[: len(part)].copy_(part)) for part in flat.split(count)]
+            mean, variance = (torch.cat(each) / scale for each, scale in zip(zip(*found), (PEAK, PEAK**2)))
             slope = variance.sqrt().clamp(min=flat.shape[1] ** -0.5).reciprocal()
             return (slope / PEAK).float().to(images.device), (-mean * slope).float().to(images.device)
         mean, deviation = (

@@ -54,13 +54,15 @@ class Checked:
 
 
 def check(
-    plan: Plan, original: Input, places: Mapping[Outside, str], known: Mapping[str, str], scratch: str
-) -> Checked:
+    plan: Plan, original: Input, places: Mapping[Outside, str], known: Mapping[str, str], scratch: str,
+    folder: str = ".",
+) -> Checked:  # fmt: skip
     """Makes the file again in the folder `scratch`, and compares.
 
     Args:
         places: of what comes from outside.
         known: files by SHA-256; what is among them needs not be made.
+        folder: where the modules of plug-ins, and of networks of the user's own, are looked for besides.
 
     Raises:
         GencliError: a command fails.
@@ -75,7 +77,7 @@ def check(
                 _take(job, known, scratch)
                 found.lines.append(f"{title}: there already, not made again")
                 continue
-            _run(job, places, scratch)
+            _run(job, places, scratch, os.path.abspath(folder) if plan.modules else "")
             wrong = [*_wrong(job, plan, scratch)]
             found.lines.append(f"{title}: " + (f"differs: {', '.join(wrong)}" if wrong else "the same"))
             if wrong and not found.first:
@@ -146,7 +148,7 @@ def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("GENCLI_")}
 
 
-def _run(job: Job, places: Mapping[Outside, str], scratch: str) -> None:
+def _run(job: Job, places: Mapping[Outside, str], scratch: str, modules: str) -> None:
     def word(each: str | Place) -> str:
         if isinstance(each, Outside):
             return places[each]
@@ -163,8 +165,10 @@ def _run(job: Job, places: Mapping[Outside, str], scratch: str) -> None:
     words[:1] = _START[words[0]]
     read = Folder(scratch, word(job.standard_input)) if job.standard_input else Folder(os.devnull)
     with read.open("rb") as file:  # the words are those of `words.Commands`, and no shell reads them
-        pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
-        child = subprocess.Popen(words, cwd=scratch, env=_environment(), stdin=file, stdout=nowhere, stderr=pipe)  # noqa: S603
+        pipe, nowhere, ours = subprocess.PIPE, subprocess.DEVNULL, _environment()
+        if modules:
+            ours["PYTHONPATH"] = os.pathsep.join(filter(None, (modules, ours.get("PYTHONPATH"))))
+        child = subprocess.Popen(words, cwd=scratch, env=ours, stdin=file, stdout=nowhere, stderr=pipe)  # noqa: S603
     _going[:] = [child]
     _, told = child.communicate()
     _going.clear()

@@ -11,7 +11,7 @@ from gencli.errors import GencliError
 from gencli.files import endings
 from gencli.replay import comparison
 from gencli.replay.graph import File, Graph, Run
-from gencli.replay.words import Commands, is_own
+from gencli.replay.words import Commands, is_own, plugins_of
 
 _ENDINGS = {"parquet": ".parquet", "safetensors": ".safetensors", "png": ".png", "svg": ".svg", "pdf": ".pdf"}
 NOWHERE = "/dev/null"
@@ -73,7 +73,7 @@ class Plan:
     Attributes:
         name: of the file.
         made: under which name it is made; another one where the command would take the ending for another format.
-        modules: the modules of networks of the user's own that are imported.
+        modules: those of plug-ins, and of networks of the user's own, that are imported.
         limits: why other bytes may come out, in words.
     """
 
@@ -124,8 +124,9 @@ def plan(graph: Graph, name: str, form: str, commands: Commands) -> Plan:
         _fill(job, commands, place)
         jobs.append(job)
     archs = [run.step.arguments.get("arch") for run in graph.runs]
-    modules = [arch.partition(":")[0] for arch in dict.fromkeys(archs) if isinstance(arch, str) and is_own(arch)]
-    return Plan(name, final, jobs, outside, modules, [*_limits(graph)])
+    modules = [arch.partition(":")[0] for arch in archs if isinstance(arch, str) and is_own(arch)]
+    modules += [module for run in graph.runs for module in plugins_of(run.step)]
+    return Plan(name, final, jobs, outside, [*dict.fromkeys(modules)], [*_limits(graph)])
 
 
 def _named(job: Job, output: str, written: endings.Writes, asked: tuple[str, str] | None) -> str:

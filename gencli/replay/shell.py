@@ -61,7 +61,8 @@ def script(plan: Plan) -> str:
     if plan.outside:
         text += CHECKS + "".join(f"{checked(each)}\n" for each in plan.outside)
     if plan.modules:
-        known = [run for job in plan.jobs if (run := job.run.step.machine.get("network"))]
+        facts = [fact for job in plan.jobs for fact in job.run.step.machine.items()]
+        known = [value for name, value in facts if name == "network" or name.startswith("plug-in ")]
         said = f"; SHA-256 {', '.join(dict.fromkeys(known))}" if known else ""
         imported = ", ".join(plan.modules)
         text += f"# imports {console.printable(imported)}, which is looked for in INPUTS too{console.printable(said)}\n"

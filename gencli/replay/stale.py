@@ -40,6 +40,9 @@ def _changed(step: Step) -> Iterator[str]:
     versions = {name: _version(name) for name in step.versions}
     packages = [name for name in step.versions if versions[name] is not None]
     machine = circumstances.facts(step.command, packages, step.arguments.get("device")) if step.machine else {}
+    machine = {
+        name: value for name, value in machine.items() if not name.startswith("plug-in ") or name in step.machine
+    }
     for line in (*lineage.facts(step.versions, versions), *lineage.facts(step.machine, machine)):
         yield line.strip().replace(" and ", ", now ")
 

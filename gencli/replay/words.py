@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 import gencli
+from gencli import plugins
 from gencli.errors import GencliError
 from gencli.files.endings import Writes
 from gencli.files.provenance import FILE, WORDS, Source, Step
@@ -46,16 +47,23 @@ Word = str | Given
 
 
 class Commands:
-    """The commands that there are.
+    """The commands that there are, those of the plug-ins of runs among them.
 
     Args:
         tree: the whole command line.
-        trust: whether networks of the user's own, `package.module:factory`, may be imported.
+        trust: whether plug-ins, and networks of the user's own, `package.module:factory`, may be imported.
+
+    Raises:
+        GencliError: a run has a plug-in, and there is no trust, or no such plug-in.
     """
 
-    def __init__(self, tree: TyperGroup, trust: bool) -> None:
+    def __init__(self, tree: TyperGroup, trust: bool, runs: Sequence[Run] = ()) -> None:
         self._tree, self._trust = tree, trust
         self._found: dict[str, Any] = {}
+        for name in dict.fromkeys(name for run in runs for name in plugins_of(run.step)):
+            if not trust:
+                raise GencliError(f"its plug-in is {name}, which is code", "--trust allows it to be imported")
+            plugins.load(name)  # before the options of any command are made
 
     def places(self, command: str) -> dict[str, Writes]:
         """The options of a command that name what it writes."""
@@ -131,6 +139,20 @@ def _require_known(version: str) -> None:
 def is_own(arch: str) -> bool:
     """Whether this names a network of the user's own."""
     return bool(_OWN.fullmatch(arch)) and not arch.startswith("torchvision:")
+
+
+def plugins_of(step: Step) -> list[str]:
+    """The modules of the plug-ins of a step.
+
+    Raises:
+        GencliError: something else is in their place.
+    """
+    named = step.arguments.get("plugin", [])
+    if not (
+        isinstance(named, list) and all(isinstance(each, str) and re.fullmatch(plugins.MODULE, each) for each in named)
+    ):
+        raise _wrong(step, "plugin", named)
+    return named
 
 
 def _names(option: Any) -> Iterator[str]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import os
-import sys
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import typer
 
+from gencli import machine
 from gencli.cli.options import Device
 from gencli.counts import TIMES, is_number, number, seconds
 from gencli.errors import GencliError
@@ -36,12 +35,8 @@ else:
 
 
 def _pin(asked: bool) -> bool:
-    """Torch, oneDNN and MKL read these when they are loaded, which is later."""
-    if asked and "torch" in sys.modules:
-        raise GencliError("--deterministic: torch is loaded already", "train in a process of its own")
     if asked:
-        os.environ |= {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41", "MKL_CBWR": "COMPATIBLE"}
-        os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        machine.pin()
     return asked
 
 
