@@ -20,6 +20,7 @@ from typer.core import TyperCommand
 from typer.models import ParameterInfo
 
 import gencli
+from gencli import machine
 from gencli.cli import console
 from gencli.errors import GencliError, MissingInput
 from gencli.files import endings
@@ -228,11 +229,16 @@ class _Command(TyperCommand):
                     formatter.write_dl(records)
 
 
-def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def command(
+    app: typer.Typer, name: str, alone: str = "its work is not divided among processes"
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Registers a function as a command, its dataclass parameters expanded, the common options added.
 
     Numbers that are not finite or beyond 64 bits are refused for every option, and names of files that end in what is
     not written there. A parameter annotated `typer.Context` gets the context, and with it the whole command line.
+
+    Args:
+        alone: why several processes of torchrun cannot share its work; empty where they can.
     """
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
@@ -242,6 +248,7 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Call
             given = [name for name in values if _source(context, name) not in (None, "DEFAULT")]
             try:
                 _require(values, expanded.places)
+                machine.require_alone(alone)
                 function(**expanded.folded(values, given), **dict.fromkeys(expanded.contexts, context))
             except MissingInput:
                 console.error(_short_help(context))
