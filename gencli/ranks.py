@@ -148,15 +148,15 @@ class Group:
         error.elsewhere = True
         raise error
 
-    def require_same(self, made: Step) -> None:
-        """Refuses processes whose files, options, libraries or kinds of processors differ.
+    def require_same(self, made: Callable[[], Step]) -> None:
+        """Refuses processes whose step differs: files, options, libraries, or kinds of processors.
 
         Raises:
             GencliError: names the process, and what differs.
         """
-        first, *others = self.each(lambda: made)
+        first, *others = self.each(made) if self.size > 1 else [None]
         for rank, other in enumerate(others, 1):
-            if differences := checkpoints.differences(first, other):
+            if first and other and (differences := checkpoints.differences(first, other)):
                 error = GencliError(
                     f"process {rank} of {self.size} is not at the same work as process 0: {'; '.join(differences)}",
                     "give all of them the same files and options, on machines of one kind",

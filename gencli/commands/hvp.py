@@ -82,7 +82,7 @@ def hvp(
         shown = dict(zip(names, distinct_names(names)))
         used = asdict(matrix) | {"loss": loss.name} | asdict(loss) | products.arguments(opened.files)
         made = opened.step("hvp", used | opening.computed(opened.device, group))
-        group.require_same(made)
+        group.require_same(lambda: made)
         place = places.open(output, opened.inputs, binary=True)
         draw = open_figure(places, products.plot, opened.inputs)
         choice = routes.choose(operator, None if products.method in ("auto", "all") else products.method)

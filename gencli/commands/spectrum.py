@@ -114,7 +114,7 @@ def spectrum(
         used = spectra.arguments(request, method, matrix, loss) | opening.computed(opened.device, group)
         made = opened.step("spectrum", used)
         made_files = opened.step("spectrum", used | method.of_files(quantities))
-        group.require_same(made_files)
+        group.require_same(lambda: made_files)
         write = open_result(places, output, format, opened.inputs)
         save = spectrum_files.opened(quantities, places, opened.inputs)
         spectra.resume(found, saving, opened.inputs, made_files, group)

@@ -66,8 +66,9 @@ class Operator:
     are in `OPERATORS`.
 
     The network is a copy in evaluation mode, the model stays as it is. A batch counts by its rows, batches come in the
-    table's order; of several processes each takes those of its part of the rows, and all get the sums over all rows. Double backward keeps its graphs from product to product where one batch holds all rows, or those of
-    all batches take 2 GiB at most; the route `jacobian` keeps that of the outputs.
+    table's order; of several processes each takes those of its part of the rows, and all get the sums over all rows.
+    Double backward keeps its graphs from product to product where one batch holds all rows, or those of all batches
+    take 2 GiB at most; the route `jacobian` keeps that of the outputs.
 
     Args:
         rows: on the device to compute on.
@@ -210,11 +211,8 @@ class Operator:
 
     def slices(self) -> list[slice]:
         """The rows of each batch of this process."""
-        own = self.group.span(self.rows)
-        return [
-            slice(start, min(start + self.batch_size, own.stop))
-            for start in range(own.start, own.stop, self.batch_size)
-        ]
+        own, size = self.group.span(self.rows), self.batch_size
+        return [slice(start, min(start + size, own.stop)) for start in own[::size]]
 
     def again(
         self, rows: Tensor | None = None, dtype: torch.dtype = torch.float64, device: torch.device | None = None
@@ -257,9 +255,8 @@ class Operator:
         with differentiable(), torch.no_grad(), self.group.summed():
             for part in self.slices():
                 images = self._inputs(part)
-                require_alone(
-                    self._model.title, lambda images: self._evaluate(self.weights, images), images, part.start
-                )
+                evaluate = partial(self._evaluate, self.weights)
+                require_alone(self._model.title, evaluate, images, part.start)
 
     @cached_property
     def exact(self) -> Operator:

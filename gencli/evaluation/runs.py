@@ -28,6 +28,7 @@ from gencli.models.base import not_finite, require_finite
 from gencli.models.inputs import load
 from gencli.objectives import objective
 from gencli.randomness import derive
+from gencli.ranks import ALONE, Group
 
 _A_CELL = 32  # bytes of a confusion matrix: the count, the column's, and either of them on its way to a file
 
@@ -93,7 +94,7 @@ class Plan:
             "reached": asked.reached if asked.history else None,
         }
 
-    def evaluate(self, device: torch.device, progress: Callable[[int], None]) -> list[pa.Table]:
+    def evaluate(self, device: torch.device, progress: Callable[[int], None], group: Group = ALONE) -> list[pa.Table]:
         """The results (see `per_class`), then where asked for the predictions, then the confusion matrices."""
         asked, done, start, several = self.requests, 0, 0, len(self.tables)
         found: dict[int, Evaluated] = {}  # by the place in `lead`
@@ -102,7 +103,8 @@ class Plan:
             owns = self.losses[start : start + len(models)]
             for number, (table, by) in enumerate(zip(self.tables, self.by)):
                 before, wanted = done, asked.predictions is not None
-                each = evaluate(models, table, device, wanted, lambda rows, at=before: progress(at + rows), by, owns)
+                told = lambda rows, at=before: progress(at + rows * group.size)  # noqa: E731
+                each = evaluate(models, table, device, wanted, told, by, owns, group)
                 found |= {(start + place) * several + number: rows for place, rows in enumerate(each)}
                 done += table.rows * len(models)
             for place in sorted(found):
