@@ -67,6 +67,12 @@ def process() -> tuple[int, int]:
     return rank, size
 
 
+def local() -> int:
+    """How many of the processes that torchrun started are on this machine."""
+    word = os.environ.get("LOCAL_WORLD_SIZE", "")
+    return int(word) if process()[1] > 1 and word.isdecimal() and int(word) else 1
+
+
 def first() -> bool:
     """Whether this is the first process, the one that writes."""
     return process()[0] == 0
@@ -81,6 +87,17 @@ def require_alone(why: str) -> None:
     count = process()[1]
     if why and count > 1:
         raise GencliError(f"{count} processes of torchrun: {why}", "start it without torchrun")
+
+
+def require_files(*places: str | None) -> None:
+    """Refuses standard input among the places that several processes of torchrun are to read.
+
+    Raises:
+        GencliError: it is.
+    """
+    count = process()[1]
+    if count > 1 and any(place in (None, "-") for place in places):
+        raise GencliError(f"standard input: {count} processes cannot share it", "name files instead")
 
 
 def require_memory(need: int, what: str, hint: str = "reduce it") -> None:

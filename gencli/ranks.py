@@ -125,14 +125,20 @@ class Group:
                 part.copy_(wide)
 
     def whole(self, mine: torch.Tensor, count: int) -> torch.Tensor:
-        """[count, ...] the rows of all processes, of those [n, ...] of this one's `span`."""
-        if self.size == 1:
+        """[count, ...] on the CPU: in the first process the rows of all, of those of each one's `span`; else `mine`."""
+        spans = [span(count, rank, self.size) for rank in range(self.size)]
+        if self.rank and len(mine):
+            with _answered():
+                dist.send(mine.contiguous(), 0, self._patience())
+        if self.rank or self.size == 1:
             return mine
-        every = mine.new_zeros(count, *mine.shape[1:], dtype=torch.int64 if mine.dtype == torch.bool else None)
-        with self.summed(every):
-            own = self.span(count)
-            every[own.start : own.stop] = mine
-        return every.to(mine.dtype)
+        every = mine.new_empty(count, *mine.shape[1:])
+        every[: len(mine)] = mine
+        for rank, own in enumerate(spans[1:], 1):
+            if own:
+                with _answered():
+                    dist.recv(every[own.start : own.stop], rank, self._patience())
+        return every
 
     def _require(self, failed: Exception | None) -> None:
         """Raises the error where this process or another one has one."""
@@ -178,15 +184,6 @@ class Group:
                 )
                 error.elsewhere = self.rank != rank  # type: ignore[attr-defined]
                 raise error
-
-    def require_files(self, *places: str | None) -> None:
-        """Refuses standard input, which one of several processes alone could read.
-
-        Raises:
-            GencliError: one of the places is that.
-        """
-        if self.size > 1 and any(place in (None, "-") for place in places):
-            raise GencliError(f"standard input: {self.size} processes cannot share it", "name files instead")
 
     def arguments(self) -> dict[str, int]:
         """What provenance records of them."""
@@ -260,8 +257,8 @@ def joined(device: torch.device) -> Iterator[Group]:
 @contextmanager
 def dividing(device: torch.device, *places: str | None) -> Iterator[Group]:
     """The group of `joined`, of a command that reads these places; only the first process speaks."""
+    machine.require_files(*places)
     with joined(device) as group:
-        group.require_files(*places)
         group.gatherer()  # all are here now, and wait for each other from here on however long one takes
         console.quiet |= group.rank > 0
         yield group

@@ -15,7 +15,7 @@ from gencli.jacobians.settings import JacobianLossSettings, JacobianNetworkSetti
 app = single()
 
 
-@command(app, "jacobian")
+@command(app, "jacobian", alone="")
 def jacobian(
     *,
     model: Annotated[
@@ -81,13 +81,16 @@ def jacobian(
     """
     from gencli.files import endings
     from gencli.files.stream import require_writable
+    from gencli.machine import first, require_alone
 
     as_tensors = format is None and endings.named(output) == "safetensors"
     if model is None:
+        require_alone("formulas have no rows")
         require_writable(output, formulas.graph)
         jacobian_formulas.run(formulas, tolerance, dtype or "float64", as_tensors, format, output)
     else:
         if tolerance is not None and not networks.verify:
             raise GencliError("--tolerance: nothing is compared", "add --verify")
-        require_writable(output, networks.summary)
+        if first():
+            require_writable(output, networks.summary)
         jacobian_network.run(model, data, networks, network, objective, tolerance, dtype, as_tensors, format, output)

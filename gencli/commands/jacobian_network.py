@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gencli.jacobians.entries import Check
     from gencli.jacobians.rows import RowFunction
     from gencli.models.inputs import Rows
+    from gencli.ranks import Group
 
 
 def run(
@@ -29,6 +30,7 @@ def run(
 
     import torch
 
+    from gencli import ranks
     from gencli.cli import console, outputs
     from gencli.commands import opening
     from gencli.curvature import building as operators
@@ -36,43 +38,46 @@ def run(
     from gencli.files.together import Together
     from gencli.jacobians import building, summary
     from gencli.jacobians.entries import Check
-    from gencli.machine import require_memory
+    from gencli.machine import first, require_memory
     from gencli.training import devices
 
-    opened = opening.open_all(model, data, network, objective, dtype == "float64")
-    precision = dtype or operators.precision(opened.model)
-    if precision == "float64" and dtype != "float64":
-        opened = opened._replace(device=devices.choose(network.device, True))
-    target = building.target(opened.model, opened.table, asked, network.parameters, objective)
-    rows = operators.load(opened.table, network, opened.device)
-    function = target.function(rows, getattr(torch, precision))
-    held = function.rows if as_tensors else 1
-    require_memory(3 * held * function.outputs * function.size * function.dtype.itemsize, f"--limit: {held:,} rows")
-    confirmation = target.confirmation(function, rows)
-    check = Check.plan(function) if asked.verify else None
-    used = asdict(network) | asdict(asked) | ({"loss": target.loss.name} | asdict(target.loss) if target.loss else {})
-    used |= {"verify": None, "summary": None, "dtype": precision} | opening.computed(opened.device)
-    made = opened.step("jacobian", used)
-    with Together() as places:
+    exact = dtype == "float64"
+    with ranks.dividing(devices.choose(network.device, exact), model, data) as group, Together(first()) as places:
+        opened = opening.open_all(model, data, network, objective, exact)
+        precision = dtype or operators.precision(opened.model)
+        if precision == "float64" and not exact:
+            opened = opened._replace(device=devices.choose(network.device, True))
+        target = building.target(opened.model, opened.table, asked, network.parameters, objective)
+        rows = operators.load(opened.table, network, opened.device)
+        function = target.function(rows, getattr(torch, precision))
+        held = function.rows if as_tensors else 1
+        require_memory(3 * held * function.outputs * function.size * function.dtype.itemsize, f"--limit: {held:,} rows")
+        used = asdict(network) | asdict(asked)
+        used |= {"loss": target.loss.name} | asdict(target.loss) if target.loss else {}
+        used |= {"verify": None, "summary": None, "dtype": precision} | opening.computed(opened.device, group)
+        made = opened.step("jacobian", used)
+        group.require_same(lambda: made)
         place = places.open(output, opened.inputs, binary=True) if as_tensors else None
         write = None if as_tensors else outputs.open_result(places, output, format, opened.inputs)
         aside = outputs.open_result(places, asked.summary, None, opened.inputs) if asked.summary else None
+        confirmation = target.confirmation(function, rows, None, group)
+        check = Check.plan(function) if asked.verify else None
         allowed = TOLERANCES[precision] if tolerance is None else tolerance
-        norms, found = _collect(function, rows, asked.mode, as_tensors, confirmation, check, allowed)
+        norms, found = _collect(function, rows, asked.mode, as_tensors, confirmation, check, allowed, group)
         _say(check, confirmation)
         made = replace(made, checked=confirmation.said)
         title = f"{asked.of} by {asked.wrt}: {opened.model.arch}, {function.outputs:,} x {function.size:,}"
         for each, said in ((write, made), (aside, made.to("summary"))):
-            if each:
+            if each and group.rank == 0:
                 each(norms, lambda said=said: said, title)
-        if place:
+        if place and group.rank == 0:
             tensors.write(place, found, {"of": asked.of, "wrt": asked.wrt, "step": made})
             console.message(outputs.render(summary.overview(norms), "table", title, console.columns()).rstrip())
 
 
 def _collect(
     function: RowFunction, rows: Rows, mode: Literal["auto", "forward", "reverse"], keep: bool,
-    confirmation: Confirmation, check: Check | None, allowed: float,
+    confirmation: Confirmation, check: Check | None, allowed: float, group: Group,
 ) -> tuple[pa.Table, dict[str, Tensor]]:  # fmt: skip
     """The norms, and with `keep` the Jacobians, which have passed confirmation and check or are refused there."""
     from gencli.cli import console
@@ -80,7 +85,9 @@ def _collect(
 
     way = None if mode == "auto" else mode
     with console.progress("rows", function.rows) as advance:
-        norms, found = summary.collect(function, rows, way, keep, confirmation, check, console.message, advance)
+        norms, found = summary.collect(
+            function, rows, way, keep, confirmation, check, console.message, advance, None, group
+        )
     if check:
         with console.progress("numbers", len(check.entries)) as advance:
             check.judge(confirmation.exact, way, allowed, advance)

@@ -79,10 +79,11 @@ def score(
     """
     from gencli.files import stream
     from gencli.files.named import named_first, require_one_standard_input
-    from gencli.machine import first
+    from gencli.machine import first, require_files
     from gencli.reporting import patterns
 
     names = files or ["-"]
+    require_files(*names)
     if first():
         stream.require_writable(output, settings.influence)
     require_one_standard_input(*names, settings.test or "")

@@ -84,7 +84,7 @@ def train(
 
     import torch
 
-    from gencli import ranks
+    from gencli import machine, ranks
     from gencli.cli import console
     from gencli.sources import open_table
     from gencli.training import devices, words
@@ -95,8 +95,8 @@ def train(
     watched, by_epoch = records.watched(settings, dry_run), records.saved(settings, output)
     if dry_run and data is None:
         return plans.without_data(settings, asked, eval_data)
+    machine.require_files(*(place for place in (data or "-", eval_data, starting.init) if place))
     with ranks.joined(torch.device(settings.device)) as group:
-        group.require_files(*(place for place in (data or "-", eval_data, starting.init) if place))
         ways = (data or "-", open_table), (eval_data, open_table), (starting.init, starting.opened(settings))
         table, test_table, start = named_first(*((place, way if place else lambda _: None) for place, way in ways))
         setup, why = prepare(settings, table.description, table.schema.names, table.title, start).tried(asked)
