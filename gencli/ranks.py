@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from gencli import machine
 from gencli.cli import console
+from gencli.counts import parse_part, span
 from gencli.errors import GencliError, require_enough
 from gencli.files import checkpoints
 from gencli.files.provenance import Step
@@ -185,7 +186,7 @@ class Group:
                 error.elsewhere = self.rank != rank  # type: ignore[attr-defined]
                 raise error
 
-    def arguments(self) -> dict[str, int]:
+    def arguments(self) -> dict[str, Any]:
         """What provenance records of them."""
         return {"processes": self.size} if self.size > 1 else {}
 
@@ -215,9 +216,29 @@ class Group:
 ALONE = Group()
 
 
-def span(count: int, part: int, parts: int) -> range:
-    """The places of those of `count` rows that one of several parts has: consecutive, as many as others or one more."""
-    return range(count * part // parts, count * (part + 1) // parts)
+class Shard(Group):
+    """One part of the rows, K of N, computed by itself: what is summed over rows is over its own alone."""
+
+    def each(self, make: Callable[[], Made]) -> list[Made]:
+        return [make()]
+
+    @contextmanager
+    def summed(self, *totals: torch.Tensor) -> Iterator[None]:
+        yield
+
+    def require_rows(self, count: int, title: str) -> range:
+        """Its places among `count` rows.
+
+        Raises:
+            GencliError: there are none.
+        """
+        own = self.span(count)
+        if not own:
+            raise GencliError(f"--shard {self.rank}/{self.size}: no rows: {title} has {count}", "use fewer shards")
+        return own
+
+    def arguments(self) -> dict[str, Any]:
+        return {"shard": f"{self.rank}/{self.size}"}
 
 
 @contextmanager
@@ -255,8 +276,16 @@ def joined(device: torch.device) -> Iterator[Group]:
 
 
 @contextmanager
-def dividing(device: torch.device, *places: str | None) -> Iterator[Group]:
-    """The group of `joined`, of a command that reads these places; only the first process speaks."""
+def dividing(device: torch.device, *places: str | None, shard: str | None = None) -> Iterator[Group]:
+    """The group of `joined`, of a command that reads these places; only the first process speaks.
+
+    Args:
+        shard: K/N, the part that is computed by itself instead.
+    """
+    if shard is not None:
+        machine.require_alone("--shard divides the rows already")
+        yield Shard(*parse_part(shard, "--shard"))
+        return
     machine.require_files(*places)
     with joined(device) as group:
         group.gatherer()  # all are here now, and wait for each other from here on however long one takes

@@ -57,6 +57,12 @@ Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Dev
 OwnArch = Annotated[
     str | None, typer.Option(metavar="NAME", help="For a model of your own network: its package.module:factory.")
 ]
+Shard = Annotated[
+    str | None,
+    typer.Option(
+        metavar="K/N", help="Compute only part K of N of the rows, K from 0; gencli sum puts the parts together."
+    ),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Start over, replacing an existing checkpoint.")]
 
 

@@ -71,7 +71,8 @@ def collect(
             if check:
                 check.note(chunk)
             done(stop * group.size)
-    known = {name: values[part.start : part.stop] for name, values in rows.identities().items() if name != "label_true"}
+    of_rows = rows.identities().items()
+    known = {name: values[part.start : part.stop] for name, values in of_rows if name != "label_true"}
     if function.of_images:
         del known["label"]
     if not function.of_loss:
