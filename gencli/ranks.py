@@ -54,6 +54,15 @@ class Group:
         """The places of those of `count` rows that this process takes: consecutive, as many as others or one more."""
         return span(count, self.rank, self.size)
 
+    def require_rows(self, count: int, title: str) -> None:
+        """Refuses a part of `count` rows that is computed by itself and has none.
+
+        Raises:
+            GencliError: it is one.
+        """
+        if isinstance(self, Shard) and not self.span(count):
+            raise GencliError(f"--shard {self.rank}/{self.size}: no rows: {title} has {count}", "use fewer shards")
+
     def part(self, table: ImageTable) -> NDArray[np.bool_] | None:
         """The mask [rows] of the rows of a table that this process holds in training: whole row groups; None for all.
 
@@ -225,17 +234,6 @@ class Shard(Group):
     @contextmanager
     def summed(self, *totals: torch.Tensor) -> Iterator[None]:
         yield
-
-    def require_rows(self, count: int, title: str) -> range:
-        """Its places among `count` rows.
-
-        Raises:
-            GencliError: there are none.
-        """
-        own = self.span(count)
-        if not own:
-            raise GencliError(f"--shard {self.rank}/{self.size}: no rows: {title} has {count}", "use fewer shards")
-        return own
 
     def arguments(self) -> dict[str, Any]:
         return {"shard": f"{self.rank}/{self.size}"}

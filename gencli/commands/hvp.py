@@ -88,8 +88,7 @@ def hvp(
         used = asdict(matrix) | {"loss": loss.name} | asdict(loss) | products.arguments(opened.files)
         made = opened.step("hvp", used | opening.computed(opened.device, group))
         group.require_same(lambda: made)
-        if isinstance(group, ranks.Shard):
-            group.require_rows(operator.rows, opened.table.title)
+        group.require_rows(operator.rows, opened.table.title)
         place = places.open(output, opened.inputs, binary=True)
         draw = open_figure(places, products.plot, opened.inputs)
         choice = routes.choose(operator, None if products.method in ("auto", "all") else products.method)

@@ -60,9 +60,10 @@ def run(
         target = building.target(opened.model, opened.table, asked, network.parameters, objective)
         rows = operators.load(opened.table, network, opened.device)
         function = target.function(rows, getattr(torch, precision))
+        group.require_rows(function.rows, opened.table.title)
         part, sharing = range(function.rows), group
         if isinstance(group, ranks.Shard):
-            part, sharing = group.require_rows(function.rows, opened.table.title), ranks.ALONE
+            part, sharing = group.span(function.rows), ranks.ALONE
         held = len(part) if to.as_tensors else 1
         require_memory(3 * held * function.outputs * function.size * function.dtype.itemsize, f"--limit: {held:,} rows")
         used = asdict(network) | asdict(asked)
