@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterable
 from fractions import Fraction
 
+from gencli.errors import GencliError
+
 _UNITS = {"d": 86400, "h": 3600, "min": 60, "m": 60, "s": 1}  # in seconds
 _PART = rf"(\d{{1,9}}(?:\.\d{{1,9}})?)({'|'.join(_UNITS)})"
 TIMES = "90s, 5min, 1h30min"  # how they are given
@@ -60,3 +62,19 @@ def by(sizes: Iterable[int]) -> str:
 def share(fraction: float, count: int) -> int:
     """fraction · count, rounded to the nearest integer, halves to even."""
     return round(typed(fraction) * count)
+
+
+def parse_part(text: str | None, option: str) -> tuple[int, int]:
+    """`2/5`, the third of five parts, as 2 and 5; all of it, 0 and 1, where nothing is given."""
+    numbers = re.fullmatch(r"(\d{1,9})/(\d{1,9})", "0/1" if text is None else text, re.ASCII)
+    part, parts = map(int, numbers.groups()) if numbers else (0, 0)
+    if part >= parts:
+        raise GencliError(
+            f"{option}: {text!r} is not a part", f"write K/N with K from 0 to N-1, such as 0/{max(parts, 2)}"
+        )
+    return part, parts
+
+
+def span(count: int, part: int, parts: int) -> range:
+    """The places of those of `count` rows that one of several parts has: consecutive, as many as others or one more."""
+    return range(count * part // parts, count * (part + 1) // parts)

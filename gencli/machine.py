@@ -64,6 +64,56 @@ def in_threads(function: Callable[[Given], Made], items: Iterable[Given]) -> Ite
             yield given, made.result()
 
 
+def process() -> tuple[int, int]:
+    """This process's number among those that torchrun started, from 0, and how many they are; 0 and 1 without it.
+
+    Raises:
+        GencliError: its environment variables are no such numbers.
+    """
+    words = [os.environ.get(name, "") for name in ("RANK", "WORLD_SIZE")]
+    if not all(words):
+        return 0, 1
+    rank, size = (int(word) if word.isdecimal() else -1 for word in words)
+    if not 0 <= rank < size:
+        raise GencliError(
+            f"RANK={words[0][:20]} and WORLD_SIZE={words[1][:20]} are no process of torchrun's", "unset these variables"
+        )
+    return rank, size
+
+
+def local() -> int:
+    """How many of the processes that torchrun started are on this machine."""
+    word = os.environ.get("LOCAL_WORLD_SIZE", "")
+    return int(word) if process()[1] > 1 and word.isdecimal() and int(word) else 1
+
+
+def first() -> bool:
+    """Whether this is the first process, the one that writes."""
+    return process()[0] == 0
+
+
+def require_alone(why: str) -> None:
+    """Refuses several processes of torchrun, where there is a reason `why`.
+
+    Raises:
+        GencliError: there are several.
+    """
+    count = process()[1]
+    if why and count > 1:
+        raise GencliError(f"{count} processes of torchrun: {why}", "start it without torchrun")
+
+
+def require_files(*places: str | None) -> None:
+    """Refuses standard input among the places that several processes of torchrun are to read.
+
+    Raises:
+        GencliError: it is.
+    """
+    count = process()[1]
+    if count > 1 and any(place in (None, "-") for place in places):
+        raise GencliError(f"standard input: {count} processes cannot share it", "name files instead")
+
+
 def require_memory(need: int, what: str, hint: str = "reduce it") -> None:
     """Refuses to allocate more bytes than are free; `what` names, in the user's words, what needs them.
 

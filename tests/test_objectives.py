@@ -26,8 +26,8 @@ from gencli.losses.settings import LossSettings
 from gencli.models import Model
 from gencli.models.inputs import Rows
 from gencli.objectives import objective
+from gencli.ranks import Group
 from gencli.sources.digits import digits
-from gencli.training.distributed import Group
 from gencli.training.loop import Training
 from gencli.training.settings import Settings
 from gencli.training.setup import prepare

@@ -127,7 +127,8 @@ class KindGroup(LazyGroup):
         function.__annotations__ = run.__annotations__ | {"kind": kind}
         function.__doc__ = inspect.getdoc(kind)
         app = single()
-        command(app, name)(function)
+        why = {"alone": kind.alone} if hasattr(kind, "alone") else {}  # pyright: ignore[reportAttributeAccessIssue]
+        command(app, name, **why)(function)
         return app
 
 

@@ -58,6 +58,12 @@ Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Dev
 OwnArch = Annotated[
     str | None, typer.Option(metavar="NAME", help="For a model of your own network: its package.module:factory.")
 ]
+Shard = Annotated[
+    str | None,
+    typer.Option(
+        metavar="K/N", help="Compute only part K of N of the rows, K from 0; gencli sum puts the parts together."
+    ),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Start over, replacing an existing checkpoint.")]
 
 
@@ -279,11 +285,16 @@ class _Command(TyperCommand):
                     formatter.write_dl(records)
 
 
-def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def command(
+    app: typer.Typer, name: str, alone: str = "its work is not divided among processes"
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Registers a function as a command, its dataclass parameters expanded, the common options added.
 
     Numbers that are not finite or beyond 64 bits are refused for every option, and names of files that end in what is
     not written there. A parameter annotated `typer.Context` gets the context, and with it the whole command line.
+
+    Args:
+        alone: why several processes of torchrun cannot share its work; empty where they can.
     """
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
@@ -298,6 +309,7 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Call
                     if console.quiet:
                         raise GencliError("-q and -v do not go together", "omit one of them")
                 _require(values, expanded.places)
+                machine.require_alone(alone)
                 function(**expanded.folded(values, given), **dict.fromkeys(expanded.contexts, context))
             except MissingInput:
                 console.error(_short_help(context))

@@ -35,7 +35,7 @@ def corrupt(
     from gencli.cli import console
     from gencli.cli.outputs import say, write_images
     from gencli.corruptions import Corrupted
-    from gencli.corruptions.base import parse_part
+    from gencli.counts import parse_part
     from gencli.files import provenance
     from gencli.files.stream import require_writable
     from gencli.files.tables import rewritten

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from gencli.cli.options import Device, Format, ModelFile, OwnArch, ResultOutput, command, single
-from gencli.commands import steps_to_loss
+from gencli.cli.options import Device, Format, ModelFile, OwnArch, ResultOutput, Shard, command, single
+from gencli.commands import eval_files, steps_to_loss
 from gencli.evaluation.settings import Requests
-
-if TYPE_CHECKING:
-    from gencli.files.provenance import Step
 
 app = single()
 
 
-@command(app, "eval")
+@command(app, "eval", alone="")
 def evaluate(
     model: ModelFile,
     data: Annotated[
@@ -39,6 +36,7 @@ def evaluate(
             help="List all measures with their formulas, units and sources, and exit.",
         ),
     ] = False,
+    shard: Shard = None,
     arch: OwnArch = None,
     device: Device = "auto",
     format: Format = None,
@@ -101,14 +99,20 @@ def evaluate(
         gencli eval - test.parquet --top 3 --confusion confusion.csv
     """
     from gencli.files.stream import require_writable
+    from gencli.machine import first, require_alone
 
-    given = requests.places(model, data or [])
-    require_writable(output, requests.predictions, requests.confusion)
+    given, form = requests.places(model, data or []), "parquet" if shard else format
+    requests.require_part(shard, format, output)
+    if requests.measures:
+        require_alone("--measures: their searches go from step to step")
+    if first():
+        require_writable(output, requests.predictions, requests.confusion)
 
-    from dataclasses import replace
+    from functools import partial
 
     import torch
 
+    from gencli import ranks
     from gencli.cli import console
     from gencli.cli.outputs import open_result
     from gencli.commands import opening
@@ -116,34 +120,29 @@ def evaluate(
     from gencli.files.together import Together
     from gencli.training import devices
 
-    devices.choose(device)
-    sources, files, tables = opening.open_several(requests, *given, arch)
-    loaded = [model for each in files for model in each]
-    starts = [model is each[0] for each in files for model in each]
-    plan = runs.plan(requests, loaded, tables, [p for p, each in zip(given[0], files) for _ in each], given[1])
-    exact = any(tensor.dtype == torch.float64 for model in loaded for tensor in model.network.state_dict().values())
-    where = devices.choose(device, exact)
-    devices.precision("float32", where)
-    steps, histories = steps_to_loss.read(requests, loaded)
-    read = [*sources, *(file for table in tables for file in table.inputs)]
+    with (
+        ranks.dividing(devices.choose(device), *given[0], *given[1], shard=shard) as group,
+        Together(first()) as places,
+    ):
+        sources, files, tables = opening.open_several(requests, *given, arch)
+        loaded = [model for each in files for model in each]
+        plan = runs.plan(requests, loaded, tables, [p for p, each in zip(given[0], files) for _ in each], given[1])
+        exact = any(tensor.dtype == torch.float64 for model in loaded for tensor in model.network.state_dict().values())
+        where = devices.choose(device, exact)
+        devices.precision("float32", where)
+        steps, histories = steps_to_loss.read(requests, loaded)
+        read = [*sources, *(file for table in tables for file in table.inputs)]
 
-    def step() -> Step:
-        used = plan.arguments() | opening.computed(where)
-        packages = ["scipy"] if requests.measures else []
-        models = [each[0] for each in files]
-        made = opening.step("eval", used, sources, models, tables, histories, packages)
-        names = [name for name, start in zip(plan.names("model"), starts) if start]
-        names += [name for table, name in zip(tables, plan.names("data")) for _ in table.inputs]
-        names += [""] * len(histories)
-        named = zip(made.inputs, names, strict=True)
-        return replace(made, inputs=tuple(replace(each, name=name or each.name) for each, name in named))
-
-    with Together() as places:
+        used = plan.arguments() | opening.computed(where, group)
+        step = partial(eval_files.step, plan, used, sources, files, tables, histories)
+        group.require_same(step)
+        for table in tables:
+            group.require_rows(table.rows, table.title)
         asked = {"": output, "predictions": requests.predictions, "confusion": requests.confusion}
         named = {option: file for option, file in asked.items() if file or not option}
-        writers = [open_result(places, file, None if option else format, read) for option, file in named.items()]
+        writers = [open_result(places, file, form if not option else None, read) for option, file in named.items()]
         with console.progress(*plan.work) as advance:
-            results = plan.measure(steps, where, advance) if requests.measures else plan.evaluate(where, advance)
+            results = plan.results(steps, where, advance, group)
         for note in dict.fromkeys(plan.notes):
             console.message(note)
         for write, rows, option in zip(writers, results, named):

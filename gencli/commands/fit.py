@@ -15,19 +15,22 @@ if TYPE_CHECKING:
 
 def fit(kind: Learner, data: Data = None, output: ModelOutput = None) -> None:
     """Fits a learner."""
+    from gencli import machine
     from gencli.cli import outputs
     from gencli.files import checkpoints, stream
 
     destinations = kind.places(output)
-    outputs.refuse_terminal(destinations[0], "model")
     checkpoint = getattr(kind, "checkpoint", None)
-    stream.require_writable(*destinations, checkpoint)
+    machine.require_files(data)
+    if machine.first():
+        outputs.refuse_terminal(destinations[0], "model")
+        stream.require_writable(*destinations, checkpoint)
     if isinstance(kind, Saving):
         checkpoints.require(kind, checkpoints.FIT)
 
     import torch
 
-    from gencli import models
+    from gencli import models, ranks
     from gencli.cli import console
     from gencli.files import provenance, tables
     from gencli.files.together import Together
@@ -37,17 +40,20 @@ def fit(kind: Learner, data: Data = None, output: ModelOutput = None) -> None:
     table = open_table(data)
     description = table.description
     kind.require(table.rows, description)
-    stream.require_writable(checkpoint, inputs=table.inputs)
     failed = None
-    with Together() as places:
+    with ranks.dividing(torch.device("cpu"), data) as group, Together(machine.first()) as places:
+        if machine.first():
+            stream.require_writable(checkpoint, inputs=table.inputs)
         said = []
         files = [places.open(each, table.inputs, binary=True) for each in destinations]
         rows = inputs.load(table)
         for part, file in zip(kind.parts(), files, strict=True):
             asked = part.arguments() | {"threads": torch.get_num_threads()}  # they change the order of sums
+            asked |= group.arguments()
             step = provenance.step(f"fit {kind.name}", asked, tables.sources(table, "data"), kind.packages)
+            group.require_same(lambda step=step: step)
             with console.progress("percent", 100) as advance:
-                fitted = part.fit(rows, len(description.classes), table.title, step, _progress(advance))
+                fitted = part.fit(rows, len(description.classes), table.title, step, _progress(advance), group)
             network = learners.build(kind.name, description.shape, len(description.classes), fitted.facts)
             network.load_state_dict(fitted.tensors, assign=True)
             model = models.Model(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from gencli.cli.options import Data, ModelFile, TensorsOutput, command, single
+from gencli.cli.options import Data, ModelFile, Shard, TensorsOutput, command, single
 from gencli.curvature.settings import OperatorSettings, OwnLossSettings, ProductSettings
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 app = single()
 
 
-@command(app, "hvp")
+@command(app, "hvp", alone="")
 def hvp(
     model: ModelFile,
     matrix: OperatorSettings,
@@ -23,6 +23,7 @@ def hvp(
     products: ProductSettings,
     data: Data = None,
     *,
+    shard: Shard = None,
     output: TensorsOutput = None,
 ) -> None:
     """Multiply curvature matrices by vectors, with verification.
@@ -55,38 +56,51 @@ def hvp(
 
     from gencli.cli.outputs import open_figure, refuse_terminal
     from gencli.files.stream import require_writable
+    from gencli.machine import first
 
     words = products.words
-    refuse_terminal(output, "products")
-    require_writable(output, products.plot)
+    if first():
+        refuse_terminal(output, "products")
+        require_writable(output, products.plot)
 
+    from gencli import ranks
     from gencli.cli import console
     from gencli.commands import opening
     from gencli.curvature import differences, routes, vectors, verification
-    from gencli.files import tensors
+    from gencli.errors import GencliError
+    from gencli.files import shards, tensors
     from gencli.files.named import distinct_names
     from gencli.files.together import Together
     from gencli.machine import require_memory
     from gencli.reporting import curves
+    from gencli.training import devices
 
     names = [word for word in words if not vectors.is_named(word)]
-    opened, loss, operator = opening.open_operator(model, data, matrix, objective, names)
-    if products.dense:
-        require_memory(3 * operator.size**2 * operator.dtype.itemsize, f"--dense: {operator.size:,} parameters")
-    choice = routes.choose(operator, None if products.method in ("auto", "all") else products.method)
-    shown = dict(zip(names, distinct_names(names)))
-    named = [pair for word in words for pair in vectors.find(operator, shown.get(word, word), opened.files.get(word))]
-    exact = operator.exact if verification.wanted(operator, len(named), products) and choice.exact else None
-    used = asdict(matrix) | {"loss": loss.name} | asdict(loss) | products.arguments(opened.files)
-    made = opened.step("hvp", used | opening.computed(opened.device))
-    with Together() as places:
+    whole = [word for word in words if word.startswith(("gradient", "eigen:")) and word not in names]
+    if shard is not None and whole:
+        raise GencliError(f"--shard: {whole[0]} is of all rows", "give random:SEED, ones, or a file of vectors")
+    device = devices.choose(matrix.device, matrix.dtype == "float64")
+    with ranks.dividing(device, model, data, *names, shard=shard) as group, Together(first()) as places:
+        opened, loss, operator = opening.open_operator(model, data, matrix, objective, group, names)
+        if products.dense:
+            require_memory(3 * operator.size**2 * operator.dtype.itemsize, f"--dense: {operator.size:,} parameters")
+        shown = dict(zip(names, distinct_names(names)))
+        used = asdict(matrix) | {"loss": loss.name} | asdict(loss) | products.arguments(opened.files)
+        made = opened.step("hvp", used | opening.computed(opened.device, group))
+        group.require_same(lambda: made)
+        group.require_rows(operator.rows, opened.table.title)
         place = places.open(output, opened.inputs, binary=True)
         draw = open_figure(places, products.plot, opened.inputs)
+        choice = routes.choose(operator, None if products.method in ("auto", "all") else products.method)
+        asked = [(shown.get(word, word), opened.files.get(word)) for word in words]
+        named = [pair for word, file in asked for pair in vectors.find(operator, word, file)]
+        exact = operator.exact if verification.wanted(operator, len(named), products) and choice.exact else None
         console.message(choice.said)
         with console.progress("products", verification.work(operator, named)) as advance:
             found, findings = verification.compute_all(operator, exact, named, choice, products, advance)
         _say(findings, f"{matrix.operator} of {loss.name}: {opened.model.arch}, {operator.size:,} parameters")
-        tensors.write(place, found, {"operator": matrix.operator, "verified": choice.record, "step": made})
+        facts = {"operator": matrix.operator, "verified": choice.record}
+        tensors.write(place, found, facts | shards.told(shard, operator.rows) | {"step": made})
         if draw:
             told = {"vector": [*shown.values()]}
             draw(curves.drawn(lambda: differences.picture(findings.sweeps)), made.to("plot", names=told))

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from gencli.cli.options import Data, DerivativesOutput, Format, command, single
+from gencli.cli.options import Data, DerivativesOutput, Format, Shard, command, single
 from gencli.commands import jacobian_formulas, jacobian_network
 from gencli.errors import GencliError
 from gencli.formulas.settings import FormulaSettings
@@ -15,7 +15,7 @@ from gencli.jacobians.settings import JacobianLossSettings, JacobianNetworkSetti
 app = single()
 
 
-@command(app, "jacobian")
+@command(app, "jacobian", alone="")
 def jacobian(
     *,
     model: Annotated[
@@ -34,6 +34,7 @@ def jacobian(
         Literal["float64", "float32"] | None,
         typer.Option(help="Precision. Default: float64; for networks that of their parameters."),
     ] = None,
+    shard: Shard = None,
     format: Format = None,
     output: DerivativesOutput = None,
 ) -> None:
@@ -81,13 +82,19 @@ def jacobian(
     """
     from gencli.files import endings
     from gencli.files.stream import require_writable
+    from gencli.machine import first, require_alone
 
     as_tensors = format is None and endings.named(output) == "safetensors"
+    if model is None and shard is not None:
+        raise GencliError("--shard: formulas have no rows", "omit it")
     if model is None:
+        require_alone("formulas have no rows")
         require_writable(output, formulas.graph)
         jacobian_formulas.run(formulas, tolerance, dtype or "float64", as_tensors, format, output)
     else:
         if tolerance is not None and not networks.verify:
             raise GencliError("--tolerance: nothing is compared", "add --verify")
-        require_writable(output, networks.summary)
-        jacobian_network.run(model, data, networks, network, objective, tolerance, dtype, as_tensors, format, output)
+        if first():
+            require_writable(output, networks.summary)
+        place = jacobian_network.Place(shard, as_tensors, format, output)
+        jacobian_network.run(model, data, networks, network, objective, tolerance, dtype, place)

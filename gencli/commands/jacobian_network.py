@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import typer
 
@@ -18,69 +18,91 @@ if TYPE_CHECKING:
     from gencli.jacobians.entries import Check
     from gencli.jacobians.rows import RowFunction
     from gencli.models.inputs import Rows
+    from gencli.ranks import Group
+
+
+class Place(NamedTuple):
+    """What is written where: of which part of the rows, whether matrices or a table, its format, and the file."""
+
+    shard: str | None
+    as_tensors: bool
+    format: TableFormat | None
+    output: str | None
 
 
 def run(
     model: str, data: str | None, asked: JacobianSettings, network: NetworkSettings, objective: OwnLossSettings,
-    tolerance: float | None, dtype: str | None, as_tensors: bool, format: TableFormat | None, output: str | None,
+    tolerance: float | None, dtype: str | None, to: Place,
 ) -> None:  # fmt: skip
     """Reads, computes, writes; see the help of `gencli jacobian`."""
     from dataclasses import asdict, replace
 
     import torch
 
+    from gencli import ranks
     from gencli.cli import outputs
     from gencli.commands import opening
     from gencli.curvature import building as operators
-    from gencli.files import tensors
+    from gencli.files import shards, tensors
     from gencli.files.together import Together
     from gencli.jacobians import building, summary
     from gencli.jacobians.entries import Check
-    from gencli.machine import require_memory
+    from gencli.machine import first, require_memory
     from gencli.training import devices
 
-    opened = opening.open_all(model, data, network, objective, dtype == "float64")
-    precision = dtype or operators.precision(opened.model)
-    if precision == "float64" and dtype != "float64":
-        opened = opened._replace(device=devices.choose(network.device, True))
-    target = building.target(opened.model, opened.table, asked, network.parameters, objective)
-    rows = operators.load(opened.table, network, opened.device)
-    function = target.function(rows, getattr(torch, precision))
-    held = function.rows if as_tensors else 1
-    require_memory(3 * held * function.outputs * function.size * function.dtype.itemsize, f"--limit: {held:,} rows")
-    confirmation = target.confirmation(function, rows)
-    check = Check.plan(function) if asked.verify else None
-    used = asdict(network) | asdict(asked) | ({"loss": target.loss.name} | asdict(target.loss) if target.loss else {})
-    used |= {"verify": None, "summary": None, "dtype": precision} | opening.computed(opened.device)
-    made = opened.step("jacobian", used)
-    with Together() as places:
-        place = places.open(output, opened.inputs, binary=True) if as_tensors else None
-        write = None if as_tensors else outputs.open_result(places, output, format, opened.inputs)
+    exact = dtype == "float64"
+    where = devices.choose(network.device, exact)
+    with ranks.dividing(where, model, data, shard=to.shard) as group, Together(first()) as places:
+        opened = opening.open_all(model, data, network, objective, exact)
+        precision = dtype or operators.precision(opened.model)
+        if precision == "float64" and not exact:
+            opened = opened._replace(device=devices.choose(network.device, True))
+        target = building.target(opened.model, opened.table, asked, network.parameters, objective)
+        rows = operators.load(opened.table, network, opened.device)
+        function = target.function(rows, getattr(torch, precision))
+        group.require_rows(function.rows, opened.table.title)
+        part, sharing = range(function.rows), group
+        if isinstance(group, ranks.Shard):
+            part, sharing = group.span(function.rows), ranks.ALONE
+        held = len(part) if to.as_tensors else 1
+        require_memory(3 * held * function.outputs * function.size * function.dtype.itemsize, f"--limit: {held:,} rows")
+        used = asdict(network) | asdict(asked)
+        used |= {"loss": target.loss.name} | asdict(target.loss) if target.loss else {}
+        used |= {"verify": None, "summary": None, "dtype": precision} | opening.computed(opened.device, group)
+        made = opened.step("jacobian", used)
+        group.require_same(lambda: made)
+        place = places.open(to.output, opened.inputs, binary=True) if to.as_tensors else None
+        write = None if to.as_tensors else outputs.open_result(places, to.output, to.format, opened.inputs)
         aside = outputs.open_result(places, asked.summary, None, opened.inputs) if asked.summary else None
+        confirmation = target.confirmation(function, rows, part, sharing)
+        check = Check.plan(function, part=part) if asked.verify else None
         allowed = TOLERANCES[precision] if tolerance is None else tolerance
-        norms, found = _collect(function, rows, asked.mode, as_tensors, confirmation, check, allowed)
+        norms, found = _collect(function, rows, asked.mode, to.as_tensors, confirmation, check, allowed, part, sharing)
         _say(check, confirmation)
         made = replace(made, checked=confirmation.said)
         title = f"{asked.of} by {asked.wrt}: {opened.model.arch}, {function.outputs:,} x {function.size:,}"
         for each, said in ((write, made), (aside, made.to("summary"))):
-            if each:
+            if each and first():
                 each(norms, lambda said=said: said, title)
-        if place:
-            tensors.write(place, found, {"of": asked.of, "wrt": asked.wrt, "step": made})
+        if place and first():
+            facts = {"of": asked.of, "wrt": asked.wrt} | shards.told(to.shard, function.rows)
+            tensors.write(place, found, facts | {"step": made})
             outputs.say(summary.overview(norms), title)
 
 
 def _collect(
     function: RowFunction, rows: Rows, mode: Literal["auto", "forward", "reverse"], keep: bool,
-    confirmation: Confirmation, check: Check | None, allowed: float,
+    confirmation: Confirmation, check: Check | None, allowed: float, part: range, group: Group,
 ) -> tuple[pa.Table, dict[str, Tensor]]:  # fmt: skip
     """The norms, and with `keep` the Jacobians, which have passed confirmation and check or are refused there."""
     from gencli.cli import console
     from gencli.jacobians import summary
 
     way = None if mode == "auto" else mode
-    with console.progress("rows", function.rows) as advance:
-        norms, found = summary.collect(function, rows, way, keep, confirmation, check, console.message, advance)
+    with console.progress("rows", len(part)) as advance:
+        norms, found = summary.collect(
+            function, rows, way, keep, confirmation, check, console.message, advance, part, group
+        )
     if check:
         with console.progress("numbers", len(check.entries)) as advance:
             check.judge(confirmation.exact, way, allowed, advance)

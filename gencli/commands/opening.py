@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gencli.losses import Loss
     from gencli.losses.settings import LossSettings
     from gencli.models import Model
+    from gencli.ranks import Group
 
 
 class Opened(NamedTuple):
@@ -58,11 +59,11 @@ def step(
     return provenance.step(command, arguments, [*inputs, *others], ["torch", "numpy", "pyarrow", *packages])
 
 
-def computed(device: torch.device) -> dict[str, Any]:
-    """What bears on the last bits of a result: where it was computed, and the number of threads."""
+def computed(device: torch.device, group: Group | None = None) -> dict[str, Any]:
+    """What bears on the last bits of a result: where it was computed, and the numbers of threads and processes."""
     import torch
 
-    return {"device": device.type, "threads": torch.get_num_threads()}
+    return {"device": device.type, "threads": torch.get_num_threads()} | (group.arguments() if group else {})
 
 
 def open_all(
@@ -97,8 +98,9 @@ def open_all(
 
 
 def open_operator(
-    model: str, data: str | None, matrix: OperatorSettings, objective: LossSettings, names: Sequence[str] = ()
-) -> tuple[Opened, Loss, Operator]:
+    model: str, data: str | None, matrix: OperatorSettings, objective: LossSettings, group: Group,
+    names: Sequence[str] = (),
+) -> tuple[Opened, Loss, Operator]:  # fmt: skip
     """Opens a model and a table (see `open_all`), and sets up the matrix of a loss on them.
 
     Raises:
@@ -109,7 +111,7 @@ def open_operator(
 
     opened = open_all(model, data, matrix, objective, matrix.dtype == "float64", names)
     loss, epoch = objectives.objective(opened.model, opened.table, objective)
-    return opened, loss, building.operator(opened.model, opened.table, loss, epoch, matrix, opened.device)
+    return opened, loss, building.operator(opened.model, opened.table, loss, epoch, matrix, opened.device, group)
 
 
 def open_several(

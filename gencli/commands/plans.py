@@ -11,7 +11,7 @@ from gencli.training.settings import Precision, Settings
 
 if TYPE_CHECKING:
     from gencli.files.tables import ImageTable
-    from gencli.training.distributed import Group
+    from gencli.ranks import Group
     from gencli.training.setup import Setup
 
 

@@ -7,19 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gencli.cli.options import Device, Format, OwnArch, ResultOutput, command, single
+from gencli.commands import score_networks
 from gencli.scores.settings import Settings
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from gencli.files.provenance import Source, Step
     from gencli.files.tables import ImageTable
-    from gencli.scores.reading import Files
 
 app = single()
 
 
-@command(app, "score")
+@command(app, "score", alone="")
 def score(
     files: Annotated[
         list[str] | None,
@@ -82,10 +80,13 @@ def score(
     """
     from gencli.files import stream
     from gencli.files.named import named_first, require_one_standard_input
+    from gencli.machine import first, require_files
     from gencli.reporting import patterns
 
-    stream.require_writable(output, settings.influence)
     names = files or ["-"]
+    require_files(*names)
+    if first():
+        stream.require_writable(output, settings.influence)
     require_one_standard_input(*names, settings.test or "")
     patterns.refuse_overwriting([*names, settings.test], [output, settings.influence])
 
@@ -93,6 +94,7 @@ def score(
     from gencli.errors import GencliError
     from gencli.files import provenance, tables
     from gencli.files.together import Together
+    from gencli.machine import require_alone
     from gencli.scores import judge, reading
     from gencli.sources import open_table
 
@@ -102,6 +104,8 @@ def score(
     found = reading.collect(opened, test is not None)
     if found.scores and not settings.judge:
         raise GencliError(f"{found.scores.title}: scores already", "add --judge, or give what they were made of")
+    if not found.models:
+        require_alone("without models nothing is computed that could be divided")
     used: dict[str, object] = {}
     read = [*(file for file, _ in found.models)]
     read += [file for table in [*found.tables, *([test] if test else [])] for file in table.inputs]
@@ -110,42 +114,13 @@ def score(
         packages = ["numpy", "pyarrow", *(["torch"] if found.models else [])]
         return provenance.step("score", own | used, [*found.sources(), *more], packages)
 
-    with Together() as places:
+    of_test = tables.sources(test, "test") if test else []
+    with Together(first()) as places:
         write = open_result(places, output, format, read)
         aside = open_result(places, settings.influence, None, read) if settings.influence else None
-        rows, pairs = _scored(found, test, settings, device, used)
+        rows, pairs = score_networks.scored(found, test, settings, device, used, names, lambda: step({}, of_test))
         if settings.judge:
             rows = judge.judge(rows, names[0], settings.seed)
         write(rows, lambda: step({"judge": True, "seed": settings.seed} if settings.judge else {}, []))
         if aside and pairs and test:
-            aside(pairs, lambda: step({"pairs": settings.pairs}, tables.sources(test, "test")).to("influence"))
-
-
-def _scored(
-    found: Files, test: ImageTable | None, settings: Settings, device: str, used: dict[str, object]
-) -> tuple[pa.Table, pa.Table | None]:
-    """The table of scores, and that of influence; `used` gets what bears on them."""
-    from gencli.scores import table
-
-    if found.scores:
-        return found.scores.rows, None
-    if not found.models:
-        return table.Scores([*found.parts()]).table(), None
-
-    from gencli.cli import console
-    from gencli.commands import opening
-    from gencli.scores import networks, reading
-    from gencli.training import devices
-
-    where = devices.choose(device)
-    devices.precision("float32", where)
-    models, trained = [model for _, each in found.models for model in each], reading.of_table(found.tables[0])
-    networks.require(models, found.tables[0], test)
-    used |= {"fitted_at": settings.fitted_at} | opening.computed(where)
-    scores = table.Scores([*found.parts()], trained)
-    with console.progress("networks", len(models)) as advance:
-        scores.add(networks.answers(models, found.tables[0], test, where, advance), settings.fitted_at)
-    pairs = scores.influence(trained, reading.of_table(test), settings.pairs) if test else None
-    for note in scores.notes:
-        console.message(note)
-    return scores.table(), pairs
+            aside(pairs, lambda: step({"pairs": settings.pairs}, of_test).to("influence"))

@@ -21,7 +21,7 @@ from gencli.errors import GencliError
 app = single()
 
 
-@command(app, "spectrum")
+@command(app, "spectrum", alone="")
 def spectrum(
     *,
     model: Annotated[
@@ -84,37 +84,44 @@ def spectrum(
     """
     from gencli.files import checkpoints
     from gencli.files.stream import require_writable
+    from gencli.machine import first, require_alone
 
     if kernel.kernel is not None:
+        require_alone("--kernel: one process finds all eigenvalues of the matrix K")
         require_writable(output, *kernel.files, quantities.figure)
         spectrum_kernel.run(kernel, model, data, quantities, matrix, method, format, output)
         return
     if model is None:
         raise GencliError("MODEL: no model is named", "name MODEL and DATA; or give --kernel ntk:2 and DATA")
     checkpoints.require(saving, checkpoints.SPECTRUM)
-    require_writable(output, *quantities.files, saving.checkpoint)
+    if first():
+        require_writable(output, *quantities.files, saving.checkpoint)
 
+    from gencli import ranks
     from gencli.cli import console
     from gencli.cli.outputs import open_result
     from gencli.commands import opening
     from gencli.curvature import routes
     from gencli.curvature import spectrum as spectra
     from gencli.files.together import Together
+    from gencli.training import devices
 
-    opened, loss, operator = opening.open_operator(model, data, matrix, objective)
-    request = spectra.Request.of(quantities, method, operator.size)
-    found = spectra.Spectrum(operator.size, operator.dtype, request, method.seed)
-    used = spectra.arguments(request, method, matrix, loss) | opening.computed(opened.device)
-    made = opened.step("spectrum", used)
-    made_files = opened.step("spectrum", used | method.of_files(quantities))
-    with Together() as places:
+    device = devices.choose(matrix.device, matrix.dtype == "float64")
+    with ranks.dividing(device, model, data) as group, Together(first()) as places:
+        opened, loss, operator = opening.open_operator(model, data, matrix, objective, group)
+        request = spectra.Request.of(quantities, method, operator.size)
+        found = spectra.Spectrum(operator.size, operator.dtype, request, method.seed)
+        used = spectra.arguments(request, method, matrix, loss) | opening.computed(opened.device, group)
+        made = opened.step("spectrum", used)
+        made_files = opened.step("spectrum", used | method.of_files(quantities))
+        group.require_same(lambda: made_files)
         write = open_result(places, output, format, opened.inputs)
         save = spectrum_files.opened(quantities, places, opened.inputs)
-        spectra.resume(found, saving, opened.inputs, made_files)
+        spectra.resume(found, saving, opened.inputs, made_files, group)
         choice = routes.choose(operator)
         console.message(choice.said)
         with console.progress("products", lambda: found.expected) as advance:
-            spectra.compute(found, operator.matvec, advance, saving, made_files)
+            spectra.compute(found, operator.matvec, advance, saving, made_files, group)
         save(operator, found, method, made_files)
         size = f"{operator.size:,} parameters, {operator.rows:,} rows"
         title = f"{matrix.operator} of {loss.name}: {opened.model.arch}, {size}"

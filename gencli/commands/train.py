@@ -10,14 +10,13 @@ import typer
 
 from gencli.cli.options import Data, ModelOutput, command, single
 from gencli.commands import plans, train_files
-from gencli.errors import GencliError
 from gencli.training.records import Checkpoints, Records, Starting
 from gencli.training.settings import Settings
 
 if TYPE_CHECKING:
     from gencli.files.stream import Input
     from gencli.files.tables import ImageTable
-    from gencli.training.distributed import Group
+    from gencli.ranks import Group
     from gencli.training.loop import Training
     from gencli.training.setup import Setup
     from gencli.training.several import Several
@@ -86,9 +85,10 @@ def train(
 
     import torch
 
+    from gencli import machine, ranks
     from gencli.cli import console
     from gencli.sources import open_table
-    from gencli.training import devices, distributed, words
+    from gencli.training import devices, words
     from gencli.training.setup import choose, prepare
 
     asked, settings = settings.precision, devices.placed(settings)
@@ -96,9 +96,8 @@ def train(
     watched, by_epoch = records.watched(settings, dry_run), records.saved(settings, output)
     if dry_run and data is None:
         return plans.without_data(settings, asked, eval_data)
-    with distributed.joined(torch.device(settings.device)) as group:
-        if group.size > 1 and "-" in (data or "-", eval_data, starting.init):
-            raise GencliError(f"standard input: {group.size} processes cannot share it", "name files instead")
+    machine.require_files(*(place for place in (data or "-", eval_data, starting.init) if place))
+    with ranks.joined(torch.device(settings.device)) as group:
         ways = (data or "-", open_table), (eval_data, open_table), (starting.init, starting.opened(settings))
         table, test_table, start = named_first(*((place, way if place else lambda _: None) for place, way in ways))
         setup, why = prepare(settings, table.description, table.schema.names, table.title, start).tried(asked)

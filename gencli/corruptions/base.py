@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -189,14 +188,3 @@ class PixelCorruption(Corruption):
 def rounded(values: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Values as gray levels: to the nearest of 0 … 255, in place of what they were."""
     return np.rint(np.clip(values, 0, 255, out=values), out=values).astype(np.uint8)
-
-
-def parse_part(text: str | None, option: str) -> tuple[int, int]:
-    """`2/5`, the third of five parts, as 2 and 5; all of it, 0 and 1, where nothing is given."""
-    numbers = re.fullmatch(r"(\d{1,9})/(\d{1,9})", "0/1" if text is None else text, re.ASCII)
-    part, parts = map(int, numbers.groups()) if numbers else (0, 0)
-    if part >= parts:
-        raise GencliError(
-            f"{option}: {text!r} is not a part", f"write K/N with K from 0 to N-1, such as 0/{max(parts, 2)}"
-        )
-    return part, parts

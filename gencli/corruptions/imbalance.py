@@ -16,8 +16,8 @@ import pyarrow as pa
 import typer
 from numpy.typing import NDArray
 
-from gencli.corruptions.base import Apply, Corruption, Moved, parse_part
-from gencli.counts import typed
+from gencli.corruptions.base import Apply, Corruption, Moved
+from gencli.counts import parse_part, typed
 from gencli.errors import GencliError
 from gencli.files import arrow
 from gencli.files.tables import Description, ImageTable

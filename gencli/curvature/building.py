@@ -16,6 +16,7 @@ from gencli.files.tables import ImageTable
 from gencli.losses import Loss
 from gencli.models import Model, paged
 from gencli.models.inputs import Rows
+from gencli.ranks import ALONE, Group
 
 _Made = TypeVar("_Made")
 
@@ -35,8 +36,9 @@ def load(table: ImageTable, settings: NetworkSettings, device: torch.device, aga
 
 
 def operator(
-    model: Model, table: ImageTable, loss: Loss, epoch: int, settings: OperatorSettings, device: torch.device
-) -> Operator:
+    model: Model, table: ImageTable, loss: Loss, epoch: int, settings: OperatorSettings, device: torch.device,
+    group: Group = ALONE,
+) -> Operator:  # fmt: skip
     """The operator on the table's rows.
 
     Raises:
@@ -47,7 +49,7 @@ def operator(
     def made(dtype: torch.dtype) -> Operator:
         return Operator(
             model, rows, loss, settings.operator,
-            parameters=settings.parameters, dtype=dtype, batch_size=settings.batch_size, epoch=epoch,
+            parameters=settings.parameters, dtype=dtype, batch_size=settings.batch_size, epoch=epoch, group=group,
         )  # fmt: skip
 
     return in_float64(model, made) if settings.dtype == "float64" else made(torch.float32)

@@ -69,15 +69,19 @@ class Coverage:
 
     def verdict(self) -> Verdict:
         """What it says of all rows."""
-        count, batch_size, shares = self._all.rows, self._all.batch_size, []
-        total = torch.zeros_like(self._all.weights)
+        count, mine = self._all.rows, list[_Share]()
+        total, group = torch.zeros_like(self._all.weights), self._all.group
         try:
-            for start in range(0, count, batch_size):
-                share, product = self._measure(start, min(start + batch_size, count))
-                total += product * (share.rows / count)
-                self._usual += share.size * share.rows / count
-                self._usual_slope += share.slope_size * share.rows / count
-                shares.append(share)
+            with group.summed(total):
+                for part in self._all.slices():
+                    share, product = self._measure(part.start, part.stop)
+                    total += product * (share.rows / count)
+                    self._usual += share.size * share.rows / count
+                    self._usual_slope += share.slope_size * share.rows / count
+                    mine.append(share)
+            shares = [share for each in group.each(lambda: mine) for share in each]
+            self._usual = sum(share.size * share.rows / count for share in shares)
+            self._usual_slope = sum(share.slope_size * share.rows / count for share in shares)
             wrong = self._search([share for share in shares if self._off(share) > self._slack])
             if not wrong and self._run is not self._all and self._route != "finite-difference":
                 wrong = rounded(self._run, self._route, self._scales, self._v, total)

@@ -34,6 +34,7 @@ from gencli.losses.classes import CrossEntropy
 from gencli.models import Model
 from gencli.models.inputs import Rows, target_input
 from gencli.objectives import each_row
+from gencli.ranks import ALONE, Group
 
 _MEMORY = 1 << 31  # bytes of the graphs of many batches, or of a Jacobian
 _UNSURE = 1e-3  # of the largest product: what differences may contradict each other by
@@ -65,8 +66,9 @@ class Operator:
     are in `OPERATORS`.
 
     The network is a copy in evaluation mode, the model stays as it is. A batch counts by its rows, batches come in the
-    table's order. Double backward keeps its graphs from product to product where one batch holds all rows, or those of
-    all batches take 2 GiB at most; the route `jacobian` keeps that of the outputs.
+    table's order; of several processes each takes those of its part of the rows, and all get the sums over all rows.
+    Double backward keeps its graphs from product to product where one batch holds all rows, or those of all batches
+    take 2 GiB at most; the route `jacobian` keeps that of the outputs.
 
     Args:
         rows: on the device to compute on.
@@ -75,6 +77,7 @@ class Operator:
         dtype: float32 or float64, of all arithmetic.
         batch_size: rows at a time, which bounds the memory.
         epoch: that of the loss, where it changes in training.
+        group: the processes that have the same rows.
 
     Attributes:
         route: of products that name none; `routes.choose` finds one that is right for the network.
@@ -102,6 +105,7 @@ class Operator:
         dtype: torch.dtype = torch.float32,
         batch_size: int = 128,
         epoch: int = 1,
+        group: Group = ALONE,
     ) -> None:
         require_loss(model, loss)
         if kind == "fisher" and loss != CrossEntropy():
@@ -118,7 +122,7 @@ class Operator:
         self.fixed = {name for name, _ in self.network.named_parameters()} - {*chosen}
         self.weights = self.flatten(chosen)
         self.size, self.rows = len(self.weights), len(rows)
-        self._model, self._data = model, rows
+        self._model, self._data, self._labels, self.group = model, rows, rows.labels, group
         self._losses = partial(each_row, model, loss, epoch)
         self._objective = self._losses(rows.labels, dtype)
         self._kept: dict[Route, list[Product]] = {}
@@ -144,8 +148,10 @@ class Operator:
         """
         vectors = v.to(self.weights).reshape(-1, self.size)
         total = torch.zeros_like(vectors)
-        with differentiable():
-            for multiply in self._products(route or self.route):
+        route = route or self.route
+        # differences are of gradients that are sums over all rows already
+        with differentiable(), (ALONE if route == "finite-difference" else self.group).summed(total):
+            for multiply in self._products(route):
                 for place, vector in enumerate(vectors):
                     total[place] += multiply(vector)
         if not total.isfinite().all():
@@ -162,7 +168,8 @@ class Operator:
         """The matrix [size, size] itself, column i its product with the i-th unit vector."""
         total = torch.zeros(self.size, self.size, dtype=self.dtype, device=self.weights.device)
         unit = torch.zeros_like(self.weights)
-        with differentiable():
+        apart = ALONE if self.route == "finite-difference" else self.group
+        with differentiable(), apart.summed(total):
             for batch, multiply in enumerate(self._products(self.route)):
                 for place in range(self.size):
                     unit[place] = 1
@@ -173,8 +180,11 @@ class Operator:
 
     def gradient(self) -> Tensor:
         """[size], of the mean loss."""
-        with differentiable():
-            return sum((_gradient(batch.loss, self.weights)[1] for batch in self.batches()), torch.zeros(()))
+        total = torch.zeros_like(self.weights)
+        with differentiable(), self.group.summed(total):
+            for batch in self.batches():
+                total += _gradient(batch.loss, self.weights)[1]
+        return total
 
     def at(self, w: Tensor) -> tuple[Tensor, Tensor]:
         """The mean loss at parameters w [size], and the vector field [size] whose Jacobian at `weights` is the matrix.
@@ -182,7 +192,7 @@ class Operator:
         That of the Hessian is the gradient. That of J' M J is J' link(outputs(w)), J staying the one at `weights`.
         """
         loss, field = torch.zeros((), dtype=self.dtype, device=w.device), torch.zeros_like(w)
-        with differentiable():
+        with differentiable(), self.group.summed(loss, field):
             for batch in self.batches():
                 if batch.link is None:
                     value, part = _gradient(batch.loss, w)
@@ -191,13 +201,18 @@ class Operator:
                         outputs = batch.outputs(w)
                     value, at = batch.objective(outputs), self.weights.detach().requires_grad_()
                     (part,) = torch.autograd.grad(batch.outputs(at), at, batch.link(outputs))
-                loss, field = loss + value, field + part
-        return loss.detach(), field.detach()
+                loss += value.detach()
+                field += part
+        return loss, field
 
     def batches(self) -> Iterator[Batch]:
-        """The rows' shares, in order."""
-        for start in range(0, self.rows, self.batch_size):
-            yield self._batch(slice(start, start + self.batch_size))
+        """The shares of the rows of this process, in order."""
+        return map(self._batch, self.slices())
+
+    def slices(self) -> list[slice]:
+        """The rows of each batch of this process."""
+        own, size = self.group.span(self.rows), self.batch_size
+        return [slice(start, min(start + size, own.stop)) for start in own[::size]]
 
     def again(
         self, rows: Tensor | None = None, dtype: torch.dtype = torch.float64, device: torch.device | None = None
@@ -210,7 +225,8 @@ class Operator:
         made, device = self.part(rows), device or self.weights.device
         made.dtype, made._data = dtype, made._data.to(device)
         made.network, made.weights = duplicate(self.network).to(device, dtype), self.weights.to(device, dtype)
-        made._objective = self._losses(self._data.labels.to(device), dtype)
+        made._labels = self._labels.to(device)
+        made._objective = self._losses(made._labels, dtype)
         if dtype == torch.float64 != self.dtype:
             inputs = made._inputs(slice(0, 1))
             with Kinks() as seen, torch.no_grad():
@@ -219,11 +235,15 @@ class Operator:
         return made
 
     def part(self, rows: Tensor | None) -> Operator:
-        """The same operator over the rows [n] int64 only, all if None; the loss is the mean over these rows."""
+        """The same operator over the rows [n] int64 only, all if None; the loss is the mean over these rows.
+
+        Of few rows each process computes the whole by itself.
+        """
         made = copy.copy(self)
         made.__dict__ = {name: each for name, each in vars(self).items() if name not in ("exact", "scales", "_keeps")}
         made._data = self._data if rows is None else self._data.select(rows.to(self.weights.device))
         made.rows, made._kept = len(made._data), {}
+        made.group = self.group if rows is None else ALONE
         return made
 
     def require_alone(self) -> None:
@@ -232,10 +252,11 @@ class Operator:
         Raises:
             GencliError: it does.
         """
-        with differentiable(), torch.no_grad():
-            for start in range(0, self.rows, self.batch_size):
-                images = self._inputs(slice(start, start + self.batch_size))
-                require_alone(self._model.title, lambda images: self._evaluate(self.weights, images), images, start)
+        with differentiable(), torch.no_grad(), self.group.summed():
+            for part in self.slices():
+                images = self._inputs(part)
+                evaluate = partial(self._evaluate, self.weights)
+                require_alone(self._model.title, evaluate, images, part.start)
 
     @cached_property
     def exact(self) -> Operator:
@@ -256,7 +277,7 @@ class Operator:
     @property
     def shares(self) -> int:
         """Products that make one by `route`."""
-        return -(-self.rows // self.batch_size) if self.route in METHODS else 1
+        return len(self.slices()) if self.route in METHODS else 1
 
     @property
     def has_jacobian(self) -> bool:
@@ -269,7 +290,7 @@ class Operator:
         elif route == "finite-difference":
             yield lambda v: self._by_differences(v.to(self.exact.weights)).to(v)
         elif route == "jacobian":
-            self._kept[route] = [self._by_jacobian()]
+            self._kept[route] = [self._by_jacobian(own) for own in [self.group.span(self.rows)] if own]
             yield from self._kept[route]
         else:
             kept: list[Product] = []
@@ -293,10 +314,10 @@ class Operator:
             )
         return found.product
 
-    def _by_jacobian(self) -> Product:
-        found = [jacobian(self._batch(slice(row, row + 1)), self.weights) for row in range(self.rows)]
+    def _by_jacobian(self, own: range) -> Product:
+        found = [jacobian(self._batch(slice(row, row + 1)), self.weights) for row in own]
         outputs, matrix = (torch.cat(each) for each in zip(*found, strict=True))
-        link = self._batch(slice(None)).link
+        link = self._batch(slice(own.start, own.stop)).link
         if link is None:
             raise TypeError("a Hessian does not have the form J' M J")
         middle: Any = vjp(link, outputs)[1]
@@ -304,10 +325,11 @@ class Operator:
 
     @cached_property
     def _keeps(self) -> bool:
-        if self.rows <= self.batch_size:
+        own = len(self.group.span(self.rows))
+        if own <= self.batch_size:
             return True
         few, many = (self._graph(n) for n in (2, 4))  # bytes; the others' by the slope
-        return -(-self.rows // self.batch_size) * (few + (many - few) * (self.batch_size - 2) // 2) <= _MEMORY
+        return -(-own // self.batch_size) * (few + (many - few) * (self.batch_size - 2) // 2) <= _MEMORY
 
     def _graph(self, rows: int) -> int:
         storages: dict[int, int] = {}

@@ -32,7 +32,11 @@ def density_table(spectrum: Spectrum, width: float) -> pa.Table:
 @torch.no_grad()
 def mean_loss(operator: Operator, weights: Tensor) -> float:
     """Of all rows, at weights [size]; added in float64."""
-    return sum(batch.loss(weights).item() for batch in operator.batches())
+    total = torch.zeros((), dtype=torch.float64)
+    with operator.group.summed(total):
+        for batch in operator.batches():
+            total += batch.loss(weights).item()
+    return total.item()
 
 
 def along_table(

@@ -27,6 +27,7 @@ from gencli.files.provenance import Step
 from gencli.files.stream import Input, require_writable
 from gencli.losses import Loss
 from gencli.randomness import derive
+from gencli.ranks import ALONE, Group
 
 _TOP = 10
 _SCHEMA = pa.schema({
@@ -217,7 +218,9 @@ def named_vectors(operator: Operator, spectrum: Spectrum) -> dict[str, Tensor]:
     }
 
 
-def resume(spectrum: Spectrum, saving: SavingSettings, inputs: Sequence[Input], made: Step) -> None:
+def resume(
+    spectrum: Spectrum, saving: SavingSettings, inputs: Sequence[Input], made: Step, group: Group = ALONE
+) -> None:
     """Takes the state that a checkpoint holds, where the settings ask for one.
 
     Args:
@@ -230,14 +233,21 @@ def resume(spectrum: Spectrum, saving: SavingSettings, inputs: Sequence[Input], 
     path = saving.checkpoint
     if path is None:
         return
-    require_writable(path, inputs=inputs)
+    if group.rank == 0:
+        require_writable(path, inputs=inputs)
     if saving.resume and (held := checkpoints.read(path, checkpoints.SPECTRUM, made)):
         spectrum.take(held)
         console.message(f"{path}: resumed after product {spectrum.products}")
+    group.require_equal(spectrum.products, f"{path}: the checkpoint of")
 
 
-def compute(spectrum: Spectrum, matvec: Matvec, advance: console.Advance, saving: SavingSettings, made: Step) -> None:
+def compute(
+    spectrum: Spectrum, matvec: Matvec, advance: console.Advance, saving: SavingSettings, made: Step,
+    group: Group = ALONE,
+) -> None:  # fmt: skip
     """Runs a spectrum; with a checkpoint its state is saved at intervals, and when a signal ends the process.
+
+    Of several processes the first one saves.
 
     Args:
         made: the step that the results will name.
@@ -253,7 +263,8 @@ def compute(spectrum: Spectrum, matvec: Matvec, advance: console.Advance, saving
         return
 
     def save(path: str) -> None:
-        checkpoints.write(path, checkpoints.SPECTRUM, spectrum.state(), made, spectrum.at)
+        if group.rank == 0:
+            checkpoints.write(path, checkpoints.SPECTRUM, spectrum.state(), made, spectrum.at)
 
     with signals.deferred() as arrived:
         for name in spectrum.run(matvec):

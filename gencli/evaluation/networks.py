@@ -20,6 +20,9 @@ from gencli.losses.classes import CrossEntropy
 from gencli.models import Model, stacking, trained
 from gencli.models.inputs import Rows
 from gencli.objectives import each_row
+from gencli.ranks import ALONE, Group
+
+_Columns = dict[str, list[NDArray[Any]]]
 
 _TOGETHER = 16  # networks
 # parameters of a network, and values of an image, on a CPU: larger ones were slower together, by up to a third
@@ -88,8 +91,11 @@ def evaluate(
     progress: Callable[[int], None],
     by: Sequence[str] = (),
     owns: Sequence[tuple[Loss, int] | None] | None = None,
+    group: Group = ALONE,
 ) -> list[Evaluated]:
     """Runs networks over a table batch by batch; memory grows only with the predictions.
+
+    Of several processes each takes its part of the rows, and all get the predictions for all rows.
 
     Args:
         models: a list of `groups`.
@@ -108,24 +114,40 @@ def evaluate(
         for model, own in zip(models, owns, strict=True)
     ]  # fmt: skip
     networks = Networks(models, device)
-    shared: dict[str, list[NDArray[Any]]] = {}
-    parts: list[dict[str, list[NDArray[Any]]]] = [{} for _ in models]
-    groups: list[grouping.Group] = []
-    done = 0
-    for batch in table.batches():
-        for name, field in known.items():
-            shared.setdefault(field, []).append(arrow.values(batch.column(name)))
-        groups += zip(*(grouping.values(batch.column(name)) for name in by))
-        pixels = {name: torch.from_numpy(arrow.unpack(batch, table.description, name)).to(device) for name in images}
-        rows = Rows(pixels["image"], labels[done : done + batch.num_rows], targets=pixels.get("target"))
-        for model, objective, part, found in zip(
-            models, objectives, parts, networks.predict(rows, objectives, similarity), strict=True
-        ):
-            for name, values in figures(model, found, rows.labels, probabilities).items():
-                if (model.logits or name in ("predicted", "ranks")) and not (objective is None and name == "losses"):
-                    part.setdefault(name, []).append(values.cpu().numpy())
-        done += batch.num_rows
-        progress(done * len(models))
-    whole = {name: np.concatenate(values) for name, values in shared.items()}
-    told: dict[str, Any] = {"by": tuple(by), "groups": groups if by else None}
-    return [Evaluated(**whole, **{name: np.concatenate(each) for name, each in part.items()}, **told) for part in parts]
+    own = group.span(table.rows)
+    keep = None if len(own) == table.rows else np.isin(np.arange(table.rows), own)
+
+    def taken() -> tuple[_Columns, list[_Columns], list[grouping.Group]]:
+        shared: _Columns = {}
+        parts: list[_Columns] = [{} for _ in models]
+        groups: list[grouping.Group] = []
+        done = own.start
+        for batch in table.batches(keep):
+            for name, field in known.items():
+                shared.setdefault(field, []).append(arrow.values(batch.column(name)))
+            groups += zip(*(grouping.values(batch.column(name)) for name in by))
+            unpacked = {name: arrow.unpack(batch, table.description, name) for name in images}
+            pixels = {name: torch.from_numpy(values).to(device) for name, values in unpacked.items()}
+            rows = Rows(pixels["image"], labels[done : done + batch.num_rows], targets=pixels.get("target"))
+            for model, objective, part, found in zip(
+                models, objectives, parts, networks.predict(rows, objectives, similarity), strict=True
+            ):
+                for name, values in figures(model, found, rows.labels, probabilities).items():
+                    if (model.logits or name in ("predicted", "ranks")) and (objective or name != "losses"):
+                        part.setdefault(name, []).append(values.cpu().numpy())
+            done += batch.num_rows
+            progress((done - own.start) * len(models))
+        return shared, parts, groups
+
+    every = group.each(taken)
+    whole = _joined([shared for shared, _, _ in every])
+    values = [each for *_, groups in every for each in groups]
+    told: dict[str, Any] = {"by": tuple(by), "groups": values if by else None}
+    return [
+        Evaluated(**whole, **_joined([parts[number] for _, parts, _ in every]), **told) for number in range(len(models))
+    ]
+
+
+def _joined(parts: Sequence[_Columns]) -> dict[str, NDArray[Any]]:
+    names = dict.fromkeys(name for part in parts for name in part)  # a process without rows has none
+    return {name: np.concatenate([values for part in parts for values in part.get(name, ())]) for name in names}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
@@ -14,11 +14,11 @@ from torch import nn
 from gencli import machine
 from gencli.errors import GencliError
 from gencli.evaluation import grouping
-from gencli.evaluation.classes import confusion, labelled, per_class
+from gencli.evaluation.classes import confusion, labelled
 from gencli.evaluation.networks import evaluate, groups
 from gencli.evaluation.predictions import Evaluated
+from gencli.evaluation.results import Facts, joined, packed
 from gencli.evaluation.settings import ASCENTS, DIRECTIONS, Requests
-from gencli.evaluation.similarity import WINDOW
 from gencli.files.named import distinct_names
 from gencli.files.tables import ImageTable
 from gencli.files.tensors import double
@@ -28,6 +28,7 @@ from gencli.models.base import not_finite, require_finite
 from gencli.models.inputs import load
 from gencli.objectives import objective
 from gencli.randomness import derive
+from gencli.ranks import ALONE, Group, Shard
 
 _A_CELL = 32  # bytes of a confusion matrix: the count, the column's, and either of them on its way to a file
 
@@ -93,50 +94,63 @@ class Plan:
             "reached": asked.reached if asked.history else None,
         }
 
-    def evaluate(self, device: torch.device, progress: Callable[[int], None]) -> list[pa.Table]:
+    def results(
+        self, steps: Sequence[float | str], device: torch.device, progress: Callable[[int], None], group: Group
+    ) -> list[pa.Table]:
+        """What is asked for: see `measure`, `part` of a shard, and `evaluate`."""
+        if self.requests.measures:
+            return self.measure(steps, device, progress)
+        return (self.part if isinstance(group, Shard) else self.evaluate)(device, progress, group)
+
+    def evaluate(self, device: torch.device, progress: Callable[[int], None], group: Group = ALONE) -> list[pa.Table]:
         """The results (see `per_class`), then where asked for the predictions, then the confusion matrices."""
-        asked, done, start, several = self.requests, 0, 0, len(self.tables)
-        found: dict[int, Evaluated] = {}  # by the place in `lead`
+        asked = self.requests
         results, predictions, matrices = [], [], []
+        for place, found in self._found(device, progress, group):
+            facts = self._facts(place, found)
+            results.append(facts.result(found, asked.top or (), self._resampled))
+            if asked.predictions:
+                predictions.append(labelled(found.table(), facts.lead))
+            if asked.confusion and found.predicted is not None:
+                matrices.append(labelled(confusion(found.labels, found.predicted, facts.classes), facts.lead))
+            self.notes += facts.notes(found)
+        rest = [pa.concat_tables(each, promote_options="default") for each in (predictions, matrices) if each]
+        return [joined(results), *rest]
+
+    def part(self, device: torch.device, progress: Callable[[int], None], group: Group) -> list[pa.Table]:
+        """The predictions for the rows of a shard, see `results.packed`."""
+        found = [(self._facts(place, rows), rows) for place, rows in self._found(device, progress, group)]
+        return [packed(found, self.requests.top or (), self._resampled, self.title)]
+
+    def _found(
+        self, device: torch.device, progress: Callable[[int], None], group: Group
+    ) -> Iterator[tuple[int, Evaluated]]:
+        """The predictions of each model for each table, by the place in `lead`, in its order."""
+        done, start, several = 0, 0, len(self.tables)
         for models in groups(self.models):
+            found: dict[int, Evaluated] = {}
             owns = self.losses[start : start + len(models)]
             for number, (table, by) in enumerate(zip(self.tables, self.by)):
-                before, wanted = done, asked.predictions is not None
-                each = evaluate(models, table, device, wanted, lambda rows, at=before: progress(at + rows), by, owns)
+                before, wanted = done, self.requests.predictions is not None
+                told = lambda rows, at=before: progress(at + rows * group.size)  # noqa: E731
+                each = evaluate(models, table, device, wanted, told, by, owns, group)
                 found |= {(start + place) * several + number: rows for place, rows in enumerate(each)}
                 done += table.rows * len(models)
             for place in sorted(found):
-                self._add(place, found.pop(place), results, predictions, matrices)
+                yield place, found.pop(place)
             start += len(models)
-        if any("not_finite" in each.column_names for each in results):
-            results = [_with_count(each) for each in results]
-        parts = [each for each in (results, predictions, matrices) if each]
-        return [pa.concat_tables(each, promote_options="default") for each in parts]
 
-    def _add(
-        self,
-        place: int,
-        found: Evaluated,
-        results: list[pa.Table],
-        predictions: list[pa.Table],
-        matrices: list[pa.Table],
-    ) -> None:
-        """What is written of a model and a table."""
-        asked, lead = self.requests, self.lead[place]
+    @property
+    def _resampled(self) -> int | None:
+        """The seed of intervals, where these are asked for."""
+        return self.requests.seed if self.requests.intervals else None
+
+    def _facts(self, place: int, found: Evaluated) -> Facts:
+        """What the result at this place in `lead` says besides."""
         model, table = self.models[place // len(self.tables)], self.tables[place % len(self.tables)]
-        resampled = asked.seed if asked.intervals else None
-        result = per_class(found, model.classes, asked.top or (), resampled)
-        if asked.norm:
-            result = result.append_column("norm", _norm(model, result.num_rows))
-        results.append(labelled(result, lead))
-        if asked.predictions:
-            predictions.append(labelled(found.table(), lead))
-        if asked.confusion and found.predicted is not None:
-            matrices.append(labelled(confusion(found.labels, found.predicted, model.classes), lead))
-        if found.psnr is not None and found.ssim is None:
-            self.notes.append(f"{table.title}: no ssim, its window of {WINDOW}×{WINDOW} is larger than the images")
-        if gone := int(found.not_finite.sum()):
-            self.notes.append(_not_finite(model, table, gone))
+        norm = _norm(model) if self.requests.norm else None
+        why = not_finite(model.network) if found.not_finite.any() else None
+        return Facts(self.lead[place], model.classes, norm, model.title, table.title, table.rows, why, found.by)
 
     def measure(
         self, steps: Sequence[float | str], device: torch.device, progress: Callable[[int], None]
@@ -233,23 +247,10 @@ def _own_loss(model: Model, place: str, tables: list[ImageTable], notes: list[st
     return None
 
 
-def _norm(model: Model, rows: int) -> pa.Array:
-    """The norm of the model's parameters in the last of some rows."""
+def _norm(model: Model) -> float:
+    """The norm of the model's parameters."""
     squares = (double(each.detach()).square().sum() for each in model.network.parameters() if each.requires_grad)
-    return pa.array([None] * (rows - 1) + [float(sum(squares)) ** 0.5], pa.float64())
-
-
-def _not_finite(model: Model, table: ImageTable, rows: int) -> str:
-    why = [why for why in [not_finite(model.network)] if why]
-    said = f"{model.title} on {table.title}: the outputs of {rows:,} of {table.rows:,} rows are not finite"
-    return "; ".join([said, *why])
-
-
-def _with_count(result: pa.Table) -> pa.Table:
-    """With the column not_finite, last."""
-    if "not_finite" in result.column_names:
-        return result
-    return result.append_column("not_finite", pa.array([0] * result.num_rows, pa.int64()))
+    return float(sum(squares)) ** 0.5
 
 
 def initial(model: Model, title: str) -> nn.Module | None:

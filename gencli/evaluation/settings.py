@@ -116,6 +116,18 @@ class Requests:
             )
         return models, tables
 
+    def require_part(self, shard: str | None, form: str | None, output: str | None) -> None:
+        """Refuses what `--shard` does not write.
+
+        Raises:
+            GencliError: other files than that of a part, or another format.
+        """
+        others = {"measures": self.measures, "predictions": self.predictions, "confusion": self.confusion}
+        for name in [name for name, value in others.items() if value] if shard else ():
+            raise GencliError(f"--{name} and --shard do not go together", "omit one of them")
+        if shard and (form or endings.named(output) or "parquet") != "parquet":
+            raise GencliError("--shard: a part of a result is written as Parquet", "gencli sum writes other formats")
+
     def require_classes(self, why: str, data: bool) -> None:
         """Refuses options that need classes, for image-to-image networks; `why` names the network."""
         asked = {"top": self.top, "intervals": self.intervals, "confusion": self.confusion}

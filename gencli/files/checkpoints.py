@@ -78,10 +78,10 @@ def read(path: str, kind: str, made: Step, free: Collection[str] = (), grows: st
     facts = _facts(source, kind, "name another checkpoint")
     before = facts["step"].arguments.get(grows)
     grown = type(before) is int and before < made.arguments[grows]
-    if _differences(facts["step"], made, {*free, grows} if grown else free):
-        differences = _differences(facts["step"], made, free)
+    if differences(facts["step"], made, {*free, grows} if grown else free):
+        found = differences(facts["step"], made, free)
         raise GencliError(
-            f"{path}: a checkpoint of another run: " + "; ".join(differences),
+            f"{path}: a checkpoint of another run: " + "; ".join(found),
             f"run it as before, or {_ANEW}",
         )
     held = Held(path, tensors.read(source), facts["state"], facts["at"])
@@ -101,8 +101,8 @@ def _facts(source: Input, kind: str, hint: str) -> dict[str, Any]:
     return facts
 
 
-def _differences(was: Step, now: Step, free: Collection[str]) -> list[str]:
-    """In words."""
+def differences(was: Step, now: Step, free: Collection[str] = ()) -> list[str]:
+    """In which two steps differ, arguments that are `free` left out, in words."""
     found = [
         f"{dashed(name) if before is was.arguments else name} was {_word(before.get(name))}, "
         f"is {_word(after.get(name))}"

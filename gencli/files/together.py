@@ -19,9 +19,13 @@ class Together:
 
     First all files are written and synced, then pipes and devices get their output, standard output last, and then
     the files get their names. If anything fails before that, no file appears.
+
+    Args:
+        writes: whether anything is written at all; of several processes the first one does.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, writes: bool = True) -> None:
+        self._writes = writes
         self._outputs: list[Output] = []
         self._first: list[Output] = []
 
@@ -29,7 +33,7 @@ class Together:
         self, destination: str | None, inputs: Iterable[Input] = (), binary: bool = False, aside: bool = False
     ) -> Output:
         """Adds a destination; see `Output`."""
-        output = Output(destination, inputs, binary, aside)
+        output = Output(destination if self._writes else os.devnull, inputs, binary, aside)
         output.hold()
         self._outputs.append(output)
         return output

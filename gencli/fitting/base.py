@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from gencli.files.provenance import Step
     from gencli.files.tables import Description
     from gencli.models.inputs import Rows
+    from gencli.ranks import Group
 
 
 class Progress(Protocol):
@@ -46,10 +47,12 @@ class Learner(ABC):
 
     Attributes:
         name: on the command line, and the model file's architecture.
+        alone: why several processes cannot share the work; empty where they can.
         packages: those whose versions can change the numbers.
     """
 
     name: ClassVar[str]
+    alone: ClassVar[str] = "it is solved at once, for all rows"
     packages: ClassVar[tuple[str, ...]] = ("torch", "numpy", "pyarrow")
 
     def arguments(self) -> dict[str, Any]:
@@ -77,13 +80,14 @@ class Learner(ABC):
         """
 
     @abstractmethod
-    def fit(self, rows: Rows, classes: int, title: str, made: Step, progress: Progress) -> Fitted:
+    def fit(self, rows: Rows, classes: int, title: str, made: Step, progress: Progress, group: Group) -> Fitted:
         """Fits the learner to rows.
 
         Args:
             title: name of the table in messages.
             made: the step that the model will name, by which a checkpoint knows its run.
             progress: see `Progress`.
+            group: the processes that share the work; one, of learners that are `alone`.
 
         Raises:
             GencliError: there is no solution, or none within the precision of the arithmetic.

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gencli.files.provenance import Step
     from gencli.files.tables import Description
     from gencli.models.inputs import Rows
+    from gencli.ranks import Group
 
 _MOST = 1 << 24
 _SCALE = 0.02
@@ -111,7 +112,7 @@ class RandomFeatures(Learner):
         need += least_squares.memory(rows, most, classes)
         require_memory(need, f"{rows:,} rows, {most:,} features", "use fewer of them: gencli corrupt subsample")
 
-    def fit(self, rows: Rows, classes: int, title: str, made: Step, progress: Progress) -> Fitted:
+    def fit(self, rows: Rows, classes: int, title: str, made: Step, progress: Progress, group: Group) -> Fitted:
         import numpy as np
         import torch
 

@@ -1,7 +1,8 @@
 """A symmetric kernel matrix by tiles: the upper half of it in memory, or a part of that and the rest made when needed.
 
 Tiles are made and multiplied one a thread, each by one thread, and their results are summed in one order: the numbers
-depend neither on the number of threads nor on which tiles are in memory.
+depend neither on the number of threads nor on which tiles are in memory. Of several processes each has the tiles of its
+blocks of rows, and their results are added.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from gencli.fitting.products import Matrix, across
 from gencli.machine import in_threads
+from gencli.ranks import ALONE, Group
 
 Floats = NDArray[np.float64]
 Values = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
@@ -90,9 +92,11 @@ class Gram:
         dtype: of its elements.
     """
 
-    def __init__(self, products: Products, values: Values, index: NDArray[np.int64] | None = None) -> None:
-        """`index`: the rows of the points, ascending; all by default."""
-        self.products, self._values = products, values
+    def __init__(
+        self, products: Products, values: Values, index: NDArray[np.int64] | None = None, group: Group = ALONE
+    ) -> None:
+        """`index`: the rows of the points, ascending; all by default. `group`: the processes that share the tiles."""
+        self.products, self._values, self.group = products, values, group
         self.index = np.arange(len(products.points)) if index is None else index
         self.n, self.dtype = len(self.index), products.points.dtype
         starts = np.searchsorted(self.index, [part.start for part in products.parts] + [len(products.points)])
@@ -100,8 +104,13 @@ class Gram:
         self._tiles: dict[tuple[int, int], Matrix] = {}
 
     def places(self) -> list[tuple[int, int]]:
-        """Of all tiles, in their order."""
-        return [(i, j) for i in range(len(self.parts)) for j in range(i, len(self.parts))]
+        """Of all tiles of this process, in their order."""
+        return [(i, j) for i in self._own for j in range(i, len(self.parts))]
+
+    @property
+    def _own(self) -> range:
+        """The blocks of rows of this process; in turns, since the first ones have the most tiles."""
+        return range(self.group.rank, len(self.parts), self.group.size)
 
     def fitting(self, room: int) -> list[tuple[int, int]]:
         """The first tiles, as many as fit in so many bytes."""
@@ -164,7 +173,8 @@ class Gram:
             return [own, *found]
 
         whole = np.zeros(right.shape)
-        for i, found in in_threads(row, range(len(self.parts))):
-            for part, each in zip(self.parts[i:], found, strict=True):
-                whole[part] += each
+        with self.group.summed(torch.from_numpy(whole)):
+            for i, found in in_threads(row, self._own):
+                for part, each in zip(self.parts[i:], found, strict=True):
+                    whole[part] += each
         return whole

@@ -20,6 +20,7 @@ from gencli.kernels import Kernel
 from gencli.models import learners
 from gencli.models.inputs import Rows
 from gencli.models.learners import PLAIN_PIXELS, pixels
+from gencli.ranks import Group
 from gencli.training.validation import split
 
 _AT_ONCE = 250
@@ -41,14 +42,16 @@ class Settings(iterative.Settings, Saving, Protocol):
 
 
 def choose(
-    rows: Rows, classes: int, title: str, kernels: list[Kernel], settings: Settings, made: Step, progress: Progress
-) -> Fitted:
+    rows: Rows, classes: int, title: str, kernels: list[Kernel], settings: Settings, made: Step, progress: Progress,
+    group: Group,
+) -> Fitted:  # fmt: skip
     """Fits to all rows the kernel that is most accurate on held-out rows, the first of several equals.
 
     A single kernel is only evaluated on them; without a validation fraction it is fitted at once.
 
     Args:
         made: the step that the model will name.
+        group: the processes that share the products with K.
 
     Raises:
         GencliError: see `_Fitting.fit`.
@@ -59,8 +62,8 @@ def choose(
         views = split(rows, fraction, settings.seed, copied=False)
         train, held = (view.place.numpy() for view in views if view.place is not None)
     tries = kernels if held is not None else []
-    saved = Saved(settings, made, len(tries))
-    fitting = _Fitting(rows, classes, title, settings, saved, len(tries))
+    saved = Saved(settings, made, len(tries), group)
+    fitting = _Fitting(rows, classes, title, settings, saved, len(tries), group)
     ends = np.cumsum([0, *(fitting.work(len(train)) for _ in tries), fitting.work(len(rows))])
     ends = ends / ends[-1]
 
@@ -83,7 +86,10 @@ def choose(
 class _Fitting:
     """Fits of several kernels to the same rows, or to some of them, which share what they can."""
 
-    def __init__(self, rows: Rows, classes: int, title: str, settings: Settings, saved: Saved, tries: int) -> None:
+    def __init__(
+        self, rows: Rows, classes: int, title: str, settings: Settings, saved: Saved, tries: int, group: Group
+    ) -> None:
+        self._group = group
         self._rows, self._classes, self._title, self._settings, self._saved = rows, classes, title, settings, saved
         height, width, channels = rows.images.shape[1:]
         self._shape, self._shared, self._tries = (height, width, channels), None, tries
@@ -128,6 +134,7 @@ class _Fitting:
         targets, present = one_hot(rows, classes), np.unique(rows.labels.numpy())
         if self.direct(n, len(present)):
             self._require_no_checkpoint(n)
+            machine.require_alone(f"{n:,} rows by Cholesky's method, whose steps follow each other: --solver cg")
             alpha, scores = self._factored(kernel, products.points[index], targets, progress)
             solver, reached, facts = "cholesky", True, {}
         else:
@@ -184,7 +191,7 @@ class _Fitting:
     ) -> iterative.Solution:
         settings, itemsize = self._settings, products.points.itemsize
         n, m = targets.shape
-        room = int(_SHARE * machine.free_memory()) - iterative.memory(n, m, itemsize)
+        room = int(_SHARE * machine.free_memory() / machine.local()) - iterative.memory(n, m, itemsize)
         if settings.room is not None:
             (whole, d), row = products.points.shape, self._rows.images[0]
             room = min(room, settings.room - iterative.needed(whole, d, m, itemsize, row.nbytes))
@@ -195,7 +202,7 @@ class _Fitting:
             products.keep()
             room -= shared
         return iterative.solve(
-            gram.Gram(products, kernel.values, index), targets, room, settings, self._saved, progress
+            gram.Gram(products, kernel.values, index, self._group), targets, room, settings, self._saved, progress
         )
 
     def _missed(self, kernel: Kernel, n: int, residual: float, facts: dict[str, int]) -> GencliError:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gencli.files.provenance import Step
     from gencli.files.tables import Description
     from gencli.models.inputs import Rows
+    from gencli.ranks import Group
 
 _ASIDE = ("memory", "checkpoint", "checkpoint_every", "resume", "overwrite")  # no bearing on the result
 _FEWER = "use fewer rows: gencli corrupt subsample"
@@ -53,7 +54,7 @@ class FiniteSampleLearner(Learner):
         d = _values(description)
         require_memory(rows * (2 * description.row_bytes + 4 * d + 100), f"{rows:,} rows", _FEWER)
 
-    def fit(self, rows: Rows, classes: int, title: str, made: Step, progress: Progress) -> Fitted:
+    def fit(self, rows: Rows, classes: int, title: str, made: Step, progress: Progress, group: Group) -> Fitted:
         import numpy as np
         import torch
 
@@ -119,6 +120,7 @@ class Kernel(Learner, Saving):
     """
 
     name = "kernel"
+    alone = ""
     packages = ("torch", "numpy", "scipy", "pyarrow")
     kernel: Annotated[list[str], typer.Option("--kernel", metavar="NAME", help=f"Kernel, of images x: {_KERNELS}.")]
     ridge: Annotated[float, typer.Option(min=0, help="Added to the diagonal of the kernel matrix K.")] = 0.0
@@ -201,12 +203,12 @@ class Kernel(Learner, Saving):
         if self.room is not None and need > self.room:
             raise GencliError(f"--memory {self.memory}: {rows:,} rows take {machine.size(need)} at least", _FEWER)
 
-    def fit(self, rows: Rows, classes: int, title: str, made: Step, progress: Progress) -> Fitted:
+    def fit(self, rows: Rows, classes: int, title: str, made: Step, progress: Progress, group: Group) -> Fitted:
         from gencli.fitting import kernel
         from gencli.fitting.rows import require_finite
 
         require_finite(rows, title)
-        return kernel.choose(rows, classes, title, self.kernels, self, made, progress)
+        return kernel.choose(rows, classes, title, self.kernels, self, made, progress, group)
 
 
 @dataclass(frozen=True)
@@ -241,7 +243,7 @@ class LeastSquares(Learner):
         need = least_squares.memory(rows, d, len(description.classes)) + rows * (description.row_bytes + 4 * d)
         require_memory(need, f"{rows:,} rows", f"{_FEWER}, or images of fewer pixels")
 
-    def fit(self, rows: Rows, classes: int, title: str, made: Step, progress: Progress) -> Fitted:
+    def fit(self, rows: Rows, classes: int, title: str, made: Step, progress: Progress, group: Group) -> Fitted:
         import numpy as np
         import torch
 

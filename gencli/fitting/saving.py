@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from gencli.files.held import Held
     from gencli.files.provenance import Step
     from gencli.fitting.conjugate import Solver
+    from gencli.ranks import Group
 
 _TRIED = "accuracies"
 
@@ -36,18 +37,21 @@ class Saved:
         accuracies: of the kernels tried so far, in their order.
     """
 
-    def __init__(self, saving: Saving, made: Step, tries: int) -> None:
+    def __init__(self, saving: Saving, made: Step, tries: int, group: Group) -> None:
         """`made`: the step that the model will name; `tries`: how many kernels are tried in all.
+
+        Of several processes the first one saves.
 
         Raises:
             GencliError: the checkpoint to continue from is not one of this fit.
         """
-        self._path, self._every, self._made = saving.checkpoint, saving.checkpoint_every, made
+        self._path, self._every, self._made, self._group = saving.checkpoint, saving.checkpoint_every, made, group
         self.accuracies: list[float] = []
         self._held: Held | None = None
         free = () if tries else ("max_products",)  # which kernel is chosen can depend on it
         if self._path and saving.resume and (held := checkpoints.read(self._path, checkpoints.FIT, made, free)):
             self._take(held, tries)
+        group.require_equal(len(self.accuracies), f"{self._path}: the checkpoint of")
 
     def _take(self, held: Held, tries: int) -> None:
         import torch
@@ -84,6 +88,7 @@ class Saved:
             self._held.close(self._at(solver))
             self._held = None
             console.message(f"{self._path}: resumed after {self._at(solver)}")
+        self._group.require_equal(solver.products, f"{self._path}: the checkpoint of")
         if self._path is None:
             for _ in solver.run(most):
                 tell()
@@ -105,6 +110,8 @@ class Saved:
         import torch
 
         assert self._path is not None
+        if self._group.rank:
+            return
         content: dict[str, torch.Tensor] = solver.state() if solver else {}
         if self.accuracies:
             content[_TRIED] = torch.tensor(self.accuracies, dtype=torch.float64)

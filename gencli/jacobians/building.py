@@ -22,6 +22,7 @@ from gencli.losses import Loss
 from gencli.losses.settings import LossSettings
 from gencli.models import Model
 from gencli.models.inputs import Rows
+from gencli.ranks import ALONE, Group
 
 
 @dataclass(frozen=True)
@@ -53,15 +54,24 @@ class Target:
 
         return in_float64(self.model, made) if dtype == torch.float64 else made(dtype)
 
-    def confirmation(self, function: RowFunction, rows: Rows) -> Confirmation:
+    def confirmation(
+        self, function: RowFunction, rows: Rows, part: range | None = None, group: Group = ALONE
+    ) -> Confirmation:
         """Compares the function's Jacobians with others, in float64 unless the network fails in it.
+
+        Args:
+            part: of the rows, those whose Jacobians are asked for; None for all.
+            group: the processes that divide them.
 
         Raises:
             GencliError: see `RowFunction.require_alone`.
         """
-        function.require_alone()
+        part = range(function.rows) if part is None else part
+        own = group.span(len(part))
+        with group.summed():
+            function.require_alone(part[own.start : own.stop])
         if function.dtype == torch.float64:
-            return Confirmation(function, function)
+            return Confirmation(function, function, part)
         if rows.images.device.type in WITHOUT_FLOAT64:
             rows = rows.to(torch.device("cpu"))
         try:
@@ -69,7 +79,7 @@ class Target:
         except (*FAILURES, WithoutFloat64) as error:
             require_enough(error)
             exact = function
-        return Confirmation(function, exact)
+        return Confirmation(function, exact, part)
 
 
 def target(

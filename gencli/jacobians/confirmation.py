@@ -23,6 +23,7 @@ from gencli.files.tensors import double
 from gencli.formulas.differences import Difference, Floats, differentiate
 from gencli.jacobians.rows import Chunk, Point, RowFunction, Unconfirmed
 from gencli.randomness import derive
+from gencli.ranks import Group
 
 Verdict = Literal["holds", "unclear", "fails"]
 
@@ -57,6 +58,7 @@ class Confirmation:
     Args:
         function: whose Jacobians they are.
         exact: the same in float64, where the network computes in it; otherwise the same one.
+        part: the rows that are asked for, all where None.
 
     Attributes:
         rounding: the largest part of a row that rounding accounts for.
@@ -65,14 +67,15 @@ class Confirmation:
 
     function: RowFunction
     exact: RowFunction
+    part: range | None = None
     rounding: float = 0.0
     examined: set[int] = field(default_factory=set)
     unclear: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self._all = True
-        last = self.function.rows - 1
-        self.rows = sorted({0, derive(0, "jacobian", "row") % (last + 1), last})
+        part = range(self.function.rows) if self.part is None else self.part
+        self.rows = sorted({part[0], part[derive(0, "jacobian", "row") % len(part)], part[-1]})
         self._tolerance = TOLERANCES[str(self.function.dtype).removeprefix("torch.")]
         self._usual = self._tolerance
 
@@ -96,6 +99,13 @@ class Confirmation:
         for row in sorted(rows):
             here = row - chunk.start
             self._examine(row, chunk.matrices[here], duals[here])
+
+    def gather(self, group: Group) -> None:
+        """Takes what the other processes of a group compared."""
+        every = group.each(lambda: (self.rounding, self.examined, self.unclear, self._all))
+        rounding, examined, unclear, everywhere = zip(*every, strict=True)
+        self.rounding, self._all = max(rounding), all(everywhere)
+        self.examined, self.unclear = set().union(*examined), set().union(*unclear)
 
     @property
     def said(self) -> str:

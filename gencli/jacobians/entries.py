@@ -13,6 +13,7 @@ from gencli.curvature.products import differentiable
 from gencli.formulas.differences import Difference, Floats, differentiate
 from gencli.jacobians.rows import Chunk, Mode, RowFunction
 from gencli.randomness import Draws
+from gencli.ranks import Group
 
 Verdict = Literal["holds", "fails", "kinks", "unclear"]
 
@@ -64,14 +65,15 @@ class Check:
     apart: list[float] = field(default_factory=list)
 
     @classmethod
-    def plan(cls, function: RowFunction, seed: int = 0) -> Check:
-        """20 entries or more, and at least one of every tensor."""
+    def plan(cls, function: RowFunction, seed: int = 0, part: range | None = None) -> Check:
+        """20 entries or more of the rows of this part, all if None, and at least one of every tensor."""
+        part = range(function.rows) if part is None else part
         names = list(function.shapes)
         count = len(names) * -(-LEAST // len(names))
         draws = (Draws(seed, "jacobian", part).uniforms(np.arange(count)) for part in ("row", "output", "place"))
         return cls(function, [
             Entry(
-                int(row * function.rows), int(output * function.outputs), name,
+                part[int(row * len(part))], int(output * function.outputs), name,
                 int(place * function.shapes[name].numel()), (number + number // len(names)) % 2 == 1,
             )
             for number, (row, output, place) in enumerate(zip(*draws, strict=True))
@@ -87,6 +89,12 @@ class Check:
                 part = self.function.split(vector)[entry.tensor].reshape(-1)
                 entry.place = int(part.abs().argmax()) if entry.largest else entry.place
                 entry.value, entry.scale = float(part[entry.place]), float(vector.abs().max())
+
+    def gather(self, group: Group, own: range) -> None:
+        """Takes the values of the rows that other processes hold; this one holds its `own`."""
+        for every in group.each(lambda: {place: each for place, each in enumerate(self.entries) if each.row in own}):
+            for place, each in every.items():
+                self.entries[place] = each
 
     def judge(
         self, exact: RowFunction, mode: Mode | None, tolerance: float, done: Callable[[int], None] = lambda done: None

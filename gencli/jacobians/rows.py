@@ -173,15 +173,16 @@ class RowFunction:
         with in_dtype(self.dtype):
             return functional_call(self.network, weights, (images,))
 
-    def require_alone(self) -> None:
-        """Refuses a network whose output for a row by itself differs from that among other rows.
+    def require_alone(self, rows: range | None = None) -> None:
+        """Refuses a network whose output for one of these rows by itself differs from that among other rows.
 
         Raises:
             GencliError: it does.
         """
         with differentiable(), torch.no_grad():
-            for start in range(0, self.rows, _TOGETHER):
-                images = self.inputs(slice(start, start + _TOGETHER))[0]
+            rows = range(self.rows) if rows is None else rows
+            for start in rows[::_TOGETHER]:
+                images = self.inputs(slice(start, min(start + _TOGETHER, rows.stop)))[0]
                 require_alone(self._model.title, lambda images: self._made({}, images), images, start)
 
     def pull(self, images: Tensor, targets: Tensor, duals: Tensor, weights: Point | None = None) -> Tensor:
@@ -232,7 +233,7 @@ class RowFunction:
         """
         modes: list[Mode] = [mode] if mode else [self.mode, "forward" if self.mode == "reverse" else "reverse"]
         ways = _Ways(self._model, [(each, how) for each in modes for how in (_together, _row_by_row)])
-        every = left = rows or range(self.rows)
+        every = left = range(self.rows) if rows is None else rows
         while left:
             used, compute = ways.left[0]
             most, directions = self._widths(used)

@@ -10,9 +10,11 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
+from gencli.jacobians.confirmation import Confirmation
 from gencli.jacobians.entries import Check
-from gencli.jacobians.rows import Confirm, Mode, RowFunction, rank, singular_values
+from gencli.jacobians.rows import Mode, RowFunction, rank, singular_values
 from gencli.models.inputs import Rows
+from gencli.ranks import ALONE, Group
 
 SHOWN = 10  # singular values in the table
 _OVERVIEW = {"least": np.min, "median": np.median, "most": np.max}
@@ -23,10 +25,12 @@ def collect(
     rows: Rows,
     mode: Mode | None,
     keep: bool,
-    confirm: Confirm,
+    confirm: Confirmation,
     check: Check | None,
     say: Callable[[str], None],
     done: Callable[[int], None],
+    part: range | None = None,
+    group: Group = ALONE,
 ) -> tuple[pa.Table, dict[str, Tensor]]:
     """The table, and with `keep` the Jacobians.
 
@@ -35,37 +39,53 @@ def collect(
         mode, confirm, say: see `RowFunction.jacobians`.
         check: takes the entries that it holds against differences.
         done: called with the number of rows that are done.
+        part: the rows, all if None.
+        group: the processes that divide them; the first gets all, the others their own.
 
     Returns:
         table: one line per row, columns id, label (of classes), loss (where it is differentiated), norm (Frobenius),
             rank (see `rows.rank`), and singular_value_1, ..., the ten largest or all.
         tensors: by name [rows, *outputs, *shape]; of a loss [rows, *shape]. Empty without `keep`.
     """
-    every = torch.empty(function.rows if keep else 0, function.outputs, function.size, dtype=function.dtype)
+    part = range(function.rows) if part is None else part
+    here = group.span(len(part))
+    own = part[here.start : here.stop]
+    every = torch.empty(len(own) if keep else 0, function.outputs, function.size, dtype=function.dtype)
     shown = min(function.outputs, function.size, SHOWN)
     columns: dict[str, list[Any]] = {name: [] for name in ("loss", "norm", "rank")}
     columns |= {f"singular_value_{number}": [] for number in range(1, shown + 1)}
-    for chunk in function.jacobians(mode, say, confirm=confirm):
-        for column in columns.values():
-            del column[chunk.start :]  # of a way that was left
-        for values, matrix in zip(chunk.values, chunk.matrices, strict=True):
-            singular = singular_values(matrix)
-            found = float(values[0]), float(singular.norm()), rank(singular, function.dtype), *singular[:shown].tolist()
-            for column, number in zip(columns.values(), found, strict=True):
-                column.append(number)
-        stop = chunk.start + len(chunk.matrices)
-        if keep:
-            every[chunk.start : stop] = chunk.matrices.cpu()
-        if check:
-            check.note(chunk)
-        done(stop)
-    ids = torch.arange(function.rows) if rows.ids is None else rows.ids
-    known = {"id": ids.tolist()} | ({} if function.of_images else {"label": rows.labels.tolist()})
+    with group.summed():
+        for chunk in function.jacobians(mode, say, own, confirm):
+            start = chunk.start - own.start
+            for column in columns.values():
+                del column[start:]  # of a way that was left
+            for values, matrix in zip(chunk.values, chunk.matrices, strict=True):
+                singular = singular_values(matrix)
+                kept = singular[:shown].tolist()
+                found = float(values[0]), float(singular.norm()), rank(singular, function.dtype), *kept
+                for column, number in zip(columns.values(), found, strict=True):
+                    column.append(number)
+            stop = start + len(chunk.matrices)
+            if keep:
+                every[start:stop] = chunk.matrices.cpu()
+            if check:
+                check.note(chunk)
+            done(stop * group.size)
+    of_rows = rows.identities().items()
+    known = {name: values[part.start : part.stop] for name, values in of_rows if name != "label_true"}
+    if function.of_images:
+        del known["label"]
     if not function.of_loss:
         del columns["loss"]
+    of_all = group.each(lambda: columns)
+    columns = {name: [number for each in of_all for number in each[name]] for name in columns}
+    confirm.gather(group)
+    if check:
+        check.gather(group, own)
+    every = group.whole(every, len(part)) if keep else every
     tensors = {
-        name: part.unflatten(1, function.shape) if function.shape else part[:, 0]
-        for name, part in (function.split(every) if keep else {}).items()
+        name: each.unflatten(1, function.shape) if function.shape else each[:, 0]
+        for name, each in (function.split(every) if keep else {}).items()
     }
     return pa.table(known | columns), tensors
 

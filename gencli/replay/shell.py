@@ -112,6 +112,7 @@ def _is_piped(plan: Plan, job: Job, following: Job) -> bool:
     readers = [each for each in plan.jobs if made in each.needs]
     read = [number for number, each in enumerate(following.words) if isinstance(each, Outside | Path)]
     alone = set(job.outputs) == {""} and readers == [following] and not (following.copies or following.standard_input)
+    alone &= "torchrun" not in (job.words[0], following.words[0])  # whose processes share no standard streams
     if not alone or not read or following.words.count(made) != 1 or following.words[read[0]] != made:
         return False
     return not str(following.words[read[0] - 1]).startswith("-")

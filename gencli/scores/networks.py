@@ -16,9 +16,10 @@ from gencli.files.tables import ImageTable
 if TYPE_CHECKING:
     import torch
 
-    from gencli.evaluation.predictions import Predictions
+    from gencli.evaluation.networks import Networks
     from gencli.models import Model
     from gencli.models.inputs import Rows
+    from gencli.ranks import Group
 
 
 @dataclass(frozen=True)
@@ -83,9 +84,9 @@ def seen(model: Model, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
 
 def answers(
     models: Sequence[Model], table: ImageTable, test: ImageTable | None, device: torch.device,
-    progress: Callable[[int], None],
+    progress: Callable[[int], None], group: Group,
 ) -> Iterator[Answer]:  # fmt: skip
-    """What each network says, in their order.
+    """What each network says, in their order; of several processes each takes its part of the rows.
 
     Raises:
         GencliError: its outputs are not finite.
@@ -98,8 +99,8 @@ def answers(
     ids, done = table.column("id"), 0
     for several in groups(models):
         networks = Networks(several, device)
-        tested = [None] * len(several) if others is None else [*networks.predict(others)]
-        for model, found, of_others in zip(several, networks.predict(rows), tested, strict=True):
+        tested = [None] * len(several) if others is None else [*_logits(networks, several, others, group)]
+        for model, found, of_others in zip(several, _logits(networks, several, rows, group), tested, strict=True):
             right, probabilities = _answer(model, found, rows, table.title)
             right_test = None
             if of_others is not None and others is not None and test is not None:
@@ -110,16 +111,29 @@ def answers(
             model.network.cpu()
 
 
+def _logits(networks: Networks, several: Sequence[Model], rows: Rows, group: Group) -> Iterator[torch.Tensor]:
+    """[n, classes] of each network, on the CPU."""
+    import torch
+
+    own = group.span(len(rows))
+    found = networks.predict(rows.select(torch.arange(own.start, own.stop, device=rows.labels.device))) if own else None
+    for _ in several:
+
+        def mine() -> torch.Tensor | None:
+            logits = next(found).logits if found else None
+            return None if logits is None else logits.cpu()
+
+        yield torch.cat([each for each in group.each(mine) if each is not None])
+
+
 def _answer(
-    model: Model, found: Predictions, rows: Rows, title: str
+    model: Model, found: torch.Tensor, rows: Rows, title: str
 ) -> tuple[NDArray[np.bool_], NDArray[np.float64] | None]:
     from gencli.evaluation import logits
 
-    assert found.logits is not None
-    if gone := int((~found.logits.isfinite().all(1)).sum()):
+    if gone := int((~found.isfinite().all(1)).sum()):
         raise GencliError(f"{model.title}: its outputs of {gone:,} rows of {title} are not finite", "train it again")
-    right = (found.logits.argmax(1) == rows.labels).cpu().numpy()
+    right = (found.argmax(1) == rows.labels.cpu()).numpy()
     if not model.logits:
         return right, None
-    exact = found.logits.cpu().double()
-    return right, logits.probabilities(exact, model.options.head == "sigmoid").numpy()
+    return right, logits.probabilities(found.double(), model.options.head == "sigmoid").numpy()

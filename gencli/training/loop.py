@@ -24,10 +24,10 @@ from gencli.losses import Loss
 from gencli.models import Model
 from gencli.models.inputs import Rows
 from gencli.models.start import chosen, freeze
+from gencli.ranks import Group
 from gencli.training import states
 from gencli.training.batches import require_exact, require_fitting, say_fitting
 from gencli.training.course import Course
-from gencli.training.distributed import Group
 from gencli.training.dynamics import Dynamics
 from gencli.training.geometry import Geometry
 from gencli.training.settings import Settings

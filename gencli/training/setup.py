@@ -23,10 +23,10 @@ from gencli.models.inputs import Preprocessing, Rows, require_target
 from gencli.models.layers import Whitening
 from gencli.models.start import Start, freeze
 from gencli.randomness import derive
+from gencli.ranks import Group
 from gencli.runs import varied
 from gencli.training import devices, mixing, optimizers, schedules
 from gencli.training.batches import augmentations, require_geometric
-from gencli.training.distributed import Group
 from gencli.training.loop import Training
 from gencli.training.settings import Precision, Settings
 from gencli.training.streaming import Streamed

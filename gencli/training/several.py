@@ -23,10 +23,10 @@ from gencli.files.stream import Output
 from gencli.files.tables import ImageTable
 from gencli.models import Model, stacking, summary
 from gencli.models.inputs import Preprocessing, Rows
+from gencli.ranks import Group
 from gencli.training import dynamics
 from gencli.training.batches import say_fitting
 from gencli.training.course import Course
-from gencli.training.distributed import Group
 from gencli.training.loop import Training, together
 from gencli.training.optimizers import OPTIMIZERS
 from gencli.training.setup import Setup

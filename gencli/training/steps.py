@@ -21,10 +21,10 @@ from gencli.models import Model, stacking, start
 from gencli.models.heads import last_layer
 from gencli.models.inputs import Rows
 from gencli.randomness import derive
+from gencli.ranks import Group
 from gencli.training import devices, distributed, dynamics, mixing, optimizers, sam, schedules
 from gencli.training.averaging import Average
 from gencli.training.batches import Batches
-from gencli.training.distributed import Group
 from gencli.training.settings import Settings
 
 _PARTS = 64  # steps whose predictions are kept apart: small tensors that stay keep large ones from being reused

@@ -18,8 +18,8 @@ from gencli.cli import console
 from gencli.evaluation.networks import evaluate, groups
 from gencli.files.tables import Description, MemoryTable
 from gencli.models import Model, build
+from gencli.ranks import Group
 from gencli.sources.digits import digits
-from gencli.training.distributed import Group
 from gencli.training.settings import Settings
 from gencli.training.setup import prepare
 from gencli.training.several import begin

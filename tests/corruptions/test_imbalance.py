@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from gencli.corruptions import Corrupted
-from gencli.corruptions.base import parse_part
 from gencli.corruptions.imbalance import LongTail, StepImbalance, Subsample, Subset, _parts_of
 from gencli.corruptions.labels import RandomLabels
+from gencli.counts import parse_part
 from gencli.errors import GencliError
 from gencli.files.tables import Description, ImageTable, MemoryTable
 from gencli.randomness import Draws

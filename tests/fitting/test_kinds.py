@@ -21,6 +21,7 @@ from gencli.fitting.rows import one_hot
 from gencli.models import learners
 from gencli.models.inputs import Rows
 from gencli.models.learners import PLAIN_PIXELS
+from gencli.ranks import ALONE
 
 CLASSES = 3
 SHAPE = (3, 4, 2)
@@ -43,7 +44,7 @@ def twice(rows: Rows, row: int, label: int | None = None) -> Rows:
 
 
 def fitted(kind: Learner, rows: Rows) -> Fitted:
-    return kind.fit(rows, CLASSES, "toy", step("fit", {}), lambda done, line="", note="", /: None)
+    return kind.fit(rows, CLASSES, "toy", step("fit", {}), lambda done, line="", note="", /: None, ALONE)
 
 
 @torch.no_grad()
@@ -137,7 +138,7 @@ def test_the_kernel_that_predicts_rows_held_out_best_is_fitted_to_all():
         seen.append(done)
         lines.append(line)
 
-    found = kind.fit(rows, CLASSES, "toy", step("fit", {}), progress)
+    found = kind.fit(rows, CLASSES, "toy", step("fit", {}), progress, ALONE)
     assert found.found["chosen"] == "gaussian:1"
     assert list(found.found["validation_accuracy"]) == ["gaussian:100000", "gaussian:1", "gaussian:200000"]
     assert found.found["validation_accuracy"]["gaussian:1"] > 0.95

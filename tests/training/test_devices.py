@@ -19,8 +19,8 @@ from gencli.evaluation.similarity import ssim
 from gencli.files import tensors
 from gencli.models.inputs import Preprocessing
 from gencli.models.layers import Whitening
+from gencli.ranks import Group
 from gencli.training import devices
-from gencli.training.distributed import Group
 from gencli.training.settings import Precision, Settings
 from gencli.training.setup import Setup, prepare
 from tests.helpers import image_table

@@ -8,8 +8,9 @@ import torch
 from torch import nn
 
 from gencli.errors import GencliError
+from gencli.ranks import Group
 from gencli.training import distributed
-from gencli.training.distributed import Group, SyncedBatchNorm, synchronize
+from gencli.training.distributed import SyncedBatchNorm, synchronize
 from tests.helpers import image_table
 
 

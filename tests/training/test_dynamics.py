@@ -16,7 +16,7 @@ import torch
 from gencli.errors import GencliError
 from gencli.files.held import Held
 from gencli.models.inputs import Preprocessing, load
-from gencli.training.distributed import Group
+from gencli.ranks import Group
 from gencli.training.records import Records
 from gencli.training.settings import Settings
 from gencli.training.setup import prepare

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from gencli.errors import GencliError
 from gencli.models.inputs import Preprocessing, load
+from gencli.ranks import Group
 from gencli.training.course import Course
-from gencli.training.distributed import Group
 from gencli.training.settings import Settings
 from gencli.training.setup import prepare
 from gencli.training.several import begin

@@ -15,7 +15,7 @@ from gencli.curvature.operators import Operator
 from gencli.errors import GencliError
 from gencli.files.held import Held
 from gencli.models.inputs import load
-from gencli.training.distributed import Group
+from gencli.ranks import Group
 from gencli.training.loop import Training
 from gencli.training.settings import Settings
 from gencli.training.setup import prepare

@@ -11,10 +11,10 @@ from gencli.cli.app import main
 from gencli.cli.outputs import write_images
 from gencli.files import provenance
 from gencli.files.tables import Description, ImageTable, MemoryTable
+from gencli.ranks import Group
 from gencli.sources import open_table
 from gencli.sources.digits import digits
 from gencli.training import setup, words
-from gencli.training.distributed import Group
 from gencli.training.loop import Training
 from gencli.training.settings import Settings
 

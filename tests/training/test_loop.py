@@ -16,8 +16,8 @@ from gencli.evaluation.predictions import predict
 from gencli.losses import LOSSES
 from gencli.models import Model
 from gencli.models.inputs import Preprocessing, Rows, load
+from gencli.ranks import Group
 from gencli.training.batches import Batches
-from gencli.training.distributed import Group
 from gencli.training.loop import Epoch, Training
 from gencli.training.settings import Settings
 from gencli.training.setup import prepare

@@ -16,8 +16,8 @@ from gencli.losses import LOSSES
 from gencli.losses.base import CountedLoss
 from gencli.losses.classes import CrossEntropy
 from gencli.models.inputs import load
+from gencli.ranks import Group
 from gencli.training import mixing
-from gencli.training.distributed import Group
 from gencli.training.loop import Training
 from gencli.training.settings import Settings
 from gencli.training.setup import prepare

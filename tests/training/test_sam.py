@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gencli.models.inputs import load
-from gencli.training.distributed import Group
+from gencli.ranks import Group
 from gencli.training.loop import Training
 from gencli.training.settings import Settings
 from gencli.training.setup import prepare

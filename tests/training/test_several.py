@@ -21,9 +21,9 @@ from gencli.files.held import Held
 from gencli.files.stream import Output
 from gencli.models import stacking
 from gencli.models.inputs import load
+from gencli.ranks import Group
 from gencli.training import several
 from gencli.training.course import Course
-from gencli.training.distributed import Group
 from gencli.training.settings import Settings
 from gencli.training.setup import Setup, prepare
 from gencli.training.several import Several, begin

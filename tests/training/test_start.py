@@ -14,7 +14,7 @@ from torch.nn import functional
 from gencli.errors import GencliError
 from gencli.models import Model
 from gencli.models.start import Start
-from gencli.training.distributed import Group
+from gencli.ranks import Group
 from gencli.training.setup import prepare
 from tests.training.test_loop import SETTINGS, TABLE, model, rows, train, trained, visits, weights
 

@@ -16,7 +16,7 @@ from gencli.errors import GencliError
 from gencli.files import checkpoints, provenance
 from gencli.files.held import Held
 from gencli.models.inputs import load
-from gencli.training.distributed import Group
+from gencli.ranks import Group
 from gencli.training.loop import Training
 from gencli.training.settings import Settings
 from gencli.training.setup import prepare

@@ -10,7 +10,7 @@ import torch
 
 from gencli.files.tables import ImageTable
 from gencli.models.inputs import Rows, load
-from gencli.training.distributed import Group
+from gencli.ranks import Group
 from gencli.training.settings import Settings
 from gencli.training.setup import prepare
 from gencli.training.streaming import Streamed
