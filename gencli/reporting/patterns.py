@@ -14,10 +14,11 @@ from typing import IO
 from gencli.cli import stdout
 from gencli.errors import GencliError
 from gencli.files import folders
+from gencli.files.stores import is_address
 
 
 def expand(names: Sequence[str]) -> list[str]:
-    """The files that names and patterns match, those of a pattern sorted by name, each file once despite links.
+    """The files that names and patterns match, and objects by their addresses, those of a pattern sorted by name, each file once despite links.
 
     `**` is any folders, also by links, without those whose names start with a dot.
 
@@ -26,12 +27,13 @@ def expand(names: Sequence[str]) -> list[str]:
     """
     found: dict[str, str] = {}
     for name in names:
-        pattern = name != "-" and glob.has_magic(name) and not os.path.exists(name)
+        kept = name == "-" or is_address(name)
+        pattern = not kept and glob.has_magic(name) and not os.path.exists(name)
         matches = sorted(_files(name)) if pattern else [name]
         if not matches:
             raise GencliError(f"{name}: no file matches", "check the pattern and the folder")
         for match in matches:
-            found.setdefault("-" if match == "-" else os.path.realpath(match), match)
+            found.setdefault(match if kept else os.path.realpath(match), match)
     return list(found.values())
 
 
