@@ -11,9 +11,9 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, ClassVar
+from typing import Any
 
 MOTO = shutil.which("moto_server")
 
@@ -31,12 +31,11 @@ class Web(ThreadingHTTPServer):
     """
 
     daemon_threads = True
-    moved: ClassVar[dict[str, str]] = {}
 
     def __init__(self, files: dict[str, bytes]) -> None:
         self.files, self.sent, self.seen = files, 0, list[tuple[str, Any]]()
         self.cut: int | None = None
-        self.ranges, self.refused, self.moved = True, 0, {}
+        self.ranges, self.refused, self.moved = True, 0, dict[str, str]()
         self.before = lambda path, number: None
         super().__init__(("127.0.0.1", 0), _Handler)
 
@@ -119,19 +118,15 @@ class _Passing(socketserver.BaseRequestHandler):
 
     def _pass(self, one: socket.socket, other: socket.socket, way: str) -> None:
         relay = self.server
-        try:
+        with suppress(OSError):
             while data := one.recv(1 << 16):
                 setattr(relay, way, getattr(relay, way) + len(data))
                 if relay.cut is not None and relay.up > relay.cut:
                     break
                 other.sendall(data)
-        except OSError:
-            pass
         for each in (one, other):
-            try:
+            with suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import stat
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from gencli.cli import stdout
 from gencli.errors import GencliError, MissingInput
@@ -67,8 +67,8 @@ class Input:
 
         self.address, self.name = address, stores.shown(address)
         self.path = Path(self.name.removesuffix("?…").partition("://")[2])
-        self.file = self.part = RemoteFile(stores.open_object(address), self.name)
-        self.size = self.part.size
+        self.part = RemoteFile(stores.open_object(address), self.name)
+        self.file, self.size = cast(BinaryIO, self.part), self.part.size
         if not part:
             self.fetch()
 

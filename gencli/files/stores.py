@@ -20,8 +20,8 @@ _PIECE = 40 << 20  # bytes that are uploaded at once, as parts
 _CHANGED = "wait until it is complete, then run again"
 _NO_SIGNATURE = {"s3": "AWS_NO_SIGN_REQUEST", "gs": "GS_NO_SIGN_REQUEST"}  # GDAL's names: public objects
 _CREDENTIALS = {
-    "s3": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; AWS_NO_SIGN_REQUEST=YES for a public bucket",
-    "gs": "run gcloud auth application-default login; GS_NO_SIGN_REQUEST=YES for a public bucket",
+    "s3": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; AWS_NO_SIGN_REQUEST=YES if it is public",
+    "gs": "run gcloud auth application-default login; GS_NO_SIGN_REQUEST=YES if it is public",
     "hf": "run hf auth login, or set HF_TOKEN",
     "https": "give user and password in ~/.netrc",
 }

@@ -20,8 +20,9 @@ from typing import Self
 from gencli.cli import console, stdout
 from gencli.errors import GencliError
 from gencli.files import partial, stores
-from gencli.files.incoming import Input as Input
+from gencli.files.incoming import Input
 
+__all__ = ["NO_ROOM", "Input", "Output", "is_terminal", "require_writable"]
 NO_ROOM = "free some space"
 _writing: list[Output] = []
 

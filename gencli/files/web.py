@@ -29,7 +29,8 @@ class WebObject:
     """What a URL gives; see `stores.Object`.
 
     Args:
-        address: it may hold user and password, which are sent to its host alone, as those of ~/.netrc (or the file NETRC) are.
+        address: it may hold user and password, which are sent to its host alone; by default those of ~/.netrc, or of
+            the file that NETRC names.
         token: that is sent to its host alone, as a bearer.
         name: in messages; by default the address.
 
@@ -114,7 +115,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
     ) -> urllib.request.Request | None:
         before, after = urllib.parse.urlsplit(req.full_url), urllib.parse.urlsplit(newurl)
-        if after.scheme != before.scheme and after.scheme != "https":
+        if after.scheme not in (before.scheme, "https"):
             raise ValueError(f"redirected from {before.scheme} to {after.scheme}")
         following = super().redirect_request(req, fp, code, msg, headers, newurl)
         if following is not None and after[:2] != before[:2]:

@@ -18,7 +18,9 @@ from gencli.files.stores import is_address
 
 
 def expand(names: Sequence[str]) -> list[str]:
-    """The files that names and patterns match, and objects by their addresses, those of a pattern sorted by name, each file once despite links.
+    """The files that names and patterns match, those of a pattern sorted by name, each file once despite links.
+
+    Addresses of objects are kept as they are.
 
     `**` is any folders, also by links, without those whose names start with a dot.
 
