@@ -37,7 +37,7 @@ class Web(ThreadingHTTPServer):
         self.cut: int | None = None
         self.ranges, self.refused, self.moved = True, 0, dict[str, str]()
         self.before = lambda path, number: None
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(("127.0.0.1", 0), Handler)
 
     @property
     def url(self) -> str:
@@ -47,7 +47,7 @@ class Web(ThreadingHTTPServer):
         """A client that went away is none."""
 
 
-class _Handler(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
     server: Web  # type: ignore[assignment]
 
     def do_GET(self) -> None:
@@ -55,29 +55,32 @@ class _Handler(BaseHTTPRequestHandler):
         web.seen.append((self.path, self.headers))
         web.before(path, sum(each.partition("?")[0] == path for each, _ in web.seen))
         if path in web.moved:
-            self._answer(302, b"", Location=web.moved[path])
+            self.answer(302, b"", Location=web.moved[path])
             return
         content = web.files.get(path)
         if content is None or web.refused:
-            self._answer(web.refused or 404, b"")
+            self.answer(web.refused or 404, b"")
             return
         asked = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
         facts = {"ETag": f'"{hashlib.md5(content).hexdigest()}"'}
         if asked is None or not web.ranges:
-            self._answer(200, content, **facts)
+            self.answer(200, content, **facts)
         elif int(asked[1]) >= len(content):
-            self._answer(416, b"", **facts, **{"Content-Range": f"bytes */{len(content)}"})
+            self.answer(416, b"", **facts, **{"Content-Range": f"bytes */{len(content)}"})
         else:
             part = content[int(asked[1]) : int(asked[2]) + 1]
             where = f"bytes {asked[1]}-{int(asked[1]) + len(part) - 1}/{len(content)}"
-            self._answer(206, part, **facts, **{"Content-Range": where})
+            self.answer(206, part, **facts, **{"Content-Range": where})
 
-    def _answer(self, status: int, content: bytes, **headers: str) -> None:
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def answer(self, status: int, content: bytes, **headers: str) -> None:
         self.send_response(status)
         for name, value in {**headers, "Content-Length": str(len(content))}.items():
             self.send_header(name, value)
         self.end_headers()
-        content = content[: self.server.cut]
+        content = b"" if self.command == "HEAD" else content[: self.server.cut]
         self.server.sent += len(content)
         self.wfile.write(content)
 

@@ -15,8 +15,10 @@ def open_object(address: str) -> WebObject:
     """A file of the hub; see `stores.open_object`."""
     hub = _library(address)
     with _told(address):
-        url = hub.HfFileSystem().url(_path(address))
-        token = hub.get_token()
+        files = hub.HfFileSystem()
+        at = files.resolve_path(_path(address))
+        place = {"repo_type": at.repo_type, "revision": at.revision, "endpoint": files.endpoint}
+        url, token = hub.hf_hub_url(at.repo_id, at.path_in_repo, **place), hub.get_token()
     return WebObject(url, token, shown(address))
 
 

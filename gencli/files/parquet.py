@@ -83,16 +83,16 @@ class _InParts(pq.ParquetFile):
         super().__init__(source.file, **settings)
         self._source, self._seen = source, set[tuple[int, int]]()
 
-    def read(self, columns: list[str] | None = None, **more: Any) -> pa.Table:
+    def read(self, columns: list[str] | None = None, *more: Any, **named: Any) -> pa.Table:
         self._look([*range(self.num_row_groups)], columns, whole=True)
-        return super().read(columns, **more)
+        return super().read(columns, *more, **named)
 
     def iter_batches(
         self, batch_size: int = _BATCH, row_groups: list[int] | None = None, columns: list[str] | None = None,
-        **more: Any,
+        *more: Any, **named: Any,
     ) -> Iterator[pa.RecordBatch]:  # fmt: skip
         self._look([*range(self.num_row_groups)] if row_groups is None else row_groups, columns)
-        return super().iter_batches(batch_size, row_groups, columns, **more)
+        return super().iter_batches(batch_size, row_groups, columns, *more, **named)
 
     def _look(self, groups: list[int], columns: list[str] | None, whole: bool = False) -> None:
         """Refuses what `pages.require` does, of these columns; fetches them first where the `whole` is read."""

@@ -129,13 +129,14 @@ def _split(address: str) -> tuple[str, str | None]:
     Raises:
         GencliError: no URL.
     """
+    hint = "write https://HOST/PATH"
     try:
         parts = urllib.parse.urlsplit(address)
         host, _ = parts.hostname, parts.port
     except ValueError:
-        host = None
+        raise GencliError(f"{shown(address)}: not an address", hint) from None
     if not host:
-        raise GencliError(f"{shown(address)}: not an address", "write https://HOST/PATH")
+        raise GencliError(f"{shown(address)}: not an address", hint)
     user, password = map(urllib.parse.unquote, (parts.username or "", parts.password or ""))
     if not user:
         user, password = _of_netrc(host)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import tempfile
+import urllib.parse
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,7 @@ from gencli.errors import cleaned
 from gencli.files.parquet import open_file, read_provenance
 from gencli.files.remote import RemoteFile
 from gencli.files.stream import Input
-from tests.servers import MOTO, Relay, Web, moto, running
+from tests.servers import MOTO, Handler, Relay, Web, moto, running
 
 ROWS, GROUP = 6000, 500
 Run = Callable[..., tuple[int, str]]
@@ -306,14 +308,16 @@ def test_an_empty_object_is_said_to_be_empty(run: Run, web: Web):
     assert "/x.parquet: empty, not Parquet" in said
 
 
-class TestS3:
-    @pytest.fixture(scope="class")
-    def port(self) -> Iterator[int]:
-        if MOTO is None:
-            pytest.skip("moto_server is not installed")
-        with moto() as port:
-            yield port
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    """Of a real S3 server."""
+    if MOTO is None:
+        pytest.skip("moto_server is not installed")
+    with moto() as port:
+        yield port
 
+
+class TestS3:
     @pytest.fixture
     def relay(self, port: int, run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Relay]:
         """A bucket `data` behind a relay."""
@@ -377,13 +381,13 @@ class TestS3:
         """A part that fails is not left out of what appears, though the network is there again at the end."""
         from gencli.files import stores
 
-        monkeypatch.setattr(stores, "_PIECE", 12 << 20)
+        monkeypatch.setattr(stores, "_PIECE", 10 << 20)
         before = b"what was there before"
         self.put(relay, "x", before)
         with tempfile.TemporaryFile() as file:
-            file.write(table * 4)
+            file.write(table * 3)
             upload = stores.open_upload("s3://data/x")
-            relay.up, relay.cut = 0, 25_000_000
+            relay.up, relay.cut = 0, 15_000_000
             system = stores._system
 
             def forgiving(address: str) -> Any:
@@ -395,7 +399,7 @@ class TestS3:
                     upload(file.fileno())
             assert self.get(relay, "x") == before
             upload(file.fileno())
-        assert self.get(relay, "x") == table * 4
+        assert self.get(relay, "x") == table * 3
 
     def test_an_object_that_changes_is_refused(
         self, relay: Relay, run: Run, table: bytes, monkeypatch: pytest.MonkeyPatch
@@ -424,11 +428,11 @@ class TestS3:
             (["data", "digits", "-o", "https://host/x.parquet"], "https://host/x.parquet: cannot be written"),
             (["show", "s3://key:hidden@data/x.parquet"], "s3://data/x.parquet: an address of a bucket and"),
             (["show", "s3://"], "s3://: no bucket and key"),
-            (["data", "repeat", "s3://data/d.parquet", "-n", "2", "-o", "s3://data/d.parquet"], "is the input"),
+            (["data", "repeat", "s3://data/d.parquet", "--times", "2", "-o", "s3://data/d.parquet"], "is the input"),
             (["data", "csv", "s3://data/d.parquet"], "its images would be beside it"),
             (["data", "folder", "s3://data/d.parquet"], "neither zip nor tar"),
             (["data", "export", "s3://data/d.parquet", "--folder", "s3://data/x"], "s3://data/x: cannot be written"),
-            (["train", "s3://data/d.parquet", "--checkpoint", "s3://data/c", "-o", "m"], "not a regular file"),
+            (["fit", "kernel", "s3://data/d.parquet", "--checkpoint", "s3://data/c", "-o", "m"], "not a regular file"),
         ],
     )  # fmt: skip
     def test_what_cannot_be_is_two_lines(self, words: list[str], said: str, relay: Relay, run: Run):
@@ -477,33 +481,41 @@ class Forgiving:
         return self._system.get_file_info(place)
 
 
+class _HubHandler(Handler):
+    def do_POST(self) -> None:  # noqa: N802
+        asked = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        paths = json.loads(asked)["paths"] if asked.startswith("{") else urllib.parse.parse_qs(asked)["paths"]
+        entries = json.loads(self.server.files["/api/datasets/org/set/tree/main"])
+        self.answer(200, json.dumps([each for each in entries if each["path"] in paths]).encode())
+
+
 def test_data_sets_of_the_hub(run: Run, table: bytes, monkeypatch: pytest.MonkeyPatch):
-    """Against a server that answers as the hub's interface does, with a token that goes nowhere else."""
+    """Against a server that answers as the hub's interface does, with a token that no result tells."""
     hub = pytest.importorskip("huggingface_hub")
     from huggingface_hub import constants
 
     names = ["data/train-00000-of-00001.parquet", "data/test-00000-of-00001.parquet", "README.md"]
-    facts = {"_id": "0", "id": "org/set", "sha": "0" * 40, "siblings": [{"rfilename": name} for name in names]}
     entries = [{"type": "directory", "oid": "0" * 40, "size": 0, "path": "data"}]
     entries += [{"type": "file", "oid": "0" * 40, "size": len(table), "path": name} for name in names]
-    with running(Hub({f"/datasets/org/set/resolve/main/{name}": table for name in names})) as web:
-        web.facts, web.entries = facts, entries
+    files = {f"/datasets/org/set/resolve/main/{name}": table for name in names}
+    files["/api/datasets/org/set"] = json.dumps({"_id": "0", "id": "org/set", "sha": "0" * 40, "siblings": []}).encode()
+    files["/api/datasets/org/set/revision/main"] = files["/api/datasets/org/set"]
+    files["/api/datasets/org/set/tree/main"] = json.dumps(entries).encode()
+    with running(Web(files)) as web:
+        web.RequestHandlerClass = _HubHandler
         monkeypatch.setenv("HF_TOKEN", "hidden")
+        template = constants.HUGGINGFACE_CO_URL_TEMPLATE.replace(constants.ENDPOINT, web.url)
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
         monkeypatch.setattr(constants, "ENDPOINT", web.url)
         monkeypatch.setattr(hub.HfFileSystem, "cachable", False)
-        words = ["--split", "train", "--limit", "300", "-q", "-o", "part.parquet"]
-        assert run("data", "parquet", "hf://datasets/org/set", *words) == (0, "")
-        assert pq.read_table("part.parquet").num_rows == 300
-        assert web.sent < len(table) / 4
-        assert b"hidden" not in Path("part.parquet").read_bytes()
+        for place in ("hf://datasets/org/set", f"hf://datasets/org/set/{names[0]}"):
+            words = ["--split", "train", "--limit", "300", "-q", "-o", "part.parquet"]
+            assert run("data", "parquet", place, *words) == (0, "")
+            assert pq.read_table("part.parquet").num_rows == 300
+            assert b"hidden" not in Path("part.parquet").read_bytes()
+        assert web.sent < len(table) / 3
+        assert {each["Authorization"] for path, each in web.seen if "resolve" in path} == {"Bearer hidden"}
         status, said = run("data", "parquet", "hf://datasets/org/set/nothing.parquet", "-q", "-o", "x.parquet")
         assert status == 2
         assert "hf://datasets/org/set/nothing.parquet: not on the hub" in said
         assert said.count("\n") == 2
-
-
-class Hub(Web):
-    """The hub's interface, of one data set."""
-
-    facts: dict[str, Any]
-    entries: list[dict[str, Any]]
