@@ -75,9 +75,11 @@ def recipe(
     """
     from gencli import recipes
     from gencli.errors import GencliError
+    from gencli.files import endings
     from gencli.files.stream import Output, require_writable
     from gencli.recipes import engines, jobs
 
+    endings.TEXT.require("-o", output)
     require_writable(output)
     if engine is None and words:
         raise GencliError(f"{words[0]}: a path takes no variables", "give them to make, or to --engine")

@@ -1,7 +1,7 @@
 """A recipe's jobs for make, Snakemake and Slurm, which know by content what is done.
 
 A job leaves a record in OUT/.done, a file of sha256sum's: a hash of its command, and those of what it read and made.
-What its record is true of is not made again, whatever the times of files are; a record that is not true is removed
+What its record is true of is not made again, whatever the times of files are; a record that is not true is put aside
 before anything starts. Records are what the engines see of the jobs.
 """
 
@@ -20,7 +20,7 @@ is_true() { [ "$(head -n 1 "$1" 2> /dev/null)" = "# $2" ] && hash_of --check --s
 verify() {
   local record said
   while read -r record said; do
-    if [ -e "$record" ] && ! is_true "$record" "$said"; then rm -f "$record"; fi
+    if [ -e "$record" ] && ! is_true "$record" "$said"; then mv "$record" "$record.old"; fi
   done <<< "$RECORDS"
 }
 # job RECORD HASH COMMAND READS... -- MAKES...
@@ -33,8 +33,9 @@ job() {
   for each in "${reads[@]}"; do
     if ! [ -e "$each" ]; then printf '%s\n' "$each: was not made" >&2; return 2; fi
   done
+  if ! [ -e "$record" ] && [ -e "$record.old" ]; then mv "$record.old" "$record"; fi  # it may be true again by now
   if is_true "$record" "$said"; then touch "$record"; return; fi
-  rm -f "$record"
+  rm -f "$record" "$record.old"
   for each in "$record" "${makes[@]}"; do mkdir -p "$(dirname "$each")"; done
   before=$(if [ ${#reads[@]} -gt 0 ]; then hash_of "${reads[@]}"; fi) || return
   bash -euo pipefail -c "$command" || status=$?
