@@ -12,6 +12,9 @@ _MEMORY = re.compile(
     "|malloc of size|realloc of size|failed to map segment|without exception set|without setting an exception",
     re.IGNORECASE,
 )
+_ADDRESS = re.compile(
+    r"([A-Za-z][A-Za-z0-9+.-]*://)([^\s/?#'\"<>]*)([^\s?#'\"<>]*)([?#](?:…(?=[\s:,;.)]|$)|[^\s'\"<>]*))?"
+)
 _THREADS = re.compile(
     "start new thread|launch worker thread|thread creation failed|pthread_create|Resource temporarily unavailable",
     re.IGNORECASE,
@@ -41,6 +44,18 @@ class MissingInput(GencliError):  # noqa: N818
 
     def __init__(self) -> None:
         super().__init__("no input: standard input is a terminal", "name a file or pipe one in")
+
+
+def cleaned(text: str) -> str:
+    """Text whose addresses tell no secrets: without user, password, query (which may be signed) and fragment."""
+    return _ADDRESS.sub(_without_secrets, text) if "://" in text else text
+
+
+def _without_secrets(found: re.Match[str]) -> str:
+    scheme, place, rest, more = found[1], found[2].rpartition("@")[2], found[3], found[4]
+    if re.search(r":(?!\d*$)", place.rpartition("]")[2]):  # a password that holds a slash, or the like
+        return f"{scheme}…"
+    return f"{scheme}{place}{rest}{'?…' if more else ''}"
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -152,7 +152,7 @@ def _explain(command: str, message: str, hint: str) -> None:
     if console.debug:
         import traceback
 
-        traceback.print_exc()
+        console.error(traceback.format_exc().rstrip())
     console.error(_shortened(f"{command}: {message}"))
     if hint:
         console.error(_shortened(f"  {hint}"))

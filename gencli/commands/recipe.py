@@ -30,6 +30,20 @@ def recipe(
         | None,
         typer.Argument(metavar="NAME", help="Print the path of this recipe.", show_default=False),
     ] = None,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="WORDS...", help="For --engine: variables, as VARIABLE=VALUE, and targets.", show_default=False
+        ),
+    ] = None,
+    *,
+    engine: Annotated[
+        Literal["make", "snakemake", "slurm"] | None,
+        typer.Option(help="Write all jobs for this engine instead, which knows by content what is done."),
+    ] = None,
+    output: Annotated[
+        str | None, typer.Option("-o", "--output", metavar="FILE", help="Output file. Default: standard output.")
+    ] = None,
 ) -> None:
     """List Makefiles that reproduce whole papers.
 
@@ -47,16 +61,37 @@ def recipe(
     make -j2 runs two jobs at a time, each with half the cores. Existing results are not computed again, and interrupted
     training continues from its checkpoint.
 
+    --engine writes the jobs of a recipe, as make tells them, for another engine: a Snakefile; a script of bash that
+    submits itself to Slurm, an array a stage, with the options of sbatch that follow it; or a makefile. What a job read
+    and made is recorded by SHA-256, and it is not run again while that holds, whatever the times of files are.
+
     \b
     Example:
       gencli recipe
       make -f "$(gencli recipe zhang2017)" help
       make -f "$(gencli recipe zhang2017)" -n -j2 OUT=zhang2017 SCALE=smoke
+      gencli recipe zhang2017 OUT=zhang2017 SCALE=smoke --engine snakemake -o Snakefile
+      gencli recipe zhang2017 OUT=zhang2017 SCALE=smoke --engine slurm -o zhang2017.sh
     """
     from gencli import recipes
-    from gencli.files.stream import Output
+    from gencli.errors import GencliError
+    from gencli.files import endings
+    from gencli.files.stream import Output, require_writable
+    from gencli.recipes import engines, jobs
 
+    endings.TEXT.require("-o", output)
+    require_writable(output)
+    if engine is None and words:
+        raise GencliError(f"{words[0]}: a path takes no variables", "give them to make, or to --engine")
+    if engine is not None:
+        if name is None:
+            raise GencliError(f"--engine {engine}: of no recipe", "name one; gencli recipe lists them")
+        write = {"make": engines.makefile, "snakemake": engines.snakefile, "slurm": engines.slurm}[engine]
+        text = write(jobs.read(name, words or []))
+        with Output(output) as place:
+            place.write(text.encode())
+        return
     known = recipes.purposes()
     lines = [f"{each:{max(map(len, known)) + 2}}{purpose}" for each, purpose in known.items()]
-    with Output(None) as output:
-        output.write("".join(f"{line}\n" for line in ([str(recipes.path(name))] if name else lines)).encode())
+    with Output(output) as place:
+        place.write("".join(f"{line}\n" for line in ([str(recipes.path(name))] if name else lines)).encode())

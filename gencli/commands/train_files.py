@@ -48,10 +48,11 @@ def history(place: str | None, inputs: Sequence[Input]) -> Iterator[Shown]:
     """
     from gencli.cli.outputs import render, result_format
     from gencli.files import parquet
+    from gencli.files.stores import is_address
     from gencli.files.stream import require_writable
     from gencli.files.unfinished import Live, beside
 
-    special = place is None or stdout.is_it(place) or stdout.number(place) is not None
+    special = place is None or is_address(place) or stdout.is_it(place) or stdout.number(place) is not None
     if place is None or special or (os.path.exists(place) and not os.path.isfile(place)):
         yield lambda run, progress: progress
         return

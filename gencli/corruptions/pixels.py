@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from gencli.corruptions.base import PixelCorruption, rounded
 from gencli.errors import GencliError, nearest
 from gencli.files.named import open_inputs
+from gencli.files.stores import is_address
 from gencli.files.stream import Input
 from gencli.files.tables import ImageTable
 from gencli.randomness import Draws
@@ -116,7 +117,7 @@ class GaussianPixels(PixelCorruption):
     def files(self) -> Sequence[Input]:
         if self.statistics in _STATISTICS:
             return []
-        if self.statistics != "-" and not os.path.exists(self.statistics):
+        if self.statistics != "-" and not is_address(self.statistics) and not os.path.exists(self.statistics):
             raise GencliError(f"--statistics: {self.statistics}: no such file", nearest(self.statistics, _STATISTICS))
         return open_inputs(self.statistics)
 

@@ -14,6 +14,7 @@ from gencli.cli.options import Device, Overwrite, OwnArch, Saving, Seed, dashed
 from gencli.errors import GencliError
 from gencli.files import endings
 from gencli.files.provenance import FILE
+from gencli.files.stores import is_address
 from gencli.losses.settings import LossSettings
 
 TOLERANCES = {"float64": 1e-10, "float32": 1e-4}  # of exact methods that should agree
@@ -200,7 +201,11 @@ class ProductSettings:
     def words(self) -> list[str]:
         """The vectors, by name or file; none of the whole matrix."""
         given = [] if self.dense else self.vector or ["random:0"]
-        return [word for words in given for word in ([words] if Path(words).exists() else words.split(","))]
+        return [
+            word
+            for words in given
+            for word in ([words] if is_address(words) or Path(words).exists() else words.split(","))
+        ]
 
     def arguments(self, files: Collection[str]) -> dict[str, Any]:
         """What bears on the products; in the place of each vector of a file is `FILE`."""

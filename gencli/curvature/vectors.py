@@ -15,6 +15,7 @@ from gencli.curvature.operators import Operator
 from gencli.errors import GencliError, nearest
 from gencli.files import provenance, tensors
 from gencli.files.provenance import Source
+from gencli.files.stores import is_address
 from gencli.files.stream import Input
 from gencli.randomness import Draws
 
@@ -79,7 +80,7 @@ def open_file(word: str) -> Input:
     Raises:
         GencliError: there is none, nor is it the name of a vector.
     """
-    if word != "-" and not Path(word).exists():
+    if word != "-" and not is_address(word) and not Path(word).exists():
         raise GencliError(f"--vector: {word}: no such file", nearest(word, _FORMS.values()))
     return Input(word)
 

@@ -13,6 +13,7 @@ from gencli.errors import GencliError
 from gencli.files import tensors
 from gencli.files.held import Held
 from gencli.files.provenance import Step
+from gencli.files.stores import is_address
 from gencli.files.stream import Input, Output
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def require(saving: Saving, kind: str) -> None:
     if path is None:
         return
     special = os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
-    if special or stdout.is_it(path) or stdout.number(path) is not None:
+    if special or is_address(path) or stdout.is_it(path) or stdout.number(path) is not None:
         raise GencliError(f"--checkpoint: {path} is not a regular file, from which a run could continue", "name a file")
     if not os.path.isfile(path):  # what cannot be written is refused elsewhere
         return

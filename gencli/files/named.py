@@ -10,16 +10,19 @@ from typing import Any
 
 from gencli.errors import GencliError
 from gencli.files import folders
+from gencli.files.stores import is_address, shown, within
 from gencli.files.stream import Input
 
 
 def named_first(*wanted: tuple[str | None, Callable[[Any], Any]]) -> list[Any]:
     """Opens what arguments name, each with its own function, pipes last, so that a typo is found before any work.
 
+    Objects of stores come before pipes.
+
     Returns:
         What the functions gave, in the arguments' order.
     """
-    order = sorted(range(len(wanted)), key=lambda number: is_pipe(wanted[number][0]))
+    order = sorted(range(len(wanted)), key=lambda number: (is_pipe(wanted[number][0]), is_address(wanted[number][0])))
     found = {number: wanted[number][1](wanted[number][0]) for number in order}
     return [found[number] for number in range(len(wanted))]
 
@@ -36,6 +39,7 @@ def require_one_standard_input(*arguments: str | None) -> None:
 
 def distinct_names(places: Sequence[str]) -> list[str]:
     """Names of files: without their folders, where that tells them apart, otherwise from the folder that holds all."""
+    places = [*map(shown, places)]
     short = [os.path.basename(os.path.normpath(place)) for place in places]
     if len(set(short)) == len(set(places)):
         return short
@@ -51,29 +55,33 @@ def is_pipe(argument: str | None) -> bool:
     return os.path.exists(argument) and not os.path.isfile(argument) and not os.path.isdir(argument)
 
 
-def open_inputs(argument: str | None, pattern: str | None = None) -> list[Input]:
+def open_inputs(argument: str | None, pattern: str | None = None, part: bool = False) -> list[Input]:
     """The input that a command's argument names: a file, standard input, or a folder's Parquet files by name.
+
+    Files and folders may be objects of stores, by their addresses.
 
     Of a folder that has none itself those in its folders are taken, also by links, each folder once. Names that start
     with a dot are left out.
 
     Args:
         pattern: that the files' names, or their paths in the folder, match, as the shell's do.
+        part: whether objects are fetched as they are read; see `Input`.
 
     Raises:
         GencliError: no such file, a folder that cannot be read, or a name that is not a file.
     """
-    if argument in (None, "-") or not os.path.isdir(str(argument)):
-        return [Input(argument)]
+    held = within(str(argument)) if is_address(argument) else None
+    if held is None and (argument in (None, "-") or not os.path.isdir(str(argument))):
+        return [Input(argument, part)]
     folder = str(argument)
-    shards = next(filter(None, _shards(folder, pattern)), [])
+    shards = next(filter(None, _shards(folder, pattern) if held is None else _objects(folder, held, pattern)), [])
     if not shards:
         what = "*.parquet files" if pattern is None else f"*.parquet files that match {pattern!r}"
         raise GencliError(f"{argument}: a folder without {what}", "name a file, or the folder that holds them")
-    for path in shards:
+    for path in shards if held is None else ():
         folders.require_file(path)
     _allow_files(len(shards))
-    inputs = [Input(path) for path in shards]
+    inputs = [Input(path, part) for path in shards]
     for each in inputs:
         each.folder, each.whole = folder, pattern is None
     return inputs
@@ -88,6 +96,15 @@ def _shards(folder: str, pattern: str | None) -> Iterator[list[str]]:
         if top == folder:
             yield sorted(found)
     yield sorted(found)
+
+
+def _objects(folder: str, held: list[str], pattern: str | None) -> Iterator[list[str]]:
+    """The Parquet objects in a folder of a store, then those in its folders too."""
+    top = f"{folder.rstrip('/')}/"
+    found = [path for path in held if path.endswith(".parquet") and "/." not in path.removeprefix(top)]
+    found = [path for path in found if pattern is None or _matches(path.removeprefix(top), pattern)]
+    yield [path for path in found if "/" not in path.removeprefix(top)]
+    yield found
 
 
 def _matches(path: str, pattern: str) -> bool:

@@ -8,7 +8,7 @@ Source: parquet.thrift and Encodings.md of apache/parquet-format, thrift-compact
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,8 +54,11 @@ class Page:
         )
 
 
-def require(source: Input, file: pq.ParquetFile) -> None:
+def require(source: Input, file: pq.ParquetFile, chunks: Collection[tuple[int, int]] | None = None) -> None:
     """Refuses pages and columns of bytes that take far more memory than they have bytes in the file.
+
+    Args:
+        chunks: row groups and places of columns that are to be read; by default all.
 
     Raises:
         GencliError: there are some.
@@ -67,6 +70,8 @@ def require(source: Input, file: pq.ParquetFile) -> None:
         kind = facts.schema.column(place)
         where, taken, longest = f"{source.name}: column `{kind.path}`", 0, 1
         for group in range(facts.num_row_groups):
+            if chunks is not None and (group, place) not in chunks:
+                continue
             of_group = facts.row_group(group)
             if of_group.num_columns != facts.num_columns:
                 raise OSError(f"{of_group.num_columns} columns in row group {group}, of {facts.num_columns}")
@@ -104,12 +109,17 @@ def _measured(file: pq.ParquetFile, path: str, longest: int, most: int) -> int:
     return taken
 
 
+def extent(column: Any) -> tuple[int, int]:
+    """Where a column of a row group begins in the file, and where it ends, by the footer."""
+    start = column.data_page_offset
+    if column.has_dictionary_page and 0 < (column.dictionary_page_offset or 0) < start:
+        start = column.dictionary_page_offset
+    return start, start + column.total_compressed_size
+
+
 def _pages(source: Input, column: Any) -> Iterator[Page]:
     """The pages of a column of a row group."""
-    at = column.data_page_offset
-    if column.has_dictionary_page and 0 < (column.dictionary_page_offset or 0) < at:
-        at = column.dictionary_page_offset
-    end = at + column.total_compressed_size
+    at, end = extent(column)
     while at < end:
         facts, length = _header(source, at)
         kind, decoded, stored = (facts.get(number, -1) for number in (1, 2, 3))

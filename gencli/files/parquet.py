@@ -28,7 +28,8 @@ _SIGNATURE = 28  # bytes behind the footer of a file with encrypted columns
 _ROWS, _VALUES = 1 << 20, 1 << 24  # that any file, and any column of a row group, may hold
 _A_BYTE = 64  # values, of a column that holds more
 _UNASKED, _LARGEST_PAGE = 64 << 20, 1 << 31  # bytes
-_BUFFER = 1 << 16  # otherwise a row group's columns are read whole, and no more than 2 GB of them
+_BATCH = 1 << 16  # rows
+_BUFFER = 1 << 16  # bytes; otherwise a row group's columns are read whole, and no more than 2 GB of them
 
 
 def is_parquet(source: Input) -> bool:
@@ -47,7 +48,8 @@ def open_file(source: Input) -> pq.ParquetFile:
         raise GencliError(f"{source.name}: {_ENCRYPTED}", _DECRYPT)
     source.expect("Parquet", b"PAR1", b"PAR1")
     with undamaged(source.name):
-        file = pq.ParquetFile(source.file, pre_buffer=False, page_checksum_verification=True, buffer_size=_BUFFER)
+        settings = {"pre_buffer": False, "page_checksum_verification": True, "buffer_size": _BUFFER}
+        file = _InParts(source, **settings) if source.part is not None else pq.ParquetFile(source.file, **settings)
         rows = file.metadata.num_rows
         if rows != sum(file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)):
             raise OSError("its row groups do not hold its rows")
@@ -57,10 +59,14 @@ def open_file(source: Input) -> pq.ParquetFile:
             raise OSError("Cannot decrypt its columns" if more == _SIGNATURE else f"{more} bytes behind its footer")
     seal = seals.place_in_footer(source)
     ours = provenance.KEY.encode() in (file.metadata.metadata or {})
-    source.check_whole(lambda: seals.require(source, "Parquet", seal, ours))
+    if ours or seal is not None:
+        source.fetch()  # a seal is the whole file's
+    if source.part is None:
+        source.check_whole(lambda: seals.require(source, "Parquet", seal, ours))
     with undamaged(source.name):
         _refuse_bombs(source, file.metadata)
-        pages.require(source, file)
+        if source.part is None:
+            pages.require(source, file)
     try:
         promised = _footer(file).get("rows", rows)
     except ValueError as error:
@@ -68,6 +74,42 @@ def open_file(source: Input) -> pq.ParquetFile:
     if promised != rows:
         raise GencliError(f"{source.name}: {rows} rows, but its provenance records {promised}", "make the file again")
     return file
+
+
+class _InParts(pq.ParquetFile):
+    """A file of which parts are fetched: pages are looked at just before they are read."""
+
+    def __init__(self, source: Input, **settings: Any) -> None:
+        super().__init__(source.file, **settings)
+        self._source, self._seen = source, set[tuple[int, int]]()
+
+    def read(self, columns: list[str] | None = None, *more: Any, **named: Any) -> pa.Table:
+        self._look([*range(self.num_row_groups)], columns, whole=True)
+        return super().read(columns, *more, **named)
+
+    def iter_batches(
+        self, batch_size: int = _BATCH, row_groups: list[int] | None = None, columns: list[str] | None = None,
+        *more: Any, **named: Any,
+    ) -> Iterator[pa.RecordBatch]:  # fmt: skip
+        self._look([*range(self.num_row_groups)] if row_groups is None else row_groups, columns)
+        return super().iter_batches(batch_size, row_groups, columns, *more, **named)
+
+    def _look(self, groups: list[int], columns: list[str] | None, whole: bool = False) -> None:
+        """Refuses what `pages.require` does, of these columns; fetches them first where the `whole` is read."""
+        facts = self.metadata
+        names = [facts.schema.column(place).path for place in range(facts.num_columns)]
+        wanted = [
+            (group, place)
+            for place, name in enumerate(names)
+            for group in groups
+            if columns is None or any(name == each or name.startswith(f"{each}.") for each in columns)
+        ]
+        new = [each for each in wanted if each not in self._seen]
+        self._seen.update(new)
+        if self._source.part is not None and whole:
+            self._source.part.prefetch(pages.extent(facts.row_group(group).column(place)) for group, place in new)
+        if new:
+            pages.require(self._source, self, set(new))
 
 
 def _refuse_bombs(source: Input, facts: pq.FileMetaData) -> None:

@@ -43,6 +43,7 @@ class Source:
         name: the file's, without its folder, where gencli did not make it, `-` for standard input; or as the result
             calls it.
         labels_differ: the share of its labels that differ from label_true by no step of ours; None for none.
+        object: of an object of a store of which only a part was read, so that it has no sha256: address, size, version.
     """
 
     role: str
@@ -50,13 +51,15 @@ class Source:
     step: Step | None = None
     name: str = ""
     labels_differ: float | None = None
+    object: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """As files hold it."""
         made = {} if self.step is None else {"step": self.step.to_json()}
         name = {"name": self.name} if self.name or self.step is None else {}
         share = {} if self.labels_differ is None else {"labels_differ": self.labels_differ}
-        return {"role": self.role, "sha256": self.sha256} | made | name | share
+        part = {"object": self.object} if self.object else {}
+        return {"role": self.role, "sha256": self.sha256} | made | name | share | part
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,11 @@ def source(role: str, sha256: str, made: Step | None, path: Path | None) -> Sour
     """One input of a step. `role` is the argument it was given as; only files made elsewhere keep their name."""
     name = path.name.encode(errors="replace").decode() if path else "-"
     return Source(role, sha256, made, "" if made else name)
+
+
+def part(role: str, said: str, path: Path | None) -> Source:
+    """One input of a step that read only a part of it: what is `said` of the object in place of its hash."""
+    return replace(source(role, "", None, path), object=said)
 
 
 def encode(made: Step, **facts: Any) -> bytes:
@@ -225,9 +233,10 @@ def _read(value: Any, left: list[int]) -> Step:
 def _read_source(value: Any, left: list[int]) -> Source:
     ours = isinstance(value, dict) and "step" in value
     own = {"step": dict} if ours else {"name": str}
-    facts = _checked(value, {"role": str, "sha256": str} | own, {"labels_differ": float, "name": str})
+    facts = _checked(value, {"role": str, "sha256": str} | own, {"labels_differ": float, "name": str, "object": str})
     made = _read(facts["step"], left) if ours else None
-    return Source(facts["role"], facts["sha256"], made, facts.get("name", ""), facts.get("labels_differ"))
+    said = facts.get("name", ""), facts.get("labels_differ"), facts.get("object", "")
+    return Source(facts["role"], facts["sha256"], made, *said)
 
 
 _WRONG = "its provenance has the wrong form"

@@ -1,4 +1,4 @@
-"""Bytes in and bytes out: standard input and output, spooling, hashing, files that appear complete or not at all.
+"""Bytes in and bytes out: `Input`, and standard output, files and objects that appear complete or not at all.
 
 The formats of the bytes are in `tables` and `tensors`.
 """
@@ -11,159 +11,19 @@ import io
 import os
 import select
 import stat
-import threading
+import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import Self
 
 from gencli.cli import console, stdout
-from gencli.errors import GencliError, MissingInput
-from gencli.files import partial, spooling
-from gencli.files.seals import Digest
+from gencli.errors import GencliError
+from gencli.files import partial, stores
+from gencli.files.incoming import Input
 
-_CHUNK = 1 << 20
-_CHECKED_AT_ONCE = 1 << 24  # bytes
-_LFS = b"version https://git-lfs.github.com/spec/"
-
-
-class Input:
-    """One file or standard input, opened once, seekable, its SHA-256 computed in parallel with reading.
-
-    Attributes:
-        name: its name in messages: the path as it was given, or `standard input`.
-        path: None for standard input.
-        file: positioned at 0; a pipe was spooled into a temporary file first.
-        size: bytes.
-        folder: that was given in its place; None where the file itself was.
-        whole: whether all files of that folder were asked for.
-        sound: whether its seal was checked; see `seals`.
-    """
-
-    folder: str | None = None
-    whole = False
-    sound = False
-
-    def __init__(self, argument: str | None) -> None:
-        if argument == "":
-            raise GencliError("a file name is empty", "name a file; - is standard input")
-        stdout.fill_closed()
-        self.path = None if argument in (None, "-") else Path(str(argument))
-        self.name = "standard input" if self.path is None else str(argument)
-        raw = spooling.standard_input() if self.path is None else spooling.open_path(self.path)
-        if raw.isatty():
-            raise MissingInput
-        _refuse_device(raw, self.name)
-        self._digest: Digest | None = None
-        self._check: Callable[[], None] | None = None
-        if stat.S_ISREG(os.fstat(raw.fileno()).st_mode):
-            self.file = raw
-        else:
-            self.file, self._digest = spooling.spool(raw, self.name)
-        self._opened = self._state()
-        self.size = self._opened[0]
-        self._hashing = threading.Thread(target=self._hash, daemon=True) if self._digest is None else None
-        if self._hashing is not None:
-            self._hashing.start()
-        if self.starts(_LFS):
-            raise GencliError(f"{self.name}: is a Git LFS pointer, not the file", "git lfs pull downloads the file")
-
-    def _hash(self) -> None:
-        digest = Digest()
-        with contextlib.suppress(OSError):
-            while chunk := os.pread(self.file.fileno(), _CHUNK, digest.position):
-                digest.update(chunk)
-            self._digest = digest
-
-    def _state(self) -> tuple[int, int]:
-        status = os.fstat(self.file.fileno())
-        return status.st_size, status.st_mtime_ns
-
-    def _hashed(self) -> Digest:
-        if self._hashing is not None:
-            self._hashing.join()
-        if self._digest is None:
-            raise GencliError(f"{self.name}: cannot be read to its end", "check the file and the disk")
-        return self._digest
-
-    @property
-    def sha256(self) -> str:
-        """The content's SHA-256 in hexadecimal; waits for the thread that computes it.
-
-        Raises:
-            GencliError: the file cannot be read, changed since it was opened, or `check_whole`'s check refuses it.
-        """
-        digest = self._hashed().hexdigest()
-        if self._state() != self._opened:
-            raise GencliError(f"{self.name}: changed while it was read", "wait until it is complete, then run again")
-        check, self._check = self._check, None
-        if check is not None:
-            check()
-        return digest
-
-    def check_whole(self, check: Callable[[], None]) -> None:
-        """Calls `check` once all bytes are hashed: at once where the file is small, otherwise with `sha256`."""
-        self._check = check
-        if self.size <= _CHECKED_AT_ONCE:
-            _ = self.sha256
-
-    def blanked(self, start: int, count: int) -> str:
-        """The seal's checksum of the content, `count` bytes from `start` being the digit 0."""
-        seen, digest = self._hashed().before(start)
-        digest.update(self.peek(seen, start - seen) + b"0" * count)
-        position = start + count
-        while chunk := self.peek(position, _CHUNK):
-            digest.update(chunk)
-            position += len(chunk)
-        return digest.hexdigest()
-
-    def peek(self, start: int, count: int) -> bytes:
-        """At most `count` bytes from `start`; the file's position is unchanged."""
-        return os.pread(self.file.fileno(), count, max(0, start))
-
-    def expect(self, kind: str, start: bytes, end: bytes = b"") -> None:
-        """Refuses a file that does not start and end like one of this `kind`, with a message that suits pipelines."""
-        head = os.pread(self.file.fileno(), len(start), 0)
-        if self.size == 0 and self._is_standard_output():
-            raise GencliError(
-                f"{self.name}: empty: it is also the output, and `>` empties a file before the command runs",
-                "write to another file, then rename it; -o detects this mistake",
-            )
-        if self.size == 0:
-            raise GencliError(f"{self.name}: empty, not {kind}", _upstream(self, "wrote nothing"))
-        if head != start:
-            raise GencliError(f"{self.name}: not {kind} (it starts with {head!r})", f"give a file that is {kind}")
-        if self.size < len(start) + len(end) or os.pread(self.file.fileno(), len(end), self.size - len(end)) != end:
-            raise GencliError(f"{self.name}: cut short, no {kind} footer", _upstream(self, "did not finish"))
-
-    def _is_standard_output(self) -> bool:
-        place = stdout.descriptor()
-        return place is not None and self.same_file(os.fstat(place))
-
-    def starts(self, start: bytes, position: int = 0) -> bool:
-        """Whether these bytes stand at `position`."""
-        return os.pread(self.file.fileno(), len(start), position) == start
-
-    def same_file(self, status: os.stat_result) -> bool:
-        """Whether this input is the file of that `status`."""
-        return os.path.samestat(os.fstat(self.file.fileno()), status)
-
-
-def _upstream(source: Input, did: str) -> str:
-    return f"the command before it in the pipe {did}" if source.path is None else f"what made it {did}; make it again"
-
-
+__all__ = ["NO_ROOM", "Input", "Output", "is_terminal", "require_writable"]
 NO_ROOM = "free some space"
-
-
-def _refuse_device(raw: BinaryIO, name: str) -> None:
-    """Of devices the empty one alone can be read to its end."""
-    status = os.fstat(raw.fileno())
-    device = stat.S_ISBLK(status.st_mode) or stat.S_ISCHR(status.st_mode)
-    if device and status.st_rdev != os.stat(os.devnull).st_rdev:
-        raise GencliError(f"{name}: a device, which may never end", "name a file or pipe one in")
-
-
 _writing: list[Output] = []
 
 
@@ -180,14 +40,15 @@ def _require_readers() -> None:
 
 
 class Output(io.RawIOBase):
-    """Bytes on their way to standard output or a file, committed whole or not at all.
+    """Bytes on their way to standard output, a file or an object of a store, committed whole or not at all.
 
     A file is written beside its place, synced and renamed; anything that is no regular file (a pipe, /dev/null), and
     what the shell opened (/dev/fd/3), is written directly. After `mute` nothing more goes out: pyarrow closes a valid
-    footer even when a writer fails, and the reader must not take that for the whole table.
+    footer even when a writer fails, and the reader must not take that for the whole table. An object is uploaded from a
+    temporary file once it is complete.
 
     Args:
-        destination: a path; `-` or None is standard output.
+        destination: a path, or the address of an object; `-` or None is standard output.
         inputs: what is read; none of them may be the destination.
         binary: refuses a terminal.
         aside: the work continues without it if its reader closes the pipe.
@@ -204,11 +65,16 @@ class Output(io.RawIOBase):
         self._temporary: Path | None = None
         stdout.fill_closed()
         self._held: list[bytes | memoryview] | None = None
-        self.path = None if stdout.is_it(destination) else Path(str(destination))
-        self.name = "standard output" if self.path is None else str(destination)
+        self._upload: Callable[[int], None] | None = None
+        self.address = str(destination) if stores.is_address(destination) else ""
+        self.path = None if stdout.is_it(destination) or self.address else Path(str(destination))
+        self.name = "standard output" if stdout.is_it(destination) else stores.shown(str(destination))
         if binary and is_terminal(destination):
             raise GencliError(f"{self.name}: binary data would be written to the terminal", "name a file or use a pipe")
-        if self.path is None:
+        if self.address:
+            self._upload = stores.open_upload(self.address)
+            self._fd = self._spool()
+        elif self.path is None:
             if (place := stdout.descriptor()) is None:
                 raise GencliError("standard output is closed", "name a file with -o")
             stdout.flush()
@@ -225,17 +91,24 @@ class Output(io.RawIOBase):
         status = os.fstat(self._fd)
         if self._temporary is not None and self.path is not None and self.path.exists():
             status = self.path.stat()
-        if stat.S_ISREG(status.st_mode) and any(source.same_file(status) for source in inputs):
+        same = (
+            any(self.address == source.address for source in inputs)
+            if self.address
+            else stat.S_ISREG(status.st_mode) and any(source.same_file(status) for source in inputs)
+        )
+        if same:
             self.abort()
             raise GencliError(f"{self.name}: the output is the input", "write to another file, then rename it")
-        if any(other._goes_to(self.path, status) for other in _writing if other is not self):
+        if any(other._goes_to(self, status) for other in _writing if other is not self):
             self.abort()
             raise GencliError(f"{self.name}: two outputs would be written there", "give them different names")
 
-    def _goes_to(self, path: Path | None, status: os.stat_result) -> bool:
-        """Whether this goes to that path, or into the file or pipe of that status."""
+    def _goes_to(self, other: Output, status: os.stat_result) -> bool:
+        """Whether this goes where the other goes, into the file or pipe of that status."""
+        if self.address or other.address:
+            return self.address == other.address
         if self._temporary is not None:
-            return self.path == path or (self.path is not None and _is_at(self.path, status))
+            return self.path == other.path or (self.path is not None and _is_at(self.path, status))
         return not stat.S_ISCHR(status.st_mode) and os.path.samestat(os.fstat(self._fd), status)
 
     def _open(self, path: Path) -> int:
@@ -260,6 +133,15 @@ class Output(io.RawIOBase):
         except OSError as error:
             raise GencliError(f"{self.name}: cannot be written: {error.strerror}", "check the folder") from None
 
+    def _spool(self) -> int:
+        try:
+            with tempfile.TemporaryFile(buffering=0) as file:
+                return os.dup(file.fileno())
+        except OSError as error:
+            raise GencliError(
+                f"{self.name}: no temporary file: {error.strerror}", "set TMPDIR to a folder on a larger disk"
+            ) from None
+
     def writable(self) -> bool:
         return True
 
@@ -282,21 +164,22 @@ class Output(io.RawIOBase):
         return len(view)
 
     def _failed(self, error: OSError) -> GencliError:
-        kept = "nothing was kept" if self._temporary is not None else "the output there is incomplete"
+        whole = self._temporary is not None or self._upload is not None
+        kept = "nothing was kept" if whole else "the output there is incomplete"
         return GencliError(f"{self.name}: {error.strerror}", f"{kept}; {NO_ROOM}")
 
     @property
     def direct(self) -> bool:
-        """Whether bytes leave the process as they are written, and cannot be undone."""
+        """Whether bytes leave the process as they are written, or an object with `finish`, and cannot be undone."""
         return self._temporary is None
 
     def hold(self) -> None:
         """Keeps output to pipes and devices in memory until `finish`."""
-        if self.direct:
+        if self.direct and self._upload is None:
             self._held = []
 
     def finish(self) -> None:
-        """Writes what was kept, or syncs the file, which gets its name with `commit`.
+        """Writes what was kept, uploads an object, or syncs the file, which gets its name with `commit`.
 
         Raises:
             GencliError: it cannot be written, or could not get its name.
@@ -304,6 +187,8 @@ class Output(io.RawIOBase):
         held, self._held = self._held, None
         for data in held or ():
             self.write(data)
+        if self._upload is not None and not self._muted:
+            self._upload(self._fd)
         if self._temporary is not None and self.path is not None:
             try:
                 os.fsync(self._fd)

@@ -138,6 +138,9 @@ def differing(table: ImageTable) -> float | None:
 
 def source(role: str, file: Input, made: bool = True) -> provenance.Source:
     """A file as an input of a step, with its provenance if it is Parquet that gencli wrote."""
+    if file.part is not None:
+        file.settle()
+        return provenance.part(role, file.part.said, file.path)
     known = made and file.starts(b"PAR1")
     step = parquet.read_provenance(parquet.open_file(file)) if known else None
     return provenance.source(role, file.sha256, step, file.path)
@@ -221,10 +224,13 @@ class FileTable:
                             checked = self._check(batch, start)
                             yield checked if keep is None else select(checked, keep[start:stop])
                         start = stop
+                        if source.part is not None and keep is not None and not keep[start:end].any():
+                            start = end  # the rest of the row group is not fetched
+                            break
             if start != self.rows:
                 raise OSError(f"{start} rows of {self.rows}")
         for source in self.inputs:
-            _ = source.sha256  # which refuses a corrupt file
+            source.settle()
 
     def _stored(self, column: pa.Array, name: str, start: int) -> pa.Array:
         """A column as the schema has it, whose first row is the table's row `start`."""

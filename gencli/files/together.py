@@ -17,8 +17,8 @@ from gencli.files.stream import NO_ROOM, Input, Output
 class Together:
     """The destinations of a command, opened or refused before its work and committed at its end.
 
-    First all files are written and synced, then pipes and devices get their output, standard output last, and then
-    the files get their names. If anything fails before that, no file appears.
+    First all files are written and synced, then objects are uploaded, pipes and devices get their output, standard
+    output last, and then the files get their names. If anything fails before that, no file appears.
 
     Args:
         writes: whether anything is written at all; of several processes the first one does.
@@ -110,7 +110,7 @@ def _put_back(output: Output, old: bool, second: Path | None) -> None:
 
 def _commit(outputs: Sequence[Output], out: list[Output]) -> None:
     """Commits all or, but for what is in `out` then, none; no signal comes between the files' names."""
-    outputs = sorted(outputs, key=lambda each: (each.direct, each.path is None))
+    outputs = sorted(outputs, key=lambda each: (each.direct, not each.address, each.path is None))
     for output in outputs:
         output.finish()
         if output.direct:

@@ -1,10 +1,18 @@
-"""Makefiles that reproduce whole papers, with the figures that the papers published beside them as CSV."""
+"""Makefiles that reproduce whole papers, with the figures that the papers published beside them as CSV.
+
+`jobs` reads what one of them runs, `engines` writes that for schedulers.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 _FOLDER = Path(__file__).parent
+
+
+def folder() -> str:
+    """Where they lie."""
+    return str(_FOLDER)
 
 
 def purposes() -> dict[str, str]:

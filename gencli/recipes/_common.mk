@@ -70,10 +70,9 @@ all: $(OUT)/report.html
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
 
-$(OUT)/settings: export SAID = $(SETTINGS)
 $(OUT)/settings:
 	@mkdir -p $D $R
-	@printenv SAID > $@
+	@printf '%s\n' '$(subst ','\'',$(SETTINGS))' > $@
 
 .PHONY: changed
 $D/train.parquet: $$(call CHANGED,$$@) | $(OUT)/settings

@@ -18,24 +18,26 @@ demo: $(RUNS:%=$(OUT)/%.parquet)
 	gencli data digits | gencli corrupt random-labels -q -p 0.5 | gencli eval $(OUT)/half.safetensors --format table
 	@echo 'The learning curves as a picture: $(OUT)/curves.png'
 
-$(OUT)/test:
-	mkdir -p $@
-	gencli data digits --split test -o $@/test.parquet
-	gencli corrupt shuffled-pixels $@/test.parquet -o $@/shuffled.parquet
+$(OUT)/test/test.parquet:
+	mkdir -p $(@D)
+	gencli data digits --split test -o $@
 
-$(OUT)/true.parquet: | $(OUT)/test
+$(OUT)/test/shuffled.parquet: $(OUT)/test/test.parquet
+	gencli corrupt shuffled-pixels $< -o $@
+
+$(OUT)/true.parquet: | $(OUT)/test/test.parquet
 	gencli data digits \
 	  | $(TRAIN) --eval-data $(OUT)/test/test.parquet --history $@ -o $(OUT)/true.safetensors
 
-$(OUT)/half.parquet: | $(OUT)/test
+$(OUT)/half.parquet: | $(OUT)/test/test.parquet
 	gencli data digits | gencli corrupt random-labels -p 0.5 \
 	  | $(TRAIN) --eval-data $(OUT)/test/test.parquet --history $@ -o $(OUT)/half.safetensors
 
-$(OUT)/random.parquet: | $(OUT)/test
+$(OUT)/random.parquet: | $(OUT)/test/test.parquet
 	gencli data digits | gencli corrupt random-labels -p 1 \
 	  | $(TRAIN) --eval-data $(OUT)/test/test.parquet --history $@ -o $(OUT)/random.safetensors
 
 # the images of train and test move alike: one permutation under one seed
-$(OUT)/shuffled.parquet: | $(OUT)/test
+$(OUT)/shuffled.parquet: | $(OUT)/test/shuffled.parquet
 	gencli data digits | gencli corrupt shuffled-pixels \
 	  | $(TRAIN) --eval-data $(OUT)/test/shuffled.parquet --history $@ -o $(OUT)/shuffled.safetensors

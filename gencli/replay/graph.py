@@ -39,7 +39,7 @@ class File:
     Attributes:
         run: that made it; None where it came from outside.
         output: which of the run's outputs it is.
-        name: of what came from outside.
+        name: of what came from outside; without a SHA-256 it is what is said of an object read in part.
     """
 
     sha256: str
@@ -77,9 +77,10 @@ class Graph:
         if source.sha256 in self._above:
             raise GencliError(f"its provenance goes in a circle, at {source.sha256[:12]}", _FORGED)
         if source.step is None:
-            key = f"{source.sha256} {source.role == 'source'} {source.name}"
+            name = source.object or source.name
+            key = f"{source.sha256} {source.role == 'source'} {name}"
             if key not in self._known:
-                self._known[key] = File(source.sha256, None, name=source.name)
+                self._known[key] = File(source.sha256, None, name=name)
                 if source.role != "source":
                     self.outside.append(self._known[key])
             return self._known[key]

@@ -18,7 +18,8 @@ def tree(graph: Graph, name: str) -> Iterator[str]:
 
     def below(file: File, role: str, indent: str, last: str) -> Iterator[str]:
         if file.run is None:
-            yield f"{indent}{role}{file.name}, from outside, SHA-256 {file.sha256}"
+            known = f"SHA-256 {file.sha256}" if file.sha256 else "of which a part was read"
+            yield f"{indent}{role}{file.name}, from outside, {known}"
             return
         number = numbers[id(file.run)]
         output = f", {file.output}" if file.output else ""

@@ -96,6 +96,11 @@ def plan(graph: Graph, name: str, form: str, commands: Commands) -> Plan:
         GencliError: see `words.Commands.words`; or a name that leads out of the folder.
     """
     for each in graph.outside:
+        if not each.sha256:
+            raise GencliError(
+                f"{name}: made from a part of {each.name}, of which no SHA-256 is known",
+                "--tree shows how; without --limit, or from a copy of the object, it would be known",
+            )
         if not re.fullmatch("[0-9a-f]{64}", each.sha256):
             raise GencliError(f"its provenance has {each.sha256!r:.80}, which is no SHA-256", "ask for another")
     outside = [Outside(number, each.sha256, _relative(each.name)) for number, each in enumerate(graph.outside, 1)]

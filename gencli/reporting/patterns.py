@@ -15,10 +15,13 @@ from gencli.cli import stdout
 from gencli.counts import numbered
 from gencli.errors import GencliError
 from gencli.files import folders
+from gencli.files.stores import is_address
 
 
 def expand(names: Sequence[str]) -> list[str]:
     """The files that names and patterns match, each once despite links; those of a pattern sorted, numbers as such.
+
+    Addresses of objects are kept as they are.
 
     `**` is any folders, also by links, without those whose names start with a dot.
 
@@ -27,12 +30,13 @@ def expand(names: Sequence[str]) -> list[str]:
     """
     found: dict[str, str] = {}
     for name in names:
-        pattern = name != "-" and glob.has_magic(name) and not os.path.exists(name)
+        kept = name == "-" or is_address(name)
+        pattern = not kept and glob.has_magic(name) and not os.path.exists(name)
         matches = sorted(_files(name), key=numbered) if pattern else [name]
         if not matches:
             raise GencliError(f"{name}: no file matches", "check the pattern and the folder")
         for match in matches:
-            found.setdefault("-" if match == "-" else os.path.realpath(match), match)
+            found.setdefault(match if kept else os.path.realpath(match), match)
     return list(found.values())
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from gencli.cli.console import message, quoted
 from gencli.errors import GencliError, first_line
 from gencli.files import tables
+from gencli.files.stores import is_address
 from gencli.files.stream import Input
 
 _SHOWN = 5
@@ -36,7 +37,7 @@ def parse_names(text: str | None) -> tuple[str, ...] | None:
         if len(text) > len(str(_MOST)) or not 1 <= int(text) <= _MOST:
             raise GencliError(f"--class-names: {text} classes", _FORM)
         return tuple(map(str, range(int(text))))
-    if os.path.exists(text):
+    if is_address(text) or os.path.exists(text):
         try:
             source = Input(text)
             if source.size > _LONGEST:

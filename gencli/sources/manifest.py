@@ -34,6 +34,8 @@ class ManifestTable(DecodedTable):
     ) -> None:  # fmt: skip
         if source.path is None:
             raise GencliError("standard input: its paths lead nowhere", "name the manifest's file")
+        if source.address:
+            raise GencliError(f"{source.name}: its images would be beside it", "name a manifest of this machine")
         rows = texts.columns(source)
         image = image or next((each for each in _PATHS if each in rows), "path")
         for each, option in ((image, "--image"), (label, "--label")):

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +111,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     start = time.monotonic()
     card = torch.cuda.get_device_name() if given.device == "cuda" else "no card"
-    when = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
+    when = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     report: dict[str, Any] = {"when": when, "device": given.device, "card": card, "tiny": given.tiny, "parts": []}
     given.output.mkdir(parents=True, exist_ok=True)
     for name in names:

@@ -83,7 +83,7 @@ def _speeds(setting: Setting, ways: dict[str, tuple[str, bool]]) -> Iterator[Row
         for arch, batch in [*_NETWORKS.items()][: setting.size(5, 1)]:
             try:
                 speed, first = _images_a_second(setting, arch, setting.size(batch, 32), precision, compiled)
-            except Exception as error:  # noqa: BLE001 - the other networks are measured all the same
+            except Exception as error:
                 yield Row(f"{arch}, {way}", "fails", met=False, note=str(error).splitlines()[0][:200])
                 continue
             share = speed * _flops(arch) / most
@@ -105,7 +105,7 @@ def many(setting: Setting) -> Iterator[Row]:
               None if setting.tiny else together / (one / alone * count) <= 0.1)  # fmt: skip
 
 
-def _train(given, settings: Settings) -> None:  # noqa: ANN001
+def _train(given, settings: Settings) -> None:
     begin(prepare(settings, given.description, given.schema.names, ""), given, None, Group()).run()
 
 

@@ -12,11 +12,11 @@ import torch
 from gencli.cli import console
 from gencli.files.tables import Description, MemoryTable
 from gencli.models.inputs import Rows, load
+from gencli.training import devices
 from gencli.training.distributed import Group
 from gencli.training.loop import Training
 from gencli.training.settings import Settings
 from gencli.training.setup import Setup, choose
-from gencli.training import devices
 
 SHAPE, CLASSES = (32, 32, 3), tuple("0123456789")
 

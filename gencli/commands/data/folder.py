@@ -50,15 +50,19 @@ def folder(
       gencli data digits | gencli data export --folder digits
       gencli data folder digits --size 16 -o large-digits.parquet
     """
+    from gencli.errors import GencliError
+    from gencli.files.stores import is_address
     from gencli.files.stream import Input, require_writable
     from gencli.sources.folder import FolderTable
     from gencli.sources.packed import ArchiveTable, is_archive
 
     require_writable(output)
     decoding = decode.decoding
-    packed = Input(folder) if os.path.isfile(folder) else None
+    packed = Input(folder) if is_address(folder) or os.path.isfile(folder) else None
     if packed is not None and is_archive(packed):
         table: ImageTable = ArchiveTable(packed, name, split, decoding)
+    elif packed is not None and packed.address:
+        raise GencliError(f"{packed.name}: neither zip nor tar", "of folders of images in stores only these are read")
     else:
         table = FolderTable(folder, name, split, decoding)
     known = {"name": table.description.name, "split": table.description.split}

@@ -104,11 +104,13 @@ def parquet(
     """
     from gencli.errors import GencliError
     from gencli.files.named import named_first, open_inputs
+    from gencli.files.stores import is_address
     from gencli.files.stream import require_writable
 
     require_writable(output)
-    if files is not None and not any(map(os.path.isdir, paths or [])):
+    if files is not None and not any(os.path.isdir(path) or is_address(path) for path in paths or []):
         raise GencliError("--files needs a folder", "it selects among the folder's files")
-    opened = named_first(*((path, lambda path: open_inputs(path, files)) for path in paths or ["-"]))
+    part = selection.limit is not None
+    opened = named_first(*((path, lambda path: open_inputs(path, files, part)) for path in paths or ["-"]))
     table, arguments = described.open([source for each in opened for source in each], decode)
     write(table, "data parquet", arguments, selection, output, ["PIL"])
