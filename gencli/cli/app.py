@@ -130,7 +130,7 @@ def _words(wrong: BaseException) -> tuple[str, str]:
 def _invoke(arguments: list[str]) -> int:
     import typer
 
-    from gencli.cli.options import early
+    from gencli.cli.common import early
 
     status, arguments = 0, plugins.begin(arguments, early)
     try:

@@ -13,7 +13,8 @@ from typer.core import TyperGroup
 
 from gencli import strangers
 from gencli.cli import suggestions
-from gencli.cli.options import command, common, single
+from gencli.cli.common import common
+from gencli.cli.options import command, single
 from gencli.errors import GencliError
 
 

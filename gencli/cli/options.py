@@ -7,28 +7,23 @@ method `resolved`, given the names of the options that the user set, gives what 
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import inspect
 import math
-import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from itertools import pairwise
 from typing import Annotated, Any, Literal, Self, get_type_hints
 
 import typer
 from typer.core import TyperCommand
-from typer.models import ParameterInfo
 
-import gencli
 from gencli import machine, strangers
 from gencli.cli import console, suggestions
+from gencli.cli.common import COMMON, common, parameter, require_64_bits
 from gencli.errors import GencliError, MissingInput
 from gencli.files import endings
 
 TableFormat = Literal["table", "parquet", "csv", "json", "jsonl", "md"]
 
-_LARGEST = (1 << 63) - 1
 _ONCE = ("run",)  # of these options another one might be meant to be beside the first; of others the last one counts
 
 _OUTPUT = typer.Option("-o", "--output", metavar="FILE", help="Output file. Default: standard output.")
@@ -93,155 +88,6 @@ class Saving:
         return self
 
 
-def _show_version(value: bool) -> None:
-    if value:
-        print(f"gencli {gencli.__version__}")
-        raise typer.Exit
-
-
-def _set_quiet(value: bool) -> None:
-    console.quiet = value
-
-
-def _set_verbose(value: bool) -> None:
-    console.verbose = value
-
-
-def _set_debug(value: bool) -> None:
-    console.debug = value
-
-
-def _set_color(value: str | None) -> None:
-    console.color = value
-
-
-def _require_64_bits(option: str, value: int) -> None:
-    if value > _LARGEST:
-        raise GencliError(f"{option}: {value} takes more than 64 bits", "give a smaller number")
-
-
-# other ways to set the number of threads: with them the order of sums is not that of the number that is recorded
-_THREADS = (
-    "GOTO_NUM_THREADS", "MKL_DOMAIN_NUM_THREADS", "MKL_DYNAMIC", "MKL_NUM_THREADS", "OMP_DYNAMIC",
-    "OMP_MAX_ACTIVE_LEVELS", "OMP_THREAD_LIMIT", "OPENBLAS_NUM_THREADS",
-)  # fmt: skip
-
-
-def _set_threads(value: int | None) -> None:
-    """By variables that numpy, pyarrow and torch read when they are loaded, which is later."""
-    for name in _THREADS:
-        os.environ.pop(name, None)
-    if value is not None:
-        _require_64_bits("--threads", value)
-        os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = str(value)
-
-
-def early(words: Sequence[str]) -> None:
-    """What --threads and --deterministic say, before code of a plug-in loads the libraries that heed them."""
-    if "--deterministic" in words:
-        machine.pin()
-    given = dict(pairwise(words)) | dict(word.split("=", 1) for word in words if "=" in word)
-    threads = given.get("--threads") or os.environ.get("GENCLI_THREADS", "")
-    _set_threads(int(threads) if threads.isascii() and threads.isdecimal() else None)
-
-
-Version = Annotated[
-    bool,
-    typer.Option(
-        "--version",
-        callback=_show_version,
-        is_eager=True,
-        allow_from_autoenv=False,  # others set GENCLI_VERSION to a version
-        help="Print the version and exit.",
-    ),
-]
-_COMMON: dict[str, tuple[Any, Any]] = {
-    "threads": (
-        Annotated[
-            int | None,
-            typer.Option(
-                min=1,
-                envvar="GENCLI_THREADS",
-                callback=_set_threads,
-                show_default=False,
-                help="Number of cores to use. Default: OMP_NUM_THREADS, or all.",
-            ),
-        ],
-        None,
-    ),
-    "quiet": (
-        Annotated[
-            bool,
-            typer.Option(
-                "-q", "--quiet", envvar="GENCLI_QUIET", callback=_set_quiet, help="Print no messages except errors."
-            ),
-        ],
-        False,
-    ),
-    "verbose": (
-        Annotated[
-            bool,
-            typer.Option(
-                "-v",
-                "--verbose",
-                envvar="GENCLI_VERBOSE",
-                callback=_set_verbose,
-                help="Print messages in full where standard error is no terminal.",
-            ),
-        ],
-        False,
-    ),
-    "color": (
-        Annotated[
-            Literal["auto", "always", "never"],
-            typer.Option(envvar="GENCLI_COLOR", callback=_set_color, help="Color tables and messages."),
-        ],
-        "auto",
-    ),
-    "plugin": (
-        Annotated[
-            list[str] | None,
-            typer.Option(
-                "--plugin",
-                envvar="GENCLI_PLUGIN",
-                metavar="MODULE",
-                help="Add the corruptions, networks, losses and claims of a module of your own; repeatable.",
-            ),
-        ],
-        None,  # `plugins.begin` has loaded it: what there is depends on it
-    ),
-    "debug": (
-        Annotated[
-            bool,
-            typer.Option("--debug", envvar="GENCLI_DEBUG", callback=_set_debug, is_eager=True, help="Show tracebacks."),
-        ],
-        False,
-    ),
-    "version": (Version, False),
-}
-
-
-def _parameter(name: str, annotation: Any, default: Any, heading: str | None = None) -> inspect.Parameter:
-    if metadata := getattr(annotation, "__metadata__", ()):
-        own = [copy.copy(info) for info in metadata]  # several commands share them
-        for info in own:
-            if isinstance(info, ParameterInfo):
-                info.show_envvar = False  # the rule GENCLI_COMMAND_OPTION is said once, in the main help
-                info.rich_help_panel = heading
-        annotation = Annotated[annotation.__origin__, *own]
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
-
-
-def common(of_group: bool = False) -> list[inspect.Parameter]:
-    """The parameters of the options that all commands share; those of a group have no effect of their own."""
-    made = [_parameter(name, *kind) for name, kind in _COMMON.items()]
-    for info in (part for each in made for part in getattr(each.annotation, "__metadata__", ()) if of_group):
-        if not info.is_eager or info.callback is _set_debug:
-            info.callback = info.envvar = None
-            info.allow_from_autoenv = False
-    return made
-
-
 def _field_default(field: dataclasses.Field[Any]) -> Any:
     return inspect.Parameter.empty if field.default is dataclasses.MISSING else field.default
 
@@ -251,9 +97,9 @@ def _source(context: typer.Context, name: str) -> str | None:
     return None if source is None else source.name
 
 
-def _heading(kind: type, field: str) -> str | None:
-    declared = next(each for each in kind.__mro__ if field in inspect.get_annotations(each))
-    return getattr(declared, "heading", None)
+def _owner(kind: type, field: str) -> type:
+    """The class that declares a field."""
+    return next(each for each in kind.__mro__ if field in inspect.get_annotations(each))
 
 
 class _Command(TyperCommand):
@@ -272,10 +118,10 @@ class _Command(TyperCommand):
     def format_options(self, ctx: Any, formatter: Any) -> None:
         sections: dict[str, list[tuple[str, str]]] = {"Arguments": []}
         common: list[tuple[str, str]] = []
-        for parameter in self.get_params(ctx):
-            record = parameter.get_help_record(ctx)
-            heading = getattr(parameter, "rich_help_panel", None)
-            if parameter.param_type_name == "argument":
+        for each in self.get_params(ctx):
+            record = each.get_help_record(ctx)
+            heading = getattr(each, "rich_help_panel", None)
+            if each.param_type_name == "argument":
                 heading = "Arguments"
             if record:
                 (sections.setdefault(heading, []) if heading else common).append(record)
@@ -355,15 +201,15 @@ class _Expanded:
         hints = get_type_hints(function, include_extras=True)
         contexts = [name for name, kind in hints.items() if kind is typer.Context]
         own = [each for each in inspect.signature(function).parameters.values() if each.name not in contexts]
-        for parameter in own:
-            kind = hints[parameter.name]
+        for each in own:
+            kind = hints[each.name]
             if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
-                parameters.append(_parameter(parameter.name, kind, parameter.default))
+                parameters.append(parameter(each.name, kind, each.default))
                 continue
-            groups[parameter.name] = kind
+            groups[each.name] = kind
             of_fields = get_type_hints(kind, include_extras=True)
             parameters += [
-                _parameter(f.name, of_fields[f.name], _field_default(f), _heading(kind, f.name))
+                parameter(f.name, of_fields[f.name], _field_default(f), getattr(_owner(kind, f.name), "heading", None))
                 for f in dataclasses.fields(kind)
             ]
         places = {
@@ -378,7 +224,7 @@ class _Expanded:
 
     def folded(self, values: dict[str, Any], given: list[str]) -> dict[str, Any]:
         """The function's arguments from the options' values, of which the user set those `given`."""
-        values = {name: value for name, value in values.items() if name not in _COMMON}
+        values = {name: value for name, value in values.items() if name not in COMMON}
         for group, kind in self.groups.items():
             settings = kind(**{field.name: values.pop(field.name) for field in dataclasses.fields(kind)})
             values[group] = settings.resolved(given) if hasattr(settings, "resolved") else settings
@@ -387,16 +233,16 @@ class _Expanded:
 
 def _require_apart(names: Sequence[str], groups: Iterable[type]) -> None:
     """Refuses options of one name, which a plug-in may bring."""
-    own = [
-        [field.name for base in kind.__bases__ for field in dataclasses.fields(base)]
-        for kind in groups
-        if all(map(dataclasses.is_dataclass, kind.__bases__))
-    ]
-    for each in (names, *own):
-        if twice := [name for name in each if each.count(name) > 1]:
-            raise GencliError(
-                f"{dashed(twice[0])}: an option of a plug-in is called as one of gencli", "rename its field"
-            )
+    twice = [name for name in names if names.count(name) > 1]
+    for kind in groups:
+        bases = [base for base in kind.__bases__ if dataclasses.is_dataclass(base)]
+        owners = {(each.name, _owner(base, each.name)) for base in bases for each in dataclasses.fields(base)}
+        fields = [name for name, _ in owners]
+        twice += [name for name in fields if fields.count(name) > 1]
+    if twice:
+        raise GencliError(
+            f"{dashed(min(twice))}: an option of a plug-in is called as one of gencli", "rename its field"
+        )
 
 
 def _require(values: Mapping[str, Any], places: Mapping[str, endings.Writes]) -> None:
@@ -406,7 +252,7 @@ def _require(values: Mapping[str, Any], places: Mapping[str, endings.Writes]) ->
         if isinstance(value, float) and not math.isfinite(value):
             raise GencliError(f"{option}: {value} is not finite", "give a finite number")
         if isinstance(value, int) and key != "seed":  # which is hashed
-            _require_64_bits(option, value)
+            require_64_bits(option, value)
         if key in places:
             form = values.get("format") if key == "output" else None
             places[key].require(option, value, form)  # type: ignore[arg-type]

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gencli.cli.common import Version
 from gencli.cli.groups import KindGroup, group
-from gencli.cli.options import Format, ResultOutput, Seed, Version
+from gencli.cli.options import Format, ResultOutput, Seed
 
 if TYPE_CHECKING:
     from gencli.theory import All
