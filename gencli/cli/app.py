@@ -50,7 +50,7 @@ _PURPOSES = {
     "check": "Check a theorem by computation; exit status 1 if it fails.",
     "jacobian": "Compute Jacobians by numeric, forward and reverse modes.",
     "spectrum": "Compute eigenvalues of a model's curvature, or of a kernel.",
-    "export": "Export models for other tools: ONNX, torch.export.",
+    "export": "Export models for other tools.",
     "show": "Show what a file is, what is in it, and how it was made.",
     "score": "Score every row: what is memorized, what is mislabelled.",
     "rank": "Rank measures by how well they predict the generalization gap.",
