@@ -64,7 +64,7 @@ def image(documents: Sequence[Document], form: str, provenance: str) -> bytes:
         axis.set_ylim(len(items) - 0.5, -0.5)
         axis.grid(visible=False, axis="y")
         axis.set_axisbelow(True)
-        axis.set_xlabel("ratio; black: limit; hatched: above the limit")
+        axis.set_xlabel("ratio; thick line: limit; hatched: above the limit")
         if len(documents) > 1:
             names = [Patch(color=color, label=each.title) for each, color in zip(documents, cycle(COLORS))]
             figure.legend(handles=names, loc="outside lower center", ncols=2, frameon=False)

@@ -66,7 +66,7 @@ def _legend(panels: Sequence[Panel], names: Sequence[str]) -> str:
     if len(names) > MOST:
         hidden = f"<span hidden>; the last {len(names) - MOST:,} are hidden until you choose them</span>"
         more = f'<p class="note" data-most="{MOST}">{len(names):,}, of which {MOST} look different{hidden}</p>'
-    return f'<ul class="legend">{"".join(items)}</ul>{more}'
+    return f'<ul class="legend" aria-label="Legend">{"".join(items)}</ul>{more}'
 
 
 def _marked(panel: Lines) -> bool:
