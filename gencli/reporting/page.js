@@ -164,7 +164,7 @@
     }
     row(each, n) {
       const told = text => this.facts.share ? `${+(100 * text).toPrecision(4)} %` : text;
-      const value = each.y[n] === "-" ? "none" : told(each.y[n]);
+      const value = each.y[n] === "-" ? "no value" : told(each.y[n]);
       return {each, name: each.name, y: each.down[n], value: known(each.d[n]) ? `${value} \u00b1 ${told(each.d[n])}` : value};
     }
     read(state) {
@@ -220,7 +220,7 @@
       document.body.append(this.tip);
       const shown = this.svg.getBoundingClientRect(), scale = shown.width / this.svg.viewBox.baseVal.width;
       const x = shown.left + (this.left + found.x) * scale, y = shown.top + (this.top + k * found.y + t) * scale;
-      const {offsetWidth: wide, offsetHeight: high} = this.tip, most = document.documentElement.clientWidth - wide - 8;
+      const {offsetWidth: wide, offsetHeight: high} = this.tip, most = document.body.clientWidth - wide - 8;
       const left = [x + 14, x - 14 - wide].find(each => each >= 0 && each <= most);  // beside it, or else below the figure
       const top = left === undefined ? shown.bottom + 4 : within(y - high / 2, innerHeight - high);
       this.tip.style.left = `${scrollX + (left ?? within(x - wide / 2, most))}px`;

@@ -22,6 +22,7 @@ _WIDTH, _HEIGHT = 356, 220  # of what is within the axes; all lengths are those 
 _LEFT, _TOP, _RIGHT, _BOTTOM = 54, 14, 10, 40
 _POINTS, _MOST, _LEAST = 200_000, 1000, 100  # of all curves of a group; of one of them
 _NAMED, _ANNOTATED = 30, 12  # classes of a matrix whose axes, and whose cells, have words
+_NAMES = 300  # curves of a name, or series of bars, of a group
 _BARS = 100  # names of bars in one picture; the others are in a second one, folded
 _LETTER = 6.8  # width of one, about
 
@@ -34,8 +35,8 @@ def text(words: str, most: int | None = None) -> str:
 def group(panels: Sequence[Panel]) -> str:
     """The panels of a figure below their legend."""
     names = list(dict.fromkeys(name for panel in panels for name in series(panel)))
-    places = {name: place for place, name in enumerate(names)}
-    curves = sum(len(panel.curves) for panel in panels if isinstance(panel, Lines))
+    places = {name: place for place, name in enumerate(names[:_NAMES])}
+    curves = sum(min(_NAMES, len(panel.curves)) for panel in panels if isinstance(panel, Lines))
     points = max(_LEAST, min(_MOST, _POINTS // max(1, curves)))
     drawn = "\n".join(_panel(panel, places, points) for panel in panels)
     return f'<div class="group">{_legend(panels, names)}<div class="figures">\n{drawn}\n</div></div>'
@@ -54,7 +55,7 @@ def _legend(panels: Sequence[Panel], names: Sequence[str]) -> str:
     scattered = all(isinstance(panel, Lines) and panel.scatter for panel in panels)
     shapes = {True: ("bar", "M2 2h24v8H2z"), False: ("dots", "M14 6h0") if scattered else ("line", "M1 6h26")}
     items = []
-    for place, name in enumerate(names):
+    for place, name in enumerate(names[:_NAMES]):
         kind, path = shapes[name in bars]
         key = (
             f'<svg class="key {_style(place)}" viewBox="0 0 28 12" aria-hidden="true"><path class="{kind}" d="{path}"/>'
@@ -62,11 +63,17 @@ def _legend(panels: Sequence[Panel], names: Sequence[str]) -> str:
         items.append(f'<li data-s="{place}">{key}</svg><span>{text(name, LONGEST)}</span></li>')
     mark = '<svg class="key" viewBox="0 0 28 12" aria-hidden="true"><path class="mark" d="M14 6h0"/></svg>'
     items += [f"<li>{mark}<span>{text(each)}</span></li>" for each in marks]
-    more = ""
-    if len(names) > MOST:
-        hidden = f"<span hidden>; the last {len(names) - MOST:,} are hidden until you choose them</span>"
-        more = f'<p class="note" data-most="{MOST}">{len(names):,}, of which {MOST} look different{hidden}</p>'
-    return f'<ul class="legend" aria-label="Legend">{"".join(items)}</ul>{more}'
+    return f'<ul class="legend" aria-label="Legend">{"".join(items)}</ul>{_crowd(len(names))}'
+
+
+def _crowd(count: int) -> str:
+    """What is said of more names than have a look of their own."""
+    if count <= MOST:
+        return ""
+    drawn = min(count, _NAMES)
+    all_of = f"{count:,}" if drawn == count else f"the first {drawn:,} of {count:,}"
+    hidden = f"<span hidden>; the last {drawn - MOST:,} of them are hidden until you choose them</span>"
+    return f'<p class="note" data-most="{MOST}">{all_of}, of which {MOST} look different{hidden}</p>'
 
 
 def _marked(panel: Lines) -> bool:
@@ -101,7 +108,8 @@ def _at(place: float | None, length: float) -> float | None:
 
 
 def _lines(panel: Lines, places: dict[str, int], points: int) -> tuple[str, str]:
-    found = [(curve, 1) if panel.scatter else thinned(curve, points) for curve in panel.curves]
+    given = [curve for curve in panel.curves if curve.name in places]
+    found = [(curve, 1) if panel.scatter else thinned(curve, points) for curve in given]
     curves = [curve for curve, _ in found]
     ends = [end for curve in curves for end in _ends(curve)]
     marks = [y for curve in curves for _, y in curve.marks]
@@ -222,7 +230,8 @@ def _across(panel: Bars) -> Axis:
 
 def _bars(panel: Bars, places: dict[str, int], _: int) -> tuple[str, str]:
     names, room = _shortened(panel.names, 28)
-    count, across = len(panel.series), _across(panel)
+    several, across = [each for each in panel.series if each[0] in places], _across(panel)
+    count = len(several)
     row = 8 + 10 * min(4, max(1, count))
     left = 12 + room
     width, height = _LEFT + _WIDTH + _RIGHT - left - _RIGHT, row * max(1, len(names))
@@ -237,7 +246,7 @@ def _bars(panel: Bars, places: dict[str, int], _: int) -> tuple[str, str]:
     )
     thick = (row - 8) / max(1, count)
     start = _at(across.place(0), width) or 0
-    for number, (name, values, spread) in enumerate(panel.series):
+    for number, (name, values, spread) in enumerate(several):
         bars = errors = words = ""
         for place, value in enumerate(values):
             if (end := _at(across.place(value), width)) is None:

@@ -54,9 +54,12 @@ def test_learners_of_many_sizes_are_folded_and_not_left_out(tmp_path: Path) -> N
 
 
 def test_of_very_many_curves_and_classes_all_are_there_and_it_is_said() -> None:
-    text = drawn(Lines("m", "epoch", [Curve(f"run {n}", [1, 2], [0.1, n]) for n in range(400)]))
-    assert len(values(text, "y")) == 400
-    assert "400, of which 28 look different<span hidden>; the last 372 are hidden until you choose them</span>" in text
+    for count, drawn_of, hidden in ((200, "200", 172), (10_000, "the first 300 of 10,000", 272)):
+        curves = [Curve(f"run {n}", [1, 2], [0.1, n]) for n in range(count)]
+        text = drawn(Lines("m", "epoch", curves), Bars("n", ["a"], [(curve.name, [0.5], ()) for curve in curves]))
+        assert len(values(text, "y")) == 2 * min(300, count)
+        said = f"; the last {hidden} of them are hidden until you choose them"
+        assert f"{drawn_of}, of which 28 look different<span hidden>{said}</span>" in text
     names = [f"class {n}" for n in range(1001)]
     text = drawn(Bars("m", names, [("s", [0.5] * 1000 + [0.75], ()), ("t", [None] * 1001, ())]))
     assert [name for each in values(text, "names") for name in json.loads(each)] == names
