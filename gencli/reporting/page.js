@@ -22,8 +22,8 @@
   const accepts = (heads, words) => {
     const tests = words.toLowerCase().split(/\s+/).filter(word => !/[<>=]$/.test(word)).map(word => {
       const [, name, sign, limit] = word.match(/^([^<>=]+)(<=|>=|<|>|=)(-?[\d.]+(?:e[-+]?\d+)?)$/) ?? [];
-      const column = name ? heads.findIndex(head => head.className === "number" &&
-        head.textContent.toLowerCase().replaceAll(" ", "_").startsWith(name)) : -1;
+      const told = heads.map(head => head.className === "number" ? head.textContent.toLowerCase().replaceAll(" ", "_") : "");
+      const fits = told.filter(each => name && each.startsWith(name)), column = told.indexOf(fits.length > 1 ? name : fits[0]);
       if (column < 0) return row => row.textContent.toLowerCase().includes(word);
       return row => row.cells[column].dataset.value !== "" && signs[sign](+row.cells[column].dataset.value, +limit);
     });
@@ -249,7 +249,8 @@
     // the curves that are left take the whole height
     fit() {
       if (!this.facts.free || this.facts.kind !== "lines") return;
-      this.first ??= [...this.svg.querySelector(".up").childNodes];
+      const group = this.svg.querySelector(".up");
+      this.first ??= [...group.childNodes];
       const some = this.visible.length && this.visible.length < this.series.length, log = this.up[2];
       const ends = (some ? this.visible : []).flatMap(each => each.y.flatMap((y, n) => {
         const spread = known(each.d[n]) ? +each.d[n] : 0;
@@ -262,18 +263,15 @@
       const t = this.height * (1 - k * (1 - this.place([...this.up.slice(0, 2), 0], low)));
       this.fitted = ends.length && Number.isFinite(k) && Number.isFinite(t) ? [k, t] : null;
       for (const {g} of this.series) g.setAttribute("transform", this.fitted ? `matrix(1 0 0 ${k} 0 ${t})` : "");
-      const group = this.svg.querySelector(".up");
-      if (!this.fitted) return group.replaceChildren(...this.first);
-      const grid = draw("path", {class: "grid"}), found = [grid];
+      const found = [];
       let path = "";
-      for (const [tick, told] of ticks(low, high, log)) {
+      if (this.fitted) for (const [tick, told] of ticks(low, high, log)) {
         const y = this.top + (1 - this.place([low, high, log], tick)) * this.height;
         if (!(y >= this.top - .5 && y <= this.top + this.height + .5)) continue;
         path += `M${this.left} ${y}h${this.width}`;
         found.push(draw("text", {x: this.left - 6, y: y + 4, "text-anchor": "end"}, told));
       }
-      grid.setAttribute("d", path);
-      group.replaceChildren(...found);
+      group.replaceChildren(...(this.fitted ? [draw("path", {class: "grid", d: path}), ...found] : this.first));
     }
   }
 
@@ -335,7 +333,7 @@
 
   // Places: what is folded opens where it is gone to, and on paper; the contents show where the reader is
   const open = () => {
-    const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    const target = location.hash && document.getElementById(location.hash.slice(1));
     const fold = target && (target.tagName === "DETAILS" ? target : target.querySelector(":scope > details.fold"));
     if (fold) fold.open = true;
   };

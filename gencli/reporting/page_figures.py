@@ -195,7 +195,7 @@ def _curve(curve: Curve, panel: Lines, place: int, across: Axis, up: Axis, share
     x = written(curve.x)
     facts = "" if x == shared else f' data-x="{x}"'
     facts += f' data-y="{written(curve.y)}"'
-    facts += f' data-d="{written(curve.spread)}"' if drawn and any(map(math.isfinite, spread)) else ""
+    facts += f' data-d="{written(curve.spread)}"' if any(map(math.isfinite, spread)) else ""
     return f'<g class="{_style(place)}" data-s="{place}"{facts}>{drawn}</g>'
 
 
