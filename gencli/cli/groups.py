@@ -44,6 +44,7 @@ class LazyGroup(TyperGroup):
         return self.commands[cmd_name]
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """The words before a command; what is wrong with them is explained."""
         with suggestions.explained(self, ctx, args):
             return super().parse_args(ctx, args)
 

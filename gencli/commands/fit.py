@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gencli.cli.groups import KindGroup, group
 from gencli.cli.options import Data, ModelOutput, Saving
 
 if TYPE_CHECKING:
-    from gencli.fitting.base import Learner
+    from gencli.files.tables import Description
+    from gencli.fitting.base import Fitted, Learner
+    from gencli.models import Model
 
 
 def fit(kind: Learner, data: Data = None, output: ModelOutput = None) -> None:
@@ -34,12 +36,11 @@ def fit(kind: Learner, data: Data = None, output: ModelOutput = None) -> None:
     from gencli.cli import console
     from gencli.files import provenance, tables
     from gencli.files.together import Together
-    from gencli.models import inputs, learners
+    from gencli.models import inputs
     from gencli.sources import open_table
 
     table = open_table(data)
-    description = table.description
-    kind.require(table.rows, description)
+    kind.require(table.rows, table.description)
     failed = None
     with ranks.dividing(torch.device("cpu"), data) as group, Together(machine.first()) as places:
         if machine.first():
@@ -53,23 +54,32 @@ def fit(kind: Learner, data: Data = None, output: ModelOutput = None) -> None:
             step = provenance.step(f"fit {kind.name}", asked, tables.sources(table, "data"), kind.packages)
             group.require_same(lambda step=step: step)
             with console.progress("percent", 100) as advance:
-                fitted = part.fit(rows, len(description.classes), table.title, step, _progress(advance), group)
-            network = learners.build(kind.name, description.shape, len(description.classes), fitted.facts)
-            network.load_state_dict(fitted.tensors, assign=True)
-            model = models.Model(
-                kind.name, description.shape, description.classes, network, preprocessing=learners.PLAIN_PIXELS
-            )
+                fitted = part.fit(rows, len(table.description.classes), table.title, step, _progress(advance), group)
+            model = _model(kind.name, table.description, fitted)
             models.write(file, model, asked | fitted.found, step)
-            said.append(
-                f"{fitted.found.get('chosen', kind.name)}: {fitted.found['rows']:,} rows, "
-                f"{model.parameters:,} parameters; train accuracy {fitted.found['train_accuracy']:.4f}, "
-                f"relative residual {fitted.found['relative_residual']:.1e}"
-            )
+            said.append(_words(kind.name, model, fitted.found))
             failed = failed or fitted.failed
     for line in said:
         console.message(line)
     if failed:
         raise failed
+
+
+def _model(name: str, description: Description, fitted: Fitted) -> Model:
+    from gencli.models import Model, learners
+
+    shape, classes = description.shape, description.classes
+    network = learners.build(name, shape, len(classes), fitted.facts)
+    network.load_state_dict(fitted.tensors, assign=True)
+    return Model(name, shape, classes, network, preprocessing=learners.PLAIN_PIXELS)
+
+
+def _words(name: str, model: Model, found: Mapping[str, Any]) -> str:
+    """What came of a fit, in a line."""
+    return (
+        f"{found.get('chosen', name)}: {found['rows']:,} rows, {model.parameters:,} parameters; train accuracy "
+        f"{found['train_accuracy']:.4f}, relative residual {found['relative_residual']:.1e}"
+    )
 
 
 def _progress(advance: Callable[..., None]) -> Callable[..., None]:

@@ -49,9 +49,7 @@ def how(
     ] = None,
     trust: Annotated[
         bool,
-        typer.Option(
-            "--trust", help="Allow plug-ins, and networks of your own, package.module:factory, to be imported."
-        ),
+        typer.Option("--trust", help="Allow plug-ins and your own networks (package.module:factory) to be imported."),
     ] = False,
     output: Annotated[
         str | None, typer.Option("-o", "--output", metavar="FILE", help="Output file. Default: standard output.")
@@ -100,8 +98,7 @@ def how(
     elif diff is not None:
         other = reading.read(Input(diff))
         lines = [*lineage.partings(made.step, other.step)]
-        if not lines and made.source.sha256 != other.source.sha256:
-            lines = ["made alike, yet their bytes differ"]
+        lines = lines or ["made alike, yet their bytes differ"] * (made.source.sha256 != other.source.sha256)
         text, same = "".join(f"{line}\n" for line in lines), not lines
     elif stale or check:
         text, same = _compared(_planned(context, graph, made, trust), graph, made, inputs or ".", check)

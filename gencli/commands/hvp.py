@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import typer
 
 from gencli.cli.options import Data, ModelFile, Shard, TensorsOutput, command, single
 from gencli.curvature.settings import OperatorSettings, OwnLossSettings, ProductSettings
+from gencli.errors import GencliError
 
 if TYPE_CHECKING:
     from gencli.curvature.verification import Findings
@@ -67,7 +69,6 @@ def hvp(
     from gencli.cli import console
     from gencli.commands import opening
     from gencli.curvature import differences, routes, vectors, verification
-    from gencli.errors import GencliError
     from gencli.files import shards, tensors
     from gencli.files.named import distinct_names
     from gencli.files.together import Together
@@ -76,9 +77,8 @@ def hvp(
     from gencli.training import devices
 
     names = [word for word in words if not vectors.is_named(word)]
-    whole = [word for word in words if word.startswith(("gradient", "eigen:")) and word not in names]
-    if shard is not None and whole:
-        raise GencliError(f"--shard: {whole[0]} is of all rows", "give random:SEED, ones, or a file of vectors")
+    if shard is not None:
+        _require_of_some_rows(word for word in words if word not in names)
     device = devices.choose(matrix.device, matrix.dtype == "float64")
     with ranks.dividing(device, model, data, *names, shard=shard) as group, Together(first()) as places:
         opened, loss, operator = opening.open_operator(model, data, matrix, objective, group, names)
@@ -104,6 +104,13 @@ def hvp(
         if draw:
             told = {"vector": [*shown.values()]}
             draw(curves.drawn(lambda: differences.picture(findings.sweeps)), made.to("plot", names=told))
+
+
+def _require_of_some_rows(words: Iterable[str]) -> None:
+    """Refuses vectors that are made from all rows, where one part of them is read."""
+    for word in words:
+        if word.startswith(("gradient", "eigen:")):
+            raise GencliError(f"--shard: {word} is of all rows", "give random:SEED, ones, or a file of vectors")
 
 
 def _say(findings: Findings, title: str) -> None:

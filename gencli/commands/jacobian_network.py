@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import typer
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from gencli.jacobians.confirmation import Confirmation
     from gencli.jacobians.entries import Check
     from gencli.jacobians.rows import RowFunction
+    from gencli.losses import Loss
     from gencli.models.inputs import Rows
     from gencli.ranks import Group
 
@@ -35,7 +37,7 @@ def run(
     tolerance: float | None, dtype: str | None, to: Place,
 ) -> None:  # fmt: skip
     """Reads, computes, writes; see the help of `gencli jacobian`."""
-    from dataclasses import asdict, replace
+    from dataclasses import replace
 
     import torch
 
@@ -66,9 +68,7 @@ def run(
             part, sharing = group.span(function.rows), ranks.ALONE
         held = len(part) if to.as_tensors else 1
         require_memory(3 * held * function.outputs * function.size * function.dtype.itemsize, f"--limit: {held:,} rows")
-        used = asdict(network) | asdict(asked)
-        used |= {"loss": target.loss.name} | asdict(target.loss) if target.loss else {}
-        used |= {"verify": None, "summary": None, "dtype": precision} | opening.computed(opened.device, group)
+        used = _arguments(network, asked, target.loss) | {"dtype": precision} | opening.computed(opened.device, group)
         made = opened.step("jacobian", used)
         group.require_same(lambda: made)
         place = places.open(to.output, opened.inputs, binary=True) if to.as_tensors else None
@@ -81,13 +81,21 @@ def run(
         _say(check, confirmation)
         made = replace(made, checked=confirmation.said)
         title = f"{asked.of} by {asked.wrt}: {opened.model.arch}, {function.outputs:,} x {function.size:,}"
+        if not first():
+            return
         for each, said in ((write, made), (aside, made.to("summary"))):
-            if each and first():
+            if each:
                 each(norms, lambda said=said: said, title)
-        if place and first():
+        if place:
             facts = {"of": asked.of, "wrt": asked.wrt} | shards.told(to.shard, function.rows)
             tensors.write(place, found, facts | {"step": made})
             outputs.say(summary.overview(norms), title)
+
+
+def _arguments(network: NetworkSettings, asked: JacobianSettings, loss: Loss | None) -> dict[str, Any]:
+    """What provenance records of the options."""
+    of_loss = {"loss": loss.name} | asdict(loss) if loss else {}
+    return asdict(network) | asdict(asked) | of_loss | {"verify": None, "summary": None}
 
 
 def _collect(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from gencli.objectives import each_row
 from gencli.ranks import ALONE, Group
 
 _Columns = dict[str, list[NDArray[Any]]]
+_FIELDS = {"id": "ids", "label": "labels", "label_true": "labels_true"}
 
 _TOGETHER = 16  # networks
 # parameters of a network, and values of an image, on a CPU: larger ones were slower together, by up to a third
@@ -83,6 +84,13 @@ class Networks:
             yield of_logits(logits, rows, objective)
 
 
+def _note(part: _Columns, model: Model, objective: Objective | None, found: Mapping[str, torch.Tensor]) -> None:
+    """Adds a batch's figures to a network's, those left out that it has not."""
+    for name, values in found.items():
+        if (model.logits or name in ("predicted", "ranks")) and (objective or name != "losses"):
+            part.setdefault(name, []).append(values.cpu().numpy())
+
+
 def evaluate(
     models: Sequence[Model],
     table: ImageTable,
@@ -104,8 +112,7 @@ def evaluate(
             cross-entropy without.
     """
     owns, first = owns or [(CrossEntropy(), 1)] * len(models), models[0]
-    fields = {"id": "ids", "label": "labels", "label_true": "labels_true"}
-    known = {name: field for name, field in fields.items() if name in table.schema.names}
+    known = {name: field for name, field in _FIELDS.items() if name in table.schema.names}
     images = ["image", "target"] if first.task == "images" else ["image"]
     similarity = first.task == "images" and min(first.preprocessing.input_shape(first.shape)[:2]) >= WINDOW
     labels = torch.from_numpy(table.column("label").copy()).to(device)
@@ -132,9 +139,7 @@ def evaluate(
             for model, objective, part, found in zip(
                 models, objectives, parts, networks.predict(rows, objectives, similarity), strict=True
             ):
-                for name, values in figures(model, found, rows.labels, probabilities).items():
-                    if (model.logits or name in ("predicted", "ranks")) and (objective or name != "losses"):
-                        part.setdefault(name, []).append(values.cpu().numpy())
+                _note(part, model, objective, figures(model, found, rows.labels, probabilities))
             done += batch.num_rows
             progress((done - own.start) * len(models))
         return shared, parts, groups

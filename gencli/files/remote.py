@@ -140,6 +140,7 @@ class RemoteFile(io.RawIOBase):
         return GencliError(where, "free some space, or set TMPDIR to a folder on a larger disk")
 
     def readinto(self, buffer: Any) -> int:
+        """Fills a buffer from where reading is, as a file does; returns how many bytes there were."""
         view = memoryview(buffer).cast("B")
         found = self.pread(len(view), self._at)
         view[: len(found)] = found

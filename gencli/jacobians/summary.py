@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -60,9 +60,7 @@ def collect(
             for column in columns.values():
                 del column[start:]  # of a way that was left
             for values, matrix in zip(chunk.values, chunk.matrices, strict=True):
-                singular = singular_values(matrix)
-                kept = singular[:shown].tolist()
-                found = float(values[0]), float(singular.norm()), rank(singular, function.dtype), *kept
+                found = float(values[0]), *_figures(matrix, shown, function.dtype)
                 for column, number in zip(columns.values(), found, strict=True):
                     column.append(number)
             stop = start + len(chunk.matrices)
@@ -77,8 +75,7 @@ def collect(
         del known["label"]
     if not function.of_loss:
         del columns["loss"]
-    of_all = group.each(lambda: columns)
-    columns = {name: [number for each in of_all for number in each[name]] for name in columns}
+    columns = _joined(group.each(lambda: columns))
     confirm.gather(group)
     if check:
         check.gather(group, own)
@@ -96,3 +93,14 @@ def overview(table: pa.Table) -> pa.Table:
     columns = [table[name].to_numpy() for name in quantities]
     found = {name: [float(of(column)) for column in columns] for name, of in _OVERVIEW.items()}
     return pa.table({"quantity": quantities, **found})
+
+
+def _figures(matrix: Tensor, shown: int, dtype: torch.dtype) -> list[float]:
+    """Of a row's Jacobian the norm, the rank, and the largest singular values."""
+    singular = singular_values(matrix)
+    return [float(singular.norm()), rank(singular, dtype), *singular[:shown].tolist()]
+
+
+def _joined(parts: Sequence[dict[str, list[Any]]]) -> dict[str, list[Any]]:
+    """The columns of all processes, one after the other."""
+    return {name: [number for each in parts for number in each[name]] for name in parts[0]}

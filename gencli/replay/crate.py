@@ -23,7 +23,7 @@ _WORKFLOW_CRATE = "https://w3id.org/workflowhub/workflow-ro-crate/1.0"
 _SPDX = "https://spdx.org/licenses/"
 
 
-def crate(plan: Plan, sha256: str, day: str, license: str | None) -> str:
+def crate(plan: Plan, sha256: str, day: str, license: str | None = None) -> str:
     """The text of `ro-crate-metadata.json`, to lie beside the file and the script `make.sh` of `gencli how`.
 
     What is made on the way, and comes from outside, is described and does not lie there.

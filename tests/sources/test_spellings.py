@@ -76,7 +76,12 @@ ALL = RAW | NESTED | ENCODED
 
 
 def written(folder: Path, **columns: Any) -> str:
-    pq.write_table(pa.table(columns), folder / "toy-train.parquet")
+    try:
+        pq.write_table(pa.table(columns), folder / "toy-train.parquet")
+    except pa.ArrowNotImplementedError:
+        if int(pa.__version__.partition(".")[0]) >= 26:
+            raise
+        pytest.skip("this pyarrow writes no such type")
     return str(folder / "toy-train.parquet")
 
 
