@@ -153,7 +153,7 @@ def test_the_template_of_the_readme_works_once_it_is_installed(tmp_path: Path) -
     assert 0.1 < share < 0.2  # black ones that turn black do not count
 
 
-def test_entries_of_all_kinds_are_known_to_help_run_and_provenance(tmp_path: Path) -> None:
+def test_entries_of_all_kinds_are_known_and_a_file_loads_none_by_itself(tmp_path: Path) -> None:
     install(tmp_path / "site", "four", FOUR, POINTS)
     train = "train c.parquet --arch tiny-4 --loss tempered --epochs 1 -q -o"
     shown, ends, said = run(
@@ -165,42 +165,33 @@ def test_entries_of_all_kinds_are_known_to_help_run_and_provenance(tmp_path: Pat
         "corrupt tiny-labels d.parquet -q -o c.parquet",
         "check one-is-one --format csv",
         "check one-is-one --break -q -o /dev/null",
-        f"{train} m.safetensors",
-        f"{train} n.safetensors --temperature 4",
-        "hvp n.safetensors d.parquet -q -o v.safetensors",
-        "how n.safetensors --tree",
-        "how n.safetensors",
-        "how n.safetensors --trust --check",
+        f"{train} m.safetensors --temperature 4",
+        "how m.safetensors --tree",
+        "how m.safetensors --trust --stale",
     )
-    assert ends == [0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 2, 0], said
+    assert ends == [0, 0, 0, 0, 0, 0, 1, 0, 0, 0], said
     assert "  tiny-labels     A new corruption." in shown[0]
     assert re.search("one-is-one +One is one", shown[1])
     assert re.search(r"ldam, logit-adjusted or\s+tempered", shown[2])
     assert re.search(r"--temperature .*Divides the outputs. Default: 2.0", shown[2])
     assert shown[5].splitlines()[1:] == ["one-is-one,0,one,1.0,=,1.0,0.0,True"]
-    assert "--temperature 4" in shown[10]
-    assert shown[10].count("--plugin four") == 2
-    assert re.search("plug-in four [0-9a-f]{64}", shown[10])
-    assert "its plug-in is four, which is code" in said
-    assert shown[12].splitlines()[-1] == "n.safetensors: the same"
+    assert "--temperature 4" in shown[8]
+    assert shown[8].count("--plugin four") == 3  # all commands ran in this process
+    assert re.search("plug-in four [0-9a-f]{64}", shown[8])
     assert {"import", "build", "check"} <= {*said.splitlines()}
     assert not {"import", "build", "check"} & {line for each in shown for line in each.splitlines()}
 
-
-def test_a_file_loads_no_plug_in_by_itself(tmp_path: Path) -> None:
-    install(tmp_path / "site", "four", FOUR, POINTS)
-    made = "train d.parquet --arch tiny-4 --loss tempered --epochs 1 -q -o m.safetensors"
-    _, ends, said = run(tmp_path, "data digits --limit 200 -q -o d.parquet", made)
-    assert ends == [0, 0], said
-    lines = ["eval m.safetensors d.parquet", "hvp m.safetensors d.parquet", "how m.safetensors", "show m.safetensors"]
-    shown, ends, said = run(tmp_path, *lines)
-    assert ends == [2, 2, 2, 0]
-    assert "import" not in said.splitlines()
-    assert said.count("this version has no network 'tiny-4'\n  allow its code with --plugin four") == 2
-    assert "gencli how: its plug-in is four, which is code\n  --trust allows it to be imported" in said
-    assert "--plugin four" in shown[3]
-    _, ends, said = run(tmp_path, "eval m.safetensors d.parquet --plugin four -o r.parquet")
-    assert (ends, said) == ([0], "import\nbuild\n"), said
+    lines = ["how m.safetensors", "show m.safetensors", "eval m.safetensors d.parquet", "data digits --limit 9 -q -o o"]
+    allowed = "eval m.safetensors d.parquet --arch tiny-4 -o r.parquet"
+    shown, ends, said = run(tmp_path, *lines, allowed)
+    assert ends == [2, 0, 2, 0, 0], said
+    before, _, after = said.partition("import\nbuild\n")
+    assert before == (
+        "gencli how: its plug-in is four, which is code\n  --trust allows it to be imported\n"
+        "gencli eval: m.safetensors: this version has no network 'tiny-4'\n  allow its code with --plugin four\n"
+    )
+    assert not after
+    assert "--plugin four" in shown[1]
 
 
 @pytest.fixture
@@ -280,7 +271,7 @@ def test_two_plug_ins_do_not_share_a_name(tables: Callable[..., str]) -> None:
     assert list(corruptions.KINDS)[-1] == "new"
 
 
-@pytest.mark.parametrize("name", ["gencli.corruptions", "a b", "../x", "x.py", "os.path;", ""])
+@pytest.mark.parametrize("name", ["gencli.corruptions", "a b", "../x", "os.path;", ""])
 def test_only_modules_of_others_are_plug_ins(name: str) -> None:
     with pytest.raises(GencliError, match="is no module of a plug-in"):
         plugins.load(name)
@@ -330,7 +321,7 @@ def test_faults_of_a_run_are_refused(tmp_path: Path) -> None:
         "own-labels --what labels*1.0": "gives labels as float64 5, not int64 5",
         "own-labels --what labels.astype('int32')": "gives labels as int32 5, not int64 5",
         "own-labels --what labels+9": "gives labels from 9 to",
-        "own-labels --what labels-99": "gives labels from -99 to",
+        "own-labels --what labels-99": "gives labels from -99 to -95",
         "own-labels --what exit(0)": "plug-in faulty fails: it calls sys.exit(0) (",
         "seeded": "--seed: an option of a plug-in is called as one of gencli",
     }
