@@ -190,7 +190,7 @@ def test_entries_of_all_kinds_are_known_and_a_file_loads_none_by_itself(tmp_path
         "gencli how: its plug-in is four, which is code\n  --trust allows it to be imported\n"
         "gencli eval: m.safetensors: this version has no network 'tiny-4'\n  allow its code with --plugin four\n"
     )
-    assert not after
+    assert after == "m.safetensors: no loss: m.safetensors: tiny-4: this version has no loss 'tempered'\n"
     assert "--plugin four" in shown[1]
 
 
