@@ -97,8 +97,8 @@ def begin(words: Sequence[str], first: Callable[[Sequence[str]], None]) -> list[
     return [*rest, *words[end:]]
 
 
-def load(module: str) -> None:
-    """Puts all things of a module into our tables.
+def load(module: str, only: str = "") -> None:
+    """Puts all things of a module into our tables, or `only` those of a group, such as gencli.networks.
 
     Raises:
         GencliError: see `begin`.
@@ -112,8 +112,10 @@ def load(module: str) -> None:
         shapes = ", ".join(f"{kind.module}.base.{kind.shape}" for kind in _KINDS.values())
         raise GencliError(f"plug-in {module}: no corruption, network, loss or claim", f"what they are: {shapes}")
     for group, thing in found:
-        _register(group, thing, module)
-    _loaded.add(module)
+        if only in ("", group):
+            _register(group, thing, module)
+    if not only:
+        _loaded.add(module)
 
 
 def hint(arguments: Mapping[str, Any], otherwise: str) -> str:

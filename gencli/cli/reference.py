@@ -1,6 +1,7 @@
-"""The command tree as man pages and as completions for bash, zsh and fish: `python -m gencli.cli.reference [FOLDER]`.
+"""The command tree as man pages and as completions for bash, zsh and fish.
 
-The files depend on the commands alone, no dates, so that a test can hold the committed ones against the tree.
+`python -m gencli.cli.reference [--plugin MODULE] [FOLDER]` writes them. They depend on the commands alone, no dates, so
+that a test can hold the committed ones against the tree.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import gencli
+from gencli import plugins
 from gencli.cli.app import command_tree
 from gencli.cli.completions import bash, fish, zsh
+from gencli.cli.options import early
 
 _STATUS = """\
 0    success, and the claim holds
@@ -268,7 +271,8 @@ def files() -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    folder = Path(sys.argv[1] if len(sys.argv) > 1 else ".")
+    words = plugins.begin(sys.argv[1:], early)  # of --plugin, whose options are among those of the commands then
+    folder = Path(words[0] if words else ".")
     for name, text in files().items():
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(text)

@@ -19,7 +19,6 @@ from gencli.files.stream import Input
 from gencli.files.tables import Description, ImageTable
 from gencli.randomness import Draws
 
-_CLASSES = "the table has {} classes, from 0"
 Apply = Callable[[pa.RecordBatch], pa.RecordBatch]
 
 
@@ -131,7 +130,7 @@ class LabelCorruption(Corruption):
         return schema.insert(place + 1, schema.field(place).with_name("label_true"))
 
     def start(self, table: ImageTable, draws: Draws) -> Apply:
-        corrupt = self.labels(table, draws)
+        corrupt, classes = self.labels(table, draws), len(table.description.classes)
 
         def apply(batch: pa.RecordBatch) -> pa.RecordBatch:
             before = batch.column("label")
@@ -139,10 +138,9 @@ class LabelCorruption(Corruption):
             labels = arrow.values(before)
             made = corrupt(labels, arrow.values(batch.column("id")))
             self.require(made, "labels", labels.shape, labels.dtype)
-            if len(made) and not 0 <= made.min() <= made.max() < (classes := len(table.description.classes)):
-                raise GencliError(
-                    f"{self.name}: gives labels from {made.min()} to {made.max()}", _CLASSES.format(classes)
-                )
+            if len(made) and not 0 <= made.min() <= made.max() < classes:
+                given = f"{self.name}: gives labels from {made.min()} to {made.max()}"
+                raise GencliError(given, f"the table has {classes} classes, from 0")
             columns["label"] = arrow.integers(made)
             schema = self.schema(batch.schema, table.description)
             return pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)

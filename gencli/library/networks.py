@@ -62,7 +62,7 @@ def load_model(path: Place, run: int | None = None, arch: str | None = None, plu
         GencliError: there is no such file, it is damaged, or no model; or its code is not allowed by `arch`, `plugin`.
     """
     if plugin is not None:
-        plugins.load(plugin)
+        plugins.load(plugin, only="gencli.networks")
     if arch is not None:
         models.require(arch)
     return Whole(models.open_file(os.fspath(path), arch, run)[1])

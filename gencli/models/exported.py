@@ -78,8 +78,7 @@ def archive(whole: Whole, made: torch.export.ExportedProgram, dtype: DType, prov
         torch.export.save(made, place, extra_files={PROVENANCE: provenance})
         place.seek(0)
         again: Any = torch.export.load(place).module()
-    with torch.no_grad():
-        _require_same(whole, dtype, again)
+    _require_same(whole, dtype, again)
     return place.getvalue()
 
 
@@ -150,8 +149,7 @@ def _require_same(whole: Whole, dtype: DType, other: Callable[[torch.Tensor], to
     for count in _COUNTS:
         images = _images(whole, dtype, count)
         with torch.no_grad():
-            expected = whole(images)
-        found = other(images)
+            expected, found = whole(images), other(images)
         apart = float((found - expected).abs().max()) if found.shape == expected.shape else float("inf")
         if not apart <= _CLOSE * max(1.0, float(expected.abs().max())):
             raise CheckFailed(

@@ -1,7 +1,9 @@
 """What is recorded of the machine: where it bears on the bytes, and nowhere else."""
 
 import hashlib
+import importlib
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -31,7 +33,22 @@ def test_limits_of_instructions_are_recorded(monkeypatch: pytest.MonkeyPatch) ->
     assert circumstances.facts("train", ["torch"], "cpu")["ONEDNN_MAX_CPU_ISA"] == "SSE41"
 
 
-def test_a_network_of_ones_own_is_known_by_its_source(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(strangers, "_named", f"{__name__}:factory")
-    with open(__file__, "rb") as file:
-        assert circumstances.facts("train", [], "cpu")["network"] == hashlib.sha256(file.read()).hexdigest()
+def test_code_of_ones_own_is_known_by_its_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def known(name: str) -> str:
+        circumstances._of_module.cache_clear()
+        monkeypatch.setitem(sys.modules, name, importlib.import_module(name))
+        monkeypatch.setattr(strangers, "_network", f"{name}:factory")
+        return circumstances.facts("train", [], "cpu")["network"]
+
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "alone_of_test.py").write_text("x = 1")
+    package = tmp_path / "package_of_test"
+    package.mkdir()
+    for name in ("__init__", "factory", "helper"):
+        (package / f"{name}.py").write_text("x = 1")
+    assert known("alone_of_test") == hashlib.sha256(b"x = 1").hexdigest()
+    parts = [f"{name}.py\0x = 1" for name in ("__init__", "factory", "helper")]
+    before = known("package_of_test.factory")
+    assert before == hashlib.sha256("".join(parts).encode()).hexdigest()
+    (package / "helper.py").write_text("x = 2")
+    assert known("package_of_test.factory") != before
