@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 app = single()
 
 
-@command(app, "folder")
+@command(app, "folder", alone="")
 def folder(
     folder: Annotated[
         str, typer.Argument(metavar="DIR", help="Folder, or zip or tar, with one folder of images per class.")
@@ -58,6 +58,7 @@ def folder(
     from gencli.sources.folder import FolderTable
     from gencli.sources.packed import ArchiveTable, is_archive
 
+    selection, output = selection.placed(output)
     require_writable(output)
     decoding = Decoding(mode, parse_size(size), parse_crop(crop), parse_range(range))
     packed = Input(folder) if os.path.isfile(folder) else None

@@ -13,7 +13,7 @@ from gencli.commands.data.selection import Crop, Mode, Range, Renumber, Selectio
 app = single()
 
 
-@command(app, "parquet")
+@command(app, "parquet", alone="")
 def parquet(
     paths: Annotated[
         list[str] | None,
@@ -83,6 +83,7 @@ def parquet(
     from gencli.sources.classes import listed, parse_names, written
     from gencli.sources.decoded import Decoding, parse_crop, parse_range, parse_shape, parse_size
 
+    selection, output = selection.placed(output)
     require_writable(output)
     if files is not None and not any(map(os.path.isdir, paths or [])):
         raise GencliError("--files needs a folder", "it selects among the folder's files")
