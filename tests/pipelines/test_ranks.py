@@ -163,10 +163,10 @@ def test_what_is_not_divided_is_refused_by_name(both: Shell, words: str, why: st
 
 
 def test_a_process_that_dies_ends_the_others_with_a_line(both: Shell) -> None:
-    words = f"spectrum {MODEL} rows.parquet --dtype float64 --trace --trace-products 1210 --density d.parquet"
+    words = f"spectrum {MODEL} rows.parquet --dtype float64 --trace --trace-products 500 --density d.parquet"
     start = f"{RANKS} export WORLD_SIZE=2"
-    script = f"""{start}; RANK=1 gencli {words} --density-probes 1000 -q -o out.parquet & echo $! > second
-      RANK=0 gencli {words} --density-probes 1000 -q -o out.parquet --checkpoint saved --checkpoint-every 5"""
+    words += " --density-probes 1000 -q -o out.parquet --checkpoint saved --checkpoint-every 5 --threads 1"
+    script = f"""{start}; RANK=1 gencli {words} & echo $! > second; RANK=0 gencli {words}"""
     process = both.start(script)
     wait_for(both.folder, "saved", process)
     os.kill(int((both.folder / "second").read_text()), signal.SIGKILL)
