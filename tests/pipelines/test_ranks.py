@@ -55,8 +55,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sh = Shell(tmp_path_factory.mktemp("made"))
     sh(f"""gencli data digits --limit 101 -q -o rows.parquet
       gencli data digits --split test --limit 30 | gencli corrupt random-labels -p 0.5 -q -o t.parquet
-      gencli train rows.parquet --arch mlp-1x8 --epochs 2 -q -o {MODEL}
-      gencli train rows.parquet --arch mlp-1x8 --epochs 3 --runs 3 --subset 0.7 -q -o runs.safetensors""").worked()
+      gencli train rows.parquet --arch mlp-1x8 --epochs 2 -q --threads 1 -o {MODEL}
+      gencli train rows.parquet --arch mlp-1x8 --epochs 3 --runs 3 --subset 0.7 -q --threads 1 -o runs.safetensors""").worked()
     return sh.folder
 
 
@@ -96,7 +96,7 @@ def equal(sh: Shell, name: str, dtype: str, sizes: tuple[int, ...]) -> None:
     words += f" --dtype {dtype}" if name in TYPED else ""
     words += {"float64": " --tolerance 1e-10", "float32": " --tolerance 1e-3"}[dtype] if name == "kernel" else ""
     side = "side.parquet" in words
-    sh(f"gencli {words.replace('side', 'side1')} -q -o one.{ending}").worked()
+    sh(f"{RANKS} ranks 1 {words.replace('side', 'side1')} -q -o one.{ending}").worked()
     for size in sizes:
         sh(f"{RANKS} ranks {size} {words.replace('side', f'side{size}')} -q -o {size}.{ending}").worked()
         allowed = 1e-12 if dtype == "float64" else 1e-6
@@ -122,8 +122,7 @@ def test_the_numbers_of_any_number_of_processes_are_those_of_one(both: Shell, na
 def test_processes_may_have_no_rows(both: Shell) -> None:
     both("gencli data digits --limit 2 -q -o two.parquet").worked()
     for words in (f"hvp {MODEL} two.parquet --dtype float64", f"jacobian {MODEL} two.parquet --dtype float64"):
-        both(f"gencli {words} -q -o one.safetensors").worked()
-        both(f"{RANKS} ranks 3 {words} -q -o three.safetensors").worked()
+        both(f"{RANKS} ranks 1 {words} -q -o one.safetensors && ranks 3 {words} -q -o three.safetensors").worked()
         assert apart(both.folder / "one.safetensors", both.folder / "three.safetensors") < 1e-12
     both(f"{RANKS} ranks 3 eval {MODEL} two.parquet -q -o out.csv").worked()
 
@@ -181,14 +180,14 @@ def test_a_process_that_dies_ends_the_others_with_a_line(both: Shell) -> None:
 def test_the_sum_of_shards_is_the_whole(both: Shell, name: str) -> None:
     words, ending = COMMANDS[name]
     words = words.replace(" --vector gradient", "") + (" --dtype float64" if name in TYPED else "")
-    parts = "; ".join(f"gencli {words} --shard {k}/3 -q -o part{k}.{ending}" for k in range(3))
-    both(f"set -e; gencli {words} -q -o one.{ending}; {parts}").worked()
+    parts = " && ".join(f"ranks 1 {words} --shard {k}/3 -q -o part{k}.{ending}" for k in range(3))
+    both(f"{RANKS} ranks 1 {words} -q -o one.{ending} && {parts}").worked()
     both(f"gencli sum part2.{ending} part0.{ending} part1.{ending} -q -o sum.{ending}").worked()
     assert apart(both.folder / f"one.{ending}", both.folder / f"sum.{ending}") < 1e-12
     both(f"gencli sum part0.{ending} part2.{ending}").refused("1 of 3 part is missing: 1")
     both(f"gencli sum part*.{ending} part1.{ending}").refused(f"part1.{ending}: part 1 of 3, as part1.{ending} is")
     others = words.replace("rows", "t").replace(" t.parquet t.", " t.")
-    both(f"gencli {others} --shard 1/3 -q -o part1.{ending}").worked()
+    both(f"{RANKS} ranks 1 {others} --shard 1/3 -q -o part1.{ending}").worked()
     both(f"gencli sum part*.{ending}").refused("not of the same as")
     both(f"gencli sum one.{ending}").refused("not a part: it was made without --shard")
 
@@ -235,7 +234,7 @@ def test_a_host_that_dies_and_comes_back(both: Shell) -> None:
     both(setup).worked()
     try:
         words = f"spectrum {MODEL} rows.parquet --dtype float64 --trace --trace-products 600"
-        both(f"gencli {words} -q -o one.parquet").worked()
+        both(f"gencli {words} --threads 1 -q -o one.parquet").worked()
         start = (
             "exec ip netns exec gencli{k} torchrun --nnodes 2 --nproc-per-node 1 --max-restarts 3 --rdzv-id 1 "
             "--rdzv-backend c10d --rdzv-endpoint 10.77.0.1:29500 -m gencli "
