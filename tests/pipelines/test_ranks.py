@@ -56,7 +56,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sh(f"""gencli data digits --limit 101 -q -o rows.parquet
       gencli data digits --split test --limit 30 | gencli corrupt random-labels -p 0.5 -q -o t.parquet
       gencli train rows.parquet --arch mlp-1x8 --epochs 2 -q --threads 1 -o {MODEL}
-      gencli train rows.parquet --arch mlp-1x8 --epochs 3 --runs 3 --subset 0.7 -q --threads 1 -o runs.safetensors""").worked()
+      gencli train rows.parquet --arch mlp-1x8 --epochs 3 --runs 3 --subset 0.7 -q --threads 1 \\
+        -o runs.safetensors""").worked()
     return sh.folder
 
 
@@ -184,7 +185,7 @@ def test_the_sum_of_shards_is_the_whole(both: Shell, name: str) -> None:
     both(f"{RANKS} ranks 1 {words} -q -o one.{ending} && {parts}").worked()
     both(f"gencli sum part2.{ending} part0.{ending} part1.{ending} -q -o sum.{ending}").worked()
     assert apart(both.folder / f"one.{ending}", both.folder / f"sum.{ending}") < 1e-12
-    both(f"gencli sum part0.{ending} part2.{ending}").refused("1 of 3 part is missing: 1")
+    both(f"gencli sum part0.{ending} part2.{ending}").refused("parts missing of 3: 1")
     both(f"gencli sum part*.{ending} part1.{ending}").refused(f"part1.{ending}: part 1 of 3, as part1.{ending} is")
     others = words.replace("rows", "t").replace(" t.parquet t.", " t.")
     both(f"{RANKS} ranks 1 {others} --shard 1/3 -q -o part1.{ending}").worked()
