@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -170,9 +172,11 @@ class Group:
         Raises:
             GencliError: names the process, and what differs.
         """
-        first, *others = self.each(made) if self.size > 1 else [None]
-        for rank, other in enumerate(others, 1):
-            if first and other and (differences := checkpoints.differences(first, other)):
+        (first, words), *others = self.each(lambda: (made(), _options())) if self.size > 1 else [(None, [])]
+        for rank, (other, own) in enumerate(others, 1):
+            differences = checkpoints.differences(first, other) if first and other else []
+            differences += [f"its options are {' '.join(own) or 'none'}"] if own != words else []
+            if differences:
                 error = GencliError(
                     f"process {rank} of {self.size} is not at the same work as process 0: {'; '.join(differences)}",
                     "give all of them the same files and options, on machines of one kind",
@@ -263,7 +267,7 @@ def joined(device: torch.device) -> Iterator[Group]:
         require_enough(error)
         if not isinstance(error, _Lost) and not _is_lost(error):
             raise
-        line = str(error).splitlines()[0]
+        line = re.sub(r"^\[\S*\] ", "", str(error).splitlines()[0]).partition(". ")[0]
         raise GencliError(
             f"process {rank} of {size}: the others do not answer: {line}",
             "read their messages; torchrun --max-restarts starts all again, with --checkpoint and --resume from there",
@@ -298,6 +302,12 @@ def _answered() -> Iterator[None]:
     except (RuntimeError, ValueError) as error:
         require_enough(error)
         raise _Lost(str(error) or type(error).__name__) from error
+
+
+def _options() -> list[str]:
+    """The names of options, some of which no step records: all processes have to take the same way."""
+    given = [word.partition("=")[0] for word in sys.argv[1:] if word.startswith("-")]
+    return sorted(given) + sorted(name for name in os.environ if name.startswith("GENCLI_"))
 
 
 def _is_lost(error: BaseException) -> bool:

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from gencli import machine
 from gencli.cli import console, stdout
 from gencli.cli.options import TableFormat
 from gencli.counts import by
@@ -74,6 +75,38 @@ def _preview(table: Batches, destination: str | None, keep: NDArray[np.bool_] | 
     more = console.printable(f"{total:,} rows of {dataset}; write them with -o FILE, or to a pipe")
     with Output(destination) as output:
         output.write(f"{shown}{more}\n".encode())
+
+
+def own_part(shard: str | None, output: str | None) -> tuple[str | None, str | None]:
+    """The part of an image table that a process writes, K/N, and where: what the options say.
+
+    Of several processes of torchrun each writes the part of its own number, to a file of its own in the folder that
+    `output` names, which is made.
+
+    Raises:
+        GencliError: of several processes `output` names no folder, or one that holds other tables.
+    """
+    rank, size = machine.process()
+    if size == 1:
+        return shard, output
+    if shard is not None:
+        machine.require_alone("--shard divides the rows already")
+    if (
+        output is None
+        or stdout.is_it(output)
+        or endings.named(output)
+        or (os.path.exists(output) and not os.path.isdir(output))
+    ):
+        raise GencliError(f"{size} processes of torchrun write a file each", "name a folder for them: -o FOLDER")
+    names = [f"part-{each:05d}-of-{size:05d}.parquet" for each in range(size)]
+    try:
+        os.makedirs(output, exist_ok=True)
+        others = [name for name in os.listdir(output) if name.endswith(".parquet") and name not in names]
+    except OSError as error:
+        raise GencliError(f"{output}: cannot be written: {error.strerror}", "name another folder") from None
+    if others:
+        raise GencliError(f"{output}: holds {min(others)}, no part of {size}", "name another folder")
+    return f"{rank}/{size}", os.path.join(output, names[rank])
 
 
 def refuse_terminal(destination: str | None, what: Literal["model", "products"]) -> None:

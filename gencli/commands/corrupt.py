@@ -33,7 +33,7 @@ def corrupt(
 ) -> None:
     """Applies a kind of corruption."""
     from gencli.cli import console
-    from gencli.cli.outputs import say, write_images
+    from gencli.cli.outputs import own_part, say, write_images
     from gencli.corruptions import Corrupted
     from gencli.counts import parse_part
     from gencli.files import provenance
@@ -41,6 +41,7 @@ def corrupt(
     from gencli.files.tables import rewritten
     from gencli.sources import open_table
 
+    shard, output = own_part(shard, output)
     require_writable(output)
     part = parse_part(shard, "--shard")
     if data in (None, "-"):

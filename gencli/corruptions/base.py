@@ -36,6 +36,7 @@ class Corruption(ABC):
     Attributes:
         name: the kind's, the field's own.
         family: under which the help lists it.
+        alone: see `options.command`; several processes write a part each.
         packages: those whose versions bear on the result, beyond numpy and pyarrow.
         slow: whether a batch takes so long that threads help.
         file_option: the one that names `files`; empty for none.
@@ -43,6 +44,7 @@ class Corruption(ABC):
 
     name: ClassVar[str]
     family: ClassVar[str]
+    alone: ClassVar[str] = ""
     packages: ClassVar[tuple[str, ...]] = ()
     slow: ClassVar[bool] = True
     file_option: ClassVar[str] = ""

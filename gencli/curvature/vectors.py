@@ -110,7 +110,9 @@ def read(operator: Operator, file: Input) -> list[Tensor]:
     Raises:
         GencliError: a tensor is missing, too many, of another shape, or contains numbers that are not finite.
     """
-    given = tensors.read(file)
+    given, made = tensors.read(file), source(file).step
+    if made is not None and made.arguments.get("shard"):
+        raise GencliError(f"{file.name}: part {made.arguments['shard']} of vectors", "gencli sum puts parts together")
     several: dict[str, dict[str, Tensor]] = {}
     for name, tensor in given.items():
         found = _NUMBERED.fullmatch(name)

@@ -109,8 +109,7 @@ def require_whole(parts: Sequence[Part]) -> list[Part]:
     missing = [str(number) for number in range(first.shards) if number not in found]
     if missing:
         which = ", ".join(missing[:10]) + (" …" if len(missing) > 10 else "")
-        word = "part is" if len(missing) == 1 else "parts are"
-        raise GencliError(f"{len(missing)} of {first.shards} {word} missing: {which}", "give all of them")
+        raise GencliError(f"parts missing of {first.shards}: {which}", "give all of them")
     if first.facts is not None and len({each.facts["rows"] for each in found.values() if each.facts and each.rows}) > 1:
         raise GencliError("the parts are of different numbers of rows", _HINT)
     return [found[number] for number in range(first.shards)]

@@ -76,6 +76,8 @@ def _kind(known: Facts, tensors: Sequence[Stored], made: Step | None) -> tuple[s
         kind = "eigenvectors of a network's curvature"
     else:
         kind = "tensors" if made is None else f"tensors of gencli {made.command}"
+    if made is not None and (shard := made.arguments.get("shard")):
+        kind = f"part {shard} of {kind}"
     return kind, f"{kind}{at}: {size}", facts
 
 

@@ -151,6 +151,10 @@ def _become(process: int, ignored: list[int], files: dict[int, int]) -> None:
     if words[:1] == [MANY]:
         _many(*words[1:])
     sys.argv = ["gencli", *words]
+    if "--threads" in words:  # which torch, loaded before, has not read
+        import torch
+
+        torch.set_num_threads(int(words[words.index("--threads") + 1]))
     from gencli.__main__ import run
 
     run()

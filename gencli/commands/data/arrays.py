@@ -12,7 +12,7 @@ from gencli.commands.data.selection import Renumber, Selection, write
 app = single()
 
 
-@command(app, "arrays")
+@command(app, "arrays", alone="")
 def arrays(
     images: Annotated[str, typer.Argument(metavar="IMAGES", help="The images: .npy, .npz or .pt.")],
     labels: Annotated[
@@ -75,6 +75,7 @@ def arrays(
     from gencli.sources.arrayed import Arrays, ArrayTable
     from gencli.sources.classes import parse_names, written
 
+    selection, output = selection.placed(output)
     require_writable(output)
     names = parse_names(class_names)
     how = Arrays(image, label, name, split, layout, white, severities, names, renumber)

@@ -12,7 +12,7 @@ from gencli.commands.data.selection import Listed, Selection, write
 app = single()
 
 
-@command(app, "csv")
+@command(app, "csv", alone="")
 def csv(
     manifest: Annotated[str, typer.Argument(metavar="MANIFEST", help="CSV with a column of paths and one of labels.")],
     *,
@@ -41,6 +41,7 @@ def csv(
     from gencli.files.stream import Input, require_writable
     from gencli.sources.manifest import ManifestTable
 
+    selection, output = selection.placed(output)
     require_writable(output)
     table, arguments = listed.open(ManifestTable, Input(manifest), image, label)
     write(table, "data csv", arguments, selection, output, ["PIL"], roles=("data", "source"))

@@ -12,7 +12,7 @@ from gencli.commands.data.selection import Selection, write
 app = single()
 
 
-@command(app, "digits")
+@command(app, "digits", alone="")
 def digits(
     split: Annotated[
         Literal["train", "test"], typer.Option(help="train is rows 0 to 1436 of the 1,797, test the others.")
@@ -32,4 +32,5 @@ def digits(
     """
     from gencli.sources.digits import digits as load
 
+    selection, output = selection.placed(output)
     write(load(split), "data digits", {"split": split}, selection, output, ["sklearn"])

@@ -54,7 +54,7 @@ def app(name: str) -> typer.Typer:
       gencli data {name} --split test -o test.parquet
     """
     built = single()
-    command(built, name)(data)
+    command(built, name, alone="")(data)
     return built
 
 
@@ -63,6 +63,7 @@ def _run(name: str, split: str, root: str | None, selection: Selection, output: 
     from gencli.files.stream import require_writable
     from gencli.sources.downloads import load
 
+    selection, output = selection.placed(output)
     require_writable(output)
     table = load(name, split, root, progress)
     write(table, f"data {name}", {"split": split}, selection, output, ["torchvision"], role="source")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 app = single()
 
 
-@command(app, "folder")
+@command(app, "folder", alone="")
 def folder(
     folder: Annotated[
         str, typer.Argument(metavar="DIR", help="Folder, or zip or tar, with one folder of images per class.")
@@ -56,6 +56,7 @@ def folder(
     from gencli.sources.folder import FolderTable
     from gencli.sources.packed import ArchiveTable, is_archive
 
+    selection, output = selection.placed(output)
     require_writable(output)
     decoding = decode.decoding
     packed = Input(folder) if is_address(folder) or os.path.isfile(folder) else None

@@ -65,7 +65,7 @@ class Described:
         return table, arguments | ({"class_names": written(names)} if names else {})
 
 
-@command(app, "parquet")
+@command(app, "parquet", alone="")
 def parquet(
     paths: Annotated[
         list[str] | None,
@@ -107,6 +107,7 @@ def parquet(
     from gencli.files.stores import is_address
     from gencli.files.stream import require_writable
 
+    selection, output = selection.placed(output)
     require_writable(output)
     if files is not None and not any(os.path.isdir(path) or is_address(path) for path in paths or []):
         raise GencliError("--files needs a folder", "it selects among the folder's files")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import typer
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from gencli.files.tables import ImageTable
     from gencli.sources.decoded import Decoding
 
@@ -74,7 +77,7 @@ class Listed(Decode):
 
 @dataclass(frozen=True)
 class Selection:
-    """Which rows to keep: of these classes, then a sample of them, then the first."""
+    """Which rows to keep: of these classes, then a sample of them, then the first, then a part."""
 
     classes: Annotated[
         str | None,
@@ -83,6 +86,31 @@ class Selection:
     sample: Annotated[int | None, typer.Option(min=1, metavar="N", help="Keep N rows, drawn at random.")] = None
     seed: Annotated[int, typer.Option(min=0, help="Random seed of --sample.")] = 0
     limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="Keep only the first N rows.")] = None
+    shard: Annotated[
+        str | None,
+        typer.Option(metavar="K/N", help="Write only part K of N, K from 0; a folder of all parts is the whole."),
+    ] = None
+
+    def placed(self, output: str | None) -> tuple[Self, str | None]:
+        """What this process writes, and where, see `outputs.own_part`."""
+        from gencli.cli.outputs import own_part
+
+        shard, output = own_part(self.shard, output)
+        return replace(self, shard=shard), output
+
+    def kept(self, table: ImageTable) -> NDArray[np.bool_] | None:
+        """The mask [rows] of the rows to keep; None for all."""
+        import numpy as np
+
+        from gencli.counts import parse_part, span
+        from gencli.sources.selection import select
+
+        keep = select(table, self.classes, self.sample, self.limit, self.seed)
+        if self.shard is None:
+            return keep
+        places = np.arange(table.rows) if keep is None else np.flatnonzero(keep)
+        own = span(len(places), *parse_part(self.shard, "--shard"))
+        return np.isin(np.arange(table.rows), places[own.start : own.stop])
 
 
 def write(
@@ -102,11 +130,10 @@ def write(
     """
     from gencli.cli.outputs import write_images
     from gencli.files import provenance, tables
-    from gencli.sources.selection import select
 
-    made = arguments | asdict(selection)
+    made = arguments | {name: value for name, value in asdict(selection).items() if name != "shard" or value}
     used = ["numpy", "pyarrow", *packages]
-    keep = select(table, **asdict(selection))
+    keep = selection.kept(table)
 
     def step() -> provenance.Step:
         inputs = tables.sources(table, role)

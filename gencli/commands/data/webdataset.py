@@ -12,7 +12,7 @@ from gencli.commands.data.selection import Listed, Selection, write
 app = single()
 
 
-@command(app, "webdataset")
+@command(app, "webdataset", alone="")
 def webdataset(
     shards: Annotated[list[str], typer.Argument(metavar="SHARD...", help="Tar files of one data set, in order.")],
     *,
@@ -43,6 +43,7 @@ def webdataset(
     from gencli.files.stream import Input, require_writable
     from gencli.sources.packed import ShardsTable
 
+    selection, output = selection.placed(output)
     require_writable(output)
     table, arguments = listed.open(ShardsTable, [Input(each) for each in shards], image, label)
     write(table, "data webdataset", arguments, selection, output, ["PIL"])
