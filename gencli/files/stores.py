@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+from gencli import machine
 from gencli.errors import GencliError, cleaned, first_line
 
 _ADDRESS = re.compile(r"(s3|gs|hf|https?)://", re.IGNORECASE)
@@ -247,6 +248,7 @@ def open_upload(address: str) -> Callable[[int], None]:
     def upload(fd: int) -> None:
         import mmap
 
+        machine.require_memory(2 * _PIECE, f"{shown(address)}: its parts", "free some memory")
         size = os.fstat(fd).st_size
         content = memoryview(mmap.mmap(fd, 0, access=mmap.ACCESS_READ) if size else b"")
         with _told(address):

@@ -433,7 +433,7 @@ class TestS3:
             (["data", "csv", "s3://data/d.parquet"], "its images would be beside it"),
             (["data", "folder", "s3://data/d.parquet"], "neither zip nor tar"),
             (["data", "export", "s3://data/d.parquet", "--folder", "s3://data/x"], "s3://data/x: cannot be written"),
-            (["fit", "kernel", "--kernel", "linear", "s3://data/d.parquet", "--checkpoint", "s3://c"], "a regular"),
+            (["train", "s3://data/d.parquet", "--arch", "linear", "--checkpoint", "s3://data/c"], "not a regular file"),
         ],
     )  # fmt: skip
     def test_what_cannot_be_is_two_lines(self, words: list[str], said: str, relay: Relay, run: Run):
