@@ -26,7 +26,7 @@ class Web(ThreadingHTTPServer):
         seen: path, query and headers of each request.
         before: called with a path and the number of its requests so far before each answer.
         cut: answers end after so many bytes, where it is not None.
-        ranges: whether it sends them.
+        ranges, tagged: whether it sends them, and ETags.
         moved: from path to URL.
     """
 
@@ -35,6 +35,7 @@ class Web(ThreadingHTTPServer):
     def __init__(self, files: dict[str, bytes]) -> None:
         self.files, self.sent, self.seen = files, 0, list[tuple[str, Any]]()
         self.cut: int | None = None
+        self.tagged = True
         self.ranges, self.refused, self.moved = True, 0, dict[str, str]()
         self.before = lambda path, number: None
         super().__init__(("127.0.0.1", 0), Handler)
@@ -62,7 +63,7 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(web.refused or 404, b"")
             return
         asked = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
-        facts = {"ETag": f'"{hashlib.md5(content).hexdigest()}"'}
+        facts = {"ETag": f'"{hashlib.md5(content).hexdigest()}"'} if web.tagged else {}
         if asked is None or not web.ranges:
             self.answer(200, content, **facts)
         elif int(asked[1]) >= len(content):

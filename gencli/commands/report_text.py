@@ -71,10 +71,11 @@ def follow(files: Sequence[str] | None, settings: Settings) -> None:
     from gencli.cli import console, stdout
     from gencli.errors import GencliError
     from gencli.files import stream, unfinished
+    from gencli.files.stores import is_address
     from gencli.reporting import documents, following, plan, terminal
 
-    if files is None or len(files) != 1 or files[0] == "-":
-        raise GencliError("--follow: one history is followed", "name its file, as train --history does")
+    if files is None or len(files) != 1 or files[0] == "-" or is_address(files[0]):
+        raise GencliError("--follow: one history is followed", "name its file here, as train --history does")
     if not stream.is_terminal(None):
         raise GencliError("--follow: standard output is no terminal", "omit it; tail -f shows a CSV's lines")
 

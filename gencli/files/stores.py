@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+from gencli import machine
 from gencli.errors import GencliError, cleaned, first_line
 
 _ADDRESS = re.compile(r"(s3|gs|hf|https?)://", re.IGNORECASE)
@@ -169,8 +170,9 @@ def _explained(address: str, error: OSError) -> GencliError:
     words, place, scheme = str(error), shown(address), _scheme(address)
     if re.search(r"NO_SUCH_BUCKET|NoSuchBucket|Bucket '.*' not found|bucket does not exist", words, re.IGNORECASE):
         return GencliError(f"{place}: no such bucket", "check its name, and the region or endpoint")
-    if re.search(r"ACCESS_DENIED|AccessDenied|Forbidden|40[13]|credential|INVALID_ACCESS_KEY|SIGNATURE", words, re.I):
-        return GencliError(f"{place}: access denied: {_first(words)}", _CREDENTIALS[scheme])
+    if re.search(r"ACCESS_DENIED|AccessDenied|Forbidden|status 40[13]|credential|ACCESS_KEY|SIGNATURE", words, re.I):
+        why = re.match(r"[\w ()]*", _first(words).partition(" operation")[0])  # the rest may tell a key
+        return GencliError(f"{place}: access denied ({why[0] if why else ''})", _CREDENTIALS[scheme])
     if isinstance(error, FileNotFoundError):
         return GencliError(f"{place}: no such object", "check its name")
     return GencliError(f"{place}: {_first(words)}", "check the address and the network, then run again")
@@ -247,6 +249,7 @@ def open_upload(address: str) -> Callable[[int], None]:
     def upload(fd: int) -> None:
         import mmap
 
+        machine.require_memory(2 * _PIECE, f"{shown(address)}: its parts", "free some memory")
         size = os.fstat(fd).st_size
         content = memoryview(mmap.mmap(fd, 0, access=mmap.ACCESS_READ) if size else b"")
         with _told(address):

@@ -22,6 +22,7 @@ _WAIT = 60  # seconds for an answer
 _PAUSES = (0.2, 1.0)  # seconds before the second and the third try
 _PASSING = (429, 500, 502, 503, 504)
 _FIRST = 1 << 14  # bytes
+_DOWNLOAD = "download it first, such as with curl -LO"
 _NETWORK = "check the address and the network, then run again"
 
 
@@ -51,6 +52,8 @@ class WebObject:
         ):  # fmt: skip
             self._opener.add_handler(handler())
         self.size, self.version, self._start = self._asked(0, _FIRST)
+        if not self.version and self.size > len(self._start):
+            raise GencliError(f"{self.name}: its server tells no version (ETag, Last-Modified)", _DOWNLOAD)
 
     def read(self, start: int, count: int) -> bytes:
         if start + count <= len(self._start):
@@ -90,9 +93,7 @@ class WebObject:
             if answer.status != 206 or where is None or int(where[1]) != start or coded:
                 if answer.headers.get("Content-Length") == "0":
                     return 0, _version(answer.headers), b""
-                raise GencliError(
-                    f"{self.name}: its server sends no ranges of bytes", "download it first, such as with curl -LO"
-                )
+                raise GencliError(f"{self.name}: its server sends no ranges of bytes", _DOWNLOAD)
             wanted = min(int(where[3]) - start, count)
             found = answer.read(wanted)
         if len(found) != wanted:

@@ -63,7 +63,7 @@ export GUARD
 all: {goals}
 """
 _SNAKE = """\
-# {title}: snakemake --cores 8 --config threads=2 runs four jobs at a time.
+# {title}: snakemake 9 or newer; --cores 8 --config threads=2 runs four jobs at a time.
 import os
 import subprocess
 

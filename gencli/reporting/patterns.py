@@ -72,7 +72,8 @@ def refuse_overwriting(names: Sequence[str | None], destinations: Sequence[str |
     read = [found for name in names if name is not None and (found := _status(name, sys.stdin))]
     for destination in destinations:
         written = _status("-" if stdout.is_it(destination) else str(destination), sys.stdout)
-        if written and any(os.path.samestat(written, found) for found in read):
+        there = is_address(destination) and destination in names
+        if there or (written and any(os.path.samestat(written, found) for found in read)):
             shown = "standard output" if stdout.is_it(destination) else destination
             raise GencliError(f"{shown}: the output is the input", "write to another file, then rename it")
 

@@ -13,7 +13,7 @@ import torch
 from xxhash import xxh3_128
 
 from gencli.errors import GencliError
-from gencli.files import checkpoints, parquet, provenance, seals, stream, tables, tensors
+from gencli.files import checkpoints, incoming, parquet, provenance, seals, tables, tensors
 from gencli.files.stream import Input, Output
 from gencli.sources import open_table
 from tests.helpers import image_table, read, save
@@ -70,7 +70,7 @@ def test_a_checkpoint(tmp_path: Path) -> None:
 
 
 def test_a_large_table_is_refused_before_its_reader_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream, "_CHECKED_AT_ONCE", 0)
+    monkeypatch.setattr(incoming, "_CHECKED_AT_ONCE", 0)
     path = tmp_path / "toy.parquet"
     save(image_table(6), path)
     at = path.read_bytes().index(b"class 0")

@@ -202,7 +202,9 @@ def test_what_the_web_refuses_is_two_lines(run: Run, web: Web):
         assert words in told(place)
     web.refused, web.ranges = 0, False
     assert "sends no ranges of bytes" in told(place)
-    web.ranges, web.cut = True, 5000
+    web.ranges, web.tagged = True, False
+    assert "tells no version (ETag, Last-Modified)" in told(place)
+    web.tagged, web.cut = True, 5000
     assert "the connection was cut after 5,000 of 16,384 bytes" in told(place)
     assert len(web.seen) < 20
     assert "Connection refused" in told("http://127.0.0.1:9/x.parquet")
@@ -433,7 +435,7 @@ class TestS3:
             (["data", "csv", "s3://data/d.parquet"], "its images would be beside it"),
             (["data", "folder", "s3://data/d.parquet"], "neither zip nor tar"),
             (["data", "export", "s3://data/d.parquet", "--folder", "s3://data/x"], "s3://data/x: cannot be written"),
-            (["fit", "kernel", "--kernel", "ntk", "s3://data/d.parquet", "--checkpoint", "s3://data/c"], "a regular"),
+            (["train", "s3://data/d.parquet", "--arch", "linear", "--checkpoint", "s3://data/c"], "not a regular file"),
         ],
     )  # fmt: skip
     def test_what_cannot_be_is_two_lines(self, words: list[str], said: str, relay: Relay, run: Run):

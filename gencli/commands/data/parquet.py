@@ -71,7 +71,8 @@ def parquet(
         list[str] | None,
         typer.Argument(
             metavar="PATH...",
-            help="Files of one data set, in order; or a folder; or - for standard input.",
+            help="Files of one data set, in order; or a folder; or addresses (s3, gs, hf, https); or - for standard "
+            "input.",
             show_default=False,
         ),
     ] = None,
@@ -95,6 +96,7 @@ def parquet(
     Labels can be names: classes are numbered in the order of their names, which a message shows, or in that of
     --class-names. --image, --label and --keep take paths into structs too, such as sample.picture. Kept columns pass
     through gencli corrupt.
+    Of an object of a store or of the web, which another tool wrote, --limit fetches no more than it needs.
     Images are decoded as by `gencli data folder`. A folder is one data set: if it holds several splits, --split selects
     one.
 
