@@ -72,7 +72,9 @@ class Factories(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        there = _is_there(kwargs.get("device")) or any(isinstance(each, Pretended) for each in tree_leaves((args, kwargs)))
+        there = _is_there(kwargs.get("device")) or any(
+            isinstance(each, Pretended) for each in tree_leaves((args, kwargs))
+        )
         return _computed(func, args, kwargs) if there else func(*args, **kwargs)
 
 
