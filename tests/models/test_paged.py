@@ -21,7 +21,9 @@ CPU = torch.device("cpu")
 
 
 @pytest.mark.parametrize("limit", [None, 1700])
-def test_slices_and_rows_are_those_in_memory(limit: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slices_and_rows_are_those_in_memory(
+    limit: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     table = save(image_table(2500), tmp_path / "rows.parquet")
     whole = load(table)
     monkeypatch.setattr(paged, "HELD", 0)
