@@ -18,6 +18,6 @@ def test_a_time_has_a_unit(text: str, value: float | None) -> None:
 
 
 def test_numbers_in_names_are_in_the_order_of_their_sizes() -> None:
-    names = ["mlp-1x16", "mlp-1x128", "mlp-1x1024", "mlp-3x16", "resnet18", "resnet32"]
-    assert sorted(names[::-1], key=numbered) == names
+    names = ["resnet32", "mlp-3x16", "mlp-1x1024", "mlp-1x128", "mlp-1x16", "resnet18"]
+    assert sorted(names, key=numbered) == ["mlp-1x16", "mlp-1x128", "mlp-1x1024", "mlp-3x16", "resnet18", "resnet32"]
     assert sorted(["a" + "9" * 5000, "a1"], key=numbered)[0] == "a1"

@@ -19,7 +19,8 @@ from tests.process import restored
 def _state() -> list[object]:
     os.umask(mask := os.umask(0))
     return [
-        console.quiet, console.verbose, console.debug, console.color, [*console._looks], [*signals._undo], warnings.showwarning,
+        console.quiet, console.verbose, console.debug, console.color, [*console._looks], [*signals._undo],
+        warnings.showwarning,
         *(signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)),
         dict(os.environ), os.getcwd(), mask, random.getstate(), repr(np.random.get_state()),
         torch.get_num_threads(), torch.get_default_dtype(), torch.get_default_device(), torch.is_grad_enabled(),
