@@ -19,7 +19,7 @@ import gencli
 from gencli import plugins
 from gencli.cli.app import command_tree
 from gencli.cli.completions import bash, fish, zsh
-from gencli.cli.options import early
+from gencli.cli.common import early
 
 _STATUS = """\
 0    success, and the claim holds
