@@ -31,7 +31,7 @@ def how(
         typer.Option("--stale", help="List the steps that would come out differently here; exit status 1 if any."),
     ] = False,
     check: Annotated[
-        bool, typer.Option("--check", help="Make the file again in a scratch folder; exit status 1 if it differs.")
+        bool, typer.Option("--check", help="Make the file again, aside; exit status 1 if it differs.")
     ] = False,
     inputs: Annotated[
         str | None,
@@ -64,9 +64,8 @@ def how(
     of gencli with options that this version has.
 
     --check compares every intermediate file too. It names the first step that differs, the recorded facts (versions,
-    processor, threads) in which it differs from this machine, and where and by how much the file itself differs. The
-    exit status is 0 if all is the same. --format ro-crate writes a Workflow Run RO-Crate, for a folder that holds the
-    file and the script as make.sh.
+    processor, threads) in which it differs from this machine, and where and by how much the file itself differs.
+    --format ro-crate writes a Workflow Run RO-Crate, for a folder that holds the file and the script as make.sh.
 
     \b
     Example:

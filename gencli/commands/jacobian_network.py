@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from torch import Tensor
 
+    from gencli.cli.outputs import WriteResult
+    from gencli.files.provenance import Step
+    from gencli.files.stream import Output
     from gencli.jacobians.confirmation import Confirmation
     from gencli.jacobians.entries import Check
     from gencli.jacobians.rows import RowFunction
@@ -45,9 +48,9 @@ def run(
     from gencli.cli import outputs
     from gencli.commands import opening
     from gencli.curvature import building as operators
-    from gencli.files import shards, tensors
+    from gencli.files import shards
     from gencli.files.together import Together
-    from gencli.jacobians import building, summary
+    from gencli.jacobians import building
     from gencli.jacobians.entries import Check
     from gencli.machine import first, require_memory
     from gencli.training import devices
@@ -78,18 +81,28 @@ def run(
         check = Check.plan(function, part=part) if asked.verify else None
         allowed = TOLERANCES[precision] if tolerance is None else tolerance
         norms, found = _collect(function, rows, asked.mode, to.as_tensors, confirmation, check, allowed, part, sharing)
-        _say(check, confirmation)
         made = replace(made, checked=confirmation.said)
         title = f"{asked.of} by {asked.wrt}: {opened.model.arch}, {function.outputs:,} x {function.size:,}"
-        if not first():
-            return
-        for each, said in ((write, made), (aside, made.to("summary"))):
-            if each:
-                each(norms, lambda said=said: said, title)
-        if place:
+        if first():
             facts = {"of": asked.of, "wrt": asked.wrt} | shards.told(to.shard, function.rows)
-            tensors.write(place, found, facts | {"step": made})
-            outputs.say(summary.overview(norms), title)
+            _write({"": write, "summary": aside}, norms, place, found, made, facts, title)
+
+
+def _write(
+    tables: dict[str, WriteResult | None], norms: pa.Table, place: Output | None, found: dict[str, Tensor],
+    made: Step, facts: dict[str, Any], title: str,
+) -> None:  # fmt: skip
+    """The table to where it is asked for, by output, and the Jacobians."""
+    from gencli.cli import outputs
+    from gencli.files import tensors
+    from gencli.jacobians import summary
+
+    for output, write in tables.items():
+        if write:
+            write(norms, lambda output=output: made.to(output) if output else made, title)
+    if place:
+        tensors.write(place, found, facts | {"step": made})
+        outputs.say(summary.overview(norms), title)
 
 
 def _arguments(network: NetworkSettings, asked: JacobianSettings, loss: Loss | None) -> dict[str, Any]:
@@ -114,6 +127,7 @@ def _collect(
     if check:
         with console.progress("numbers", len(check.entries)) as advance:
             check.judge(confirmation.exact, way, allowed, advance)
+    _say(check, confirmation)
     return norms, found
 
 
