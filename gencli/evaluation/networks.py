@@ -132,8 +132,9 @@ def evaluate(
         groups: list[grouping.Group] = []
         done = own.start
         for batch in table.batches(keep):
+            where = done - own.start, len(own)
             for name, field in known.items():
-                _put(shared, field, arrow.values(batch.column(name)), done - own.start, len(own))
+                _put(shared, field, arrow.values(batch.column(name)), *where)
             groups += zip(*(grouping.values(batch.column(name)) for name in by))
             unpacked = {name: arrow.unpack(batch, table.description, name) for name in images}
             pixels = {name: torch.from_numpy(values).to(device) for name, values in unpacked.items()}
@@ -141,22 +142,17 @@ def evaluate(
             for model, objective, part, found in zip(
                 models, objectives, parts, networks.predict(rows, objectives, similarity), strict=True
             ):
-                _note(
-                    part,
-                    model,
-                    objective,
-                    figures(model, found, rows.labels, probabilities),
-                    done - own.start,
-                    len(own),
-                )
+                _note(part, model, objective, figures(model, found, rows.labels, probabilities), *where)
             done += batch.num_rows
             progress((done - own.start) * len(models))
         return shared, parts, groups
 
     every = group.each(taken)
     whole = _joined([shared for shared, _, _ in every])
-    values = [each for *_, groups in every for each in groups]
-    told: dict[str, Any] = {"by": tuple(by), "groups": values if by else None}
+    told: dict[str, Any] = {
+        "by": tuple(by),
+        "groups": [each for *_, groups in every for each in groups] if by else None,
+    }
     return [
         Evaluated(**whole, **_joined([parts[number] for _, parts, _ in every]), **told) for number in range(len(models))
     ]
