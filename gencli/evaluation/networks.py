@@ -122,8 +122,7 @@ def evaluate(
         each_row(model, *own, labels) if own and model.logits else None
         for model, own in zip(models, owns, strict=True)
     ]  # fmt: skip
-    networks = Networks(models, device)
-    own = group.span(table.rows)
+    networks, own = Networks(models, device), group.span(table.rows)
     keep = None if len(own) == table.rows else np.isin(np.arange(table.rows), own)
 
     def taken() -> tuple[_Columns, list[_Columns], list[grouping.Group]]:
@@ -149,10 +148,8 @@ def evaluate(
 
     every = group.each(taken)
     whole = _joined([shared for shared, _, _ in every])
-    told: dict[str, Any] = {
-        "by": tuple(by),
-        "groups": [each for *_, groups in every for each in groups] if by else None,
-    }
+    values = [each for *_, groups in every for each in groups] if by else None
+    told: dict[str, Any] = {"by": tuple(by), "groups": values}
     return [
         Evaluated(**whole, **_joined([parts[number] for _, parts, _ in every]), **told) for number in range(len(models))
     ]
