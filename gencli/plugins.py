@@ -56,7 +56,9 @@ _KINDS = {
     "gencli.networks": _Kind("gencli.models", "Family", "FAMILIES", "network"),
     "gencli.losses": _Kind("gencli.losses", "Loss", "LOSSES", "loss"),
 }
+_WITH_VALUES = ("--threads", "--color")  # options that may stand before the command
 _OF_COMMANDS = {"corrupt": "gencli.corruptions", "check": "gencli.claims"}
+_WITH_LOSSES = ("train", "hvp", "jacobian", "spectrum")
 _loaded: set[str] = set()  # modules, all of whose things are in our tables
 _registered: list[Any] = []
 _whose: dict[tuple[str, str], str] = {}  # the plug-in, by group and name
@@ -121,11 +123,8 @@ def load(module: str, only: str = "") -> None:
 def hint(arguments: Mapping[str, Any], otherwise: str) -> str:
     """What to do about a name that is unknown here, of a step with these arguments: name its plug-in, if it has one."""
     named = arguments.get("plugin")
-    known = (
-        [each for each in named if isinstance(each, str) and re.fullmatch(MODULE, each)]
-        if isinstance(named, list)
-        else []
-    )
+    named = named if isinstance(named, list) else []
+    known = [each for each in named if isinstance(each, str) and re.fullmatch(MODULE, each)]
     return "allow its code with " + " ".join(f"--plugin {each}" for each in known) if known else otherwise
 
 
@@ -133,18 +132,17 @@ def _named_entries(words: Sequence[str]) -> Iterator[tuple[str, EntryPoint, bool
     """What the words name of installed packages, with its group, or what a list shows, and whether it is only that."""
     said = {part for word in words for part in (word, word.partition("=")[2])}
     said |= {value for name, value in os.environ.items() if name.startswith("GENCLI_")}
-    command = next((word for word in words if not word.startswith("-")), "")
+    plain = [word for before, word in zip(["", *words], words) if not (word.startswith("-") or before in _WITH_VALUES)]
+    asked = not said.isdisjoint(_HELP) or plain[:1] == ["help"]
+    command, *rest = plain[plain[:1] == ["help"] :] or [""]
     of_kinds = command in _OF_COMMANDS
-    listed = not said.isdisjoint(_HELP) or (of_kinds and len(words) == 1)
-    listed &= (
-        not of_kinds or sum(not word.startswith("-") for word in words) == 1
-    )  # the help of one kind shows no other
+    listed = not rest if of_kinds else asked  # the help of one kind shows no other
     if "--list-archs" in said:
         groups = ["gencli.networks"]
     elif of_kinds:
         groups = [_OF_COMMANDS[command]]
     elif listed:
-        groups = ["gencli.losses"] if command else []  # of networks helps show none
+        groups = ["gencli.losses"] if command in _WITH_LOSSES else []  # of networks helps show none
     else:
         groups = ["gencli.losses", "gencli.networks"] if _ask_for_models(words) else []
     for group, entry in _entries(groups):

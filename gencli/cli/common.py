@@ -65,7 +65,8 @@ def _set_threads(value: int | None) -> None:
 
 
 def early(words: Sequence[str]) -> None:
-    """What --threads and --deterministic say, before code of a plug-in loads the libraries that heed them."""
+    """What --threads and --deterministic say, before code of a plug-in loads the libraries that heed them; --debug."""
+    console.debug = "--debug" in words
     if "--deterministic" in words:
         machine.pin()
     given = dict(pairwise(words)) | dict(word.split("=", 1) for word in words if "=" in word)

@@ -274,5 +274,5 @@ if __name__ == "__main__":
     words = plugins.begin(sys.argv[1:], early)  # of --plugin, whose options are among those of the commands then
     folder = Path(words[0] if words else ".")
     for name, text in files().items():
-        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
