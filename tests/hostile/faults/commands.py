@@ -85,6 +85,9 @@ bound pac-bayes model digits.parquet --epochs 1 --draws 300 --certificate out.sa
 bound compression model digits.parquet --epochs 1 --subspace 50 --certificate out.safetensors -o out
 bound holdout model held.parquet --train digits.parquet --certificate out.safetensors -o out
 bound verify code.safetensors digits.parquet -o out
+sum part-0 part-1 -o out.safetensors
+export model model --torch-export -o out.pt2
+recipe demo --engine make -o out.mk
 how model -o out.sh
 report history.parquet --format html -o out.html
 report history.parquet --plot curves --figure out.png -o out.csv
@@ -104,6 +107,8 @@ train digits.parquet --arch mlp-1x16 --epochs 2 -o model --history history.parqu
 bound compression model digits.parquet --epochs 1 --subspace 50 --certificate code.safetensors -o code.parquet
 train digits.parquet --arch mlp-1x4 --epochs 1 --runs 6 --eval-data few.parquet -o six --history six.parquet
 eval six digits.parquet --measures -o measures.parquet
+hvp model digits.parquet --shard 0/2 -o part-0
+hvp model digits.parquet --shard 1/2 -o part-1
 """.strip().splitlines()
 # a line of every way to write: what is tried many times
 _OFTEN = (
