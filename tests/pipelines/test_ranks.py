@@ -238,10 +238,11 @@ def test_a_host_that_dies_and_comes_back(both: Shell) -> None:
         both(f"gencli {words} --threads 1 -q -o one.parquet").worked()
         start = (
             "exec ip netns exec gencli{k} torchrun --nnodes 2 --nproc-per-node 1 --max-restarts 3 --rdzv-id 1 "
-            "--rdzv-backend c10d --rdzv-endpoint 10.77.0.1:29500 -m gencli "
-            f"{words} -q -o two.parquet --checkpoint saved --checkpoint-every 5 --resume"
+            "--rdzv-backend c10d --rdzv-endpoint 10.77.0.1:29500 --rdzv-conf is_host={first} --local-addr 10.77.0.{one}"
+            f" -m gencli {words} -q -o two.parquet --checkpoint saved --checkpoint-every 5 --resume --threads 1"
         )
-        hosts = [both.start(start.format(k=k), env={"GLOO_SOCKET_IFNAME": f"veth{k}"}) for k in range(2)]
+        starts = [start.format(k=k, first=1 - k, one=k + 1) for k in range(2)]
+        hosts = [both.start(each, env={"GLOO_SOCKET_IFNAME": f"veth{k}"}) for k, each in enumerate(starts)]
         wait_for(both.folder, "saved", hosts[0])
         worker = subprocess.run(["pgrep", "-P", str(hosts[1].pid)], check=True, capture_output=True, text=True)
         os.kill(int(worker.stdout.split()[0]), signal.SIGKILL)
