@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -219,34 +218,3 @@ def test_torchrun_itself_and_a_script_of_how(both: Shell, words: str) -> None:
     both(f"torchrun --standalone --nproc-per-node 2 -m gencli {words} -q -o two.out").worked()
     assert "torchrun --standalone --nproc-per-node 2 -m gencli" in both("gencli how two.out").worked().text
     both("gencli how two.out --check").worked()
-
-
-@ALL
-@pytest.mark.cold
-@pytest.mark.skipif(os.geteuid() != 0, reason="namespaces are root's")
-def test_a_host_that_dies_and_comes_back(both: Shell) -> None:
-    """Two hosts, each a network namespace; all processes of the second are killed, torchrun starts all again."""
-    setup = """ip netns add gencli0; ip netns add gencli1
-      ip link add veth0 netns gencli0 type veth peer name veth1 netns gencli1
-      for k in 0 1; do
-        ip -n gencli$k address add 10.77.0.$((k + 1))/24 dev veth$k
-        ip -n gencli$k link set veth$k up; ip -n gencli$k link set lo up
-      done"""
-    both(setup).worked()
-    try:
-        words = f"spectrum {MODEL} rows.parquet --dtype float64 --trace --trace-products 600"
-        both(f"gencli {words} --threads 1 -q -o one.parquet").worked()
-        start = (
-            "exec ip netns exec gencli{k} torchrun --nnodes 2 --nproc-per-node 1 --max-restarts 3 --rdzv-id 1 "
-            "--rdzv-backend c10d --rdzv-endpoint 10.77.0.1:29500 -m gencli "
-            f"{words} -q -o two.parquet --checkpoint saved --checkpoint-every 5 --resume"
-        )
-        hosts = [both.start(start.format(k=k), env={"GLOO_SOCKET_IFNAME": f"veth{k}"}) for k in range(2)]
-        wait_for(both.folder, "saved", hosts[0])
-        worker = subprocess.run(["pgrep", "-P", str(hosts[1].pid)], check=True, capture_output=True, text=True)
-        os.kill(int(worker.stdout.split()[0]), signal.SIGKILL)
-        ends = [each.communicate(timeout=PATIENCE) for each in hosts]
-        assert [each.returncode for each in hosts] == [0, 0], ends
-        assert apart(both.folder / "one.parquet", both.folder / "two.parquet") < 1e-12
-    finally:
-        both("ip netns del gencli0; ip netns del gencli1")
