@@ -51,7 +51,7 @@ def ends(folder: Path, data: Path) -> dict[str, Done]:
     model = ["hvp", str(data / "model.safetensors"), str(data / "digits.parquet")]
     two = ["--vector", "v.safetensors", "--vector", "gradient", "--dtype", "float64"]
     commands = {
-        "two": [*two, "--plot", "two.svg", "-o", "two.safetensors"],
+        "two": [*two, "--plot", "two.svg", "-o", "two.safetensors", "-v"],
         "again": [*two, "--plot", "again.svg", "-o", "again.safetensors"],
         "one": ["--vector", "v.safetensors", "-o", "one.safetensors", "--method", "all"],
         "twice": ["--vector", "two.safetensors", "--no-verify", "-o", "twice.safetensors"],
