@@ -57,7 +57,7 @@ def ends(folder: Path, data: Path) -> dict[str, Done]:
         "twice": ["--vector", "two.safetensors", "--no-verify", "-o", "twice.safetensors"],
         "dense": ["--parameters", "*.bias", "--dense", "--operator", "ggn", "-o", "dense.safetensors"],
         "eigen": ["--vector", "eigen:1", "--dtype", "float64", "-q", "-o", "eigen.safetensors"],
-        "ends": ["--vector", "top,bottom.safetensors", "--vector", "ones,eigen:-1", "--no-verify", "-o", "ends"],
+        "ends": ["--vector", "top,bottom.safetensors", "--vector", "ones,eigen:-1", "--no-verify", "-v", "-o", "ends"],
         "strict": ["--tolerance", "0", "-o", "strict.safetensors"],
         **{name: (more if "-o" in more else [*more, "-o", "x.safetensors"]) for name, (more, _) in REFUSED.items()},
     }
