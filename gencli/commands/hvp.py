@@ -116,7 +116,8 @@ def _require_of_some_rows(words: Iterable[str]) -> None:
 def _say(findings: Findings, title: str) -> None:
     from gencli.cli import console, outputs
 
-    outputs.say(findings.table, title, always=bool(findings.failed))
+    odd = {verdict for verdict in findings.table["verdict"].to_pylist() if verdict} - {"holds"}
+    outputs.say(findings.table, title, always=bool(odd or findings.failed))
     for note in findings.notes:
         console.message(note)
     for wrong in findings.failed:

@@ -11,8 +11,9 @@ import re
 import shutil
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,9 @@ def runs(documents: Sequence[Document]) -> list[Run]:
     known = dict.fromkeys(zip(stems, files))
     names = files if len(known) > len({stem for stem, _ in known}) else stems
     chained = chains([corruptions(each.trained_on) for each in documents], {"seed"})
-    return [_run(each, name, chain) for each, name, chain in zip(documents, names, chained)]
+    made = [_run(each, name, chain) for each, name, chain in zip(documents, names, chained)]
+    alike = Counter(run.name for run in made)
+    return [replace(run, name=f"{run.name}-{place}") if alike[run.name] > 1 else run for place, run in enumerate(made)]
 
 
 def _run(history: Document, name: str, chain: str) -> Run:

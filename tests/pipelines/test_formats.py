@@ -63,20 +63,16 @@ def test_a_report_in_a_file_has_a_line_a_row(sh: Shell) -> None:
     assert max(map(len, sh.on_terminal(report, COLUMNS="60", NO_COLOR="1").worked().text.splitlines())) <= 60
 
 
-@pytest.mark.parametrize("ending", ["csv", "json", "jsonl"])
-def test_histories_of_text_keep_what_groups_runs(sh: Shell, ending: str) -> None:
-    for seed in (0, 1, 2):
-        place = f"h{seed}.{ending if seed else 'parquet'}"
-        sh(f"{TRAIN} --seed {seed} --history {place}").worked()
-    row = json.loads(sh("gencli report h?.* --format json").worked().text)
-    assert [(each["network"], each["corruption"], each["runs"]) for each in row] == [("mlp-1x16", "none", 3)]
-    assert "gencli train" in sh(f"gencli show h1.{ending}").worked().text
-    columns = "epoch,step,seconds,images_per_second,train_loss,train_accuracy"
-    text = sh(f"gencli show h1.{ending} --format csv").worked().text
-    assert text.startswith(columns)
-    assert "provenance" not in text
-    sh(f"sed -i '0,/{{.*step/s//{{/' h1.{ending}")
-    sh(f"gencli report h1.{ending}").refused(f"h1.{ending}")
+def test_histories_of_text_keep_what_groups_runs(sh: Shell) -> None:
+    endings = ("parquet", "csv", "json", "jsonl")
+    sh(";".join(f"{TRAIN} --seed {seed} --history h.{ending}" for seed, ending in enumerate(endings))).worked()
+    (row,) = json.loads(sh("gencli report h.* --format json").worked().text)
+    assert (row["network"], row["corruption"], row["runs"]) == ("mlp-1x16", "none", 4)
+    for ending in endings[1:]:
+        text = sh(f"gencli show h.{ending}; gencli show h.{ending} --format csv").worked().text
+        assert "gencli train" in text
+        assert "\nepoch,step,seconds,images_per_second,train_loss,train_accuracy" in text
+        assert "provenance" not in text
 
 
 def test_runs_of_one_training_are_grouped_in_json_lines(sh: Shell) -> None:
@@ -91,11 +87,11 @@ def test_runs_of_one_training_are_grouped_in_json_lines(sh: Shell) -> None:
 
 def test_networks_come_in_the_order_of_their_sizes(sh: Shell) -> None:
     train = "gencli train $D/digits.parquet --epochs 1 -q -o m"
-    for width in (128, 16, 32):
+    for width in (128, 16):
         sh(f"{train} --arch mlp-1x{width} --history n{width}.parquet").worked()
-    for files in ("n*.parquet", "'n*.parquet'", "n128.parquet n32.parquet n16.parquet"):
+    for files in ("n*.parquet", "'n*.parquet'", "n128.parquet n16.parquet"):
         rows = json.loads(sh(f"gencli report {files} --format json").worked().text)
-        assert [each["network"] for each in rows] == ["mlp-1x16", "mlp-1x32", "mlp-1x128"]
+        assert [each["network"] for each in rows] == ["mlp-1x16", "mlp-1x128"]
 
 
 def test_trackers_are_asked_for_alone(sh: Shell) -> None:

@@ -51,13 +51,13 @@ def ends(folder: Path, data: Path) -> dict[str, Done]:
     model = ["hvp", str(data / "model.safetensors"), str(data / "digits.parquet")]
     two = ["--vector", "v.safetensors", "--vector", "gradient", "--dtype", "float64"]
     commands = {
-        "two": [*two, "--plot", "two.svg", "-o", "two.safetensors"],
+        "two": [*two, "--plot", "two.svg", "-o", "two.safetensors", "-v"],
         "again": [*two, "--plot", "again.svg", "-o", "again.safetensors"],
         "one": ["--vector", "v.safetensors", "-o", "one.safetensors", "--method", "all"],
         "twice": ["--vector", "two.safetensors", "--no-verify", "-o", "twice.safetensors"],
         "dense": ["--parameters", "*.bias", "--dense", "--operator", "ggn", "-o", "dense.safetensors"],
         "eigen": ["--vector", "eigen:1", "--dtype", "float64", "-q", "-o", "eigen.safetensors"],
-        "ends": ["--vector", "top,bottom.safetensors", "--vector", "ones,eigen:-1", "--no-verify", "-o", "ends"],
+        "ends": ["--vector", "top,bottom.safetensors", "--vector", "ones,eigen:-1", "--no-verify", "-v", "-o", "ends"],
         "strict": ["--tolerance", "0", "-o", "strict.safetensors"],
         **{name: (more if "-o" in more else [*more, "-o", "x.safetensors"]) for name, (more, _) in REFUSED.items()},
     }

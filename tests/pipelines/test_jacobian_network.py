@@ -85,7 +85,7 @@ def ends(folder: Path, data: Path) -> dict[str, Done]:
     commands = {
         "train": [*train, "own.safetensors"],
         "fit": ["fit", "least-squares", digits, "-q", "-o", "learned.safetensors"],
-        "input": ["jacobian", *given, "--verify", "--summary", "input.json", "-o", "input.safetensors"],
+        "input": ["-v", "jacobian", *given, "--verify", "--summary", "input.json", "-o", "input.safetensors"],
         "again": ["jacobian", *given, "-q", "-o", "again.safetensors"],
         "loss": ["jacobian", *given, "--of", "loss", "--wrt", "parameters", "--limit", "20", "-o", "loss.safetensors"],
         "table": ["jacobian", *given, "--of", "loss", "--dtype", "float64", "--verify", "-o", "table.json"],

@@ -363,3 +363,10 @@ def test_a_confusion_matrix_has_its_classes_in_order_whatever_stands_beside(tmp_
         wrong = {"label": [0, 1], "name": ["a", "b"], "b": [0, 1], "a": [1, 0]} | more
         with pytest.raises(GencliError, match="its columns are not its classes"):
             read(tmp_path / "wrong", wrong, measured(training(), "test"))
+
+
+@pytest.mark.parametrize("text", ["{", '"{}"', '{"step": 1}'])
+def test_what_is_no_provenance_of_a_history_is_refused(tmp_path: Path, text: str) -> None:
+    (path := tmp_path / "h.jsonl").write_text(json.dumps({"epoch": 1, "train_loss": 1.0, provenance.KEY: text}) + "\n")
+    with pytest.raises(GencliError, match=r"h\.jsonl: corrupt provenance"):
+        documents.read_all([str(path)])

@@ -55,6 +55,10 @@ def test_files_of_one_name_are_told_apart(tmp_path: Path) -> None:
         history(tmp_path / place, training())
     read = read_all([str(tmp_path / place) for place in ("a/h.parquet", "b/h.parquet", "b/g.parquet")])
     assert [run.name for run in trackers.runs(read)] == ["a-h", "b-h", "b-g"]
+    for place in ("a h.parquet", "a:h.parquet"):
+        history(tmp_path / place, training())
+    read = read_all([str(tmp_path / place) for place in ("a h.parquet", "a:h.parquet")])
+    assert [run.name for run in trackers.runs(read)] == ["a-h-0", "a-h-1"]
 
 
 def test_what_cannot_be_written_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
