@@ -22,7 +22,7 @@ from gencli.models.inputs import Rows
 from gencli.objectives import each_row
 from gencli.ranks import ALONE, Group
 
-_Columns = dict[str, list[NDArray[Any]]]
+_Columns = dict[str, NDArray[Any]]
 _FIELDS = {"id": "ids", "label": "labels", "label_true": "labels_true"}
 
 _TOGETHER = 16  # networks
@@ -84,11 +84,13 @@ class Networks:
             yield of_logits(logits, rows, objective)
 
 
-def _note(part: _Columns, model: Model, objective: Objective | None, found: Mapping[str, torch.Tensor]) -> None:
-    """Adds a batch's figures to a network's, those left out that it has not."""
+def _note(
+    part: _Columns, model: Model, objective: Objective | None, found: Mapping[str, torch.Tensor], place: tuple[int, int]
+) -> None:
+    """Adds a batch's figures to a network's, those left out that it has not; for `place` see `_put`."""
     for name, values in found.items():
         if (model.logits or name in ("predicted", "ranks")) and (objective or name != "losses"):
-            part.setdefault(name, []).append(values.cpu().numpy())
+            _put(part, name, values.cpu().numpy(), *place)
 
 
 def evaluate(
@@ -130,8 +132,9 @@ def evaluate(
         groups: list[grouping.Group] = []
         done = own.start
         for batch in table.batches(keep):
+            place = done - own.start, len(own)
             for name, field in known.items():
-                shared.setdefault(field, []).append(arrow.values(batch.column(name)))
+                _put(shared, field, arrow.values(batch.column(name)), *place)
             groups += zip(*(grouping.values(batch.column(name)) for name in by))
             unpacked = {name: arrow.unpack(batch, table.description, name) for name in images}
             pixels = {name: torch.from_numpy(values).to(device) for name, values in unpacked.items()}
@@ -139,7 +142,7 @@ def evaluate(
             for model, objective, part, found in zip(
                 models, objectives, parts, networks.predict(rows, objectives, similarity), strict=True
             ):
-                _note(part, model, objective, figures(model, found, rows.labels, probabilities))
+                _note(part, model, objective, figures(model, found, rows.labels, probabilities), place)
             done += batch.num_rows
             progress((done - own.start) * len(models))
         return shared, parts, groups
@@ -153,6 +156,15 @@ def evaluate(
     ]
 
 
-def _joined(parts: Sequence[_Columns]) -> dict[str, NDArray[Any]]:
+def _put(columns: _Columns, name: str, values: NDArray[Any], start: int, rows: int) -> None:
+    """Fills a column of `rows` from row `start` on: parts that were joined in the end would take as much again."""
+    if name not in columns:
+        columns[name] = np.empty((rows, *values.shape[1:]), values.dtype)
+    columns[name][start : start + len(values)] = values
+
+
+def _joined(parts: Sequence[_Columns]) -> _Columns:
+    if len(parts) == 1:
+        return parts[0]
     names = dict.fromkeys(name for part in parts for name in part)  # a process without rows has none
-    return {name: np.concatenate([values for part in parts for values in part.get(name, ())]) for name in names}
+    return {name: np.concatenate([part[name] for part in parts if name in part]) for name in names}

@@ -23,6 +23,7 @@ Objective = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # (outputs, la
 
 NONE = -1  # predicted where a row's outputs are not all finite
 _BATCH, _DENSE_BATCH = 250, 1000
+_MOST_VALUES = (1 << 31) - 1  # of a list array
 
 
 @dataclass
@@ -200,11 +201,23 @@ class Evaluated:
             arrays["loss"] = pa.nulls(len(self.ids), pa.float64())
         kind = pa.list_(pa.float32())
         if self.probabilities is not None:
-            rows = [None if gone else row for row, gone in zip(self.probabilities, unknown)]
-            arrays["probabilities"] = pa.array(rows, kind)
+            arrays["probabilities"] = _lists(self.probabilities, unknown)
         elif self.confidences is None and self.predicted is not None:
             arrays["probabilities"] = pa.nulls(len(self.ids), kind)
         return pa.table(arrays)
+
+
+def _lists(values: NDArray[np.floating], gone: NDArray[np.bool_]) -> pa.ChunkedArray:
+    """The rows [n, k] as lists of float32, null where they are `gone` [n]; no object a row."""
+    size = max(1, _MOST_VALUES // max(1, values.shape[1]))
+    parts = []
+    for start in range(0, max(1, len(values)), size):
+        part, null = values[start : start + size], gone[start : start + size]
+        lengths = np.where(null, 0, values.shape[1])
+        ends = np.concatenate([[0], lengths.cumsum()]).astype(np.int32)
+        flat = (part[~null] if null.any() else part).astype(np.float32, copy=False).ravel()
+        parts.append(pa.ListArray.from_arrays(pa.array(ends), pa.array(flat), mask=pa.array(null)))
+    return pa.chunked_array(parts)
 
 
 def figures(model: Model, result: Predictions, labels: torch.Tensor, probabilities: bool) -> dict[str, torch.Tensor]:

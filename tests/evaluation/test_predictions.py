@@ -7,6 +7,7 @@ import torch
 
 from gencli import models
 from gencli.corruptions.labels import RandomLabels
+from gencli.evaluation import predictions
 from gencli.evaluation.classes import per_class
 from gencli.evaluation.networks import evaluate
 from gencli.evaluation.predictions import predict
@@ -106,3 +107,15 @@ def test_networks_trained_by_sigmoids_are_judged_by_them(table: ImageTable) -> N
     without = evaluate([model], table, CPU, False, lambda done: None, owns=[None])[0]
     assert without.table()["loss"].null_count == 2300
     assert per_class(without, model.classes)["loss"].null_count == 4
+
+
+@pytest.mark.parametrize("most", [(1 << 31) - 1, 100])
+def test_probabilities_are_lists_without_an_object_a_row(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(predictions, "_MOST_VALUES", most)
+    values = np.random.default_rng(0).random((1000, 7))
+    gone = np.random.default_rng(1).random(1000) < 0.1
+    expected = pa.array([None if null else row for row, null in zip(values, gone)], pa.list_(pa.float32()))
+    found = predictions._lists(values, gone)
+    assert found.type == expected.type
+    assert found.combine_chunks().equals(expected)
+    assert len(predictions._lists(values[:0], gone[:0])) == 0
