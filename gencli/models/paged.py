@@ -45,6 +45,8 @@ class Paged:
             start, stop, _ = which.indices(self._rows)
             return self._pixels(self._slice(start, stop))
         numbers = which.cpu().numpy()
+        if len(numbers) and (np.diff(numbers) == 1).all():
+            return self[int(numbers[0]) : int(numbers[-1]) + 1]
         wanted = np.zeros(self._table.rows, bool)
         wanted[numbers] = True
         found = self._pixels([batch for batch in self._table.batches(wanted) if batch.num_rows])
@@ -58,10 +60,10 @@ class Paged:
             self._read, self._left, self._next = self._table.batches(wanted), None, start
         found: list[pa.RecordBatch] = []
         while self._next < stop:
-            if self._left is None or not self._left.num_rows:
-                self._left = next(self._read)
-            part = self._left.slice(0, stop - self._next)
-            self._left, self._next = self._left.slice(part.num_rows), self._next + part.num_rows
+            batch = next(self._read) if self._left is None else self._left
+            part = batch.slice(0, stop - self._next)
+            self._left = batch.slice(part.num_rows) if part.num_rows < batch.num_rows else None
+            self._next += part.num_rows
             found.append(part)
         return found
 

@@ -1,1 +1,1 @@
-"""One command for a machine with a GPU: `tests/gpu/run.sh`. What each part does is said where it is listed, in `parts`."""
+"""One command for a machine with a GPU, `tests/gpu/run.sh`; what its parts do is said in `parts`."""

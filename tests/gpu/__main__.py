@@ -7,6 +7,7 @@ be or did not come to its end, 2 if the device is not there.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import html
 import json
 import os
@@ -53,10 +54,8 @@ def run(name: str, device: str, tiny: bool, data: Path, limit: float) -> dict[st
             except subprocess.TimeoutExpired:
                 ended = "deadline"
             finally:  # and what it has started
-                try:
+                with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    pass
                 process.wait()
         rows = [json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")]
         said = log.read_text()[-4000:] if log.exists() else ""

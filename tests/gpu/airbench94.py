@@ -56,25 +56,24 @@ def _prepared(images: Tensor, kind: torch.dtype) -> Tensor:
     return scaled.to(kind, memory_format=torch.channels_last)
 
 
-def _epochs(images: Tensor, labels: Tensor) -> Iterator[Iterator[tuple[Tensor, Tensor]]]:
+def _epochs(images: Tensor, labels: Tensor, size: int) -> Iterator[Iterator[tuple[Tensor, Tensor]]]:
     """Each image is mirrored in every other epoch, which of them by chance."""
     mirrored = torch.rand(len(images), device=images.device) < 0.5
     padded = functional.pad(images.float(), [_SHIFT] * 4, "reflect").to(images.dtype)
-    offsets = torch.arange(32, device=images.device)
     while True:
         mirrored = ~mirrored
-        order = torch.randperm(len(images), device=images.device)
-        top, left = (torch.randint(2 * _SHIFT + 1, (len(images), 1), device=images.device) for _ in range(2))
+        yield _batches(padded, labels, mirrored, size)
 
-        def batches(order: Tensor = order, top: Tensor = top, left: Tensor = left,
-                    mirrored: Tensor = mirrored) -> Iterator[tuple[Tensor, Tensor]]:  # fmt: skip
-            for index in order.split(min(_BATCH, len(order))):
-                rows, columns = top[index] + offsets, left[index] + offsets
-                cut = padded[index[:, None, None], :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
-                flipped = torch.where(mirrored[index].view(-1, 1, 1, 1), cut.flip(3), cut)
-                yield flipped.contiguous(memory_format=torch.channels_last), labels[index]
 
-        yield batches()
+def _batches(padded: Tensor, labels: Tensor, mirrored: Tensor, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    count, device = len(padded), padded.device
+    offsets = torch.arange(32, device=device)
+    top, left = (torch.randint(2 * _SHIFT + 1, (count, 1), device=device) for _ in range(2))
+    for index in torch.randperm(count, device=device).split(size):
+        rows, columns = top[index] + offsets, left[index] + offsets
+        cut = padded[index[:, None, None], :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+        flipped = torch.where(mirrored[index].view(-1, 1, 1, 1), cut.flip(3), cut)
+        yield flipped.contiguous(memory_format=torch.channels_last), labels[index]
 
 
 def train(images: Tensor, labels: Tensor, epochs: float, scale: int = _BATCH) -> nn.Module:
@@ -100,7 +99,7 @@ def train(images: Tensor, labels: Tensor, epochs: float, scale: int = _BATCH) ->
     first = [group["lr"] for group in optimizer.param_groups]
     averages = [each.detach().clone() for each in network.state_dict().values() if each.is_floating_point()]
     step, network = 0, network.train()
-    for epoch, batches in enumerate(_epochs(inputs, labels)):
+    for epoch, batches in enumerate(_epochs(inputs, labels, batch)):
         network[0].bias.requires_grad_(epoch < _BIAS_EPOCHS)  # type: ignore[union-attr]
         for x, y in batches:
             for group, own in zip(optimizer.param_groups, first, strict=True):
@@ -136,7 +135,7 @@ def _look_ahead(network: nn.Module, averages: list[Tensor], decay: float, last: 
 
 @torch.no_grad()
 def accuracy(network: nn.Module, images: Tensor, labels: Tensor) -> float:
-    """Of the mean over six views: the image and two shifts by a pixel, each mirrored too, these with half the weight."""
+    """Of the mean over six views: the image, and with half its weight two shifts by a pixel, each mirrored too."""
     right = 0
     for part, wanted in zip(images.split(2000), labels.split(2000)):
         x = _prepared(part, next(network.parameters()).dtype)

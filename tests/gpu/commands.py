@@ -40,7 +40,8 @@ _CASES: dict[str, tuple[str, float]] = {
     "eval, a kernel's": ("eval kernel.safetensors test.parquet -o {}.parquet", _CLOSE),
     "score": ("score runs.safetensors digits.parquet --fitted-at 0 -o {}.parquet", _CLOSE),
     "spectrum": ("spectrum m.safetensors digits.parquet --limit 256 --top 3 --dtype float64 -o {}.parquet", 1e-5),
-    "spectrum, trace": ("spectrum m.safetensors digits.parquet --limit 256 --trace --dtype float64 -o {}.parquet", 1e-9),
+    "spectrum, trace": ("spectrum m.safetensors digits.parquet --limit 256 --trace --dtype float64 "
+                        "-o {}.parquet", 1e-9),
     "jacobian": ("jacobian m.safetensors digits.parquet --limit 8 --dtype float64 -o {}.safetensors", _EXACT),
     "jacobian, float32": ("jacobian m.safetensors digits.parquet --limit 8 --dtype float32 -o {}.safetensors", 1e-3),
     "hvp, float32, verified": ("hvp m.safetensors digits.parquet --limit 128 --verify -o {}.safetensors", 1e-3),
@@ -59,7 +60,7 @@ def same_bytes(setting: Setting) -> Iterator[Row]:
         "resnet32, bf16": "train large.parquet --arch resnet32 --epochs 2 --precision bf16",
         "--preset fast": "train large.parquet --preset fast --epochs 2",
         "inception-small": "train large.parquet --arch inception-small --epochs 1 --augment crop,flip",
-        "alexnet-small, adam, mixup": "train large.parquet --arch alexnet-small --optimizer adam --mix mixup --epochs 2",
+        "alexnet-small, mixup": "train large.parquet --arch alexnet-small --optimizer adam --mix mixup --epochs 2",
         "16 mlp-1x64, dropout": "train digits.parquet --arch mlp-1x64 --runs 16 --dropout 0.2 --epochs 3",
         "resnet18, --compile": "train large.parquet --arch resnet18 --epochs 1 --compile",
     }
@@ -71,8 +72,9 @@ def same_bytes(setting: Setting) -> Iterator[Row]:
             continue
         one, other = ((folder / f"{number}.safetensors").read_bytes() for number in range(2))
         yield Row(name, "the same bytes" if one == other else "other bytes", met=one == other)
-    yield _killed(setting, "train large.parquet --arch resnet32 --epochs 3 --augment crop,flip --ema 0.9 --batch-size 16"
-                  if not setting.tiny else "train digits.parquet --arch mlp-1x64 --epochs 8 --batch-size 8")  # fmt: skip
+    small = "train digits.parquet --arch mlp-1x64 --epochs 8 --batch-size 8"
+    large = "train large.parquet --arch resnet32 --epochs 3 --augment crop,flip --ema 0.9 --batch-size 16"
+    yield _killed(setting, small if setting.tiny else large)
 
 
 def _start(words: str, folder: Path) -> subprocess.Popen[str]:
@@ -82,7 +84,7 @@ def _start(words: str, folder: Path) -> subprocess.Popen[str]:
 
 def _killed(setting: Setting, words: str) -> Row:
     """A run that is killed as soon as it has saved something, and resumed, against one that was not."""
-    folder, name = setting.scratch, "killed and resumed, resnet32"
+    folder, name = setting.scratch, "killed and resumed"
     words += f" --device {setting.device}"
     whole = _start(f"{words} -o whole.safetensors", folder)
     saving = f"{words} --checkpoint c --checkpoint-every 8 --resume -o resumed.safetensors"

@@ -33,7 +33,7 @@ def fast(setting: Setting) -> Iterator[Row]:
     judged = None not in whole and not setting.tiny
     yield Row("images", "CIFAR-10" if None not in whole else "random", note=f"{len(train):,} and {len(test):,}")
     given = Settings(**presets.settings("fast", "", None) | {"device": setting.device, "epochs": setting.size(8, 1)})
-    made = on_device(given)
+    made, took, measured = on_device(given), 0.0, 0.0
     for number in range(setting.size(2, 1)):  # the first one warms up
         start = time.perf_counter()
         held = MemoryTable("train", Description("cifar10", "train", CLASSES, SHAPE), train.images.numpy(),
@@ -45,8 +45,9 @@ def fast(setting: Setting) -> Iterator[Row]:
         took = time.perf_counter() - start
         measured = predict(run.model, test.to(torch.device(setting.device)), precision=made.precision).score
         when = "first, with plans and kernels" if number == 0 else "again"
-        yield Row(f"--preset fast, {when}", took, "s", note=f"test accuracy {measured:.4f}, {made.precision}; "
-                  f"{sum(row.images_per_second for row in run.history) / len(run.history):,.0f} images/s in steps")  # fmt: skip
+        speed = sum(row.images_per_second for row in run.history) / len(run.history)
+        note = f"test accuracy {measured:.4f}, {made.precision}; {speed:,.0f} images/s in steps"
+        yield Row(f"--preset fast, {when}", took, "s", note=note)
     yield Row("--preset fast, test error", 1 - measured, "", 1 - _LEAST if judged else None,
               measured >= _LEAST if judged else None)  # fmt: skip
     device = torch.device(setting.device)

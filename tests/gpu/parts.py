@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 _NAMES = ("item", "value", "unit", "bar", "met", "note")
 
@@ -49,7 +49,7 @@ class Setting:
     scratch: a folder of the part's own.
     """
 
-    device: str
+    device: Literal["cuda", "cpu"]
     tiny: bool
     data: Path
     scratch: Path

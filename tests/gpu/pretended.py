@@ -1,9 +1,9 @@
 """A device that is none: tensors that say they lie on a GPU, and are computed on the CPU.
 
-Whatever mixes devices fails as it would on a GPU, and copies and reads that would wait for it are counted where they
-are made. `python -m tests.gpu.pretended` runs the commands of standard input on it, in a process of its own since torch cannot forget
-a device, and prints for each its exit status and where its steps wait, as JSON. What it cannot show: kernels that a GPU
-lacks, torch.func's transforms (torch composes them with no such tensors), and what a GPU rounds otherwise.
+Whatever mixes devices fails as it would on a GPU, and copies and reads that would wait for it are noted where they are
+made. `python -m tests.gpu.pretended` runs the commands of standard input on it, in a process of its own since torch
+forgets no device, and prints for each its exit status and where its steps wait, as JSON. What it cannot show: kernels
+that a GPU lacks, torch.func's transforms (which know no such tensors), and what a GPU rounds otherwise.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ NAME = "gpu"
 _WAITS = {"aten::_local_scalar_dense", "aten::nonzero", "aten::masked_select", "aten::equal", "aten::_unique2",
           "aten::repeat_interleave"}  # fmt: skip
 _INDEXED = {"aten::index", "aten::_unsafe_index", "aten::index_put_", "aten::index_put", "aten::_index_put_impl_"}
-_DATA = torch._C.TensorBase.data  # type: ignore[attr-defined]
+_DATA: Any = torch._C.TensorBase.data
 _WHERE: set[str] = set()  # of the steps' waits
 _Generator = torch.Generator
 
 
 class Pretended(torch.Tensor):
-    """A tensor whose numbers are those of `inner`, on the CPU."""
+    """A tensor whose numbers are those of `numbers`, on the CPU."""
 
-    inner: torch.Tensor
+    numbers: torch.Tensor
 
     @staticmethod
     def __new__(cls, inner: torch.Tensor) -> Pretended:
@@ -43,7 +43,7 @@ class Pretended(torch.Tensor):
             cls, inner.size(), strides=inner.stride(), storage_offset=inner.storage_offset(), dtype=inner.dtype,
             layout=inner.layout, device=torch.device(NAME, 0),
         )  # fmt: skip
-        made.inner = inner
+        made.numbers = inner
         return made
 
     @classmethod
@@ -52,10 +52,10 @@ class Pretended(torch.Tensor):
 
     def tolist(self) -> Any:
         _waits()
-        return self.inner.tolist()
+        return self.numbers.tolist()
 
     def untyped_storage(self) -> torch.UntypedStorage:
-        return self.inner.untyped_storage()
+        return self.numbers.untyped_storage()
 
     @property
     def data(self) -> Any:  # type: ignore[override]
@@ -64,7 +64,7 @@ class Pretended(torch.Tensor):
     @data.setter
     def data(self, value: Pretended) -> None:
         _DATA.__set__(self, value)
-        self.inner = value.inner
+        self.numbers = value.numbers
 
 
 class Factories(TorchDispatchMode):
@@ -82,7 +82,7 @@ class _OnCPU(_Generator):
     """A generator of the device draws on the CPU."""
 
     def __new__(cls, device: Any = "cpu") -> Any:
-        return _Generator.__new__(_Generator, "cpu" if _is_there(device) else device)
+        return _Generator.__new__(_Generator, "cpu" if _is_there(device) else device)  # type: ignore[call-arg]
 
 
 def _is_there(device: Any) -> bool:
@@ -91,7 +91,7 @@ def _is_there(device: Any) -> bool:
 
 def _plain(each: Any) -> Any:
     if isinstance(each, Pretended):
-        return each.inner
+        return each.numbers
     return torch.device("cpu") if isinstance(each, torch.device) and each.type == NAME else each
 
 
@@ -114,7 +114,7 @@ def _computed(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     if there and mixed:
         raise RuntimeError(f"{name}: tensors of two devices, one on the CPU of {list(mixed[0].shape)}")
     made = func(*plain, **named)
-    known = {id(each.inner): each for each in there}  # what an operation in place gives back
+    known = {id(each.numbers): each for each in there}  # what an operation in place gives back
 
     def wrapped(each: Any) -> Any:
         if not isinstance(each, torch.Tensor):
@@ -140,7 +140,8 @@ def on_the_device(function: Callable[[], Any]) -> Any:
 def prepare() -> None:
     """Registers the device with torch and makes it the one that commands choose."""
     backend_registration._setup_privateuseone_for_python_backend(NAME)  # type: ignore[attr-defined]
-    torch.get_device_module(NAME).get_amp_supported_dtype = lambda: [torch.bfloat16]
+    module: Any = torch.get_device_module(NAME)
+    module.get_amp_supported_dtype = lambda: [torch.bfloat16]
     torch.Generator = _OnCPU  # type: ignore[misc]
     tensors.UNAWAITED.add(NAME)
     devices.choose = lambda name, float64=False: torch.device(NAME)  # type: ignore[assignment]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -64,7 +65,7 @@ def _apart(made: Tensor, exact: Tensor) -> float:
     return float((made.double() - exact).norm() / exact.norm())
 
 
-def _peers(model: Model, rows: Rows, v: Tensor) -> dict[str, Callable[[], Tensor]]:
+def _peers(model: Model, rows: Rows, v: Tensor) -> dict[str, Callable[[], Any]]:
     network, images = model.network, model.preprocessing(rows.images)
     shapes = {name: each.shape for name, each in network.named_parameters()}
     at = {name: each.detach() for name, each in network.named_parameters()}
@@ -85,7 +86,7 @@ def _peers(model: Model, rows: Rows, v: Tensor) -> dict[str, Callable[[], Tensor
         return torch.cat([tensors[name].reshape(-1) for name in shapes])
 
     compiled = torch.compile(along)
-    found: dict[str, Callable[[], Tensor]] = {
+    found: dict[str, Callable[[], Any]] = {
         "torch.func, forward over reverse": lambda: flat(along(split(v))),
         "torch.func, forward over reverse, torch.compile": lambda: flat(compiled(split(v))),
     }

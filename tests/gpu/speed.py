@@ -14,7 +14,7 @@ from gencli.models import build
 from gencli.sources.digits import digits
 from gencli.training import devices
 from gencli.training.distributed import Group
-from gencli.training.settings import Settings
+from gencli.training.settings import Precision, Settings
 from gencli.training.setup import prepare
 from gencli.training.several import begin
 from gencli.training.steps import Steps
@@ -36,7 +36,9 @@ def _flops(arch: str) -> int:
     return 3 * counter.get_total_flops()
 
 
-def _images_a_second(setting: Setting, arch: str, batch: int, precision: str, compiled: bool) -> tuple[float, float]:
+def _images_a_second(
+    setting: Setting, arch: str, batch: int, precision: Precision, compiled: bool
+) -> tuple[float, float]:
     """Of steps on images that lie on the device, and the seconds until the first is done."""
     settings = Settings(arch=arch, batch_size=batch, epochs=1, device=setting.device, precision=precision,
                         compile=compiled)  # fmt: skip
@@ -77,7 +79,7 @@ def compiled(setting: Setting) -> Iterator[Row]:
         devices.compiled = ours
 
 
-def _speeds(setting: Setting, ways: dict[str, tuple[str, bool]]) -> Iterator[Row]:
+def _speeds(setting: Setting, ways: dict[str, tuple[Precision, bool]]) -> Iterator[Row]:
     most = peak(setting)
     for way, (precision, compiled) in ways.items():
         for arch, batch in [*_NETWORKS.items()][: setting.size(5, 1)]:

@@ -22,12 +22,12 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
 # what steps do, each part of it in one of the commands
 TRAINED = {
-    "mix": "train rows.parquet --arch convnet-vanilla --mix cutmix --augment crop,flip,color,rotate:10,cutout:2 --ema 0.9 "
-    "--grad-clip 1 --optimizer adamw",
-    "muon": "train rows.parquet --arch convnet-vanilla --mix mixup --optimizer muon --whiten dataset --label-smoothing 0.1",
-    "loss": "train rows.parquet --arch mlp-1x8 --loss ldam --deferred-reweighting 1 --batch-norm --resample sqrt",
-    "tracked": "train rows.parquet --arch mlp-1x8 --full-batch --track sharpness --history history.parquet",
-    "several": "train rows.parquet --arch mlp-1x8 --runs 3 --dropout 0.2 --grad-clip 1 --optimizer adam --dynamics d.parquet",
+    "mix": "--arch convnet-vanilla --mix cutmix --augment crop,flip,color,rotate:10,cutout:2 --ema 0.9 --grad-clip 1 "
+    "--optimizer adamw",
+    "muon": "--arch convnet-vanilla --mix mixup --optimizer muon --whiten dataset --label-smoothing 0.1",
+    "loss": "--arch mlp-1x8 --loss ldam --deferred-reweighting 1 --batch-norm --resample sqrt",
+    "tracked": "--arch mlp-1x8 --full-batch --track sharpness --history history.parquet",
+    "several": "--arch mlp-1x8 --runs 3 --dropout 0.2 --grad-clip 1 --optimizer adam --dynamics d.parquet",
 }
 READ = {
     "eval": "eval several.safetensors rows.parquet -o e.parquet",
@@ -49,7 +49,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_what_runs_on_a_device_mixes_no_devices_and_its_steps_wait_for_nothing(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lines = [f"{words} --epochs 2 --batch-size 16 -o {name}.safetensors" for name, words in TRAINED.items()]
+    train = "train rows.parquet --epochs 2 --batch-size 16"
+    lines = [f"{train} {words} -o {name}.safetensors" for name, words in TRAINED.items()]
     lines += READ.values()
     made = subprocess.run(
         [sys.executable, "-W", "ignore", "-m", "tests.gpu.pretended"], input="\n".join(lines), text=True, check=False,
@@ -61,7 +62,7 @@ def test_what_runs_on_a_device_mixes_no_devices_and_its_steps_wait_for_nothing(
     # the device's numbers are the CPU's own, so that nothing may have been computed otherwise
     monkeypatch.chdir(folder)
     for name in ("mix", "several"):
-        words = f"{TRAINED[name]} --epochs 2 --batch-size 16 --device cpu --precision float32 -q -o cpu.safetensors"
+        words = f"{train} {TRAINED[name]} --device cpu --precision float32 -q -o cpu.safetensors"
         assert app.main(words.split()) == 0
         ours, theirs = (safetensors.torch.load_file(f"{each}.safetensors") for each in (name, "cpu"))
         assert ours.keys() == theirs.keys()
@@ -115,7 +116,7 @@ def test_one_that_fails_or_hangs_takes_nothing_from_the_others(tmp_path: Path, m
 
 def test_all_parts_fit_in_eight_minutes() -> None:
     assert LIMIT <= 480 - 10
-    assert list(PARTS)[0] == "machine"
+    assert next(iter(PARTS)) == "machine"
 
 
 @pytest.mark.skipif(not os.environ.get("GENCLI_TEST_ALL"), reason="two minutes: with GENCLI_TEST_ALL=1")
