@@ -12,8 +12,8 @@ from gencli.cli import console
 from gencli.evaluation.predictions import predict
 from gencli.files.tables import Description, MemoryTable
 from gencli.models.inputs import Rows, load
+from gencli.ranks import Group
 from gencli.training import presets
-from gencli.training.distributed import Group
 from gencli.training.settings import Settings
 from gencli.training.setup import prepare
 from tests.gpu import airbench94

@@ -11,9 +11,9 @@ from torch import nn
 
 from gencli.cli import console
 from gencli.models import build
+from gencli.ranks import Group
 from gencli.sources.digits import digits
 from gencli.training import devices
-from gencli.training.distributed import Group
 from gencli.training.settings import Precision, Settings
 from gencli.training.setup import prepare
 from gencli.training.several import begin

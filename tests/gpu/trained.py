@@ -12,8 +12,8 @@ import torch
 from gencli.cli import console
 from gencli.files.tables import Description, MemoryTable
 from gencli.models.inputs import Rows, load
+from gencli.ranks import Group
 from gencli.training import devices
-from gencli.training.distributed import Group
 from gencli.training.loop import Training
 from gencli.training.settings import Settings
 from gencli.training.setup import Setup, choose
