@@ -6,12 +6,11 @@ crashes, hangs or leaves the device in a bad state takes nothing from the others
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
-
-_NAMES = ("item", "value", "unit", "bar", "met", "note")
 
 
 @dataclass(frozen=True)
@@ -36,8 +35,9 @@ class Row:
         return cls(item, value, unit, bar, bool(value <= bar), note)
 
     def to_json(self) -> dict[str, Any]:
-        """Its JSON form."""
-        return asdict(self)
+        """Its JSON form, which has no numbers that are not finite."""
+        finite = not isinstance(self.value, float) or math.isfinite(self.value)
+        return asdict(self) | ({} if finite else {"value": str(self.value)})
 
 
 @dataclass(frozen=True)

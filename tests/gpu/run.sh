@@ -5,7 +5,8 @@
 set -eu
 cd "$(dirname "$0")/../.."
 pack="${GENCLI_GPU_PACK:-$PWD/build/gpu}"
-if ls "$pack"/wheels/*.whl >/dev/null 2>&1; then # beside the machine's own packages, before them
+# before the machine's own packages; they are of that Python
+if ls "$pack"/wheels/*.whl >/dev/null 2>&1 && python3 -c 'import sys; sys.exit(sys.version_info[:2] != (3, 12))'; then
   site="$(mktemp -d)"
   trap 'rm -rf "$site"' EXIT
   python3 -m pip install -q --no-index --no-deps --no-compile --no-cache-dir --target "$site" "$pack"/wheels/*.whl

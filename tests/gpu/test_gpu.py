@@ -15,7 +15,7 @@ import torch
 from torch.utils import backend_registration
 
 from gencli.cli import app
-from tests.gpu.parts import LIMIT, PARTS
+from tests.gpu.parts import LIMIT, PARTS, Part
 
 pytestmark = pytest.mark.slow
 
@@ -103,11 +103,11 @@ def test_one_that_fails_or_hangs_takes_nothing_from_the_others(tmp_path: Path, m
         f"            return importlib.util.spec_from_file_location(name, {str(module)!r})\n"
         "sys.meta_path.append(Found())\n"
         "import tests.gpu.parts as p\n"
-        "for name in ('crashed', 'hangs', 'wrong'):\n    p.PARTS[name] = p.Part('broken', 2, name)\n"
+        "for name in ('crashed', 'hangs', 'wrong'):\n    p.PARTS[name] = p.Part('broken', 5, name)\n"
     )
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{ROOT}")
     for name in ("crashed", "hangs", "wrong"):
-        monkeypatch.setitem(PARTS, name, type(PARTS["machine"])("broken", 2, name))
+        monkeypatch.setitem(PARTS, name, Part("broken", 1, name))
     ended = {name: runner.run(name, "cpu", True, tmp_path, 100) for name in ("crashed", "hangs", "wrong")}
     assert [part["ended"] for part in ended.values()] == ["error, status -6", "deadline", "failed"]
     assert [len(part["rows"]) for part in ended.values()] == [1, 1, 1]
