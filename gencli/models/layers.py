@@ -36,6 +36,29 @@ class GlobalMax(nn.Module):
         return images.amax((2, 3))
 
 
+class AdaptiveMean(nn.AdaptiveAvgPool2d):
+    """torch's, whose gradient on a GPU is not reproducible: there by products with matrices of means."""
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        return self.by_products(input) if input.is_cuda else super().forward(input)
+
+    def by_products(self, images: torch.Tensor) -> torch.Tensor:
+        """R x C' of each channel x [height, width], R and C the matrices of means over rows and columns."""
+        wanted = self.output_size if isinstance(self.output_size, tuple) else (self.output_size,) * 2
+        rows, columns = (
+            _means(side, side if count is None else count, images) for side, count in zip(images.shape[2:], wanted)
+        )
+        return rows @ images @ columns.T
+
+
+def _means(side: int, count: int, like: torch.Tensor) -> torch.Tensor:
+    """[count, side], row i the mean from ⌊i side / count⌋ to before ⌈(i + 1) side / count⌉."""
+    index, places = (torch.arange(each, device=like.device) for each in (count, side))
+    start, stop = index * side // count, -(-(index + 1) * side // count)
+    inside = (places >= start[:, None]) & (places < stop[:, None])
+    return inside.to(like.dtype) / (stop - start)[:, None].to(like.dtype)
+
+
 class Scale(nn.Module):
     """Multiplies by a constant."""
 

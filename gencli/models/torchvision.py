@@ -14,6 +14,7 @@ from torch import nn
 from gencli.counts import by
 from gencli.errors import GencliError, nearest, require_enough
 from gencli.models.base import Family, Shape, require_room
+from gencli.models.layers import AdaptiveMean
 
 _LARGEST = 256  # side of an image, when the least is looked for
 # torchvision warns that the initialization they have by default will change
@@ -63,6 +64,9 @@ def _fitting(name: str, shape: Shape, classes: int) -> nn.Module | None:
         options = {"image_size": height}
     with _sizes_in_numbers():
         network = get_model(name, weights=None, num_classes=classes, **options)
+    for layer in network.modules():
+        if type(layer) is nn.AdaptiveAvgPool2d:
+            layer.__class__ = AdaptiveMean
     if channels != 3:
         first = next(layer for layer in network.modules() if isinstance(layer, nn.Conv2d))
         weight = first.weight.detach()

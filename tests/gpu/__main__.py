@@ -109,13 +109,15 @@ def main(arguments: list[str] | None = None) -> int:
     names = given.parts.split(",")
     if unknown := [name for name in names if name not in PARTS]:
         parser.error(f"no part {', '.join(unknown)}; known: {', '.join(PARTS)}")
-    import torch
+    card = "no card"
+    if given.device == "cuda":
+        import torch
 
-    if given.device == "cuda" and not torch.cuda.is_available():
-        print("tests/gpu/run.sh: no CUDA device is here; --device cpu --tiny rehearses", file=sys.stderr)
-        return 2
+        if not torch.cuda.is_available():
+            print("tests/gpu/run.sh: no CUDA device is here; --device cpu --tiny rehearses", file=sys.stderr)
+            return 2
+        card = torch.cuda.get_device_name()
     start = time.monotonic()
-    card = torch.cuda.get_device_name() if given.device == "cuda" else "no card"
     when = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     report: dict[str, Any] = {"when": when, "device": given.device, "card": card, "tiny": given.tiny, "parts": []}
     given.output.mkdir(parents=True, exist_ok=True)

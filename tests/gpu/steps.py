@@ -35,7 +35,7 @@ def steps(setting: Setting) -> Iterator[Row]:
              for arch in networks
              for loss, kind in LOSSES.items() if (kind.task == "images") == arch.startswith("unet")
              for optimizer in OPTIMIZERS]  # fmt: skip
-    cases = cases[:: setting.size(1, 12)]
+    cases = cases[:: setting.size(1, 30)]
     plain = [("l2" if arch.startswith("unet") else "ce", arch) for arch in (*networks, *theirs)]
     cases = [(arch, loss, "sgd", "bf16") for loss, arch in plain] + cases
     cases = [(arch, "ce", "sgd", "float32") for arch in theirs] + cases

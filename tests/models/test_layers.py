@@ -1,5 +1,7 @@
 """Layers of several networks: TensorFlow's SAME padding, against hand-computed outputs and windows by definition."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from gencli.models.layers import GlobalMean, Pixels, SameConv, SameMaxPool, convolution, he
+from gencli.models.layers import AdaptiveMean, GlobalMean, Pixels, SameConv, SameMaxPool, convolution, he
 
 
 def grid(side: int) -> torch.Tensor:
@@ -78,3 +80,15 @@ def test_a_convolution_keeps_the_images_size_but_for_the_stride(kernel: int, bat
         assert nn.Sequential(*layers)(images).shape == (2, 4, *size)
         assert len(layers) == 1 + batch_norm
         assert (layers[0].bias is None) == batch_norm
+
+
+@pytest.mark.parametrize("side", [(8, 8), (1, 1), (5, 13), (7, 6)])
+@pytest.mark.parametrize("size", [7, (6, 6), (1, 1), (3, None)])
+def test_adaptive_means_by_products_are_torchs(side: tuple[int, int], size: Any) -> None:
+    images = torch.randn(2, 3, *side, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    images.requires_grad_()
+    ours, theirs = AdaptiveMean(size).by_products(images), nn.AdaptiveAvgPool2d(size)(images)
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-14)
+    weights = torch.randn(theirs.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    gradients = [torch.autograd.grad((each * weights).sum(), images)[0] for each in (ours, theirs)]
+    torch.testing.assert_close(*gradients, rtol=0, atol=1e-14)

@@ -6,6 +6,7 @@ from torch import nn
 
 from gencli import models
 from gencli.errors import GencliError
+from gencli.models.layers import AdaptiveMean
 
 
 def test_a_network_is_torchvisions_own() -> None:
@@ -69,3 +70,11 @@ def test_other_names_are_refused(arch: str, near: str) -> None:
     with pytest.raises(GencliError, match=f"--arch: no network 'torchvision:{arch}'") as raised:
         models.build(f"torchvision:{arch}", (32, 32, 3), 10)
     assert near in raised.value.hint
+
+
+def test_adaptive_means_of_vgg_are_those_with_a_reproducible_gradient_on_a_gpu() -> None:
+    torch.manual_seed(0)
+    with torch.device("meta"):
+        ours = models.build("torchvision:alexnet", (64, 64, 3), 10)
+    assert [layer.output_size for layer in ours.modules() if type(layer) is AdaptiveMean] == [(6, 6)]
+    assert not any(type(layer) is nn.AdaptiveAvgPool2d for layer in ours.modules())
