@@ -27,6 +27,7 @@ _gencli() {
   "gencli data cifar10 --sample") ;;
   "gencli data cifar10 --seed") ;;
   "gencli data cifar10 --limit") ;;
+  "gencli data cifar10 --shard") ;;
   "gencli data cifar10 -o" | "gencli data cifar10 --output") return ;;
   "gencli data cifar10 --threads") ;;
   "gencli data cifar10 --color") words=(auto always never) ;;
@@ -37,6 +38,7 @@ _gencli() {
   "gencli data cifar100 --sample") ;;
   "gencli data cifar100 --seed") ;;
   "gencli data cifar100 --limit") ;;
+  "gencli data cifar100 --shard") ;;
   "gencli data cifar100 -o" | "gencli data cifar100 --output") return ;;
   "gencli data cifar100 --threads") ;;
   "gencli data cifar100 --color") words=(auto always never) ;;
@@ -47,6 +49,7 @@ _gencli() {
   "gencli data mnist --sample") ;;
   "gencli data mnist --seed") ;;
   "gencli data mnist --limit") ;;
+  "gencli data mnist --shard") ;;
   "gencli data mnist -o" | "gencli data mnist --output") return ;;
   "gencli data mnist --threads") ;;
   "gencli data mnist --color") words=(auto always never) ;;
@@ -57,6 +60,7 @@ _gencli() {
   "gencli data fashion-mnist --sample") ;;
   "gencli data fashion-mnist --seed") ;;
   "gencli data fashion-mnist --limit") ;;
+  "gencli data fashion-mnist --shard") ;;
   "gencli data fashion-mnist -o" | "gencli data fashion-mnist --output") return ;;
   "gencli data fashion-mnist --threads") ;;
   "gencli data fashion-mnist --color") words=(auto always never) ;;
@@ -67,6 +71,7 @@ _gencli() {
   "gencli data svhn --sample") ;;
   "gencli data svhn --seed") ;;
   "gencli data svhn --limit") ;;
+  "gencli data svhn --shard") ;;
   "gencli data svhn -o" | "gencli data svhn --output") return ;;
   "gencli data svhn --threads") ;;
   "gencli data svhn --color") words=(auto always never) ;;
@@ -83,6 +88,7 @@ _gencli() {
   "gencli data arrays --sample") ;;
   "gencli data arrays --seed") ;;
   "gencli data arrays --limit") ;;
+  "gencli data arrays --shard") ;;
   "gencli data arrays -o" | "gencli data arrays --output") return ;;
   "gencli data arrays --threads") ;;
   "gencli data arrays --color") words=(auto always never) ;;
@@ -100,6 +106,7 @@ _gencli() {
   "gencli data csv --sample") ;;
   "gencli data csv --seed") ;;
   "gencli data csv --limit") ;;
+  "gencli data csv --shard") ;;
   "gencli data csv -o" | "gencli data csv --output") return ;;
   "gencli data csv --threads") ;;
   "gencli data csv --color") words=(auto always never) ;;
@@ -109,6 +116,7 @@ _gencli() {
   "gencli data digits --sample") ;;
   "gencli data digits --seed") ;;
   "gencli data digits --limit") ;;
+  "gencli data digits --shard") ;;
   "gencli data digits -o" | "gencli data digits --output") return ;;
   "gencli data digits --threads") ;;
   "gencli data digits --color") words=(auto always never) ;;
@@ -129,6 +137,7 @@ _gencli() {
   "gencli data folder --sample") ;;
   "gencli data folder --seed") ;;
   "gencli data folder --limit") ;;
+  "gencli data folder --shard") ;;
   "gencli data folder -o" | "gencli data folder --output") return ;;
   "gencli data folder --threads") ;;
   "gencli data folder --color") words=(auto always never) ;;
@@ -149,6 +158,7 @@ _gencli() {
   "gencli data parquet --sample") ;;
   "gencli data parquet --seed") ;;
   "gencli data parquet --limit") ;;
+  "gencli data parquet --shard") ;;
   "gencli data parquet -o" | "gencli data parquet --output") return ;;
   "gencli data parquet --threads") ;;
   "gencli data parquet --color") words=(auto always never) ;;
@@ -202,6 +212,7 @@ _gencli() {
   "gencli data webdataset --sample") ;;
   "gencli data webdataset --seed") ;;
   "gencli data webdataset --limit") ;;
+  "gencli data webdataset --shard") ;;
   "gencli data webdataset -o" | "gencli data webdataset --output") return ;;
   "gencli data webdataset --threads") ;;
   "gencli data webdataset --color") words=(auto always never) ;;
@@ -946,23 +957,23 @@ _gencli() {
     case $path in
     "gencli") once=('--threads' '-q --quiet' '-v --verbose' '--color' '--debug' '--version' '-h --help') again=(--plugin) words=(data corrupt train fit eval hvp check jacobian spectrum export show score rank bound report sum recipe how) ;;
     "gencli data") once=('--threads' '-q --quiet' '-v --verbose' '--color' '--debug' '--version' '-h --help') again=(--plugin) words=(cifar10 cifar100 mnist fashion-mnist svhn arrays csv digits export folder parquet repeat synthetic webdataset where) ;;
-    "gencli data cifar10") once=('--split' '--root' '--classes' '--sample' '--seed' '--limit' '-o --output' '--threads' '-q --quiet' '-v --verbose' '--color' '--debug' '--version' '-h --help') again=(--plugin) words=() ;;
-    "gencli data cifar100") once=('--split' '--root' '--classes' '--sample' '--seed' '--limit' '-o --output' '--threads' '-q --quiet' '-v --verbose' '--color' '--debug' '--version' '-h --help') again=(--plugin) words=() ;;
-    "gencli data mnist") once=('--split' '--root' '--classes' '--sample' '--seed' '--limit' '-o --output' '--threads' '-q --quiet' '-v --verbose' '--color' '--debug' '--version' '-h --help') again=(--plugin) words=() ;;
-    "gencli data fashion-mnist") once=('--split' '--root' '--classes' '--sample' '--seed' '--limit' '-o --output' '--threads' '-q --quiet' '-v --verbose' '--color' '--debug' '--version' '-h --help') again=(--plugin) words=() ;;
-    "gencli data svhn") once=('--split' '--root' '--classes' '--sample' '--seed' '--limit' '-o --output' '--threads' '-q --quiet' '-v --verbose' '--color' '--debug' '--version' '-h --help') again=(--plugin) words=() ;;
-    "gencli data arrays") once=('--image' '--label' '--name' '--split' '--layout' '--white' '--severities' '--class-names' '--renumber' '--classes' '--sample' '--seed' '--limit' '-o --output' '--threads' '-q --quiet' '-v --verbose' '--color' '--debug' '--version' '-h --help') again=(--plugin) words=() ;;
-    "gencli data csv") once=('--image' '--label' '--mode' '--range' '--size' '--crop' '--renumber' '--class-names' '--name' '--split' '--classes' '--sample' '--seed' '--limit' '-o --output' '--threads' '-q --quiet' '-v --verbose' '--color' '--debug' '--version' '-h --help') again=(--plugin) words=() ;;
-    "gencli data digits") once=('--split' '--classes' '--sample' '--seed' '--limit' '-o --output' '--threads' '-q --quiet' '-v --verbose' '--color' '--debug' '--version' '-h --help') again=(--plugin) words=() ;;
+    "gencli data cifar10") once=('--split' '--root' '--classes' '--sample' '--seed' '--limit' '--shard' '-o --output' '--threads' '-q --quiet' '-v --verbose' '--color' '--debug' '--version' '-h --help') again=(--plugin) words=() ;;
+    "gencli data cifar100") once=('--split' '--root' '--classes' '--sample' '--seed' '--limit' '--shard' '-o --output' '--threads' '-q --quiet' '-v --verbose' '--color' '--debug' '--version' '-h --help') again=(--plugin) words=() ;;
+    "gencli data mnist") once=('--split' '--root' '--classes' '--sample' '--seed' '--limit' '--shard' '-o --output' '--threads' '-q --quiet' '-v --verbose' '--color' '--debug' '--version' '-h --help') again=(--plugin) words=() ;;
+    "gencli data fashion-mnist") once=('--split' '--root' '--classes' '--sample' '--seed' '--limit' '--shard' '-o --output' '--threads' '-q --quiet' '-v --verbose' '--color' '--debug' '--version' '-h --help') again=(--plugin) words=() ;;
+    "gencli data svhn") once=('--split' '--root' '--classes' '--sample' '--seed' '--limit' '--shard' '-o --output' '--threads' '-q --quiet' '-v --verbose' '--color' '--debug' '--version' '-h --help') again=(--plugin) words=() ;;
+    "gencli data arrays") once=('--image' '--label' '--name' '--split' '--layout' '--white' '--severities' '--class-names' '--renumber' '--classes' '--sample' '--seed' '--limit' '--shard' '-o --output' '--threads' '-q --quiet' '-v --verbose' '--color' '--debug' '--version' '-h --help') again=(--plugin) words=() ;;
+    "gencli data csv") once=('--image' '--label' '--mode' '--range' '--size' '--crop' '--renumber' '--class-names' '--name' '--split' '--classes' '--sample' '--seed' '--limit' '--shard' '-o --output' '--threads' '-q --quiet' '-v --verbose' '--color' '--debug' '--version' '-h --help') again=(--plugin) words=() ;;
+    "gencli data digits") once=('--split' '--classes' '--sample' '--seed' '--limit' '--shard' '-o --output' '--threads' '-q --quiet' '-v --verbose' '--color' '--debug' '--version' '-h --help') again=(--plugin) words=() ;;
     "gencli data export") once=('--encode' '--folder' '-o --output' '--threads' '-q --quiet' '-v --verbose' '--color' '--debug' '--version' '-h --help') again=(--plugin) words=() files=yes ;;
-    "gencli data folder") once=('--mode' '--range' '--size' '--crop' '--name' '--split' '--classes' '--sample' '--seed' '--limit' '-o --output' '--threads' '-q --quiet' '-v --verbose' '--color' '--debug' '--version' '-h --help') again=(--plugin) words=() files=yes ;;
-    "gencli data parquet") once=('--files' '--name' '--split' '--image' '--label' '--keep' '--renumber' '--class-names' '--shape' '--mode' '--range' '--size' '--crop' '--classes' '--sample' '--seed' '--limit' '-o --output' '--threads' '-q --quiet' '-v --verbose' '--color' '--debug' '--version' '-h --help') again=(--plugin) words=() files=yes ;;
+    "gencli data folder") once=('--mode' '--range' '--size' '--crop' '--name' '--split' '--classes' '--sample' '--seed' '--limit' '--shard' '-o --output' '--threads' '-q --quiet' '-v --verbose' '--color' '--debug' '--version' '-h --help') again=(--plugin) words=() files=yes ;;
+    "gencli data parquet") once=('--files' '--name' '--split' '--image' '--label' '--keep' '--renumber' '--class-names' '--shape' '--mode' '--range' '--size' '--crop' '--classes' '--sample' '--seed' '--limit' '--shard' '-o --output' '--threads' '-q --quiet' '-v --verbose' '--color' '--debug' '--version' '-h --help') again=(--plugin) words=() files=yes ;;
     "gencli data repeat") once=('--times' '-o --output' '--threads' '-q --quiet' '-v --verbose' '--color' '--debug' '--version' '-h --help') again=(--plugin) words=() files=yes ;;
     "gencli data synthetic") once=('--threads' '-q --quiet' '-v --verbose' '--color' '--debug' '--version' '-h --help') again=(--plugin) words=(gaussian-clusters two-moons noise) ;;
     "gencli data synthetic gaussian-clusters") once=('--rows' '--size' '--split' '--classes' '--separation' '--seed' '-o --output' '--threads' '-q --quiet' '-v --verbose' '--color' '--debug' '--version' '-h --help') again=(--plugin) words=() ;;
     "gencli data synthetic two-moons") once=('--rows' '--size' '--split' '--noise' '--seed' '-o --output' '--threads' '-q --quiet' '-v --verbose' '--color' '--debug' '--version' '-h --help') again=(--plugin) words=() ;;
     "gencli data synthetic noise") once=('--rows' '--size' '--split' '--classes' '--seed' '-o --output' '--threads' '-q --quiet' '-v --verbose' '--color' '--debug' '--version' '-h --help') again=(--plugin) words=() ;;
-    "gencli data webdataset") once=('--image' '--label' '--mode' '--range' '--size' '--crop' '--renumber' '--class-names' '--name' '--split' '--classes' '--sample' '--seed' '--limit' '-o --output' '--threads' '-q --quiet' '-v --verbose' '--color' '--debug' '--version' '-h --help') again=(--plugin) words=() ;;
+    "gencli data webdataset") once=('--image' '--label' '--mode' '--range' '--size' '--crop' '--renumber' '--class-names' '--name' '--split' '--classes' '--sample' '--seed' '--limit' '--shard' '-o --output' '--threads' '-q --quiet' '-v --verbose' '--color' '--debug' '--version' '-h --help') again=(--plugin) words=() ;;
     "gencli data where") once=('--run' '-o --output' '--threads' '-q --quiet' '-v --verbose' '--color' '--debug' '--version' '-h --help') again=(--join --plugin) words=() files=yes ;;
     "gencli corrupt") once=('--threads' '-q --quiet' '-v --verbose' '--color' '--debug' '--version' '-h --help') again=(--plugin) words=(random-labels flip-labels pair-labels matrix-labels permute-labels labels merge-classes shuffled-pixels random-pixels gaussian-pixels gaussian-noise poisson-noise impulse-noise text-overlay long-tail step-imbalance subsample prune common) ;;
     "gencli corrupt random-labels") once=('-p' '--exact' '--seed' '--shard' '-o --output' '--threads' '-q --quiet' '-v --verbose' '--color' '--debug' '--version' '-h --help') again=(--plugin) words=() files=yes ;;

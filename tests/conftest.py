@@ -51,7 +51,8 @@ def as_it_was() -> Iterator[None]:
     from gencli.cli import console
     from tests.process import restored  # after the number of threads is set, which numpy reads
 
-    console.quiet, console.debug, console.color = False, False, None  # commands of fixtures of several tests set them
+    console.quiet = console.verbose = console.debug = False  # commands of fixtures of several tests set them
+    console.color = None
     with restored():
         yield
 

@@ -16,7 +16,11 @@ import numpy as np
 from gencli.cli import console, signals, stdout
 from gencli.files import stream
 
-_FLAGS = ((console, "quiet"), (console, "debug"), (console, "color"), (stdout, "_kept"), (warnings, "showwarning"))
+_FLAGS = (
+    *((console, name) for name in ("quiet", "verbose", "debug", "color")),
+    (stdout, "_kept"),
+    (warnings, "showwarning"),
+)
 _LISTS: tuple[list[Any], ...] = (console._looks, signals._undo, stream._writing)
 _HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGXCPU, signal.SIGPIPE, signal.SIGALRM)
 

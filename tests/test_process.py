@@ -19,7 +19,8 @@ from tests.process import restored
 def _state() -> list[object]:
     os.umask(mask := os.umask(0))
     return [
-        console.quiet, console.debug, console.color, [*console._looks], [*signals._undo], warnings.showwarning,
+        console.quiet, console.verbose, console.debug, console.color, [*console._looks], [*signals._undo],
+        warnings.showwarning,
         *(signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)),
         dict(os.environ), os.getcwd(), mask, random.getstate(), repr(np.random.get_state()),
         torch.get_num_threads(), torch.get_default_dtype(), torch.get_default_device(), torch.is_grad_enabled(),
@@ -30,7 +31,7 @@ def _state() -> list[object]:
 def test_all_that_a_test_may_change_is_put_back(tmp_path: Path) -> None:
     before = _state()
     with restored():
-        console.quiet = console.debug = True
+        console.quiet = console.verbose = console.debug = True
         console.color = "always"
         console.while_working(int)
         signals.before_dying(int)

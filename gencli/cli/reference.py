@@ -18,8 +18,8 @@ from typing import Any
 import gencli
 from gencli import plugins
 from gencli.cli.app import command_tree
+from gencli.cli.common import early
 from gencli.cli.completions import bash, fish, zsh
-from gencli.cli.options import early
 
 _STATUS = """\
 0    success, and the claim holds

@@ -154,7 +154,6 @@ class Evaluated:
         ids, labels: [n] int64, as in the table.
         losses: [n] float64, NaN where the outputs are not finite; None where the loss is not known, or of scores that
             are no logits.
-        cross_entropies: [n] float64, in nats; likewise, and None where probabilities are sigmoids.
         labels_true: [n] int64, as in the table; None where it has none.
         predicted, confidences, margins, ranks: [n] int64, float64, float64, int64, see `Predictions` and `logits`;
             None of image-to-image networks. Where outputs are not finite they are `NONE`, NaN, NaN and the last.
@@ -163,12 +162,12 @@ class Evaluated:
         probabilities: [n, classes] floating; None where not asked for, or not known.
         by: the columns to group by.
         groups: [n] what they say; None without such columns.
+        cross_entropies: [n] float64, in nats, NaN and None as the losses, and None where probabilities are sigmoids.
     """
 
     ids: NDArray[np.int64]
     labels: NDArray[np.int64]
     losses: NDArray[np.float64] | None = None
-    cross_entropies: NDArray[np.float64] | None = None
     labels_true: NDArray[np.int64] | None = None
     predicted: NDArray[np.int64] | None = None
     confidences: NDArray[np.float64] | None = None
@@ -179,6 +178,7 @@ class Evaluated:
     probabilities: NDArray[np.floating] | None = None
     by: tuple[str, ...] = ()
     groups: list[grouping.Group] | None = None
+    cross_entropies: NDArray[np.float64] | None = None
 
     @property
     def not_finite(self) -> NDArray[np.bool_]:

@@ -1,5 +1,9 @@
 """Progress that does not wait for the work to tell of itself."""
 
+import os
+import pty
+import re
+import termios
 import time
 
 import pytest
@@ -30,3 +34,25 @@ def test_quiet_progress_is_silent(monkeypatch: pytest.MonkeyPatch, capsys: pytes
         advance(1)
         time.sleep(0.1)
     assert not capsys.readouterr().err
+
+
+def test_a_bar_fits_a_terminal_and_leaves_lines_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen, terminal = pty.openpty()
+    termios.tcsetwinsize(terminal, (24, 80))
+    monkeypatch.setattr(console, "_BAR_AFTER", 0.0)
+    monkeypatch.delenv("COLUMNS", raising=False)
+    with open(terminal, "w") as shown:
+        monkeypatch.setattr("sys.stderr", shown)
+        with console.progress("train", 100) as advance:
+            advance(10, "words " * 100)
+            advance(20, "epoch 1: loss 0.5", True)
+            advance(60)
+            time.sleep(0.3)
+        text = os.read(screen, 1 << 16).decode()
+    os.close(screen)
+    lines = [re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", line) for line in re.split(r"[\r\n]+", text)]
+    assert "epoch 1: loss 0.5" in lines
+    assert any(re.fullmatch(r"train ━+.* 60% words words.*… \d:\d\d:\d\d [-:\d]+ left *", line) for line in lines), (
+        lines
+    )
+    assert max(map(len, lines)) <= 80

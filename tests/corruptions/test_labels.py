@@ -439,7 +439,7 @@ def test_at_the_shell(tmp_path: Path) -> None:
         """
         set -e
         gencli data digits -o digits.parquet
-        gencli corrupt flip-labels -p 0.4 --exact digits.parquet -o whole.parquet
+        gencli corrupt flip-labels -p 0.4 --exact digits.parquet -v -o whole.parquet
         mkdir parts
         for k in 0 1 2; do
           gencli corrupt flip-labels -p 0.4 --exact digits.parquet --shard $k/3 -q -o parts/$k.parquet

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import textwrap
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
@@ -128,3 +130,23 @@ def test_a_file_chooses_no_code_to_run(sh: Shell) -> None:
     sh(f"python - <<'END'\n{textwrap.dedent(script)}\nEND").worked()
     done = sh("PYTHONPATH=. gencli eval evil --measures --format csv")
     assert "imported" not in done.err
+
+
+@pytest.mark.parametrize(("options", "same"), [("", True), ("--label-smoothing 0.2", False), ("--loss square", False)])
+def test_cross_entropy_stands_beside_the_loss_of_the_training(sh: Shell, options: str, same: bool) -> None:
+    train = f"gencli train $D/digits.parquet --arch mlp-1x16 --epochs 2 -q {options}"
+    sh(f"{train} --history h.csv -o m; gencli eval m $D/digits.parquet -o r.csv --predictions p.parquet").worked()
+    (row,) = [row for row in csv.DictReader((sh.folder / "r.csv").open()) if row["name"] == "all"]
+    rows = pq.read_table(sh.folder / "p.parquet").to_pylist()
+    expected = np.mean([-np.log(each["probabilities"][each["label"]]) for each in rows])
+    assert float(row["cross_entropy"]) == pytest.approx(expected, rel=1e-5)
+    assert (row["cross_entropy"] == row["loss"]) == same
+    *_, last = csv.DictReader((sh.folder / "h.csv").open())
+    assert float(row["loss"]) == pytest.approx(float(last["train_loss"]), rel=1e-6)
+
+
+def test_what_is_trained_by_sigmoids_has_no_cross_entropy(sh: Shell) -> None:
+    sh("gencli train $D/digits.parquet --arch mlp-1x16 --epochs 1 -q --loss cb-sigmoid -o m").worked()
+    header = sh("gencli eval m $D/digits.parquet --format csv").worked().text.partition("\n")[0].split(",")
+    assert "loss" in header
+    assert "cross_entropy" not in header

@@ -41,7 +41,7 @@ def test_one_pipe_and_many_files(sh: Shell, data: Path) -> None:
         f"""
         gencli data digits --limit 300 | gencli corrupt random-labels -p 0.5 -q |
             {TRAIN} -q | tee piped.safetensors |
-            gencli eval - $D/test.parquet --predictions piped.parquet
+            gencli eval - $D/test.parquet --predictions piped.parquet --format parquet
         """
     ).worked()
     filed = sh(

@@ -1,0 +1,160 @@
+"""Histories as trackers have them, read back by the trackers' own libraries where these are installed."""
+
+from __future__ import annotations
+
+import math
+import struct
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from gencli.errors import GencliError
+from gencli.reporting import trackers
+from gencli.reporting.documents import Document, read_all
+from tests.reporting.made import history, result, save, training
+
+LOSSES = [1.5, 0.75, math.nan]
+
+
+@pytest.fixture
+def documents(tmp_path: Path) -> list[Document]:
+    """One run, and two of one training, whose provenance has a number, a truth, a text and nothing."""
+    one = history(tmp_path / "one.parquet", training(0.5, nesterov=True, ema=None), train_loss=LOSSES)
+    rows = pa.table({"run": [0, 0, 1, 1], "epoch": [1, 2, 1, 2], "train_loss": [4.0, 3.0, 2.0, 1.0],
+                     "test_loss": [None, 0.5, None, 0.25], "seconds": [1.0, 2.0, 1.0, 2.0]})  # fmt: skip
+    made = replace(training(lr=0.5, runs=2, seed=7), output="history")
+    return [one, *read_all([str(save(tmp_path / "two.parquet", rows, made))])]
+
+
+NAMES = {"one", "two-run0", "two-run1"}
+
+
+def test_runs_have_the_parameters_of_their_own_training(documents: list[Document]) -> None:
+    one, first, second = trackers.runs(documents)
+    assert {one.name, first.name, second.name} == NAMES
+    assert one.parameters["corruption"] == "random-labels p=0.5"
+    assert (one.parameters["data"], one.parameters["nesterov"], "ema" in one.parameters) == (
+        "digits train",
+        True,
+        False,
+    )
+    assert [each.parameters["seed"] for each in (first, second)] == [7, 8]
+    assert [values for _, _, values in second.steps][1] == {"train_loss": 1.0, "test_loss": 0.25, "seconds": 2.0}
+    assert [epoch for epoch, *_ in one.steps] == [1, 2, 3]
+    assert second.steps[1][1] - second.started == pytest.approx(3.0)
+
+
+def test_files_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    for place in ("a/h.parquet", "b/h.parquet", "b/g.parquet"):
+        (tmp_path / place).parent.mkdir(exist_ok=True)
+        history(tmp_path / place, training())
+    read = read_all([str(tmp_path / place) for place in ("a/h.parquet", "b/h.parquet", "b/g.parquet")])
+    assert [run.name for run in trackers.runs(read)] == ["a-h", "b-h", "b-g"]
+
+
+def test_what_cannot_be_written_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(GencliError, match="a result, no history"):
+        trackers.runs([result(tmp_path / "r.parquet", training(), [0.5])])
+    with pytest.raises(GencliError, match="no tracker 'neptune'") as wrong:
+        trackers.write("neptune", "x", [])
+    assert wrong.value.hint == "known: tensorboard, mlflow, wandb-offline"
+    for tracker, module, package in (
+        ("tensorboard", "tensorboard", "tensorboard"),
+        ("mlflow", "mlflow", "mlflow-skinny"),
+        ("wandb-offline", "wandb", "wandb"),
+    ):
+        monkeypatch.setitem(sys.modules, module, None)
+        with pytest.raises(GencliError, match=f"{module} is not installed") as wrong:
+            trackers.write(tracker, str(tmp_path / "place"), [])
+        assert wrong.value.hint == f"pip install {package}"
+    assert not (tmp_path / "place").exists()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_tensorboard_reads_the_same(documents: list[Document], tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-not-found]
+
+    place = tmp_path / "board"
+    assert trackers.write("tensorboard", str(place), trackers.runs(documents)) == f"tensorboard --logdir {place}"
+    assert {each.name for each in place.iterdir()} == NAMES
+    read = EventAccumulator(str(place / "one"))
+    read.Reload()
+    scalars = read.Scalars("train_loss")
+    assert [each.step for each in scalars] == [1, 2, 3]
+    assert [each.value for each in scalars] == pytest.approx(LOSSES, nan_ok=True)
+    assert "session_start_info" in str(read.PluginTagToContent("hparams"))
+    second = EventAccumulator(str(place / "two-run1"))
+    second.Reload()
+    assert [(each.step, each.value) for each in second.Scalars("test_loss")] == [(2, 0.25)]
+    with pytest.raises(GencliError, match="one: exists"):
+        trackers.write("tensorboard", str(place), trackers.runs(documents))
+    assert {each.name for each in place.iterdir()} == NAMES
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_mlflow_reads_the_same(documents: list[Document], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("mlflow")
+    from mlflow.tracking import MlflowClient  # type: ignore[import-not-found]
+
+    place = str(tmp_path / "runs")
+    trackers.write("mlflow", place, trackers.runs(documents))
+    client = MlflowClient(tracking_uri=place)
+    experiment = client.get_experiment_by_name("gencli")
+    found = {each.info.run_name: each for each in client.search_runs([experiment.experiment_id])}
+    assert found.keys() == NAMES
+    assert found["two-run1"].data.params["seed"] == "8"
+    kept = client.get_metric_history(found["one"].info.run_id, "train_loss")
+    assert [(each.step, each.value) for each in kept][:2] == [(1, 1.5), (2, 0.75)]
+    assert found["one"].info.status == "FINISHED"
+    monkeypatch.setattr(MlflowClient, "log_batch", lambda *_, **__: 1 / 0)
+    with pytest.raises(GencliError, match="division by zero"):
+        trackers.write("mlflow", place, trackers.runs(documents))
+    assert len(client.search_runs([experiment.experiment_id])) == len(NAMES)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_an_offline_run_of_wandb_reads_the_same(documents: list[Document], tmp_path: Path) -> None:
+    pytest.importorskip("wandb")
+    trackers.write("wandb-offline", str(tmp_path), trackers.runs(documents))
+    files = [*tmp_path.glob("wandb/offline-run-*/*.wandb")]
+    runs = dict(map(_of_wandb, files))
+    assert runs.keys() == NAMES
+    assert [row["train_loss"] for row in runs["two-run1"]] == ["2", "1"]
+    assert [row["_step"] for row in runs["one"]] == ["1", "2", "3"]
+    assert [each.name for each in tmp_path.iterdir() if each.name.startswith(".")] == []
+
+
+def _of_wandb(path: Path) -> tuple[str, list[dict[str, str]]]:
+    """The name of the run in a file, and its rows."""
+    from wandb.proto import wandb_internal_pb2  # type: ignore[import-not-found]
+
+    name, rows = "", []
+    for each in _records(path.read_bytes()):
+        record: Any = wandb_internal_pb2.Record()
+        record.ParseFromString(each)
+        if record.WhichOneof("record_type") == "run":
+            name = record.run.display_name
+        if record.WhichOneof("record_type") == "history":
+            rows.append({"".join(item.nested_key) or item.key: item.value_json for item in record.history.item})
+    return name, rows
+
+
+def _records(data: bytes) -> Iterator[bytes]:
+    """Those of a log in LevelDB's format: blocks of 32 KiB, the first of which starts with seven bytes of W&B's."""
+    place, part = 7, b""
+    while place + 7 <= len(data):
+        if (left := -place % 32768) < 7:
+            place += left
+            continue
+        length, kind = struct.unpack("<HB", data[place + 4 : place + 7])
+        part += data[place + 7 : place + 7 + length]
+        place += 7 + length
+        if kind in (1, 4):  # whole, or the last part
+            yield part
+            part = b""
