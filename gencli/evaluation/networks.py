@@ -85,12 +85,12 @@ class Networks:
 
 
 def _note(
-    part: _Columns, model: Model, objective: Objective | None, found: Mapping[str, torch.Tensor], start: int, rows: int
+    part: _Columns, model: Model, objective: Objective | None, found: Mapping[str, torch.Tensor], place: tuple[int, int]
 ) -> None:
-    """Adds a batch's figures to a network's, those left out that it has not."""
+    """Adds a batch's figures to a network's, those left out that it has not; for `place` see `_put`."""
     for name, values in found.items():
         if (model.logits or name in ("predicted", "ranks")) and (objective or name != "losses"):
-            _put(part, name, values.cpu().numpy(), start, rows)
+            _put(part, name, values.cpu().numpy(), *place)
 
 
 def evaluate(
@@ -131,9 +131,9 @@ def evaluate(
         groups: list[grouping.Group] = []
         done = own.start
         for batch in table.batches(keep):
-            where = done - own.start, len(own)
+            place = done - own.start, len(own)
             for name, field in known.items():
-                _put(shared, field, arrow.values(batch.column(name)), *where)
+                _put(shared, field, arrow.values(batch.column(name)), *place)
             groups += zip(*(grouping.values(batch.column(name)) for name in by))
             unpacked = {name: arrow.unpack(batch, table.description, name) for name in images}
             pixels = {name: torch.from_numpy(values).to(device) for name, values in unpacked.items()}
@@ -141,7 +141,7 @@ def evaluate(
             for model, objective, part, found in zip(
                 models, objectives, parts, networks.predict(rows, objectives, similarity), strict=True
             ):
-                _note(part, model, objective, figures(model, found, rows.labels, probabilities), *where)
+                _note(part, model, objective, figures(model, found, rows.labels, probabilities), place)
             done += batch.num_rows
             progress((done - own.start) * len(models))
         return shared, parts, groups

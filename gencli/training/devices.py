@@ -42,7 +42,8 @@ def choose(name: str, float64: bool = False) -> torch.device:
     if name == "cuda":  # on a CPU torch's choices repeat themselves already, and the call loads the compiler: 2 s
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats itself with a fixed workspace
         torch.use_deterministic_algorithms(True)
-        torch.utils.deterministic.fill_uninitialized_memory = False  # a kernel more for each tensor that is allocated
+        # a kernel more for each tensor that is allocated
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     return torch.device(name)
 
 

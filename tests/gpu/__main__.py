@@ -122,9 +122,8 @@ def main(arguments: list[str] | None = None) -> int:
     report: dict[str, Any] = {"when": when, "device": given.device, "card": card, "tiny": given.tiny, "parts": []}
     given.output.mkdir(parents=True, exist_ok=True)
     for name in names:
-        part = run(
-            name, given.device, given.tiny, given.data, LIMIT * _patience(given.tiny) - (time.monotonic() - start)
-        )
+        left = LIMIT * _patience(given.tiny) - (time.monotonic() - start)
+        part = run(name, given.device, given.tiny, given.data, left)
         report["parts"].append(part)
         wrong = [row for row in part["rows"] if row["met"] is False]
         print(f"{name}: {part['ended']}, {part['seconds']} s, {len(part['rows'])} rows, {len(wrong)} wrong", flush=True)

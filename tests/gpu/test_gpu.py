@@ -78,12 +78,13 @@ def rehearse(folder: Path, *words: str) -> tuple[int, dict[str, Any]]:
     return made.returncode, json.loads((folder / "report/gpu.json").read_text())
 
 
-def test_each_part_is_reported_with_its_rows(tmp_path: Path) -> None:
-    status, report = rehearse(tmp_path, "--parts", "layers,steps")
+def test_a_part_is_reported_with_its_rows(tmp_path: Path) -> None:
+    status, report = rehearse(tmp_path, "--parts", "steps")
     assert status == 0, report
-    assert [(part["name"], part["ended"]) for part in report["parts"]] == [("layers", "ok"), ("steps", "ok")]
-    assert all(len(part["rows"]) > 3 and part["seconds"] < part["deadline"] for part in report["parts"])
-    assert any("largest difference" in row["item"] and row["met"] for row in report["parts"][1]["rows"])
+    (part,) = report["parts"]
+    assert (part["name"], part["ended"]) == ("steps", "ok")
+    assert len(part["rows"]) > 3
+    assert any("largest difference" in row["item"] and row["met"] for row in part["rows"])
 
 
 def test_one_that_fails_or_hangs_takes_nothing_from_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

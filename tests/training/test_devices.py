@@ -20,7 +20,7 @@ from gencli.files import tensors
 from gencli.models.inputs import Preprocessing
 from gencli.models.layers import Whitening
 from gencli.ranks import Group
-from gencli.training import devices
+from gencli.training import devices, steps
 from gencli.training.settings import Precision, Settings
 from gencli.training.setup import Setup, prepare
 from tests.helpers import image_table
@@ -127,3 +127,25 @@ def test_parameters_of_five_dimensions_train(monkeypatch: pytest.MonkeyPatch) ->
     run.run()
     assert before.shape == (2, 1, 3, 3, 3)
     assert not torch.equal(run.model.network.get_parameter("middle.weight"), before)
+
+
+def test_a_gpu_repeats_itself_and_fills_no_memory_that_is_about_to_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch, "use_deterministic_algorithms", asked.append)
+    monkeypatch.setattr(torch.utils.deterministic, "fill_uninitialized_memory", True)
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")
+    assert devices.choose("auto") == torch.device("cuda")
+    assert asked == [True]
+    assert not torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
+
+
+def test_a_step_seeds_the_cpu_and_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    seeded: list[int] = []
+    monkeypatch.setattr(torch.cuda, "manual_seed", seeded.append)
+    with torch.random.fork_rng([]):
+        steps._reseeding(torch.device("cuda"))(7)
+        drawn = torch.rand(3)
+        torch.default_generator.manual_seed(7)
+        assert torch.equal(drawn, torch.rand(3))
+    assert seeded == [7]
