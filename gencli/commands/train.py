@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 app = single()
 
 
-@command(app, "train")
+@command(app, "train", alone="")
 def train(
     settings: Settings,
     starting: Starting,
