@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from gencli.evaluation.predictions import Evaluated
 from gencli.evaluation.similarity import WINDOW
 
 _KEY = b"gencli.part"
-_FIELDS = ("ids", "labels", "losses", "labels_true", "predicted", "confidences", "margins", "ranks", "psnr", "ssim")
+_FIELDS = tuple(each.name for each in fields(Evaluated) if each.name not in ("probabilities", "by", "groups"))
 
 
 @dataclass(frozen=True)

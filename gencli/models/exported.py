@@ -17,11 +17,11 @@ from torch import nn
 
 from gencli.counts import by
 from gencli.errors import CheckFailed, GencliError, first_line, require_enough
+from gencli.files.provenance import KEY
 from gencli.models import Model
 
 DType = Literal["uint8", "float32"]
 
-PROVENANCE = "gencli.provenance"  # of an archive's extra files, and of ONNX's metadata
 _COUNTS = (1, 3, 8)  # images that a graph is checked on
 _CLOSE = 1e-4  # of the largest output, by which other kernels may differ
 
@@ -75,7 +75,7 @@ def archive(whole: Whole, made: torch.export.ExportedProgram, dtype: DType, prov
     for node in made.graph.nodes:
         node.meta.pop("stack_trace", None)  # which names folders of this machine
     with _silent(), _refused(whole, "torch.export cannot save it"):
-        torch.export.save(made, place, extra_files={PROVENANCE: provenance})
+        torch.export.save(made, place, extra_files={KEY: provenance})
         place.seek(0)
         again: Any = torch.export.load(place).module()
     _require_same(whole, dtype, again)
@@ -104,7 +104,7 @@ def onnx(
         found: Any = torch.onnx.export(made, (_images(whole, dtype, 2),), dynamo=True, **names)
         proto: ModelProto = found.model_proto
     _clean(proto)
-    proto.metadata_props.add(key=PROVENANCE, value=provenance())
+    proto.metadata_props.add(key=KEY, value=provenance())
     try:
         content = proto.SerializeToString(deterministic=True)
     except ValueError as error:

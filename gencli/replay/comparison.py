@@ -38,8 +38,8 @@ def differences(old: Input, new: Input) -> list[str]:
         found = [*_tables(old, new, is_timed(before.step)), *found]
     elif before.form == "safetensors":
         found = [*_tensors(old, new), *found]
-    elif reading.picture(old, before.form) != reading.picture(new, after.form):
-        found.append("another picture")
+    elif reading.shown(old, before.form) != reading.shown(new, after.form):
+        found.append("another picture" if before.form in reading.FIGURES else "another graph")
     timed = any(is_timed(each) for each in _steps(before.step))
     return found or ([] if timed else ["other bytes, of the same content"])
 

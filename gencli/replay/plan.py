@@ -13,7 +13,7 @@ from gencli.replay import comparison
 from gencli.replay.graph import File, Graph, Run
 from gencli.replay.words import Commands, is_own, plugins_of
 
-_ENDINGS = {"parquet": ".parquet", "safetensors": ".safetensors", "png": ".png", "svg": ".svg", "pdf": ".pdf"}
+_ENDINGS = {form: f".{form}" for form in ("parquet", "safetensors", "png", "svg", "pdf", "pt2", "onnx")}
 NOWHERE = "/dev/null"
 
 
@@ -90,7 +90,7 @@ def plan(graph: Graph, name: str, form: str, commands: Commands) -> Plan:
 
     Args:
         name: of the file, without its folder.
-        form: its format: parquet, safetensors, png, svg or pdf.
+        form: its format, see `reading.Made`.
 
     Raises:
         GencliError: see `words.Commands.words`; or a name that leads out of the folder.

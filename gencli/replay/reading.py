@@ -1,10 +1,12 @@
-"""The provenance of any file that gencli wrote: tables, tensors, and pictures, which hold it as their description."""
+"""The provenance of any file that gencli wrote: tables, tensors, pictures, whose description it is, exported models."""
 
 from __future__ import annotations
 
 import html
 import os
 import re
+import zipfile
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +25,7 @@ class Made:
     """How a file was made.
 
     Attributes:
-        form: its format: parquet, safetensors, png, svg or pdf.
+        form: its format: parquet, safetensors, png, svg, pdf, pt2 or onnx.
     """
 
     source: Input
@@ -58,20 +60,25 @@ def _facts(source: Input) -> tuple[str, dict[str, Any]]:
         return "parquet", {"step": parquet.read_provenance(parquet.open_file(source))}
     if source.starts(b"{", 8):
         return "safetensors", tensors.read_metadata(source)
-    for form, starts, find in (("png", b"\x89PNG", _of_png), ("svg", b"<?xml", _of_svg), ("pdf", b"%PDF", _of_pdf)):
+    for form, starts, find in _OTHERS:
         if source.starts(starts):
-            if source.size > _LARGEST:
+            if source.size > _LARGEST and form in FIGURES:
                 raise GencliError(f"{source.name}: {source.size:,} bytes, too many for a figure", _NONE)
             try:
                 text = find(source)
                 return form, provenance.decode(text) if text.startswith("{") else {}
-            except (ValueError, SyntaxError, OSError) as error:
+            except (ValueError, SyntaxError, OSError, zipfile.BadZipFile) as error:
                 raise GencliError(f"{source.name}: no provenance: {first_line(error)}", _NONE) from None
-    raise GencliError(f"{source.name}: no provenance", f"{_NONE}: Parquet, safetensors, PNG, SVG and PDF")
+    raise GencliError(f"{source.name}: no provenance", f"{_NONE}: Parquet, safetensors, PNG, SVG, PDF, .pt2, ONNX")
 
 
-def picture(source: Input, form: str) -> bytes:
-    """What a picture shows: its pixels, or its text without the provenance."""
+def shown(source: Input, form: str) -> bytes:
+    """What a picture shows, its pixels or its text, or what an exported model computes, without the provenance."""
+    if form == "pt2":
+        with zipfile.ZipFile(source.file) as archive:
+            return repr([(each.filename, each.CRC) for each in archive.infolist() if not _is_ours(each)]).encode()
+    if form == "onnx":
+        return source.peek(0, source.size).replace(_of_onnx(source).encode(), b"")
     if form == "png":
         from PIL import Image
 
@@ -104,3 +111,63 @@ def _of_pdf(source: Input) -> str:
         return ""
     plain = re.sub(rb"\\(.)", lambda each: {b"n": b"\n", b"r": b"\r"}.get(each[1], each[1]), found[1], flags=re.DOTALL)
     return plain.decode("utf-16") if plain.startswith(b"\xfe\xff") else plain.decode("latin-1")
+
+
+def _is_ours(member: zipfile.ZipInfo) -> bool:
+    return member.filename.endswith(f"/extra/{provenance.KEY}")
+
+
+def _of_pt2(source: Input) -> str:
+    """An archive's extra file; its folder has the archive's name."""
+    source.file.seek(0)
+    with zipfile.ZipFile(source.file) as archive:
+        found = [each for each in archive.infolist() if _is_ours(each)]
+        return archive.read(found[0]).decode() if len(found) == 1 and found[0].file_size <= _LARGEST else ""
+
+
+def _of_onnx(source: Input) -> str:
+    """An entry of `metadata_props`, field 14 of the message: key is its field 1, value its field 2."""
+    for field, start, end in _fields(source, 0, source.size):
+        if field == 14 and end - start <= _LARGEST:
+            entry = {number: source.peek(begin, stop - begin) for number, begin, stop in _fields(source, start, end)}
+            if entry.get(1) == provenance.KEY.encode():
+                return entry.get(2, b"").decode()
+    return ""
+
+
+def _fields(source: Input, place: int, end: int) -> Iterator[tuple[int, int, int]]:
+    """Of a message of Protocol Buffers each field of bytes: its number, where it begins and ends."""
+    while place < end:
+        tag, place = _varint(source, place)
+        length = {1: 8, 5: 4}.get(tag & 7, 0)
+        if tag & 7 == 0:
+            _, place = _varint(source, place)
+        elif tag & 7 == 2:
+            length, place = _varint(source, place)
+            yield tag >> 3, place, place + length
+        elif not length:
+            raise ValueError("no message of Protocol Buffers")
+        place += length
+    if place > end:
+        raise ValueError("cut off")
+
+
+def _varint(source: Input, place: int) -> tuple[int, int]:
+    """A number in groups of 7 bits, the lowest first, and the place after it."""
+    number = 0
+    for group, byte in enumerate(source.peek(place, 10)):
+        number |= (byte & 127) << (7 * group)
+        if byte < 128:
+            return number, place + group + 1
+    raise ValueError("cut off")
+
+
+# by format: its first bytes, and what finds the provenance in it
+_OTHERS: tuple[tuple[str, bytes, Callable[[Input], str]], ...] = (
+    ("png", b"\x89PNG", _of_png),
+    ("svg", b"<?xml", _of_svg),
+    ("pdf", b"%PDF", _of_pdf),
+    ("pt2", b"PK\x03\x04", _of_pt2),
+    ("onnx", b"\x08", _of_onnx),
+)
+FIGURES = ("png", "svg", "pdf")

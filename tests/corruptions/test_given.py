@@ -139,7 +139,7 @@ numpy.savez('human.npz', clean_label=old, worse_label=numpy.where(numpy.arange(2
 "
         """
     ).worked()
-    said = shell("gencli corrupt labels --from human.npz --column worse_label d.parquet -o n.parquet").worked().err
+    said = shell("gencli corrupt labels --from human.npz --column worse_label d.parquet -v -o n.parquet").worked().err
     assert "labels: 80 of 200 labels changed, joined by row" in said
     assert "0.4000" in said
     shell("gencli train n.parquet --arch linear --epochs 1 -q -o m --history h.parquet").worked()

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from gencli.curvature.plots import along_table, picture
+from gencli.ranks import ALONE
 
 DENSITY = pa.table({"eigenvalue": [-1.0, 0.0, 2.0], "density": [0.5, 4.0, 0.25], "standard_error": [0.0, 0.1, 0.0]})
 ALONG = pa.table(
@@ -56,7 +57,7 @@ def test_along_a_vector_of_a_quadratic_loss_the_quadratic_is_the_loss() -> None:
 
     halves = [SimpleNamespace(loss=lambda w: loss(w) / 2)] * 2
     gradient = curvatures * weights + slopes
-    operator = SimpleNamespace(gradient=lambda: gradient, weights=weights, batches=lambda: halves)
+    operator = SimpleNamespace(gradient=lambda: gradient, weights=weights, batches=lambda: halves, group=ALONE)
     pairs = {place: (curvatures[place].item(), 0.0, torch.eye(3)[place]) for place in (0, 2)}
     told: list[int] = []
     table = along_table(operator, SimpleNamespace(pairs=lambda: pairs), 0.5, 3, told.append)  # type: ignore[arg-type]

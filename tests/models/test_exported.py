@@ -13,6 +13,7 @@ from torch import nn
 
 from gencli import models
 from gencli.errors import CheckFailed, GencliError
+from gencli.files.provenance import KEY
 from gencli.models import exported
 from gencli.models.inputs import Preprocessing
 from tests.pipelines.shell import Shell
@@ -55,9 +56,9 @@ def test_an_archive_computes_what_the_network_does(
 ) -> None:
     made = whole(arch, side, channels, pre)
     content = exported.archive(made, exported.program(made, dtype), dtype, "said")
-    told: dict[str, Any] = {exported.PROVENANCE: ""}
+    told: dict[str, Any] = {KEY: ""}
     again: Any = torch.export.load(io.BytesIO(content), extra_files=told).module()
-    assert told[exported.PROVENANCE] in ("said", b"said")
+    assert told[KEY] in ("said", b"said")
     images = torch.randint(0, 256, (5, channels, side, side), dtype=torch.uint8).to(getattr(torch, dtype))
     with torch.no_grad():
         torch.testing.assert_close(again(images), made(images), rtol=0, atol=0)
@@ -78,7 +79,7 @@ def test_onnxruntime_computes_what_the_network_does(
     assert said.startswith("onnxruntime")
     proto = onnx.load_from_string(content)
     onnx.checker.check_model(proto)
-    assert [(each.key, each.value) for each in proto.metadata_props] == [(exported.PROVENANCE, "said")]
+    assert [(each.key, each.value) for each in proto.metadata_props] == [(KEY, "said")]
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     assert session.get_inputs()[0].shape == ["n", channels, side, side]
     for count in (1, 5):

@@ -19,7 +19,7 @@ from gencli.replay.words import Commands
 from tests.pipelines import warm
 from tests.pipelines.shell import environment
 
-_ENDINGS = (".safetensors", ".parquet", ".png", ".svg", ".pdf")
+_ENDINGS = (".safetensors", ".parquet", ".png", ".svg", ".pdf", ".pt2", ".onnx")
 
 
 def replay_all(folder: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:

@@ -294,6 +294,13 @@ def makers() -> Iterator[str]:
 
 
 CHECKED = [name for name in makers() if name.startswith("check ")]
+MAKES["sum"] = [
+    """
+    for k in 0 1; do gencli hvp m.safetensors half.parquet --shard $k/2 -q -o part$k; done
+    gencli sum part0 part1 -q -o made.safetensors
+    """
+]
+MAKES["export model"] = ["gencli export model m.safetensors --torch-export -q -o made.pt2"]
 MAKES |= {name: [f"gencli {name} --seed 1 -q -o made.parquet"] for name in CHECKED}
 MAKES["check min-norm"] = ["gencli check min-norm -q --plot made.png -o made.parquet"]
 MAKES["check rademacher"] = ["gencli check rademacher --data half.parquet --instances 1 -q -o made.parquet"]

@@ -54,6 +54,11 @@ report history.parquet --figure curves.svg -o again.parquet
 report history.parquet --figure curves.pdf -o again.parquet
 report digits.parquet noisy.parquet --contact-sheet contact.png
 how model --tree -o how.txt
+hvp model test.parquet --shard 0/2 -o part-0
+hvp model test.parquet --shard 1/2 -o part-1
+sum part-0 part-1 -o summed
+export model model --torch-export -o graph.pt2
+recipe demo --engine make -o jobs.mk
 """.strip().splitlines()  # noqa: E501
 
 KINDS = {
@@ -69,7 +74,9 @@ KINDS = {
     "result.parquet": "result by class", "results.parquet": "result by class",
     "predictions.parquet": "predictions", "confusion.parquet": "confusion matrix",
     "confusions.parquet": "confusion matrix", "measures.parquet": "measures of a network",
-    "product": "products of the hessian with vectors", "formulas.safetensors": "Jacobian of formulas",
+    "product": "products of the hessian with vectors", "part-0": "part 0/2 of products of the hessian with vectors",
+    "part-1": "part 1/2 of products of the hessian with vectors", "summed": "products of the hessian with vectors",
+    "formulas.safetensors": "Jacobian of formulas",
     "formulas.parquet": "Jacobian of formulas", "trace.parquet": "evaluation trace of formulas",
     "network.safetensors": "Jacobian of logits by input", "norms.parquet": "norms of a network's Jacobian",
     "spectrum.parquet": "eigenvalues", "density.parquet": "spectral density",
@@ -127,6 +134,8 @@ def test_no_file_that_was_written_is_forgotten(folder: Path) -> None:
         "again.parquet",
         "how.txt",
         "how.sh",
+        "graph.pt2",
+        "jobs.mk",
     }
 
 
