@@ -12,11 +12,12 @@ What they refuse raises `gencli.errors.GencliError`, of two lines: what is wrong
 when they are used.
 """
 
-from typing import TYPE_CHECKING, Any
-
 __version__ = "0.1.0"
 
+TYPE_CHECKING = False  # typing's own would be imported before an interrupt is handled
 if TYPE_CHECKING:
+    from typing import Any
+
     from gencli.library import history as history
     from gencli.library import how as how
     from gencli.library import read_table as read_table
@@ -29,7 +30,7 @@ _ROOMS = {
 }  # fmt: skip
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     if name not in _ROOMS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module

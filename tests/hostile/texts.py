@@ -69,7 +69,7 @@ def _as_parquet(name: str, rows: list[dict[str, Any]]) -> Files | None:
     """The same rows by another reader."""
     columns: dict[str, Any] = {}
     for column in rows[0]:
-        values = [row[column] for row in rows]
+        values = [row.get(column) for row in rows]  # provenance is in the first alone
         if any(type(each) is float for each in values):
             values = [None if each is None else float(each) for each in values]
         columns[column] = pa.array(values)
