@@ -5,6 +5,7 @@ A shell starts the processes with the variables that torchrun sets.
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import socket
@@ -30,6 +31,8 @@ RANKS = """ranks() {
 }
 export MASTER_ADDR=127.0.0.1 MASTER_PORT
 """
+# below the ports that systems give out, other ones in each process that tests
+_FIRST = itertools.count(12000 + 16 * (os.getpid() % 1000), 16)
 MODEL = "m.safetensors"
 CG = "fit kernel --kernel laplace:0.1 --solver cg --ridge 0.01 --keep rows.parquet"
 # what is compared, and its file's ending
@@ -66,10 +69,13 @@ def both(made: Path, tmp_path: Path) -> Shell:
     for each in made.iterdir():
         (tmp_path / each.name).symlink_to(each)
     sh = Shell(tmp_path)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        sh.extra["MASTER_PORT"] = str(free.getsockname()[1])
+    sh.extra["MASTER_PORT"] = str(next(first for first in _FIRST if all(map(_is_free, range(first + 1, first + 9)))))
     return sh
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as free:
+        return free.connect_ex(("127.0.0.1", port)) != 0
 
 
 def numbers(path: Path) -> np.ndarray:
