@@ -71,8 +71,8 @@ $R/features_%.parquet: $$(foreach size,$(SIZES),$R/features_$$*_$$(size).safeten
 	gencli eval $^ --norm -q -o $@
 
 $R/network_%.parquet $R/network_%.safetensors &: $D/$$(basename $$*).parquet $D/$$(call set,$$*)-test.parquet
-	gencli train $< --arch mlp-1x$(patsubst .w%,%,$(suffix $*)) $(TRAINING) --whiten none --lr 0.05 \
-	  --eval-data $(word 2,$^) $(RUN)
+	gencli train $< --arch mlp-1x$(patsubst .w%,%,$(suffix $*)) $(TRAINING) --whiten none \
+	  --lr $(if $(filter cifar10,$(call set,$*)),0.01,0.05) --eval-data $(word 2,$^) $(RUN)
 $R/network_%.classes.parquet: $$(foreach width,$(WIDTHS),$R/network_$$*.w$$(width).safetensors) \
   $D/$$(call set,$$*)-test.parquet
 	gencli eval $^ --norm -q -o $@
