@@ -105,6 +105,8 @@ def _mapped(source: Input) -> NDArray[Any]:
     if not math.prod(shape):
         return np.empty(shape, dtype)
     content = mmap.mmap(source.file.fileno(), 0, access=mmap.ACCESS_READ)
+    if len(content) != source.size:
+        raise GencliError(f"{source.name}: changed while it was read", "wait until it is complete, then run again")
     return _array(np.frombuffer(content, np.uint8)[source.file.tell() :], shape, fortran, dtype)
 
 
