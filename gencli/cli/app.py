@@ -130,8 +130,9 @@ def _words(wrong: BaseException) -> tuple[str, str]:
 def _invoke(arguments: list[str]) -> int:
     import typer
 
-    from gencli.cli.common import early
+    from gencli.cli.common import early, early_threads
 
+    early_threads(arguments)
     status, arguments = 0, plugins.begin(arguments, early)
     try:
         with command_tree().make_context("gencli", arguments) as context:

@@ -69,6 +69,11 @@ def early(words: Sequence[str]) -> None:
     console.debug = "--debug" in words
     if "--deterministic" in words:
         machine.pin()
+    early_threads(words)
+
+
+def early_threads(words: Sequence[str]) -> None:
+    """What --threads says, before kinds of a command load the libraries that heed it."""
     given = dict(pairwise(words)) | dict(word.split("=", 1) for word in words if "=" in word)
     threads = given.get("--threads") or os.environ.get("GENCLI_THREADS", "")
     _set_threads(int(threads) if threads.isascii() and threads.isdecimal() else None)

@@ -234,3 +234,13 @@ def test_a_learner_is_not_shown_on_a_terminal(sh: Shell, data: Path):
     done = sh.on_terminal("gencli fit least-squares $D/digits.parquet", D=str(data))
     assert done.status == 2
     explained(done.err, "the model would be written to the terminal")
+
+
+def test_the_number_of_threads_is_heeded_whatever_the_environment_says(sh: Shell) -> None:
+    fit = "gencli fit kernel --kernel gaussian:0.02 d.parquet --threads 1 -q -o"
+    sh(f"""
+      gencli data digits --limit 300 -q -o d.parquet
+      env -u OMP_NUM_THREADS {fit} a
+      env OMP_NUM_THREADS=1 {fit} b
+      cmp a b
+    """).worked()
