@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from gencli.errors import GencliError
@@ -175,6 +174,8 @@ def of_run(rows: pa.Table, run: int, title: str) -> pa.Table:
         GencliError: it has none of it.
     """
     column = _one(rows["run"])
+    import pyarrow.compute as pc  # 50 ms, for this alone
+
     found = rows.filter(pc.field("run") == run) if arrow.holds_integers(column.type) else rows[:0]
     if not found.num_rows:
         shown = ", ".join(map(str, column.unique().slice(0, 5).to_pylist()))
