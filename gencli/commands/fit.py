@@ -43,7 +43,7 @@ def fit(kind: Learner, data: Data = None, output: ModelOutput = None) -> None:
     kind.require(table.rows, table.description)
     failed = None
     with ranks.dividing(torch.device("cpu"), data) as group, Together(machine.first()) as places:
-        if machine.first():
+        if checkpoint and machine.first():
             stream.require_writable(checkpoint, inputs=table.inputs)
         said = []
         files = [places.open(each, table.inputs, binary=True) for each in destinations]

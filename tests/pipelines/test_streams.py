@@ -219,6 +219,7 @@ def test_closed_streams(sh: Shell) -> None:
     sh(f"{CORRUPT} <&-").refused("standard input is closed")
     sh(f"{CORRUPT} $D/digits.parquet >&-").refused("standard output is closed")
     sh(f"{CORRUPT} $D/digits.parquet -o out >&- 2>&- <&-").worked()
+    sh("gencli fit least-squares $D/digits.parquet -o out >&-").worked()
     sh("gencli --help >&-; gencli --version >&-").worked()
 
 
