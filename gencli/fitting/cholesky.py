@@ -17,7 +17,7 @@ Block = Callable[[slice, slice], Matrix]
 Progress = Callable[[float], None]
 
 _BLOCK = 1024
-_PANELS = 4  # blocks of full height that are in memory at once
+_PANELS = 3  # blocks of full height that are in memory at once
 _REFINEMENTS = 20
 
 
@@ -60,8 +60,8 @@ def solve(block: Block, targets: Matrix, ridge: float, dimension: int, progress:
     return _refine(matrix, diagonal, targets.astype(np.float64), ridge)
 
 
-def _blocks(n: int) -> Iterator[slice]:
-    return (slice(start, min(start + _BLOCK, n)) for start in range(0, n, _BLOCK))
+def _blocks(n: int, size: int = _BLOCK) -> Iterator[slice]:
+    return (slice(start, min(start + size, n)) for start in range(0, n, size))
 
 
 def _factor(matrix: Matrix, part: slice, ridge: float) -> None:
@@ -74,9 +74,12 @@ def _factor(matrix: Matrix, part: slice, ridge: float) -> None:
     from scipy.linalg import solve_triangular
 
     start, stop = part.start, part.stop
-    panel = across(matrix[start:, :start], matrix[part, :start])
-    np.subtract(matrix[part, start:].T, panel, out=panel)
     size = stop - start
+    panel = np.ascontiguousarray(matrix[part, start:].T)
+    for each in _blocks(start):  # pieces of one size: products of many sizes would leave gaps in memory
+        known = np.ascontiguousarray(matrix[part, each])
+        for rows in _blocks(len(panel)):
+            panel[rows] -= across(matrix[start:][rows, each], known)
     panel[np.arange(size), np.arange(size)] += ridge
     try:
         corner = np.linalg.cholesky(panel[:size])
@@ -132,7 +135,7 @@ def _substitute(matrix: Matrix, right: Matrix) -> Matrix:
 def _product(matrix: Matrix, diagonal: Matrix, right: Matrix) -> Matrix:
     """K times the columns [n, m] in float64, from its diagonal and upper triangle: K = D + U + Uᵀ."""
     product = diagonal[:, None] * right
-    for part in _blocks(len(right)):
+    for part in _blocks(len(right), _BLOCK // 4):  # they are copied to float64
         size = part.stop - part.start
         upper = matrix[part, part.start :].astype(np.float64)
         upper[:, :size] = np.triu(upper[:, :size], 1)

@@ -228,7 +228,7 @@ def test_what_does_not_fit_in_memory_is_refused_with_the_number(kind: Learner, m
     small = Description("mnist", "train", tuple("0123456789"), (28, 28, 1))
     kind.require(60_000, small)
     if isinstance(kind, Kernel):
-        with pytest.raises(GencliError, match=r"60,000 rows: needs 29\.\d GiB"):
+        with pytest.raises(GencliError, match=r"60,000 rows: needs 28\.\d GiB"):
             replace(kind, dtype="float64", solver="cholesky").require(60_000, small)
         replace(kind, dtype="float64").require(60_000, small)  # tiles that do not fit are computed again
         with pytest.raises(GencliError, match=r"--memory 1G: 60,000 rows take 1\.6 GiB"):
