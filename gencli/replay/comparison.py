@@ -14,6 +14,7 @@ from gencli.files import arrow, parquet, tensors
 from gencli.files.provenance import Source, Step
 from gencli.files.stream import Input
 from gencli.replay import lineage, reading
+from gencli.reporting import readers
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,7 +35,7 @@ def differences(old: Input, new: Input) -> list[str]:
     if before.form != after.form:
         return [f"{before.form}, now {after.form}"]
     found = [*lineage.partings(_timeless(before.step), _timeless(after.step))]
-    if before.form == "parquet":
+    if before.form in reading.TABLES:
         found = [*_tables(old, new, is_timed(before.step)), *found]
     elif before.form == "safetensors":
         found = [*_tensors(old, new), *found]
@@ -65,7 +66,7 @@ def _without(source: Source) -> Source:
 
 
 def _tables(old: Input, new: Input, timed: bool) -> Iterator[str]:
-    one, other = (parquet.read(parquet.open_file(each)) for each in (old, new))
+    one, other = (_rows(each) for each in (old, new))
     if one.num_rows != other.num_rows:
         yield f"{one.num_rows:,} rows, now {other.num_rows:,}"
     for name in dict.fromkeys([*one.column_names, *other.column_names]):
@@ -74,6 +75,12 @@ def _tables(old: Input, new: Input, timed: bool) -> Iterator[str]:
         elif not (timed and name in CLOCK):
             rows = min(one.num_rows, other.num_rows)
             yield from _columns(name, one.column(name).slice(0, rows), other.column(name).slice(0, rows))
+
+
+def _rows(source: Input) -> pa.Table:
+    if parquet.is_parquet(source):
+        return parquet.read(parquet.open_file(source))
+    return readers.made_of(source, readers.from_text(source)[1])[1]
 
 
 def _columns(name: str, one: pa.ChunkedArray, other: pa.ChunkedArray) -> Iterator[str]:

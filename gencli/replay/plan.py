@@ -9,11 +9,11 @@ from pathlib import PurePosixPath
 
 from gencli.errors import GencliError
 from gencli.files import endings
-from gencli.replay import comparison
+from gencli.replay import comparison, reading
 from gencli.replay.graph import File, Graph, Run
 from gencli.replay.words import Commands, is_own, plugins_of
 
-_ENDINGS = {form: f".{form}" for form in ("parquet", "safetensors", "png", "svg", "pdf", "pt2", "onnx")}
+_ENDINGS = {form: f".{form}" for form in (*reading.TABLES, *reading.FIGURES, "safetensors", "pt2", "onnx")}
 NOWHERE = "/dev/null"
 
 

@@ -1,4 +1,6 @@
-"""The provenance of any file that gencli wrote: tables, tensors, pictures, whose description it is, exported models."""
+"""The provenance of any file that gencli wrote: tables, tensors, pictures, whose description it is, exported models,
+histories as text.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +16,7 @@ from gencli.errors import GencliError, first_line
 from gencli.files import checkpoints, parquet, provenance, tensors
 from gencli.files.provenance import Step
 from gencli.files.stream import Input
+from gencli.reporting import readers
 
 _NONE = "only files that gencli wrote record how they were made"
 _LARGEST = 64 << 20  # bytes of a picture
@@ -25,7 +28,7 @@ class Made:
     """How a file was made.
 
     Attributes:
-        form: its format: parquet, safetensors, png, svg, pdf, pt2 or onnx.
+        form: its format: parquet, safetensors, png, svg, pdf, pt2, onnx, csv, json or jsonl.
     """
 
     source: Input
@@ -69,7 +72,11 @@ def _facts(source: Input) -> tuple[str, dict[str, Any]]:
                 return form, provenance.decode(text) if text.startswith("{") else {}
             except (ValueError, SyntaxError, OSError, zipfile.BadZipFile) as error:
                 raise GencliError(f"{source.name}: no provenance: {first_line(error)}", _NONE) from None
-    raise GencliError(f"{source.name}: no provenance", f"{_NONE}: Parquet, safetensors, PNG, SVG, PDF, .pt2, ONNX")
+    text = readers.read_text(source)[0]
+    if text and (step := readers.made_of(source, readers.from_text(source)[1])[0]):
+        return text, {"step": step}
+    forms = "Parquet, safetensors, PNG, SVG, PDF, .pt2, ONNX, histories as CSV and JSON"
+    raise GencliError(f"{source.name}: no provenance", f"{_NONE}: {forms}")
 
 
 def shown(source: Input, form: str) -> bytes:
@@ -171,3 +178,4 @@ _OTHERS: tuple[tuple[str, bytes, Callable[[Input], str]], ...] = (
     ("onnx", b"\x08", _of_onnx),
 )
 FIGURES = ("png", "svg", "pdf")
+TABLES = ("parquet", "csv", "json", "jsonl")

@@ -148,6 +148,8 @@ MAKES = {
     "corrupt common": ["gencli corrupt common --kind fog --severity 3 digits.parquet -q -o made.parquet"],
     "train": [
         "gencli train half.parquet --arch linear --epochs 2 -q --history made.parquet --eval-data test.parquet -o m.st",
+        "gencli train half.parquet --arch linear --epochs 2 -q --history made.csv --eval-data test.parquet -o m.st",
+        "gencli train half.parquet --arch linear --runs 2 --epochs 1 -q --history made.jsonl -o m.st",
         """
         gencli data digits --limit 99 | gencli corrupt random-labels -p 1 -q |
             gencli train --arch mlp-1x8 --epochs 1 -q -o made.safetensors
