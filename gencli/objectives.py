@@ -102,8 +102,11 @@ def _epoch(model: Model, loss: Loss, made: dict[str, Any]) -> int | None:
 def _recorded(model: Model, made: dict[str, Any]) -> dict[str, Any]:
     """The settings of the loss that a model's file names, of the types that they have."""
     if isinstance(name := made["loss"], str) and name not in LOSSES:
-        hint = plugins.hint(made, "name another loss: --loss ce, or use the gencli that wrote it")
-        raise GencliError(f"{model.title}: this version has no loss {console.quoted(name)}", hint)
+        hint = plugins.hint(made, "")
+        what = f"its loss, {console.quoted(name)}, is of a plug-in that is not loaded"
+        what = what if hint else f"this version has no loss {console.quoted(name)}"
+        hint = hint or "name another loss: --loss ce, or use the gencli that wrote it"
+        raise GencliError(f"{model.title}: {what}", hint)
     found = {field.name: made.get(field.name) for field in fields(LossSettings)}
     for name, kind in get_type_hints(LossSettings).items():
         value = found.get(name)

@@ -190,7 +190,8 @@ def test_entries_of_all_kinds_are_known_and_a_file_loads_none_by_itself(tmp_path
         "gencli how: its plug-in is four, which is code\n  --trust allows it to be imported\n"
         "gencli eval: m.safetensors: this version has no network 'tiny-4'\n  allow its code with --plugin four\n"
     )
-    assert after == "m.safetensors: no loss: m.safetensors: tiny-4: this version has no loss 'tempered'\n"
+    told = "its loss, 'tempered', is of a plug-in that is not loaded; allow its code with --plugin four"
+    assert after == f"m.safetensors: no loss: {told}\n"
     assert "--plugin four" in shown[1]
 
 

@@ -10,6 +10,14 @@ if TYPE_CHECKING:
     from gencli.cli.reference import Option, Page
 
 
+_HELP = "help", "Explain a command"  # after which the words are those after `gencli`
+
+
+def _words(page: Page) -> list[tuple[str, str]]:
+    """The commands of a page with their purposes."""
+    return [(child.words[-1], child.purpose) for child in page.children] + ([_HELP] if len(page.words) == 1 else [])
+
+
 def bash(tree: Page) -> str:
     """Completion for bash: options, commands, choices, files where files are meant; starts no process."""
     pages = list(tree.walk())
@@ -71,7 +79,7 @@ def _bash_cases(pages: list[Page]) -> tuple[list[str], list[str]]:
                 values.append(f"  {names}) {then}".rstrip() + " ;;")
         once = " ".join(f"'{' '.join(option.names)}'" for option in page.options if not option.repeats)
         again = " ".join(name for option in page.options if option.repeats for name in option.names)
-        plain = [child.words[-1] for child in page.children] + [each for a in page.arguments for each in a.choices]
+        plain = [word for word, _ in _words(page)] + [each for a in page.arguments for each in a.choices]
         files = " files=yes" if any(each.files for each in page.arguments) else ""
         words.append(f'    "{page.path}") once=({once}) again=({again}) words=({" ".join(plain)}){files} ;;')
     return values, words
@@ -90,8 +98,9 @@ def _zsh_function(page: Page) -> str:
             specs.append(f"    '{'*' if each.value.endswith('...') else place}{_zsh_value(each)}'")
         body = "  _arguments -s \\\n" + " \\\n".join(specs)
         return f"_{page.name}() {{\n{body}\n}}\n"
-    commands = "\n".join(f"      '{child.words[-1]}:{_zsh_text(child.purpose)}'" for child in page.children)
-    calls = "\n".join(f"      {child.words[-1]}) _{child.name} ;;" for child in page.children)
+    commands = "\n".join(f"      '{word}:{_zsh_text(purpose)}'" for word, purpose in _words(page))
+    names = [child.name for child in page.children] + [page.name]
+    calls = "\n".join(f"      {word}) _{name} ;;" for (word, _), name in zip(_words(page), names))
     specs += ["    '1: :->command'", "    '*:: :->rest'"]
     joined = " \\\n".join(specs)
     return f"""\
@@ -154,8 +163,8 @@ def fish(tree: Page) -> str:
     lines = [_FISH.replace("PATHS", " ".join(f"'{page.path}'" for page in pages[1:]))]
     for page in pages:
         at = f"""-n __gencli_read -n 'test "$__gencli_path" = "{page.path}"'"""  # each is run once a TAB
-        for child in page.children:
-            lines.append(f"complete -c gencli {at} -a {child.words[-1]} -d {_fish_text(child.purpose)}")
+        for word, purpose in _words(page):
+            lines.append(f"complete -c gencli {at} -a {word} -d {_fish_text(purpose)}")
         for option in page.options:
             names = " ".join(f"-l {name[2:]}" if name.startswith("--") else f"-s {name[1:]}" for name in option.names)
             new = "" if option.repeats else _fish_new(option)

@@ -51,7 +51,7 @@ class LazyGroup(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """The command, with the options before it as its own; `help COMMAND` is `COMMAND --help`."""
         if args[0] == "help" and ctx.parent is None:
-            args = [*args[1:], "--help"]
+            args = [*(word for word in args if word != "help"), "--help"]
             if len(args) == 1:
                 print(ctx.get_help())
                 raise typer.Exit

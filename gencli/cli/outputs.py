@@ -71,7 +71,7 @@ def _preview(table: Batches, destination: str | None, keep: NDArray[np.bool_] | 
     for name in {"image", "target"} & set(rows.column_names):
         rows = rows.set_column(rows.schema.get_field_index(name), name, pa.array([what] * first.num_rows))
     dataset = f"{description.name} {description.split}".strip()
-    shown = text_tables.table(rows.append_column("name", pa.array(names)), "", width(destination))
+    shown = text_tables.table(rows.append_column("name", pa.array(names)), "", stdout.columns())
     more = console.printable(f"{total:,} rows of {dataset}; write them with -o FILE, or to a pipe")
     with Output(destination) as output:
         output.write(f"{shown}{more}\n".encode())
@@ -159,7 +159,7 @@ def open_result(
             if kept and form in ("csv", "json", "jsonl"):
                 told = [provenance.encode(step()).decode()] + [None] * (rows.num_rows - 1)
                 rows = rows.append_column(provenance.KEY, pa.array(told, pa.string()))
-            output.write((render(rows, form, title, width(destination), bars) + below).encode())
+            output.write((render(rows, form, title, *room(destination), bars) + below).encode())
 
     return write
 
@@ -195,12 +195,15 @@ def write_text(*tables: tuple[pa.Table, str]) -> None:
     """Writes tables with their titles to standard output, for people."""
     with Output(None) as output:
         for rows, title in tables:
-            output.write(render(rows, "table", title, width(None)).encode())
+            output.write(render(rows, "table", title, *room(None)).encode())
 
 
-def width(destination: str | None) -> int | None:
-    """The width of the terminal that a destination is, None for another place."""
-    return stdout.columns() if is_terminal(destination) else None
+def room(destination: str | None) -> tuple[int | None, bool]:
+    """The characters that a line of text has room for, and whether that is no terminal, which wants tables whole.
+
+    A terminal has its width, another place what COLUMNS says, or any: None, where a row is one line, which grep finds.
+    """
+    return (stdout.columns(), False) if is_terminal(destination) else (stdout.wanted_columns(), True)
 
 
 def result_format(destination: str | None, otherwise: TableFormat = "parquet") -> TableFormat:
@@ -226,16 +229,16 @@ def format_of_environment(destination: str | None) -> TableFormat | None:
 
 
 def render(
-    rows: pa.Table, form: TableFormat, title: str = "", width: int | None = None, bars: str | None = None
-) -> str:
+    rows: pa.Table, form: TableFormat, title: str = "", width: int | None = None, whole: bool = False,
+    bars: str | None = None,
+) -> str:  # fmt: skip
     r"""A table as text. JSON is one array of row objects, JSON lines have one a line, CSV one row; with full numbers.
 
     What is missing is null, and empty in CSV. What is not finite is "NaN", "Infinity" or "-Infinity" in JSON, which has
     no numbers for it, and nan, inf or -inf in CSV; what would steer a terminal is `\uXXXX` in both, where a backslash
     before such a word in CSV is `\u005c`.
 
-    `width` is the terminal's that it is for, None for another place. It, `title` and `bars` are for the format `table`;
-    see `reporting.text_tables`.
+    `title`, `width`, `whole` and `bars` are for the format `table`; see `reporting.text_tables`.
     """
     if form == "json":
         return json_text(_objects(rows))
@@ -247,7 +250,7 @@ def render(
         writer.writerow(map(_escaped, rows.column_names))
         writer.writerows(zip(*(map(_escaped, column.to_pylist()) for column in rows.columns), strict=True))
         return lines.getvalue()
-    return _markdown(rows) if form == "md" else text_tables.table(rows, title, width, bars)
+    return _markdown(rows) if form == "md" else text_tables.table(rows, title, width, bars, whole)
 
 
 def json_text(value: Any) -> str:

@@ -28,8 +28,7 @@ def text(
     chosen: Plan, found: Sequence[Table], panels: Sequence[Panel], title: str, form: str, output: str | None
 ) -> str:
     """The tables and panels as text, Markdown, LaTeX or one HTML page."""
-    from gencli.cli import outputs, stdout
-    from gencli.files import stream
+    from gencli.cli import outputs
     from gencli.reporting import benchmarks, layout, page, terminal
     from gencli.reporting.figures import FIGURES
     from gencli.reporting.tables import TABLES
@@ -40,8 +39,7 @@ def text(
         measured = chosen.of("benchmark")
         parts += [page.Part("Ratios", benchmarks.image(measured, "svg", ""))] if measured else []
         return page.page(title or "gencli report", parts, chosen.documents)
-    terminal_width = stdout.columns() if stream.is_terminal(output) else None
-    width = terminal_width or stdout.wanted_columns()
+    width, whole = outputs.room(output)
     text = ""
     for table in found:
         if form == "latex":
@@ -55,7 +53,7 @@ def text(
             )
         else:
             rows, common = layout.fitted(table, width)
-            text += outputs.render(rows, "table", f"{title}\n{common}", terminal_width) + layout.below(table)
+            text += outputs.render(rows, "table", f"{title}\n{common}", width, whole) + layout.below(table)
     return text + terminal.text(panels, width or 80)
 
 

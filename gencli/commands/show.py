@@ -107,6 +107,9 @@ def show(
         if write:
             write(showing.joined(found, called), step)
         elif place:
-            width = outputs.width(output)
-            text = showing.text(found, width) if form == "table" else outputs.json_text([each.json() for each in found])
+            text = (
+                showing.text(found, *outputs.room(output))
+                if form == "table"
+                else outputs.json_text([each.json() for each in found])
+            )
             place.write(text.encode())

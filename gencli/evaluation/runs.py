@@ -11,7 +11,7 @@ import pyarrow as pa
 import torch
 from torch import nn
 
-from gencli import machine
+from gencli import machine, plugins
 from gencli.errors import GencliError
 from gencli.evaluation import grouping
 from gencli.evaluation.classes import confusion, labelled
@@ -241,7 +241,8 @@ def _own_loss(model: Model, place: str, tables: list[ImageTable], notes: list[st
         try:
             return objective(model, table)
         except GencliError as error:
-            why = error.message
+            words = error.message.removeprefix(f"{model.title}: ")
+            why = "; ".join(filter(None, [words, plugins.hint(model.arguments, "")]))
     if why:
         notes.append(f"{place}: no loss: {why}")
     return None

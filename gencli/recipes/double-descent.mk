@@ -10,7 +10,7 @@
 # all          everything; report.html with the peaks beside the published place, double-descent.svg
 # features     random features alone; networks: networks alone
 #
-# DATA may hold mnist-train*.parquet and mnist-test*.parquet too; otherwise MNIST is downloaded.
+# DATA holds MNIST too, as mnist-train*.parquet and mnist-test*.parquet; SETS=cifar10 does without it.
 #
 # SCALE=full  10,000 rows, as published, 20 sizes up to 60,000 features, 5 networks of each of 10 widths
 # SCALE=cpu   1,000 rows, tested on 2,000, 16 sizes up to 8,000 features, 3 networks of each of 8 widths
@@ -44,8 +44,10 @@ else ifeq ($(SCALE),smoke)
   REDUCED := 100 8x8 digits in place of MNIST and CIFAR-10
 endif
 
-MNIST_FILES := $(if $(DATA),$(wildcard $(DATA)/mnist-train*.parquet))
-READ_mnist = gencli data $(if $(MNIST_FILES),parquet $(DATA) --files 'mnist-$1*.parquet' --name) mnist --split $1
+$(if $(DATA),$(if $(filter mnist,$(SETS)),$(foreach split,train test, \
+  $(if $(wildcard $(DATA)/mnist-$(split)*.parquet),, \
+    $(error DATA=$(DATA): no mnist-$(split)*.parquet there; add it, or say SETS=cifar10 to leave MNIST out)))))
+READ_mnist = gencli data $(if $(DATA),parquet $(DATA) --files 'mnist-$1*.parquet' --name) mnist --split $1
 READ_cifar10 = $(call READ_$1,)
 READ_digits = $(call READ_$1,)
 

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from gencli.reporting.documents import Document
-from gencli.reporting.groups import Table, grouped
+from gencli.reporting.groups import Table, grouped, word
 from gencli.reporting.panels import Curve, Lines, Panel
 from gencli.reporting.runs import runs_table
 
@@ -135,7 +135,7 @@ def descent_table(found: Sequence[Descent]) -> Table:
         "threshold": pa.int64(), "peak": pa.int64(), "peak_over_threshold": pa.float64(), "peak_error": pa.float64(),
         "least_before": pa.float64(), "least_beyond": pa.float64(), "largest_norm": pa.int64(),
     }  # fmt: skip
-    columns = {name: pa.array([str(row.get(name, "")) for row in rows], pa.string()) for name in names}
+    columns = {name: pa.array([word(row.get(name)) or None for row in rows], pa.string()) for name in names}
     columns |= {name: pa.array([row.get(name) for row in rows], kind) for name, kind in kinds.items()}
     behind = tuple(each.documents for each in found)
     return Table(

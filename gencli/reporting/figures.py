@@ -15,7 +15,7 @@ from gencli.reporting.against import Published
 from gencli.reporting.classes import require
 from gencli.reporting.documents import Document, corruptions, data_name
 from gencli.reporting.forms import Kind
-from gencli.reporting.groups import Setup, Table, chains, grouped, names, setups, spread, titles
+from gencli.reporting.groups import PLAIN, Setup, Table, chains, grouped, names, setups, spread, titles, word
 from gencli.reporting.panels import Bars, Curve, Lines, Matrix, Panel, limits
 from gencli.reporting.predictions import confusion, density, reliability
 from gencli.reporting.removal import PRUNE, removal
@@ -125,7 +125,8 @@ def _series(table: Table, known: Sequence[tuple[dict[str, Any], list[Step]]]) ->
     told = {each for each, values in words.items() if len(values) > 1}
     found: dict[str, dict[float, dict[str, Any]]] = {}
     for same in grouped(known, lambda each: tuple(str(each[0][name]) for name in keys)).values():
-        setup = ", ".join(str(same[0][0][n]) if n in ("network", "data") else f"{n}={same[0][0][n]}" for n in varied)
+        named = {name: value for name in varied if (value := word(same[0][0][name]))}
+        setup = ", ".join(value if name in PLAIN else f"{name}={value}" for name, value in named.items())
         corrupted = [(row, chain) for row, chain in same if chain]
         clean = [(row, chain) for row, chain in same if not chain]
         for kind, rows in grouped(corrupted, lambda each: _kind(each[1], told)).items():

@@ -22,20 +22,24 @@ _MOST, _ENDS = 200, 10  # rows that a terminal shows; of more the first and the 
 _FOLDED = "…"
 
 
-def table(rows: pa.Table, title: str = "", width: int | None = None, bars: str | None = None) -> str:
+def table(
+    rows: pa.Table, title: str = "", width: int | None = None, bars: str | None = None, whole: bool = False
+) -> str:
     """A table as text, under a title of one or more lines.
 
     Args:
-        width: of the terminal that it is for, which shows the ends of a long table; None for another place.
+        width: characters that a line has room for; None where any line fits, also of no terminal.
         bars: the column whose numbers are shown as bars too, in the room that is left; a row is then one line, and
             names are shortened.
+        whole: whether it is for no terminal, which shows the ends of a long table alone.
     """
+    whole |= width is None
     lines = [console.printable(line) for line in title.split("\n") if line]
-    more = max(0, rows.num_rows - 2 * _ENDS) if width is not None and rows.num_rows > _MOST else 0
+    more = max(0, rows.num_rows - 2 * _ENDS) if not whole and rows.num_rows > _MOST else 0
     if more:
         rows = pa.concat_tables([rows.slice(0, _ENDS), rows.slice(rows.num_rows - _ENDS)])
     for part in [rows] if bars or width is None else _parts(rows, width):
-        lines += (line.rstrip() for line in _columns(part, width, bars, more > 0).splitlines())
+        lines += (line.rstrip() for line in _columns(part, width, bars, more > 0, whole).splitlines())
     if more:
         lines.append(f"{_FOLDED} {more:,} more; a file holds every row, also as text")
     return "\n".join(lines) + "\n"
@@ -78,7 +82,7 @@ def _is_words(field: pa.Field) -> bool:
     return not numeric(field)
 
 
-def _columns(rows: pa.Table, width: int | None, bars: str | None, folded: bool) -> str:
+def _columns(rows: pa.Table, width: int | None, bars: str | None, folded: bool, whole: bool) -> str:
     from rich import box
     from rich.bar import Bar
     from rich.table import Table
@@ -100,12 +104,12 @@ def _columns(rows: pa.Table, width: int | None, bars: str | None, folded: bool) 
         if folded and number == _ENDS:
             table.add_row(*[_FOLDED] * rows.num_columns)
         table.add_row(*row, *([Bar(longest, 0, length)] if bars else []))
-    return _printed(table, width)
+    return _printed(table, width, whole)
 
 
-def _printed(table: Table, width: int | None) -> str:
+def _printed(table: Table, width: int | None, whole: bool) -> str:
     page = io.StringIO()
-    console.rich_console(page, width or 10_000, terminal=width is not None).print(table)
+    console.rich_console(page, width or 10_000, terminal=not whole).print(table)
     return page.getvalue()
 
 
@@ -143,7 +147,7 @@ def _many(table: Table, columns: Sequence[Sequence[str]], lengths: Sequence[int]
         else:
             blank = [" " * cell_len(parts[0]) for parts in row]
             body += (" " + "  ".join(part or none for part, none in zip(line, blank)) for line in zip_longest(*row))
-    heading = _printed(table, None).rstrip()
+    heading = _printed(table, None, True).rstrip()
     return "\n".join([heading, *body, ""]) + "\n"
 
 

@@ -40,11 +40,11 @@ def describe(argument: str | None, head: int | None = None, columns: int | None 
     return tables.describe_text(first, head)
 
 
-def text(found: Sequence[Shown], width: int | None) -> str:
+def text(found: Sequence[Shown], width: int | None, whole: bool = False) -> str:
     """What was found, for people; below the file's name where there are several."""
     if len(found) == 1:
-        return found[0].text(width)
-    return "\n".join(f"# {console.printable(each.title)}\n{each.text(width)}" for each in found)
+        return found[0].text(width, whole)
+    return "\n".join(f"# {console.printable(each.title)}\n{each.text(width, whole)}" for each in found)
 
 
 def joined(found: Sequence[Shown], names: Sequence[str]) -> pa.Table:

@@ -49,8 +49,8 @@ class Shown:
     below: str = ""
     unmade: str = "no provenance: gencli did not write it, or another tool did afterwards"
 
-    def text(self, width: int | None) -> str:
-        """For people; lines are not broken for a place without a `width`."""
+    def text(self, width: int | None, whole: bool = False) -> str:
+        """For people; lines are not broken for a place without a `width`. See `text_tables.table`."""
         facts = {console.printable(name, 40): _words(value) for name, value in self.facts.items() if value is not None}
         room = max(map(len, facts), default=0)
         lines = [line for each in self.headline.splitlines() for line in _broken(console.printable(each), width, "  ")]
@@ -58,7 +58,7 @@ class Shown:
             lines += _broken(f"{name:{room}}  {console.printable(value, _LONGEST)}", width, " " * (room + 2))
         shown = "".join(f"{line}\n" for line in lines)
         if self.rows.num_columns:
-            shown += text_tables.table(_readable(self.rows), "", width, self.bars)
+            shown += text_tables.table(_readable(self.rows), "", width, self.bars, whole)
         else:
             shown += "\n"
         shown += "".join(f"{line}\n\n" for line in [self.below] if line)

@@ -179,7 +179,9 @@ TREE = page(
     page("gencli recipe", Option((), "NAME", "Recipe.", ("demo", "data"))),
 )
 PROPOSED: dict[str, set[str]] = {
-    "gencli ": {"data", "corrupt", "report", "recipe"},
+    "gencli ": {"data", "corrupt", "report", "recipe", "help"},
+    "gencli help ": {"data", "corrupt", "report", "recipe", "help"},
+    "gencli help corrupt ": {"noise"},
     "gencli data ": {"synthetic", "files"},
     "gencli data synthetic ": {"noise", "two-moons"},
     "gencli data synthetic noise ": set(),
@@ -226,6 +228,7 @@ def test_shells_propose_what_fits_and_nothing_else(name: str, tmp_path: Path):
 def test_shells_propose_all_commands_and_all_choices(name: str, tmp_path: Path):
     pages = list(read_tree().walk())
     expected = {f"{page.path} ": {child.words[-1] for child in page.children} for page in pages if page.children}
+    expected["gencli "].add("help")
     for page in pages:
         for option in page.options:
             if option.choices:

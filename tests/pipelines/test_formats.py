@@ -61,6 +61,9 @@ def test_a_report_in_a_file_has_a_line_a_row(sh: Shell) -> None:
     narrow = sh(report, COLUMNS="60").worked().text
     assert max(map(len, narrow.splitlines())) <= 60
     assert max(map(len, sh.on_terminal(report, COLUMNS="60", NO_COLOR="1").worked().text.splitlines())) <= 60
+    for command in ("gencli show $D/test.parquet", "gencli check circulant -q --format table"):
+        widths = [max(map(len, sh(command, COLUMNS=each).worked().text.splitlines()[5:])) for each in ("", "50")]
+        assert widths[0] > 50 >= widths[1]
 
 
 def test_histories_of_text_keep_what_groups_runs(sh: Shell) -> None:

@@ -49,10 +49,10 @@ def make(folder: Path, name: str, *words: str, status: int = 0, env: Mapping[str
 
 @pytest.fixture
 def cifar10(tmp_path: Path) -> str:
-    """A folder that looks like CIFAR-10 to make."""
+    """A folder that looks like CIFAR-10, and MNIST, to make."""
     folder = tmp_path / "cifar10"
     folder.mkdir()
-    for name in ("train-00000-of-00002", "train-00001-of-00002", "test-00000-of-00001"):
+    for name in ("train-00000-of-00002", "train-00001-of-00002", "test-00000-of-00001", "mnist-train", "mnist-test"):
         (folder / f"{name}.parquet").touch()
     return f"DATA={folder}"
 
@@ -106,6 +106,13 @@ def test_what_cannot_be_is_one_clear_line(words: list[str], said: str, tmp_path:
     assert len(lines) == 1
     assert said in lines[0]
     assert not list(tmp_path.iterdir())
+
+
+def test_a_second_data_set_that_the_folder_lacks_is_refused_not_downloaded(tmp_path: Path, cifar10: str):
+    (tmp_path / "cifar10" / "mnist-test.parquet").unlink()
+    at = ["-n", "SCALE=cpu", "OUT=out", cifar10]
+    assert "no mnist-test*.parquet there" in make(tmp_path, "double-descent", *at, status=2)
+    assert "data mnist" not in make(tmp_path, "double-descent", *at, "SETS=cifar10")
 
 
 @pytest.mark.parametrize("name", ["demo", "zhang2017"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -74,6 +75,14 @@ def test_the_error_peaks_where_it_stands_above_both_sides(tmp_path: Path):
 def test_settings_are_named_and_the_test_rows_of_the_same_data_are_not():
     named = {"network": "random-features", "data": "mnist", "scale": 0.02, "tested_on": "mnist test"}
     assert descent.Descent(named, "features", [], [], None, ()).name == "random-features, mnist, scale=0.02"
+
+
+def test_a_setting_that_a_learner_has_not_is_empty(tmp_path: Path):
+    (tmp_path / "networks").mkdir()
+    mixed = descent.descents([*features(tmp_path), *networks(tmp_path / "networks")], 0.99)
+    named = [{"network": "random-features", "lr": None}, {"network": "mlp-1xW", "lr": 0.1}]
+    table = descent.descent_table([replace(each, named=own) for each, own in zip(mixed, named, strict=True)])
+    assert table.rows["lr"].to_pylist() == [None, "0.1"]
 
 
 def test_a_small_learner_that_knows_nothing_is_no_peak(tmp_path: Path):

@@ -49,6 +49,7 @@ def test_a_terminal_shows_the_ends_of_a_long_table_and_says_how_many_more_there_
     ]
     assert any(line.split() == ["…", "…"] for line in lines)
     assert text_tables.table(rows, "", None).count("class-") == 21_840
+    assert text_tables.table(rows, "", 80, whole=True).count("class-") == 21_840
 
 
 def test_a_hundred_thousand_rows_take_no_longer_than_a_few_seconds() -> None:
