@@ -1,4 +1,4 @@
-"""Two machines under torchrun, as two network namespaces: one of them dies, comes back, and the run ends in its bytes."""
+"""Two machines under torchrun, as two network namespaces: one dies, comes back, and the run ends in its bytes."""
 
 from __future__ import annotations
 
