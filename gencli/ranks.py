@@ -257,7 +257,8 @@ def joined(device: torch.device) -> Iterator[Group]:
     try:
         # messages between CPU tensors stay on the CPU
         with _answered():
-            dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
+            backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+            dist.init_process_group(backend, store=_meeting(rank), rank=rank, world_size=size, timeout=PATIENCE)
         if device.type == "cuda":
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
         yield Group(rank, size)
@@ -302,6 +303,26 @@ def _answered() -> Iterator[None]:
     except (RuntimeError, ValueError) as error:
         require_enough(error)
         raise _Lost(str(error) or type(error).__name__) from error
+
+
+def _meeting(rank: int) -> dist.Store:
+    """Where the processes find each other, apart from those before a restart.
+
+    A launcher of torchrun keeps its store through all restarts (torch 2.14, elastic/rendezvous/dynamic_rendezvous.py,
+    `_shared_tcp_store_server`), and a new process may read there where a dead one listened. On several machines each
+    launcher counts restarts of its own, which keep nothing apart.
+    """
+    store, _, _ = next(dist.rendezvous("env://", timeout=PATIENCE))
+    store.set_timeout(PATIENCE)
+    names = "GROUP_WORLD_SIZE", "TORCHELASTIC_MAX_RESTARTS", "TORCHELASTIC_RESTART_COUNT"
+    machines, allowed, before = (os.environ.get(name, "0") for name in names)
+    shared = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+    if shared and machines not in ("0", "1") and allowed != "0" and rank == 0:
+        console.message(
+            "--max-restarts: on several machines processes may wait for those before a restart; set "
+            "TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 for torchrun on all of them"
+        )
+    return dist.PrefixStore(f"restart {before}" if machines == "1" else "", store)
 
 
 def _options() -> list[str]:

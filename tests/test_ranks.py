@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import socket
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -21,14 +22,15 @@ from gencli.ranks import Group, Shard
 CPU = torch.device("cpu")
 
 
-def in_processes(size: int, work: Callable[[Group], Any]) -> list[Any]:
-    """What the function gives in each of them, or the error that ends it."""
+def in_processes(size: int, work: Callable[[Group], Any], port: int | None = None, late: float = 0) -> list[Any]:
+    """What the function gives in each of them, of which the first is `late` by seconds, or the error that ends it."""
     context = multiprocessing.get_context("fork")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        port = port or free.getsockname()[1]
 
     def run(rank: int, answer: Any) -> None:
+        time.sleep(late if rank == 0 else 0)
         os.environ.update(
             RANK=str(rank), WORLD_SIZE=str(size), LOCAL_RANK="0", MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port)
         )
@@ -90,6 +92,16 @@ def test_sums_are_those_over_all_rows_and_errors_those_of_one_process() -> None:
     *quiet, told = in_processes(3, unequal)
     assert [each.exit_code for each in quiet] == [2, 2]
     assert told.message == "the checkpoint of process 2 is at 4, that of process 0 at 3"
+
+
+def test_processes_after_a_restart_do_not_look_for_those_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = torch.distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)  # as torchrun's is
+    monkeypatch.setenv("TORCHELASTIC_USE_AGENT_STORE", "True")
+    monkeypatch.setenv("GROUP_WORLD_SIZE", "1")
+    for restart in range(2):
+        monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", str(restart))
+        found = in_processes(2, lambda group: group.each(lambda: group.rank), kept.port, late=0.5 * restart)
+        assert found == [[0, 1]] * 2
 
 
 @pytest.mark.parametrize(("rows", "parts"), [(0, 3), (2, 5), (7, 3), (360, 2), (1437, 4)])

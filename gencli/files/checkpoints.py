@@ -105,7 +105,7 @@ def _facts(source: Input, kind: str, hint: str) -> dict[str, Any]:
 def differences(was: Step, now: Step, free: Collection[str] = ()) -> list[str]:
     """In which two steps differ, arguments that are `free` left out, in words."""
     found = [
-        f"{dashed(name) if before is was.arguments else name} was {_word(before.get(name))}, "
+        f"{_named(name) if before is was.arguments else name} was {_word(before.get(name))}, "
         f"is {_word(after.get(name))}"
         for before, after in ((was.arguments, now.arguments), (was.versions, now.versions), (was.machine, now.machine))
         for name in dict.fromkeys([*before, *after])
@@ -113,6 +113,10 @@ def differences(was: Step, now: Step, free: Collection[str] = ()) -> list[str]:
     ]
     hashes = [[(entry.role, entry.sha256) for entry in step.inputs] for step in (was, now)]
     return found + (["the model or the data differ"] if hashes[0] != hashes[1] else [])
+
+
+def _named(argument: str) -> str:
+    return f"the number of {argument}" if argument == "processes" else dashed(argument)
 
 
 def _word(value: Any) -> str:
