@@ -21,7 +21,6 @@ from gencli.evaluation.runs import initial, initial_seed
 from gencli.files import tensors
 from gencli.files.provenance import Step
 from gencli.files.stream import Input, Output
-from gencli.files.tables import ImageTable
 from gencli.models import Model
 from gencli.models.inputs import Rows
 from gencli.randomness import Draws
@@ -103,8 +102,8 @@ def pac_bayes_bound(
         errors: the sum of the draws.
         choices: ln of the number of priors tried.
     """
-    limit = inversion.upper(errors / draws, math.log(2 / (SAMPLING * delta)) / draws)
-    c = (kl + choices + math.log(2 * math.sqrt(n) / ((1 - SAMPLING) * delta))) / n
+    limit = inversion.upper(errors / draws, (math.log(2 / SAMPLING) - math.log(delta)) / draws)
+    c = (kl + choices + math.log(2 * math.sqrt(n) / (1 - SAMPLING)) - math.log(delta)) / n
     return inversion.upper(limit, c), limit
 
 
@@ -118,7 +117,7 @@ def finite_bound(errors: int, n: int, length: float, delta: float) -> float:
 
     McAllester 1999, "Some PAC-Bayesian theorems"; as used by Lotfi et al. 2022, arXiv:2211.13609.
     """
-    return inversion.upper(errors / n, (length + math.log(1 / delta)) / n)
+    return inversion.upper(errors / n, (length - math.log(delta)) / n)
 
 
 def prior_part(ids: NDArray[np.int64], fraction: float, seed: int) -> NDArray[np.bool_]:
@@ -138,39 +137,6 @@ def digest(rows: Rows) -> str:
         for each in (rows.ids[part], rows.labels[part], rows.images[part]):
             found.update(np.ascontiguousarray(each.cpu().numpy()).tobytes())
     return found.hexdigest()
-
-
-def require_rows(table: ImageTable) -> NDArray[np.int64]:
-    """A table's ids, each once: the bound counts independent rows.
-
-    Raises:
-        GencliError: fewer than two classes, or a row twice.
-    """
-    if len(table.description.classes) < 2:
-        raise GencliError(f"{table.title}: one class: every classifier is right", "give a table of two classes or more")
-    ids = table.column("id")
-    unique, counts = np.unique(ids, return_counts=True)
-    if len(unique) < len(ids):
-        raise GencliError(
-            f"{table.title}: row id {unique[counts > 1][0]} comes {counts.max()} times, "
-            "and a bound counts independent rows",
-            "give a table with each row once",
-        )
-    return ids
-
-
-def require_disjoint(one: ImageTable, other: ImageTable, roles: str) -> None:
-    """Refuses two tables with a row in common, which ids tell, or with files in common.
-
-    Raises:
-        GencliError: they have.
-    """
-    common = np.intersect1d(one.column("id"), other.column("id"))
-    if len(common):
-        raise GencliError(
-            f"{one.title}, {other.title}: {len(common):,} rows are in both, such as id {common[0]}: {roles}",
-            "give tables without common rows; rows from elsewhere get ids by --name and --split of gencli data parquet",
-        )
 
 
 def require_plain(model: Model) -> nn.Module:

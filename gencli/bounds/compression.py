@@ -154,14 +154,14 @@ def decoded(bits: list[int], space: Subspace, before: nn.Module) -> nn.Module:
     Raises:
         GencliError: it is the code of another one.
     """
-    count, levels = _number(bits[:_COUNT]), _number(bits[_COUNT : _COUNT + _LEVELS])
+    count, kinds = _number(bits[:_COUNT]), levels(bits)
     start = _COUNT + _LEVELS
-    end = start + levels * _VALUE
-    if count != space.size or not 0 < levels <= 256 or len(bits) < end:
+    end = start + kinds * _VALUE
+    if count != space.size or not 0 < kinds <= 256 or len(bits) < end:
         raise GencliError(f"a code of {count:,} numbers, not {space.size:,}", "make the certificate again")
     numbers = [_number(bits[at : at + _VALUE]) for at in range(start, end, _VALUE)]
     values = torch.tensor([each - (each >> 15 << 16) for each in numbers], dtype=torch.int16).view(torch.float16)
-    symbols = torch.tensor(decode(bits[end:], count, levels))
+    symbols = torch.tensor(decode(bits[end:], count, kinds))
     device = next(iter(space.start.values())).device
     weights = space.weights(values.float()[symbols].to(device))
     with torch.no_grad():
@@ -169,6 +169,11 @@ def decoded(bits: list[int], space: Subspace, before: nn.Module) -> nn.Module:
             if name in weights:
                 each.copy_(weights[name].clone())
     return before
+
+
+def levels(bits: list[int]) -> int:
+    """How many values the numbers of a code can have."""
+    return _number(bits[_COUNT : _COUNT + _LEVELS])
 
 
 def work(asked: CompressionSettings, rows: int) -> int:

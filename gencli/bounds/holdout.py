@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from gencli.bounds import certificates, inversion
+from gencli.bounds import certificates, independence, inversion
 from gencli.bounds.certificates import Certificate
 from gencli.bounds.settings import HoldoutSettings
 from gencli.errors import GencliError
@@ -36,7 +36,7 @@ def require_held_out(model: Model, held: ImageTable, train: ImageTable) -> None:
         GencliError: rows in both tables, or the model was not trained on `train` alone.
     """
     require_random(model, model.title, "held-out rows may be among those that it was trained on before")
-    certificates.require_disjoint(held, train, "rows that a network was trained on are not held out")
+    independence.require_disjoint(held, train, "rows that a network was trained on are not held out")
     made = model.made
     known = [] if made is None else [each.sha256 for each in made.given("data")]
     if known != [each.sha256 for each in train.inputs]:

@@ -44,8 +44,10 @@ def certify(
     part = torch.from_numpy(certificates.prior_part(rows.ids.cpu().numpy(), asked.prior_fraction, asked.seed))
     counted = rows if not part.any() or asked.broken == "prior-rows" else rows.select((~part).nonzero().squeeze(1))
     n = len(counted)
-    if n < 2 or (asked.prior_fraction and not part.any()):
+    if asked.prior_fraction and (n < 2 or not part.any()):
         raise GencliError(f"--prior-fraction: {asked.prior_fraction:g} of {len(rows)} rows", "change it, or give more")
+    if n < 2:
+        raise GencliError(f"{n} row", "give two or more")
     with torch.random.fork_rng([]):
         torch.manual_seed(derive(asked.seed, "pac-bayes"))
         inputs = model.preprocessing(rows.images[:2])
@@ -61,7 +63,7 @@ def certify(
         own = {name: each.detach() for name, each in model.network.named_parameters() if name in prior}
         fitted = Gaussian(network, inputs, asked.deviation, prior if asked.prior_fraction else own)
         choices = 0.0 if asked.broken == "union-bound" else len(prior) * math.log(GRID)
-        extra = choices + math.log(2 * math.sqrt(n) / asked.delta)
+        extra = choices + math.log(2 * math.sqrt(n)) - math.log(asked.delta)
         how = Descent(asked.epochs, asked.lr, asked.lr_deviation, asked.batch_size)
         descend(fitted, model, rows, how, bound_cost(fitted, prior, n, extra), lambda step: progress(done + step))
         if not fitted.finite():

@@ -12,6 +12,7 @@ from gencli.cli.options import Device, OwnArch, Seed, dashed
 from gencli.errors import GencliError
 from gencli.files import endings
 
+LEAST_DELTA = 1e-300  # of less float64 keeps fewer digits
 Broken = Literal["union-bound", "prior-rows"]
 
 
@@ -49,9 +50,9 @@ class Shared:
         Raises:
             GencliError: a number that is no probability, or a loss that is not bounded.
         """
-        if not 0 < self.delta < 1:
+        if not LEAST_DELTA <= self.delta < 1:
             raise GencliError(
-                f"--delta: {self.delta:g} is not a probability between 0 and 1",
+                f"--delta: {self.delta:g} is not a probability from {LEAST_DELTA:g} to below 1",
                 "give one such as 0.05: 95 % confidence",
             )
         if self.loss != "0-1":

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -17,11 +17,12 @@ import torch
 from torch import nn
 from torch.func import functional_call
 
-from gencli.bounds import certificates, compression
+from gencli.bounds import certificates, compression, independence
 from gencli.bounds.certificates import SAMPLING, Certificate
-from gencli.bounds.gaussian import GRID, RATIO
+from gencli.bounds.gaussian import GRID, RATIO, Gaussian
+from gencli.bounds.settings import LEAST_DELTA
 from gencli.errors import GencliError
-from gencli.evaluation.runs import initial
+from gencli.evaluation.runs import initial, initial_seed
 from gencli.files.provenance import Step
 from gencli.models import Model, Options, named_in
 from gencli.models.inputs import Preprocessing, Rows
@@ -77,7 +78,7 @@ def verify(
     """
     model = _model(facts, device, title, arch)
     assert rows.ids is not None
-    known = 0 < made.delta < 1 and 0 <= made.prior_fraction < 1
+    known = LEAST_DELTA <= made.delta < 1 and 0 <= made.prior_fraction < 1
     known &= made.n > 0 and made.draws > 0 and 0 <= made.errors <= made.draws
     found = [
         Finding("delta", made.delta, made.delta, known, "" if known else "no probability, or counts that cannot be")
@@ -95,11 +96,13 @@ def verify(
     found.append(Finding("rows", made.n, len(counted), same and len(counted) == made.n, "" if same else why))
     if not len(counted):
         return found
+    found += [_once("rows", rows), *_settings(made, facts, model)]
     if made.test_rows is None:
         test = None
     if test is not None:
         right = certificates.digest(test) == made.test_rows and len(test) == made.test_n
         found.append(Finding("test_rows", made.test_n, len(test), right, "" if right else "other rows"))
+        found += [_once("test_rows", test), _once("test_rows", test, rows)]
     check = {"pac-bayes": _pac_bayes, "compression": _compression, "holdout": _holdout}.get(made.kind)
     if check is None:
         raise GencliError(f"{title}: no bound is called {made.kind!r}", "use the gencli that wrote it")
@@ -126,21 +129,26 @@ def _pac_bayes(
     if not fits:
         return
     kl = math.fsum(_divergence(grouped["mean"][name], grouped["log"][name], prior[name], grid[name]) for name in names)
-    right = made.kl is not None and made.kl >= kl - 1e-6 * max(1, abs(kl))
-    yield Finding("kl", made.kl, kl, right)
+    yield _same("kl", made.kl, kl)
+    by_row = Gaussian(network, model.preprocessing(rows.images[:2]), 1.0, grouped["mean"]).by_row
+    own = (
+        made.blocks is None if by_row else made.blocks is not None and made.blocks > 0 and made.draws % made.blocks == 0
+    )
+    yield Finding("draws", made.draws, made.blocks, own, "" if own else "rows that share weights are counted each")
     chances, spread = _drawn(model, grouped, rows)
-    m = made.blocks or made.draws
+    m = (made.blocks if own else 1) or made.draws
     claimed = min(made.empirical_error, made.errors / made.draws)
-    limit = _inverse(claimed, math.log(2 / (SAMPLING * made.delta)) / m)
-    near = chances - _DEVIATIONS * spread <= limit
+    limit = _inverse(claimed, (math.log(2 / SAMPLING) - math.log(made.delta)) / m)
+    near = abs(chances - claimed) <= _DEVIATIONS * spread + limit - claimed
     yield Finding("empirical_error", made.empirical_error, chances, near, f"of {_DRAWS * _BLOCK:,} other draws")
-    c = kl + len(names) * math.log(GRID) + math.log(2 * math.sqrt(len(rows)) / ((1 - SAMPLING) * made.delta))
+    c = kl + len(names) * math.log(GRID) + math.log(2 * math.sqrt(len(rows)) / (1 - SAMPLING)) - math.log(made.delta)
     bound = _inverse(limit, c / len(rows))
-    forgot = "" if made.choices == GRID else f"; the union bound over {GRID:,} standard deviations is not paid"
-    yield Finding("bound", made.bound, bound, made.bound >= bound - 1e-6, f"by brentq{forgot}")
+    yield _same("bound", made.bound, bound, "by brentq")
     if test is not None:
         chances, spread = _drawn(model, grouped, test)
         yield _test(made, chances, _DEVIATIONS * (spread + math.sqrt(max(chances, 1 / len(test)) / len(test))))
+    if by_row:
+        yield from _tested(made)
 
 
 def _compression(
@@ -151,6 +159,8 @@ def _compression(
         raise GencliError(f"{title}: a code of another length than it says", "make the certificate again")
     bits = [byte >> place & 1 for byte in code.tolist() for place in range(7, -1, -1)][: made.bits]
     space = compression.Subspace(model.network, made.subspace or 0, model.arguments["seed"])
+    yield _same("coded", made.coded, space.size)
+    yield _same("levels", made.levels, compression.levels(bits))
     yield from _counted(made, model, compression.decoded(bits, space, model.network), rows, test, made.bits)
 
 
@@ -167,19 +177,64 @@ def _counted(
 ) -> Iterator[Finding]:
     """One network's errors, and the bound: of a code of so many bits, or exact."""
     errors, n = certificates.count_errors(model, network, rows), len(rows)
-    yield Finding("empirical_error", made.empirical_error, errors / n, abs(made.empirical_error - errors / n) < _EXACT)
+    yield _same("draws", made.draws, n)
+    yield _same("empirical_error", made.empirical_error, errors / n)
     if bits is None:
-        from scipy.stats import beta
-
-        bound = 1.0 if errors == n else float(beta.ppf(1 - made.delta, errors + 1, n - errors))
+        bound = _exact(errors, n, made.delta)
     else:
         length = bits * math.log(2) + math.log(bits * (bits + 1))
-        yield Finding("kl", made.kl, length, made.kl is not None and made.kl >= length - 1e-6)
-        bound = _inverse(errors / n, (length + math.log(1 / made.delta)) / n)
-    yield Finding("bound", made.bound, bound, made.bound >= bound - 1e-6)
+        yield _same("kl", made.kl, length)
+        bound = _inverse(errors / n, (length - math.log(made.delta)) / n)
+    yield _same("bound", made.bound, bound)
     if test is not None:
         found = certificates.count_errors(model, network, test) / len(test)
         yield _test(made, found, _EXACT)
+    yield from _tested(made)
+
+
+def _settings(made: Certificate, facts: dict[str, Any], model: Model) -> Iterator[Finding]:
+    """Numbers that the file says twice, or that its network has."""
+    step, own = facts["step"], asdict(made)
+    none = {} if made.kind == "pac-bayes" else {"prior_fraction": 0, "seed": 0}
+    said = none | dict(step.arguments)
+    for name in ("delta", "prior_fraction", "seed", "subspace", "levels"):
+        if (claimed := own[name]) is not None and name in said:
+            yield _same(name, claimed, said[name], "of its provenance")
+    choices = GRID if made.kind == "pac-bayes" else 1
+    unpaid = "" if made.choices == choices else "another number of the prior's standard deviations is paid for"
+    yield Finding("choices", made.choices, choices, not unpaid, unpaid)
+    for source in step.given("model"):
+        trained = replace(model, made=source.step, run=step.arguments.get("run"))
+        yield _same("initialization", facts["initialization"], initial_seed(trained) or 0, "of its provenance")
+    yield _same("parameters", made.parameters, model.parameters)
+    yield _same("errors", made.empirical_error, made.errors / made.draws, "errors among the draws")
+
+
+def _once(part: str, rows: Rows, others: Rows | None = None) -> Finding:
+    found = independence.copies(rows, others)
+    few = found <= independence.FEW * len(rows)
+    return Finding(part, 0, found, few, f"copies of {'other rows' if others is None else 'rows that are counted'}")
+
+
+def _same(part: str, claimed: float | None, found: float, note: str = "") -> Finding:
+    """Two numbers that may differ by rounding."""
+    return Finding(
+        part, claimed, found, claimed is not None and abs(claimed - found) <= _EXACT * max(1, abs(found)), note
+    )
+
+
+def _exact(errors: int, n: int, delta: float) -> float:
+    from scipy.stats import beta
+
+    return 1.0 if errors >= n else max(errors / n, float(beta.isf(delta, errors + 1, n - errors)))
+
+
+def _tested(made: Certificate) -> Iterator[Finding]:
+    """What rows that each were tried once say alone."""
+    if made.test_error is not None and made.test_n:
+        errors = round(made.test_error * made.test_n)
+        yield _same("test_error", made.test_error, errors / made.test_n, "errors among test_n rows")
+        yield _same("test_bound", made.test_bound, _exact(errors, made.test_n, made.delta))
 
 
 def _test(made: Certificate, found: float, tolerance: float) -> Finding:

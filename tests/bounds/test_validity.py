@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import replace
+from dataclasses import asdict, fields, replace
 
 import numpy as np
 import pytest
@@ -15,11 +15,13 @@ import torch
 from scipy.stats import binom
 from torch import nn
 
-from gencli.bounds import certificates, compression, pac_bayes, verification
+from gencli.bounds import certificates, compression, gaussian, holdout, independence, pac_bayes, verification
 from gencli.bounds.certificates import Certificate
 from gencli.bounds.gaussian import GRID
-from gencli.bounds.settings import CompressionSettings, PacBayesSettings
+from gencli.bounds.settings import CompressionSettings, HoldoutSettings, PacBayesSettings
+from gencli.errors import GencliError
 from gencli.evaluation.runs import initial
+from gencli.files import provenance
 from gencli.files.provenance import Step
 from gencli.models import Model
 from gencli.models.inputs import Preprocessing, Rows
@@ -121,12 +123,15 @@ def small() -> tuple[Certificate, dict[str, torch.Tensor], Rows]:
 
 FACTS = {
     "architecture": "mlp-1x8", "options": model().options.to_json(), "shape": [4, 4, 1], "classes": ["heads", "tails"],
-    "preprocessing": Preprocessing().to_json(), "initialization": 3,
+    "preprocessing": Preprocessing().to_json(), "initialization": 3, "step": Step("bound", {}, {}),
 }  # fmt: skip
 
 
-def wrong(made: Certificate, parts: dict[str, torch.Tensor], rows: Rows) -> set[str]:
-    found = verification.verify(made, FACTS, parts, rows, None, torch.device("cpu"), 0, "c")
+def wrong(
+    made: Certificate, parts: dict[str, torch.Tensor], rows: Rows, test: Rows | None = None, step: Step | None = None
+) -> set[str]:
+    facts = FACTS | ({"step": step} if step else {})
+    found = verification.verify(made, facts, parts, rows, test, torch.device("cpu"), 0, "c")
     return {each.part for each in found if not each.holds}
 
 
@@ -158,6 +163,83 @@ def test_verification_finds_what_was_changed() -> None:
     assert any("rows" in wrong(made, parts, each) for each in changed)
     moved = {name: each + 1 if name.startswith("mean") else each for name, each in parts.items()}
     assert "kl" in wrong(made, moved, rows)
+
+
+@pytest.mark.parametrize("kind", ["pac-bayes", "pac-bayes of blocks", "compression", "holdout"])
+def test_every_number_of_a_certificate_that_is_changed_is_found(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verification, "_DRAWS", 8)
+    used, rows, test = model(), coins(1, 80), coins(2, 50)
+    asked: PacBayesSettings | CompressionSettings | HoldoutSettings
+    if kind == "compression":
+        asked = CompressionSettings(epochs=1, subspace=9, levels=5)
+        made, parts = compression.certify(used, before(used), rows, test, asked)
+    elif kind == "holdout":
+        asked = HoldoutSettings()
+        made, parts = holdout.certify(used, rows, test, asked)
+    else:
+        if kind == "pac-bayes of blocks":
+            monkeypatch.setattr(gaussian, "_once", lambda network, inputs: {})
+        asked = PacBayesSettings(epochs=1, draws=3000, prior_fraction=0.25, prior_epochs=1)
+        made, parts = pac_bayes.certify(used, before(used), rows, test, asked)
+    trained = provenance.Source("model", "", Step("train", {"seed": 3}, {}))
+    step = Step("bound", asdict(asked), {}, (trained,))
+
+    def found(changed: Certificate, tensors: dict[str, torch.Tensor]) -> set[str]:
+        try:
+            return wrong(changed, tensors, rows, test, step)
+        except GencliError:
+            return {"refused"}
+
+    assert found(made, parts) == set()
+    free = {"test_error"} if kind == "pac-bayes of blocks" else set()  # of so few rows it may be any
+    for field in fields(made):
+        value = getattr(made, field.name)
+        if value is None or field.name in {"kind", "grid", *free}:
+            continue
+        others = [f"{value}0"] if isinstance(value, str) else [2 * value + 1]
+        others = [value * 1.001 + 1e-6, value * 0.999 - 1e-6] if isinstance(value, float) else others
+        for other in others:
+            changed = replace(made, **{field.name: other})
+            assert found(changed, parts), (field.name, value, other)
+    for name in made.grid or {}:
+        moved = replace(made, grid=(made.grid or {}) | {name: (made.grid or {})[name] + 1})
+        assert "kl" in found(moved, parts), name
+    for name in parts if kind != "holdout" else ():
+        assert found(made, parts | {name: parts[name] + 1}), name
+
+
+def test_copies_under_other_ids_are_no_independent_rows() -> None:
+    rows = coins(1, 80)
+    twice = rows.select(torch.arange(80).repeat(2))
+    twice.ids = torch.arange(160)
+    assert independence.copies(rows) == 0
+    assert independence.copies(twice) == 80
+    assert independence.copies(twice, rows) == 160
+    assert independence.copies(coins(2, 80), rows) == 0
+    with pytest.raises(GencliError, match="copies of other rows: 80 of 160 images, under other ids"):
+        independence.require_few(80, twice, "t: copies of other rows")
+    assert independence.require_few(0, twice, "") is None
+    assert "independent draws" in (independence.require_few(1, twice, "t") or "")
+    used = model()
+    counted, parts = pac_bayes.certify(used, before(used), twice, None, PacBayesSettings(epochs=1, draws=1000))
+    assert wrong(counted, parts, twice) == {"rows"}
+
+
+def test_rows_that_share_weights_are_no_independent_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    used, rows = model(), coins(1, 80)
+    made, parts = pac_bayes.certify(used, before(used), rows, None, PacBayesSettings(epochs=1, draws=1000))
+    monkeypatch.setattr(gaussian, "_once", lambda network, inputs: {})
+    assert "draws" in wrong(made, parts, rows)
+
+
+def test_the_least_probability_of_failure_is_kept_in_full() -> None:
+    used, rows, test = model(), coins(1, 80), coins(2, 50)
+    asked = PacBayesSettings(epochs=1, draws=1000, delta=1e-300)
+    for made, parts in (
+        pac_bayes.certify(used, before(used), rows, test, asked),
+        holdout.certify(used, rows, test, HoldoutSettings(delta=1e-300)),
+    ):
+        assert wrong(made, parts, rows, test) == set()
 
 
 def test_verification_finds_what_break_breaks() -> None:

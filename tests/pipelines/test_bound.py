@@ -16,6 +16,13 @@ gencli data digits -q | gencli corrupt subsample -n 400 -q -o train.parquet
 gencli data digits --split test -q -o test.parquet
 gencli corrupt merge-classes --groups 0-9 train.parquet -q -o one.parquet
 gencli data repeat train.parquet --times 2 -q -o new.parquet
+gencli data digits --split test -q | gencli data repeat --times 2 -q -o copied.parquet
+python -c "
+import pyarrow as pa, pyarrow.parquet as pq
+table = pq.read_table('train.parquet')
+ids = pa.array(table['id'].to_numpy() + 5000)
+pq.write_table(table.set_column(0, table.schema.field('id'), ids), 'renamed.parquet')
+pq.write_table(pa.concat_tables([table, pq.read_table('renamed.parquet')]), 'twice.parquet')"
 gencli data where "label > 4" train.parquet -q -o part.parquet
 gencli corrupt common --all part.parquet -q -o versions.parquet
 gencli train train.parquet --arch mlp-1x16 --epochs 3 --dropout 0.2 -q -o model.safetensors
@@ -96,6 +103,12 @@ REFUSED = {
     "pac-bayes model.safetensors train.parquet --break prior-rows": "no prior is trained",
     "pac-bayes model.safetensors train.parquet --test part.parquet": "rows are in both",
     "pac-bayes model.safetensors versions.parquet": "comes",
+    "pac-bayes model.safetensors new.parquet": "gencli data repeat copied its rows",
+    "holdout model.safetensors copied.parquet --train train.parquet": "gencli data repeat copied its rows",
+    "compression model.safetensors twice.parquet": "copies of other rows: 400 of 800 images, under other ids",
+    "pac-bayes model.safetensors train.parquet --test renamed.parquet": "copies of rows of train.parquet: 400 of 400",
+    "holdout model.safetensors renamed.parquet --train train.parquet": "copies of rows of train.parquet: 400 of 400",
+    "verify c.safetensors new.parquet": "gencli data repeat copied its rows",
     "pac-bayes norm.safetensors train.parquet": "batch norm",
     "compression norm.safetensors train.parquet": "batch norm",
     "pac-bayes whitened.safetensors train.parquet": "whitened by the training set",
@@ -110,5 +123,5 @@ REFUSED = {
 
 def test_bad_input_is_refused_with_its_name(made: Shell) -> None:
     for arguments, words in REFUSED.items():
-        made(f"gencli bound {arguments} -o x.parquet").refused(words)
+        made(f"gencli bound {arguments} -q -o x.parquet").refused(words)
     assert not (Path(made.folder) / "x.parquet").exists()

@@ -31,7 +31,7 @@ def holdout(
     (Clopper, Pearson 1934, one-sided). Compare every other certificate with it.
 
     --train names the table that the model was trained on: it must be that of the model's provenance, and share no row,
-    by id, with DATA.
+    by id, and no more than one image in a hundred with DATA.
 
     \b
     Example:

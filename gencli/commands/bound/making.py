@@ -81,6 +81,8 @@ def make(
         aside = together.open(asked.certificate, opened.read, binary=True) if asked.certificate else None
         rows = inputs.load(opened.table).to(device)
         tested = inputs.load(test).to(device) if test else None
+        for remark in _copies(opened, rows, tested):
+            console.message(remark)
         loaded.network.to(device)
         with console.progress("steps", work(len(rows))) as advance:
             found, parts = certify(loaded, rows, tested, advance)
@@ -92,7 +94,7 @@ def make(
 def _opened(model: str, data: str | None, asked: Shared) -> _Opened:
     """Opens all that is read, and refuses what fits no bound."""
     from gencli import models
-    from gencli.bounds import certificates
+    from gencli.bounds import independence
     from gencli.cli import console
     from gencli.files.named import named_first, require_one_standard_input
     from gencli.sources import open_table
@@ -105,15 +107,33 @@ def _opened(model: str, data: str | None, asked: Shared) -> _Opened:
         *((place, open_table) for place in (data, *places.values())),
     )
     more: dict[str, ImageTable] = dict(zip(places, others))
-    certificates.require_rows(table)
+    independence.require_rows(table)
     for each in (table, *others):
         loaded.require(each)
     if (test := more.get("test")) is not None:
-        certificates.require_rows(test)
-        certificates.require_disjoint(test, table, "test rows may not enter the bound")
+        independence.require_rows(test)
+        independence.require_disjoint(test, table, "test rows may not enter the bound")
         if {file.sha256 for file in test.inputs} & _seen(loaded):
             console.message(f"{test.title}: the model was trained with it, so that its error says little")
     return _Opened(source, loaded, table, more)
+
+
+def _copies(opened: _Opened, rows: Rows, test: Rows | None) -> list[str]:
+    """Remarks on rows that are there twice under two ids; refuses many."""
+    from gencli.bounds import independence
+    from gencli.models import inputs
+
+    table, train = opened.table.title, opened.more.get("train")
+    found = [independence.require_few(independence.copies(rows), rows, f"{table}: copies of other rows")]
+    if train is not None:
+        held = independence.copies(rows, inputs.load(train))
+        found.append(independence.require_few(held, rows, f"{table}: copies of rows of {train.title}"))
+    if test is not None:
+        title = opened.more["test"].title
+        found.append(independence.require_few(independence.copies(test), test, f"{title}: copies of other rows"))
+        shared = independence.copies(test, rows)
+        found.append(independence.require_few(shared, test, f"{title}: copies of rows of {table}"))
+    return [each for each in found if each]
 
 
 def _seen(model: Model) -> set[str]:

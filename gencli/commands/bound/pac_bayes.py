@@ -49,7 +49,8 @@ def pac_bayes(
 
     Dropout is off, as in evaluation. Batch norm is refused: its running statistics depend on rows in a way that no
     distribution of weights describes; so is whitening by the data set. The rows must be independent draws that did not
-    choose network or options; the bound is of the rows' own distribution, and of labels as they are in the table.
+    choose network or options: a table is refused where a row, or more than one image in a hundred, comes twice. The
+    bound is of the rows' own distribution, and of labels as they are in the table.
 
     \b
     Example:

@@ -31,14 +31,14 @@ def verify(
 
     Reads a certificate and the table that it was made for, all rows of it; writes a result table with one row per part:
     part, claimed, found, holds, note. The rows are compared by content, and those of a trained prior taken out again by
-    id; the weights before training are rebuilt from the seed.
+    id; the weights before training are rebuilt from the seed. Numbers that the file says twice must agree.
 
     Nothing that made the certificate checks it: weights are drawn themselves, 200 times for 500 random rows each, and
     the error rate claimed may not lie below theirs by more than five standard errors; KL is summed entry by entry in
     float64; codes are decoded and errors counted again; the limits are Brent's roots and the beta distribution's
-    quantiles instead of bisections. The bound must be at least the one recomputed in this way. If a part does not hold,
-    the exit status is 1. No file can show that a trained prior saw only its own rows: gencli how FILE prints the
-    commands that make it again.
+    quantiles instead of bisections. The bound must be the one recomputed in this way. If a part does not hold, the exit
+    status is 1. No file can show that a trained prior saw only its own rows, or that held-out rows were not trained on:
+    gencli how FILE prints the commands that make it again.
 
     \b
     Example:
@@ -54,7 +54,7 @@ def verify(
 
     import torch
 
-    from gencli.bounds import certificates, verification
+    from gencli.bounds import certificates, independence, verification
     from gencli.cli import console
     from gencli.cli.outputs import open_result
     from gencli.commands import opening
@@ -77,6 +77,10 @@ def verify(
         from gencli.errors import GencliError
 
         raise GencliError(f"{source.name}: was made without test rows", "omit --test")
+    for each in opened[1:]:
+        independence.require_rows(each)
+    if other is None and made.test_rows is not None:
+        console.message(f"{source.name}: its test error is not checked without --test")
 
     def step() -> provenance.Step:
         of_tables = tables.sources(table, "data") + (tables.sources(other, "test") if other else [])
