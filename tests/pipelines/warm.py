@@ -14,7 +14,6 @@ import atexit
 import contextlib
 import fcntl
 import functools
-import gc
 import io
 import json
 import os
@@ -176,10 +175,11 @@ def _many(asked: str, answered: str) -> None:
 
 def serve(listener: socket.socket) -> None:
     """Answers clients until standard input ends."""
+    from tests import forks
     from tests.hostile.faults.server import load
 
     load(light=False)
-    gc.freeze()
+    forks.prepare()
     ours = _at_its_start(0)
     known = selectors.DefaultSelector()
     known.register(0, selectors.EVENT_READ)
