@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
+import shlex
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
@@ -110,13 +110,19 @@ def install(site: Path, name: str, text: str, points: str) -> None:
 
 
 def run(folder: Path, *lines: str) -> tuple[list[str], list[int], str]:
-    """What command lines, all in one process, write to standard output, their statuses, and all messages."""
-    done = subprocess.run(
-        [sys.executable, "-c", CHILD, *lines], cwd=folder, env=os.environ | {"PYTHONPATH": str(folder / "site")},
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    ends = [int(end) for end in re.findall(r"\f(\d+)", done.stdout)]
-    return re.split(r"\f\d+\n", done.stdout), ends, done.stderr
+    """What command lines write to standard output, their statuses, and all messages."""
+    return ran(folder, "\n".join(f"gencli {shlex.join(line.split())}; printf '\\f%d\\n' $?" for line in lines))
+
+
+def run_together(folder: Path, *lines: str) -> tuple[list[str], list[int], str]:
+    """Those of command lines in one new process; that of `run` has loaded what options of losses come before."""
+    return ran(folder, f"python -c '{CHILD}' {shlex.join(lines)}")
+
+
+def ran(folder: Path, script: str) -> tuple[list[str], list[int], str]:
+    done = Shell(folder)(script, PYTHONPATH=str(folder / "site"))
+    ends = [int(end) for end in re.findall(r"\f(\d+)", done.text)]
+    return re.split(r"\f\d+\n", done.text), ends, done.err
 
 
 @pytest.mark.cold
@@ -156,7 +162,7 @@ def test_the_template_of_the_readme_works_once_it_is_installed(tmp_path: Path) -
 def test_entries_of_all_kinds_are_known_and_a_file_loads_none_by_itself(tmp_path: Path) -> None:
     install(tmp_path / "site", "four", FOUR, POINTS)
     train = "train c.parquet --arch tiny-4 --loss tempered --epochs 1 -q -o"
-    shown, ends, said = run(
+    shown, ends, said = run_together(
         tmp_path,
         "corrupt --help",
         "check --list",

@@ -6,7 +6,6 @@ outside of its folder and the installation, and write only into its folder.
 
 from __future__ import annotations
 
-import gc
 import importlib
 import os
 import pkgutil
@@ -21,6 +20,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from tests import forks
 
 Files = Mapping[str, bytes]
 
@@ -69,8 +70,7 @@ def load() -> None:
     from PIL import Image
 
     Image.init()
-    gc.collect()
-    gc.freeze()
+    forks.prepare()
 
 
 def run(place: Path, files: Files, command: Sequence[str]) -> Outcome:

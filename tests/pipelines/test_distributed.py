@@ -52,21 +52,20 @@ def tensors(path: Path) -> torch.Tensor:
     return torch.cat([tensor.flatten() for tensor in load_file(path).values()])
 
 
-@pytest.mark.cold
-def test_two_processes_take_the_steps_of_one(rows: Shell) -> None:
+def test_two_processes_take_the_steps_of_one(both: Shell) -> None:
     rest = f"{TRAIN} --epochs 1 --validation-fraction 0.1 --eval-data rows.parquet"
-    rows(f"gencli train {rest} -o one --history one.parquet").worked()
-    done = rows(f"{RUN} {rest} -o two --history two.parquet --checkpoint saved --checkpoint-every 20").worked()
+    both(f"gencli train {rest} -o one --history one.parquet").worked()
+    done = both(f"{RUN} {rest} -o two --history two.parquet --checkpoint saved --checkpoint-every 20").worked()
     assert done.err.count("epoch 1:") == 1
-    one, two = tensors(rows.folder / "one"), tensors(rows.folder / "two")
+    one, two = tensors(both.folder / "one"), tensors(both.folder / "two")
     assert (one - two).abs().max() < 1e-5 * one.abs().max()
-    histories = [pq.read_table(rows.folder / name).drop_columns(CLOCK).to_pylist() for name in FILES]
+    histories = [pq.read_table(both.folder / name).drop_columns(CLOCK).to_pylist() for name in FILES]
     assert histories[0][0].keys() == histories[1][0].keys()
     for expected, found in zip(*histories, strict=True):
         assert found == {name: pytest.approx(value, rel=1e-4) for name, value in expected.items()}
-    again = rows(f"{RUN} {rest} -o again --checkpoint saved --resume").worked()
+    again = both(f"{TWO} two {rest} -o again --checkpoint saved --resume").worked()
     assert "resumed after step" in again.err
-    assert torch.equal(tensors(rows.folder / "again"), two)
+    assert torch.equal(tensors(both.folder / "again"), two)
 
 
 def test_batch_norm_moments_and_weights_of_all_processes_are_those_of_one(both: Shell) -> None:
@@ -78,20 +77,22 @@ def test_batch_norm_moments_and_weights_of_all_processes_are_those_of_one(both: 
     both(f"{TWO} two {TRAIN} --epochs 1000000 --max-time 0.02 -o stopped").worked()  # clocks differ
 
 
-def test_processes_divide_networks_and_the_first_writes_them_all(rows: Shell) -> None:
+def test_processes_divide_networks_and_the_first_writes_them_all(both: Shell) -> None:
     rest = (
         "$D/digits.parquet --arch mlp-1x8 --batch-size 64 --epochs 2 --vary lr=0.05,1e30,0.1 --subset 0.7 --threads 1"
     )
-    rows(f"gencli train {rest} -o one --dynamics one.parquet").worked()
-    done = rows(f"{RUN} {rest} -o two --dynamics two.parquet").worked()
+    both(f"gencli train {rest} -o one --dynamics one.parquet").worked()
+    done = both(f"{TWO} two {rest} -o two --dynamics two.parquet").worked()
     assert "3 networks, divided among 2 processes" in done.err
     assert "1 of 3 runs, the first run 1: the loss became nan" in done.err
-    both = [load_file(rows.folder / name) for name in ("one", "two")]
-    for name, tensor in both[0].items():
-        torch.testing.assert_close(both[1][name], tensor, rtol=1e-5, atol=1e-6, equal_nan=True)
-    tables = [pq.read_table(rows.folder / name) for name in FILES]
+    one, two = (load_file(both.folder / name) for name in ("one", "two"))
+    for name, tensor in one.items():
+        torch.testing.assert_close(two[name], tensor, rtol=1e-5, atol=1e-6, equal_nan=True)
+    tables = [pq.read_table(both.folder / name) for name in FILES]
     assert tables[0].select(["run", "id"]).equals(tables[1].select(["run", "id"]))
-    refused(rows(f"{RUN} {rest} -o three --checkpoint saved"), "--checkpoint: 2 processes, each at a step of its own")
+    refused(
+        both(f"{TWO} two {rest} -o three --checkpoint saved"), "--checkpoint: 2 processes, each at a step of its own"
+    )
 
 
 def refused(done: Done, words: str) -> None:
@@ -109,9 +110,9 @@ def test_what_processes_cannot_share_is_refused(both: Shell) -> None:
     assert not (both.folder / "out").exists()
 
 
-@pytest.mark.cold
 def test_a_process_that_dies_ends_the_run_and_resumes(rows: Shell) -> None:
-    command = f"{RUN} {TRAIN} --epochs 100000 -q -o out --checkpoint saved --checkpoint-every 50"
+    run = RUN.replace("-m gencli", "--no-python gencli")  # two of `warm`
+    command = f"{run} {TRAIN} --epochs 100000 -q -o out --checkpoint saved --checkpoint-every 50"
     process = rows.start(f"exec {command}")
     end = time.monotonic() + PATIENCE
     while not (rows.folder / "saved").exists() and time.monotonic() < end:

@@ -35,9 +35,11 @@ def test_the_output_and_the_debugging(sh: Shell, data: Path) -> None:
     assert "Traceback" in sh(f"{CORRUPT} missing -p 1", GENCLI_DEBUG="1").err
 
 
-@pytest.mark.cold
 def test_threads_alone_decides_how_many_there_are(sh: Shell) -> None:
-    """Others' variables, which Snakemake and joblib set, would change the order of sums behind the number recorded."""
+    """Others' variables, which Snakemake and joblib set, would change the order of sums behind the number recorded.
+
+    A process with them starts anew, without them it is a fork.
+    """
     script = "gencli train $D/digits.parquet --arch mlp-1x512 --epochs 1 --threads 2 -q"
     others = {"MKL_NUM_THREADS": "1", "OMP_THREAD_LIMIT": "1", "OMP_DYNAMIC": "true", "OMP_MAX_ACTIVE_LEVELS": "0"}
     assert sh(script, **others).worked().out == sh(script).worked().out
@@ -71,10 +73,11 @@ HOSTILE = {"settings": b"text.usetex: True\nfont.size: 30\nsavefig.dpi: 7\naxes.
 
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_figures_obey_no_settings_that_lie_about(sh: Shell, kind: str) -> None:
-    draw = """gencli jacobian -f 'sin(x*y)' --at 1,2 --graph {0}.svg >/dev/null
-      gencli check hvp-limit --plot {0}.png >/dev/null"""
-    sh(draw.format("plain")).worked()
+    draws = [("svg", "jacobian -f 'sin(x*y)' --at 1,2 --graph"), ("png", "check hvp-limit --plot")]
+    del draws[1 if kind == "bytes" else 2 :]
+    sh("\n".join(f"gencli {draw} plain.{form} > /dev/null" for form, draw in draws)).worked()
     (sh.folder / "matplotlibrc").write_bytes(HOSTILE[kind])
-    sh(draw.format("beside"), MPLBACKEND="none-such", MATPLOTLIBRC=str(sh.folder), HOME="/nowhere").worked()
-    for form in ("svg", "png"):
+    lying = {"MPLBACKEND": "none-such", "MATPLOTLIBRC": str(sh.folder), "HOME": "/nowhere"}
+    sh("\n".join(f"gencli {draw} beside.{form} > /dev/null" for form, draw in draws), **lying).worked()
+    for form, _ in draws:
         assert (sh.folder / f"beside.{form}").read_bytes() == (sh.folder / f"plain.{form}").read_bytes()

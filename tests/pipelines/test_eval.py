@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
-import textwrap
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from safetensors import safe_open
+from safetensors.torch import load_file
 
+from gencli.files import tensors
+from gencli.files.stream import Output
 from tests.pipelines.shell import Shell, many
 
 EVAL = "gencli eval $D/model.safetensors"
@@ -113,21 +117,14 @@ def test_what_is_refused(sh: Shell, data: str) -> None:
     assert not (sh.folder / "out").exists()
 
 
-def test_a_file_chooses_no_code_to_run(sh: Shell) -> None:
+def test_a_file_chooses_no_code_to_run(sh: Shell, data: Path) -> None:
     (sh.folder / "side.py").write_text("raise SystemExit('imported')")
-    script = """
-        import json
-        from safetensors import safe_open
-        from safetensors.torch import load_file
-        from gencli.files import stream, tensors
-        import os
-        path = os.environ["D"] + "/model.safetensors"
-        facts = json.loads(safe_open(path, "pt").metadata()["gencli"])
-        facts["step"]["arguments"]["arch"] = "side:factory"
-        with stream.Output("evil") as output:
-            tensors.write(output, load_file(path), {name: facts[name] for name in facts if name != "seal"})
-    """
-    sh(f"python - <<'END'\n{textwrap.dedent(script)}\nEND").worked()
+    path = data / "model.safetensors"
+    with safe_open(path, "pt") as opened:
+        facts = json.loads(opened.metadata()["gencli"])
+    facts["step"]["arguments"]["arch"] = "side:factory"
+    with Output(str(sh.folder / "evil")) as output:
+        tensors.write(output, load_file(path), {name: facts[name] for name in facts if name != "seal"})
     done = sh("PYTHONPATH=. gencli eval evil --measures --format csv")
     assert "imported" not in done.err
 

@@ -14,7 +14,6 @@ import atexit
 import contextlib
 import fcntl
 import functools
-import gc
 import io
 import json
 import os
@@ -26,6 +25,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -72,9 +72,13 @@ os._exit(ended)
 _PASSED = tuple(map(int, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1)))
 # variables that are read when a command runs, if at all
 _LATE = ("D", "PWD", "OLDPWD", "SHLVL", "_", "TERM", "COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "PATH", "TMPDIR")
-_LATE_PREFIXES = ("GENCLI_", "MAKE", "MFLAGS", "PYTEST_", "TORCHINDUCTOR_")  # the last one torch sets in a test
+# the last one torch sets in a test
+_LATE_PREFIXES = ("GENCLI_", "MAKE", "MFLAGS", "PYTEST_", "TORCHELASTIC_", "TORCHINDUCTOR_")
 _LATE_OF_RECIPES = ("OUT", "DATA", "SCALE", "OPTIONS", "SAID")  # make gives commands what its command line sets
-_LATE_OF_TORCHRUN = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+_LATE_OF_TORCHRUN = (
+    "RANK", "LOCAL_RANK", "GROUP_RANK", "ROLE_RANK", "ROLE_NAME", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_WORLD_SIZE",
+    "ROLE_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "TORCH_NCCL_ASYNC_ERROR_HANDLING",
+)  # fmt: skip
 MANY = "--many-of-tests"
 
 
@@ -115,10 +119,20 @@ def _environment(process: int | str) -> dict[str, str]:
     }
 
 
+def _names(path: str, process: int) -> Iterator[str]:
+    """What could be imported from the folders of PYTHONPATH."""
+    for folder in filter(None, path.split(":")):
+        with contextlib.suppress(OSError):
+            found = os.listdir(Path(f"/proc/{process or 'self'}/cwd", folder))
+            yield from (name.partition(".")[0] for name in found)
+
+
 def _at_its_start(process: int) -> tuple[object, ...]:
     """What the start of a process depends on, and cannot be made up for in a child."""
     limits = [resource.prlimit(process, getattr(resource, name)) for name in dir(resource) if name.startswith("RLIMIT")]
     early = {name: value for name, value in _environment(process or "self").items() if not _late(name)}
+    if not {*_names(early.get("PYTHONPATH", ""), process)} & {*sys.modules, "sitecustomize", "usercustomize"}:
+        early.pop("PYTHONPATH", None)  # nothing that the server has loaded, or would have
     return limits, os.sched_getaffinity(process), early, os.stat(f"/proc/{process or 'self'}").st_uid
 
 
@@ -134,6 +148,7 @@ def _become(process: int, ignored: list[int], files: dict[int, int]) -> None:
     _, _, _, *words = map(os.fsdecode, Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")[:-1])
     os.environ.clear()
     os.environ.update(environment)
+    sys.path[:0] = [os.path.abspath(each) for each in environment.get("PYTHONPATH", "").split(":") if each]
     tempfile.tempdir = None
     high = {number: fcntl.fcntl(file, fcntl.F_DUPFD, 512) for number, file in files.items()}
     os.closerange(0, 512)
@@ -176,10 +191,11 @@ def _many(asked: str, answered: str) -> None:
 
 def serve(listener: socket.socket) -> None:
     """Answers clients until standard input ends."""
+    from tests import forks
     from tests.hostile.faults.server import load
 
     load(light=False)
-    gc.freeze()
+    forks.prepare()
     ours = _at_its_start(0)
     known = selectors.DefaultSelector()
     known.register(0, selectors.EVENT_READ)

@@ -19,6 +19,8 @@ import tempfile
 import time
 from typing import Any
 
+from tests import forks
+
 PATIENCE = 60  # seconds; longer is a hang, and the status 999
 
 
@@ -91,6 +93,7 @@ def wait(process: int, asked: dict[str, Any]) -> dict[str, Any]:
 def serve() -> None:
     """Answers until its input ends."""
     load(sys.argv[1:] == ["light"])
+    forks.prepare()
     for line in sys.stdin:
         asked = json.loads(line)
         process = asked.get("process")
