@@ -137,7 +137,8 @@ def command(
     """Registers a function as a command, its dataclass parameters expanded, the common options added.
 
     Of every option empty words, numbers that are not finite or beyond 64 bits, and names of files that end in what is
-    not written there are refused. A parameter annotated `typer.Context` gets the context, and with it the whole command line.
+    not written there are refused. A parameter annotated `typer.Context` gets the context, and with it the whole command
+    line.
 
     Args:
         alone: why several processes of torchrun cannot share its work; empty where they can.
