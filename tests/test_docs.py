@@ -35,6 +35,13 @@ def test_the_readme_names_every_command():
         assert page.children or f"`{' '.join(page.words)}`" in README
 
 
+def test_every_block_of_the_readme_ends_where_it_should():
+    text = re.sub(r"^```\w*\n.*?^```$", "", README, flags=re.DOTALL | re.MULTILINE)
+    assert "```" not in text
+    titles = re.findall(r"^## .*", README, re.MULTILINE)
+    assert re.findall(r"(?:\A|\n\n)(## .*)\n\n", text) == titles
+
+
 def example(page: Page) -> str | None:
     found = re.search(r"^Example:\n((?:  .*\n?)+)", page.help, re.MULTILINE)
     return None if found is None else found[1]

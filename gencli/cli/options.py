@@ -136,8 +136,9 @@ def command(
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Registers a function as a command, its dataclass parameters expanded, the common options added.
 
-    Numbers that are not finite or beyond 64 bits are refused for every option, and names of files that end in what is
-    not written there. A parameter annotated `typer.Context` gets the context, and with it the whole command line.
+    Of every option empty words, numbers that are not finite or beyond 64 bits, and names of files that end in what is
+    not written there are refused. A parameter annotated `typer.Context` gets the context, and with it the whole command
+    line.
 
     Args:
         alone: why several processes of torchrun cannot share its work; empty where they can.
@@ -154,7 +155,7 @@ def command(
                     console.quiet = _source(context, "quiet") == "COMMANDLINE"
                     if console.quiet:
                         raise GencliError("-q and -v do not go together", "omit one of them")
-                _require(values, expanded.places)
+                _require({name: values[name] for name in given}, expanded.places, values.get("format"))
                 machine.require_alone(alone)
                 function(**expanded.folded(values, given), **dict.fromkeys(expanded.contexts, context))
             except MissingInput:
@@ -245,17 +246,23 @@ def _require_apart(names: Sequence[str], groups: Iterable[type]) -> None:
         )
 
 
-def _require(values: Mapping[str, Any], places: Mapping[str, endings.Writes]) -> None:
-    """Refuses numbers that are not finite, and files that end in what is not written there."""
-    for key, value in values.items():
+def _require(given: Mapping[str, Any], places: Mapping[str, endings.Writes], form: str | None) -> None:
+    """Refuses empty words, numbers that are not finite, and files that end in what is not written there.
+
+    An empty word is a shell's variable that is not set, and would pass for an option that was not given.
+    """
+    for key, value in given.items():
         option = "-o" if key == "output" else dashed(key)
-        if isinstance(value, float) and not math.isfinite(value):
-            raise GencliError(f"{option}: {value} is not finite", "give a finite number")
-        if isinstance(value, int) and key != "seed":  # which is hashed
-            require_64_bits(option, value)
+        for each in value if isinstance(value, list | tuple) else (value,):
+            if each == "":
+                argument = key in ("data", "model")
+                raise GencliError(f"{key.upper() if argument else option}: empty", "give a value, or omit it")
+            if isinstance(each, float) and not math.isfinite(each):
+                raise GencliError(f"{option}: {each} is not finite", "give a finite number")
+            if isinstance(each, int) and key != "seed":  # which is hashed
+                require_64_bits(option, each)
         if key in places:
-            form = values.get("format") if key == "output" else None
-            places[key].require(option, value, form)  # type: ignore[arg-type]
+            places[key].require(option, value, form if key == "output" else None)  # type: ignore[arg-type]
 
 
 def _short_help(context: typer.Context) -> str:

@@ -106,6 +106,8 @@ def score(
         raise GencliError(f"{found.scores.title}: scores already", "add --judge, or give what they were made of")
     if not found.models:
         require_alone("without models nothing is computed that could be divided")
+        for option in ["--arch"] * (arch is not None) + ["--fitted-at"] * (settings.fitted_at != Settings.fitted_at):
+            raise GencliError(f"{option}: there are no models among the files", "add models, or omit it")
     used: dict[str, object] = {}
     read = [*(file for file, _ in found.models)]
     read += [file for table in [*found.tables, *([test] if test else [])] for file in table.inputs]

@@ -129,6 +129,8 @@ class RandomFeatures(Learner):
         with torch.device("meta"):
             learner = learners.RandomFeatures((height, width, channels), classes, **facts)
         points, targets = learner.features(learners.pixels(rows.images)).numpy(), one_hot(rows, classes)
+        if not np.isfinite(points).all():
+            raise GencliError(f"--scale: features of {self.scale:g} are not finite", "give a smaller one, such as 0.02")
         a, _ = least_squares.fit(points, targets, self.ridge, progress, intercept=False)
         scores = points @ a
         found = {

@@ -93,6 +93,11 @@ def test_what_is_no_number_of_features_is_refused(words: dict[str, str], message
         RandomFeatures(**words)  # type: ignore[arg-type]
 
 
+def test_features_beyond_float64_are_refused():
+    with pytest.raises(GencliError, match=r"--scale: features of 1e\+308 are not finite"):
+        fitted(RandomFeatures("5", scale=1e308), some())
+
+
 def test_several_sizes_have_a_place_each():
     several = RandomFeatures("10,20")
     assert several.places("a-{features}.safetensors") == ["a-10.safetensors", "a-20.safetensors"]

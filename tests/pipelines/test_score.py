@@ -108,6 +108,8 @@ def test_how_many_pairs_are_beyond_chance_is_said(made: Path) -> None:
         ("dynamics.parquet --test test.parquet", "there is no --influence"),
         ("dynamics.parquet --pairs 3", "there is no --influence"),
         ("dynamics.parquet --seed 3", "there is no --judge"),
+        ("dynamics.parquet --arch own:make", "--arch: there are no models"),
+        ("dynamics.parquet --fitted-at 0.5", "--fitted-at: there are no models"),
         ("scores.parquet", "scores already"),
         ("--judge scores.parquet dynamics.parquet", "beside other files"),
         ("result.parquet", "says nothing of single rows"),
