@@ -26,6 +26,14 @@ def cell(value: Any) -> str:
     return console.printable(str(value), LONGEST)
 
 
+def spread(word: str, deviation: float | None) -> str:
+    """A cell with its deviation, in as many decimals; in those that it needs where it would be 0 in these."""
+    if deviation is None:
+        return word
+    of_word = f"{deviation:.4f}"
+    return f"{word} ± {cell(deviation) if 'e' in word or (deviation and not float(of_word)) else of_word}"
+
+
 def cells(rows: pa.Table) -> Iterator[list[str]]:
     """The cells of each row."""
     return (list(map(cell, row)) for row in zip(*(column.to_pylist() for column in rows.columns), strict=True))

@@ -77,7 +77,7 @@ def granulated(one: Signs, other: Signs, pairs: NDArray[np.float64], weights: Va
     """
     weights = np.ones((1, len(one))) if weights is None else weights
     with np.errstate(invalid="ignore", divide="ignore"):
-        return _sums(one * other * pairs, weights) / _sums(pairs, weights)
+        return np.round(_sums(one * other * pairs, weights) / _sums(pairs, weights), 12)  # 0, not 1e-17
 
 
 def information(one: Signs, other: Signs, settings: Sequence[Mapping[str, Hashable]]) -> float | None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from gencli.cli import console
-from gencli.reporting.cells import LONGEST, cell, narrowed, numeric, width
+from gencli.reporting.cells import LONGEST, cell, narrowed, numeric, spread, width
 from gencli.reporting.groups import PLAIN, Table, word
 
 _ROOM = 14  # characters: columns are wrapped to at least this width
@@ -42,7 +42,7 @@ def shown(table: Table) -> pa.Table:
             deviations = table.rows[f"{name}_std"].to_pylist()
             exact = pa.types.is_integer(field.type)
             words = [
-                word if deviation is None else f"{word} ± {deviation:.1f}" if exact else f"{word} ± {cell(deviation)}"
+                f"{word} ± {deviation:.1f}" if exact and deviation is not None else spread(word, deviation)
                 for word, deviation in zip(words, deviations)
             ]
         fields.append(pa.field(name, pa.string(), metadata={"number": "1"} if numeric(field) else None))

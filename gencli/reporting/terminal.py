@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from itertools import cycle
 
 from gencli.cli import console
-from gencli.reporting.cells import cell
+from gencli.reporting.cells import cell, spread
 from gencli.reporting.panels import Bars, Curve, Lines, Matrix, Numbers, Panel, Sheet
 
 _MARKERS = "ox+*#@%=vs"  # one per curve
@@ -138,7 +138,7 @@ def _padded(values: Numbers, spread: Numbers) -> list[float | None]:
 def _number(value: float | None, deviation: float | None) -> str:
     if value is None:
         return "-"
-    return cell(value) + ("" if deviation is None else f" ± {cell(deviation)}")
+    return spread(cell(value), deviation)
 
 
 def _matrix(panel: Matrix, width: int) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from gencli.reporting.cells import LONGEST, cell, cells, numeric
+from gencli.reporting.cells import LONGEST, cell, cells, numeric, spread
 
 
 @pytest.mark.parametrize(
@@ -33,3 +33,17 @@ def test_rows_and_kinds_of_columns() -> None:
     assert list(cells(rows)) == [["1", "x", "0.5000"], ["", "y", "0.2500"]]
     assert [numeric(field) for field in rows.schema] == [True, False, True]
     assert numeric(rows.schema.field("b").with_metadata({"number": ""}))
+
+
+@pytest.mark.parametrize(
+    ("value", "deviation", "words"),
+    [
+        (0.999, 7.07e-4, "0.9990 ± 0.0007"),
+        (0.3, 3e-5, "0.3000 ± 3.00e-05"),
+        (0.5, 0.0, "0.5000 ± 0.0000"),
+        (1e-5, 2e-6, "1.00e-05 ± 2.00e-06"),
+        (0.5, None, "0.5000"),
+    ],
+)
+def test_a_deviation_has_the_decimals_of_its_mean(value: float, deviation: float | None, words: str) -> None:
+    assert spread(cell(value), deviation) == words
