@@ -37,7 +37,7 @@ int64, the original label; for image-to-image networks `target`, like `image`. T
 set's name, split, class names and shape as JSON.
 Tables with encoded images (struct<bytes, path> in a column `image` or `img`) and a `label` can be read too.""",
     "history": """\
-Parquet, one row per epoch: `epoch`, `step`, `seconds`, `images_per_second`, `train_loss`, `train_accuracy`,
+Parquet, one row per epoch: `epoch`, `step`, `seconds`, `images_per_second`, `train_loss`, `train_cross_entropy`, `train_accuracy`,
 `test_loss`, `test_accuracy`, `learning_rate`; for corrupted data `clean_accuracy`, `memorized`, `recovered`. The losses
 are those of `train --loss`. CSV, JSON and JSON lines have `gencli.provenance` too, in the first row.""",
     "result": """\
