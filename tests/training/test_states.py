@@ -67,7 +67,7 @@ def accept(run: Training, held: Held, words: str) -> None:
 _POSSIBLE = re.compile(
     r"history: .*(images_per_second|seconds|train_loss): one more|history: .*_(loss|cross_entropy): (None|one more)"
     r"|(first_loss|seconds): one more|history: .*(clean_accuracy|memorized|recovered): None"
-    r"|epoch/(losses|cross_entropies): 1000000000 at \d+"
+    r"|epoch/(losses: 1000000000|cross_entropies: (1000000000|inf)) at \d+"
 )
 
 
