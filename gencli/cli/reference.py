@@ -37,9 +37,10 @@ int64, the original label; for image-to-image networks `target`, like `image`. T
 set's name, split, class names and shape as JSON.
 Tables with encoded images (struct<bytes, path> in a column `image` or `img`) and a `label` can be read too.""",
     "history": """\
-Parquet, one row per epoch: `epoch`, `step`, `seconds`, `images_per_second`, `train_loss`, `train_accuracy`,
-`test_loss`, `test_accuracy`, `learning_rate`; for corrupted data `clean_accuracy`, `memorized`, `recovered`. The losses
-are those of `train --loss`. CSV, JSON and JSON lines have `gencli.provenance` too, in the first row.""",
+Parquet, one row per epoch: `epoch`, `step`, `seconds`, `images_per_second`, `train_loss`, `train_cross_entropy`,
+`train_accuracy`, the same of `test`, `learning_rate`; for corrupted data `clean_accuracy`, `memorized`, `recovered`.
+The losses are those of `train --loss`; cross-entropies, in nats, are without label smoothing. CSV,
+JSON and JSON lines have `gencli.provenance` too, in the first row.""",
     "result": """\
 Parquet or text, one row per class and one for all classes, whose label is null: `label`, `name`, `n`, `accuracy`,
 `loss`, that of the training, and `cross_entropy`; for corrupted data `corrupted`, `memorized`, `recovered`.""",

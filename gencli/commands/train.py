@@ -53,10 +53,11 @@ def train(
     """Train a network by stochastic gradient descent.
 
     Reads an image table; writes a model (safetensors) and, with --history, its training history. Images are
-    divided by 255 and whitened. The history's losses are of --loss, as is gencli eval's loss; eval has cross_entropy
-    beside it. Train columns are means over the epoch's steps; in the last row, and with --measure-train in every row,
-    they are measured after the epoch. Image-to-image networks (unet-small) and
-    losses (l1, l2, huber) fit the column target, and their histories hold PSNR in dB instead of accuracy.
+    divided by 255 and whitened. The history's losses are of --loss, as is gencli eval's loss; cross_entropy stands
+    beside them, in nats, without label smoothing, not of networks trained by sigmoids. Train columns are means over
+    the epoch's steps; in the last row, and with --measure-train in every row, they are measured after the epoch.
+    Image-to-image networks (unet-small) and losses (l1, l2, huber) fit the column target, and their histories hold PSNR
+    in dB instead of accuracy.
 
     --init continues from other weights: a model of gencli, or weights of torchvision as safetensors (--init-except head
     where classes differ). All else starts anew: order, schedule, optimizer, preprocessing.

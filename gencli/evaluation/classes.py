@@ -22,7 +22,8 @@ Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 _BINS = 15
-_EXTRA = {"speckle-noise", "gaussian-blur", "spatter", "saturate"}  # left out of the mean corruption error
+# left out of the mean corruption error; identity is none, in MNIST-C
+_EXTRA = {"speckle-noise", "gaussian-blur", "spatter", "saturate", "identity"}
 
 
 def fractions(predicted: torch.Tensor, labels: torch.Tensor, labels_true: torch.Tensor | None) -> Fractions:
@@ -213,7 +214,7 @@ def corruption_errors(kinds: Sequence[str], errors: Floats) -> Floats:
 
     That is the mean over kinds of corruption of the mean over their groups, the severities, without dividing by
     another network's errors. The four extra kinds (speckle-noise, gaussian-blur, spatter, saturate) are left out of it
-    if there are others.
+    if there are others, as is MNIST-C's identity.
 
     Hendrycks, Dietterich 2019, arXiv:1903.12261, section 4, where errors are divided by AlexNet's for ImageNet-C.
 

@@ -37,6 +37,7 @@ class Predictions:
     logits: [n, classes] float32, float64 where the network gives that, where they are kept.
     ssim: [n] float64 (see `similarity.ssim`), where it is asked for.
     margins, chances, errors: [n] float32, of the labels, where training's dynamics are watched.
+    cross_entropies: [n] float32, in nats, where training counts them beside other losses.
     """
 
     losses: torch.Tensor
@@ -47,6 +48,7 @@ class Predictions:
     margins: torch.Tensor | None = None
     chances: torch.Tensor | None = None
     errors: torch.Tensor | None = None
+    cross_entropies: torch.Tensor | None = None
 
     @classmethod
     def of(cls, outputs: torch.Tensor, wanted: torch.Tensor, losses: torch.Tensor) -> Predictions:

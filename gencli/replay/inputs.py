@@ -40,9 +40,11 @@ def found(outside: list[Outside], folder: str, known: dict[str, str]) -> Iterato
 
 
 def _folder(place: str) -> str:
+    from gencli.sources.corrupted import LABELS, ArrayFiles
     from gencli.sources.folder import image_files
 
-    return image_files(place).sha256
+    flat = os.path.exists(os.path.join(place, LABELS))
+    return (ArrayFiles(place) if flat else image_files(place)).sha256
 
 
 def required(outside: list[Outside], folder: str, known: dict[str, str]) -> dict[Outside, str]:

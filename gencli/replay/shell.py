@@ -32,11 +32,11 @@ done
 CHECKS = """\
 fail() { printf '%s\\n' "$1" >&2; exit 2; }
 sha256() { if command -v sha256sum > /dev/null; then sha256sum "$@"; else shasum -a 256 "$@"; fi; }
-of_folder() {  # of what sha256sum prints of its images, class by class
+of_folder() {  # of what sha256sum prints of its arrays, or of its images, class by class
   export LC_ALL=C
-  cd "$1" && for class in *; do
+  cd "$1" && if [ -e labels.npy ]; then sha256 *.npy; else for class in *; do
     if [ -d "$class" ]; then find -L "$class" -name '.*' -prune -o -type f -print0 | sort -z | xargs -0 sha256sum; fi
-  done | sha256
+  done; fi | sha256
 }
 check() {
   [ -r "$1" ] || fail "$1: no such file; name the folder that holds it with INPUTS=DIR, or the file with $3=FILE"

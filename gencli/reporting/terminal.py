@@ -14,8 +14,8 @@ from gencli.reporting.panels import Bars, Curve, Lines, Matrix, Numbers, Panel, 
 _MARKERS = "ox+*#@%=vs"  # one per curve
 _FILLS = "█▒░▓"
 _SHADES = " .:-=+*#%@"
-_LINES, _LEAST = 17, 6  # of a panel of curves
-_BELOW = 3  # lines more: its axis, a curve's name, a space
+_LINES, _GOOD, _LEAST = 17, 12, 6  # of a panel of curves; where there are fewer than good, two go beside each other
+_NARROW = 36  # characters of one of two
 _NAME = 24
 
 
@@ -25,10 +25,25 @@ def text(panels: Sequence[Panel], width: int, height: int | None = None) -> str:
     If there are more curves than markers, the first are drawn, and a line says so.
 
     Args:
-        height: lines that panels of curves should fit into together; None for as many as they like.
+        height: lines that panels of curves should fit into together, two beside each other where they are many, with
+            the names of the first one's curves below all; None for as many as they like.
     """
-    each = _LINES if height is None else min(_LINES, max(_LEAST, height // max(1, len(panels)) - _BELOW))
-    return "".join(f"{_panel(panel, width, each)}\n\n" for panel in panels)
+    if height is None:
+        return "".join(f"{_panel(panel, width, _LINES)}\n\n" for panel in panels)
+    curves = [panel for panel in panels if isinstance(panel, Lines)]
+    found = [_curves(panel, width, _LINES) for panel in curves]
+    legend = found[0][_LINES:] if found else []
+    count, room = len(curves), height - len(legend)
+    beside = 2 if count > 1 and room // count < _GOOD and width >= 2 * _NARROW else 1
+    each = min(_LINES, max(_LEAST, room // max(1, -(-count // beside))))
+    column = width // beside - 2 * (beside - 1)
+    drawn = [_curves(panel, column, each)[:each] for panel in curves]
+    rows = [zip(*drawn[start : start + beside]) for start in range(0, count, beside)]
+    return "".join(f"{_joined(line, column)}\n" for row in rows for line in row) + "\n".join([*legend, ""])
+
+
+def _joined(parts: Sequence[str], column: int) -> str:
+    return "    ".join(f"{part:{column}}" for part in parts).rstrip()
 
 
 def _panel(panel: Panel, width: int, height: int) -> str:

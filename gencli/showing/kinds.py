@@ -91,7 +91,7 @@ def _history(rows: pa.Table) -> Facts:
     last = {
         name: value
         for name in rows.column_names
-        if name.endswith(("accuracy", "loss", "memorized", "recovered", "score"))
+        if name.endswith(("accuracy", "loss", "cross_entropy", "memorized", "recovered", "score"))
         and isinstance(value := rows[name][-1].as_py(), float)
     }
     facts: Facts = {"epochs": rows["epoch"][-1].as_py(), "last": last}

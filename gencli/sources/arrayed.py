@@ -57,6 +57,12 @@ class Arrays:
 class ArrayTable:
     """The rows of an array of images, of which those of .npy stay on the disk, and of one of labels.
 
+    Attributes:
+        notes: what is to be said of them, where they are one `corruption` of a folder; otherwise it is said.
+
+    Args:
+        corruption: what the images are, where they have severities whatever the labels say.
+
     Raises:
         GencliError: see `arrays.read`; arrays of other shapes or lengths, values that are no gray levels, or an unclear
             order of axes or scale.
@@ -64,8 +70,8 @@ class ArrayTable:
 
     made = None
 
-    def __init__(self, images: Input, labels: Input | None, how: Arrays) -> None:
-        self.title = images.name
+    def __init__(self, images: Input, labels: Input | None, how: Arrays, corruption: str | None = None) -> None:
+        self.title, self.notes, self._corruption = images.name, list[str](), corruption
         self.inputs: Sequence[Input] = [images] if labels is None else [images, labels]
         found = arrays.read(images)
         name, pixels = _chosen(found, how.image, how.split, images.name, "image", (3, 4))
@@ -73,7 +79,7 @@ class ArrayTable:
         given = {each: array for each, array in given.items() if labels is not None or each != name}
         _, targets = _chosen(given, how.label, how.split, self.inputs[-1].name, "label", (1,))
         self._labels = _classes(targets, self.inputs[-1].name)
-        self._pixels = _channels_last(pixels, how.layout, images.name)
+        self._pixels = _channels_last(pixels, how.layout, images.name, self.notes)
         self.rows = len(self._labels)
         if len(self._pixels) != self.rows:
             raise GencliError(
@@ -85,7 +91,7 @@ class ArrayTable:
         stem = images.path.stem if images.path else images.sha256[:16]
         known = identify(stem)
         label, split = (known[0] if how.name is None else how.name), (known[1] if how.split is None else how.split)
-        self._factor, dtype = _scaled(self._pixels, how.white, images.name)
+        self._factor, dtype = _scaled(self._pixels, how.white, images.name, self.notes)
         if how.renumber:
             values, self._labels = np.unique(self._labels, return_inverse=True)
             classes = how.classes or tuple(map(str, values))
@@ -99,18 +105,24 @@ class ArrayTable:
         height, width, channels = self._pixels.shape[1:]
         self.description = Description(label, split, classes, (height, width, channels), dtype)
         self._versions(how.severities, stem)
+        for note in self.notes if corruption is None else ():
+            console.message(console.printable(f"{self.title}: {note}"))
 
     def _versions(self, severities: int | None, stem: str) -> None:
         """The rows' identities, and the columns `corruption` and `severity` where there are several versions."""
         name, split = self.description.name, self.description.split
-        count = severities or (_VERSIONS if _repeats(self._labels) else 1)
+        repeats = _repeats(self._labels) if self._corruption is None else _equal(self._labels, _VERSIONS)
+        count = severities or (_VERSIONS if repeats else 1)
         if self.rows % count:
             raise GencliError(f"{self.title}: {self.rows:,} rows are not {count} versions of as many", "correct it")
+        if not _equal(self._labels, count):
+            raise GencliError(f"{self.inputs[-1].name}: labels do not repeat {count} times", "correct --severities")
         self._ids = np.tile(tables.identities(name, split, 0, self.rows // count), count)
         self.schema = self.description.schema()
         self._severity: NDArray[np.int64] | None = None
-        if count > 1:
-            self._corruption = stem.replace("_", "-")
+        if count > 1 or self._corruption is not None:
+            alone = self._corruption is None
+            self._corruption = self._corruption or stem.replace("_", "-")
             self._severity = np.repeat(np.arange(1, count + 1), self.rows // count)
             added = (
                 pa.field("corruption", pa.string(), nullable=False),
@@ -118,12 +130,10 @@ class ArrayTable:
             )
             for field in added:
                 self.schema = self.schema.append(field)
-            console.message(
-                console.printable(
-                    f"{self.title}: severities 1 to {count} of {self._corruption}, {self.rows // count:,} rows each"
-                    + ("" if severities else f", since the labels repeat {count} times; --severities 1 if not")
-                )
-            )
+            if count > 1 and not severities:
+                why = f"since the labels repeat {count} times; --severities 1 if not"
+                of = f" of {self._corruption}, {self.rows // count:,} rows each" if alone else ""
+                self.notes.append(f"severities 1 to {count}{of}, {why}")
 
     def column(self, name: str) -> NDArray[np.int64]:
         known = {"id": self._ids, "label": self._labels, "severity": self._severity}
@@ -194,7 +204,7 @@ def _classes(labels: NDArray[Any], title: str) -> NDArray[np.int64]:
     return labels.astype(np.int64)
 
 
-def _channels_last(pixels: NDArray[Any], layout: Layout | None, title: str) -> NDArray[Any]:
+def _channels_last(pixels: NDArray[Any], layout: Layout | None, title: str, notes: list[str]) -> NDArray[Any]:
     """[n, height, width, channels], a view."""
     if pixels.ndim == 3:
         return pixels[..., None]
@@ -207,11 +217,11 @@ def _channels_last(pixels: NDArray[Any], layout: Layout | None, title: str) -> N
                 "--layout NHWC or NCHW says so",
             )
         layout = "NCHW" if first else "NHWC"
-        console.message(f"{title}: {by(pixels.shape)} is read as {layout}")
+        notes.append(f"{by(pixels.shape)} is read as {layout}")
     return pixels.transpose(0, 2, 3, 1) if layout == "NCHW" else pixels
 
 
-def _scaled(pixels: NDArray[Any], white: str | None, title: str) -> tuple[int, str]:
+def _scaled(pixels: NDArray[Any], white: str | None, title: str, notes: list[str]) -> tuple[int, str]:
     """By what the values are to be multiplied to be gray levels, and the dtype that holds them: it looks at all."""
     if pixels.dtype == np.uint8 and white is None:
         return 1, "uint8"
@@ -225,7 +235,8 @@ def _scaled(pixels: NDArray[Any], white: str | None, title: str) -> tuple[int, s
         least, most = min(least, part.min()), max(most, part.max())
         whole = whole and bool((part == np.rint(part)).all())
         levels = levels and bool((abs(part * 255 - np.rint(part * 255)) < _WHOLE).all())
-    here = f"{title}: {pixels.dtype} values of {least:g} to {most:g}"
+    values = f"{pixels.dtype} values of {least:g} to {most:g}"
+    here = f"{title}: {values}"
     if least < 0 or most > 255 or (white == "1" and most > 1):
         raise GencliError(
             here, "gray levels lie in 0 to 255, or in 0 to 1 with --white 1: undo the normalization first"
@@ -239,14 +250,20 @@ def _scaled(pixels: NDArray[Any], white: str | None, title: str) -> tuple[int, s
             raise GencliError(f"{here}: it is unclear whether 1 or 255 is white", "--white 1 or --white 255 says so")
     if white == "255":
         return 1, "uint8" if whole else "float32"
-    console.message(f"{here} are multiplied by 255{', and are whole then' if levels else ''}")
+    notes.append(f"{values} are multiplied by 255{', and are whole then' if levels else ''}")
     return 255, "uint8" if levels else "float32"
 
 
 def _repeats(labels: NDArray[np.int64]) -> bool:
     """Whether labels repeat five times, and a fifth of them has no period, as labels that were dealt out have."""
     rows = len(labels) // _VERSIONS
-    if len(labels) % _VERSIONS or rows < _FEWEST or (labels[rows:] != labels[:-rows]).any():
+    if rows < _FEWEST or not _equal(labels, _VERSIONS):
         return False
     periods = [each for each in range(1, rows // 2 + 1) if rows % each == 0]
     return not any((labels[each:rows] == labels[: rows - each]).all() for each in periods)
+
+
+def _equal(labels: NDArray[np.int64], count: int) -> bool:
+    """Whether labels are as many times the same, one after the other."""
+    rows = len(labels) // count
+    return len(labels) % count == 0 and np.array_equal(labels[rows:], labels[: len(labels) - rows])

@@ -35,10 +35,13 @@ class ImageFiles(Input):
     def sha256(self) -> str:  # type: ignore[override]
         lines = hashlib.sha256()
         for file in self.files:
-            digest = self._digests.get(file) or hashlib.sha256(self.read(file)).digest()
             mark, shown = ("\\", _escaped(file)) if _escaped(file) != file else ("", file)
-            lines.update(f"{mark}{digest.hex()}  {shown}\n".encode(errors="surrogateescape"))
+            lines.update(f"{mark}{self.digest(file).hex()}  {shown}\n".encode(errors="surrogateescape"))
         return lines.hexdigest()
+
+    def digest(self, file: str) -> bytes:
+        """The SHA-256 of a file's bytes."""
+        return self._digests.get(file) or hashlib.sha256(self.read(file)).digest()
 
     def same_file(self, status: os.stat_result) -> bool:
         return any(os.path.samestat(os.stat(self.path / file), status) for file in self.files)

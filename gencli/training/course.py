@@ -67,11 +67,13 @@ class Course:
         """The history, one row per epoch, its scores named by what they are: accuracy or psnr.
 
         The validation's columns are there where rows were held out, the three after them on corrupted data, then those
-        that are tracked.
+        that are tracked; cross-entropies where there are probabilities of classes.
         """
         columns = {field.name: [getattr(epoch, field.name) for epoch in self.history] for field in fields(Epoch)}
-        if not self.validated:
-            del columns["validation_loss"], columns["validation_score"]
+        without = [] if self.validated else ["validation_"]
+        if self.model.task == "images" or self.model.options.head == "sigmoid":
+            without.append("cross_entropy")
+        columns = {name: each for name, each in columns.items() if not any(word in name for word in without)}
         if not self.corrupted or self.model.task == "images":
             del columns["clean_accuracy"], columns["memorized"], columns["recovered"]
         for name in {"sharpness", "gradient_norm", "distance", "weight_norm"} - {*tracked(self.settings.track)}:

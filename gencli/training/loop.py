@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from gencli.evaluation.classes import fractions
-from gencli.evaluation.predictions import Predictions, predict
+from gencli.evaluation.predictions import Predictions
 from gencli.files.held import Held
 from gencli.files.tensors import double
 from gencli.losses import Loss
@@ -30,9 +30,10 @@ from gencli.training.batches import require_exact, require_fitting, say_fitting
 from gencli.training.course import Course
 from gencli.training.dynamics import Dynamics
 from gencli.training.geometry import Geometry
+from gencli.training.seen import NotFiniteError, mean_cross_entropy, measured, require_finite
 from gencli.training.settings import Settings
 from gencli.training.states import Epoch
-from gencli.training.steps import Job, NotFiniteError, Progress, Steps, require_finite, spread
+from gencli.training.steps import Job, Progress, Steps
 
 
 class Training(Course):
@@ -152,6 +153,8 @@ class Training(Course):
             rows=len(self._rows),
             classes=len(self.model.classes),
             images=self.model.task == "images",
+            probabilities=self._loss.task == "classes" and self._loss.head != "sigmoid",
+            apart=self.job.apart,
             corrupted=self._rows.labels_true is not None,
             validation=self._validation is not None,
             test=self._test is not None,
@@ -286,23 +289,14 @@ class Training(Course):
         """Fills in what is measured on rows that are not trained on."""
         for name, rows in (("validation", self._validation), ("test", self._test)):
             if rows is not None:
-                measured = self._measure(rows, row.epoch)
-                for figure, value in (("loss", measured.mean_loss), ("score", measured.score)):
+                found = self._measure(rows, row.epoch)
+                for figure, value in (("loss", found.mean_loss), ("score", found.score)):
                     setattr(row, f"{name}_{figure}", value if math.isfinite(value) else None)
+                setattr(row, f"{name}_cross_entropy", mean_cross_entropy(found, self._loss))
 
     def _measure(self, rows: Rows, epoch: int) -> Predictions:
-        """Of all rows, each by the process that holds it."""
         objective = self._loss.over(self._counts, epoch, rows.labels)
-        held, numbers = rows.held()
-        parts = (predict(self.model, part, objective, self.settings.precision) for part in held.parts())
-        measured = Predictions.join([replace(part, logits=None) for part in parts])
-        if self.group.size > 1:
-            here = torch.zeros(len(rows), dtype=torch.bool, device=rows.labels.device)
-            here[numbers] = True
-            measured = spread(measured, here)
-            for column in measured.tensors().values():
-                self.group.add([column])  # each process has zeros for the others' rows
-        return measured
+        return measured(self.model, rows, objective, self.settings.precision, self.job.apart, self.group)
 
     def _is_best(self, row: Epoch) -> bool:
         best = self.best and self.best.validation_score
@@ -324,6 +318,7 @@ class Training(Course):
 
     def _fill(self, row: Epoch, train: Predictions, visited: torch.Tensor | slice) -> None:
         row.train_loss, row.train_score = train.mean_loss, train.score
+        row.train_cross_entropy = mean_cross_entropy(train, self._loss)
         if train.predicted is not None:
             true = self._rows.labels_true
             labels, true = self._rows.labels[visited], None if true is None else true[visited]
@@ -385,7 +380,7 @@ def _epoch(
             visited = ordered[: len(train.losses)]
             speed = len(visited[before * size :]) / passed
             rate = steps.rate(steps.done - 1, place)
-            row = Epoch(number, steps.done, 0.0, speed, 0.0, 0.0, learning_rate=rate)
+            row = Epoch(number, steps.done, 0.0, speed, 0.0, None, 0.0, learning_rate=rate)
             try:
                 ended.append((run, row, run.measure(row, train, visited, halted)))
             except NotFiniteError as error:

@@ -36,6 +36,8 @@ class Epoch:
         seconds: that the epoch took in all.
         images_per_second: of the training pass only.
         train_loss, train_score: the loss is without weight decay.
+        *_cross_entropy: in nats, without label smoothing, of mixed rows that of the label with the larger share; None
+            where it is not finite, and of image-to-image networks and those trained by sigmoids.
         test_loss, test_score: of the evaluation data after the epoch; None without it, and where they are not finite.
         learning_rate: of the epoch's last step.
         validation_loss, validation_score: of the rows held out; None without them.
@@ -49,11 +51,14 @@ class Epoch:
     seconds: float
     images_per_second: float
     train_loss: float
+    train_cross_entropy: float | None
     train_score: float
     test_loss: float | None = None
+    test_cross_entropy: float | None = None
     test_score: float | None = None
     learning_rate: float = 0.0
     validation_loss: float | None = None
+    validation_cross_entropy: float | None = None
     validation_score: float | None = None
     clean_accuracy: float | None = None
     memorized: float | None = None
@@ -71,6 +76,8 @@ class Run:
     Attributes:
         rows, classes: how many.
         images: whether scores are PSNR.
+        probabilities: whether rows have cross-entropies.
+        apart: whether these are not their losses.
         corrupted, validation, test: whether there are such labels and rows.
         steps_per_epoch, total_steps: maximum numbers of steps.
         rate: the learning rate of a step, from 0.
@@ -90,6 +97,8 @@ class Run:
     rows: int
     classes: int
     images: bool
+    probabilities: bool
+    apart: bool
     corrupted: bool
     validation: bool
     test: bool
@@ -187,11 +196,14 @@ def _history(facts: Facts, run: Run, finished: bool) -> list[Epoch]:
             "seconds": row.number("seconds", 0.0, _LONGEST),
             "images_per_second": row.number("images_per_second", 0.0, _FASTEST),
             "train_loss": row.number("train_loss", 0.0, _MOST),
+            "train_cross_entropy": row.optional("train_cross_entropy", run.probabilities, 0.0, _MOST),
             "train_score": row.number("train_score", *scores),
             "learning_rate": row.number("learning_rate", rate := run.rate(step - 1), rate),
         }
         for name, known in (("test", run.test), ("validation", run.validation)):
             values[f"{name}_loss"] = row.optional(f"{name}_loss", known, 0.0, _MOST)
+            entropy = f"{name}_cross_entropy"
+            values[entropy] = row.optional(entropy, known and run.probabilities, 0.0, _MOST)
             values[f"{name}_score"] = score = row.optional(f"{name}_score", known, scores[0], min(scores[1], LARGEST))
             if known and score is None and not run.images:
                 raise row.refused(f"{name}_score", None, "a fraction")
@@ -279,6 +291,8 @@ def _under_way(held: Held, run: Run, number: int, steps: int) -> dict[str, Tenso
     if len(wrong):
         raise held.refused("epoch/scores", f"row {int(wrong[0])}", "whether its label was predicted")
     found = {"losses": losses, "scores": scores, "predicted": predicted}
+    if run.apart:
+        found["cross_entropies"] = held.tensor("epoch/cross_entropies", (count,), torch.float32, 0.0, math.inf)
     if run.watched is not None:
         found["margins"] = held.tensor("epoch/margins", (count,), torch.float32)
         found["chances"] = held.tensor("epoch/chances", (count,), torch.float32, 0.0, 1.0)

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from gencli.errors import GencliError
-from gencli.evaluation.predictions import Objective, Predictions
-from gencli.files.tensors import double
+from gencli.evaluation.predictions import Objective, Predictions, cross_entropy
 from gencli.losses import Loss
+from gencli.losses.classes import CrossEntropy
 from gencli.models import Model, stacking, start
 from gencli.models.heads import last_layer
 from gencli.models.inputs import Rows
@@ -25,13 +25,10 @@ from gencli.ranks import Group
 from gencli.training import devices, distributed, dynamics, mixing, optimizers, sam, schedules
 from gencli.training.averaging import Average
 from gencli.training.batches import Batches
+from gencli.training.seen import spread
 from gencli.training.settings import Settings
 
 _PARTS = 64  # steps whose predictions are kept apart: small tensors that stay keep large ones from being reused
-
-
-class NotFiniteError(GencliError):
-    """A loss is no longer finite."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +51,12 @@ class Job:
     def hyperparameters(self) -> tuple[float | None, ...]:
         """What optimizers of one kind can differ in."""
         return self.settings.learning_rate, self.settings.momentum, self.settings.weight_decay
+
+    @property
+    def apart(self) -> bool:
+        """Whether its rows have cross-entropies that are not their losses in a step."""
+        same = self.loss == CrossEntropy() and self.settings.mix is None
+        return self.loss.task == "classes" and self.loss.head != "sigmoid" and not same
 
     @property
     def objective(self) -> tuple[Loss, list[int] | None]:
@@ -92,6 +95,7 @@ class Steps:
         self.jobs, self.group, first = jobs, group, jobs[0]
         settings, model, device = first.settings, first.model, first.rows.labels.device
         self._settings, self._several = settings, len(jobs) > 1
+        self._apart, self._watched = any(job.apart for job in jobs), first.watched is not None
         if settings.sync_batch_norm:
             distributed.synchronize(model.network, group)
         self._stack = stacking.Stack([job.model.network for job in jobs]) if self._several else None
@@ -212,8 +216,11 @@ class Steps:
 
     def _keep(self, outputs: Tensor, wanted: Tensor, losses: Tensor, here: Tensor | None) -> None:
         """Keeps what is predicted for a batch."""
-        found = spread(Predictions.of(outputs, wanted, losses), here)
-        if self.jobs[0].watched is not None:
+        found = Predictions.of(outputs, wanted, losses)
+        if self._apart and here is not None:  # of a part of the rows, which are dealt out at once
+            found.cross_entropies = cross_entropy(outputs, wanted)
+        found = spread(found, here)
+        if here is None and (self._apart or self._watched):  # what is made of them is made of many steps' at once
             found.logits = outputs
         self._parts.append(found.unflatten(len(self.jobs)) if self._several else found)
         if len(self._parts) == _PARTS:
@@ -225,8 +232,13 @@ class Steps:
         if new := [part for part in self._parts if part.logits is not None]:
             start, part = sum(each.losses.shape[-1] for each in old), Predictions.join(new)
             labels = self.batches.labels(self._order[..., start : start + part.losses.shape[-1]])
-            sigmoid = self.jobs[0].loss.head == "sigmoid"
-            old.append(dynamics.reduced(part, labels, sigmoid, self._epoch == self.jobs[0].watched))
+            if self._apart and part.logits is not None:
+                part.cross_entropies = cross_entropy(part.logits.flatten(0, -2), labels.flatten()).view(labels.shape)
+            if self._watched:
+                sigmoid = self.jobs[0].loss.head == "sigmoid"
+                part = dynamics.reduced(part, labels, sigmoid, self._epoch == self.jobs[0].watched)
+            part.logits = None
+            old.append(part)
         self._parts = [Predictions.join(old)]
 
     def _update(self) -> None:
@@ -291,6 +303,8 @@ class Steps:
         """What there is to continue from for one of the networks. Of several processes all take it at the same step."""
         span, _, optimizer = next(each for each in self._optimizers if each[0].start <= number < each[0].stop)
         seen = self._whole().tensors() if self._parts else {}
+        if not self.jobs[number].apart:  # others' may be
+            seen.pop("cross_entropies", None)
         average = {} if self._average is None else self._average.state_dict()
         if self._several:
             seen, average = _of(seen, number), _of(average, number)
@@ -314,7 +328,10 @@ class Steps:
             optimizer.load_state_dict(here([state.optimizer for state in states[span]]))
         if self._average is not None:
             self._average.load_state_dict(here([state.average for state in states]))
-        seen = here([state.seen for state in states])
+        before = [dict(state.seen) for state in states]
+        for each in before if self._apart else ():
+            each.update({} if "cross_entropies" in each or not each else {"cross_entropies": each["losses"]})
+        seen = here(before)
         if self.group.rank > 0:  # the first process brings what all have seen in the epoch
             seen = {name: torch.zeros_like(column) for name, column in seen.items()}
         self._parts = [Predictions(**seen)] if seen else []
@@ -356,41 +373,3 @@ def _spans(jobs: Sequence[Job], key: Callable[[Job], object]) -> Iterator[slice]
 def _of(tensors: Mapping[str, Tensor], number: int) -> dict[str, Tensor]:
     """One network's, of all; scalars are the same for all."""
     return {name: tensor[number] if tensor.ndim else tensor for name, tensor in tensors.items()}
-
-
-def spread(predictions: Predictions, here: Tensor | None) -> Predictions:
-    """Predictions of the rows `here` [n], a mask, as those of all n, with zeros for the others; bool becomes uint8."""
-    if here is None:
-        return predictions
-
-    def whole_of(column: Tensor) -> Tensor:
-        kind = torch.uint8 if column.dtype == torch.bool else column.dtype
-        whole = torch.zeros(len(here), dtype=kind, device=column.device)
-        whole[here] = column.to(kind)
-        return whole
-
-    return Predictions(**{name: whole_of(column) for name, column in predictions.tensors().items()})
-
-
-def require_finite(losses: Tensor, size: int, epoch: int, begun: int, after: int | None) -> None:
-    """Whether all losses of an epoch's rows are numbers, in the order of its steps of `size` rows.
-
-    Args:
-        begun: the steps before the epoch.
-        after: the steps done where the rows were measured after them, not in them.
-
-    Raises:
-        NotFiniteError: one is not.
-    """
-    wrong = (~losses.isfinite()).nonzero()
-    if not len(wrong):
-        return
-    first = int(wrong[0])
-    step = begun + first // size + 1 if after is None else after
-    finite = losses[: first - first % size].split(size)[-1] if after is None and first >= size else None
-    last = "" if finite is None else f"; that of the step before was {double(finite).mean().item():.4g}"
-    raise NotFiniteError(
-        f"the loss became {losses[first].item()} {'at' if after is None else 'after'} step {step}, in epoch "
-        f"{epoch}{last}",
-        "lower --lr, or clip with --grad-clip",
-    )

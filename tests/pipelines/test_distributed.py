@@ -74,6 +74,13 @@ def test_batch_norm_moments_and_weights_of_all_processes_are_those_of_one(both: 
     both(f"{TWO} two {rest} --sync-batch-norm -o two").worked()
     one, two = tensors(both.folder / "one"), tensors(both.folder / "two")
     assert (one - two).abs().max() < 1e-5 * one.abs().max()
+    rest = f"{TRAIN} --epochs 1 --batch-norm --loss gce --init one --init-except head --freeze '1*'"
+    both(f"gencli train {rest} -o other --history one.parquet").worked()
+    both(f"{TWO} two {rest} --sync-batch-norm -o tuned --history two.parquet").worked()
+    one, two = tensors(both.folder / "other"), tensors(both.folder / "tuned")
+    assert (one - two).abs().max() < 1e-5 * one.abs().max()
+    one, two = (pq.read_table(both.folder / name).drop_columns(CLOCK).to_pylist()[0] for name in FILES)
+    assert two == {name: value and pytest.approx(value, rel=1e-4) for name, value in one.items()}
     both(f"{TWO} two {TRAIN} --epochs 1000000 --max-time 0.02 -o stopped").worked()  # clocks differ
 
 

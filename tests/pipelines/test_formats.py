@@ -74,7 +74,7 @@ def test_histories_of_text_keep_what_groups_runs(sh: Shell) -> None:
     for ending in endings[1:]:
         text = sh(f"gencli show h.{ending}; gencli show h.{ending} --format csv").worked().text
         assert "gencli train" in text
-        assert "\nepoch,step,seconds,images_per_second,train_loss,train_accuracy" in text
+        assert "\nepoch,step,seconds,images_per_second,train_loss,train_cross_entropy,train_accuracy" in text
         assert "provenance" not in text
 
 

@@ -122,3 +122,16 @@ DRAWN: list[tuple[Panel, int, str]] = [
 @pytest.mark.parametrize(("panel", "width", "drawn"), DRAWN)
 def test_a_panel_is_drawn_so(panel: Panel, width: int, drawn: str) -> None:
     assert terminal.text([panel], width).rstrip("\n") == textwrap.dedent(drawn).strip("\n")
+
+
+@pytest.mark.parametrize("count", [1, 3, 6])
+def test_live_curves_fit_a_terminal_with_all_their_axes(count: int) -> None:
+    panels = [
+        Lines(f"score {n}", "epoch", [Curve("h.parquet", [1, 2, 3], [0.1, 0.5, 0.9])], (0, 1)) for n in range(count)
+    ]
+    lines = terminal.text(panels, 80, 23).rstrip("\n").split("\n")
+    assert len(lines) <= 23
+    assert max(map(len, lines)) <= 80
+    assert " ".join(lines).count("score") == count
+    assert [line.strip() for line in lines[-2:]] == ["epoch", "o h.parquet"]
+    assert sum(line.count("┘") for line in lines) == count

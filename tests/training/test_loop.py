@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 import torch
 from numpy.typing import NDArray
+from scipy.special import softmax
 from torch import nn
 
 from gencli.errors import GencliError
@@ -175,16 +176,36 @@ def test_the_history_counts_epochs_and_steps() -> None:
 
 
 COLUMNS = [
-    "epoch", "step", "seconds", "images_per_second", "train_loss", "train_accuracy", "test_loss", "test_accuracy",
-    "learning_rate", "clean_accuracy", "memorized", "recovered",
+    "epoch", "step", "seconds", "images_per_second", "train_loss", "train_cross_entropy", "train_accuracy",
+    "test_loss", "test_cross_entropy", "test_accuracy", "learning_rate", "clean_accuracy", "memorized", "recovered",
 ]  # fmt: skip
+
+NO_TEST = {"test_loss", "test_cross_entropy", "test_accuracy"}
+
+
+@pytest.mark.parametrize("more", [{"loss": "gce"}, {"label_smoothing": 0.2}, {"loss": "ldam"}, {"mix": "mixup"}, {}])
+def test_cross_entropy_stands_beside_every_loss(more: dict[str, Any]) -> None:
+    data = rows()
+    fitted, history = trained(replace(SETTINGS, lr=1e-12, **more), data, test=data)
+    logits = fitted.network(fitted.preprocessing(data.images)).double().detach().numpy()
+    expected = -np.log(softmax(logits, 1)[np.arange(len(data)), data.labels.numpy()]).mean()
+    for epoch in history:
+        assert epoch.test_cross_entropy == pytest.approx(expected, rel=1e-6)
+        mixed = "mix" in more and epoch is not history[-1]
+        assert mixed is (epoch.train_cross_entropy != pytest.approx(expected, rel=1e-6))
+        assert (epoch.test_loss == epoch.test_cross_entropy) is (more in ({}, {"mix": "mixup"}))
+
+
+def test_there_is_no_cross_entropy_of_sigmoids() -> None:
+    names = train(model(replace(SETTINGS, loss="focal")), rows(), replace(SETTINGS, loss="focal")).history_table()
+    assert not [name for name in names.column_names if "cross_entropy" in name]
 
 
 def test_a_history_of_clean_data_has_no_columns_of_memorization() -> None:
     table = train(model(), rows(), SETTINGS).history_table()
     assert table.column_names == COLUMNS[:-3]
-    assert [field.type for field in table.schema] == [pa.int64()] * 2 + [pa.float64()] * 7
-    assert {name for name in table.column_names if table[name].null_count} == {"test_loss", "test_accuracy"}
+    assert [field.type for field in table.schema] == [pa.int64()] * 2 + [pa.float64()] * 9
+    assert {name for name in table.column_names if table[name].null_count} == NO_TEST
 
 
 def test_a_history_of_corrupted_data_says_what_was_memorized() -> None:
@@ -193,7 +214,7 @@ def test_a_history_of_corrupted_data_says_what_was_memorized() -> None:
     run = train(fitted, data, SETTINGS)
     table, history = run.history_table(), run.history
     assert table.column_names == COLUMNS
-    assert {name for name in COLUMNS if table[name].null_count} == {"test_loss", "test_accuracy"}
+    assert {name for name in COLUMNS if table[name].null_count} == NO_TEST
     answers, labels, true = predict(fitted, data).predicted, data.labels.numpy(), data.labels_true
     assert true is not None
     assert answers is not None

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from gencli.cli.options import ImagesOutput, command, single
 from gencli.commands.data.selection import Renumber, Selection, write
 
+if TYPE_CHECKING:
+    from gencli.files.tables import ImageTable
+
 app = single()
 
 
 @command(app, "arrays", alone="")
 def arrays(
-    images: Annotated[str, typer.Argument(metavar="IMAGES", help="The images: .npy, .npz or .pt.")],
+    images: Annotated[str, typer.Argument(metavar="IMAGES", help="The images: .npy, .npz or .pt; or a folder.")],
     labels: Annotated[
         str | None,
         typer.Argument(
@@ -61,25 +64,37 @@ def arrays(
     where that loses nothing, otherwise to float32. What could be either is refused.
 
     If the labels repeat five times, as those of CIFAR-10-C do, rows are its severities: columns corruption, the file's
-    name, and severity are added, and the versions of a row share its identity.
+    name, and severity are added, and the versions of a row share its identity. A folder of such files, NAME.npy beside
+    labels.npy, or of folders NAME with test_images.npy and test_labels.npy as MNIST-C's, is one table of all.
 
     \b
     Example:
       python -c "import numpy as np; np.save('fog.npy', np.zeros((20, 8, 8, 3), np.uint8))"
       python -c "import numpy as np; np.save('labels.npy', np.arange(20) % 10)"
       gencli data arrays fog.npy labels.npy -o fog.parquet
+      mkdir set-c && cp fog.npy labels.npy set-c
+      gencli data arrays set-c --name set -o set-c.parquet
     """
+    import os
     from dataclasses import asdict
 
+    from gencli.errors import GencliError
+    from gencli.files.stores import is_address
     from gencli.files.stream import Input, require_writable
     from gencli.sources.arrayed import Arrays, ArrayTable
     from gencli.sources.classes import parse_names, written
+    from gencli.sources.corrupted import CorruptedTable
 
     selection, output = selection.placed(output)
     require_writable(output)
     names = parse_names(class_names)
     how = Arrays(image, label, name, split, layout, white, severities, names, renumber)
-    table = ArrayTable(Input(images), None if labels is None else Input(labels), how)
+    if not is_address(images) and os.path.isdir(images):
+        if labels is not None:
+            raise GencliError(f"{labels}: a folder of arrays has its labels in it", "omit LABELS, or name one array")
+        table: ImageTable = CorruptedTable(images, how)
+    else:
+        table = ArrayTable(Input(images), None if labels is None else Input(labels), how)
     arguments = asdict(how) | {"name": table.description.name, "split": table.description.split}
     del arguments["classes"]
     arguments |= {"class_names": written(names)} if names else {}
