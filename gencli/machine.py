@@ -91,7 +91,7 @@ def require_launched() -> None:
         if not fits(word := os.environ.get(name, "")):
             raise GencliError(
                 f"WORLD_SIZE={process()[1]}, but {name} is {word[:20] or 'not set'}",
-                "start all processes with torchrun",
+                "start it with torchrun",
             )
 
 
