@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import platform
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from importlib import metadata
@@ -49,6 +51,8 @@ def machine(setting: Setting) -> Iterator[Row]:
             yield Row(name, metadata.version(name))
         except metadata.PackageNotFoundError:
             yield Row(name, "not installed")
+    yield Row("C compiler, which triton needs", shutil.which(os.environ.get("CC", "")) or shutil.which("cc")
+              or shutil.which("gcc") or "not installed")  # fmt: skip
     if setting.device == "cuda":
         found = torch.cuda.get_device_properties(0)
         yield Row("card", found.name)
