@@ -81,6 +81,20 @@ def process() -> tuple[int, int]:
     return rank, size
 
 
+def require_launched() -> None:
+    """Refuses to be one of several processes that do not say where the first one is.
+
+    Raises:
+        GencliError: a variable that torchrun sets is missing, or is no such word.
+    """
+    for name, fits in (("MASTER_ADDR", bool), ("MASTER_PORT", str.isdecimal)):
+        if not fits(word := os.environ.get(name, "")):
+            raise GencliError(
+                f"WORLD_SIZE={process()[1]}, but {name} is {word[:20] or 'not set'}",
+                "start it with torchrun",
+            )
+
+
 def local() -> int:
     """How many of the processes that torchrun started are on this machine."""
     word = os.environ.get("LOCAL_WORLD_SIZE", "")

@@ -254,6 +254,7 @@ def joined(device: torch.device) -> Iterator[Group]:
     if size == 1:
         yield Group()
         return
+    machine.require_launched()
     try:
         # messages between CPU tensors stay on the CPU
         with _answered():

@@ -132,3 +132,14 @@ def test_variables_that_are_no_process_of_torchruns_are_refused(
     monkeypatch.setenv("RANK", rank)
     with pytest.raises(GencliError, match=f"RANK={rank} and WORLD_SIZE={size}"):
         machine.process()
+
+
+def test_processes_that_know_no_first_one_are_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, word in (("WORLD_SIZE", "2"), ("RANK", "0"), ("MASTER_PORT", "abc")):
+        monkeypatch.setenv(name, word)
+    monkeypatch.delenv("MASTER_ADDR", raising=False)
+    with pytest.raises(GencliError, match="WORLD_SIZE=2, but MASTER_ADDR is not set"), ranks.joined(CPU):
+        pass
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    with pytest.raises(GencliError, match="WORLD_SIZE=2, but MASTER_PORT is abc"), ranks.joined(CPU):
+        pass

@@ -32,6 +32,7 @@ ModelOutput = Annotated[str | None, _OUTPUT, endings.MODEL]
 TensorsOutput = Annotated[str | None, _OUTPUT, endings.TENSORS]
 ResultOutput = Annotated[str | None, _OUTPUT, endings.RESULT]
 DerivativesOutput = Annotated[str | None, _OUTPUT, endings.DERIVATIVES]
+SumOutput = Annotated[str | None, _OUTPUT, endings.SUM]
 ReportOutput = Annotated[str | None, _OUTPUT, endings.REPORT]
 Seed = Annotated[int, typer.Option(min=0, help="Random seed.")]
 ModelFile = Annotated[

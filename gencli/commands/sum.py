@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gencli.cli.options import DerivativesOutput, Format, command, single
+from gencli.cli.options import Format, SumOutput, command, single
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,7 @@ def total(
     ],
     *,
     format: Format = None,
-    output: DerivativesOutput = None,
+    output: SumOutput = None,
 ) -> None:
     """Put the parts of a result together that --shard computed.
 

@@ -21,18 +21,20 @@ from gencli.ranks import ALONE, Group
 _Made = TypeVar("_Made")
 
 
-def load(table: ImageTable, settings: NetworkSettings, device: torch.device, again: bool = False) -> Rows:
+def load(
+    table: ImageTable, settings: NetworkSettings, device: torch.device, again: bool = False, group: Group = ALONE
+) -> Rows:  # fmt: skip
     """The rows that the settings leave of the table, on the device.
 
     Args:
-        again: see `paged.held`.
+        again, group: see `paged.held`.
 
     Raises:
         GencliError: there are none.
     """
     if not table.rows:
         raise GencliError(f"{table.title}: no rows", "a mean needs at least one row")
-    return paged.held(table, settings.limit, device, again)
+    return paged.held(table, settings.limit, device, again, group)
 
 
 def operator(
@@ -44,7 +46,7 @@ def operator(
     Raises:
         GencliError: see `load` and `Operator`.
     """
-    rows = load(table, settings, device, again=True)
+    rows = load(table, settings, device, True, group)
 
     def made(dtype: torch.dtype) -> Operator:
         return Operator(

@@ -211,6 +211,8 @@ def _float(text: str) -> float | str:
 def _form(source: Input, names: Sequence[str], rows: int) -> tuple[Form, Kind]:
     require_distinct(source.name, names)
     kind: Kind | None = next((kind for kind, form in FORMS.items() if set(form.needs) <= set(names)), None)
+    if kind is None and {"place", "ids"} <= set(names):
+        raise GencliError(f"{source.name}: a part of a result, by --shard", "gencli sum puts parts together")
     if kind is None:
         shown = ", ".join(console.printable(name, 80) for name in names[:100])
         raise GencliError(

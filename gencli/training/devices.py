@@ -77,10 +77,11 @@ def precision(name: Precision, device: torch.device) -> Precision:
         raise GencliError(
             f"--precision: tf32 is not available on this {device.type}", f"use {'bf16' if bf16 else 'float32'}"
         )
-    if device.type == "cuda":  # where torch's convolutions take tf32 by default
+    if device.type == "cuda":  # where torch's convolutions and recurrent layers take tf32 by default
         wanted = "tf32" if name == "tf32" else "ieee"
         torch.backends.cuda.matmul.fp32_precision = wanted
         torch.backends.cudnn.conv.fp32_precision = wanted  # type: ignore[attr-defined]
+        torch.backends.cudnn.rnn.fp32_precision = wanted  # type: ignore[attr-defined]
     return name
 
 

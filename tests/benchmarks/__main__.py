@@ -29,6 +29,7 @@ ALL = (
     "hvp",
     "spectrum",
     "kernel",
+    "ranks",
 )
 _NUMBERS = ("ours", "peer", "ratio", "bar")
 _COLUMNS = ("item", "ours", "peer", "unit", "ratio", "bar", "met")

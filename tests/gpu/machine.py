@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import platform
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from importlib import metadata
@@ -49,6 +51,8 @@ def machine(setting: Setting) -> Iterator[Row]:
             yield Row(name, metadata.version(name))
         except metadata.PackageNotFoundError:
             yield Row(name, "not installed")
+    yield Row("C compiler, which triton needs", shutil.which(os.environ.get("CC", "")) or shutil.which("cc")
+              or shutil.which("gcc") or "not installed")  # fmt: skip
     if setting.device == "cuda":
         found = torch.cuda.get_device_properties(0)
         yield Row("card", found.name)
@@ -56,7 +60,7 @@ def machine(setting: Setting) -> Iterator[Row]:
         yield Row("CUDA of torch", torch.version.cuda)
         yield Row("cuDNN", str(torch.backends.cudnn.version()))
     yield Row("threads of the CPU", torch.get_num_threads())
-    yield Row("bf16 product, 8192 a side", peak(setting) / 1e12, "TFLOP/s")
+    yield Row(f"bf16 product, {setting.size(8192, 256)} a side", peak(setting) / 1e12, "TFLOP/s")
     values = torch.zeros(setting.size(1 << 28, 1 << 18), device=setting.device)
     took = seconds(lambda: values.add_(1), setting.device)
     yield Row("memory, read and written", 2 * values.nbytes / took / 1e9, "GB/s")

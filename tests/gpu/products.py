@@ -94,7 +94,7 @@ def _peers(model: Model, rows: Rows, v: Tensor) -> dict[str, Callable[[], Any]]:
         warnings.simplefilter("ignore")
         try:
             import curvlinops
-        except ImportError:
+        except Exception:  # not installed, or of another torch
             return found
         linear = curvlinops.HessianLinearOperator(
             network, nn.CrossEntropyLoss(), [*network.parameters()], [(images, rows.labels)], progressbar=False

@@ -5,13 +5,15 @@
 set -eu
 cd "$(dirname "$0")/../.."
 pack="${GENCLI_GPU_PACK:-$PWD/build/gpu}"
-# before the machine's own packages; they are of that Python
+made="$(mktemp -d)"
+trap 'rm -rf "$made"' EXIT
+# before the machine's own packages; they are of that Python. Unpacked is all that they need: pip may be missing
 if ls "$pack"/wheels/*.whl >/dev/null 2>&1 && python3 -c 'import sys; sys.exit(sys.version_info[:2] != (3, 12))'; then
-  site="$(mktemp -d)"
-  trap 'rm -rf "$site"' EXIT
-  python3 -m pip install -q --no-index --no-deps --no-compile --no-cache-dir --target "$site" "$pack"/wheels/*.whl
-  export PYTHONPATH="$site"
+  for wheel in "$pack"/wheels/*.whl; do python3 -m zipfile -e "$wheel" "$made/wheels"; done
+  export PYTHONPATH="$made/wheels${PYTHONPATH:+:$PYTHONPATH}"
 fi
+# the home folder may not be writable; and nothing compiled is left from before
+export TORCHINDUCTOR_CACHE_DIR="$made/inductor" TRITON_CACHE_DIR="$made/triton" MPLCONFIGDIR="$made/matplotlib"
 export GENCLI_GPU_PACK="$pack" PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}"
 unset PYTHONUNBUFFERED
 python3 -m tests.gpu "$@"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib.util import find_spec
 
 import torch
 
@@ -30,7 +31,9 @@ _ROWS = 16
 
 def steps(setting: Setting) -> Iterator[Row]:
     networks = _NETWORKS if not setting.tiny else ["mlp-1x512", "convnet-vanilla", "unet-small"]
-    theirs = () if setting.tiny else _THEIRS
+    theirs = () if setting.tiny or find_spec("torchvision") is None else _THEIRS
+    if not theirs:
+        yield Row("torchvision's networks", "not tried", note="a rehearsal" if setting.tiny else "it is not installed")
     cases = [(arch, loss, optimizer, "float32")
              for arch in networks
              for loss, kind in LOSSES.items() if (kind.task == "images") == arch.startswith("unet")

@@ -15,6 +15,7 @@ from gencli.files import arrow
 from gencli.losses.classes import CrossEntropy
 from gencli.models import Model, build, paged
 from gencli.models.inputs import load
+from gencli.ranks import Group
 from tests.helpers import image_table, save
 
 CPU = torch.device("cpu")
@@ -55,16 +56,37 @@ def test_a_product_over_images_in_their_file_is_that_over_those_in_memory(
         assert torch.equal(one, other)
 
 
-def test_a_limit_reads_no_image_of_other_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    table, read = save(image_table(5000), tmp_path / "rows.parquet"), 0
-    unpack = arrow.unpack
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The numbers of rows whose images were read."""
+    found, unpack = list[int](), arrow.unpack
 
     def counted(batch: Any, *more: Any) -> NDArray[Any]:
-        nonlocal read
-        read += batch.num_rows
+        found.append(batch.num_rows)
         return unpack(batch, *more)
 
     monkeypatch.setattr(arrow, "unpack", counted)
+    return found
+
+
+def test_one_of_several_processes_reads_its_own_images_once(tmp_path: Path, read: list[int]) -> None:
+    table = save(image_table(5000), tmp_path / "rows.parquet")
+    whole, group = load(table).images[:4500], Group(1, 3)
+    read.clear()
+    found = paged.held(table, 4500, CPU, again=True, group=group)
+    assert not read
+    own = group.span(4500)
+    for part in [slice(start, min(start + 400, own.stop)) for start in own[::400]] * 2:
+        assert torch.equal(found.to(CPU).images[part], whole[part])
+    assert sum(read) == 1500
+    for part in (slice(0, 2), slice(1400, 1600), slice(2999, 3001)):  # what it has not, or only in part
+        assert torch.equal(found.images[part], whole[part])
+    index = torch.tensor([4499, 1600, 0])
+    assert torch.equal(found.select(index).images, whole[index])
+
+
+def test_a_limit_reads_no_image_of_other_rows(tmp_path: Path, read: list[int]) -> None:
+    table = save(image_table(5000), tmp_path / "rows.parquet")
     found = paged.held(table, 1500, CPU)
-    assert (len(found), len(found.images), found.place, read) == (1500, 1500, None, 1500)
+    assert (len(found), len(found.images), found.place, sum(read)) == (1500, 1500, None, 1500)
     assert np.array_equal(found.labels, table.column("label")[:1500])

@@ -196,6 +196,9 @@ def test_the_sum_of_shards_is_the_whole(both: Shell, name: str) -> None:
     both(f"{RANKS} ranks 1 {others} --shard 1/3 -q -o part1.{ending}").worked()
     both(f"gencli sum part*.{ending}").refused("not of the same as")
     both(f"gencli sum one.{ending}").refused("not a part: it was made without --shard")
+    if name == "eval":
+        both(f"gencli report part0.{ending}").refused("a part of a result, by --shard", "gencli sum")
+        both(f"gencli sum part*.{ending} -o s.png").refused("a sum of parts cannot be written as .png")
 
 
 def test_shards_of_vectors_that_need_all_rows_and_of_no_rows_are_refused(both: Shell) -> None:
