@@ -31,8 +31,9 @@ def rank(
     Reads the output of gencli eval --measures on the training rows, and for the accuracies that of gencli train
     --history --eval-data, or of gencli eval on the training and the test rows, of any number of networks, also of
     several runs; writes one row per measure, the largest tau first. The gap is train less test accuracy. One row,
-    random, is a control of random numbers. Fewer than 5 networks with measures and accuracies are refused; runs that
-    did not reach their --until-train-loss are left out. _low and _high are 95 % bootstrap intervals over runs.
+    random, is a control of random numbers. Fewer than 5 networks with measures and accuracies are refused, as are
+    several test tables and measures of other rows or twice; runs that did not reach their --until-train-loss are left
+    out. _low and _high are 95 % bootstrap intervals over runs.
 
     \b
     says               predicts, or the wrong way, where tau's interval lies

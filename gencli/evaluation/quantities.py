@@ -15,6 +15,7 @@ from gencli.errors import first_line, require_enough
 from gencli.evaluation import nearby
 from gencli.evaluation.affine import Affine
 from gencli.evaluation.flatness import filters, not_finite
+from gencli.evaluation.gradients import dense_gradients
 from gencli.evaluation.named import EPSILON, Figure, Undefined
 from gencli.evaluation.predictions import Predictions, cross_entropy
 from gencli.evaluation.trace import Trace
@@ -230,6 +231,8 @@ class Quantities:
         values = {name: each.detach() for name, each in network.named_parameters() if each.requires_grad}
         if not values:
             raise Undefined("no weights are trained")
+        if (found := dense_gradients(self._model, self._rows, {*values})) is not None:
+            return found
 
         def loss(given: dict[str, torch.Tensor], image: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
             return cross_entropy(functional_call(network, given, image[None]).float(), label[None]).sum()

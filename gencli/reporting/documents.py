@@ -22,7 +22,7 @@ from gencli.reporting import readers
 from gencli.reporting.forms import Kind
 
 DIFFER = "labels differ"  # in place of a step that is not known
-_NOT_SETUP = {"seed", "seed_init", "seed_order", "device", "threads"}  # what runs of one setup may differ in
+NOT_SETUP = {"seed", "seed_init", "seed_order", "device", "threads"}  # what runs of one setup may differ in
 
 
 _SHORT = 1 << 16  # bytes of a table
@@ -146,7 +146,7 @@ def _digest(facts: list[Any]) -> str:
 
 
 def _setup(step: Step) -> dict[str, Any]:
-    return {name: value for name, value in step.arguments.items() if name not in _NOT_SETUP}
+    return {name: value for name, value in step.arguments.items() if name not in NOT_SETUP}
 
 
 def read_all(names: Sequence[str]) -> list[Document]:

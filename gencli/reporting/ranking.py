@@ -13,7 +13,7 @@ import pyarrow as pa
 from gencli.errors import GencliError
 from gencli.reporting import correlation
 from gencli.reporting.correlation import LEAST, Values
-from gencli.reporting.documents import Document, corruptions, data_name
+from gencli.reporting.documents import NOT_SETUP, Document, corruptions, data_name
 from gencli.reporting.groups import Table, arguments, chains, grouped
 from gencli.reporting.panels import Curve, Lines
 from gencli.reporting.runs import figures
@@ -21,7 +21,10 @@ from gencli.reporting.runs import figures
 NOTHING = "random"  # the measure that knows nothing
 _UNRANKED = {"sharpness_standard_error", "margin"}  # an error, and inverse_margin upside down
 _ARCH = re.compile(r"(.*?-)(\d+)x(\d+)(|-.*)")
-_SAME = {"arch", "seed", "device", "threads"}  # told otherwise, or no hyper-parameters
+_SAME = {"arch", *NOT_SETUP}  # told otherwise, or no hyper-parameters
+_SEEDS = ("seed", "seed_init", "seed_order")
+_PARTS = {"corrupt subsample", "data where"}  # whose rows are some of a table's, as they were
+_CLOSE = 1e-4  # of a loss that a history and eval sum in another order
 
 
 @dataclass(frozen=True)
@@ -47,8 +50,8 @@ def collect(documents: Sequence[Document]) -> Ranked:
     """The runs that have both measures and a gap.
 
     Raises:
-        GencliError: files have lost how they were made, or were tested on several data sets, or there are too few runs
-            or only equal gaps.
+        GencliError: files have lost how they were made, measures are not of the training rows or differ, runs were
+            tested on several tables, or there are too few runs or only equal gaps.
     """
     used = [each for each in documents if each.kind in ("measures", "history", "result")]
     for each in used:
@@ -58,19 +61,19 @@ def collect(documents: Sequence[Document]) -> Ranked:
     runs = [list(each) for each in grouped(used, lambda document: document.run).values()]
     given, runs = len(runs), [run for run in runs if not any(map(_stopped_short, run))]
     found: list[tuple[Document, dict[str, float], dict[str, Any]]] = []
-    tests: set[str] = set()
+    tests: dict[str, Document] = {}
     for run in runs:
         measured = [each for each in run if each.kind == "measures"]
         scores = [each for each in figures(run, 1.0, False) if each.get("gap") is not None]
-        if len(scores) > 1:
-            raise GencliError(f"{run[0].title}: tested on {len(scores)} data sets", "give the results on one of them")
         if measured and scores:
-            tests.add(scores[0]["tested_on"])
+            tests |= _tests(run)
             found.append((measured[0], _values(measured), scores[0]))
     if len(tests) > 1:
-        raise GencliError(f"runs are tested on different data: {', '.join(sorted(tests))}", "give those of one test")
+        one, other, *_ = (each.title for each in tests.values())
+        raise GencliError(f"{one}, {other}: tested on different tables", "give the results on one table, for all runs")
     if len(found) < LEAST:
         lack = f"{len(found)} of {given} runs have measures, train and test accuracy"
+        lack += f", {given - len(runs)} did not come down to --until-train-loss" if given > len(runs) else ""
         raise GencliError(f"{documents[0].title}: {lack}; fewer than {LEAST} say nothing",
                           "give eval --measures and train --history --eval-data of more runs")  # fmt: skip
     names = list(dict.fromkeys(name for _, values, _ in found for name in values))
@@ -79,7 +82,7 @@ def collect(documents: Sequence[Document]) -> Ranked:
     if len(set(gaps.tolist())) < 2:
         raise GencliError(f"{documents[0].title}: all {len(found)} runs have the same gap", "give runs that differ")
     settings = hyper_parameters([document for document, *_ in found])
-    seeds: list[Hashable] = [arguments(document).get("seed") for document, *_ in found]
+    seeds: list[Hashable] = [tuple(arguments(document).get(name) for name in _SEEDS) for document, *_ in found]
     errors = np.array([1 - scores["test_accuracy"] for *_, scores in found])
     histories = [each for run in runs for each in run if each.kind == "history"]
     ends = [each.rows["train_loss"][-1].as_py() for each in histories]
@@ -87,16 +90,46 @@ def collect(documents: Sequence[Document]) -> Ranked:
     losses = f"of {min(known):.3g} to {max(known):.3g}" if known else "that are not known"
     if given > len(runs):
         losses += f"; without {given - len(runs)} runs that did not come down to --until-train-loss"
+    if unknown := sum(not any(map(_tells_loss, run)) for run in runs):
+        losses += f"; whether {unknown} came down to --until-train-loss is not known without their histories"
     return Ranked(settings, seeds, measures, gaps, errors, losses)
 
 
 def _stopped_short(document: Document) -> bool:
-    """Whether it is the history of a run that did not come down to the loss at which it was to end."""
+    """Whether it says that a run did not come down to the loss at which it was to end: its history, or a result."""
     enough = arguments(document).get("until_train_loss")
-    if document.kind != "history" or enough is None:
+    if enough is None or not _tells_loss(document):
         return False
-    last = document.rows["train_loss"][-1].as_py()
-    return last is None or not last <= enough
+    history = document.kind == "history"
+    last = document.rows["train_loss" if history else "loss"][-1].as_py()
+    return last is None or not last <= (enough if history else enough * (1 + _CLOSE))
+
+
+def _tells_loss(document: Document) -> bool:
+    """Whether it tells the training loss at the end, where that was to be reached."""
+    if document.kind == "history" or arguments(document).get("until_train_loss") is None:
+        return True
+    return document.kind == "result" and _on_training_rows(document) and "loss" in document.rows.column_names
+
+
+def _on_training_rows(document: Document) -> bool:
+    """Whether it was measured on the table of its training, or on a part of it."""
+    entry, trained = document.data, document.trained_on
+    while entry is not None and trained is not None and entry.sha256 != trained.sha256:
+        step = entry.step
+        entry = next(iter(step.given("data")), None) if step is not None and step.command in _PARTS else None
+    return entry is not None and trained is not None
+
+
+def _tests(run: Sequence[Document]) -> dict[str, Document]:
+    """The tables that a run was tested on, by content, each with a document that says so."""
+    found: dict[str, Document] = {}
+    for each in run:
+        if each.kind == "history" and each.made is not None and {"test_accuracy"} & {*each.rows.column_names}:
+            found |= {entry.sha256: each for entry in each.made.given("eval-data")[:1]}
+        if each.kind == "result" and each.data and each.trained_on and each.data.sha256 != each.trained_on.sha256:
+            found[each.data.sha256] = each
+    return found
 
 
 def rankable(documents: Sequence[Document]) -> bool:
@@ -108,13 +141,25 @@ def rankable(documents: Sequence[Document]) -> bool:
 
 
 def _values(documents: Sequence[Document]) -> dict[str, float]:
-    """The measures of a whole network that are known; those on data count before those without."""
+    """The measures of a whole network that are known; those on data count before those without.
+
+    Raises:
+        GencliError: they are not of the training rows, or two of one measure differ.
+    """
     found: dict[str, float] = {}
+    seen: dict[str, float] = {}  # on data
     for document in sorted(documents, key=lambda each: each.data is not None):
+        if document.data is not None and not _on_training_rows(document):
+            rows = data_name(document.data)
+            raise GencliError(f"{document.title}: measured on {rows}, not on the rows of its training",
+                              "give eval --measures on the training table, or on a part of it")  # fmt: skip
         columns = (document.rows[name].to_pylist() for name in ("measure", "layer", "value"))
         for name, layer, value in zip(*columns, strict=True):
             if layer is None and value is not None and name not in _UNRANKED:
                 found[name] = value
+                if document.data is not None and seen.setdefault(name, value) != value:
+                    raise GencliError(f"{document.title}: {name} was measured twice, as {seen[name]:g} and {value:g}",
+                                      "give one measurement of each run")  # fmt: skip
     return found
 
 

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from gencli import models
 from gencli.evaluation import nearby
+from gencli.evaluation.gradients import dense_gradients
 from gencli.evaluation.measures import measure
 from gencli.evaluation.named import MEASURES, NAMED, Undefined
 from gencli.models import Model, Options
@@ -247,3 +248,56 @@ def test_every_measure_says_what_it_is() -> None:
     assert len({each.name for each in MEASURES}) == len(MEASURES)
     assert all(each.formula and each.unit for each in MEASURES)
     assert all(each.source and each.value for each in NAMED)
+
+
+class Tied(nn.Module):
+    """A dense layer whose weight something else uses too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(12, 10, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layer(x.flatten(1)) + 2 * x.flatten(1) @ self.layer.weight.T
+
+
+class Shared(nn.Module):
+    """A dense layer that each row passes twice, in one call or in two."""
+
+    def __init__(self, calls: int) -> None:
+        super().__init__()
+        self.calls, self.layer, self.last = calls, nn.Linear(6, 6), nn.Linear(12, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        parts = x.flatten(1).unflatten(1, (2, 6))
+        made = self.layer(parts) if self.calls == 1 else torch.stack([self.layer(each) for each in parts.unbind(1)], 1)
+        return self.last(made.relu().flatten(1))
+
+
+@pytest.mark.parametrize(
+    ("network", "without"),
+    [
+        ("mlp-2x8", True),
+        (nn.Sequential(nn.Flatten(), nn.Linear(12, 5, bias=False), nn.Tanh(), nn.Linear(5, 10)), True),
+        (nn.Sequential(nn.Flatten(), nn.Linear(12, 5), nn.ReLU(inplace=True), nn.Linear(5, 10)), False),
+        (nn.Sequential(nn.Conv2d(1, 2, 2), nn.Flatten(), nn.Linear(12, 10)), False),
+        (Tied(), False),
+        (Shared(1), False),
+        (Shared(2), False),
+    ],
+)
+def test_gradients_of_dense_layers_are_those_of_single_rows(network: nn.Module | str, without: bool) -> None:
+    model, initial, rows = made(network)
+    names = {name for name, _ in model.network.named_parameters()}
+    assert (dense_gradients(model, rows, names) is not None) == without
+    if without:
+        assert dense_gradients(model, rows, names - {next(iter(names))}) is None  # a frozen one
+    found = values(model, initial, rows)
+    images = model.preprocessing(rows.images)
+    each = []
+    for image, label in zip(images, rows.labels, strict=True):
+        loss = functional.cross_entropy(model.network(image[None]), label[None])
+        each.append(torch.cat([g.flatten() for g in torch.autograd.grad(loss, [*model.network.parameters()])]).double())
+    slopes, own = torch.stack(each), torch.cat([p.detach().double().flatten() for p in model.network.parameters()])
+    assert found["fisher_rao"] == pytest.approx((slopes @ own).square().mean().item(), rel=1e-5)
+    assert found["gradient_noise"] == pytest.approx(slopes.var(0, correction=0).sum().item(), rel=1e-5)
