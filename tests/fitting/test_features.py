@@ -83,6 +83,7 @@ def test_an_image_with_two_labels_is_named_where_rows_would_be_interpolated():
         ({"features": ""}, "'' is not a number of features"),
         ({"features": "10,"}, "'' is not a number of features"),
         ({"features": "10,20,10"}, "'10,20,10' names a size twice"),
+        ({"features": "16777217"}, "'16777217' is not a number of features"),
         ({"features": "99999999999"}, "'99999999999' is not a number of features"),
         ({"features": "10", "scale": 0.0}, "--scale: cosines of 0 tell no images apart"),
         ({"features": "10", "kind": "relu", "scale": 0.1}, "--scale: relu features have none"),
@@ -95,6 +96,7 @@ def test_what_is_no_number_of_features_is_refused(words: dict[str, str], message
 
 def test_several_sizes_have_a_place_each():
     several = RandomFeatures("10,20")
+    assert RandomFeatures("1,16777216").sizes == [1, 16777216]
     assert several.places("a-{features}.safetensors") == ["a-10.safetensors", "a-20.safetensors"]
     assert [part.arguments()["features"] for part in several.parts()] == [10, 20]
     assert RandomFeatures("10").places("a") == ["a"]
