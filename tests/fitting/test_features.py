@@ -10,6 +10,8 @@ import torch
 
 from gencli import kernels
 from gencli.errors import GencliError
+from gencli.files.tables import Description
+from gencli.fitting import least_squares
 from gencli.fitting.features import RandomFeatures
 from gencli.models import learners
 from gencli.models.inputs import Rows
@@ -119,3 +121,12 @@ def test_several_sizes_have_a_place_each():
 def test_facts_of_no_learner_are_refused(facts: dict[str, object]):
     with pytest.raises(GencliError, match="its learner's options are unknown"):
         learners.build("random-features", SHAPE, CLASSES, facts)
+
+
+def test_the_memory_is_that_of_pixels_features_filters_and_the_solution(monkeypatch: pytest.MonkeyPatch):
+    asked: list[int] = []
+    monkeypatch.setattr("gencli.fitting.features.require_memory", lambda need, *_: asked.append(need))
+    monkeypatch.setattr(least_squares, "memory", lambda rows, columns, classes: 0)
+    RandomFeatures("7,50").require(1000, Description("n", "train", ("a", "b", "c"), (3, 4, 2), "uint8"))
+    # pixels of 8 bits, in float32 and in float64; features in float64, twice; the directions in float64
+    assert asked == [1000 * (24 + 12 * 24 + 16 * 50) + 8 * 50 * 24]
