@@ -180,3 +180,11 @@ def test_words_that_are_no_kernel_are_refused_with_the_nearest(word: str, messag
         kernels.parse(word)
     assert message in refused.value.message
     assert refused.value.hint == hint
+
+
+@pytest.mark.parametrize(
+    ("shape", "cells"), [((8, 7, 2), 4), ((6, 7, 1), 2), ((7, 6, 1), 2), ((3, 9, 1), 2), ((9, 3, 1), 2)]
+)
+def test_a_random_convolution_pools_as_many_cells_as_there_are_places(shape: tuple[int, int, int], cells: int) -> None:
+    kernel, pixels = kernels.parse("random-conv:5"), torch.rand(3, math.prod(shape))
+    assert kernel.dimension(shape) == kernel.points(pixels, shape).shape[1] == 2 * 5 * cells

@@ -128,7 +128,9 @@ class CompressionSettings(Shared):
             min=0, max=1 << 30, metavar="D", help="Train in a random subspace of D dimensions; 0 codes all weights."
         ),
     ] = 2000
-    levels: Annotated[int, typer.Option(min=2, max=256, metavar="K", help="Values that a coded number can have.")] = 7
+    levels: Annotated[
+        int, typer.Option(min=2, max=256, metavar="K", help="Number of values that a coded number can take.")
+    ] = 7
     epochs: Annotated[
         int, typer.Option(min=1, max=100_000, metavar="N", help="Passes over the rows, a third of them quantized.")
     ] = 30

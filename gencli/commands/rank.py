@@ -28,29 +28,31 @@ def rank(
 ) -> None:
     """Rank measures by how well they predict the generalization gap.
 
-    Reads the output of gencli eval --measures on the training rows, and for the accuracies that of gencli train
-    --history --eval-data, or of gencli eval on the training and the test rows, of any number of networks, also of
-    several runs; writes one row per measure, the largest tau first. The gap is train less test accuracy. One row,
-    random, is a control of random numbers. Fewer than 5 networks with measures and accuracies are refused, as are
-    several test tables and measures of other rows or twice; runs that did not reach their --until-train-loss are left
-    out. _low and _high are 95 % bootstrap intervals over runs.
+    Reads the output of gencli eval --measures on the training rows and, for the accuracies, that of gencli train
+    --history --eval-data or of gencli eval on the training and the test rows, for any number of networks and runs;
+    writes one row per measure, the largest tau first. The gap is train accuracy minus test accuracy. One row, random,
+    is a control of random numbers. Fewer than 5 networks with measures and accuracies are refused, as are several test
+    tables and measures of other rows or given twice; runs that did not reach their --until-train-loss are left out.
+    _low and _high are 95 % bootstrap intervals over runs.
 
     \b
-    says               predicts, or the wrong way, where tau's interval lies
-                       above or below 0; otherwise nothing
+    says               predicts where tau's interval lies above 0, the wrong
+                       way where it lies below 0, otherwise nothing
     tau                Kendall's tau-b of measure and gap
     tau_test_error     the same with 1 - test accuracy
-    psi_NAME           tau, a tie counting 0, along one hyper-parameter alone,
-                       all others and the seed being equal: the mean over
-                       those; psi: their mean (Jiang et al. 2020,
-                       arXiv:1912.02178); of mlp-KxW depth and width are two
-    cmi                the least of I(V; V' | S) / H(V' | S) over sets S of at
-                       most two hyper-parameters, V and V' the signs of pairs'
-                       differences (ibid.); by shares, so compare with random
-    sign_error         the mean over pairs of environments, which differ in one
-                       hyper-parameter, of the share of pairs of their runs
-                       that the measure orders wrongly, a tie counting half;
-                       sign_error_90, the 90th percentile, and sign_error_worst
+    psi_NAME           mean tau of networks that differ in one hyperparameter
+                       alone, the seed being equal, ties counted as 0; psi is
+                       the mean of these (Jiang et al. 2020,
+                       arXiv:1912.02178); depth and width of mlp-KxW are two
+    cmi                the minimum of I(V; V' | S) / H(V' | S) over sets S of
+                       at most two hyperparameters, where V and V' are the
+                       signs of differences within pairs of networks (ibid.);
+                       estimated by frequencies, so compare with random
+    sign_error         share of pairs of runs that the measure orders wrongly,
+                       ties counted as half, averaged over pairs of
+                       environments, which differ in one hyperparameter;
+                       sign_error_90 is the 90th percentile of these shares,
+                       sign_error_worst the largest
                        (Dziugaite et al. 2020, arXiv:2010.11924, unweighted)
 
     \b

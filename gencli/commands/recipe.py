@@ -39,7 +39,7 @@ def recipe(
     *,
     engine: Annotated[
         Literal["make", "snakemake", "slurm"] | None,
-        typer.Option(help="Write all jobs for this engine instead, which knows by content what is done."),
+        typer.Option(help="Write all jobs for this engine, which tells by content what is done."),
     ] = None,
     output: Annotated[
         str | None, typer.Option("-o", "--output", metavar="FILE", help="Output file. Default: standard output.")
@@ -61,9 +61,10 @@ def recipe(
     make -j2 runs two jobs at a time, each with half the cores. Existing results are not computed again, and interrupted
     training continues from its checkpoint.
 
-    --engine writes the jobs of a recipe, as make tells them, for another engine: a Snakefile; a script of bash that
-    submits itself to Slurm, an array a stage, with the options of sbatch that follow it; or a makefile. What a job read
-    and made is recorded by SHA-256, and it is not run again while that holds, whatever the times of files are.
+    --engine writes the jobs of a recipe, as planned by make, for another engine: a Snakefile; a bash script that
+    submits itself to Slurm, one array job per stage, with the sbatch options that follow it; or a makefile. The SHA-256
+    of the files that a job read and made is recorded, and the job runs again only if one of them has changed, whatever
+    their modification times.
 
     \b
     Example:

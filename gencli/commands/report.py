@@ -53,11 +53,12 @@ def report(
                          mlp-1xW, and the threshold: as many features as training
                          rows (give results on them), the least width that fits
     --table edge-of-stability
-                         of train --full-batch --track sharpness: its limit of
-                         stability, 2/eta of plain descent, and where it settles
+                         from train --full-batch --track sharpness: the limit of
+                         stability, 2/eta for plain gradient descent, and where
+                         the sharpness settles
     --table speed        epochs to fit beside what spectrum --kernel predicts for
-                         the same tables: rank correlations, where it fails; with
-                         --against whether the measured order is the published
+                         the same tables: rank correlations, and where they fail;
+                         with --against, whether the order is the published one
     --table rank         the table of gencli rank
     --plot curves        the columns of train --history over epochs
     --plot overfit-time  epochs to fit against the corruption level

@@ -28,15 +28,15 @@ def total(
     format: Format = None,
     output: SumOutput = None,
 ) -> None:
-    """Put the parts of a result together that --shard computed.
+    """Combine the parts of a result that --shard computed.
 
-    Reads what gencli hvp, jacobian or eval wrote with --shard K/N, for each K from 0 to N - 1; writes what they write
-    without it. Each of N processes, on any machines, computes a part of the rows, as in an array of Slurm's: products
-    with curvature matrices are added in float64, as they are sums over rows; Jacobians of rows follow each other;
-    results are those of all rows' predictions. The numbers are those of one process but for the last bits of sums. A
-    part that is missing, there twice, or of another model, table or options is refused, by what the parts say of
-    themselves. gencli spectrum has no parts: each of its products needs the one before, of all rows; torchrun divides
-    those, and the work of these commands too.
+    Reads what gencli hvp, jacobian or eval wrote with --shard K/N, for every K from 0 to N - 1; writes what they write
+    without it. Each of N processes, on any machines, computes a part of the rows, for example as an array job of Slurm:
+    products with curvature matrices, which are sums over rows, are added in float64; Jacobians are concatenated;
+    results are those of the predictions of all rows. The numbers are those of a single process up to the rounding of
+    sums. A part that is missing, given twice, or recorded as one of another model, table or options is refused. gencli
+    spectrum has no parts, since each of its products over all rows needs the previous one; torchrun divides its work
+    among processes, and that of these commands too.
 
     \b
     Example:

@@ -148,7 +148,7 @@ class Kernel(Learner, Saving):
         typer.Option(metavar="SIZE", help="Maximum memory, such as 8G. Default: four fifths of what is free."),
     ] = None
     keep: Annotated[
-        bool, typer.Option("--keep", help="Write the model also where the tolerance is not reached; the status is 2.")
+        bool, typer.Option("--keep", help="Write the model even if the tolerance is not reached; the exit status is 2.")
     ] = False
     checkpoint: Annotated[
         str | None,

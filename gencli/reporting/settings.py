@@ -70,22 +70,22 @@ class Settings:
     ] = None
     contact_sheet: Annotated[
         str | None,
-        typer.Option(metavar="FILE.png", help="Draw the first images of image tables instead, one row per table."),
+        typer.Option(metavar="FILE.png", help="Draw the first images of image tables, one row per table."),
         endings.SHEET,
     ] = None
     follow: Annotated[
         bool,
         typer.Option(
             "--follow",
-            help="Draw the curves of one history that gencli train is writing in the terminal, anew with its epochs, "
-            "until the run ends. Exits with 1 if it was interrupted.",
+            help="Draw the curves of a history in the terminal while gencli train writes it, updated every epoch until "
+            "the run ends. The exit status is 1 if the run was interrupted.",
         ),
     ] = False
     to: Annotated[
         tuple[str, str] | None,
         typer.Option(
             metavar="TRACKER PLACE",
-            help="Write histories as runs of an experiment tracker instead: tensorboard DIR, mlflow URI, or "
+            help="Export histories as runs to an experiment tracker: tensorboard DIR, mlflow URI, or "
             "wandb-offline DIR; pip install gencli[trackers].",
         ),
     ] = None

@@ -20,7 +20,7 @@ class Settings:
     heading: ClassVar[str] = "Scores"
 
     judge: Annotated[
-        bool, typer.Option("--judge", help="Write how well each score finds the corrupted rows instead, see above.")
+        bool, typer.Option("--judge", help="Write how well each score finds the corrupted rows, see above.")
     ] = False
     seed: Annotated[int, typer.Option(min=0, help="Random seed of the intervals of --judge.")] = 0
     fitted_at: Annotated[
@@ -29,13 +29,13 @@ class Settings:
     ] = 0.99
     test: Annotated[
         str | None,
-        typer.Option(metavar="TABLE", help="Image table whose rows are influenced: a file or a folder of shards."),
+        typer.Option(
+            metavar="TABLE", help="Image table of test rows to measure the influence on: a file or a folder of shards."
+        ),
     ] = None
     influence: Annotated[
         str | None,
-        typer.Option(
-            metavar="FILE", help="Write the pairs of a training row and a test row with the strongest influence."
-        ),
+        typer.Option(metavar="FILE", help="Write the pairs of training row and test row with the strongest influence."),
         endings.RESULT,
     ] = None
     pairs: Annotated[int, typer.Option(min=1, max=1_000_000, metavar="N", help="Maximum number of pairs.")] = 100

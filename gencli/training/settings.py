@@ -116,7 +116,7 @@ class RunSettings:
         bool,
         typer.Option(
             "--measure-train",
-            help="Evaluate the training rows after every epoch; otherwise while training, and at the end.",
+            help="Evaluate the training rows after every epoch, not only during its steps and at the end.",
         ),
     ] = False
     track: Annotated[

@@ -137,13 +137,15 @@ def wrong(
 
 def test_verification_finds_what_was_changed() -> None:
     made, parts, rows = small()
-    assert wrong(made, parts, rows) == set()
+    assert wrong(made, parts, rows) == wrong(replace(made, errors=made.draws), parts, rows) == set()
     assert made.kl is not None
     assert made.grid
     for change, part in (
         ({"bound": made.bound - 1e-4}, "bound"),
         ({"kl": made.kl - 0.01}, "kl"),
         ({"errors": made.errors // 2}, "empirical_error"),
+        ({"errors": 0}, "empirical_error"),
+        ({"errors": made.draws + 1}, "delta"),
         ({"empirical_error": made.empirical_error / 2}, "empirical_error"),
         ({"n": made.n + 20}, "rows"),
         ({"delta": 1.0}, "delta"),

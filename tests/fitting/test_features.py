@@ -10,6 +10,8 @@ import torch
 
 from gencli import kernels
 from gencli.errors import GencliError
+from gencli.files.tables import Description
+from gencli.fitting import least_squares
 from gencli.fitting.features import RandomFeatures
 from gencli.models import learners
 from gencli.models.inputs import Rows
@@ -83,6 +85,7 @@ def test_an_image_with_two_labels_is_named_where_rows_would_be_interpolated():
         ({"features": ""}, "'' is not a number of features"),
         ({"features": "10,"}, "'' is not a number of features"),
         ({"features": "10,20,10"}, "'10,20,10' names a size twice"),
+        ({"features": "16777217"}, "'16777217' is not a number of features"),
         ({"features": "99999999999"}, "'99999999999' is not a number of features"),
         ({"features": "10", "scale": 0.0}, "--scale: cosines of 0 tell no images apart"),
         ({"features": "10", "kind": "relu", "scale": 0.1}, "--scale: relu features have none"),
@@ -100,6 +103,7 @@ def test_features_beyond_float64_are_refused():
 
 def test_several_sizes_have_a_place_each():
     several = RandomFeatures("10,20")
+    assert RandomFeatures("1,16777216").sizes == [1, 16777216]
     assert several.places("a-{features}.safetensors") == ["a-10.safetensors", "a-20.safetensors"]
     assert [part.arguments()["features"] for part in several.parts()] == [10, 20]
     assert RandomFeatures("10").places("a") == ["a"]
@@ -122,3 +126,12 @@ def test_several_sizes_have_a_place_each():
 def test_facts_of_no_learner_are_refused(facts: dict[str, object]):
     with pytest.raises(GencliError, match="its learner's options are unknown"):
         learners.build("random-features", SHAPE, CLASSES, facts)
+
+
+def test_the_memory_is_that_of_pixels_features_filters_and_the_solution(monkeypatch: pytest.MonkeyPatch):
+    asked: list[int] = []
+    monkeypatch.setattr("gencli.fitting.features.require_memory", lambda need, *_: asked.append(need))
+    monkeypatch.setattr(least_squares, "memory", lambda rows, columns, classes: 0)
+    RandomFeatures("7,50").require(1000, Description("n", "train", ("a", "b", "c"), (3, 4, 2), "uint8"))
+    # pixels of 8 bits, in float32 and in float64; features in float64, twice; the directions in float64
+    assert asked == [1000 * (24 + 12 * 24 + 16 * 50) + 8 * 50 * 24]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from gencli import machine
 from gencli.errors import GencliError
 from gencli.files.provenance import step
 from gencli.files.tables import Description
-from gencli.fitting import gram
+from gencli.fitting import gram, kernel
 from gencli.fitting.base import Fitted, Learner
 from gencli.fitting.kinds import FiniteSampleLearner, Kernel, LeastSquares
 from gencli.fitting.rows import one_hot
@@ -245,3 +247,10 @@ def test_many_classes_take_their_own_memory(monkeypatch: pytest.MonkeyPatch):
     many = Description("toy", "train", tuple(map(str, range(100_000))), (2, 2, 1))
     with pytest.raises(GencliError, match=r"1,000 rows: needs 1\.5 GiB of memory"):
         Kernel(["linear"]).require(1000, many)
+
+
+def test_a_progress_counts_multiplications_by_either_solver():
+    fitting: Any = SimpleNamespace(_rows=SimpleNamespace(images=torch.zeros(1, 3, 4, 2)))
+    for direct, solving in ((True, 40**3 / 6), (False, 40**2 * 1000)):
+        fitting.direct = lambda n, classes, direct=direct: direct
+        assert kernel._Fitting.work(fitting, 40) == 40 * 40 * 24 / 2 + solving

@@ -171,7 +171,7 @@ MAKES = {
         """
         gencli train digits.parquet --arch mlp-1x8 --epochs 1 --init m.safetensors --init-except head \\
             --freeze '*,!head' -q -o made.safetensors
-        python -c "from safetensors.torch import *; save_file(load_file('m.safetensors'), 'outside/w.safetensors')"
+        python -c "from safetensors.numpy import *; save_file(load_file('m.safetensors'), 'outside/w.safetensors')"
         gencli train digits.parquet --arch mlp-1x8 --epochs 1 --init outside/w.safetensors -q -o made-other.safetensors
         """,
         """
@@ -216,10 +216,11 @@ MAKES = {
     ],
     "spectrum": [
         """
-        gencli spectrum m.safetensors test.parquet --top 2 --bottom 1 --trace --density made-density.parquet -q \\
-            --along made-along.parquet --vectors made-vectors.safetensors --figure made.pdf -o made.parquet
+        gencli spectrum m.safetensors test.parquet --top 1 --trace --trace-products 9 --density-steps 9 -q \\
+            --density made-density.parquet --along made-along.parquet --vectors made-vectors.safetensors \\
+            --figure made.pdf -o made.parquet
         """,
-        "gencli spectrum m.safetensors test.parquet --trace -q -o made.parquet",
+        "gencli spectrum m.safetensors test.parquet --trace --trace-products 9 -q -o made.parquet",
         """
         gencli spectrum --kernel random-conv:4 test.parquet --limit 30 --seed 3 --normalize whitened --step-size 0.01 \\
             --energy made-energy.parquet --descent made-descent.parquet --figure made.svg -q -o made.parquet

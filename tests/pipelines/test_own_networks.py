@@ -6,8 +6,6 @@ import pytest
 
 from tests.pipelines.shell import Shell, many
 
-pytestmark = pytest.mark.cold
-
 _NOISY = """
 print("import")
 import atexit, ctypes, os, subprocess, sys
@@ -114,7 +112,10 @@ def own(sh: Shell) -> Shell:
 @pytest.mark.parametrize("place", ["", "-o /dev/stdout", "-o >(cat > out)"])
 def test_what_a_network_prints_is_no_result(own: Shell, place: str) -> None:
     whole = own(f"{_TRAIN} faulty:Net -o /dev/null").worked()
-    done = own(f"set -e; {_TRAIN} noisy:Net -o whole; {_TRAIN} noisy:Net {place} | cat > piped; sleep 0.1").worked()
+    own(f"{_TRAIN} noisy:Net -o whole").worked()
+    own.cold = not place  # once the program itself
+    done = own(f"set -e; {_TRAIN} noisy:Net {place} | cat > piped; sleep 0.1").worked()
+    own.cold = False
     piped = (own.folder / ("out" if ">(" in place else "piped")).read_bytes()
     assert piped == (own.folder / "whole").read_bytes()
     assert not whole.out
@@ -125,6 +126,7 @@ def test_what_a_network_prints_is_no_result(own: Shell, place: str) -> None:
     assert len(read.text.splitlines()) == 12
 
 
+@pytest.mark.cold
 def test_a_network_may_use_pandas(own: Shell) -> None:
     (own.folder / "frames.py").write_text(
         "import pandas\nfrom faulty import Net\nprint(pandas.Series([7]).to_list())\n"
@@ -135,6 +137,7 @@ def test_a_network_may_use_pandas(own: Shell) -> None:
 def test_a_closed_standard_output_is_no_file_of_ours(own: Shell) -> None:
     (own.folder / "writes.py").write_text("import os\nfrom faulty import Net\nos.write(1, b'printed')\n")
     own(f"{_TRAIN} writes:Net -o whole; {_TRAIN} writes:Net -o out >&-; cmp whole out").worked()
+    own.cold = True  # a client of `warm` needs a stream
     own(f"{_TRAIN} writes:Net -o out >&- 2>&- <&-; cmp whole out").worked()
 
 

@@ -7,6 +7,7 @@ import operator
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -380,3 +381,12 @@ def test_a_rehearsal_reads_no_image_and_refuses_the_same(more: dict[str, Any]) -
     assert made.total_steps == together(replace(PLAIN, **more)).total_steps
     with pytest.raises(GencliError, match="leaves no rows"):
         begin(setup(replace(PLAIN, subset=0.001)), TABLE, None, Group(), True)
+
+
+def test_a_round_has_an_equal_part_of_the_time_that_is_left() -> None:
+    runs: list[Any] = [SimpleNamespace(seconds=seconds, limit=None) for seconds in (10, 30, 0, 0)]
+    these: Any = SimpleNamespace(
+        _setup=SimpleNamespace(settings=SimpleNamespace(max_time=2)), _courses=runs, rounds=[range(2), [2], [3]]
+    )
+    Several._limit(these, 1, [runs[2]])
+    assert [each.limit for each in runs] == [None, None, (120 - 30) / 2, None]

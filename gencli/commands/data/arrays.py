@@ -42,11 +42,16 @@ def arrays(
         Literal["NHWC", "NCHW"] | None, typer.Option(help="Order of the axes, if the lengths do not tell it.")
     ] = None,
     white: Annotated[
-        Literal["1", "255"] | None, typer.Option(help="The value of white, if the values do not tell it.")
+        Literal["1", "255"] | None, typer.Option(help="Value of white, if the values do not show it.")
     ] = None,
     severities: Annotated[
         int | None,
-        typer.Option(min=1, max=1000, metavar="N", help="Number of versions of the rows, one after the other."),
+        typer.Option(
+            min=1,
+            max=1000,
+            metavar="N",
+            help="Number of severities, if the images are all rows at the first, then all at the next.",
+        ),
     ] = None,
     class_names: Annotated[
         str | None, typer.Option(metavar="N|A,B|FILE", help="Number or names of the classes.")
@@ -59,13 +64,13 @@ def arrays(
 
     Reads arrays of images, [n, height, width, channels], [n, channels, height, width] or [n, height, width], and of
     labels, [n] class numbers from 0; writes an image table. Nothing is unpickled: .pt may hold tensors, arrays, and
-    dictionaries of them; .npy is read as it is needed. Axes of 1 or 3 are channels; a message says which order was
-    read. Values are whole numbers or floats of 0 to 255, or floats of 0 to 1, which are multiplied by 255: to 8 bits
-    where that loses nothing, otherwise to float32. What could be either is refused.
+    dictionaries of them; .npy is read piece by piece. Axes of length 1 or 3 are channels; a message says which order
+    was read. Values are whole numbers or floats from 0 to 255, or floats from 0 to 1, which are multiplied by 255 and
+    stored in 8 bits if nothing is lost, otherwise as float32. What could be either is refused.
 
-    If the labels repeat five times, as those of CIFAR-10-C do, rows are its severities: columns corruption, the file's
-    name, and severity are added, and the versions of a row share its identity. A folder of such files, NAME.npy beside
-    labels.npy, or of folders NAME with test_images.npy and test_labels.npy as MNIST-C's, is one table of all.
+    If the labels repeat five times, as those of CIFAR-10-C do, the repetitions are severities: columns corruption (the
+    file's name) and severity are added, and the versions of a row share its identity. A folder of such files, NAME.npy
+    beside labels.npy, or of folders NAME with test_images.npy and test_labels.npy as MNIST-C's, is one table of all.
 
     \b
     Example:

@@ -19,10 +19,10 @@ def model(
     onnx: Annotated[bool, typer.Option("--onnx", help="Write ONNX.")] = False,
     torch_export: Annotated[bool, typer.Option("--torch-export", help="Write a .pt2 of torch.export.")] = False,
     dtype: Annotated[
-        Literal["uint8", "float32"], typer.Option(help="Type of the images that it takes, of 0 to 255 either way.")
+        Literal["uint8", "float32"], typer.Option(help="Type of the input images; values are 0 to 255 either way.")
     ] = "uint8",
     run: Annotated[
-        int | None, typer.Option(min=0, metavar="K", help="Of a model of several runs: its number, from 0.")
+        int | None, typer.Option(min=0, metavar="K", help="Of a model of several runs, use run K, from 0.")
     ] = None,
     arch: OwnArch = None,
     output: Annotated[
