@@ -77,9 +77,14 @@ class Kernel(ABC):
     def values(self, products: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
         """k of points by their inner products [m, n], which it may overwrite, and squared norms [m, 1] and [n]."""
 
-    def matrix(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        """k(x_i, y_j) of points [m, d] and [n, d] of one dtype: [m, n], in their dtype; no other matrix that large."""
+    def matrix(self, x: torch.Tensor, y: torch.Tensor, derived: bool = False) -> torch.Tensor:
+        """k(x_i, y_j) of points [m, d] and [n, d] of one dtype: [m, n], in their dtype.
+
+        There is no other matrix that large, unless it is to be derived by x: in place nothing is.
+        """
         products, left, right = x @ y.T, x.square().sum(1, keepdim=True), y.square().sum(1)
+        if derived:
+            return self.values(products, left, right)
         step = max(1, _AT_ONCE // max(1, len(y)))
         for part, norms in zip(products.split(step), left.split(step), strict=True):
             part.copy_(self.values(part, norms, right))
@@ -180,7 +185,7 @@ class _Infinite(Kernel):
     def values(self, products: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
         lengths = left.sqrt() * right.sqrt()
         cosines = products.div_(lengths).masked_fill_(lengths == 0, 0).clamp_(-1, 1)
-        cosines.masked_fill_(cosines > 1 - _SAME * _rounding(products), 1)
+        cosines = cosines.masked_fill_(cosines > 1 - _SAME * _rounding(products), 1)
         return self._layers(cosines).mul_(lengths)
 
     @abstractmethod
@@ -196,7 +201,7 @@ class ArcCosine(_Infinite):
 
     def _layers(self, cosines: torch.Tensor) -> torch.Tensor:
         for _ in range(self.depth):
-            _covariance(cosines, cosines.arccos())
+            cosines = _covariance(cosines, cosines.arccos())
         return cosines
 
 
@@ -210,15 +215,15 @@ class NeuralTangent(_Infinite):
         tangent = cosines.clone()
         for _ in range(self.depth):
             angles = cosines.arccos()
-            _covariance(cosines, angles)
-            tangent.mul_(angles.div_(-math.pi).add_(1)).add_(cosines)
+            cosines = _covariance(cosines, angles)
+            tangent = tangent.mul_(angles.div_(-math.pi).add_(1)).add_(cosines)
         return tangent
 
 
-def _covariance(cosines: torch.Tensor, angles: torch.Tensor) -> None:
+def _covariance(cosines: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:
     """κ₁ in place, 1 at 1 exactly: c + (sin θ − θ c) / π."""
     rest = angles.sin().addcmul_(angles, cosines, value=-1)
-    cosines.add_(rest, alpha=1 / math.pi).clamp_(-1, 1)
+    return cosines.add_(rest, alpha=1 / math.pi).clamp_(-1, 1)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from scipy.spatial.distance import cdist
 
 from gencli import kernels
 from gencli.errors import GencliError
+from gencli.models import learners
 
 SHAPE = (8, 7, 2)
 WORDS = ["gaussian:0.1", "linear", "laplace:0.3", "ntk:1", "ntk:3", "arccos:2", "random-conv:5"]
@@ -188,3 +189,19 @@ def test_words_that_are_no_kernel_are_refused_with_the_nearest(word: str, messag
 def test_a_random_convolution_pools_as_many_cells_as_there_are_places(shape: tuple[int, int, int], cells: int) -> None:
     kernel, pixels = kernels.parse("random-conv:5"), torch.rand(3, math.prod(shape))
     assert kernel.dimension(shape) == kernel.points(pixels, shape).shape[1] == 2 * 5 * cells
+
+
+@pytest.mark.parametrize("word", ["gaussian:0.5", "laplace:0.5", "linear", "arccos:2", "ntk:2"])
+def test_a_fitted_kernel_is_derived_by_its_images(word: str) -> None:
+    """Against central differences, in float64; what is computed in place has no derivatives in reverse mode."""
+    draws = torch.Generator().manual_seed(3)
+    learner = learners.Kernel((2, 3, 1), 4, 5, "float32", "float64", **kernels.parse(word).facts())
+    learner.images.copy_(255 * torch.rand(5, 2, 3, 1, generator=draws))
+    torch.nn.init.normal_(learner.alpha, generator=draws)
+    image = torch.rand(1, 1, 2, 3, generator=draws, dtype=torch.float64)
+    found = torch.func.jacrev(learner)(image).reshape(4, 6)
+    for place in range(6):
+        step = 1e-5 * torch.eye(6, dtype=torch.float64)[place].reshape(image.shape)
+        with torch.no_grad():
+            expected = (learner(image + step) - learner(image - step))[0] / 2e-5
+        torch.testing.assert_close(found[:, place], expected, rtol=1e-6, atol=1e-8)

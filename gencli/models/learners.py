@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from gencli import kernels
 from gencli.errors import GencliError, require_enough
@@ -42,6 +44,16 @@ class Learner(nn.Module):
     facts: dict[str, Any]
 
 
+class _Anew(TorchFunctionMode):
+    """Within, what tensors' methods compute in place is a new tensor."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = getattr(func, "__name__", "")
+        if name.endswith("_") and not name.endswith("__"):
+            func = getattr(torch.Tensor, name[:-1])
+        return func(*args, **(kwargs or {}))
+
+
 class Kernel(Learner):
     """Σ_i k(x, x_i) α_i over the training images x_i, [rows, height, width, channels]; α [rows, classes] of `dtype`.
 
@@ -66,7 +78,9 @@ class Kernel(Learner):
             if self._weights is None or self._weights.device != x.device:
                 self._weights = self._sum(x, lambda known: known.T)
             return x @ self._weights
-        return self._sum(x, lambda known: self._kernel.matrix(x, known))
+        derived = torch.is_grad_enabled()
+        with _Anew() if derived else nullcontext():
+            return self._sum(x, lambda known: self._kernel.matrix(x, known, derived))
 
     def _sum(self, like: torch.Tensor, function: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
         """Σ over parts of the training rows: a function of their points, times their α."""
