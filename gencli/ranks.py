@@ -20,6 +20,8 @@ import torch
 import torch.distributed as dist
 import typer
 from numpy.typing import NDArray
+from torch.distributed.distributed_c10d import PrefixStore, Store
+from torch.distributed.rendezvous import rendezvous
 
 from gencli import machine
 from gencli.cli import console
@@ -306,14 +308,14 @@ def _answered() -> Iterator[None]:
         raise _Lost(str(error) or type(error).__name__) from error
 
 
-def _meeting(rank: int) -> dist.Store:
+def _meeting(rank: int) -> Store:
     """Where the processes find each other, apart from those before a restart.
 
     A launcher of torchrun keeps its store through all restarts (torch 2.14, elastic/rendezvous/dynamic_rendezvous.py,
     `_shared_tcp_store_server`), and a new process may read there where a dead one listened. On several machines each
     launcher counts restarts of its own, which keep nothing apart.
     """
-    store, _, _ = next(dist.rendezvous("env://", timeout=PATIENCE))
+    store, _, _ = next(rendezvous("env://", timeout=PATIENCE))
     store.set_timeout(PATIENCE)
     names = "GROUP_WORLD_SIZE", "TORCHELASTIC_MAX_RESTARTS", "TORCHELASTIC_RESTART_COUNT"
     machines, allowed, before = (os.environ.get(name, "0") for name in names)
@@ -323,7 +325,7 @@ def _meeting(rank: int) -> dist.Store:
             "--max-restarts: on several machines processes may wait for those before a restart; set "
             "TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 for torchrun on all of them"
         )
-    return dist.PrefixStore(f"restart {before}" if machines == "1" else "", store)
+    return PrefixStore(f"restart {before}" if machines == "1" else "", store)
 
 
 def _options() -> list[str]:

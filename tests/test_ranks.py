@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 import typer
+from torch._C._distributed_c10d import TCPStore
 
 from gencli import machine, ranks
 from gencli.counts import span
@@ -95,7 +96,7 @@ def test_sums_are_those_over_all_rows_and_errors_those_of_one_process() -> None:
 
 
 def test_processes_after_a_restart_do_not_look_for_those_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    kept = torch.distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)  # as torchrun's is
+    kept = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)  # as torchrun's is
     monkeypatch.setenv("TORCHELASTIC_USE_AGENT_STORE", "True")
     monkeypatch.setenv("GROUP_WORLD_SIZE", "1")
     for restart in range(2):

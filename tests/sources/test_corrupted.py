@@ -72,7 +72,7 @@ def save(name: str, values: object) -> Callable[[Path], None]:
     return lambda folder: np.save(folder / name, np.asarray(values))
 
 
-WRONG: dict[str, tuple[Callable[[Path], None], str]] = {
+WRONG: dict[str, tuple[Callable[[Path], object], str]] = {
     "short": (save("fog.npy", PIXELS["fog"][:60]), "fog.npy: 60 images, but .*labels.npy has 100"),
     "stray": (save("more.npy", np.arange(100)), "more.npy: no arrays of images"),
     "shape": (save("more.npy", PIXELS["fog"][:, :4]), r"more.npy: uint8 \(4, 4, 3\), not uint8 \(5, 4, 3\) as .*fog"),
@@ -83,7 +83,7 @@ WRONG: dict[str, tuple[Callable[[Path], None], str]] = {
 
 
 @pytest.mark.parametrize(("change", "said"), WRONG.values(), ids=WRONG)
-def test_what_does_not_fit_is_refused_by_name(change: Callable[[Path], None], said: str, tmp_path: Path) -> None:
+def test_what_does_not_fit_is_refused_by_name(change: Callable[[Path], object], said: str, tmp_path: Path) -> None:
     top = flat(tmp_path)
     change(top)
     with pytest.raises(GencliError, match=said):
@@ -115,7 +115,8 @@ def test_other_layouts_are_refused_with_what_to_give(tmp_path: Path) -> None:
 
 def test_errors_by_corruption_and_the_same_bytes_again(tmp_path: Path) -> None:
     shell = Shell(tmp_path)
-    flat(tmp_path), nested(tmp_path)
+    flat(tmp_path)
+    nested(tmp_path)
     shell("gencli data arrays CIFAR-10-C -q -o c.parquet; gencli train c.parquet --arch linear --epochs 1 -q -o m")
     shown = shell("gencli eval m c.parquet --by corruption,severity -q --format csv").worked().text.splitlines()
     assert [line.split(",")[1] for line in shown[1:]][:2] == ["fog 1", "fog 2"]

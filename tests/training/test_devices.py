@@ -154,7 +154,8 @@ def test_a_step_seeds_the_cpu_and_the_gpu(monkeypatch: pytest.MonkeyPatch) -> No
 def test_float32_is_not_tf32_in_any_layer(monkeypatch: pytest.MonkeyPatch) -> None:
     """torch takes tf32 for convolutions and recurrent layers where nothing is said."""
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
-    kinds = (torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn)
+    cudnn: Any = torch.backends.cudnn
+    kinds = (torch.backends.cuda.matmul, cudnn.conv, cudnn.rnn)
     before = [each.fp32_precision for each in kinds]
     try:
         devices.precision("float32", torch.device("cuda"))
