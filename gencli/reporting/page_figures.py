@@ -224,7 +224,7 @@ def _across(panel: Bars) -> Axis:
     if panel.limits:
         return Axis(*panel.limits)
     if panel.log:
-        return around(ends, 0.15, True)
+        return around(ends, 0.05, True)
     return around([0, *ends], 0.02)
 
 
@@ -234,7 +234,8 @@ def _bars(panel: Bars, places: dict[str, int], _: int) -> tuple[str, str]:
     count = len(several)
     row = 8 + 10 * min(4, max(1, count))
     left = 12 + room
-    width, height = _LEFT + _WIDTH + _RIGHT - left - _RIGHT, row * max(1, len(names))
+    beside = _LETTER * len("100.00 %") if panel.log else 0  # the number after the longest bar
+    width, height = _LEFT + _WIDTH - left - beside, row * max(1, len(names))
     drawn = [f"M{_number(left + place * width)} {_TOP}v{_number(height)}" for place, _ in across.ticks(5)]
     drawn = [_path("grid", "".join(drawn))]
     ends = [_TOP + height + 16] + ([_TOP - 4] if height > 2 * _HEIGHT else [])
@@ -242,7 +243,7 @@ def _bars(panel: Bars, places: dict[str, int], _: int) -> tuple[str, str]:
     for place, (name, full) in enumerate(zip(names, panel.names)):
         drawn.append(_words(left - 6, _TOP + (place + 0.5) * row + 4, name, "end", full))
     drawn.append(
-        f'<svg class="data" x="{_number(left)}" y="{_TOP}" width="{_number(width)}" height="{_number(height)}">'
+        f'<svg class="data" x="{_number(left)}" y="{_TOP}" width="{_number(width + beside)}" height="{_number(height)}">'
     )
     thick = (row - 8) / max(1, count)
     start = _at(across.place(0), width) or 0
