@@ -37,10 +37,17 @@ def last_layer(network: nn.Module, classes: int) -> tuple[str, nn.Linear] | None
 
 
 def head_name(network: nn.Module, classes: int) -> str | None:
-    """The name of the layer that gives the logits of so many classes, empty where it is the network; None for none."""
+    """The name of the layer that gives the logits of so many classes, empty where it is the network; None for none.
+
+    That is also a last convolution whose outputs are pooled, as in SqueezeNet.
+    """
     found = last_layer(network, classes)
     ends = [name for name, layer in network.named_modules() if isinstance(layer, Cosine)]
-    return ends[-1] if ends else None if found is None else found[0]
+    if ends or found is not None:
+        return ends[-1] if ends or found is None else found[0]
+    layers = [(name, layer) for name, layer in network.named_modules() if [*layer.parameters(recurse=False)]]
+    name, last = layers[-1] if layers else ("", network)
+    return name if isinstance(last, nn.Conv2d) and last.out_channels == classes else None
 
 
 def attach(network: nn.Module, head: Head, classes: int, arch: str) -> nn.Module:

@@ -211,8 +211,10 @@ def _beginnings(name: str) -> Iterator[str]:
 
 def _spare(name: str, network: nn.Module, classes: int) -> str:
     """The words that leave a tensor out, and what belongs to it."""
-    head = head_name(network, classes)
-    return "head" if head is not None and (not head or head in _beginnings(name)) else console.printable(name, 80)
+    head, layer = head_name(network, classes), name.rpartition(".")[0]
+    if head is not None and (not head or head in _beginnings(name)):
+        return "head"
+    return console.printable(layer if layer in dict(network.named_modules()) and layer else name, 80)
 
 
 def _names(names: Sequence[str]) -> str:

@@ -45,6 +45,17 @@ def test_the_last_layer_of_other_classes_stays_random(tmp_path: Path) -> None:
         assert torch.equal(tensor, (before if name in (weight, bias) else state)[name])
 
 
+def test_a_last_layer_that_is_a_convolution_is_the_head_and_a_hint_names_whole_layers(tmp_path: Path) -> None:
+    made = nn.Sequential(nn.Conv2d(1, 3, 3), nn.ReLU(), nn.Conv2d(3, 4, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    state = {name: tensor.clone() for name, tensor in made.state_dict().items()}
+    state |= {"2.weight": torch.zeros(7, 3, 1, 1), "2.bias": torch.zeros(7)}
+    assert start(tmp_path, state, "head").fill(made, 4, "it")["random"] == ["2.weight", "2.bias"]
+    state["0.bias"] = torch.zeros(9)
+    with pytest.raises(GencliError) as refused:
+        start(tmp_path, state, "head").fill(made, 4, "it")
+    assert "--init-except 0 leaves it out" in refused.value.hint
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
