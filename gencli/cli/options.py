@@ -255,7 +255,7 @@ def _require(given: Mapping[str, Any], places: Mapping[str, endings.Writes], for
     for key, value in given.items():
         option = "-o" if key == "output" else dashed(key)
         for each in value if isinstance(value, list | tuple) else (value,):
-            if each == "":
+            if each == "" and key != "split":  # a data set may have none, as `gencli how` writes
                 argument = key in ("data", "model")
                 raise GencliError(f"{key.upper() if argument else option}: empty", "give a value, or omit it")
             if isinstance(each, float) and not math.isfinite(each):

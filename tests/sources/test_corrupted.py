@@ -125,3 +125,5 @@ def test_errors_by_corruption_and_the_same_bytes_again(tmp_path: Path) -> None:
     shell("mkdir again; gencli how c.parquet > again.sh; cd again && INPUTS=.. sh ../again.sh").worked()
     assert (tmp_path / "again" / "c.parquet").read_bytes() == (tmp_path / "c.parquet").read_bytes()
     shell("gencli data arrays mnist_c --split test -q -o n.parquet && gencli how n.parquet --check --inputs .").worked()
+    unsplit = "gencli data arrays CIFAR-10-C/fog.npy CIFAR-10-C/labels.npy -q -o f.parquet"
+    shell(f"{unsplit} && gencli how f.parquet --check --inputs CIFAR-10-C").worked()
