@@ -32,8 +32,8 @@ _COMMANDS = {
     "hvp, 100,000 images of 32x32x3": "hvp large.safetensors large.parquet --batch-size 2000 --no-verify "
     "--vector random:0 -o out.safetensors",
     "jacobian, 10,000 rows": "jacobian small.safetensors small.parquet --wrt parameters -o out.parquet",
-    "spectrum, 10,000 rows": "spectrum small.safetensors small.parquet --trace --trace-products 20 --batch-size 2000 "
-    "-o out.parquet",
+    "spectrum, 20,000 images of 32x32x3": "spectrum large.safetensors large.parquet --limit 20000 --trace "
+    "--trace-products 10 --batch-size 2000 -o out.parquet",
     "score, 20 networks, 10,000 rows": "score runs.safetensors few.parquet --test small.parquet --fitted-at 0 "
     "--influence pairs.parquet -o out.parquet",
 }  # fmt: skip
