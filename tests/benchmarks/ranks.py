@@ -20,7 +20,7 @@ from tests.benchmarks.measure import GENCLI, Row, environment
 ROUNDS = 2
 _MADE = """
 data synthetic noise --rows 100000 --size 32x32x3 --classes 10 -o large.parquet
-data synthetic noise --rows 10000 --size 8x8x1 --classes 10 -o small.parquet
+data synthetic noise --rows 10000 --size 8x8x1 --classes 10 --split test -o small.parquet
 data synthetic noise --rows 2000 --size 8x8x1 --classes 10 -o few.parquet
 train few.parquet --arch mlp-1x64 --epochs 1 --runs 20 --subset 0.7 -o runs.safetensors
 train few.parquet --arch mlp-1x64 --epochs 1 -o small.safetensors
