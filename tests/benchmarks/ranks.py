@@ -20,7 +20,7 @@ from tests.benchmarks.measure import GENCLI, Row, environment
 ROUNDS = 2
 _MADE = """
 data synthetic noise --rows 100000 --size 32x32x3 --classes 10 -o large.parquet
-data synthetic noise --rows 10000 --size 8x8x1 --classes 10 -o small.parquet
+data synthetic noise --rows 10000 --size 8x8x1 --classes 10 --split test -o small.parquet
 data synthetic noise --rows 2000 --size 8x8x1 --classes 10 -o few.parquet
 train few.parquet --arch mlp-1x64 --epochs 1 --runs 20 --subset 0.7 -o runs.safetensors
 train few.parquet --arch mlp-1x64 --epochs 1 -o small.safetensors
@@ -32,8 +32,8 @@ _COMMANDS = {
     "hvp, 100,000 images of 32x32x3": "hvp large.safetensors large.parquet --batch-size 2000 --no-verify "
     "--vector random:0 -o out.safetensors",
     "jacobian, 10,000 rows": "jacobian small.safetensors small.parquet --wrt parameters -o out.parquet",
-    "spectrum, 10,000 rows": "spectrum small.safetensors small.parquet --trace --trace-products 20 --batch-size 2000 "
-    "-o out.parquet",
+    "spectrum, 20,000 images of 32x32x3": "spectrum large.safetensors large.parquet --limit 20000 --trace "
+    "--trace-products 10 --batch-size 2000 -o out.parquet",
     "score, 20 networks, 10,000 rows": "score runs.safetensors few.parquet --test small.parquet --fitted-at 0 "
     "--influence pairs.parquet -o out.parquet",
 }  # fmt: skip
