@@ -85,7 +85,8 @@ def expected(word: str, x: Floats, y: Floats) -> Floats:
 def test_a_kernel_is_its_definition(word: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(kernels, "_AT_ONCE", 20)  # two rows of each tile at a time
     kernel, x, y = kernels.parse(word, 3), some(), torch.cat([some(seed=1), some()[1:3]])
-    found = kernel.matrix(*(kernel.points(each.to(dtype), SHAPE) for each in (x, y)))
+    left, right = (kernel.points(each.to(dtype), SHAPE) for each in (x, y))
+    found = kernel.matrix(left, right)
     assert found.dtype == dtype
     rounded = x.to(dtype).double().numpy(), y.to(dtype).double().numpy()
     errors = np.abs(found.double().numpy() - expected(word, *rounded))
