@@ -242,9 +242,8 @@ def _bars(panel: Bars, places: dict[str, int], _: int) -> tuple[str, str]:
     drawn += [_words(left + place * width, y, word, "middle") for y in ends for place, word in across.ticks(5)]
     for place, (name, full) in enumerate(zip(names, panel.names)):
         drawn.append(_words(left - 6, _TOP + (place + 0.5) * row + 4, name, "end", full))
-    drawn.append(
-        f'<svg class="data" x="{_number(left)}" y="{_TOP}" width="{_number(width + beside)}" height="{_number(height)}">'
-    )
+    size = f'width="{_number(width + beside)}" height="{_number(height)}"'
+    drawn.append(f'<svg class="data" x="{_number(left)}" y="{_TOP}" {size}>')
     thick = (row - 8) / max(1, count)
     start = _at(across.place(0), width) or 0
     for number, (name, values, spread) in enumerate(several):
@@ -264,9 +263,9 @@ def _bars(panel: Bars, places: dict[str, int], _: int) -> tuple[str, str]:
         body = _path("bar", bars) + (_path("whisker", errors) if errors else "") + words
         drawn.append(f'<g class="{_style(places[name])}" data-s="{places[name]}"{facts}>{body}</g>')
     drawn += ["</svg>", _path("frame", f"M{_number(left + start)} {_TOP}v{_number(height)}")]
-    size = _LEFT + _WIDTH + _RIGHT, _TOP + height + 24
+    whole = _LEFT + _WIDTH + _RIGHT, _TOP + height + 24
     facts = {"kind": "bars", "names": _listed(panel.names)} | ({"share": "1"} if panel.log else {})
-    return _plot(size, f"{panel.title}, bars of {len(names)}", facts, drawn), ""
+    return _plot(whole, f"{panel.title}, bars of {len(names)}", facts, drawn), ""
 
 
 def _shortened(names: Sequence[str], most: int) -> tuple[list[str], float]:
