@@ -114,7 +114,7 @@ class _Parts:
         order = grouping.ordered(evaluated.groups, evaluated.by)
         places = {group: place for place, group in enumerate(order)}
         rows = np.array([places[group] for group in evaluated.groups])
-        return cls(rows, [grouping.name(group) for group in order], order)
+        return cls(rows, grouping.names(order), order)
 
     def sums(self, weights: NDArray[Any]) -> Floats:
         """[parts + 1] of weights [n], the last over all rows."""

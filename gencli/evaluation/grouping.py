@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -76,9 +77,12 @@ def _place(value: Any) -> tuple[bool, bool, Any]:
     return missing, unordered, 0 if missing or unordered else value
 
 
-def name(group: Group) -> str:
-    """A group in words."""
-    return " ".join(map(_word, group))
+def names(groups: Sequence[Group]) -> list[str]:
+    """Different groups in words; texts stand in quotes where two groups would be called the same."""
+    plain = [" ".join(map(_word, group)) for group in groups]
+    if len({*plain}) == len(plain):
+        return plain
+    return [" ".join(json.dumps(v, ensure_ascii=False) if isinstance(v, str) else _word(v) for v in g) for g in groups]
 
 
 def _word(value: Any) -> str:

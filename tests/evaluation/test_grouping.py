@@ -92,5 +92,11 @@ def test_values_of_several_batches_and_columns_are_the_same_groups() -> None:
     nan = [grouping.values(pa.array([value])) for value in (NAN, float(np.float32("nan")))]
     groups = [(*nan[0], True), (*nan[1], True), (1.0, None), (*nan[0], False)]
     ordered = grouping.ordered(groups, ["a", "b"])
-    assert [grouping.name(group) for group in ordered] == ["1.0 null", "nan false", "nan true"]
+    assert grouping.names(ordered) == ["1.0 null", "nan false", "nan true"]
     assert grouping.numbers(ordered) == [0, 1, 2]
+
+
+def test_different_groups_have_different_names() -> None:
+    assert grouping.names([("a b", "c"), ("a", "b c")]) == ['"a b" "c"', '"a" "b c"']
+    assert grouping.names([("null",), (None,)]) == ['"null"', "null"]
+    assert grouping.names([("null",), ("a b",)]) == ["null", "a b"]
