@@ -44,10 +44,9 @@ def certify(
     part = torch.from_numpy(certificates.prior_part(rows.ids.cpu().numpy(), asked.prior_fraction, asked.seed))
     counted = rows if not part.any() or asked.broken == "prior-rows" else rows.select((~part).nonzero().squeeze(1))
     n = len(counted)
-    if asked.prior_fraction and (n < 2 or not part.any()):
-        raise GencliError(f"--prior-fraction: {asked.prior_fraction:g} of {len(rows)} rows", "change it, or give more")
-    if n < 2:
-        raise GencliError(f"{n} row", "give two or more")
+    if n < 2 or (asked.prior_fraction and not part.any()):
+        share = f"--prior-fraction: {asked.prior_fraction:g} of " if asked.prior_fraction else ""
+        raise GencliError(f"{share}{len(rows)} rows", "change it, or give more")
     with torch.random.fork_rng([]):
         torch.manual_seed(derive(asked.seed, "pac-bayes"))
         inputs = model.preprocessing(rows.images[:2])

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from gencli.cli.options import Data, Device, Format, OwnArch, ResultOutput, Seed, command, single
+from gencli.errors import GencliError
 
 app = single()
 
@@ -74,8 +75,6 @@ def verify(
     source, table, other = opened[0], opened[1], opened[2] if test else None
     made, facts, parts = certificates.read(source)
     if other is not None and made.test_rows is None:
-        from gencli.errors import GencliError
-
         raise GencliError(f"{source.name}: was made without test rows", "omit --test")
     for each in opened[1:]:
         independence.require_rows(each)
