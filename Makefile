@@ -33,7 +33,8 @@ quick: .venv/dev
 lowest: .venv/dev
 	rm -rf .venv-lowest
 	python -m venv .venv-lowest
-	python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > $$(echo .venv-lowest/lib/python*/site-packages)/rest.pth
+	python -c 'import sys; print(*(each for each in sys.path if "-packages" in each), sep="\n")' \
+	  > $$(echo .venv-lowest/lib/python*/site-packages)/rest.pth
 	.venv-lowest/bin/python -m pip install --quiet $$(python -m tests.lowest)
 	.venv-lowest/bin/python -m pytest -W ignore::DeprecationWarning -m "not slow" # old libraries with new ones of theirs
 
