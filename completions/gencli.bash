@@ -955,7 +955,7 @@ _gencli() {
   *[\<\>]) return ;;
   *)
     case $path in
-    "gencli") once=('--threads' '-q --quiet' '-v --verbose' '--color' '--debug' '--version' '-h --help') again=(--plugin) words=(data corrupt train fit eval hvp check jacobian spectrum export show score rank bound report sum recipe how) ;;
+    "gencli") once=('--threads' '-q --quiet' '-v --verbose' '--color' '--debug' '--version' '-h --help') again=(--plugin) words=(data corrupt train fit eval hvp check jacobian spectrum export show score rank bound report sum recipe how help) ;;
     "gencli data") once=('--threads' '-q --quiet' '-v --verbose' '--color' '--debug' '--version' '-h --help') again=(--plugin) words=(cifar10 cifar100 mnist fashion-mnist svhn arrays csv digits export folder parquet repeat synthetic webdataset where) ;;
     "gencli data cifar10") once=('--split' '--root' '--classes' '--sample' '--seed' '--limit' '--shard' '-o --output' '--threads' '-q --quiet' '-v --verbose' '--color' '--debug' '--version' '-h --help') again=(--plugin) words=() ;;
     "gencli data cifar100") once=('--split' '--root' '--classes' '--sample' '--seed' '--limit' '--shard' '-o --output' '--threads' '-q --quiet' '-v --verbose' '--color' '--debug' '--version' '-h --help') again=(--plugin) words=() ;;
