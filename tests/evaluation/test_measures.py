@@ -342,6 +342,6 @@ def test_strides_padding_dilation_and_a_folded_batch_norm_by_explicit_matrices()
         for layer, (weight, bias) in zip(layers, weights, strict=True):
             units = torch.eye(path.numel()).double().view(-1, *path.shape[1:])
             product *= torch.linalg.matrix_norm(layer(units, weight, None).flatten(1), 2).item()
-            path = layer(path, weight.square(), bias.square())
+            path = layer(path, weight.square(), bias.square())  # type: ignore[union-attr]
     assert found["spectral_norm_product"] == pytest.approx(product, rel=1e-9)
     assert found["path_norm"] == pytest.approx(path.sum().sqrt().item(), rel=1e-9)
