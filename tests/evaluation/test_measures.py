@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 from gencli import models
 from gencli.evaluation.flatness import flatness
@@ -317,3 +318,30 @@ def test_a_network_without_weights_has_no_complexity() -> None:
         if isinstance(module, nn.Linear):
             nn.init.zeros_(module.weight)
             assert figures(model)["spectral_complexity", None] == 0
+
+
+def test_strides_padding_dilation_and_a_folded_batch_norm_by_explicit_matrices() -> None:
+    torch.manual_seed(0)
+    norm = normalized(4)
+    first, second = nn.Conv2d(2, 4, 3, stride=2, padding=1), nn.Conv2d(4, 3, 2, padding=1, dilation=2)
+    network = nn.Sequential(first, norm, nn.ReLU(), second, nn.ReLU(), nn.Flatten(), last := nn.Linear(36, 5)).eval()
+    found = {row["measure"]: row["value"] for row in
+             measure(Model("mlp-1x8", (7, 5, 2), tuple("abcde"), network), None, None, 0).to_pylist()}  # fmt: skip
+    network.double()
+    scale = (norm.weight / (norm.running_var + norm.eps).sqrt()).detach()  # type: ignore[operator]
+    kernel = first.weight.detach() * scale.view(-1, 1, 1, 1)
+    shift = norm.bias + scale * (first.bias - norm.running_mean)  # type: ignore[operator]
+    layers = [
+        lambda x, w, b: functional.conv2d(x, w, b, stride=2, padding=1),
+        lambda x, w, b: functional.conv2d(x, w, b, padding=1, dilation=2),
+        lambda x, w, b: functional.linear(x.flatten(1), w, b),
+    ]
+    weights = (kernel, shift), (second.weight, second.bias), (last.weight, last.bias)
+    path, product = torch.ones(1, 2, 7, 5).double(), 1.0
+    with torch.no_grad():
+        for layer, (weight, bias) in zip(layers, weights, strict=True):
+            units = torch.eye(path.numel()).double().view(-1, *path.shape[1:])
+            product *= torch.linalg.matrix_norm(layer(units, weight, None).flatten(1), 2).item()
+            path = layer(path, weight.square(), bias.square())  # type: ignore[union-attr]
+    assert found["spectral_norm_product"] == pytest.approx(product, rel=1e-9)
+    assert found["path_norm"] == pytest.approx(path.sum().sqrt().item(), rel=1e-9)
