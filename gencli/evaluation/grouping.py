@@ -29,7 +29,9 @@ def columns(by: str | None, table: ImageTable) -> list[str]:
     if by is None:
         return [name for name in GROUPED if name in known]
     names = by.split(",")
-    for name in names:
+    for place, name in enumerate(names):
+        if name in names[:place]:
+            raise GencliError(f"--by: {name} twice", "name it once")
         if name not in known:
             raise GencliError(f"{table.title}: no column {name!r} to group by", nearest(name, known))
         kind = _stored(table.schema.field(name).type)

@@ -122,6 +122,8 @@ class Records:
         """
         if self.save_every is None:
             return {}
+        if self.save_every > settings.last_epoch:
+            raise GencliError(f"--save-every: {self.save_every} of {settings.last_epoch} epochs", "give fewer")
         if output is None or stdout.is_it(output) or (os.path.exists(output) and not os.path.isfile(output)):
             raise GencliError("--save-every: models are saved beside a file", "name one with -o")
         reasons = {

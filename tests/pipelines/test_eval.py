@@ -106,6 +106,7 @@ def test_what_is_refused(sh: Shell, data: str) -> None:
     cases = {
         "--top: 11 of 10 classes": ["eval", model, test, "--top", "11", "--top", "3"],
         "no column 'labl' to group by": ["eval", model, test, "--by", "labl"],
+        "--by: id twice": ["eval", model, test, "--by", "id,id"],
         "--confusion and --measures": ["eval", model, "--measures", "--confusion", "c.csv"],
         "--measures: 2 models, 1 tables": ["eval", model, test, model, "--measures"],
         "--seed: nothing is drawn": ["eval", model, test, "--seed", "1"],

@@ -95,4 +95,5 @@ def test_models_by_epoch_are_those_of_runs_that_stopped_there(sh: Shell) -> None
     assert "--stop-epoch 2" in sh("gencli how m.epoch0002.safetensors").worked().text
     sh(f"{train} --runs 2 --save-every 2 -o x").refused("not all at one epoch")
     sh(f"{train} --stop-epoch 5 -o x").refused("5 of 4 epochs")
+    sh(f"{train} --save-every 5 -o x").refused("5 of 4 epochs")
     sh(f"{train} --save-every 2 --init m.epoch0002.safetensors -o m.safetensors").refused("the output is the input")
