@@ -203,7 +203,9 @@ def apart(groups: Sequence[Setup]) -> list[dict[str, str]]:
 
 
 def word(value: object) -> str:
-    """A setting as text: numbers as short as they can be, nothing for None."""
+    """A setting as text: numbers as short as they can be, yes and no, nothing for None."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return f"{value:g}" if isinstance(value, float) else "" if value is None else str(value)
 
 
