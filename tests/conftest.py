@@ -13,6 +13,7 @@ settings.register_profile("gencli", deadline=None)
 settings.load_profile("gencli")
 # pytest's processes share the cores: threads that wait for a core wait busily, and take it from those waited for
 _WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+os.environ.pop("COLUMNS", None)  # tables in pipes would fit the terminal of whoever runs the tests
 os.environ["OMP_NUM_THREADS"] = str(max(1, len(os.sched_getaffinity(0)) // _WORKERS))
 
 

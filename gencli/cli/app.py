@@ -56,7 +56,7 @@ _PURPOSES = {
     "rank": "Rank measures by how well they predict the generalization gap.",
     "bound": "Bound the error rate on unseen rows, with certificates.",
     "report": "Make tables and figures from histories and results.",
-    "sum": "Put the parts of a result together that --shard computed.",
+    "sum": "Combine the parts of a result that --shard computed.",
     "recipe": "List Makefiles that reproduce whole papers.",
     "how": "Print the script that makes a file again, byte for byte.",
 }

@@ -72,9 +72,9 @@ def _facts(source: Input) -> tuple[str, dict[str, Any]]:
                 return form, provenance.decode(text) if text.startswith("{") else {}
             except (ValueError, SyntaxError, OSError, zipfile.BadZipFile) as error:
                 raise GencliError(f"{source.name}: no provenance: {first_line(error)}", _NONE) from None
-    text = readers.read_text(source)[0]
-    if text and (step := readers.made_of(source, readers.from_text(source)[1])[0]):
-        return text, {"step": step}
+    text_form, text = readers.read_text(source)
+    if text_form and provenance.KEY in text and (step := readers.made_of(source, readers.from_text(source)[1])[0]):
+        return text_form, {"step": step}
     forms = "Parquet, safetensors, PNG, SVG, PDF, .pt2, ONNX, histories as CSV and JSON"
     raise GencliError(f"{source.name}: no provenance", f"{_NONE}: {forms}")
 

@@ -55,11 +55,12 @@ def limit(field: pa.Field) -> int | None:
     return int((field.metadata or {}).get(b"width", 0)) or None
 
 
-def width(rows: pa.Table, name: str) -> int:
+def width(rows: pa.Table, column: str | int) -> int:
     """Characters that a column takes on a terminal; the heading of one of numbers is broken at underscores."""
     from rich.cells import cell_len
 
-    field, heading = rows.schema.field(name), console.printable(name, LONGEST)
+    field = rows.schema.field(column)
+    heading = console.printable(field.name, LONGEST)
     lines = heading.split("_") if numeric(field) else [heading]
-    whole = max(map(cell_len, [*lines, *map(cell, rows[name].to_pylist())]))
+    whole = max(map(cell_len, [*lines, *map(cell, rows[column].to_pylist())]))
     return min(whole, limit(field) or whole)

@@ -51,30 +51,29 @@ def _parts(rows: pa.Table, width: int) -> Iterator[pa.Table]:
     That is in the columns up to `name`, or else the first ones that hold words; the widest of them are wrapped, and
     other words to half a line.
     """
-    names = rows.column_names
-    widths = {name: 2 + column_width(rows, name) for name in names}
-    if sum(widths.values()) <= width:
+    names, places = rows.column_names, range(rows.num_columns)  # two columns may have one name
+    widths = [2 + column_width(rows, place) for place in places]
+    if sum(widths) <= width:
         yield rows
         return
     last = names.index("name") + 1 if "name" in names else max(1, sum(1 for _ in takewhile(_is_words, rows.schema)))
-    keys, others = names[:last], names[last:]
-    taken = {name: min(widths[name], width // 2) for name in others if _is_words(rows.schema.field(name))}
-    over = sum(widths[name] for name in keys) - width
-    over += max([taken.get(name, widths[name]) for name in others], default=0)
-    for name in sorted(keys, key=lambda name: -widths[name]):
-        taken[name] = max(min(_LEAST, widths[name]), widths[name] - max(over, 0))
-        over -= widths[name] - taken[name]
-    for name in [name for name in taken if taken[name] < widths[name]]:
-        widths[name] = taken[name]
-        place, field = rows.schema.get_field_index(name), rows.schema.field(name)
-        rows = rows.cast(rows.schema.set(place, narrowed(field, taken[name] - 2)))
-    room = width - sum(widths[name] for name in keys)
-    part: list[str] = []
-    for name in others:
-        if part and sum(widths[each] for each in [*part, name]) > room:
+    keys, others = places[:last], places[last:]
+    taken = {place: min(widths[place], width // 2) for place in others if _is_words(rows.schema.field(place))}
+    over = sum(widths[place] for place in keys) - width
+    over += max([taken.get(place, widths[place]) for place in others], default=0)
+    for place in sorted(keys, key=lambda place: -widths[place]):
+        taken[place] = max(min(_LEAST, widths[place]), widths[place] - max(over, 0))
+        over -= widths[place] - taken[place]
+    for place in [place for place in taken if taken[place] < widths[place]]:
+        widths[place] = taken[place]
+        rows = rows.cast(rows.schema.set(place, narrowed(rows.schema.field(place), taken[place] - 2)))
+    room = width - sum(widths[place] for place in keys)
+    part: list[int] = []
+    for place in others:
+        if part and sum(widths[each] for each in [*part, place]) > room:
             yield rows.select([*keys, *part])
             part = []
-        part.append(name)
+        part.append(place)
     yield rows.select([*keys, *part])
 
 

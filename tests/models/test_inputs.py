@@ -79,7 +79,7 @@ def test_whitening_by_the_data_set_takes_out_its_moments(pixels: np.ndarray) -> 
     assert preprocessing.deviation == pytest.approx(std, abs=1e-7)
     expected = (scaled - mean) / np.maximum(std, 1 / 255)
     result = preprocessing(torch.from_numpy(pixels)).permute(0, 2, 3, 1)
-    np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(result, expected, rtol=1e-5, atol=255 * 2**-23)  # of numbers up to 255
 
 
 def test_without_whitening_pixels_are_divided_by_255() -> None:

@@ -57,3 +57,10 @@ def test_a_hundred_thousand_rows_take_no_longer_than_a_few_seconds() -> None:
     start = time.process_time()
     assert len(text_tables.table(rows).splitlines()) > 100_000
     assert time.process_time() - start < 5  # rich took 60
+
+
+def test_columns_of_one_name_are_each_shown() -> None:
+    rows = pa.Table.from_arrays([pa.array(["x" * 50] * 2), *[pa.array([1, 2])] * 3], ["a", "twice", "twice", "twice"])
+    text = text_tables.table(rows, "", 60, whole=True)
+    assert text.count("twice") == 3
+    assert max(map(len, text.splitlines())) <= 60
