@@ -112,7 +112,11 @@ def load(module: str, only: str = "") -> None:
     found = [*_things(strangers.load(module))]
     if not found:
         shapes = ", ".join(f"{kind.module}.base.{kind.shape}" for kind in _KINDS.values())
-        raise GencliError(f"plug-in {module}: no corruption, network, loss or claim", f"what they are: {shapes}")
+        wrong = f"plug-in {module}: no corruption, network, loss or claim"
+        if unfinished := [*_unfinished(sys.modules[module])]:
+            name, lacks = unfinished[0]
+            raise GencliError(f"{wrong}: its class {name} lacks {lacks}", f"define {lacks} as its base class says")
+        raise GencliError(wrong, f"what they are: {shapes}")
     for group, thing in found:
         if only in ("", group):
             _register(group, thing, module)
@@ -205,10 +209,23 @@ def _things(module: ModuleType) -> Iterator[tuple[str, Any]]:
                 yield group, thing
 
 
+def _unfinished(module: ModuleType) -> Iterator[tuple[str, str]]:
+    """The module's own classes of our kinds that cannot be made, and the methods that each lacks."""
+    for kind in _KINDS.values():
+        shape = getattr(sys.modules.get(f"{kind.module}.base"), kind.shape, None)
+        for thing in vars(module).values() if isinstance(shape, type) else ():
+            if _is_own(thing, module) and issubclass(thing, shape) and inspect.isabstract(thing):
+                yield thing.__name__, ", ".join(sorted(thing.__abstractmethods__))
+
+
 def _is_of(thing: Any, shape: type, module: ModuleType) -> bool:
     """Whether it is a class of this shape that can be made, of the module's own package."""
+    return _is_own(thing, module) and issubclass(thing, shape) and not inspect.isabstract(thing)
+
+
+def _is_own(thing: Any, module: ModuleType) -> bool:
     own = module.__name__.partition(".")[0] == getattr(thing, "__module__", "").partition(".")[0]
-    return own and isinstance(thing, type) and issubclass(thing, shape) and not inspect.isabstract(thing)
+    return own and isinstance(thing, type)
 
 
 def _table(group: str) -> Any:

@@ -246,6 +246,11 @@ WRONG = {
     "ends": ("import sys; sys.exit(0)", "plug-in wrong: importing it fails: it calls sys.exit(0)"),
     "missing": ("import nosuchthing", "plug-in wrong: importing it fails: ModuleNotFoundError"),
     "empty": ("import json", "no corruption, network, loss or claim"),
+    "unfinished": (
+        "from gencli.losses.base import Loss\n\n\nclass Brier(Loss):\n    name = 'brier'\n",
+        "no corruption, network, loss or claim: its class Brier lacks at",
+        "define at as its base class says",
+    ),
     "ours": (new(name="random-labels"), "the corruption New: there is a corruption random-labels of gencli already"),
     "capitals": (new(name="New"), "has the name 'New'"),
     "number": (new(name=7), "has the name 7"),
