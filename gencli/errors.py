@@ -59,9 +59,14 @@ def _without_secrets(found: re.Match[str]) -> str:
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """A hint that names the known word nearest to `word`, or all of them."""
+    """A hint that names the known word nearest to `word`, or all of them.
+
+    Of words of up to three letters only those of the same letters are near: mse is not sce.
+    """
     names = list(known)
     close = difflib.get_close_matches(word, names, n=1)
+    if len(word) <= 3 and sorted(word) != sorted(*close or [""]):
+        close = []
     return f"did you mean {close[0]}?" if close else "known: " + ", ".join(names)
 
 

@@ -213,7 +213,9 @@ def _unfinished(module: ModuleType) -> Iterator[tuple[str, str]]:
     """The module's own classes of our kinds that cannot be made, and the methods that each lacks."""
     for kind in _KINDS.values():
         shape = getattr(sys.modules.get(f"{kind.module}.base"), kind.shape, None)
-        for thing in vars(module).values() if isinstance(shape, type) else ():
+        if shape is None:
+            continue
+        for thing in vars(module).values():
             if _is_own(thing, module) and issubclass(thing, shape) and inspect.isabstract(thing):
                 yield thing.__name__, ", ".join(sorted(thing.__abstractmethods__))
 

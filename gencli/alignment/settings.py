@@ -39,7 +39,7 @@ class KernelSettings:
         Literal["unit", "whitened", "none"],
         typer.Option(
             help="Images of a kernel without a model: pixels/255, of norm 1 (unit), of mean 0 before that (whitened), "
-            "or as they are."
+            "or as they are, pixels/255 (none), as gencli fit kernel takes them."
         ),
     ] = "unit"
     outputs: Annotated[

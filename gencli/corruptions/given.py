@@ -113,7 +113,9 @@ class GivenLabels(LabelCorruption):
             return names[0] if len(names) == 1 else "label"
         if not names:
             raise GencliError(f"{title}: no labels", "give a file with one class number for each row")
-        raise GencliError(f"{title}: several columns: {', '.join(names)}", "choose one with --column")
+        raise GencliError(
+            f"{title}: several columns: {', '.join(name or repr(name) for name in names)}", "choose one with --column"
+        )
 
     def _places(self, table: ImageTable) -> tuple[Integers, str]:
         """[rows] the row of the file that each of the table's rows is, and how that was found."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from gencli.corruptions.imbalance import Subset, mask
 from gencli.counts import share, typed
-from gencli.errors import GencliError
+from gencli.errors import GencliError, nearest
 from gencli.files import arrow, parquet
 from gencli.files.stream import Input
 from gencli.files.tables import ImageTable
@@ -59,7 +59,7 @@ class Prune(Subset):
         file = parquet.open_file(source)
         names = file.schema_arrow.names
         if self.by not in names or self.by == "id":
-            raise GencliError(f"--by: {source.name} has no scores {self.by!r}", f"its columns are {', '.join(names)}")
+            raise GencliError(f"--by: {source.name} has no scores {self.by!r}", nearest(self.by, names))
         kind = file.schema_arrow.field(self.by).type
         if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
             raise GencliError(f"{source.name}: column `{self.by}` is {kind}, not numbers", "rows are ranked by numbers")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _CHUNK = 1 << 20
 _CHECKED_AT_ONCE = 1 << 24  # bytes
 _LFS = b"version https://git-lfs.github.com/spec/"
+_READERS = {".npy": "arrays", ".npz": "arrays", ".pt": "arrays", ".csv": "csv", ".zip": "folder"}  # of gencli data
 
 
 class Input:
@@ -176,9 +177,18 @@ class Input:
         if self.size == 0:
             raise GencliError(f"{self.name}: empty, not {kind}", _upstream(self, "wrote nothing"))
         if head != start:
-            raise GencliError(f"{self.name}: not {kind} (it starts with {head!r})", f"give a file that is {kind}")
+            raise GencliError(f"{self.name}: not {kind} (it starts with {head!r})", self._hint(kind))
         if self.size < len(start) + len(end) or self.peek(self.size - len(end), len(end)) != end:
             raise GencliError(f"{self.name}: cut short, no {kind} footer", _upstream(self, "did not finish"))
+
+    def _hint(self, kind: str) -> str:
+        """What to do about a file that is not of the kind: which command makes an image table of it, if one does."""
+        hint, reader = f"give a file that is {kind}", _READERS.get(os.path.splitext(self.name)[1].lower())
+        if not kind.startswith("Parquet"):
+            return hint
+        if self.peek(8, 2) == b'{"':  # after a length, JSON
+            return f"it is safetensors, such as a model; {hint}"
+        return f"{hint}; gencli data {reader} makes an image table of images" if reader else hint
 
     def _is_standard_output(self) -> bool:
         place = stdout.descriptor()

@@ -77,7 +77,10 @@ def open_inputs(argument: str | None, pattern: str | None = None, part: bool = F
     shards = next(filter(None, _shards(folder, pattern) if held is None else _objects(folder, held, pattern)), [])
     if not shards:
         what = "*.parquet files" if pattern is None else f"*.parquet files that match {pattern!r}"
-        raise GencliError(f"{argument}: a folder without {what}", "name a file, or the folder that holds them")
+        raise GencliError(
+            f"{argument}: a folder without {what}",
+            "name a file, or the folder that holds them; gencli data folder makes an image table of folders of images",
+        )
     for path in shards if held is None else ():
         folders.require_file(path)
     _allow_files(len(shards))

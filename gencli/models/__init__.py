@@ -206,10 +206,14 @@ class Model:
                 number for number, (one, other) in enumerate(zip(description.classes, self.classes)) if one != other
             )
             start = next(differ, 0)
+            unnamed = description.classes == tuple(map(str, range(len(self.classes))))
+            names = ",".join(self.classes) if len(self.classes) <= 20 else "FILE, one name a line"
             raise GencliError(
                 f"{title}: {len(description.classes)} classes ({_some(description.classes, start)}), "
                 f"but {mine} has {len(self.classes)} ({_some(self.classes, start)})",
-                "evaluate a model on the classes it was trained on; gencli data parquet --class-names names them",
+                "if its classes are the model's, make it again with --class-names " + names
+                if unnamed
+                else "evaluate a model on the classes it was trained on; --class-names of gencli data names them",
             )
 
     def _counts(self, classes: tuple[str, ...]) -> bool:

@@ -40,9 +40,9 @@ def cells(rows: pa.Table) -> Iterator[list[str]]:
 
 
 def numeric(field: pa.Field) -> bool:
-    """Whether a column holds numbers, as such or as text (see `layout.shown`)."""
-    kind = field.type
-    return pa.types.is_integer(kind) or pa.types.is_floating(kind) or b"number" in (field.metadata or {})
+    """Whether a column holds numbers, as such or as text (see `layout.shown`), or nothing, as of numbers in CSV."""
+    kind, marked = field.type, b"number" in (field.metadata or {})
+    return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_null(kind) or marked
 
 
 def narrowed(field: pa.Field, width: int) -> pa.Field:

@@ -124,7 +124,7 @@ def _is_list(kind: pa.DataType) -> bool:
 
 def _plain(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
     types = pa.types
-    if types.is_float16(kind):
+    if types.is_float16(kind) or types.is_null(kind):  # a column without values is of numbers more often than not
         return column.cast(pa.float32())
     if types.is_temporal(kind) or types.is_decimal(kind):
         return column.cast(pa.string())

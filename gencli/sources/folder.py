@@ -118,7 +118,7 @@ def _identify(folder: Path) -> tuple[str, str]:
 
 def _classes(folder: str) -> dict[str, list[str]]:
     """The files of each class, by its name."""
-    hint = "name a folder that holds one folder of images per class"
+    hint = "name a folder that holds one folder of images per class; gencli data csv reads images and labels by a list"
     if os.path.exists(folder) and not folders.is_folder(folder):
         raise GencliError(f"{folder}: not a folder", hint)
     tops = _folders(folder)

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gencli.errors import GencliError
+from gencli.errors import GencliError, nearest
 from gencli.files import arrow
 from gencli.files.tables import FileTable, ImageTable
 from gencli.sources.conditions import TABLE, Condition
@@ -164,7 +164,11 @@ class _Join:
         known = [f"{self._table.title} has {', '.join(columns(self._table.schema))}"]
         known += [f"{each.title} has {', '.join(each.names)}" for each in self._joins.values()]
         quotes = "; text stands in single quotes" if '"' in self._condition.text else ""
-        return GencliError(f"EXPR: no column {name!r}", "; ".join(known) + quotes)
+        names = {*columns(self._table.schema), *(each for joined in self._joins.values() for each in joined.names)}
+        near = nearest(name, sorted(names))
+        return GencliError(
+            f"EXPR: no column {name!r}", (f"{near} " if near.endswith("?") else "") + "; ".join(known) + quotes
+        )
 
 
 def of_run(rows: pa.Table, run: int, title: str) -> pa.Table:

@@ -43,10 +43,14 @@ def _of_some(lines: list[str | None]) -> list[str]:
     return [f"{len(known)} of {len(lines)} runs, the first run {known[0][0]}: {known[0][1]}"] if known else []
 
 
+def _counted(epochs: int) -> str:
+    return "1 epoch" if epochs == 1 else f"{epochs} epochs"
+
+
 def summary(run: Course, kind: str) -> str:
     """The line at the end, and one more where nothing was learned; `kind` is what scores are."""
     line = (
-        f"{run.model.arch}: {run.model.parameters:,} parameters, {run.history[-1].epoch} epochs; "
+        f"{run.model.arch}: {run.model.parameters:,} parameters, {_counted(run.history[-1].epoch)}; "
         f"the model is from epoch {run.kept.epoch}, train {_score(run.kept.train_score, kind)}"
     )
     return line if (why := unlearned(run)) is None else f"{line}\n{why}"

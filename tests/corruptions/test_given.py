@@ -112,6 +112,7 @@ def test_tables_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     refused({"id": IDS[:-1], "label": NEW[:-1]}, "no label for 1 of 60 rows")
     refused({"id": [*IDS[:-1], IDS[0]], "label": NEW}, "twice")
     refused({"a": NEW, "b": NEW}, "several columns: a, b")
+    refused({"": NEW, "0": NEW}, "several columns: '', 0")  # as pandas writes a series with its index
     refused({"a": NEW}, "has no 'b'", "b")
     refused({"label": [*NEW[:-1], None]}, "1 rows without a label")
     refused({"label": [*NAMES[:-1], "cat"]}, "no class 'cat'")

@@ -51,3 +51,18 @@ def test_devices_are_no_files() -> None:
     with pytest.raises(GencliError, match="/dev/zero: a device, which may never end"):
         Input("/dev/zero")
     assert Input("/dev/null").size == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "hint"),
+    [
+        ("mine.npz", b"PK\x03\x04", "give a file that is Parquet; gencli data arrays makes an image table of images"),
+        ("model", b"\x08" + bytes(7) + b'{"a":{}}', "it is safetensors, such as a model; give a file that is Parquet"),
+        ("text", b"label", "give a file that is Parquet"),
+    ],
+)
+def test_what_reads_a_file_that_is_no_table_is_said(name: str, content: bytes, hint: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(GencliError, match=f"{name}: not Parquet") as refused:
+        parquet.open_file(Input(str(tmp_path / name)))
+    assert refused.value.hint == hint

@@ -50,6 +50,9 @@ def test_an_unknown_loss_is_refused_by_its_nearest_name() -> None:
     with pytest.raises(GencliError, match="no loss 'cb_focal'") as refused:
         choose(LossSettings("cb_focal"))
     assert refused.value.hint == "did you mean cb-focal?"
+    with pytest.raises(GencliError, match="no loss 'mse'") as refused:
+        choose(LossSettings("mse"))
+    assert refused.value.hint.startswith("known: ce, square, ")  # sce is another loss
 
 
 @pytest.mark.parametrize("loss", LOSSES)

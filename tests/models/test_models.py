@@ -191,6 +191,9 @@ def test_data_of_another_kind_is_refused() -> None:
         model().require(table((4, 3, 2), "b", "Größe", "c"))
     with pytest.raises(GencliError, match=r"toy: 2 classes.*but the model has 3"):
         model().require(table((4, 3, 2), "Größe", "b"))
+    with pytest.raises(GencliError, match="toy: 3 classes") as refused:
+        model().require(table((4, 3, 2), "0", "1", "2"))
+    assert refused.value.hint.endswith("--class-names Größe,b,c")
 
 
 def test_a_model_of_images_takes_all_classes_and_needs_targets() -> None:

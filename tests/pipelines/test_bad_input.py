@@ -400,7 +400,8 @@ def test_what_is_not_bad_is_taken(sh: Shell, files: Files) -> None:
 
 def test_a_folder_without_tables(sh: Shell) -> None:
     (sh.folder / "folder").mkdir()
-    sh("gencli corrupt random-labels -p 1 folder").refused("folder: a folder without *.parquet files")
+    done = sh("gencli corrupt random-labels -p 1 folder").refused("folder: a folder without *.parquet files")
+    assert "gencli data folder makes an image table" in done.err
 
 
 def test_the_nearest_class_is_named(sh: Shell, files: Files) -> None:

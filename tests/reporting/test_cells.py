@@ -33,6 +33,7 @@ def test_rows_and_kinds_of_columns() -> None:
     assert list(cells(rows)) == [["1", "x", "0.5000"], ["", "y", "0.2500"]]
     assert [numeric(field) for field in rows.schema] == [True, False, True]
     assert numeric(rows.schema.field("b").with_metadata({"number": ""}))
+    assert numeric(pa.field("test_accuracy", pa.null()))  # whose heading is broken, too
 
 
 @pytest.mark.parametrize(
