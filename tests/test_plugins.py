@@ -9,9 +9,11 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import gencli
 from gencli import corruptions, plugins, strangers
@@ -20,6 +22,7 @@ from tests.pipelines.shell import Shell
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 SECTION = README.partition("\n## Your own code\n")[2].partition("\n## ")[0]
+PYTHON = re.findall(r"```python\n(.*?)```", SECTION, re.DOTALL)
 FOUR = '''
 """One of each kind."""
 
@@ -127,7 +130,7 @@ def ran(folder: Path, script: str) -> tuple[list[str], list[int], str]:
 
 @pytest.mark.cold
 def test_the_template_of_the_readme_works_once_it_is_installed(tmp_path: Path) -> None:
-    (text,) = re.findall(r"```python\n(.*?)```", SECTION, re.DOTALL)
+    text = PYTHON[0]
     assert len(text.splitlines()) <= 30
     (points,) = re.findall(r"```toml\n(.*?)```", SECTION, re.DOTALL)
     points = points.replace('project.entry-points."gencli.corruptions"', "gencli.corruptions").replace('"', "")
@@ -157,6 +160,15 @@ def test_the_template_of_the_readme_works_once_it_is_installed(tmp_path: Path) -
     share = np.mean(pixels != corrupted)
     assert set(corrupted[pixels != corrupted]) == {0, 255}
     assert 0.1 < share < 0.2  # black ones that turn black do not count
+
+
+def test_the_loss_of_the_readme_is_the_brier_score() -> None:
+    made: dict[str, Any] = {}
+    exec(PYTHON[1], made)
+    outputs, labels = np.random.default_rng(0).normal(size=(7, 4)), np.arange(7) % 4
+    shares = np.exp(outputs) / np.exp(outputs).sum(1, keepdims=True)
+    found = made["Brier"]().at(None, 1)(torch.tensor(outputs), torch.tensor(labels))
+    assert np.allclose(found, np.square(shares - np.eye(4)[labels]).sum(1), atol=1e-6)
 
 
 def test_entries_of_all_kinds_are_known_and_a_file_loads_none_by_itself(tmp_path: Path) -> None:

@@ -171,7 +171,7 @@ def answer(way: str, compared: Sequence[dict[str, Any]]) -> str:
     }
     unknown = f"; not shown at {at['not shown']}" if at["not shown"] else ""
     if not compared:
-        return f"{question} Not shown: no share is removed both ways."
+        return f"{question} Not shown: no share is removed both ways; train --subset 1-p removes p at random."
     if at["more"] and at["less"]:
         said = f"Both: more at {at['more']}, less at {at['less']}{unknown}."
     elif at["more"]:

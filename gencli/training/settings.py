@@ -205,7 +205,8 @@ class OptimizerSettings:
         float | None,
         typer.Option(
             min=0,
-            help=f"Learning rate. Default: the network's own, see --list-archs; {_OWN_RATES}.",
+            help=f"Learning rate. Default: the network's own, see --list-archs; {_OWN_RATES}. "
+            "0 leaves the weights as they were initialized.",
             show_default=False,
         ),
     ] = None

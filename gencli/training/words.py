@@ -21,9 +21,9 @@ def end(run: Course | Several, kind: str) -> str:
     epochs = {course.history[-1].epoch for course in courses}
     scores = [course.kept.train_score for course in courses]
     off = f" ± {_score(statistics.stdev(scores), kind).split(' ', 1)[-1]}" if len(scores) > 1 else ""
+    lasted = _counted(max(epochs)) if len(epochs) == 1 else f"{min(epochs)} to {max(epochs)} epochs"
     lines = [
-        f"{model.arch}: {model.parameters:,} parameters, {len(courses)} network{'s' * (len(courses) != 1)}, "
-        f"{' to '.join(str(each) for each in sorted({min(epochs), max(epochs)}))} epochs; "
+        f"{model.arch}: {model.parameters:,} parameters, {len(courses)} network{'s' * (len(courses) != 1)}, {lasted}; "
         f"train {_score(statistics.fmean(scores), kind)}{off}"
     ]
     return "\n".join(lines + _of_some([None if course.failed else unlearned(course) for course in run.courses]))

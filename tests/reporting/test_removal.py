@@ -88,7 +88,7 @@ def test_only_runs_alike_in_all_else_are_compared(tmp_path: Path) -> None:
     for more in ({"base": "other"}, {"lr": 0.2}, {"epochs": 3}):
         table = tabled(documents(tmp_path, pruned) + documents(tmp_path, others, **more))
         assert all(row["difference"] is None for row in table.rows.to_pylist()), more
-        assert "Not shown: no share is removed both ways." in table.notes[0]
+        assert "Not shown: no share is removed both ways; train --subset 1-p removes p at random." in table.notes[0]
     table = tabled(documents(tmp_path, RUNS) + documents(tmp_path, {("memorization", 0.1): [0.9, 0.91]}, lowest=True))
     assert {("lowest memorization", 0.1), ("highest memorization", 0.1)} < set(rows(table))
     assert len(table.notes) == 3
