@@ -44,7 +44,10 @@ def read(source: Input) -> dict[str, NDArray[Any]]:
     """
     if source.starts(b"\x93NUMPY"):
         with _sound(source.name):
-            return {"": _mapped(source)}
+            try:
+                return {"": _mapped(source)}
+            except _NotNumbers as error:
+                raise GencliError(f"{source.name}: {error}", "save numbers, labels as class numbers from 0") from None
     if not is_arrays(source):
         head = source.peek(0, 8)
         old = ", but one of torch before 1.6: torch.save it again" if head[:1] == b"\x80" else ""
@@ -70,6 +73,10 @@ def read(source: Input) -> dict[str, NDArray[Any]]:
     return found
 
 
+class _NotNumbers(ValueError):
+    """An array that is whole, but of words, times or the like."""
+
+
 @contextmanager
 def _sound(name: str) -> Iterator[None]:
     """Reading within: says that this file is corrupt."""
@@ -90,7 +97,7 @@ def _header(file: BinaryIO, size: int, where: str) -> tuple[tuple[int, ...], boo
     if dtype.hasobject:
         raise ValueError(f"{where}: it holds Python objects, which are never unpickled")
     if dtype.kind not in _KINDS:
-        raise ValueError(f"{where}: it holds {dtype}, not numbers")
+        raise _NotNumbers(f"it holds {dtype}, not numbers")
     if any(type(side) is not int or side < 0 for side in shape):
         raise ValueError(f"{where}: its header has the shape {shape}")
     need, have = math.prod(shape) * dtype.itemsize, size - file.tell()
@@ -121,10 +128,8 @@ def _unpacked(content: bytes, where: str) -> NDArray[Any]:
     file = io.BytesIO(content)
     try:
         shape, fortran, dtype = _header(file, len(content), where)
-    except ValueError as error:
-        if "not numbers" in str(error):
-            return np.empty(0, "U1")
-        raise
+    except _NotNumbers:
+        return np.empty(0, "U1")
     return _array(np.frombuffer(content, np.uint8)[file.tell() :], shape, fortran, dtype)
 
 

@@ -165,10 +165,15 @@ class ArrayTable:
 def _columns(source: Input) -> Mapping[str, NDArray[Any]]:
     if arrays.is_arrays(source):
         return arrays.read(source)
-    found = {}
-    for name, cells in texts.columns(source).items():
+    found, columns = {}, texts.columns(source)
+    for name, cells in columns.items():
         if all(re.fullmatch(r"-?[0-9]{1,18}", cell) for cell in cells):
             found[name] = np.array(list(map(int, cells)), np.int64)
+    if not found:
+        raise GencliError(
+            f"{source.name}: no column of whole numbers; its columns are {', '.join(map(repr, columns))}",
+            "write labels as class numbers from 0; --class-names names them",
+        )
     return found
 
 

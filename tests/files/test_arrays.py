@@ -125,7 +125,7 @@ def test_hostile_headers_are_refused(name: str, tmp_path: Path) -> None:
             packed(path, a_npy=BAD[name])
             if name == "words":
                 continue  # left out, as other members
-        with pytest.raises(GencliError, match=r"a.np[yz]: (corrupt|no arrays)"):
+        with pytest.raises(GencliError, match=r"a.np[yz]: (corrupt|no arrays|it holds .*, not numbers)"):
             read(path)
 
 

@@ -109,6 +109,12 @@ def test_what_is_not_written_is_refused(kind: endings.Writes, name: str, form: s
     assert raised.value.hint
 
 
+def test_a_report_as_a_picture_names_the_option_that_draws() -> None:
+    with pytest.raises(GencliError) as raised:
+        endings.REPORT.require("-o", "r.pdf")
+    assert raised.value.hint.endswith("; --figure FILE draws one")
+
+
 def test_text_may_be_of_any_format() -> None:
     for form in ("csv", "json", "md", "table", "latex"):
         REPORT.require("-o", "x.txt", form)
