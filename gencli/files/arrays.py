@@ -46,7 +46,7 @@ def read(source: Input) -> dict[str, NDArray[Any]]:
         with _sound(source.name):
             try:
                 return {"": _mapped(source)}
-            except _NotNumbers as error:
+            except _NotNumbersError as error:
                 raise GencliError(f"{source.name}: {error}", "save numbers, labels as class numbers from 0") from None
     if not is_arrays(source):
         head = source.peek(0, 8)
@@ -73,7 +73,7 @@ def read(source: Input) -> dict[str, NDArray[Any]]:
     return found
 
 
-class _NotNumbers(ValueError):
+class _NotNumbersError(ValueError):
     """An array that is whole, but of words, times or the like."""
 
 
@@ -97,7 +97,7 @@ def _header(file: BinaryIO, size: int, where: str) -> tuple[tuple[int, ...], boo
     if dtype.hasobject:
         raise ValueError(f"{where}: it holds Python objects, which are never unpickled")
     if dtype.kind not in _KINDS:
-        raise _NotNumbers(f"it holds {dtype}, not numbers")
+        raise _NotNumbersError(f"it holds {dtype}, not numbers")
     if any(type(side) is not int or side < 0 for side in shape):
         raise ValueError(f"{where}: its header has the shape {shape}")
     need, have = math.prod(shape) * dtype.itemsize, size - file.tell()
@@ -128,7 +128,7 @@ def _unpacked(content: bytes, where: str) -> NDArray[Any]:
     file = io.BytesIO(content)
     try:
         shape, fortran, dtype = _header(file, len(content), where)
-    except _NotNumbers:
+    except _NotNumbersError:
         return np.empty(0, "U1")
     return _array(np.frombuffer(content, np.uint8)[file.tell() :], shape, fortran, dtype)
 

@@ -69,7 +69,9 @@ class Writes:
             raise GencliError(f"{place}: {self.what} is written without compression", hint)
         if ending in _OTHERS or (known and known not in self.formats):
             drawn = "; --figure FILE draws one" if self is REPORT and known in FIGURE.formats else ""
-            raise GencliError(f"{place}: {self.what} cannot be written as {ending}", f"use the extension {words}{drawn}")
+            raise GencliError(
+                f"{place}: {self.what} cannot be written as {ending}", f"use the extension {words}{drawn}"
+            )
         text = known == _TEXT and form not in ("parquet", "safetensors")
         if form and known and known != form and not text:
             raise GencliError(f"{place}: its extension contradicts --format {form}", "omit --format, or rename it")

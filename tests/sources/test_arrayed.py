@@ -34,10 +34,10 @@ def table(folder: Path, pixels: Any, labels: Any = LABELS, **how: Any) -> ArrayT
 
 
 def test_labels_in_words_are_refused_as_such(tmp_path: Path) -> None:
-    with pytest.raises(GencliError, match="labels.npy: it holds <U1, not numbers"):
+    with pytest.raises(GencliError, match=r"labels\.npy: it holds <U1, not numbers"):
         table(tmp_path, IMAGES, np.array(["a"] * 40))
     (tmp_path / "labels.csv").write_text("file,label\n" + "a.png,cat\n" * 40)
-    with pytest.raises(GencliError, match="no column of whole numbers; its columns are 'file', 'label'"):
+    with pytest.raises(GencliError, match=r"no column of whole numbers; its columns are 'file', 'label'"):
         ArrayTable(Input(str(tmp_path / "a.npy")), Input(str(tmp_path / "labels.csv")), Arrays())
 
 
