@@ -23,11 +23,12 @@ def pytest_configure(config: pytest.Config) -> None:
     warnings.filterwarnings("ignore", "unclosed file", ResourceWarning)
 
 
-# files of 5 to 20 seconds in one process, which `make quick` leaves out
+# files of 3 to 20 seconds in one process, which `make quick` leaves out
 _THOROUGH = {
+    "alignment": ("energies",), "bounds": ("validity",), "corruptions": ("common",),
     "curvature": ("coverage", "every_layer", "products", "routes", "verification", "xtrace"),
-    "formulas": ("extended", "compare"), "jacobians": ("rows", "confirmation"), "models": ("families",),
-    "theory": ("claims",),
+    "fitting": ("conjugate",), "formulas": ("extended", "compare"), "jacobians": ("rows", "confirmation"),
+    "models": ("families", "torchvision"), "showing": ("every_file",), "theory": ("claims",), "training": ("several",),
 }  # fmt: skip
 # tests of 10 to 20 seconds: they start first, so that the last of them keeps no worker after the others are done
 _LONGEST = (
