@@ -67,6 +67,11 @@ class MinNorm(Drawn):
                     for w in self._descend(x, y, start.astype(self.dtype), random)
                 ]
             )
+            if (left := path[-1, 2] / np.linalg.norm(y)) > self._converged:
+                raise GencliError(
+                    f"--passes: after {self.passes:,} |Xw - y| / |y| is {left:.2g}, not {self._converged:.2g}",
+                    "give more: the claim is about where the passes lead",
+                )
             yield from self._rows(str(number), exact, y, float(np.linalg.norm(least)), path[-1])
             if number == 0:
                 lines = zip(_LINES, path.T[1:], ("-", "-", "--"), strict=True)
@@ -84,11 +89,19 @@ class MinNorm(Drawn):
             if np.linalg.norm(x @ w - y) <= 10 * self.eps * np.linalg.norm(y):
                 break
 
+    @property
+    def _converged(self) -> float:
+        return max(1e-6, self._rounding)
+
+    @property
+    def _rounding(self) -> float:
+        return 100 * self.eps * self.examples**0.5
+
     def _rows(self, instance: str, x: Floats, y: Floats, least: float, end: Floats) -> Iterator[Row]:
         length, apart, residual, outside = end
-        rounding = 100 * self.eps * self.examples**0.5
+        rounding = self._rounding
         yield Row(instance, "|w - its part in the span| / |w|", outside / length, "<=", rounding)
-        yield Row(instance, "|Xw - y| / |y|", residual / np.linalg.norm(y), "<=", max(1e-6, rounding))
+        yield Row(instance, "|Xw - y| / |y|", residual / np.linalg.norm(y), "<=", self._converged)
         smallest = np.linalg.svd(x, compute_uv=False)[-1]
         yield Row(instance, "|w - X+ y|, |Xw - y| / s", apart, "<=", residual / smallest, rounding * least)
         other = np.linalg.norm(np.linalg.solve(x[:, : len(x)], y))

@@ -62,6 +62,10 @@ def test_a_terminal_shows_the_rows_and_what_the_claim_says(sh: Shell) -> None:
     assert max(map(len, lines)) <= 100
 
 
+def test_a_claim_about_where_passes_lead_is_not_false_before_they_are_there(sh: Shell) -> None:
+    sh("gencli check min-norm --instances 1 --passes 1").refused("--passes: after 1 |Xw - y| / |y| is 0.28")
+
+
 def test_all_are_a_line_each_and_what_fails_first(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]):
     """Of three quick claims; the example of the help checks all of them."""
     few = {name: CLAIMS[name] for name in ("prox-step", "newton-step", "circulant")}
