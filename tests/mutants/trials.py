@@ -78,7 +78,7 @@ def stages(path: str, tests: Path) -> list[Stage]:
     asking = [each for each in every if pattern.search((tests / each).read_text()) and each != own]
     beside = [each for each in every if room and each.parts[0] == room and each not in (*asking, own)]
     command = _COMMANDS.get(room, folders[1] if folders[1:] else name) if room in {*_COMMANDS, "commands"} else r"\w+"
-    words = rf"gencli[ -]({command})\b|[\"']({command})[\"' ]" if command != r"\w+" else ""
+    words = rf"gencli[ -]({command})\b|[\"']({command})[\"' ]|/test_({command})\b" if command != r"\w+" else ""
     shared = [each for each in every if each.parts[0] in ("pipelines", "cli") or each.name in ("test_docs.py",)]
     found = [
         Stage([str(own)] if own in every else []),

@@ -267,6 +267,20 @@ def test_figures_are_as_high_as_their_bars_need(monkeypatch: pytest.MonkeyPatch)
     assert height(1, 1) == height(2, 1)
 
 
+@pytest.mark.parametrize(("name", "columns"), [("a" * 4, 4), ("b" * 19, 3), ("c" * 41, 2), ("d" * 80, 1)])
+def test_a_legend_fills_the_width_and_stays_within_it(name: str, columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row of 100 characters under two panels, 8 of them per name for its line; names are cut at 60."""
+    curved = [Curve(f"{n}{name}", [1, 2], [0.1, 0.2]) for n in range(4)]
+    figure = drawn([Lines("m", "epoch", curved), Lines("n", "epoch", curved)], monkeypatch)
+    (legend,) = figure.legends
+    figure.draw_without_rendering()
+    box, page = legend.get_window_extent(), figure.bbox
+    assert 0 <= box.x0 < box.x1 <= page.x1
+    tops = [round(text.get_window_extent().y0) for text in legend.get_texts()]
+    assert max(tops.count(top) for top in tops) == columns
+    assert figure.get_figheight() == pytest.approx(3.6 + 0.2 * -(-4 // columns))
+
+
 def test_bars_lie_beside_each_other_around_their_name(monkeypatch: pytest.MonkeyPatch) -> None:
     series = [(f"s{n}", [0.1 + n, 0.2 + n], [0.05, None]) for n in range(3)]
     (axis,) = drawn([Bars("m", ["a", "b"], series, (0, 3))], monkeypatch).axes

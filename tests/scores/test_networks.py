@@ -5,11 +5,13 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from gencli.evaluation import networks as evaluated
 from gencli.models import inputs
+from gencli.models.inputs import Rows
 from gencli.ranks import ALONE
 from gencli.scores import networks
 
@@ -28,3 +30,23 @@ def test_a_progress_counts_the_networks_of_all_groups(monkeypatch: pytest.Monkey
     three: Any = [network] * 3
     assert len([*networks.answers(three, table, None, device, counted.append, ALONE)]) == 3
     assert counted == [1, 2, 3]
+
+
+def test_a_network_trained_by_sigmoids_is_asked_for_sigmoids(monkeypatch: pytest.MonkeyPatch) -> None:
+    logits = torch.tensor([[2.0, -1.0, 0.5], [0.0, 3.0, 1.0]])
+    rows = Rows(torch.zeros(2, 1), torch.tensor([0, 2]), torch.zeros(2, dtype=torch.int64))
+    table: Any = SimpleNamespace(column=lambda name: [], title="t")
+    monkeypatch.setattr(evaluated, "groups", lambda models: [models])
+    monkeypatch.setattr(evaluated, "Networks", lambda *_: None)
+    monkeypatch.setattr(inputs, "load", lambda table: rows)
+    monkeypatch.setattr(networks, "_logits", lambda _, several, *__: [logits for _ in several])
+    monkeypatch.setattr(networks, "seen", lambda *_: None)
+    models: Any = [
+        SimpleNamespace(title=head, network=torch.nn.Identity(), logits=True, options=SimpleNamespace(head=head))
+        for head in ("softmax", "sigmoid")
+    ]
+    soft, single = networks.answers(models, table, None, torch.device("cpu"), lambda _: None, ALONE)
+    powers = np.exp(logits.double().numpy())
+    assert soft.probabilities == pytest.approx(powers / powers.sum(1, keepdims=True), abs=1e-15)
+    assert single.probabilities == pytest.approx(powers / (1 + powers), abs=1e-15)
+    assert soft.right.tolist() == single.right.tolist() == [True, False]

@@ -245,6 +245,18 @@ def test_pictures_are_those_of_the_formulas():
     assert distances["|w − X⁺y|"][1][-1] == row.left
 
 
+def test_before_it_arrives_sgd_is_as_far_from_the_solution_as_the_smallest_singular_value_allows():
+    """The direction of that singular value is the last to be learned, so the bound is nearly reached."""
+    (row,) = (
+        row
+        for row in rows(replace(CLAIMS["min-norm"](), instances=1, passes=50), 0).to_pylist()
+        if row["quantity"] == "|w - X+ y|, |Xw - y| / s"
+    )
+    assert row["holds"]
+    assert row["left"] > 1e-12
+    assert 0.8 * row["right"] < row["left"] <= row["right"]
+
+
 def test_all_takes_its_options_to_every_claim():
     claims = All(instances=2, dtype="float32").claims()
     assert [claim.name for claim in claims] == list(CLAIMS)
