@@ -8,8 +8,6 @@ import pytest
 import torch
 from sklearn import metrics
 from torch.nn import functional
-from torchmetrics.functional import classification
-from torchmetrics.functional.image import structural_similarity_index_measure
 
 from gencli.evaluation import logits as rows_of
 from gencli.evaluation.classes import confusion, per_class
@@ -17,6 +15,18 @@ from gencli.evaluation.predictions import Evaluated
 from gencli.evaluation.similarity import ssim
 
 Case = tuple[torch.Tensor, torch.Tensor]
+
+
+class _Classification:
+    """torchmetrics' functions, which take 2 seconds to import: not at the collection of tests that are not these."""
+
+    def __getattr__(self, name: str) -> Any:
+        from torchmetrics.functional import classification
+
+        return getattr(classification, name)
+
+
+classification = _Classification()
 
 
 def random_case(rows: int, classes: int, seed: int) -> Case:
@@ -149,6 +159,8 @@ def test_a_group_is_what_its_rows_are_alone() -> None:
 
 @pytest.mark.parametrize("shape", [(3, 16, 19), (1, 11, 11), (1, 40, 12)])
 def test_ssim_is_that_of_torchmetrics(shape: tuple[int, int, int]) -> None:
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
     random = torch.Generator().manual_seed(0)
     targets = torch.rand(4, *shape, generator=random)
     outputs = (targets + 0.2 * torch.randn(4, *shape, generator=random)).clamp(0, 1)
