@@ -56,6 +56,16 @@ def test_names_leave_out_what_is_one_for_all_setups_of_a_network(tmp_path: Path)
     assert groups.names(groups.setups(made)) == ["mlp-1x8, loss=ce", "mlp-1x8, loss=focal", "linear"]
 
 
+def test_an_option_that_a_loss_does_not_have_is_no_difference_a_setting_that_is_not_given_is(tmp_path: Path) -> None:
+    each = [{"loss": "ce", "gamma": None, "grad_clip": None}, {"loss": "focal", "gamma": 2.0, "grad_clip": 1.0}]
+    made = [history(tmp_path / f"{place}", training(**one)) for place, one in enumerate(each)]
+    told = [{"loss": "ce", "grad_clip": None}, {"loss": "focal", "grad_clip": 1.0}]
+    named = {"network": "mlp-1x8", "data": "digits", "corruption": "none"}
+    assert groups.describe(made) == [named | one for one in told]
+    other = history(tmp_path / "2", training(loss="focal", gamma=3.0, grad_clip=1.0))
+    assert [one["gamma"] for one in groups.describe([*made, other])] == [None, 2.0, 3.0]
+
+
 def test_a_learner_in_closed_form_is_called_by_how_it_was_fitted(tmp_path: Path) -> None:
     fits = [
         result(tmp_path / f"{name}.parquet", provenance.step(f"fit {name}", {"seed": 0}), [0.5])
