@@ -1,4 +1,4 @@
-"""What logits say of each row besides the prediction: margin, confidence and rank of its label."""
+"""What logits say of each row besides the prediction: margin and confidence; `top_k` has the rank of its label."""
 
 from __future__ import annotations
 
@@ -31,19 +31,3 @@ def probabilities(logits: torch.Tensor, sigmoid: bool = False) -> torch.Tensor:
     Sigmoids are for networks that were trained by them (Cui et al. 2019, arXiv:1901.05555, whose code does so too).
     """
     return logits.sigmoid() if sigmoid else logits.softmax(1)
-
-
-def ranks(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """[n] int64, how many classes go before the label: those of larger logits, and of equal ones the first.
-
-    So rank 0 is the prediction, and the label is among the top k where its rank is below k. A label whose logit is
-    not a number is behind all.
-
-    Args:
-        logits: [n, classes] floating.
-        labels: [n] int64.
-    """
-    column = labels[:, None]
-    own = logits.gather(1, column)
-    before = torch.arange(logits.shape[1], device=logits.device) < column
-    return torch.where(before, ~(logits < own), ~(logits <= own)).sum(1)

@@ -15,6 +15,7 @@ from torch.nn import functional
 from gencli.evaluation import grouping
 from gencli.evaluation import logits as rows_of
 from gencli.evaluation.similarity import psnr, squared_error, ssim
+from gencli.evaluation.top_k import ranks
 from gencli.files.tensors import double
 from gencli.models import Model
 from gencli.models.inputs import Rows, target_input
@@ -240,5 +241,5 @@ def figures(model: Model, result: Predictions, labels: torch.Tensor, probabiliti
     found = {name: double(each) for name, each in found.items()}
     found = {name: each.masked_fill(unknown | ~each.isfinite(), torch.nan) for name, each in found.items()}
     found["predicted"] = result.predicted
-    found["ranks"] = rows_of.ranks(logits, labels).masked_fill(unknown, logits.shape[1])
+    found["ranks"] = ranks(logits, labels).masked_fill(unknown, logits.shape[1])
     return found | ({"probabilities": rows_of.probabilities(logits, sigmoid)} if probabilities else {})

@@ -9,10 +9,10 @@ import torch
 from sklearn import metrics
 from torch.nn import functional
 
-from gencli.evaluation import logits as rows_of
 from gencli.evaluation.classes import confusion, per_class
 from gencli.evaluation.predictions import Evaluated
 from gencli.evaluation.similarity import ssim
+from gencli.evaluation.top_k import ranks
 
 Case = tuple[torch.Tensor, torch.Tensor]
 
@@ -59,7 +59,7 @@ def evaluated(case: Case, groups: list[tuple[str]] | None = None) -> Evaluated:
         np.arange(len(labels)), labels.numpy(),
         functional.cross_entropy(logits, labels, reduction="none").double().numpy(), None, logits.argmax(1).numpy(),
         rows_of.confidences(logits).double().numpy(), rows_of.margins(logits, labels).double().numpy(),
-        rows_of.ranks(logits, labels).numpy(), by=("g",) if groups else (), groups=groups,
+        ranks(logits, labels).numpy(), by=("g",) if groups else (), groups=groups,
     )  # fmt: skip
 
 
@@ -111,8 +111,8 @@ def test_top_k_without_ties(name: str) -> None:
 
 def test_ties_go_to_the_first_class() -> None:
     logits = torch.tensor([[1.0, 1, 0, 1]]).expand(4, 4)
-    assert rows_of.ranks(logits, torch.arange(4)).tolist() == [0, 1, 3, 2]
-    assert rows_of.ranks(torch.full((4, 4), torch.nan), torch.arange(4)).min() > 0
+    assert ranks(logits, torch.arange(4)).tolist() == [0, 1, 3, 2]
+    assert ranks(torch.full((4, 4), torch.nan), torch.arange(4)).min() > 0
 
 
 @pytest.mark.parametrize("name", list(cases()))
