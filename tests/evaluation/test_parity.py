@@ -9,6 +9,7 @@ import torch
 from sklearn import metrics
 from torch.nn import functional
 
+from gencli.evaluation import logits as rows_of
 from gencli.evaluation.classes import confusion, per_class
 from gencli.evaluation.predictions import Evaluated
 from gencli.evaluation.similarity import ssim
