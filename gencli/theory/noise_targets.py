@@ -17,6 +17,7 @@ from gencli.theory.base import Drawn, Floats, Panel, Row, Series, slope
 _DEVIATION = 0.5
 _ROOM = 3.0  # times the expected distance
 _LEAST = 64
+_FEWEST = 20  # iterations after which 20 instances are near their minima
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class NoiseTargets(Drawn):
         int, typer.Option(min=64 * _LEAST, max=10_000_000, metavar="N", help="Maximum number of examples n.")
     ] = 64 * _LEAST
     iterations: Annotated[
-        int, typer.Option(min=1, max=10_000, metavar="N", help="Maximum number of L-BFGS iterations.")
+        int, typer.Option(min=_FEWEST, max=10_000, metavar="N", help="Maximum number of L-BFGS iterations.")
     ] = 100
 
     def __post_init__(self) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import typer
 
+from gencli.errors import GencliError
 from gencli.files.tables import ImageTable
 from gencli.machine import require_memory
 from gencli.randomness import Draws
@@ -91,6 +92,11 @@ class Rademacher(Drawn, OnData):
                 instance = f"{number}: {arch}, n={n:,}, |W| <= {norm:.3g}, no biases"
                 if arch == "linear":
                     best = [norm * float((each @ images.flatten(1)).norm()) / n for each in signs]
+                    if (reached := _mean(limited) / np.mean(best)) < 0.99:
+                        raise GencliError(
+                            f"--steps: after {self.steps:,} the linear function is at {reached:.3f} of its supremum",
+                            "give more: what training does not find bounds nothing",
+                        )
                     yield Row(
                         instance, "estimate, the supremum itself", _mean(limited), "<=", np.mean(best), 100 * self.eps
                     )

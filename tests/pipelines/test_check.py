@@ -64,6 +64,8 @@ def test_a_terminal_shows_the_rows_and_what_the_claim_says(sh: Shell) -> None:
 
 def test_a_claim_about_where_passes_lead_is_not_false_before_they_are_there(sh: Shell) -> None:
     sh("gencli check min-norm --instances 1 --passes 1").refused("--passes: after 1 |Xw - y| / |y| is 0.28")
+    sh("gencli check rademacher --steps 1").refused("--steps: after 1 the linear function is at 0.847 of its supremum")
+    sh("gencli check noise-targets --iterations 19").refused("19 is not in the range 20<=x<=10000")
 
 
 def test_all_are_a_line_each_and_what_fails_first(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]):
