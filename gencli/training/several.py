@@ -68,7 +68,7 @@ class Several:
         total_steps: of all rounds.
 
     Raises:
-        GencliError: they do not fit in memory, or the first run is refused.
+        GencliError: they do not fit in memory, runs would be one and the same, or the first run is refused.
     """
 
     def __init__(
@@ -85,6 +85,7 @@ class Several:
         if group.size > self._count:
             raise GencliError(f"--runs: {group.size} processes for {self._count} networks", "start fewer with torchrun")
         start, stop = (rank * self._count // group.size for rank in (group.rank, group.rank + 1))
+        _require_different(setup, len(rows))
         at_once, self.why = _at_once(setup, len(rows), rehearsed, stop - start)
         self.rounds = [range(first, min(first + at_once, stop)) for first in range(start, stop, at_once)]
         self._courses: dict[int, Course] = {}
@@ -276,6 +277,29 @@ def begin(
         return setup.training(table, test_table, group, rehearsed, watched)
     rows, test = setup.loaded(table, test_table, Group(), rehearsed)
     return Several(setup, rows.to(torch.device(setup.settings.device)), test, group, rehearsed, watched)
+
+
+def _require_different(setup: Setup, rows: int) -> None:
+    """Refuses runs of one setting of which all start alike and draw nothing else.
+
+    Raises:
+        GencliError: such runs.
+    """
+    settings, start = setup.settings, setup.start
+    drawn = [settings.subset, settings.validation_fraction, settings.augment, settings.mix]
+    if (settings.runs or 1) == 1 or any(drawn):
+        return
+    network = setup.unfilled().network
+    if any(word in type(layer).__name__.lower() for layer in network.modules() for word in ("drop", "stochastic")):
+        return
+    given = start is not None and len(start.networks) == 1
+    given = given and not start.random(network, len(setup.description.classes), settings.arch)
+    alike = "--init" if given else None if settings.seed_init is None else "--seed-init"
+    sampled = settings.resample is not None or settings.step_rows(rows) < rows
+    order = "one step takes all rows" if not sampled else None if settings.seed_order is None else "--seed-order"
+    if alike and order:
+        raise GencliError(f"--runs: {settings.runs} networks would be one and the same: {alike}, {order}",
+                          "omit one of them, or --runs")  # fmt: skip
 
 
 def _at_once(setup: Setup, rows: int, rehearsed: bool, share: int) -> tuple[int, str]:

@@ -330,6 +330,31 @@ def test_a_subset_without_rows_is_refused() -> None:
         begin(setup(replace(PLAIN, subset=0.001)), TABLE, None, Group())
 
 
+@pytest.mark.parametrize(
+    ("more", "fixed"),
+    [
+        ({"seed_order": 1}, "--seed-init, --seed-order"),
+        ({"full_batch": True}, "--seed-init, one step takes all rows"),
+        ({"batch_size": 61}, "--seed-init, one step takes all rows"),
+        ({"batch_size": 61, "resample": "balanced"}, ""),
+        ({"seed_order": 1, "vary": ["momentum=0.1,0.2"]}, "--seed-init, --seed-order"),
+        ({"seed_order": 1, "vary": ["momentum=0.1,0.2"], "runs": 1}, ""),
+        ({"seed_order": 1, "subset": 0.5}, ""),
+        ({"seed_order": 1, "dropout": 0.1}, ""),
+        ({"seed_order": 1, "augment": "crop:1"}, ""),
+    ],
+)
+def test_networks_that_would_be_one_and_the_same_are_refused(more: dict[str, Any], fixed: str) -> None:
+    def started() -> object:
+        return begin(setup(replace(PLAIN, seed_init=1, **more)), TABLE, None, Group(), True)
+
+    if not fixed:
+        assert isinstance(started(), Several)
+        return
+    with pytest.raises(GencliError, match=f"--runs: 3 networks would be one and the same: {fixed}"):
+        started()
+
+
 def test_more_processes_than_networks_are_refused() -> None:
     with pytest.raises(GencliError, match="--runs: 4 processes for 3 networks"):
         begin(setup(PLAIN), TABLE, None, Group(0, 4))
