@@ -29,14 +29,23 @@ def typed(number: float) -> Fraction:
 
 
 def number(text: str) -> float:
-    """The number that a cell spells; Python's own spelling, with underscores between digits, is none.
+    """The number that a word spells; see `plainly`.
 
     Raises:
         ValueError: it spells none.
     """
-    if "_" in text:
+    return float(plainly(text))
+
+
+def plainly(text: str) -> str:
+    """A word that may spell a number: Python also reads underscores between digits, and digits of other scripts.
+
+    Raises:
+        ValueError: it has them.
+    """
+    if "_" in text or not text.isascii():
         raise ValueError(f"{text!r} is not a number")
-    return float(text)
+    return text
 
 
 def is_number(text: str) -> bool:

@@ -107,8 +107,11 @@ def load(module: str, only: str = "") -> None:
     """
     if module in _loaded:
         return
-    if not re.fullmatch(MODULE, module) or module.partition(".")[0] == "gencli":
-        raise GencliError(f"--plugin: {module!r} is no module of a plug-in", "give its name: --plugin package.module")
+    is_file = module.endswith(".py")
+    if is_file or not re.fullmatch(MODULE, module) or module.partition(".")[0] == "gencli":
+        name = os.path.normpath(module).removesuffix(".py").replace("/", ".")
+        known = name if is_file and re.fullmatch(MODULE, name) else "package.module"
+        raise GencliError(f"--plugin: {module!r} is no module of a plug-in", f"give its name: --plugin {known}")
     found = [*_things(strangers.load(module))]
     if not found:
         shapes = ", ".join(f"{kind.module}.base.{kind.shape}" for kind in _KINDS.values())

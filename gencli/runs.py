@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gencli.counts import share
+from gencli.counts import number, share
 from gencli.errors import GencliError, nearest
 from gencli.randomness import Draws
 
@@ -29,7 +29,7 @@ def varied(words: list[str] | None) -> dict[str, list[float]]:
         if name not in options:
             raise GencliError(f"--vary: {name!r} is no number in a step", nearest(name, options))
         try:
-            values = [float(each) for each in text.split(",")]
+            values = list(map(number, text.split(",")))
         except ValueError:
             raise GencliError(f"--vary: {word!r} is not NAME=NUMBER,NUMBER,...", "write lr=0.01,0.03,0.1") from None
         if not all(0 <= value < float("inf") for value in values):

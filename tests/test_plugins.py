@@ -295,10 +295,17 @@ def test_two_plug_ins_do_not_share_a_name(tables: Callable[..., str]) -> None:
     assert list(corruptions.KINDS)[-1] == "new"
 
 
-@pytest.mark.parametrize("name", ["gencli.corruptions", "a b", "../x", "os.path;", ""])
-def test_only_modules_of_others_are_plug_ins(name: str) -> None:
-    with pytest.raises(GencliError, match="is no module of a plug-in"):
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        *((name, "package.module") for name in ("gencli.corruptions", "a b", "../x.py", "os.path;", "")),
+        ("./own.py", "own"), ("own.py", "own"), ("kit/own.py", "kit.own"),
+    ],
+)  # fmt: skip
+def test_only_modules_of_others_are_plug_ins(name: str, meant: str) -> None:
+    with pytest.raises(GencliError, match="is no module of a plug-in") as refused:
         plugins.load(name)
+    assert refused.value.hint == f"give its name: --plugin {meant}"
 
 
 def test_faults_of_a_run_are_refused(tmp_path: Path) -> None:

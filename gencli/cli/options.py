@@ -19,6 +19,7 @@ from typer.core import TyperCommand
 from gencli import machine, strangers
 from gencli.cli import console, suggestions
 from gencli.cli.common import COMMON, common, parameter, require_64_bits
+from gencli.counts import plainly
 from gencli.errors import GencliError, MissingInput
 from gencli.files import endings
 
@@ -103,10 +104,24 @@ def _owner(kind: type, field: str) -> type:
     return next(each for each in kind.__mro__ if field in inspect.get_annotations(each))
 
 
+def _whole(word: Any) -> int:
+    return int(plainly(word) if isinstance(word, str) else word)
+
+
+def _real(word: Any) -> float:
+    return float(plainly(word) if isinstance(word, str) else word)
+
+
+_NUMBERS: dict[Any, Any] = {int: _whole, float: _real}  # of Python's own, which read more than numbers
+
+
 class _Command(TyperCommand):
     """A command whose help shows options under their headings."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        for each in self.params:
+            if numbers := _NUMBERS.get(getattr(each.type, "_number_class", None)):
+                each.type._number_class = numbers  # type: ignore[attr-defined]
         with suggestions.explained(self, ctx, args):
             _, _, order = self.make_parser(ctx).parse_args([*args])
         for name in _ONCE:

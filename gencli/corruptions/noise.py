@@ -16,6 +16,7 @@ import typer
 from numpy.typing import NDArray
 
 from gencli.corruptions.base import Apply, Corruption, Moved, rounded
+from gencli.counts import number
 from gencli.errors import GencliError
 from gencli.files import arrow
 from gencli.files.tables import Description, ImageTable
@@ -75,7 +76,7 @@ class NoiseCorruption(Corruption):
         """The range in which an image's own number is drawn; not numbers where the option is none."""
         words = getattr(self, self.option).split(":")
         try:
-            low, high = float(words[0]), float(words[-1])
+            low, high = number(words[0]), number(words[-1])
         except ValueError:
             return math.nan, math.nan
         return (low, high) if len(words) <= 2 else (math.nan, math.nan)

@@ -137,7 +137,7 @@ def _column(rows: pa.Table, name: str, values: list[Any]) -> pa.Array:
 
 
 def _value(value: Any) -> Any:
-    return (float(value) if value else None) if isinstance(value, str) else value
+    return (number(value) if value else None) if isinstance(value, str) else value
 
 
 def _number(published: Published, row: dict[str, str], name: str) -> float | None:

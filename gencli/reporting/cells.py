@@ -10,6 +10,7 @@ import pyarrow as pa
 from gencli.cli import console
 
 LONGEST = 300  # characters of a cell or a heading
+_COUNTS, _EXACT = 10, 1 << 40  # whole numbers of this size are written as such, also as floats
 
 
 def cell(value: Any) -> str:
@@ -18,11 +19,13 @@ def cell(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, float) and value.is_integer() and abs(value) >= _COUNTS:
+        value = int(value) if abs(value) < _EXACT else value
     if isinstance(value, float):
         small = value != 0 and abs(value) < 1e-3
         return f"{value:.2e}" if small or abs(value) >= 1e6 else f"{value:.4f}"
     if isinstance(value, int):
-        return str(value) if abs(value) >= 1 << 40 else f"{value:,}"
+        return str(value) if abs(value) >= _EXACT else f"{value:,}"
     return console.printable(str(value), LONGEST)
 
 
@@ -30,6 +33,8 @@ def spread(word: str, deviation: float | None) -> str:
     """A cell with its deviation, in as many decimals; in those that it needs where it would be 0 in these."""
     if deviation is None:
         return word
+    if "." not in word:  # a whole number
+        return f"{word} ± {deviation:.1f}"
     of_word = f"{deviation:.4f}"
     return f"{word} ± {cell(deviation) if 'e' in word or (deviation and not float(of_word)) else of_word}"
 

@@ -40,11 +40,7 @@ def shown(table: Table) -> pa.Table:
             words[0] = cell(None if values[0] is None else int(values[0]))
         if f"{name}_std" in names:
             deviations = table.rows[f"{name}_std"].to_pylist()
-            exact = pa.types.is_integer(field.type)
-            words = [
-                f"{word} ± {deviation:.1f}" if exact and deviation is not None else spread(word, deviation)
-                for word, deviation in zip(words, deviations)
-            ]
+            words = list(map(spread, words, deviations))
         fields.append(pa.field(name, pa.string(), metadata={"number": "1"} if numeric(field) else None))
         arrays.append(pa.array(words, pa.string()))
     return pa.table(arrays, schema=pa.schema(fields))

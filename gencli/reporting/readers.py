@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gencli.cli import console
+from gencli.counts import plainly
 from gencli.errors import GencliError, first_line
 from gencli.files import parquet, texts
 from gencli.files.provenance import KEY, Step, decode
@@ -191,14 +192,12 @@ def _parsed(cell: str, expected: Column) -> Any:
 
 def figure(text: str) -> int | float | str:
     """The number that a text is; the text itself where it is none, or one beyond float64."""
-    if "_" in text:
-        return text
     try:
-        return int(text)
+        return int(plainly(text))
     except ValueError:
         pass
     try:
-        return _float(text)
+        return _float(plainly(text))
     except ValueError:
         return text
 

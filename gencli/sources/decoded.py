@@ -16,6 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gencli.cli import console
+from gencli.counts import number
 from gencli.errors import GencliError
 from gencli.files import arrow, provenance, tables
 from gencli.files.stream import Input
@@ -196,7 +197,7 @@ def parse_range(text: str | None) -> tuple[float, float] | None:
     if text is None:
         return None
     try:
-        low, high = map(float, text.split(","))
+        low, high = map(number, text.split(","))
     except ValueError:
         low = high = math.nan
     if not (low < high and math.isfinite(high - low)):

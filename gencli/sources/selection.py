@@ -57,7 +57,7 @@ def numbers_of(text: str, names: Sequence[str], title: str) -> list[int]:
             raise GencliError(f"{title}: classes {several} are both called {word!r}", "give the class's number")
         if places:
             numbers += places
-        elif word.isdecimal() and len(word) < 20 and int(word) < len(names):
+        elif word.isascii() and word.isdecimal() and len(word) < 20 and int(word) < len(names):
             numbers.append(int(word))
         else:
             counted = names == tuple(map(str, range(len(names))))

@@ -14,6 +14,7 @@ from typing import ClassVar, Self
 import torch
 from torch.nn import functional
 
+from gencli.counts import number
 from gencli.errors import GencliError, nearest
 from gencli.files.tensors import sent
 from gencli.models.inputs import Preprocessing, Shape
@@ -261,7 +262,7 @@ def _whole(kind: type[Augmentation], given: str | None, shape: Shape, most: int)
 
 def _float(given: str | None) -> float:
     try:
-        return float(given or "")
+        return number(given or "")
     except ValueError:
         return math.nan
 

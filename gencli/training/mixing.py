@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gencli.counts import number
 from gencli.errors import GencliError, nearest
 from gencli.files.tensors import sent
 from gencli.losses import Loss
@@ -91,7 +92,7 @@ def parse(text: str | None, loss: Loss) -> Mixing | None:
     if name not in MIXINGS:
         raise GencliError(f"--mix: no mixing {name!r}", nearest(name, MIXINGS))
     try:
-        alpha = float(given) if colon else 1.0
+        alpha = number(given) if colon else 1.0
     except ValueError:
         alpha = math.nan
     if not 1e-3 <= alpha <= 1e3:  # beyond it shares are 1 or 1/2 but for rounding
@@ -114,12 +115,12 @@ def mixed(mixing: Mixing, images: Tensor, seeds: Sequence[int], step: int) -> tu
     """
     rows, parts = len(images) // len(seeds), list[Tensor]()
     partners, shares = list[Tensor](), list[float]()
-    for number, (own, seed) in enumerate(zip(images.chunk(len(seeds)), seeds, strict=True)):
+    for run, (own, seed) in enumerate(zip(images.chunk(len(seeds)), seeds, strict=True)):
         (random,) = Draws(seed, "mix").rows(np.array([step]))
         places = sent(torch.from_numpy(random.permutation(rows)), images.device)
         part, share = mixing.pair(own, places, random)
         parts.append(part)
-        partners.append(places + number * rows)
+        partners.append(places + run * rows)
         shares.append(share)
     whole = torch.cat(parts) if len(parts) > 1 else parts[0]
     return whole, torch.cat(partners), sent(torch.tensor(shares).repeat_interleave(rows), images.device)

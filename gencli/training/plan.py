@@ -60,7 +60,7 @@ def plan(setup: Setup, rows: int) -> Plan:
         "memory of the images": _count(held * description.row_bytes * (2 if setup.score == "psnr" else 1), "B"),
     }
     return Plan(
-        _pairs("setting", {name: "-" if value is None else str(value) for name, value in vars(settings).items()}),
+        _pairs("setting", {name: str(value) for name, value in vars(settings).items() if value is not None}),
         pa.table(
             {
                 "layer": [layer.name for layer in layers],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("--arch linear --history h.csv --checkpoint h.csv", ""),
         ("--arch linear -o none/m.safetensors", "cannot be written"),
         ("--arch linear --checkpoint c.ck", "already holds a checkpoint at step 1"),
+        ("--arch linear --epochs 1_0", "'1_0' is not a valid int range"),
+        ("--arch linear --epochs １", "is not a valid int range"),
+        ("--arch linear --lr 1_0", "'1_0' is not a valid float range"),
+        ("--arch linear --vary lr=1_0,2", "is not NAME=NUMBER"),
+        ("--arch linear --mix mixup:1_0", "no such alpha"),
         ("--arch linear --epochs 1 --seed 1 --checkpoint c.ck --resume", "--seed was 0, is 1"),
     ],
 )
@@ -83,7 +89,9 @@ def test_a_dry_run_that_is_fine_writes_its_plan_alone(
     words = ["train", "digits.parquet", "--arch", "mlp-1x8", "--batch-norm", "--whiten", "dataset", "--loss", "cb-ce"]
     more = ["--eval-data", "digits.parquet", "--validation-fraction", "0.2", "--resample", "balanced", "--dry-run"]
     assert main([*words, *more, "--history", "h.csv", "-o", "n.safetensors"]) == 0
-    assert "41 images 8 x 8 x 1 of 10 classes" in capfd.readouterr().out
+    out = capfd.readouterr().out
+    assert "41 images 8 x 8 x 1 of 10 classes" in out
+    assert not re.search(" (-|None)$", out, re.MULTILINE)  # what is not set
     assert sorted(place.iterdir()) == before
 
 
