@@ -147,7 +147,7 @@ class Confirmation:
 
     def _steep(self, chunk: Chunk, duals: Tensor) -> set[int]:
         """At most `_WORST` rows that are farthest from one difference of all rows together, if any is far."""
-        exact, device, step = self.exact, self._device, _STEPS[self.exact.dtype][0]
+        exact, device, step = self.exact, self.exact.device, _STEPS[self.exact.dtype][0]
         images, targets = exact.inputs(slice(chunk.start, chunk.start + len(duals)))
         point = {"input": images} if exact.wrt == "input" else exact.point(0)
         way, dual = _direction(point, "ways", chunk.start), duals.to(device, exact.dtype)
@@ -187,7 +187,8 @@ class Confirmation:
 
     def _examine(self, row: int, matrix: Tensor, dual: Tensor) -> None:
         self.examined.add(row)
-        pushed, dual = double(dual @ matrix).to(self._device), dual.to(self._device, self.exact.dtype)
+        device = self.exact.device
+        pushed, dual = double(dual @ matrix).to(device), dual.to(device, self.exact.dtype)
         truth = self._truth(row, dual)
         if truth is None:
             if self._compare(row, self.exact.point(row), dual, pushed, self._tolerance) != "holds":
@@ -293,10 +294,6 @@ class Confirmation:
         if function.wrt == "input":
             return function.pull(point["input"][None], targets, duals)[0]
         return function.pull(images, targets, duals, point)[0]
-
-    @property
-    def _device(self) -> torch.device:
-        return next(iter(self.exact.point(0).values())).device
 
 
 def _normals(like: Tensor, *purpose: str | int) -> Tensor:

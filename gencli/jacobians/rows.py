@@ -200,6 +200,11 @@ class RowFunction:
         return found[0].flatten(1) if of_input else self.join(dict(zip(point, found, strict=True)))[None]
 
     @property
+    def device(self) -> torch.device:
+        """That of the rows, on which it computes."""
+        return self._data.images.device
+
+    @property
     def title(self) -> str:
         """The model's name in messages."""
         return self._model.title

@@ -90,7 +90,9 @@ class Rows:
         if self.place is None:
             return self, torch.arange(len(self), device=self.labels.device)
         numbers = (self.place >= 0).nonzero().squeeze(1)
-        return replace(self.select(numbers), place=None), numbers
+        in_order = torch.equal(self.place[numbers], torch.arange(len(self.images), device=numbers.device))
+        here = self.view(numbers) if in_order else self.select(numbers)  # a view copies no image
+        return replace(here, place=None), numbers
 
 
 def load(table: ImageTable, keep: NDArray[np.bool_] | None = None) -> Rows:

@@ -94,14 +94,14 @@ def held(
 
     Args:
         limit: how many; None for all.
-        again: whether images beyond `HELD` bytes, and all but its own of a process that has a part of the rows, may
-            stay in their file, and be read again each time.
+        again: whether images beyond `HELD` bytes may stay in their file, and be read again each time.
+        group: the images of rows that other processes take stay there.
     """
     rows = table.rows if limit is None else min(limit, table.rows)
     names = [name for name in ("image", "target") if name in table.schema.names]
     own = group.span(rows)
-    large = len(own) * len(names) * table.description.row_bytes > HELD
-    if again and (large or len(own) < rows):
+    large = again and len(own) * len(names) * table.description.row_bytes > HELD
+    if large or len(own) < rows:
         found = load(table, np.zeros(table.rows, bool)).select(torch.arange(rows)).to(device)
         kept = range(0) if large else own
         images = {name: cast(Tensor, Paged(table, rows, name, device, kept)) for name in names}

@@ -92,10 +92,9 @@ def answers(
         GencliError: its outputs are not finite.
     """
     from gencli.evaluation.networks import Networks, groups
-    from gencli.models.inputs import load
 
-    rows = load(table).to(device)
-    others = None if test is None else load(test).to(device)
+    rows = _held(table, device, group)
+    others = None if test is None else _held(test, device, group)
     ids, done = table.column("id"), 0
     for several in groups(models):
         networks = Networks(several, device)
@@ -111,12 +110,20 @@ def answers(
             model.network.cpu()
 
 
+def _held(table: ImageTable, device: torch.device, group: Group) -> Rows:
+    """The rows of a table, with the images of this process's own alone."""
+    from gencli.models.inputs import load
+
+    own = group.span(table.rows)
+    return load(table, None if len(own) == table.rows else np.isin(np.arange(table.rows), own)).to(device)
+
+
 def _logits(networks: Networks, several: Sequence[Model], rows: Rows, group: Group) -> Iterator[torch.Tensor]:
     """[n, classes] of each network, on the CPU."""
     import torch
 
-    own = group.span(len(rows))
-    found = networks.predict(rows.select(torch.arange(own.start, own.stop, device=rows.labels.device))) if own else None
+    own = rows.held()[0]
+    found = networks.predict(own) if len(own) else None
     for _ in several:
 
         def mine() -> torch.Tensor | None:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 
+from gencli.curvature import building
 from gencli.curvature.operators import Operator
+from gencli.curvature.settings import NetworkSettings
 from gencli.files import arrow
+from gencli.jacobians.building import Target
 from gencli.losses.classes import CrossEntropy
 from gencli.models import Model, build, paged
 from gencli.models.inputs import load
-from gencli.ranks import Group
+from gencli.ranks import Group, Shard
 from tests.helpers import image_table, save
 
 CPU = torch.device("cpu")
@@ -69,11 +72,12 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return found
 
 
-def test_one_of_several_processes_reads_its_own_images_once(tmp_path: Path, read: list[int]) -> None:
+@pytest.mark.parametrize("again", [True, False])
+def test_one_of_several_processes_reads_its_own_images_once(tmp_path: Path, read: list[int], again: bool) -> None:
     table = save(image_table(5000), tmp_path / "rows.parquet")
     whole, group = load(table).images[:4500], Group(1, 3)
     read.clear()
-    found = paged.held(table, 4500, CPU, again=True, group=group)
+    found = paged.held(table, 4500, CPU, again, group)
     assert not read
     own = group.span(4500)
     for part in [slice(start, min(start + 400, own.stop)) for start in own[::400]] * 2:
@@ -83,6 +87,20 @@ def test_one_of_several_processes_reads_its_own_images_once(tmp_path: Path, read
         assert torch.equal(found.images[part], whole[part])
     index = torch.tensor([4499, 1600, 0])
     assert torch.equal(found.select(index).images, whole[index])
+
+
+@pytest.mark.parametrize("wrt", ["input", "parameters"])
+def test_jacobians_of_a_part_read_their_rows_and_the_first_four(
+    wrt: Literal["input", "parameters"], tmp_path: Path, read: list[int]
+) -> None:
+    table, group = save(image_table(600, classes=3), tmp_path / "rows.parquet"), Shard(1, 3)
+    model = Model("mlp-1x8", (2, 2, 1), ("a", "b", "c"), build("mlp-1x8", (2, 2, 1), 3).eval())
+    rows, target = building.load(table, NetworkSettings(), CPU, group=group), Target(model, None, 1, wrt, "*")
+    function = target.function(rows, torch.float32)
+    confirmation = target.confirmation(function, rows, group.span(600))
+    found = [chunk.matrices for chunk in function.jacobians(rows=group.span(600), confirm=confirmation)]
+    assert sum(map(len, found)) == 200
+    assert sum(read) <= 200 + 2 * (4 + 3)  # each precision: four rows to try it, the first for its shapes and memory
 
 
 def test_a_limit_reads_no_image_of_other_rows(tmp_path: Path, read: list[int]) -> None:

@@ -19,10 +19,10 @@ from gencli.scores import networks
 def test_a_progress_counts_the_networks_of_all_groups(monkeypatch: pytest.MonkeyPatch) -> None:
     device = torch.device("cpu")
     network = SimpleNamespace(title="m", network=torch.nn.Identity())
-    table: Any = SimpleNamespace(column=lambda name: [], title="t")
+    table: Any = SimpleNamespace(column=lambda name: [], title="t", rows=0)
     monkeypatch.setattr(evaluated, "groups", lambda models: [models[:2], models[2:]])
     monkeypatch.setattr(evaluated, "Networks", lambda *_: None)
-    monkeypatch.setattr(inputs, "load", lambda table: torch.zeros(0))
+    monkeypatch.setattr(inputs, "load", lambda table, keep: torch.zeros(0))
     monkeypatch.setattr(networks, "_logits", lambda _, several, *__: several)
     monkeypatch.setattr(networks, "_answer", lambda *_: (None, None))
     monkeypatch.setattr(networks, "seen", lambda *_: None)
