@@ -490,3 +490,13 @@ def test_labels_that_may_be_replaced_already_need_a_seed(labels: ReplacedLabels,
     assert Corrupted(table, labels.resolved(["p", "seed"]), 1).rows == 300
     fresh = save(image_table(300), tmp_path / "fresh.parquet")
     assert Corrupted(fresh, labels.resolved(["p"]), 0).rows == 300
+
+
+@pytest.mark.parametrize(("place", "rewritten"), [(0, False), (1, True)])
+def test_identities_that_no_gencli_gave_are_of_no_earlier_steps(place: int, rewritten: bool, tmp_path: Path) -> None:
+    """Plain numbers from 0 are another tool's; with a hash above them they are those of a table of gencli's."""
+    rows = read(save(image_table(300), tmp_path / "t.parquet")).replace_schema_metadata(None)
+    ids = pa.array((place << 32) + np.arange(300))
+    pq.write_table(rows.set_column(rows.column_names.index("id"), "id", ids), tmp_path / "other.parquet")
+    foreign = Foreign(name="o", shape=(2, 2, 1), classes=("a", "b", "c"))
+    assert tables.rewritten(read_table(open_inputs(str(tmp_path / "other.parquet")), foreign)) == rewritten
