@@ -498,5 +498,11 @@ def test_identities_that_no_gencli_gave_are_of_no_earlier_steps(place: int, rewr
     rows = read(save(image_table(300), tmp_path / "t.parquet")).replace_schema_metadata(None)
     ids = pa.array((place << 32) + np.arange(300))
     pq.write_table(rows.set_column(rows.column_names.index("id"), "id", ids), tmp_path / "other.parquet")
-    foreign = Foreign(name="o", shape=(2, 2, 1), classes=("a", "b", "c"))
-    assert tables.rewritten(read_table(open_inputs(str(tmp_path / "other.parquet")), foreign)) == rewritten
+    sh = Shell(tmp_path)
+    sh("gencli data parquet other.parquet --shape 2x2x1 --name o -q -o o.parquet").worked()
+    assert tables.rewritten(open_table(str(tmp_path / "o.parquet"))) == rewritten
+    end = sh("gencli corrupt flip-labels -p 0.5 o.parquet -q -o /dev/null")
+    if rewritten:
+        end.refused("may have replaced its labels before")
+    else:
+        end.worked()
