@@ -17,7 +17,8 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 unexport PYTHONUNBUFFERED PYTHONPATH
 unexport PYTHONDONTWRITEBYTECODE # every process would compile all of gencli again
-export PIP_NO_COMPILE := 0 # pip's way to say yes: Python compiles what it imports, a fourth of the 19,000 files
+# 0 is pip's way to say yes: Python compiles what it imports, a fourth of 19,000 files
+export PIP_NO_COMPILE := 0
 
 .PHONY: demo test quick lowest fuzz faults check bench docs mutants
 .DELETE_ON_ERROR:
