@@ -51,7 +51,7 @@ def objective(model: Model, table: ImageTable, settings: LossSettings | None = N
     defaults = _recorded(model, made) if own else plain
     loss = choose(LossSettings(**defaults | given))
     if isinstance(loss, CountedLoss) and model.class_rows is None:
-        trained_on = _is_trained_on(model, table)
+        trained_on = of_training(model, table) and not saw_part(model)
         if own and not trained_on:
             raise GencliError(
                 f"{model.title}: the model's file does not give the class counts of the training data, on which its "
@@ -119,15 +119,18 @@ def _recorded(model: Model, made: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _is_trained_on(model: Model, table: ImageTable) -> bool:
-    """Whether the table is, file by file, the one whose rows, and all of them, the model was trained on."""
+def of_training(model: Model, table: ImageTable) -> bool:
+    """Whether the table is, file by file, the one that the model was trained on, on all of its rows or on a part."""
     made = model.made
     if made is None or made.command != "train":
         return False
-    if model.arguments.get("validation_fraction") or model.subset_below is not None:
-        return False
-    known = [entry.sha256 for entry in made.given("data")]
-    return known == [file.sha256 for file in table.inputs]
+    return [entry.sha256 for entry in made.given("data")] == [file.sha256 for file in table.inputs]
+
+
+def saw_part(model: Model) -> bool:
+    """Whether it was trained on a part of its table's rows."""
+    made = model.arguments
+    return made.get("subset") not in (None, 1) or bool(made.get("validation_fraction"))
 
 
 def _labels(table: ImageTable) -> torch.Tensor:

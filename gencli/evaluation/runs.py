@@ -26,7 +26,7 @@ from gencli.losses import Loss
 from gencli.models import Model, build
 from gencli.models.base import not_finite, require_finite
 from gencli.models.inputs import load
-from gencli.objectives import objective
+from gencli.objectives import objective, of_training, saw_part
 from gencli.randomness import derive
 from gencli.ranks import ALONE, Group, Shard
 
@@ -219,6 +219,9 @@ def plan(
             raise GencliError(f"{place}: {model.arch} gives scores, not logits to measure", "omit the table")
         else:
             _require_classes(requests, len(model.classes))
+    for model, place in zip(models, model_places):
+        on = [table.title for table in tables if saw_part(model) and of_training(model, table)]
+        notes += [f"{place}: trained on a part of {title}; the figures are of all of its rows" for title in on]
     lead = [
         {"model": model} | {"data": table}
         for model, table in product(distinct_names(model_places), distinct_names(table_places))

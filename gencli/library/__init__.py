@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import functools
+import inspect
+import json
 import os
+import re
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
@@ -22,13 +25,25 @@ _Made = TypeVar("_Made")
 
 
 def plain(function: Callable[_Given, _Made]) -> Callable[_Given, _Made]:
-    """The function, with errors whose text has both lines, as a traceback shows it; it leaves os._exit as it was."""
+    """The function, with errors whose text has both lines, as a traceback shows it; it leaves os._exit as it was.
+
+    What are options of commands are arguments there: `--run 0` is `run=0`.
+    """
+    names = "|".join(inspect.signature(function).parameters)
+    option = re.compile(rf"--({names})\b(?: ([^\s,]+?)(?=[:,]?(?:\s|$)))?")
+
+    def argument(found: re.Match[str]) -> str:
+        name, value = found.groups()
+        if function.__annotations__.get(name) == "bool":
+            return f"{name}=True" + (f" {value}" if value else "")
+        return f"{name}={value if value.isdigit() else json.dumps(value)}" if value else name
 
     @functools.wraps(function)
     def called(*args: _Given.args, **kwargs: _Given.kwargs) -> _Made:
         try:
             return function(*args, **kwargs)
         except GencliError as error:
+            error.message, error.hint = (option.sub(argument, line) for line in (error.message, error.hint))
             error.args = (f"{error.message}\n  {error.hint}",)
             raise
         finally:

@@ -7,7 +7,7 @@ from typing import Any
 
 from gencli.errors import GencliError, nearest
 from gencli.reporting.documents import Document, corruptions
-from gencli.reporting.groups import Setup, Table, apart, arguments, assemble, grouped, setups, spread, titles
+from gencli.reporting.groups import Setup, Table, apart, arguments, assemble, grouped, on_part, setups, spread, titles
 
 Row = dict[str, Any]
 
@@ -42,7 +42,7 @@ def classes_table(documents: Sequence[Document]) -> Table:
     keys = [*(told[0] if told else {}), "label", "name", *(name for name in ("n", "corrupted") if name in measured)]
     facts = tuple(_facts(files) for files in behind)
     table = assemble(rows, keys, scores, any(row["runs"] > 1 for row in rows))
-    return Table("classes", table, _settings(keys), tuple(scores), tuple(behind), facts)
+    return Table("classes", table, _settings(keys), tuple(scores), tuple(behind), facts, tuple(on_part(documents)))
 
 
 def long_tail_table(documents: Sequence[Document], training: Sequence[Document], metric: str = "accuracy") -> Table:
@@ -62,11 +62,11 @@ def long_tail_table(documents: Sequence[Document], training: Sequence[Document],
         GencliError: no result has it, or setups were trained on tables with different n.
     """
     require(documents, metric)
-    tests = [each for each in documents if not _on_training(each)] or list(documents)
+    tests = [each for each in documents if not each.on_training] or list(documents)
     groups = setups(tests, measured=True)
     told = _apart(groups, "loss")
     labels = list(dict.fromkeys(each for document in tests for each in _classes(document)))
-    counted = [*training, *(each for each in documents if _on_training(each))]
+    counted = [*training, *(each for each in documents if each.on_training)]
     n, note = _training_counts(counted, tests)
     if n is not None:
         n = {label: n[label] for label in labels if label in n}
@@ -170,13 +170,8 @@ def require(documents: Sequence[Document], metric: str) -> None:
         raise GencliError(f"--metric: no result has {metric!r}", nearest(metric, dict.fromkeys(known)))
 
 
-def _on_training(document: Document) -> bool:
-    entry, trained_on = document.data, document.trained_on
-    return entry is not None and trained_on is not None and entry.sha256 == trained_on.sha256
-
-
 def _is_clean(document: Document) -> bool:
-    return "accuracy" in document.rows.column_names and not _on_training(document) and not corruptions(document.data)
+    return "accuracy" in document.rows.column_names and not document.on_training and not corruptions(document.data)
 
 
 def is_tailed(document: Document) -> bool:

@@ -90,7 +90,7 @@ def descents(documents: Sequence[Document], fitted_at: float) -> list[Descent]:
 def _rows(documents: Sequence[Document]) -> int | None:
     """How many rows the learners were fitted to, by a result on them."""
     for each in documents:
-        if each.kind == "result" and each.data and each.trained_on and each.data.sha256 == each.trained_on.sha256:
+        if each.kind == "result" and each.on_training and not each.partial:
             return each.rows["n"][-1].as_py()
     return None
 

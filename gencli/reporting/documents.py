@@ -112,6 +112,25 @@ class Document:
         step = self.training
         return None if step is None else next(iter(step.given("data")), None)
 
+    @property
+    def on_training(self) -> bool:
+        """Whether it was measured on the table of its training."""
+        entry, trained = self.data, self.trained_on
+        return entry is not None and trained is not None and entry.sha256 == trained.sha256
+
+    @property
+    def partial(self) -> bool:
+        """Whether its training saw a part of its table's rows, so that those of all of them are not of what it saw."""
+        settings = {} if self.training is None else self.training.arguments
+        return settings.get("subset") not in (None, 1) or bool(settings.get("validation_fraction"))
+
+    @property
+    def tested(self) -> Source | None:
+        """The table that it tells a test on, not that of the training; of a history the evaluation data."""
+        if self.kind == "history":
+            return next(iter(self.made.given("eval-data") if self.made else ()), None)
+        return None if self.on_training else self.data
+
     def _input(self, role: str, place: int | None) -> Source | None:
         inputs = [] if self.made is None else self.made.given(role)
         return None if place is None or place >= len(inputs) else inputs[place]
@@ -128,10 +147,14 @@ class Document:
         step = self.training
         if step is None:
             return self.title
-        inputs = [*step.given("data"), *step.given("init")]
-        steps = [each for entry in inputs for each, _ in provenance.walk(entry.step)]
-        foreign = [entry.sha256 for each in [step, *steps] for entry in each.inputs if entry.step is None]
-        return _digest([[each.command, _setup(each)] for each in [step, *steps]] + [foreign])
+        return making(step, [*step.given("data"), *step.given("init")])
+
+
+def making(step: Step, inputs: Sequence[Source]) -> str:
+    """A key of how something is made from some of its inputs, but for seeds."""
+    steps = [step, *(each for entry in inputs for each, _ in provenance.walk(entry.step))]
+    foreign = [entry.sha256 for each in steps for entry in each.inputs if entry.step is None]
+    return _digest([[each.command, _setup(each)] for each in steps] + [foreign])
 
 
 def key(step: Step) -> str:

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from gencli.files.named import distinct_names
 from gencli.files.provenance import Source, Step
-from gencli.reporting.documents import DIFFER, Document, corruptions, data_name
+from gencli.reporting.documents import DIFFER, Document, corruptions, data_name, making
 
 T = TypeVar("T")
 
@@ -82,9 +82,11 @@ def setups(documents: Iterable[Document], measured: bool = False) -> list[Setup]
     Args:
         measured: whether what they were measured on makes a difference, the fact `tested_on`.
     """
+    documents = list(documents)
     found: dict[Any, dict[str, list[Document]]] = defaultdict(lambda: defaultdict(list))
+    tables = told_tables([(each, each.data) for each in documents], tested_on) if measured else {}
     for document in documents:
-        found[document.setup, tested_on(document.data) if measured else ""][document.run].append(document)
+        found[document.setup, tables.get(content(document.data), "")][document.run].append(document)
     keys = [*found]
     order = levels([next(iter(found[each].values()))[0] for each in keys])
     found = {keys[place]: found[keys[place]] for place in order}  # pyright: ignore[reportAssignmentType]
@@ -122,6 +124,45 @@ def levels(documents: Sequence[Document]) -> list[int]:
 def _levels(step: Step) -> list[tuple[str, Any]]:
     given = [("labels", entry.labels_differ or 0.0) for entry in step.given("from")]
     return given + [(name, value) for name, value in step.arguments.items() if name != "seed"]
+
+
+def on_part(documents: Iterable[Document]) -> list[str]:
+    """A note where results are on all rows of tables of which their networks saw a part."""
+    if not any(each.kind == "result" and each.on_training and each.partial for each in documents):
+        return []
+    return ["results on a training table of which networks saw a part (--subset, --validation-fraction) are of all its "
+            "rows; the accuracy on those that they saw is in the history"]  # fmt: skip
+
+
+def content(entry: Source | None) -> str:
+    """A key of an input's content."""
+    return "" if entry is None else entry.sha256 or entry.object
+
+
+def told_tables(
+    measured: Sequence[tuple[Document, Source | None]], *forms: Callable[[Source | None], str]
+) -> dict[str, str]:
+    """What the tables that documents were measured on are called, by their contents.
+
+    That is what the first of the forms calls them which tells apart all those of each run, and those of each setup that
+    differ in more than seeds; where none does, the last one's words, with the files of the results where they do not.
+    """
+    tables = {content(entry): (document, entry) for document, entry in reversed(measured)}
+    made = {
+        key: making(entry.step, entry.step.inputs) if entry and entry.step else key
+        for key, (_, entry) in tables.items()
+    }
+    runs = [{content(entry) for _, entry in same} for same in grouped(measured, lambda each: each[0].run).values()]
+    for same in grouped(measured, lambda each: each[0].setup).values():
+        runs.append({*{made[content(entry)]: content(entry) for _, entry in same}.values()})
+    words: dict[str, str] = {}
+    for form in forms:
+        words = {key: form(entry) for key, (_, entry) in tables.items()}
+        if all(len({words[key] for key in keys}) == len(keys) for keys in runs):
+            return words
+    twice = {word for keys in runs for word, count in Counter(words[key] for key in keys).items() if count > 1}
+    files = dict(zip(tables, titles([document for document, _ in tables.values()])))
+    return {key: f"{word}, {files[key]}" if word in twice else word for key, word in words.items()}
 
 
 def tested_on(entry: Source | None) -> str:

@@ -113,8 +113,8 @@ def _tells_loss(document: Document) -> bool:
 
 
 def _on_training_rows(document: Document) -> bool:
-    """Whether it was measured on the table of its training, or on a part of it."""
-    entry, trained = document.data, document.trained_on
+    """Whether it was measured on the table of its training, or on a part of it, of which the network saw all."""
+    entry, trained = document.data, None if document.partial else document.trained_on
     while entry is not None and trained is not None and entry.sha256 != trained.sha256:
         step = entry.step
         entry = next(iter(step.given("data")), None) if step is not None and step.command in _PARTS else None
@@ -151,6 +151,7 @@ def _values(documents: Sequence[Document]) -> dict[str, float]:
     for document in sorted(documents, key=lambda each: each.data is not None):
         if document.data is not None and not _on_training_rows(document):
             rows = data_name(document.data)
+            rows += " of which it saw a part (--subset, --validation-fraction)" if document.partial else ""
             raise GencliError(f"{document.title}: measured on {rows}, not on the rows of its training",
                               "give eval --measures on the training table, or on a part of it")  # fmt: skip
         columns = (document.rows[name].to_pylist() for name in ("measure", "layer", "value"))

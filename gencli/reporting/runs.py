@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gencli.reporting.documents import Document, corruptions, data_name
-from gencli.reporting.groups import Setup, Table, arguments, assemble, grouped, setups, spread, tested_on
+from gencli.reporting.groups import (
+    Setup,
+    Table,
+    arguments,
+    assemble,
+    content,
+    grouped,
+    on_part,
+    setups,
+    spread,
+    tested_on,
+    told_tables,
+)  # fmt: skip
 
 _MEASURED = ("train_accuracy", "validation_accuracy", "test_accuracy", "train_psnr", "validation_psnr", "test_psnr")
 _SCORES = (
@@ -31,12 +43,14 @@ def runs_table(documents: Sequence[Document], fitted_at: float, best_on_test: bo
     whose model it kept, and from results: on the table it was trained on, or on another.
     """
     groups = setups(documents)
+    tested = [(each, each.tested) for each in documents if each.tested is not None]
+    tables = told_tables(tested, data_name, tested_on)  # a run and its test may be corrupted alike
     rows: list[dict[str, Any]] = []
     parts: list[tuple[Setup, list[dict[str, Any]]]] = []
     for group in groups:
-        found = [each for run in group.runs for each in figures(run, fitted_at, best_on_test)]
-        tested = any(each["tested_on"] for each in found)
-        parts += [(group, several) for several in _by_test(found, tested)]
+        found = [each for run in group.runs for each in figures(run, fitted_at, best_on_test, tables)]
+        known = any(each["tested_on"] for each in found)
+        parts += [(group, several) for several in _by_test(found, known)]
     for group, several in parts:
         row = group.facts | {"tested_on": several[0]["tested_on"], "runs": len(several)}
         row["diverged"] = _diverged([each["diverged"] for each in several])
@@ -63,6 +77,7 @@ def runs_table(documents: Sequence[Document], fitted_at: float, best_on_test: bo
         if name != "epochs_to_fit"
         and 0 < len(known := [each for each in several if each.get(name) is not None]) < len(several)
     ]
+    notes += on_part(documents)
     table = assemble(rows, keys, scores, any(row["runs"] > 1 for row in rows))
     behind = tuple(group.documents for group, _ in parts)
     return Table("runs", table, tuple(settings), tuple(scores), behind, facts, tuple(notes))
@@ -84,34 +99,32 @@ def _diverged(epochs: list[int | None]) -> str | None:
     return f"epoch {known[0]}" if len(epochs) == 1 else f"{len(known)} of {len(epochs)} runs"
 
 
-def figures(run: list[Document], fitted_at: float, best_on_test: bool) -> list[dict[str, Any]]:
-    """The figures of one run's documents, one dictionary per data set it was tested on."""
+def figures(
+    run: list[Document], fitted_at: float, best_on_test: bool, tables: Mapping[str, str] | None = None
+) -> list[dict[str, Any]]:
+    """The figures of one run's documents, one dictionary per data set it was tested on, by `tables` as it is called.
+
+    A result on all rows of a table of which the run saw a part tells no accuracy of training.
+    """
     shared: dict[str, Any] = {"diverged": None}
     tests: dict[str, dict[str, Any]] = {}
-    names: dict[str, str] = {}
     for document in run:
         score = "psnr" if {"psnr", "train_psnr"} & set(document.rows.column_names) else "accuracy"
         if document.kind == "history":
             here, there = _of_history(document, score, fitted_at, best_on_test)
             shared |= here
             if there:
-                tested = next(iter(document.made.given("eval-data") if document.made else ()), None)
-                tests.setdefault(tested_on(tested), {}).update(there)
-                names |= {tested_on(tested): data_name(tested)}
+                tests.setdefault(content(document.tested), {}).update(there)
         elif document.kind == "result" and score in document.rows.column_names:
             overall = document.rows[score][-1].as_py()
             if "norm" in document.rows.column_names:
                 shared["norm"] = document.rows["norm"][-1].as_py()
-            entry, trained_on = document.data, document.trained_on
-            if entry and trained_on and entry.sha256 == trained_on.sha256:
+            if not document.on_training:
+                tests.setdefault(content(document.tested), {})[f"test_{score}"] = overall
+            elif not document.partial:
                 shared[f"train_{score}"] = overall
-            else:
-                tests.setdefault(tested_on(entry), {})[f"test_{score}"] = overall
-            names |= {tested_on(entry): data_name(entry)}
-    if len({names[test] for test in tests}) == len(tests):  # a run and its test may be corrupted alike
-        tests = {names[test]: scores for test, scores in tests.items()}
     found: list[dict[str, Any]] = [
-        shared | scores | {"tested_on": name} for name, scores in (tests or {"": {}}).items()
+        shared | scores | {"tested_on": (tables or {}).get(key, "")} for key, scores in (tests or {"": {}}).items()
     ]
     for each in found:
         for score in ("accuracy", "psnr"):

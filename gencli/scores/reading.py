@@ -154,11 +154,14 @@ def _require_distinct(files: Files) -> None:
             raise GencliError(f"{title}: the same file as {seen[sha256]}", "give each once")
         seen[sha256] = title
     for document in files.documents:
-        given = [] if document.made is None or document.kind != "predictions" else document.made.given("model")
-        for model in given:
+        if document.made is None or document.kind != "predictions":
+            continue
+        for model in document.made.given("model"):
             if model.sha256 in seen:
                 raise GencliError(f"{document.title}: predictions of {seen[model.sha256]}", "give one of the two")
-            if model.step is not None and model.step.arguments.get("subset") is not None:
+            if (step := model.step) is None or not any(map(step.arguments.get, ("subset", "validation_fraction"))):
+                continue
+            if _hashes(document.made.given("data")) == _hashes(step.given("data")):
                 raise GencliError(
                     f"{document.title}: predictions of networks that left rows out, and do not say which",
                     "give the models themselves, with their training table",

@@ -292,9 +292,10 @@ def _require_different(setup: Setup, rows: int) -> None:
     network = setup.unfilled().network
     if any(word in type(layer).__name__.lower() for layer in network.modules() for word in ("drop", "stochastic")):
         return
-    given = start is not None and len(start.networks) == 1
-    given = given and not start.random(network, len(setup.description.classes), settings.arch)
-    alike = "--init" if given else None if settings.seed_init is None else "--seed-init"
+    alike = None if settings.seed_init is None else "--seed-init"
+    if start is not None and len(start.networks) == 1:
+        left = start.random(network, len(setup.description.classes), settings.arch)
+        alike = alike if left else "--init"
     sampled = settings.resample is not None or settings.step_rows(rows) < rows
     order = "one step takes all rows" if not sampled else None if settings.seed_order is None else "--seed-order"
     if alike and order:

@@ -131,6 +131,11 @@ def test_what_is_refused_has_two_lines(folder: Path) -> None:
     assert "no such file" in refused(gencli.Images, folder / "nosuch.parquet")
     assert "not a history" in refused(gencli.history, folder / "result.parquet")
     assert "2 networks" in refused(gencli.load_model, folder / "runs.safetensors")
+    with pytest.raises(GencliError, match="choose one: run=0 to 1") as caught:
+        gencli.load_model(folder / "runs.safetensors")
+    assert caught.value.hint == "choose one: run=0 to 1"
+    with pytest.raises(GencliError, match=r"run: .* has 2 networks, 0 to 1\n  omit run, or choose another"):
+        gencli.load_model(folder / "runs.safetensors", run=2)
     assert "no module 'nosuch'" in refused(gencli.load_model, folder / "model.safetensors", arch="nosuch:f")
     assert "no module 'nosuch'" in refused(gencli.load_model, folder / "model.safetensors", plugin="nosuch")
     assert "no provenance" in refused(gencli.how, NOTEBOOK)

@@ -22,6 +22,8 @@ gencli train noisy.parquet --arch mlp-1x32 --batch-size 16 --lr 0.1 --epochs 60 
 gencli train noisy.parquet --arch linear --epochs 2 -q --dynamics other.parquet -o linear.safetensors
 gencli train noisy.parquet --arch mlp-1x32 --runs 2 --subset 0.7 --seed 9 --epochs 1 -q -o short.safetensors
 gencli eval linear.safetensors noisy.parquet -q --predictions predictions.parquet -o result.parquet
+gencli train noisy.parquet --arch linear --epochs 1 --validation-fraction 0.2 -q -o held.safetensors
+gencli eval held.safetensors noisy.parquet -q --predictions held.parquet -o r.parquet
 gencli eval models.safetensors noisy.parquet -q --predictions each.csv -o r.parquet
 gencli eval models.safetensors noisy.parquet -q --predictions apart.parquet -o r.parquet
 gencli score dynamics.parquet models.safetensors noisy.parquet --test test.parquet --influence pairs.parquet \
@@ -116,11 +118,21 @@ def test_how_many_pairs_are_beyond_chance_is_said(made: Path) -> None:
         ("dynamics.parquet -o dynamics.parquet", "dynamics.parquet"),
         ("missing.parquet", "no such file"),
         ("apart.parquet", "networks that left rows out"),
+        ("held.parquet", "networks that left rows out"),
         ("linear.safetensors noisy.parquet predictions.parquet", "predictions of linear.safetensors"),
     ],
 )
 def test_what_does_not_go_together_is_refused(made: Path, arguments: str, words: str) -> None:
     Shell(made)(f"gencli score -q {arguments}").refused(words)
+
+
+@pytest.mark.parametrize(("table", "part"), [("noisy", True), ("test", False)])
+@pytest.mark.parametrize("model", ["held", "models"])
+def test_an_evaluation_on_rows_that_a_network_did_not_see_says_so(
+    model: str, table: str, part: bool, made: Path
+) -> None:
+    said = f"{model}.safetensors: trained on a part of {table}.parquet; the figures are of all of its rows\n"
+    assert (said in Shell(made)(f"gencli eval {model}.safetensors {table}.parquet -o r.csv").worked().err) == part
 
 
 def spoiled(made: Path, column: str, row: int, value: object) -> None:

@@ -18,10 +18,12 @@ from hypothesis import strategies as st
 from gencli.cli import app
 from gencli.errors import GencliError
 from gencli.files import provenance
+from gencli.reporting import classes as class_tables
 from gencli.reporting import documents, figures, groups, patterns, runs
 from gencli.reporting.panels import Lines
 from tests.pipelines.shell import many
 from tests.reporting.made import history, result, training
+from tests.reporting.made import read as read_file
 
 
 @given(st.lists(st.one_of(st.none(), st.floats(-1e6, 1e6)), max_size=6))
@@ -116,6 +118,61 @@ def test_results_on_two_tables_are_not_taken_for_seeds(tmp_path: Path) -> None:
     read = [result(tmp_path / "a", training(), [0.5], "x"), result(tmp_path / "b", training(), [0.7], "train None")]
     (row,) = runs.runs_table(read, 0.99).rows.to_pylist()
     assert (row["train_accuracy"], row["test_accuracy"], row["gap"]) == (0.7, 0.5, pytest.approx(0.2))
+
+
+def test_results_of_a_run_on_two_tables_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    for name in "xy":
+        (tmp_path / name).mkdir()
+    read = [result(tmp_path / name / "r", training(), [score], name) for name, score in (("x", 0.5), ("y", 0.7))]
+    found = runs.runs_table(read, 0.99).rows.to_pylist()
+    assert [(row["tested_on"], row["test_accuracy"]) for row in found] == [
+        ("digits test, x/r", 0.5), ("digits test, y/r", 0.7),
+    ]  # fmt: skip
+    table = class_tables.classes_table(read).rows.to_pylist()
+    assert [(row["tested_on"], row["accuracy"]) for row in table if row["name"] == "a"] == [
+        ("digits test, x/r", 0.5), ("digits test, y/r", 0.7),
+    ]  # fmt: skip
+
+
+def test_runs_of_one_setup_on_other_rows_are_no_means(tmp_path: Path) -> None:
+    part = provenance.step("data where", {"condition": "label = 1"}, [provenance.source("data", "a", TEST, None)])
+    again = provenance.step("data digits", {"split": "test", "seed": 1})
+    read = [
+        read_as(tmp_path / f"r{seed}", seed, entry)
+        for seed, entry in enumerate([("whole", TEST), ("part", part), ("whole of another seed", again)])
+    ]
+    names = ["digits test, r0", "digits test, r1"]
+    rows = runs.runs_table(read[:2], 0.99).rows.to_pylist()
+    assert [(row["tested_on"], row["test_accuracy"]) for row in rows] == list(zip(names, [0.5, 0.6]))
+    (row,) = runs.runs_table([read[0], read[2]], 0.99).rows.to_pylist()
+    assert (row["runs"], row["test_accuracy"]) == (2, pytest.approx(0.6))
+
+
+TEST = provenance.step("data digits", {"split": "test", "seed": 0})
+
+
+def read_as(path: Path, seed: int, entry: tuple[str, provenance.Step]) -> documents.Document:
+    """A result of accuracy .5 + seed / 10 of a run of this seed on a table of this content and origin."""
+    inputs = [
+        provenance.source("model", f"m{seed}", training(seed=seed), None),
+        provenance.source("data", entry[0], entry[1], None),
+    ]
+    rows = {"label": pa.array([0, None]), "name": ["a", "all"], "n": [1, 1], "accuracy": [0.5 + seed / 10] * 2}
+    return read_file(path, rows | {"loss": [1.0, 1.0]}, provenance.step("eval", {}, inputs))
+
+
+@pytest.mark.parametrize("part", [{"subset": 0.7}, {"validation_fraction": 0.1}])
+def test_a_result_on_rows_that_the_run_did_not_see_is_no_train_accuracy(part: dict[str, float], tmp_path: Path) -> None:
+    whole = result(tmp_path / "a", training(**part), [0.7], "train None")
+    test, own = result(tmp_path / "b", training(**part), [0.5]), history(tmp_path / "h", training(**part))
+    table = runs.runs_table([whole, test], 0.99)
+    assert (table.rows["train_accuracy"].to_pylist(), table.rows["gap"].to_pylist()) == ([None], [None])
+    assert "of which networks saw a part" in table.notes[0]
+    assert "of which networks saw a part" in class_tables.classes_table([whole]).notes[0]
+    (row,) = runs.runs_table([own, whole, test], 0.99).rows.to_pylist()
+    assert (row["train_accuracy"], row["gap"]) == (own.rows["train_accuracy"][-1].as_py(), 0)
+    (row,) = runs.runs_table([result(tmp_path / "c", training(subset=1.0), [0.7], "train None")], 0.99).rows.to_pylist()
+    assert row["train_accuracy"] == 0.7
 
 
 def test_csv_and_json_of_a_table_read_as_the_table(tmp_path: Path) -> None:

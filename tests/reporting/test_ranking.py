@@ -71,6 +71,8 @@ def test_measures_are_of_the_training_rows_and_each_of_one_value(
 ) -> None:
     with pytest.raises(GencliError, match=r"m0.parquet: measured on digits train, not on the rows of its training"):
         ranking.collect(runs(rows="other"))
+    with pytest.raises(GencliError, match=r"digits train of which it saw a part .--subset"):
+        ranking.collect(runs(lambda lr: {"subset": 0.7}))
     again = measures(tmp_path / "again.parquet", training(lr=0.1), {"weight_norm": 0.11})
     with pytest.raises(GencliError, match=r"again.parquet: weight_norm was measured twice, as 0.1 and 0.11"):
         ranking.collect([*runs(), again])
