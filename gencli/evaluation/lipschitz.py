@@ -22,8 +22,8 @@ Constant = float | str | Callable[[], float]  # or why there is none, or what co
 UNSTRETCHED = frozenset({
     "view", "_unsafe_view", "reshape", "_reshape_alias", "permute", "transpose", "t", "squeeze", "unsqueeze", "flatten",
     "clone", "contiguous", "alias", "detach", "_to_copy", "lift_fresh", "movedim", "masked_fill",
-    "slice", "select", "narrow", "unbind", "split", "split_with_sizes", "chunk", "flip", "roll", "diagonal",
-    "pixel_shuffle", "pixel_unshuffle", "channel_shuffle", "native_channel_shuffle",
+    "slice", "select", "narrow", "unbind", "split", "split_with_sizes", "unsafe_split", "chunk",
+    "flip", "roll", "diagonal", "pixel_shuffle", "pixel_unshuffle", "channel_shuffle", "native_channel_shuffle",
     "relu", "relu6", "hardtanh", "clamp", "clamp_min", "clamp_max", "abs", "neg", "positive", "softshrink",
     "tanh", "sin", "cos", "atan", "asinh", "log_sigmoid_forward", "logsumexp", "amax", "amin", "max", "min",
 })  # fmt: skip
@@ -111,16 +111,21 @@ def _together(x: torch.Tensor, axes: Any) -> int:
 
 
 def _layer_norm(x: torch.Tensor, shape: Any, weight: Any, bias: Any, epsilon: float) -> Constant:
-    return _standardized("native_layer_norm", epsilon)
+    return _standardized("native_layer_norm", epsilon, weight)
 
 
 def _group_norm(x: torch.Tensor, weight: Any, bias: Any, n: int, c: int, hw: int, g: int, epsilon: float) -> Constant:
-    return _standardized("native_group_norm", epsilon)
+    return _standardized("native_group_norm", epsilon, weight)
 
 
-def _standardized(name: str, epsilon: float) -> Constant:
-    """Of (x − mean) / √(variance + ε) 1 / √ε, its slope where all values are equal; elsewhere it is less."""
-    return 1 / math.sqrt(epsilon) if epsilon > 0 else f"{name} divides by a deviation that may be 0"
+def _standardized(name: str, epsilon: float, weight: torch.Tensor | None) -> Constant:
+    """Of (x − mean) / √(variance + ε) 1 / √ε, its slope where all values are equal; elsewhere it is less.
+
+    Times the largest weight, an upper bound.
+    """
+    if epsilon <= 0:
+        return f"{name} divides by a deviation that may be 0"
+    return (1.0 if weight is None else weight.abs().max().item()) / math.sqrt(epsilon)
 
 
 def _max_pool(x: torch.Tensor, kernel: Any, stride: Any = (), padding: Any = 0, dilation: Any = 1, ceil: bool = False,
@@ -188,7 +193,7 @@ _POOLS: dict[str, tuple[Callable[..., float], int]] = {
     "adaptive_max_pool3d": (_adaptive_max_pool, 3),
 }
 _PIECES = frozenset({"leaky_relu", "_prelu_kernel", "rrelu_with_noise", "hardsigmoid", "threshold", "mean", "sum"})
-TRAINED = frozenset({"_prelu_kernel"})  # activations with parameters
+TRAINED = frozenset({"_prelu_kernel", "native_layer_norm", "native_group_norm"})  # may have parameters
 
 
 def piecewise_linear(name: str) -> bool:

@@ -25,10 +25,10 @@ _SHARP = "Keskar et al. 2017, arXiv:1609.04836; Jiang et al. 2020"
 
 ABOUT = (
     "A: a layer's matrix, a batch norm behind it taken in; A0: before training; F, s: its Frobenius and spectral norm; "
-    "d: layers; n: rows; m: margin; z: logits; w: weights without biases, W of them; p: all trained parameters; l: the "
-    "cross-entropy of a row; e: 0.001; sigma, sigma': Gaussian noise on p of deviation sigma, or "
-    "sqrt(sigma'^2 p^2 + e^2), that costs 0.1 of the accuracy; alpha, alpha': the worst noise of at most alpha, or "
-    "alpha' |p| + e, likewise"
+    "d: layers, one that is used twice being two, but of one weight in eq. 40 to 42; n: rows; m: margin; z: logits; w: "
+    "weights without biases, W of them; p: all trained parameters; l: the cross-entropy of a row; e: 0.001; sigma, "
+    "sigma': Gaussian noise on p of deviation sigma, or sqrt(sigma'^2 p^2 + e^2), that costs 0.1 of the accuracy; "
+    "alpha, alpha': the worst noise of at most alpha, or alpha' |p| + e, likewise"
 )
 
 
@@ -127,6 +127,11 @@ def _ratios(q: Quantities, norms: list[float]) -> float:
     return sum((norm / spectral) ** 2 for norm, spectral in zip(norms, q.spectral, strict=True))
 
 
+def _weights(q: Quantities, norms: list[float]) -> float:
+    """√(Σ N² / n) over the weights, however often they are used."""
+    return _root(sum(norms[place] ** 2 for place in q.once), q.n)
+
+
 def _main(q: Quantities, norms: list[float]) -> float:
     product = sum(2 * _log(norm) for norm in q.spectral) - 2 * math.log(q.margin)
     return _halved(product + _log(_ratios(q, norms)), q.n)
@@ -184,11 +189,11 @@ NAMED: tuple[Named, ...] = (
     Named("log_frobenius_sum_over_margin", "(ln(d (prod F(A)^2 / m^2)^(1/d)) - ln n) / 2", "nat", f"{_JIANG}, eq. 38",
           _product(_frobenius, True, True)),
     Named("weight_norm", "sqrt(sum F(A)^2 / n)", "1", f"{_JIANG}, eq. 42",
-          lambda q: _root(sum(norm**2 for norm in q.frobenius), q.n)),
+          lambda q: _weights(q, q.frobenius)),
     Named("frobenius_distance", "sqrt(sum F(A - A0)^2 / n)", "1", f"{_JIANG}, eq. 40",
-          lambda q: _root(sum(norm**2 for norm in q.moved_frobenius), q.n)),
+          lambda q: _weights(q, q.moved_frobenius)),
     Named("spectral_distance", "sqrt(sum s(A - A0)^2 / n)", "1", f"{_JIANG}, eq. 41",
-          lambda q: _root(sum(norm**2 for norm in q.moved_spectral), q.n)),
+          lambda q: _weights(q, q.moved_spectral)),
     Named("path_norm_over_margin", "path_norm / (m sqrt n)", "1/logit", f"{_JIANG}, eq. 43",
           lambda q: _root((q.path_norm / q.margin) ** 2, q.n)),
     Named("vc_bound_convolutions", "4000 sqrt(d log2(6 d side)^3 sum k^2 c c' / n) + sqrt(ln(20) / n)", "1",

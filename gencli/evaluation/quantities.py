@@ -67,12 +67,27 @@ class Quantities:
     def _layers(self) -> list[Affine]:
         if not (found := self._read.layers):
             raise Undefined("the network has no layers")
+        for node in self._read.nodes:
+            if node.trained and node.why:
+                raise Undefined(node.why)
         return found
 
     @property
     def depth(self) -> int:
         """The number of layers."""
         return len(self._layers)
+
+    @cached_property
+    def once(self) -> list[int]:
+        """Which of the layers have a weight that no other before them has: one may be used again, or its transpose."""
+        known = dict[str, list[torch.Tensor]]()
+
+        def new(layer: Affine) -> bool:
+            others, own = known.setdefault(layer.name.split(" (")[0], []), layer.weight.flatten()
+            others.append(own)
+            return not any(torch.equal(own.sort().values, each.sort().values) for each in others[:-1])
+
+        return [place for place, layer in enumerate(self._layers) if new(layer)]
 
     @cached_property
     def frobenius(self) -> list[float]:
@@ -98,8 +113,13 @@ class Quantities:
         return self._initial
 
     def _require_plain(self) -> None:
-        if any(isinstance(each, nn.modules.batchnorm._NormBase) for each in self._model.network.modules()):
+        network = self._model.network
+        if any(isinstance(each, nn.modules.batchnorm._BatchNorm) for each in network.modules()):
             raise Undefined(_NORMALIZED)
+        start = {} if self._initial is None else dict(self._initial.named_buffers())
+        for name, each in network.named_buffers():
+            if name in start and not torch.equal(each, start[name].to(each.device)):
+                raise Undefined(f"{name} is no parameter, but training changed it")
 
     @cached_property
     def moved_frobenius(self) -> list[float]:
@@ -120,7 +140,7 @@ class Quantities:
         for layer in self._layers:
             if layer.kind != "dense" and (layer.outputs != 0 or layer.weight.ndim != 4):
                 raise Undefined(f"{layer.name} is neither dense nor a convolution")
-        return sum(layer.weight.numel() for layer in self._layers)
+        return sum(self._layers[place].weight.numel() for place in self.once)
 
     @property
     def margin(self) -> float:
@@ -248,7 +268,7 @@ class Quantities:
             except Exception as error:
                 require_enough(error)
                 raise Undefined(f"single rows have no gradients: {first_line(error)}") from None
-            rows = double(torch.cat([each.flatten(1) for each in found.values()], 1))
+            rows = double(torch.cat([each.reshape(len(images), -1) for each in found.values()], 1))
             alongs.append(rows @ flat)
             squares.append(rows.square().sum(1))
             total = total + rows.sum(0)

@@ -52,7 +52,7 @@ class Node:
         why: why it has no Lipschitz constant.
         curved: whether the operation is not piecewise linear.
         signed: whether it takes away, so that paths do not add up.
-        trained: whether it is an activation that has parameters.
+        trained: whether it is an activation that has parameters, or uses weights in a way that is not read here.
     """
 
     name: str
@@ -220,6 +220,8 @@ class Trace(TorchDispatchMode):
             self.why = f"what is computed depends on values ({self._at(name)})"
             return made
         node = self._node(name, func, before, options, results[0])
+        learned = (each for each in given if self._origins.get(id(each), set[str]()) & self._trained)
+        node.trained = any(name in lipschitz.TRAINED or (node.why and each.ndim > 1) for each in learned)
         if self._change and node.layer:
             operand = next(each for each in _tensors((before, options)) if id(each) in self._nodes)
             changed = self._changed(node, operand, results[0])
@@ -243,7 +245,8 @@ class Trace(TorchDispatchMode):
         why = "a tensor that is part of another is written to"
         for each in self._kept:
             if each is not written and each.untyped_storage().data_ptr() == place:
-                self._nodes[id(each)] = Node("a part of another", why=why)
+                parts = [self._nodes[id(part)] for part in (written, each) if id(part) in self._nodes]
+                self._nodes[id(each)] = Node("a part of another", tuple(parts), why=why)
                 self._made.append(self._nodes[id(each)])
 
     def _node(self, name: str, func: Any, args: Any, options: Any, made: torch.Tensor) -> Node:
@@ -299,10 +302,8 @@ class Trace(TorchDispatchMode):
     def _stretched(self, name: str, x: torch.Tensor, found: lipschitz.Constant, made: torch.Tensor) -> Node:
         if isinstance(found, str):
             return self._without(name, found)
-        curved, trained = not lipschitz.piecewise_linear(name), name in lipschitz.TRAINED
-        signed = name == "neg"
-        factors: Any = (found,)  # or what gives it, once the run is over
-        return Node(self._at(name), (self._nodes[id(x)],), factors, curved=curved, trained=trained, signed=signed)
+        curved, factors = not lipschitz.piecewise_linear(name), cast("Any", (found,))  # or what gives it after the run
+        return Node(self._at(name), (self._nodes[id(x)],), factors, curved=curved, signed=name == "neg")
 
     def _summed(self, name: str, x: Any, other: Any, factor: float, made: torch.Tensor) -> Node:
         """A sum, a difference or the larger of two, one of which may be a constant."""

@@ -113,12 +113,19 @@ def places(shape: tuple[int, ...], spread: tuple[float, ...] = (0.01, 0.3, 1, 3,
     return [scale * torch.randn(shape, dtype=torch.float64, generator=random) for scale in spread for _ in range(6)]
 
 
+def scaled(norm: nn.LayerNorm | nn.GroupNorm, weight: float) -> nn.Module:
+    nn.init.constant_(norm.weight, weight)
+    return norm
+
+
 BOUNDED: dict[str, tuple[nn.Module, tuple[int, ...], float]] = {
     "softmax": (nn.Softmax(1), (1, 7), 0.5),
     "softmin": (nn.Softmin(1), (1, 7), math.nan),
     "log softmax": (nn.LogSoftmax(1), (1, 7), math.sqrt(7)),
     "layer norm": (nn.LayerNorm(7, eps=1e-2, elementwise_affine=False), (1, 7), 10),
     "group norm": (nn.GroupNorm(2, 4, eps=1e-2, affine=False), (1, 4, 3, 3), 10),
+    "layer norm, weighted": (scaled(nn.LayerNorm(7, eps=1e-2), -3.0), (1, 7), 30),
+    "group norm, weighted": (scaled(nn.GroupNorm(2, 4, eps=1e-2), 3.0), (1, 4, 3, 3), 30),
     "response norm": (nn.LocalResponseNorm(5, alpha=2.0, beta=0.75, k=1.5), (1, 7, 2, 2), math.nan),
     "response norm of ours": (ResponseNorm(), (1, 12, 2, 2), math.nan),
 }

@@ -2,6 +2,7 @@
 
 import copy
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -234,6 +235,61 @@ def test_what_theory_does_not_reach_is_null_and_says_why() -> None:
         bounded = "pac_bayes_origin"
         assert (notes[bounded] is None) == (why == "not known")
         assert "no history" in str(notes["steps_to_loss"])
+
+
+class Own(nn.Module):
+    """Layers as its function uses them."""
+
+    def __init__(self, function: Callable[[nn.ModuleDict, torch.Tensor], torch.Tensor], **layers: nn.Module) -> None:
+        super().__init__()
+        self.function, self.layers = function, nn.ModuleDict(layers)
+        self.factor = nn.Parameter(torch.tensor(0.5))
+        self.register_buffer("mean", torch.zeros(12))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layers["last"](self.factor * self.function(self.layers, x).flatten(1))
+
+
+def twice(layers: nn.ModuleDict, x: torch.Tensor) -> torch.Tensor:
+    once = layers["a"](x.flatten(1)).relu()
+    return functional.linear(layers["a"](once).relu(), layers["a"].weight.T)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("function", "layers"),
+    [
+        (twice, {"a": nn.Linear(12, 12)}),
+        (lambda layers, x: layers["a"](x), {"a": nn.Conv2d(1, 1, 3, padding=1, padding_mode="circular")}),
+    ],
+)
+def test_norms_of_weights_count_each_once(function: Any, layers: dict[str, nn.Module]) -> None:
+    torch.manual_seed(0)
+    network = Own(function, last=nn.Linear(12, 10), **layers)
+    before, rows = copy.deepcopy(network), load(image_table(9, SHAPE))
+    with torch.no_grad():
+        network.layers["a"].weight.add_(0.1)  # type: ignore[operator]
+    found = values(Model("mlp-1x8", SHAPE, tuple("0123456789"), network.eval()), before, rows)
+    squares = sum(np.square(each).sum() for each in weights(network)) + 0.5**2
+    assert found["weight_norm"] == pytest.approx(math.sqrt(squares / 9), rel=1e-5)
+    moved = 0.1 * math.sqrt(network.layers["a"].weight.numel())  # type: ignore[operator]
+    assert found["frobenius_distance"] == pytest.approx(moved / 3, rel=1e-5)
+
+
+def test_weights_that_are_not_read_as_a_layers_make_their_norm_null() -> None:
+    attention = nn.TransformerEncoderLayer(4, 2, 4, dropout=0.0, batch_first=True)
+    network = Own(lambda layers, x: layers["a"](x[:, 0].mT), a=attention, last=nn.Linear(12, 10))
+    model = Model("mlp-1x8", SHAPE, tuple("0123456789"), network.eval())
+    notes = {each["measure"]: str(each["note"]) for each in table(model, None, load(image_table(9, SHAPE)))}
+    assert "attention" in notes["weight_norm"]
+
+
+def test_state_that_training_changed_is_told_from_a_norm_without() -> None:
+    model, initial, rows = made(Own(lambda layers, x: layers["a"](x), a=nn.InstanceNorm2d(1), last=nn.Linear(12, 10)))
+    assert values(model, initial, rows)["pac_bayes_initialization"] is not None
+    model.network.mean += 1  # type: ignore[operator]
+    assert {each["note"] for each in table(model, initial, rows) if each["measure"].startswith("pac_bayes")} == {
+        "mean is no parameter, but training changed it"
+    }
 
 
 def test_bisection_finds_the_scale_to_a_thousandth_or_says_there_is_none() -> None:
