@@ -160,7 +160,10 @@ def _mlflow(place: str, found: Sequence[Run]) -> str:
             with contextlib.suppress(Exception):
                 client.delete_run(each)
         raise
-    return f"mlflow ui --backend-store-uri {place}, experiment {_PROJECT}"
+    scheme = place.partition(":")[0] if ":" in place else "file"
+    allowed = f"{_ALLOWED}=true " if scheme == "file" else ""
+    seen = place if scheme.startswith("http") else f"{allowed}mlflow ui --backend-store-uri {place}"
+    return f"{seen}, experiment {_PROJECT}"
 
 
 def _wandb(place: str, found: Sequence[Run]) -> str:
@@ -186,9 +189,10 @@ def _wandb(place: str, found: Sequence[Run]) -> str:
     return f"wandb sync {place}/wandb/offline-run-*"
 
 
+_ALLOWED = "MLFLOW_ALLOW_FILE_STORE"  # without it mlflow of late reads no folders
 _SILENT = {  # libraries that would tell others of their use, or say more than errors
     "DO_NOT_TRACK": "true", "MLFLOW_DISABLE_TELEMETRY": "true", "WANDB_ERROR_REPORTING": "false",
-    "MLFLOW_ALLOW_FILE_STORE": "true", "WANDB_SILENT": "true",
+    _ALLOWED: "true", "WANDB_SILENT": "true",
 }  # fmt: skip
 _TRACKERS: dict[str, tuple[str, str, Callable[[str, Sequence[Run]], str]]] = {
     "tensorboard": ("tensorboard", "tensorboard", _tensorboard),

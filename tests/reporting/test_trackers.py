@@ -107,7 +107,8 @@ def test_mlflow_reads_the_same(documents: list[Document], tmp_path: Path, monkey
     from mlflow.tracking import MlflowClient  # type: ignore[import-not-found]
 
     place = str(tmp_path / "runs")
-    trackers.write("mlflow", place, trackers.runs(documents))
+    said = trackers.write("mlflow", place, trackers.runs(documents))
+    assert said == f"MLFLOW_ALLOW_FILE_STORE=true mlflow ui --backend-store-uri {place}, experiment gencli"
     client = MlflowClient(tracking_uri=place)
     experiment = client.get_experiment_by_name("gencli")
     found = {each.info.run_name: each for each in client.search_runs([experiment.experiment_id])}
