@@ -170,6 +170,9 @@ def _explained(address: str, error: OSError) -> GencliError:
     words, place, scheme = str(error), shown(address), _scheme(address)
     if re.search(r"NO_SUCH_BUCKET|NoSuchBucket|Bucket '.*' not found|bucket does not exist", words, re.IGNORECASE):
         return GencliError(f"{place}: no such bucket", "check its name, and the region or endpoint")
+    there = re.search(r"the bucket is located in '([\w-]+)'", words)
+    if there and not re.search("status 5", words):
+        return GencliError(f"{place}: the bucket is in the region {there[1]}", f"set AWS_REGION={there[1]}")
     if re.search(r"ACCESS_DENIED|AccessDenied|Forbidden|status 40[13]|credential|ACCESS_KEY|SIGNATURE", words, re.I):
         why = re.match(r"[\w ()]*", _first(words).partition(" operation")[0])  # the rest may tell a key
         return GencliError(f"{place}: access denied ({why[0] if why else ''})", _CREDENTIALS[scheme])

@@ -19,6 +19,7 @@ from PIL import Image
 
 from gencli.cli.app import main
 from gencli.errors import cleaned
+from gencli.files import stores
 from gencli.files.parquet import open_file, read_provenance
 from gencli.files.remote import RemoteFile
 from gencli.files.stream import Input
@@ -369,8 +370,6 @@ class TestS3:
         self, relay: Relay, run: Run, table: bytes, monkeypatch: pytest.MonkeyPatch
     ):
         """A part that fails is not left out of what appears, though the network is there again at the end."""
-        from gencli.files import stores
-
         monkeypatch.setattr(stores, "_PIECE", 10 << 20)
         before = b"what was there before"
         self.put(relay, "x", before)
@@ -434,6 +433,14 @@ class TestS3:
         assert told.count("\n") == 2
         assert "hidden" not in told
         assert not list(Path().glob("[!n]*"))
+
+    @pytest.mark.parametrize(("status", "said"), [("301", "is in the region eu-west-1"), ("503", "HTTP status 503")])
+    def test_the_region_of_a_bucket_is_said(self, status: str, said: str):
+        """As Arrow 26 tells it, which gives AWS's answers their region."""
+        told = f"""When reading information for key 'k' in bucket 'b': AWS Error UNKNOWN (HTTP status {status}) during
+            HeadObject operation: No response body. Looks like the configured region is 'us-east-1' while the bucket is
+            located in 'eu-west-1'."""
+        assert said in str(stores._explained("s3://b/k", OSError(" ".join(told.split()))))
 
     def test_without_credentials_or_connection(self, run: Run, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
