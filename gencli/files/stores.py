@@ -205,16 +205,16 @@ class _ArrowObject:
         with _told(address):
             self._system = _system(address)
         try:
-            self._file, self.size, self.version = self._opened()
+            self._file, self.size, self.version, self._written = self._opened()
         except GencliError:
             _require_bucket(address)  # whose absence the store tells like an object's
             raise
 
-    def _opened(self) -> tuple[Any, int, str]:
+    def _opened(self) -> tuple[Any, int, str, str]:
         with _told(self._address):
             file = self._system.open_input_file(self._path)
             facts = {_word(name).lower(): _word(value) for name, value in (file.metadata() or {}).items()}
-            return file, file.size(), facts.get("etag", "").strip('"')
+            return file, file.size(), facts.get("etag", "").strip('"'), facts.get("last-modified", "")
 
     def read(self, start: int, count: int) -> bytes:
         with _told(self._address):
@@ -227,7 +227,7 @@ class _ArrowObject:
         return found
 
     def require_unchanged(self) -> None:
-        if self._opened()[1:] != (self.size, self.version):
+        if self._opened()[1:] != (self.size, self.version, self._written):  # it may have been another in between
             raise changed(self._address)
 
 

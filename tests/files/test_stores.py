@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import tempfile
+import time
 import urllib.parse
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -390,15 +391,18 @@ class TestS3:
             upload(file.fileno())
         assert self.get(relay, "x") == table * 3
 
+    @pytest.mark.parametrize("damage", [8, -5000])
     def test_an_object_that_changes_is_refused(
-        self, relay: Relay, run: Run, table: bytes, monkeypatch: pytest.MonkeyPatch
+        self, damage: int, relay: Relay, run: Run, table: bytes, monkeypatch: pytest.MonkeyPatch
     ):
+        """Also where what is read of the other version is no Parquet."""
+        end = damage if damage < 0 else 4 + damage
         self.put(relay, "x.parquet", table)
         read = RemoteFile.readinto
 
         def changing(file: RemoteFile, buffer: Any) -> int:
             monkeypatch.setattr(RemoteFile, "readinto", read)
-            self.put(relay, "x.parquet", table[:4] + bytes(8) + table[12:])
+            self.put(relay, "x.parquet", table[:4] + bytes(len(table[4:end])) + table[end:])
             return file.readinto(buffer)
 
         monkeypatch.setattr(RemoteFile, "readinto", changing)
@@ -406,6 +410,16 @@ class TestS3:
         assert status == 2
         assert "s3://data/x.parquet: changed while it was read" in said
         assert not Path("made.parquet").exists()
+
+    def test_an_object_that_was_another_in_between_is_refused(self, relay: Relay):
+        self.put(relay, "y", b"first")
+        found = stores.open_object("s3://data/y")
+        found.require_unchanged()
+        time.sleep(1)  # S3 tells seconds
+        for content in (b"other", b"first"):
+            self.put(relay, "y", content)
+        with pytest.raises(stores.GencliError, match="s3://data/y: changed while it was read"):
+            found.require_unchanged()
 
     @pytest.mark.parametrize(
         ("words", "said"),
