@@ -47,7 +47,7 @@ def open_file(source: Input) -> pq.ParquetFile:
     if source.starts(b"PARE"):
         raise GencliError(f"{source.name}: {_ENCRYPTED}", _DECRYPT)
     source.expect("Parquet", b"PAR1", b"PAR1")
-    with undamaged(source.name):
+    with undamaged(source):
         settings = {"pre_buffer": False, "page_checksum_verification": True, "buffer_size": _BUFFER}
         file = _InParts(source, **settings) if source.part is not None else pq.ParquetFile(source.file, **settings)
         rows = file.metadata.num_rows
@@ -63,7 +63,7 @@ def open_file(source: Input) -> pq.ParquetFile:
         source.fetch()  # a seal is the whole file's
     if source.part is None:
         source.check_whole(lambda: seals.require(source, "Parquet", seal, ours))
-    with undamaged(source.name):
+    with undamaged(source):
         _refuse_bombs(source, file.metadata)
         if source.part is None:
             pages.require(source, file)
@@ -134,8 +134,13 @@ def _refuse_bombs(source: Input, facts: pq.FileMetaData) -> None:
 
 
 @contextmanager
-def undamaged(name: str) -> Iterator[None]:
-    """Within this context, an error of the Parquet reader says that this file is corrupt, or why else it fails."""
+def undamaged(of: str | Input) -> Iterator[None]:
+    """Within this context, an error of the Parquet reader says that this file is corrupt, or why else it fails.
+
+    Args:
+        of: the file's name, or the file, of which parts may be fetched: where it has changed meanwhile, that is said.
+    """
+    name, part = (of, None) if isinstance(of, str) else (of.name, of.part)
     try:
         with aborts.reading(name):
             yield
@@ -145,6 +150,8 @@ def undamaged(name: str) -> Iterator[None]:
             "allow more memory (ulimit -v), or write it with smaller row groups; or it is corrupt, with wrong sizes",
         ) from None
     except (pa.ArrowNotImplementedError, pa.ArrowCapacityError) as error:
+        if part is not None:
+            part.require_unchanged()
         raise GencliError(
             f"{name}: Arrow cannot read it: {first_line(error)}",
             "write it with smaller row groups and without rare types or codecs; or it is corrupt",
@@ -155,6 +162,8 @@ def undamaged(name: str) -> Iterator[None]:
             raise GencliError(f"{name}: {_ENCRYPTED}: {first_line(error)}", _DECRYPT) from None
         if isinstance(error, OSError) and error.errno:
             raise GencliError(f"{name}: cannot be read: {error.strerror}", "check the file and the disk") from None
+        if part is not None:
+            part.require_unchanged()
         raise GencliError(f"{name}: corrupt Parquet: {first_line(error)}", "make the file again") from None
 
 
@@ -176,7 +185,7 @@ def column(sources: Sequence[Input], files: Sequence[pq.ParquetFile], name: str)
     """The parts of a column of all files of a data set; an error names the file."""
     parts = []
     for source, file in zip(sources, files, strict=True):
-        with undamaged(source.name):
+        with undamaged(source):
             parts += read(file, [name]).column(0).chunks
     return parts
 
@@ -184,7 +193,7 @@ def column(sources: Sequence[Input], files: Sequence[pq.ParquetFile], name: str)
 def batches(source: Input, found: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """The batches that are read from this file, which an error names."""
     while True:
-        with undamaged(source.name):
+        with undamaged(source):
             batch = next(found, None)
         if batch is None:
             return
@@ -210,7 +219,7 @@ def read_numbers(source: Input, hint: str) -> tuple[list[str], NDArray[np.float6
     for field in file.schema_arrow:
         if not (pa.types.is_integer(field.type) or pa.types.is_floating(field.type)):
             raise GencliError(f"{source.name}: column `{field.name}` is {field.type}, not numbers", hint)
-    with undamaged(source.name):
+    with undamaged(source):
         columns = [column.to_numpy() for column in read(file).columns]
     return file.schema_arrow.names, np.array(columns, np.float64).T
 

@@ -170,6 +170,9 @@ def _explained(address: str, error: OSError) -> GencliError:
     words, place, scheme = str(error), shown(address), _scheme(address)
     if re.search(r"NO_SUCH_BUCKET|NoSuchBucket|Bucket '.*' not found|bucket does not exist", words, re.IGNORECASE):
         return GencliError(f"{place}: no such bucket", "check its name, and the region or endpoint")
+    there = re.search(r"the bucket is located in '([\w-]+)'", words)
+    if there and not re.search("status 5", words):
+        return GencliError(f"{place}: the bucket is in the region {there[1]}", f"set AWS_REGION={there[1]}")
     if re.search(r"ACCESS_DENIED|AccessDenied|Forbidden|status 40[13]|credential|ACCESS_KEY|SIGNATURE", words, re.I):
         why = re.match(r"[\w ()]*", _first(words).partition(" operation")[0])  # the rest may tell a key
         return GencliError(f"{place}: access denied ({why[0] if why else ''})", _CREDENTIALS[scheme])
@@ -202,16 +205,16 @@ class _ArrowObject:
         with _told(address):
             self._system = _system(address)
         try:
-            self._file, self.size, self.version = self._opened()
+            self._file, self.size, self.version, self._written = self._opened()
         except GencliError:
             _require_bucket(address)  # whose absence the store tells like an object's
             raise
 
-    def _opened(self) -> tuple[Any, int, str]:
+    def _opened(self) -> tuple[Any, int, str, str]:
         with _told(self._address):
             file = self._system.open_input_file(self._path)
             facts = {_word(name).lower(): _word(value) for name, value in (file.metadata() or {}).items()}
-            return file, file.size(), facts.get("etag", "").strip('"')
+            return file, file.size(), facts.get("etag", "").strip('"'), facts.get("last-modified", "")
 
     def read(self, start: int, count: int) -> bytes:
         with _told(self._address):
@@ -224,7 +227,7 @@ class _ArrowObject:
         return found
 
     def require_unchanged(self) -> None:
-        if self._opened()[1:] != (self.size, self.version):
+        if self._opened()[1:] != (self.size, self.version, self._written):  # it may have been another in between
             raise changed(self._address)
 
 

@@ -54,7 +54,7 @@ def read(inputs: Sequence[Input], files: Sequence[pq.ParquetFile], path: str) ->
     """A column of all files of a data set, in its plain type, one part a file."""
     parts = []
     for source, file in zip(inputs, files, strict=True):
-        with parquet.undamaged(source.name):
+        with parquet.undamaged(source):
             parts.append(arrow.plain(dug(parquet.read(file, [path]), path)))
     return parts
 

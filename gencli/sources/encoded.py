@@ -347,7 +347,7 @@ class EncodedTable(DecodedTable):
                 yield [column[row].as_py() for row in wanted.tolist() for column in columns], now[wanted]
             if last <= now[-1]:
                 return
-        with parquet.undamaged(source.name):
+        with parquet.undamaged(source):
             raise OSError(f"a row group lacks {len(places)} rows")
 
 

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import tempfile
+import time
 import urllib.parse
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ from PIL import Image
 
 from gencli.cli.app import main
 from gencli.errors import cleaned
+from gencli.files import stores
 from gencli.files.parquet import open_file, read_provenance
 from gencli.files.remote import RemoteFile
 from gencli.files.stream import Input
@@ -369,8 +371,6 @@ class TestS3:
         self, relay: Relay, run: Run, table: bytes, monkeypatch: pytest.MonkeyPatch
     ):
         """A part that fails is not left out of what appears, though the network is there again at the end."""
-        from gencli.files import stores
-
         monkeypatch.setattr(stores, "_PIECE", 10 << 20)
         before = b"what was there before"
         self.put(relay, "x", before)
@@ -391,15 +391,18 @@ class TestS3:
             upload(file.fileno())
         assert self.get(relay, "x") == table * 3
 
+    @pytest.mark.parametrize("damage", [8, -5000])
     def test_an_object_that_changes_is_refused(
-        self, relay: Relay, run: Run, table: bytes, monkeypatch: pytest.MonkeyPatch
+        self, damage: int, relay: Relay, run: Run, table: bytes, monkeypatch: pytest.MonkeyPatch
     ):
+        """Also where what is read of the other version is no Parquet."""
+        end = damage if damage < 0 else 4 + damage
         self.put(relay, "x.parquet", table)
         read = RemoteFile.readinto
 
         def changing(file: RemoteFile, buffer: Any) -> int:
             monkeypatch.setattr(RemoteFile, "readinto", read)
-            self.put(relay, "x.parquet", table[:4] + bytes(8) + table[12:])
+            self.put(relay, "x.parquet", table[:4] + bytes(len(table[4:end])) + table[end:])
             return file.readinto(buffer)
 
         monkeypatch.setattr(RemoteFile, "readinto", changing)
@@ -407,6 +410,16 @@ class TestS3:
         assert status == 2
         assert "s3://data/x.parquet: changed while it was read" in said
         assert not Path("made.parquet").exists()
+
+    def test_an_object_that_was_another_in_between_is_refused(self, relay: Relay):
+        self.put(relay, "y", b"first")
+        found = stores.open_object("s3://data/y")
+        found.require_unchanged()
+        time.sleep(1)  # S3 tells seconds
+        for content in (b"other", b"first"):
+            self.put(relay, "y", content)
+        with pytest.raises(stores.GencliError, match="s3://data/y: changed while it was read"):
+            found.require_unchanged()
 
     @pytest.mark.parametrize(
         ("words", "said"),
@@ -434,6 +447,14 @@ class TestS3:
         assert told.count("\n") == 2
         assert "hidden" not in told
         assert not list(Path().glob("[!n]*"))
+
+    @pytest.mark.parametrize(("status", "said"), [("301", "is in the region eu-west-1"), ("503", "HTTP status 503")])
+    def test_the_region_of_a_bucket_is_said(self, status: str, said: str):
+        """As Arrow 26 tells it, which gives AWS's answers their region."""
+        told = f"""When reading information for key 'k' in bucket 'b': AWS Error UNKNOWN (HTTP status {status}) during
+            HeadObject operation: No response body. Looks like the configured region is 'us-east-1' while the bucket is
+            located in 'eu-west-1'."""
+        assert said in str(stores._explained("s3://b/k", OSError(" ".join(told.split()))))
 
     def test_without_credentials_or_connection(self, run: Run, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
