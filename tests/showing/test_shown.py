@@ -21,7 +21,8 @@ from gencli import showing
 from gencli.cli.app import main
 from gencli.errors import GencliError
 from gencli.files.stored import tensors
-from gencli.files.stream import Input
+from gencli.files.stream import Input, Output
+from gencli.files.tensors import write
 from gencli.showing import filters
 
 
@@ -127,6 +128,32 @@ def test_tensors_of_others(here: Path, capfd: pytest.CaptureFixture[str]) -> Non
     }  # fmt: skip
     assert found["rows"][0]["norm"] is None
     assert (found["rows"][3]["norm"], found["rows"][3]["values"]) == (5, [3, 4])
+
+
+@pytest.mark.parametrize(
+    ("known", "headline", "facts"),
+    [
+        (
+            {"parameters": 1310, "shape": [8, 8, 1], "classes": ["a", "b"], "class_rows": [7, 1035], "epoch": 3,
+             "training": {"arch": "mlp-1x4", "lr": 0.1, "train_accuracy": 0.5}},
+            "model mlp-1x4: 1,310 parameters, 2 tensors; images 8×8×1, 2 classes",
+            {"trained on": "1,042 rows, 7 to 1,035 per class", "after epoch": 3, "accuracy": {"train_accuracy": 0.5},
+             "training": {"lr": 0.1}},
+        ),
+        (
+            {"parameters": 12, "runs": [{"seed": 0, "epoch": 2, "class_rows": [1]}, {"seed": 1, "failed": "nan"}, 3]},
+            "3 runs of model mlp-1x4: 12 parameters each, 2 tensors",
+            {"each run": ["seed 0 epoch 2", "seed 1 failed nan", "3"], "trained on": None, "accuracy": None},
+        ),
+        ({"class_rows": ["7"]}, "model mlp-1x4: 2 tensors", {"trained on": None, "each run": None}),
+    ],
+)  # fmt: skip
+def test_a_model_is_described(known: Any, headline: str, facts: Any, here: Path, capfd: Any) -> None:
+    with Output("m.safetensors") as output:
+        write(output, {"a": torch.ones(2), "b": torch.ones(3)}, {"architecture": "mlp-1x4", **known})
+    [found] = json.loads(shown(capfd, "m.safetensors --format json"))
+    assert (found["kind"], found["headline"]) == ("model", headline)
+    assert found["facts"] == found["facts"] | facts
 
 
 def test_several_files(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
