@@ -694,3 +694,14 @@ def test_kind_and_severity_or_all(options: dict[str, Any], message: str) -> None
 def test_other_images_are_refused(shape: tuple[int, int, int], dtype: str) -> None:
     with pytest.raises(GencliError, match=f"{shape[2]} channels of {dtype}"):
         Corrupted(image_table(2, shape, dtype), Common("fog", 3), 0)
+
+
+def test_outlines_are_those_of_opencv_where_strengths_are_equal_too() -> None:
+    """Of few levels many strengths are equal, and Canny's rules say for each direction which of two is a ridge."""
+    cv2 = pytest.importorskip("cv2")
+    random = np.random.default_rng(0)
+    for number in range(50):
+        levels = (random.integers(0, 4, random.integers(3, 20, 2)) * random.integers(10, 60)).astype(np.uint8)
+        levels = cv2.blur(levels, (3, 3)) if number % 2 else levels
+        found = _outlines(levels[:, :, None].astype(np.float32))[:, :, 0]
+        assert np.array_equal(found, cv2.Canny(levels, 50, 150) > 0)
