@@ -96,7 +96,6 @@ def net(shape, classes):
 REFUSED = {
     "pac-bayes model.safetensors train.parquet --delta 0": "--delta: 0 is not a probability",
     "compression model.safetensors train.parquet --delta 1": "--delta: 1 is not a probability",
-    "holdout model.safetensors test.parquet --train train.parquet --delta -0.1": "--delta: -0.1",
     "pac-bayes model.safetensors train.parquet --loss ce": "--loss: 'ce' is not bounded",
     "pac-bayes model.safetensors train.parquet --prior-fraction 1": "leaves the bound no rows",
     "pac-bayes model.safetensors train.parquet --prior-epochs 3": "no prior is trained",
@@ -118,6 +117,7 @@ REFUSED = {
     "holdout model.safetensors part.parquet --train train.parquet": "rows are in both",
     "holdout model.safetensors test.parquet --train new.parquet": "not the table that",
     "verify model.safetensors train.parquet": "not a certificate",
+    "verify train.parquet train.parquet": "give one that gencli bound --certificate wrote",
 }
 
 
