@@ -29,6 +29,8 @@ gencli train train.parquet --arch mlp-1x16 --epochs 3 --dropout 0.2 -q -o model.
 gencli train train.parquet --arch mlp-1x16 --epochs 1 --batch-norm -q -o norm.safetensors
 gencli train train.parquet --arch mlp-1x16 --epochs 1 --whiten dataset -q -o whitened.safetensors
 gencli fit least-squares train.parquet -q -o closed.safetensors
+gencli eval model.safetensors test.parquet --predictions seen.parquet -q -o seen.csv
+gencli corrupt prune -p 0.3 --by loss --scores seen.parquet test.parquet -q -o easy.parquet
 gencli bound pac-bayes model.safetensors train.parquet --test test.parquet --epochs 4 --draws 4000 -q \
   --certificate c.safetensors -o c.parquet
 """
@@ -104,6 +106,7 @@ REFUSED = {
     "pac-bayes model.safetensors versions.parquet": "comes",
     "pac-bayes model.safetensors new.parquet": "gencli data repeat copied its rows",
     "holdout model.safetensors copied.parquet --train train.parquet": "gencli data repeat copied its rows",
+    "holdout model.safetensors easy.parquet --train train.parquet": "chose its rows by scores",
     "compression model.safetensors twice.parquet": "copies of other rows: 400 of 800 images, under other ids",
     "pac-bayes model.safetensors train.parquet --test renamed.parquet": "copies of rows of train.parquet: 400 of 400",
     "holdout model.safetensors renamed.parquet --train train.parquet": "copies of rows of train.parquet: 400 of 400",
