@@ -212,8 +212,8 @@ def read(source: Input) -> tuple[Certificate, dict[str, Any], dict[str, torch.Te
     Raises:
         GencliError: another file.
     """
-    facts = tensors.read_metadata(source)
     hint = "give one that gencli bound --certificate wrote"
+    facts = tensors.read_metadata(source, hint)
     said, network = facts.get("certificate"), facts.get("network")
     if not (isinstance(said, dict) and isinstance(network, dict)):
         raise GencliError(f"{source.name}: not a certificate", hint)

@@ -20,7 +20,7 @@ def require_rows(table: ImageTable) -> NDArray[np.int64]:
     """A table's ids, each once: the bound counts independent rows.
 
     Raises:
-        GencliError: fewer than two classes, a row twice, or rows that were repeated under new ids.
+        GencliError: fewer than two classes, a row twice, or rows that were repeated under new ids or chosen by scores.
     """
     if len(table.description.classes) < 2:
         raise GencliError(f"{table.title}: one class: every classifier is right", "give a table of two classes or more")
@@ -32,7 +32,12 @@ def require_rows(table: ImageTable) -> NDArray[np.int64]:
             "and a bound counts independent rows",
             _ONCE,
         )
-    chain = (each for each, depth in provenance.walk(table.made) if depth == 0)
+    chain = [each for each, depth in provenance.walk(table.made) if depth == 0]
+    if any(each.command == "corrupt prune" and each.arguments.get("p") != 0 for each in chain):
+        raise GencliError(
+            f"{table.title}: gencli corrupt prune chose its rows by scores, and a bound counts independent rows",
+            "give the table as it was before",
+        )
     if any(each.command == "data repeat" and each.arguments.get("times") != 1 for each in chain):
         raise GencliError(
             f"{table.title}: gencli data repeat copied its rows, and a bound counts independent rows", _ONCE

@@ -40,13 +40,12 @@ def sent(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
     return tensor.to(device, non_blocking=device.type in UNAWAITED)
 
 
-def read_metadata(source: Input) -> dict[str, Any]:
+def read_metadata(source: Input, hint: str = "give a model that `gencli train` wrote") -> dict[str, Any]:
     """The metadata that gencli wrote with the tensors.
 
     Raises:
-        GencliError: not safetensors, cut short, or not written by gencli.
+        GencliError: not safetensors, cut short, or not written by gencli; `hint` says what to give.
     """
-    hint = "give a model that `gencli train` wrote"
     header, _ = stored.header(source, hint)
     try:
         text = header["__metadata__"][KEY]

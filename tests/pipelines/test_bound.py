@@ -29,6 +29,8 @@ gencli train train.parquet --arch mlp-1x16 --epochs 3 --dropout 0.2 -q -o model.
 gencli train train.parquet --arch mlp-1x16 --epochs 1 --batch-norm -q -o norm.safetensors
 gencli train train.parquet --arch mlp-1x16 --epochs 1 --whiten dataset -q -o whitened.safetensors
 gencli fit least-squares train.parquet -q -o closed.safetensors
+gencli eval model.safetensors test.parquet --predictions seen.parquet -q -o seen.csv
+gencli corrupt prune -p 0.3 --by loss --scores seen.parquet test.parquet -q -o easy.parquet
 gencli bound pac-bayes model.safetensors train.parquet --test test.parquet --epochs 4 --draws 4000 -q \
   --certificate c.safetensors -o c.parquet
 """
@@ -96,7 +98,6 @@ def net(shape, classes):
 REFUSED = {
     "pac-bayes model.safetensors train.parquet --delta 0": "--delta: 0 is not a probability",
     "compression model.safetensors train.parquet --delta 1": "--delta: 1 is not a probability",
-    "holdout model.safetensors test.parquet --train train.parquet --delta -0.1": "--delta: -0.1",
     "pac-bayes model.safetensors train.parquet --loss ce": "--loss: 'ce' is not bounded",
     "pac-bayes model.safetensors train.parquet --prior-fraction 1": "leaves the bound no rows",
     "pac-bayes model.safetensors train.parquet --prior-epochs 3": "no prior is trained",
@@ -105,6 +106,7 @@ REFUSED = {
     "pac-bayes model.safetensors versions.parquet": "comes",
     "pac-bayes model.safetensors new.parquet": "gencli data repeat copied its rows",
     "holdout model.safetensors copied.parquet --train train.parquet": "gencli data repeat copied its rows",
+    "holdout model.safetensors easy.parquet --train train.parquet": "chose its rows by scores",
     "compression model.safetensors twice.parquet": "copies of other rows: 400 of 800 images, under other ids",
     "pac-bayes model.safetensors train.parquet --test renamed.parquet": "copies of rows of train.parquet: 400 of 400",
     "holdout model.safetensors renamed.parquet --train train.parquet": "copies of rows of train.parquet: 400 of 400",
@@ -118,6 +120,7 @@ REFUSED = {
     "holdout model.safetensors part.parquet --train train.parquet": "rows are in both",
     "holdout model.safetensors test.parquet --train new.parquet": "not the table that",
     "verify model.safetensors train.parquet": "not a certificate",
+    "verify train.parquet train.parquet": "give one that gencli bound --certificate wrote",
 }
 
 
