@@ -23,6 +23,7 @@ from gencli.files.stream import Input
 
 FORMATS = "NumPy's .npy or .npz, or PyTorch's .pt"
 _AGAIN = "save it again, as numbers without Python objects"
+_OLD = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # the number that torch.save began with
 _KINDS = "biuf"  # truths, whole numbers and floats
 _HEADER = 1 << 16  # bytes
 _ANY, _A_BYTE = 64 << 20, 256  # bytes that any member of an archive may unpack to, and each packed byte of a larger one
@@ -50,7 +51,8 @@ def read(source: Input) -> dict[str, NDArray[Any]]:
                 raise GencliError(f"{source.name}: {error}", "save numbers, labels as class numbers from 0") from None
     if not is_arrays(source):
         head = source.peek(0, 8)
-        old = ", but one of torch before 1.6: torch.save it again" if head[:1] == b"\x80" else ""
+        old = ", but one of torch before 1.6: torch.save it again" if source.starts(_OLD) else ""
+        old = old or (", but a pickle: save its arrays with numpy.savez" if head[:1] == b"\x80" else "")
         raise GencliError(
             f"{source.name}: not {FORMATS} (it starts with {head!r}){old}", f"give a file that is {FORMATS}"
         )

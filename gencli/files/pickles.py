@@ -57,7 +57,7 @@ _MARK = object()
 
 
 def read(member: Callable[[str], bytes], name: str) -> dict[str, NDArray[Any]]:
-    """The tensors and arrays that a .pt holds: one, or those of a dictionary by name; "" is the only one.
+    """The tensors and arrays that a .pt holds: one, called "", those of a dictionary by name, or a tuple's as 0, 1, …
 
     Args:
         member: the content of a file in the archive.
@@ -72,6 +72,8 @@ def read(member: Callable[[str], bytes], name: str) -> dict[str, NDArray[Any]]:
     except ValueError:  # which older ones do not say
         big = False
     found = _Machine(lambda key: member(f"{folder}data/{key}"), big).run(member(name))
+    if isinstance(found, list | tuple) and any(isinstance(each, np.ndarray | _Made) for each in found):
+        found = {str(place): each for place, each in enumerate(found)}
     named = found if isinstance(found, dict) else {"": found}
     arrays = {}
     for key, stated in named.items():

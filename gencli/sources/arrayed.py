@@ -77,6 +77,8 @@ class ArrayTable:
         name, pixels = _chosen(found, how.image, how.split, images.name, "image", (3, 4))
         given = found if labels is None else _columns(labels)
         given = {each: array for each, array in given.items() if labels is not None or each != name}
+        if not given:
+            raise GencliError(f"{images.name}: no labels beside the images", "name their file after that of the images")
         _, targets = _chosen(given, how.label, how.split, self.inputs[-1].name, "label", (1,))
         self._labels = _classes(targets, self.inputs[-1].name)
         self._pixels = _channels_last(pixels, how.layout, images.name, self.notes)

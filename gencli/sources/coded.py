@@ -100,6 +100,8 @@ def coding(
     field = field_at(files[0].schema_arrow, path)
     words = field is not None and pa.types.is_string(arrow.plain_type(field.type))
     if not words and not renumber:
+        if field is not None and pa.types.is_boolean(arrow.plain_type(field.type)):
+            _say_order(["false", "true"], title, path)
         return None
     found: set[str | int] = set()
     for part in read(inputs, files, path):

@@ -62,6 +62,11 @@ def test_pt_is_read_as_torch_reads_it(tmp_path: Path) -> None:
         assert np.array_equal(read(tmp_path / "b.pt")["b"], np.arange(3))
     torch.save(whole, tmp_path / "c.pt")
     assert np.array_equal(read(tmp_path / "c.pt")[""], whole.numpy())
+    for pair in ((whole, torch.arange(2)), [whole, [5, 6]], (np.eye(3), None, torch.arange(2))):
+        torch.save(pair, tmp_path / "d.pt")
+        found = read(tmp_path / "d.pt")
+        assert found.keys() == {str(place) for place, each in enumerate(pair) if each is not None}
+        assert all(np.array_equal(array, np.asarray(pair[int(name)])) for name, array in found.items())
 
 
 class _Evil:

@@ -58,6 +58,8 @@ def test_numbers_with_gaps_are_said_and_renumbered(tmp_path: Path, capsys: pytes
     table = opened(tmp_path, rows, renumber=True)
     assert table.description.classes == ("7", "42")
     assert read(table)["label"].to_pylist() == [0, 1] * 6
+    assert read(opened(tmp_path, rows | {"label": [False, True] * 6}))["label"].to_pylist() == [0, 1] * 6
+    assert "in the order of `label`: false is 0, true is 1" in capsys.readouterr().err
     opened(tmp_path, {"image": PICTURES, "label": [1, 2, 3] * 4})
     assert "labels are 1 to 3, so 1 of 4 classes have no rows" in capsys.readouterr().err
     named = opened(tmp_path, {"image": PICTURES, "label": [1, 2, 3] * 4}, renumber=True, classes=("a", "b", "c"))

@@ -64,9 +64,9 @@ def arrays(
 
     Reads arrays of images, [n, height, width, channels], [n, channels, height, width] or [n, height, width], and of
     labels, [n] class numbers from 0; writes an image table. Nothing is unpickled: .pt may hold tensors, arrays, and
-    dictionaries of them; .npy is read piece by piece. Axes of length 1 or 3 are channels; a message says which order
-    was read. Values are whole numbers or floats from 0 to 255, or floats from 0 to 1, which are multiplied by 255 and
-    stored in 8 bits if nothing is lost, otherwise as float32. What could be either is refused.
+    dictionaries or tuples of them; .npy is read piece by piece. Axes of length 1 or 3 are channels; a message says
+    which order was read. Values are whole numbers or floats from 0 to 255, or floats from 0 to 1, which are multiplied
+    by 255 and stored in 8 bits if nothing is lost, otherwise as float32. What could be either is refused.
 
     If the labels repeat five times, as those of CIFAR-10-C do, the repetitions are severities: columns corruption (the
     file's name) and severity are added, and the versions of a row share its identity. A folder of such files, NAME.npy
