@@ -74,7 +74,8 @@ def line(name: str, rows: list[int], found: list[tuple[float, float]]) -> str:
     few, many = found[-2:]
     slopes = [math.log(many[part] / few[part]) / math.log(rows[-1] / rows[-2]) for part in (0, 1)]
     each = max(0.0, (found[-1][1] - found[0][1]) * 1e6 / (rows[-1] - rows[0]))
-    return f"| `{name}` | {' | '.join(cells)} | {slopes[0]:.2f} | {slopes[1]:.2f} | {each:,.0f} |"
+    time, memory = (round(slope, 2) + 0.0 for slope in slopes)  # not -0.00
+    return f"| `{name}` | {' | '.join(cells)} | {time:.2f} | {memory:.2f} | {each:,.0f} |"
 
 
 def main(sizes: list[int], names: list[str], path: Path | None, scratch: Path | None) -> None:
