@@ -96,7 +96,11 @@ def require_whole(parts: Sequence[Part]) -> list[Part]:
                 f"{part.source.name}: one of {part.shards} parts, but {first.source.name} is one of {first.shards}",
                 _HINT,
             )
-        mine, other = (replace(each.made, machine={}) for each in (part, first))
+        # they may be of several machines, but of one gencli
+        mine, other = (
+            replace(each.made, machine={"the code of gencli": each.made.machine.get("source")})
+            for each in (part, first)
+        )
         if differences := checkpoints.differences(other, mine, _FREE):
             raise GencliError(
                 f"{part.source.name}: not of the same as {first.source.name}: {'; '.join(differences)}", _HINT
