@@ -81,7 +81,9 @@ def rank(
     patterns.refuse_overwriting(names, [output])
     read = documents.read_all(names)
     if not any(each.kind == "measures" for each in read):
-        raise GencliError(f"{read[0].title}: a {read[0].kind}, no measures", "add the output of gencli eval --measures")
+        raise GencliError(
+            f"{read[0].title}: {read[0].kind}, but no measures", "add the output of gencli eval --measures"
+        )
     table = ranking.table(read, seed)
     inputs = list({each.source.sha256: each.source for each in read}.values())
     with Together() as places:

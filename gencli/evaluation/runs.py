@@ -224,7 +224,7 @@ def plan(
         notes += [f"{place}: trained on a part of {title}; the figures are of all of its rows" for title in on]
     lead = [
         {"model": model} | {"data": table}
-        for model, table in product(distinct_names(model_places), distinct_names(table_places))
+        for model, table in product(distinct_names(model_places), distinct_names(table_places) or [""])
     ]
     measured = [] if requests.measures else tables
     losses = [_own_loss(model, place, measured, notes) for model, place in zip(models, model_places)]

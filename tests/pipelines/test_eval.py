@@ -63,8 +63,12 @@ def test_measures_with_and_without_data(sh: Shell) -> None:
         set -e
         {EVAL} --measures --format json
         cat $D/model.safetensors | gencli eval - $D/corrupted.parquet --measures --format json
+        gencli train $D/test.parquet --arch linear --epochs 1 --runs 2 -q -o two
+        gencli eval two --measures -o runs.parquet
         """
     ).worked()
+    runs = pq.read_table(sh.folder / "runs.parquet").to_pylist()
+    assert [each["run"] for each in runs if each["measure"] == "path_norm"] == [0, 1]
     without, on = (
         {(r["measure"], r["layer"]): r["value"] for r in json.loads(f"{p}]")} for p in done.text.split("]\n")[:2]
     )

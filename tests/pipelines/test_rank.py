@@ -79,7 +79,7 @@ def test_a_ranking_is_scipys_from_histories_and_from_results(made: Path) -> None
             "4 of 4 runs have measures, train and test accuracy; fewer than 5 say nothing",
         ),
         ("rank measures-mlp-1x8.parquet mlp-1x16.parquet", "0 of 8 runs"),
-        ("rank mlp-1x8.parquet mlp-1x16.parquet", "a history, no measures"),
+        ("rank mlp-1x8.parquet mlp-1x16.parquet", "history, but no measures"),
         ("rank measures-mlp-1x8.parquet rows.parquet", "0 of 4 runs"),
         ("eval mlp-1x8.safetensors rows.parquet --measures --history mlp-1x16.parquet", "not the history of"),
         ("eval mlp-1x8.safetensors rows.parquet --measures --history result.parquet", "a result, not a history"),
