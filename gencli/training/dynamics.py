@@ -116,20 +116,34 @@ class Dynamics:
 def reduced(seen: Predictions, labels: Tensor, sigmoid: bool, errors: bool) -> Predictions:
     """Predictions with figures of their logits in place of these, of rows labelled `labels` [m] or [networks, m].
 
+    A row's are the same bits whichever rows are beside it, which depends on where a run was interrupted: torch's sums
+    over the first dimension and its sigmoids are not, at the end of a tensor.
+
     Args:
         errors: whether to take ‖p − onehot(label)‖₂ (Paul, Ganguli, Dziugaite 2021, arXiv:2107.07075).
     """
     assert seen.logits is not None
     logits, flat = seen.logits.flatten(0, -2), labels.flatten()
-    by_class = logits.T.contiguous()  # over its rows sums take a quarter of the time
+    # over its rows largest ones and sums take a quarter of the time
+    by_class = logits.T.clone(memory_format=torch.contiguous_format)
     own = by_class.gather(0, flat[None])
     others = by_class.scatter_(0, flat[None], -torch.inf)
     margins = own[0] - others.amax(0)
     # p_y = 1 / (1 + the sum over the others of exp(z_k - z_y))
-    chances = own[0].sigmoid() if sigmoid else others.sub_(own).exp_().sum(0).add_(1).reciprocal_()
+    if sigmoid:
+        chances = _sigmoid(own[0])
+    else:
+        first, *more = others.sub_(own).exp_()
+        for each in more:
+            first += each
+        chances = first.add_(1).reciprocal_()
     found = replace(seen, logits=None, margins=margins.view(labels.shape), chances=chances.view(labels.shape))
     if errors:
-        away = rows_of.probabilities(logits, sigmoid)
+        away = _sigmoid(logits) if sigmoid else rows_of.probabilities(logits)
         away[torch.arange(len(flat), device=flat.device), flat] -= 1
         found.errors = away.norm(dim=1).view(labels.shape)
     return found
+
+
+def _sigmoid(logits: Tensor) -> Tensor:
+    return logits.neg().exp_().add_(1).reciprocal_()

@@ -14,9 +14,11 @@ import pytest
 import torch
 
 from gencli.errors import GencliError
+from gencli.evaluation.predictions import Predictions
 from gencli.files.held import Held
 from gencli.models.inputs import Preprocessing, load
 from gencli.ranks import Group
+from gencli.training.dynamics import reduced
 from gencli.training.records import Records
 from gencli.training.settings import Settings
 from gencli.training.setup import prepare
@@ -130,6 +132,23 @@ def test_resumed_runs_give_the_same(more: dict[str, Any], step: int) -> None:
     for watched in (None, 2):
         with pytest.raises(GencliError, match="saved: "):
             start(settings, watched).load_state(Held("saved", found[0][0], found[0][1], f"step {step}"))
+
+
+@pytest.mark.parametrize("sigmoid", [False, True])
+def test_a_row_has_the_same_bits_whichever_rows_are_beside_it(sigmoid: bool) -> None:
+    torch.manual_seed(0)
+    logits, labels = torch.randn(3001, 10) * 4, torch.randint(10, (3001,))
+
+    def figures(rows: slice) -> Predictions:
+        given = Predictions(torch.zeros(3001)[rows], labels[rows] == 0, logits=logits[rows])
+        return reduced(given, labels[rows], sigmoid, True)
+
+    whole = figures(slice(None)).tensors()
+    for start, stop in ((0, 3000), (7, 1500), (16, 2048), (1003, 3001), (5, 6)):
+        part = figures(slice(start, stop)).tensors()
+        assert {"margins", "chances", "errors"} <= part.keys()
+        for name, values in part.items():
+            assert torch.equal(values, whole[name][start:stop]), name
 
 
 def test_several_runs_have_the_dynamics_of_each() -> None:
