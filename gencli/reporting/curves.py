@@ -164,7 +164,7 @@ def _draw_lines(axis: Axes, panel: Lines, looks: Any) -> list[Any]:
             curve.x,
             y,
             marker=_MARKERS[place % len(_MARKERS)] if dots else "",
-            markersize=2 if panel.scatter else 4,
+            markersize=2 if panel.scatter and len(y) > 500 else 4,  # few small points are not seen
             **look,
         )
         if any(map(math.isfinite, deviations)):
