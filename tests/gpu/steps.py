@@ -34,33 +34,39 @@ def steps(setting: Setting) -> Iterator[Row]:
     theirs = () if setting.tiny or find_spec("torchvision") is None else _THEIRS
     if not theirs:
         yield Row("torchvision's networks", "not tried", note="a rehearsal" if setting.tiny else "it is not installed")
-    cases = [(arch, loss, optimizer, "float32")
-             for arch in networks
-             for loss, kind in LOSSES.items() if (kind.task == "images") == arch.startswith("unet")
+    start, count = time.perf_counter(), 0
+    for arch in (*networks, *theirs):  # each by itself: where the time is over, those before are compared
+        worst: dict[str, float] = {}
+        for loss, optimizer, precision in _cases(setting, arch):
+            name = f"{arch}, {loss}, {optimizer}, {precision}"
+            count += 1
+            try:
+                found = _apart(setting, arch, loss, optimizer, precision)
+            except (GencliError, RuntimeError, ValueError) as error:
+                expected = arch == "linear" and optimizer == "muon"  # it has no hidden weights, and says so
+                note = str(error).splitlines()[0][:200]
+                yield Row(name, "refused" if expected else "fails", met=expected, note=note)
+                continue
+            bar = _BF16 if precision == "bf16" else _FLOAT32
+            for what, apart in found.items():
+                key = f"{precision}, {what}"
+                worst[key] = max(worst.get(key, 0.0), apart)
+                if not apart <= bar:
+                    yield Row.below(f"{name}: {what}", apart, bar)
+        for key, apart in worst.items():
+            bar = _BF16 if key.startswith("bf16") else _FLOAT32
+            yield Row.below(f"{arch}, the largest difference, {key}", apart, bar)
+    yield Row("networks × losses × optimizers", count, "steps", note=f"{time.perf_counter() - start:.0f} s")
+
+
+def _cases(setting: Setting, arch: str) -> list[tuple[str, str, str]]:
+    """Loss, optimizer, and precision of a network's steps."""
+    images = arch.startswith("unet")
+    plain = "l2" if images else "ce"
+    every = [(loss, optimizer, "float32") for loss, kind in LOSSES.items() if (kind.task == "images") == images
              for optimizer in OPTIMIZERS]  # fmt: skip
-    cases = cases[:: setting.size(1, 30)]
-    plain = [("l2" if arch.startswith("unet") else "ce", arch) for arch in (*networks, *theirs)]
-    cases = [(arch, loss, "sgd", "bf16") for loss, arch in plain] + cases
-    cases = [(arch, "ce", "sgd", "float32") for arch in theirs] + cases
-    worst: dict[str, float] = {}
-    start = time.perf_counter()
-    for arch, loss, optimizer, precision in cases:
-        name = f"{arch}, {loss}, {optimizer}, {precision}"
-        try:
-            found = _apart(setting, arch, loss, optimizer, precision)
-        except (GencliError, RuntimeError, ValueError) as error:
-            expected = arch == "linear" and optimizer == "muon"  # it has no hidden weights, and says so
-            yield Row(name, "refused" if expected else "fails", met=expected, note=str(error).splitlines()[0][:200])
-            continue
-        bar = _BF16 if precision == "bf16" else _FLOAT32
-        for what, apart in found.items():
-            key = f"{precision}, {what}"
-            worst[key] = max(worst.get(key, 0.0), apart)
-            if not apart <= bar:
-                yield Row.below(f"{name}: {what}", apart, bar)
-    yield Row("networks × losses × optimizers", len(cases), "steps", note=f"{time.perf_counter() - start:.0f} s")
-    for key, apart in worst.items():
-        yield Row.below(f"the largest difference, {key}", apart, _BF16 if key.startswith("bf16") else _FLOAT32)
+    every = [(plain, "sgd", "float32")] if arch in _THEIRS else every[:: setting.size(1, 30)]
+    return [(plain, "sgd", "bf16"), *every]
 
 
 def _apart(setting: Setting, arch: str, loss: str, optimizer: str, precision: str) -> dict[str, float]:
