@@ -35,10 +35,10 @@ def test_a_progress_counts_the_networks_of_all_groups(monkeypatch: pytest.Monkey
 def test_a_network_trained_by_sigmoids_is_asked_for_sigmoids(monkeypatch: pytest.MonkeyPatch) -> None:
     logits = torch.tensor([[2.0, -1.0, 0.5], [0.0, 3.0, 1.0]])
     rows = Rows(torch.zeros(2, 1), torch.tensor([0, 2]), torch.zeros(2, dtype=torch.int64))
-    table: Any = SimpleNamespace(column=lambda name: [], title="t")
+    table: Any = SimpleNamespace(column=lambda name: [], title="t", rows=2)
     monkeypatch.setattr(evaluated, "groups", lambda models: [models])
     monkeypatch.setattr(evaluated, "Networks", lambda *_: None)
-    monkeypatch.setattr(inputs, "load", lambda table: rows)
+    monkeypatch.setattr(inputs, "load", lambda table, keep: rows)
     monkeypatch.setattr(networks, "_logits", lambda _, several, *__: [logits for _ in several])
     monkeypatch.setattr(networks, "seen", lambda *_: None)
     models: Any = [
