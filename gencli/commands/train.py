@@ -63,13 +63,13 @@ def train(
     where classes differ). All else starts anew: order, schedule, optimizer, preprocessing.
 
     --runs and --vary train several networks into one file, small dense ones in one batched computation, others one
-    after the other; each is the network that it would be if trained alone. gencli eval and report read the file; other
-    commands take --run K. --dynamics writes, from the predictions made during the steps: the epochs first_learned and
-    learned (from which a row stays right), forgotten (how often right turned wrong, null if never right; Toneva et al.
-    2019, arXiv:1812.05159); means over epochs of the margin (aum; Pleiss et al. 2020, arXiv:2001.10528), of the label's
-    probability (confidence; its standard deviation is variability) and of being right (correctness; Swayamdipta et al.
-    2020, arXiv:2009.10795); el2n, the length of p - onehot(label) (Paul et al. 2021, arXiv:2107.07075); loss_mean and
-    loss_last.
+    after the other; each is the network that it would be if trained alone, but for the order of sums, which an unstable
+    rate magnifies. gencli eval and report read the file; other commands take --run K. --dynamics writes, from the
+    predictions made during the steps: the epochs first_learned and learned (from which a row stays right), forgotten
+    (how often right turned wrong, null if never right; Toneva et al. 2019, arXiv:1812.05159); means over epochs of the
+    margin (aum; Pleiss et al. 2020, arXiv:2001.10528), of the label's probability (confidence; its standard deviation
+    is variability) and of being right (correctness; Swayamdipta et al. 2020, arXiv:2009.10795); el2n, the length of p -
+    onehot(label) (Paul et al. 2021, arXiv:2107.07075); loss_mean and loss_last.
 
     \b
     Example:
