@@ -174,6 +174,23 @@ def require_plain(model: Model) -> nn.Module:
 
 
 @torch.no_grad()
+def require_alone(model: Model, rows: Rows) -> None:
+    """Refuses a network that a few rows show to say of an image what depends on others of its batch, or on chance.
+
+    Raises:
+        GencliError: it does, so that errors are no independent draws.
+    """
+    inputs = model.preprocessing(rows.images[:8])
+    together, alone = model.network(inputs), torch.cat([model.network(each[None]) for each in inputs])
+    if not torch.allclose(together, alone, 1e-2, 1e-2, equal_nan=True):
+        raise GencliError(
+            f"{model.title}: its output for an image depends on other images of its batch, or on chance, "
+            "and a bound counts independent rows",
+            "use a network that looks at each image by itself",
+        )
+
+
+@torch.no_grad()
 def count_errors(model: Model, network: nn.Module, rows: Rows) -> int:
     """How many rows are not predicted as labelled; outputs that are not finite are errors."""
     wrong, size = 0, batch_size(network)

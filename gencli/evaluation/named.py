@@ -198,6 +198,7 @@ NAMED: tuple[Named, ...] = (
           lambda q: _root((q.path_norm / q.margin) ** 2, q.n)),
     Named("vc_bound_convolutions", "4000 sqrt(d log2(6 d side)^3 sum k^2 c c' / n) + sqrt(ln(20) / n)", "1",
           f"{_JIANG}, appendix; its VC bound at confidence 95 %", _vc),
+    Named("cross_entropy", "mean of l", "nat", f"{_JIANG}, table 1", lambda q: q.cross_entropy),
     Named("negative_entropy", "mean of sum p ln p", "nat", _JIANG, lambda q: q.negative_entropy),
     Named("fisher_rao", "mean of (w . grad l)^2, over all p", "nat^2",
           "Liang et al. 2019, arXiv:1711.01530, definition 2; Jiang et al. 2020",

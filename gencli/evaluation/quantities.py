@@ -174,11 +174,22 @@ class Quantities:
         return self._predicted.logits
 
     @cached_property
-    def negative_entropy(self) -> float:
-        """The mean over the rows of Σ p ln p."""
+    def _log_chances(self) -> torch.Tensor:
+        """[rows, classes] ln p in float64."""
         if self._model.options.head == "sigmoid":
             raise Undefined("sigmoids of classes are no distribution")
-        logs = double(self._logits).log_softmax(1)
+        return double(self._logits).log_softmax(1)
+
+    @property
+    def cross_entropy(self) -> float:
+        """The mean over the rows of −ln p of the label."""
+        labels = self._rows.labels.to(self._log_chances.device)
+        return -self._log_chances.gather(1, labels[:, None]).mean().item()
+
+    @property
+    def negative_entropy(self) -> float:
+        """The mean over the rows of Σ p ln p."""
+        logs = self._log_chances
         return torch.special.xlogy(logs.exp(), logs.exp()).sum(1).mean().item()
 
     @cached_property

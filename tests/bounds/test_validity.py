@@ -235,6 +235,19 @@ def test_rows_that_share_weights_are_no_independent_draws(monkeypatch: pytest.Mo
     assert "draws" in wrong(made, parts, rows)
 
 
+def test_errors_of_networks_that_look_at_other_images_are_no_independent_draws() -> None:
+    made, rows = model(), coins(0, 9)
+    certificates.require_alone(made, rows)
+    network = made.network
+
+    class Centered(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return network(x - x.mean(0)) * 10
+
+    with pytest.raises(GencliError, match="depends on other images of its batch"):
+        certificates.require_alone(replace(made, network=Centered()), rows)
+
+
 def test_the_least_probability_of_failure_is_kept_in_full() -> None:
     used, rows, test = model(), coins(1, 80), coins(2, 50)
     asked = PacBayesSettings(epochs=1, draws=1000, delta=1e-300)

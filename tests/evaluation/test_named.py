@@ -105,6 +105,7 @@ def test_norms_are_the_published_formulas(dense: Any) -> None:
     p = np.exp(logits - logits.max(1, keepdims=True))
     p /= p.sum(1, keepdims=True)
     assert found["negative_entropy"] == pytest.approx((p * np.log(p)).sum(1).mean(), rel=1e-5)
+    assert found["cross_entropy"] == pytest.approx(-np.log(p[np.arange(n), rows.labels]).mean(), rel=1e-5)
     assert found["vc_bound_convolutions"] == pytest.approx(
         4000 * math.sqrt(d * math.log2(6 * d * 4) ** 3 * sum(each.size for each in w) / n) + math.sqrt(math.log(20) / n)
     )
