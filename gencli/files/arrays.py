@@ -109,14 +109,15 @@ def _header(file: BinaryIO, size: int, where: str) -> tuple[tuple[int, ...], boo
 
 
 def _mapped(source: Input) -> NDArray[Any]:
-    source.file.seek(0)
-    shape, fortran, dtype = _header(source.file, source.size, "its header")
+    source.file.seek(source.offset)
+    end = source.offset + source.size
+    shape, fortran, dtype = _header(source.file, end, "its header")
     if not math.prod(shape):
         return np.empty(shape, dtype)
     content = mmap.mmap(source.file.fileno(), 0, access=mmap.ACCESS_READ)
-    if len(content) != source.size:
+    if len(content) < end:
         raise GencliError(f"{source.name}: changed while it was read", "wait until it is complete, then run again")
-    return _array(np.frombuffer(content, np.uint8)[source.file.tell() :], shape, fortran, dtype)
+    return _array(np.frombuffer(content, np.uint8)[source.file.tell() : end], shape, fortran, dtype)
 
 
 def _array(content: NDArray[np.uint8], shape: tuple[int, ...], fortran: bool, dtype: np.dtype[Any]) -> NDArray[Any]:

@@ -35,6 +35,7 @@ class Input:
         folder: that was given in its place; None where the file itself was.
         whole: whether all files of that folder were asked for.
         sound: whether its seal was checked; see `seals`.
+        offset: where the content starts in `file`, which holds more where it is an archive.
         address: of an object of a store or of the web, with its secrets; empty where there is none.
         part: the object where only parts of it are fetched; None where the whole is here.
 
@@ -46,6 +47,7 @@ class Input:
     folder: str | None = None
     whole = False
     sound = False
+    offset = 0
     address = ""
     part: RemoteFile | None = None
 

@@ -6,7 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import cached_property
+from pathlib import PurePosixPath
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +19,7 @@ from gencli.files.stream import Input
 from gencli.sources.arrayed import Arrays, ArrayTable
 from gencli.sources.decoded import SPLITS, identify
 from gencli.sources.folder import ImageFiles, is_litter, say_skipped
+from gencli.sources.packed import Member, is_archive, members, stem
 
 LABELS = "labels.npy"
 _IMAGES = "images.npy"
@@ -42,10 +43,45 @@ class ArrayFiles(ImageFiles):
     def __getitem__(self, file: str) -> Input:
         return self._inputs[file]
 
-    @cached_property
-    def flat(self) -> bool:
-        """Whether the corruptions are files, not folders."""
-        return LABELS in self.files
+    @property
+    def title(self) -> str:
+        """What tells the data set."""
+        return self.path.name
+
+
+class PackedArrays:
+    """The arrays of a zip or tar, likewise, each unpacked where it is read, if it is packed at all."""
+
+    def __init__(self, source: Input) -> None:
+        self.source, self.name = source, source.name
+        whole = members(source)
+        left = Counter[str]()
+        kept = {}
+        for name in whole:
+            parts = PurePosixPath(name).parts
+            if any(map(is_litter, parts)) or not name.endswith(".npy"):
+                left[parts[-1]] += 1
+            else:
+                kept[name] = parts
+        say_skipped(source.name, left)
+        tops = {parts[0] for parts in kept.values()}
+        around = len(tops) == 1 and any(len(parts) > 2 or parts[1:] == (LABELS,) for parts in kept.values())
+        self.title = tops.pop() if around else stem(source)
+        self._read = {"/".join(parts[around:]): whole[name] for name, parts in kept.items()}
+        self.files = sorted(self._read)
+        if not self.files:
+            raise GencliError(f"{source.name}: no .npy files", f"give {_FORM}")
+
+    def __getitem__(self, file: str) -> Input:
+        return Member(f"{self.name}: {file}", self._read[file])
+
+
+def is_packed(source: Input) -> bool:
+    """Whether it is an archive of such a folder, and not .npz or .pt, which are zip too, or a zip of one pair."""
+    if not is_archive(source) or not source.starts(b"PK"):
+        return is_archive(source)
+    named = str(source.path).lower().endswith(".zip")
+    return named and sum(name.endswith(".npy") for name in members(source)) > 2
 
 
 def _found(folder: str) -> Iterator[str]:
@@ -68,6 +104,9 @@ def _found(folder: str) -> Iterator[str]:
 class CorruptedTable:
     """The versions of the same rows one after the other, with columns `corruption` and `severity`.
 
+    Args:
+        place: a folder, or an archive of one.
+
     Raises:
         GencliError: files are missing, or none of the layout's, or of other rows, labels or shapes than the first;
             see `ArrayTable`.
@@ -75,11 +114,11 @@ class CorruptedTable:
 
     made = None
 
-    def __init__(self, folder: str, how: Arrays) -> None:
-        self.title, files = folder, ArrayFiles(folder)
-        self.inputs = [files]
-        name, split = identify(files.path.name)
-        pairs, split = _flat(files, split) if files.flat else _nested(files, how.split)
+    def __init__(self, place: str | Input, how: Arrays) -> None:
+        files = ArrayFiles(place) if isinstance(place, str) else PackedArrays(place)
+        self.title, self.inputs = files.name, [files if isinstance(files, ArrayFiles) else files.source]
+        name, split = identify(files.title)
+        pairs, split = _flat(files, split) if LABELS in files.files else _nested(files, how.split)
         how = replace(how, name=how.name or name, split=split if how.split is None else how.split)
         self._parts: list[ArrayTable] = []
         for corruption, (images, labels) in pairs.items():
@@ -104,7 +143,7 @@ class CorruptedTable:
             f"corruptions: {len(self._parts)}, severities: {severities}, rows of each: {first.rows // severities:,}"
         ]
         for note in [*said, *notes]:
-            console.message(console.printable(f"{folder}: {note}"))
+            console.message(console.printable(f"{self.title}: {note}"))
 
     def column(self, name: str) -> NDArray[np.int64]:
         return np.concatenate([table.column(name) for table in self._parts])
@@ -117,7 +156,7 @@ class CorruptedTable:
             yield from table.batches(own)
 
 
-def _flat(files: ArrayFiles, split: str) -> tuple[dict[str, tuple[str, str]], str]:
+def _flat(files: ArrayFiles | PackedArrays, split: str) -> tuple[dict[str, tuple[str, str]], str]:
     """The images and labels of each corruption, and the split, of a folder as CIFAR-10-C's."""
     pairs = {file.removesuffix(".npy"): (file, LABELS) for file in files.files if file != LABELS}
     if not pairs:
@@ -125,7 +164,7 @@ def _flat(files: ArrayFiles, split: str) -> tuple[dict[str, tuple[str, str]], st
     return pairs, split or "test"
 
 
-def _nested(files: ArrayFiles, split: str | None) -> tuple[dict[str, tuple[str, str]], str]:
+def _nested(files: ArrayFiles | PackedArrays, split: str | None) -> tuple[dict[str, tuple[str, str]], str]:
     """The same of folders as MNIST-C's, which may hold several splits."""
     if any("/" not in file for file in files.files):
         pairs = [" ".join(pair) for pair in _named(files.files)]

@@ -13,7 +13,8 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import PurePosixPath
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 import numpy as np
@@ -107,17 +108,39 @@ def _tar(source: Input) -> Iterator[tuple[str, Read]]:
             if member.offset_data + member.size > size:
                 raise GencliError(f"{source.name}: cut short in member {member.name!r:.80}", _AGAIN)
             where = f"{source.name}: member {member.name!r:.80}"
-            yield member.name, _part(file, member.offset_data, member.size, where)
+            yield member.name, Stored(file, member.offset_data, member.size, where)
         if os.pread(file.fileno(), tarfile.BLOCKSIZE, end) != bytes(tarfile.BLOCKSIZE):  # tarfile takes all for an end
             raise GencliError(f"{source.name}: cut short or damaged after {end:,} bytes", _AGAIN)
 
 
-def _part(file: BinaryIO, start: int, size: int, where: str) -> Read:
-    def read() -> bytes:
-        machine.require_memory(size, where, "remove it")
-        return os.pread(file.fileno(), size, start)
+@dataclass(frozen=True)
+class Stored:
+    """What reads a file that stands in an archive as it is: `size` bytes from `start`."""
 
-    return read
+    file: BinaryIO
+    start: int
+    size: int
+    where: str
+
+    def __call__(self) -> bytes:
+        machine.require_memory(self.size, self.where, "remove it")
+        return os.pread(self.file.fileno(), self.size, self.start)
+
+
+class Member(Input):
+    """A file in an archive as an input, which can be mapped; one of a zip is unpacked into a file without a name."""
+
+    def __init__(self, name: str, read: Read) -> None:
+        self.name, self.path = name, Path(name)
+        if isinstance(read, Stored):
+            self.file, self.offset, self.size = read.file, read.start, read.size
+        else:
+            self.file = tempfile.TemporaryFile()  # type: ignore[assignment]  # noqa: SIM115
+            self.size = self.file.write(read())
+            self.file.flush()
+
+    def peek(self, start: int, count: int) -> bytes:
+        return os.pread(self.file.fileno(), max(0, min(count, self.size - start)), self.offset + start)
 
 
 def _unzipped(source: Input) -> BinaryIO:
@@ -170,7 +193,7 @@ class ArchiveTable(DecodedTable):
         places = {each: place for place, each in enumerate(classes)}
         self._files = sorted(paths, key=lambda each: (places[paths[each][0]], paths[each]))
         labels = np.array([places[paths[each][0]] for each in self._files], np.int64)
-        known = identify(_stem(source))
+        known = identify(stem(source))
         name, split = known[0] if name is None else name, known[1] if split is None else split
         columns = {"id": tables.identities(name, split, 0, len(labels)), "label": labels}
         super().__init__([source], None, columns, name, split, shown, decoding)
@@ -183,7 +206,8 @@ class ArchiveTable(DecodedTable):
             yield [self._read[self._files[place]]()], np.array([place])
 
 
-def _stem(source: Input) -> str:
+def stem(source: Input) -> str:
+    """The name of an archive without its ending."""
     if source.path is None:
         return source.sha256[:16]
     return re.sub(r"\.(zip|tar|tgz|tar\.gz)$", "", source.path.name)
@@ -236,7 +260,7 @@ class ShardsTable(DecodedTable):
                 words.append(_text(files[label](), where))
         if not words:
             raise GencliError(f"{sources[0].name}: no samples", "give shards with one image and one label per sample")
-        identified = identify(_stem(sources[0]))
+        identified = identify(stem(sources[0]))
         name, split = identified[0] if name is None else name, identified[1] if split is None else split
         labels, shown = of_words(words, classes, renumber, sources[0].name, label)
         columns = {"id": tables.identities(name, split, 0, len(labels)), "label": labels}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,8 +12,9 @@ import pytest
 
 from gencli.cli import console
 from gencli.errors import GencliError
+from gencli.files.stream import Input
 from gencli.sources.arrayed import Arrays
-from gencli.sources.corrupted import CorruptedTable
+from gencli.sources.corrupted import CorruptedTable, is_packed
 from tests.helpers import images, read
 from tests.pipelines.shell import Shell
 
@@ -57,6 +59,31 @@ def test_a_folder_of_corruptions_is_one_table_by_severity(tmp_path: Path) -> Non
     keep = np.arange(300) % 7 == 0
     assert np.array_equal(images(table, keep), images(table)[keep])
     assert (table.description.name, table.description.split) == ("CIFAR-10-C", "test")
+
+
+@pytest.mark.parametrize("form", ["tar", "gztar", "zip"])
+@pytest.mark.parametrize(("layout", "split"), [(flat, None), (nested, "test")])
+def test_an_archive_of_a_folder_is_read_as_the_folder(
+    layout: Callable[[Path], Path], split: str | None, form: str, tmp_path: Path
+) -> None:
+    folder = layout(tmp_path)
+    source = Input(shutil.make_archive(str(tmp_path / "packed"), form, tmp_path, folder.name))
+    assert is_packed(source)
+    table, unpacked = (CorruptedTable(place, Arrays(split=split)) for place in (source, str(folder)))
+    assert read(table).equals(read(unpacked))
+    assert table.description == unpacked.description
+    assert table.inputs == [source]
+
+
+def test_an_archive_of_a_pair_or_cut_short_is_no_folder(tmp_path: Path) -> None:
+    for name in ("a.npz", "a.zip"):
+        with (tmp_path / name).open("wb") as file:
+            np.savez(file, images=PIXELS["fog"], labels=np.tile(LABELS, 5))
+        assert not is_packed(Input(str(tmp_path / name)))
+    path = Path(shutil.make_archive(str(tmp_path / "whole"), "tar", tmp_path, flat(tmp_path).name))
+    (tmp_path / "cut.tar").write_bytes(path.read_bytes()[:9000])
+    with pytest.raises(GencliError, match="cut short"):
+        CorruptedTable(Input(str(tmp_path / "cut.tar")), Arrays())
 
 
 def test_a_folder_of_folders_has_a_severity_each_and_a_split(tmp_path: Path) -> None:

@@ -17,7 +17,9 @@ app = single()
 
 @command(app, "arrays", alone="")
 def arrays(
-    images: Annotated[str, typer.Argument(metavar="IMAGES", help="The images: .npy, .npz or .pt; or a folder.")],
+    images: Annotated[
+        str, typer.Argument(metavar="IMAGES", help="The images: .npy, .npz or .pt; or a folder, zip or tar.")
+    ],
     labels: Annotated[
         str | None,
         typer.Argument(
@@ -70,7 +72,8 @@ def arrays(
 
     If the labels repeat five times, as those of CIFAR-10-C do, the repetitions are severities: columns corruption (the
     file's name) and severity are added, and the versions of a row share its identity. A folder of such files, NAME.npy
-    beside labels.npy, or of folders NAME with test_images.npy and test_labels.npy as MNIST-C's, is one table of all.
+    beside labels.npy, or of folders NAME with test_images.npy and test_labels.npy as MNIST-C's, is one table of all; a
+    zip or tar of such a folder is read without unpacking it.
 
     \b
     Example:
@@ -88,18 +91,19 @@ def arrays(
     from gencli.files.stream import Input, require_writable
     from gencli.sources.arrayed import Arrays, ArrayTable
     from gencli.sources.classes import parse_names, written
-    from gencli.sources.corrupted import CorruptedTable
+    from gencli.sources.corrupted import CorruptedTable, is_packed
 
     selection, output = selection.placed(output)
     require_writable(output)
     names = parse_names(class_names)
     how = Arrays(image, label, name, split, layout, white, severities, names, renumber)
-    if not is_address(images) and os.path.isdir(images):
+    place = images if not is_address(images) and os.path.isdir(images) else Input(images)
+    if isinstance(place, str) or is_packed(place):
         if labels is not None:
             raise GencliError(f"{labels}: a folder of arrays has its labels in it", "omit LABELS, or name one array")
-        table: ImageTable = CorruptedTable(images, how)
+        table: ImageTable = CorruptedTable(place, how)
     else:
-        table = ArrayTable(Input(images), None if labels is None else Input(labels), how)
+        table = ArrayTable(place, None if labels is None else Input(labels), how)
     arguments = asdict(how) | {"name": table.description.name, "split": table.description.split}
     del arguments["classes"]
     arguments |= {"class_names": written(names)} if names else {}
