@@ -298,6 +298,8 @@ def _require_different(setup: Setup, rows: int) -> None:
         alike = alike if left else "--init"
     sampled = settings.resample is not None or settings.step_rows(rows) < rows
     order = "one step takes all rows" if not sampled else None if settings.seed_order is None else "--seed-order"
+    if settings.lr == 0 and not any(True for _ in network.buffers()):
+        order = "--lr 0"
     if alike and order:
         raise GencliError(f"--runs: {settings.runs} networks would be one and the same: {alike}, {order}",
                           "omit one of them, or --runs")  # fmt: skip

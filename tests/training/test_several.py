@@ -336,6 +336,8 @@ def test_a_subset_without_rows_is_refused() -> None:
         ({"seed_order": 1}, "--seed-init, --seed-order"),
         ({"full_batch": True}, "--seed-init, one step takes all rows"),
         ({"batch_size": 61}, "--seed-init, one step takes all rows"),
+        ({"lr": 0.0}, "--seed-init, --lr 0"),
+        ({"lr": 0.0, "batch_norm": True}, ""),
         ({"batch_size": 61, "resample": "balanced"}, ""),
         ({"seed_order": 1, "vary": ["momentum=0.1,0.2"]}, "--seed-init, --seed-order"),
         ({"seed_order": 1, "vary": ["momentum=0.1,0.2"], "runs": 1}, ""),
