@@ -188,6 +188,8 @@ class Input:
         hint, reader = f"give a file that is {kind}", _READERS.get(os.path.splitext(self.name)[1].lower())
         if not kind.startswith("Parquet"):
             return hint
+        if self.path is None and (form := os.environ.get("GENCLI_FORMAT", "parquet")) != "parquet":
+            return f"GENCLI_FORMAT={form} writes no Parquet into pipes; give the command before it --format parquet"
         if self.peek(8, 2) == b'{"':  # after a length, JSON
             return f"it is safetensors, such as a model; {hint}"
         return f"{hint}; gencli data {reader} makes an image table of images" if reader else hint

@@ -12,6 +12,12 @@ from gencli import plugins
 from gencli.losses import LOSSES, names
 from gencli.losses.classes import FocalForm
 
+_FORMULAS = (
+    "With outputs z, p = softmax(z) and the label y, square is sum_c (z_c - [c = y])^2 / 2 (Hui, Belkin 2021, "
+    "arXiv:2006.07322); gce (1 - p_y^q) / q (Zhang, Sabuncu 2018, arXiv:1805.07836); sce -a log p_y - b A (1 - p_y), "
+    "A = log 1e-4, a and b its weights (Wang et al. 2019, arXiv:1908.06112)."
+)
+
 
 @partial(plugins.with_options, losses=LOSSES.values())
 @dataclass(frozen=True)
@@ -24,7 +30,7 @@ class LossSettings:
         str | None,
         typer.Option(
             metavar="NAME",
-            help=f"{names('classes')}; for images {names('images')}.",
+            help=f"{names('classes')}; for images {names('images')}. {_FORMULAS}",
             show_default=False,
         ),
     ] = None

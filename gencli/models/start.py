@@ -20,6 +20,7 @@ from gencli.models.base import form, require_finite
 from gencli.models.heads import head_name
 
 _LISTED = 6  # names in a message
+_WRAPPERS = ("module.", "_orig_mod.")  # of torch's DataParallel and its like, and of torch.compile
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,8 @@ class Start:
         Raises:
             GencliError: what should come from the file is missing there or of another form, or the file has more.
         """
-        state, given = network.state_dict(), self.networks[0]
+        state = network.state_dict()
+        given = self._given(state)
         names = [*dict.fromkeys([*state, *given])]
         spared = set() if self.spared is None else chosen("--init-except", self.spared, names, network, classes)
         for name in names:
@@ -115,6 +117,15 @@ class Start:
             raise GencliError("--init-except: nothing is left to come from --init", "omit both")
         return left
 
+    def _given(self, state: Collection[str]) -> dict[str, torch.Tensor]:
+        """The file's tensors, by names without the prefix that a wrapper of the network gave to all of them."""
+        given = self.networks[0]
+        while given and (wrapped := [each for each in _WRAPPERS if all(name.startswith(each) for name in given)]):
+            if any(name.startswith(wrapped[0]) for name in state):
+                break
+            given = {name.removeprefix(wrapped[0]): tensor for name, tensor in given.items()}
+        return given
+
     @torch.no_grad()
     def fill(self, network: nn.Module, classes: int, arch: str) -> dict[str, Any]:
         """Puts the file's tensors into a network; what a model's file says of that: the hash, and what is random.
@@ -123,9 +134,10 @@ class Start:
             GencliError: see `random`; or numbers that are not finite.
         """
         random, state = self.random(network, classes, arch), network.state_dict()
+        given = self._given(state)
         for name, tensor in state.items():
             if name not in random:
-                tensor.copy_(self.networks[0][name])
+                tensor.copy_(given[name])
         require_finite(network, f"--init: {self.source.name}", "give weights that are numbers")
         return {"sha256": self.source.sha256, "tensors": len(state) - len(random), "random": random}
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -177,7 +178,8 @@ def read_all(names: Sequence[str]) -> list[Document]:
     found: dict[str, Document] = {}
     shared: dict[str, Source] = {}
     blocks: dict[pa.Schema, _Block] = {}
-    with console.progress("files", len(names)) as advance:
+    several = len(names) > 1  # while one in a pipe is waited for, the commands before it tell what they do
+    with console.progress("files", len(names)) if several else nullcontext(lambda _: None) as advance:
         for done, name in enumerate(sorted(names, key=is_pipe), 1):
             source = Input(name)
             document = found[name] = read(source)

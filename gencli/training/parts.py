@@ -36,8 +36,9 @@ class ImageSettings:
         typer.Option(
             metavar="NAME[:ALPHA]",
             help="Mix each image of a batch, after augmentation, with another one, and their losses likewise: mixup "
-            "(the sum of both) or cutmix (a rectangle of one), by shares from Beta(ALPHA, ALPHA), ALPHA 1 where none "
-            "is given. The larger share is the row's own, whose label is the right one.",
+            "(the sum of both; arXiv:1710.09412) or cutmix (a rectangle of one; arXiv:1905.04899), by shares from "
+            "Beta(ALPHA, ALPHA), ALPHA 1 where none is given. The larger share is the row's own, whose label is the "
+            "right one.",
             show_default=False,
         ),
     ] = None

@@ -199,7 +199,9 @@ class OptimizerSettings:
 
     optimizer: Annotated[
         OptimizerName,
-        typer.Option(help="; ".join(f"{name}: {kind.purpose}" for name, kind in OPTIMIZERS.items()) + "."),
+        typer.Option(
+            help="; ".join(f"{name}: {kind.purpose} ({kind.source})" for name, kind in OPTIMIZERS.items()) + "."
+        ),
     ] = "sgd"
     lr: Annotated[
         float | None,

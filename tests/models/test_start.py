@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,13 @@ def test_all_tensors_are_the_files(tmp_path: Path) -> None:
     assert told["random"] == []
     assert told["tensors"] == len(wanted)
     assert all(torch.equal(tensor, wanted[name]) for name, tensor in made.state_dict().items())
+    compiled = {f"_orig_mod.module.{name}": tensor for name, tensor in wanted.items()}
+    assert start(tmp_path, compiled).fill(again := network(), 4, "it")["tensors"] == len(wanted)
+    assert all(torch.equal(tensor, wanted[name]) for name, tensor in again.state_dict().items())
+    with pytest.raises(GencliError, match="no "):
+        start(tmp_path, {}).random(network(), 4, "it")
+    with pytest.raises(GencliError, match="no module"):
+        start(tmp_path, wanted).random(nn.Sequential(OrderedDict(module=network())), 4, "it")
 
 
 def test_the_last_layer_of_other_classes_stays_random(tmp_path: Path) -> None:

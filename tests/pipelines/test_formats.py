@@ -39,6 +39,7 @@ def test_a_table_has_the_format_that_is_asked_for(sh: Shell, script: str, start:
 
 def test_an_environment_without_such_a_format_is_refused(sh: Shell) -> None:
     sh(f"GENCLI_FORMAT=xlsx {EVAL}").refused("GENCLI_FORMAT: no format 'xlsx'", "known: table, parquet")
+    sh("echo words | GENCLI_FORMAT=table gencli report").refused("not Parquet", "GENCLI_FORMAT=table writes no Parquet")
 
 
 def test_messages_that_are_tables_are_a_line_in_a_log(sh: Shell) -> None:

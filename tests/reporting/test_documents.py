@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
+from gencli.cli import console
 from gencli.errors import GencliError
 from gencli.files.stream import Input
 from gencli.reporting.documents import read, read_all
@@ -39,7 +41,10 @@ def test_encrypted_parquet_is_called_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
-def test_few_files_keep_their_rows(count: int, tmp_path: Path) -> None:
+def test_few_files_keep_their_rows(count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = list[str]()
+    monkeypatch.setattr(console, "progress", lambda what, _: shown.append(what) or nullcontext(lambda _: None))
     tables = [pa.table({"epoch": [1, 2], "train_loss": [float(place), 0.5]}) for place in range(count)]
     files = [save(tmp_path / f"{place}.parquet", table, training(seed=place)) for place, table in enumerate(tables)]
     assert [document.rows for document in read_all(list(map(str, files)))] == tables
+    assert shown == ["files"] * (count > 1)  # none beside the bars of those that write one
