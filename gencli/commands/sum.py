@@ -34,7 +34,7 @@ def total(
     without it. Each of N processes, on any machines, computes a part of the rows, for example as an array job of Slurm:
     products with curvature matrices, which are sums over rows, are added in float64; Jacobians are concatenated;
     results are those of the predictions of all rows. The numbers are those of a single process up to the rounding of
-    sums. A part that is missing, given twice, or recorded as one of another model, table or options is refused. gencli
+    sums. A part that is missing, given twice, or of another model, table, options or version is refused. gencli
     spectrum has no parts, since each of its products over all rows needs the previous one; torchrun divides its work
     among processes, and that of these commands too.
 
