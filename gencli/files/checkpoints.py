@@ -112,7 +112,10 @@ def differences(was: Step, now: Step, free: Collection[str] = ()) -> list[str]:
         if before.get(name) != after.get(name) and not (before is was.arguments and name in free)
     ]
     hashes = [[(entry.role, entry.sha256) for entry in step.inputs] for step in (was, now)]
-    return found + (["the model or the data differ"] if hashes[0] != hashes[1] else [])
+    before, after = ([each for each in mine if each not in others] for mine, others in (hashes, hashes[::-1]))
+    roles = dict.fromkeys(role for role, _ in before + after)
+    order = [] if roles or hashes[0] == hashes[1] else ["its files are in another order"]
+    return found + [f"{role}: another file" for role in roles] + order
 
 
 def _named(argument: str) -> str:
