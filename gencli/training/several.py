@@ -32,7 +32,9 @@ from gencli.training.optimizers import OPTIMIZERS
 from gencli.training.setup import Setup
 from gencli.training.states import Epoch
 
-_NUMBERS = 1 << 22  # parameters that go at once: what does not fit in the caches is read anew at every step
+# parameters that go at once: what does not fit in a cache is read anew at every step; several threads wait for each
+# other in every operation, which pays for more networks, as `make bench` shows
+_OF_ONE, _OF_SEVERAL = 1 << 18, 1 << 22
 _LARGEST = 100_000  # parameters of a network on a CPU; larger ones were slower at once, as `make bench` shows
 _TRIED = 3  # networks of a trial
 _COPIES = 3  # of all networks: those trained, those of the file, its bytes
@@ -287,7 +289,7 @@ def _require_different(setup: Setup, rows: int) -> None:
     """
     settings, start = setup.settings, setup.start
     drawn = [settings.subset, settings.validation_fraction, settings.augment, settings.mix]
-    if (settings.runs or 1) == 1 or any(drawn):
+    if (settings.runs or 1) == 1 or any(drawn) or (start is None and settings.seed_init is None):
         return
     network = setup.unfilled().network
     if any(word in type(layer).__name__.lower() for layer in network.modules() for word in ("drop", "stochastic")):
@@ -339,7 +341,8 @@ def _at_once(setup: Setup, rows: int, rehearsed: bool, share: int) -> tuple[int,
         return 1, why
     kept = OPTIMIZERS[settings.optimizer].states + (settings.ema is not None)
     step = summary.step_memory(network, shape, min(settings.batch_size, rows), kept)
-    several = min(share, _NUMBERS // size, (free - count * _COPIES * one) // step)
+    numbers = _OF_ONE if torch.get_num_threads() == 1 and settings.device == "cpu" else _OF_SEVERAL
+    several = min(share, numbers // size, (free - count * _COPIES * one) // step)
     if several < 2:
         return 1, "there is no room for two"
     if not rehearsed:

@@ -139,7 +139,8 @@ def test_networks_that_cannot_be_stacked_take_turns(more: dict[str, Any]) -> Non
 def test_rounds_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = replace(PLAIN, runs=5, subset=0.8)
     whole = together(settings)
-    monkeypatch.setattr(several, "_NUMBERS", 3 * whole.models[0].parameters)
+    for name in ("_OF_ONE", "_OF_SEVERAL"):
+        monkeypatch.setattr(several, name, 3 * whole.models[0].parameters)
     rounds = together(settings)
     assert rounds.rounds == [range(3), range(3, 5)]
     require_equal(whole.courses, rounds.courses)
