@@ -26,6 +26,10 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         "step = -gradient / np.asarray(penalty * (3 if broken else 1), self.dtype)",
     ): "a claim that is broken on purpose is false by any factor",
     (
+        "gencli/theory/hvp_limit.py",
+        'factor = (2 if name == "forward" else 0.625) if broken else 1',
+    ): "likewise",
+    (
         "gencli/objectives.py",
         "return model.epoch or (epochs if type(epochs) is int and epochs >= 0 else None)",
     ): "an epoch of 0 is taken for none where this is used",
