@@ -199,8 +199,10 @@ def _training_counts(
     known = [(each, dict(zip(_classes(each), each.rows["n"].to_pylist()))) for each in counted]
     fitting = [(each, n) for each, n in known if each.data and each.data.sha256 in wanted]
     chosen = fitting or known
-    if len({str(n) for _, n in chosen}) > 1:
-        raise GencliError(f"{chosen[1][0].title}: n differs from {chosen[0][0].title}", "give one training table")
+    if other := next((each for each, n in chosen if n != chosen[0][1]), None):
+        if not fitting:
+            return None, f"n: {chosen[0][0].title} and {other.title} differ, and the networks were trained on neither"
+        raise GencliError(f"{other.title}: n differs from {chosen[0][0].title}", "give one training table")
     if not chosen:
         return None, ""
     return chosen[0][1], "" if fitting else f"n: of {chosen[0][0].title}, taken for the training table"

@@ -61,6 +61,7 @@ def collect(documents: Sequence[Document]) -> Ranked:
     runs = [list(each) for each in grouped(used, lambda document: document.run).values()]
     given, runs = len(runs), [run for run in runs if not any(map(_stopped_short, run))]
     found: list[tuple[Document, dict[str, float], dict[str, Any]]] = []
+    taken: list[list[Document]] = []
     tests: dict[str, Document] = {}
     for run in runs:
         measured = [each for each in run if each.kind == "measures"]
@@ -68,6 +69,7 @@ def collect(documents: Sequence[Document]) -> Ranked:
         if measured and scores:
             tests |= _tests(run)
             found.append((measured[0], _values(measured), scores[0]))
+            taken.append(run)
     if len(tests) > 1:
         one, other, *_ = (each.title for each in tests.values())
         raise GencliError(f"{one}, {other}: tested on different tables", "give the results on one table, for all runs")
@@ -84,13 +86,13 @@ def collect(documents: Sequence[Document]) -> Ranked:
     settings = hyper_parameters([document for document, *_ in found])
     seeds: list[Hashable] = [tuple(arguments(document).get(name) for name in _SEEDS) for document, *_ in found]
     errors = np.array([1 - scores["test_accuracy"] for *_, scores in found])
-    histories = [each for run in runs for each in run if each.kind == "history"]
+    histories = [each for run in taken for each in run if each.kind == "history"]
     ends = [each.rows["train_loss"][-1].as_py() for each in histories]
     known = [each for each in ends if each is not None]
     losses = f"of {min(known):.3g} to {max(known):.3g}" if known else "that are not known"
     if given > len(runs):
         losses += f"; without {given - len(runs)} runs that did not come down to --until-train-loss"
-    if unknown := sum(not any(map(_tells_loss, run)) for run in runs):
+    if unknown := sum(not any(map(_tells_loss, run)) for run in taken):
         losses += f"; whether {unknown} came down to --until-train-loss is not known without their histories"
     return Ranked(settings, seeds, measures, gaps, errors, losses)
 
@@ -208,7 +210,7 @@ def _row(name: str, values: Values, ranked: Ranked, seed: int) -> dict[str, Any]
     alone = {each: correlation.granulated(one, gap, found) for each, found in pairs.items() if found.any()}
     if alone:
         again = [correlation.granulated(one, gap, pairs[each], weights) for each in alone]
-        row |= _with_interval("psi", np.mean([*alone.values()], 0), np.mean(again, 0))
+        row |= _with_interval("psi", np.round(np.mean([*alone.values()], 0), 11) + 0.0, np.mean(again, 0))
     row |= {f"psi_{each}": float(found[0]) for each, found in alone.items()}
     row["cmi"] = correlation.information(one, gap, settings)
     errors = correlation.sign_errors(one, gap, correlation.environments(settings))
@@ -262,6 +264,9 @@ def words(rows: Sequence[dict[str, Any]], ranked: Ranked) -> tuple[str, ...]:
         names = [f"{row['measure']} {row['tau']:.2f}" for row in real if row["says"] == word]
         names = names[::-1] if word == "the wrong way" else names
         lines.append(f"{len(names)} of {len(real)} measures {told}{': ' if names else ''}{', '.join(names)}")
+    if fewer := [row for row in real if row["runs"] < len(ranked.gaps)]:
+        lines.append(f"{len(fewer)} exist for some of the runs only (column runs), and their tau is of those: "
+                     f"{', '.join(row['measure'] for row in fewer)}")  # fmt: skip
     if "psi" in nothing:
         reversed_ = [
             row["measure"] for row in real

@@ -71,6 +71,15 @@ def test_an_image_table_gives_n(tmp_path: Path) -> None:
     assert any("taken for the training table" in note for note in table.notes)
 
 
+def test_of_two_tables_that_no_network_was_trained_on_neither_gives_n(tmp_path: Path) -> None:
+    for rows in (40, 50):
+        save_images(image_table(rows), tmp_path / f"{rows}.parquet")
+    given = read_all([str(tmp_path / "40.parquet"), str(tmp_path / "50.parquet")])
+    table = classes.long_tail_table(losses(tmp_path), given)
+    assert table.rows["head"].to_pylist() == [None, None]
+    assert "50.parquet differ, and the networks were trained on neither" in table.notes[0]
+
+
 def test_without_n_there_is_no_head_and_it_says_so(tmp_path: Path) -> None:
     table = classes.long_tail_table(losses(tmp_path), [])
     assert table.rows["head"].to_pylist() == [None, None]

@@ -60,6 +60,16 @@ def test_a_measure_that_is_the_gap_predicts_it_and_a_constant_says_nothing(
     assert {row["measure"]: row["says"] for row in ranking.table(short).rows.to_pylist()}["rare"] == "too few runs: 1"
 
 
+def test_what_is_said_is_of_the_runs_that_are_ranked(runs: Callable[..., list[Document]], tmp_path: Path) -> None:
+    """Not of a run without measures; and a measure that some runs lack is said to be of fewer."""
+    other = history(tmp_path / "other.parquet", training(lr=9.0), train_accuracy=[1.0], train_loss=[7.0])
+    fewer = [measures(tmp_path / f"f{place}.parquet", training(lr=lr), {"rare": 1 / lr}) for place, lr in
+             enumerate(RATES[:5])]  # fmt: skip
+    notes = ranking.table([*runs(), other, *fewer]).notes
+    assert "training losses of 0.05 to 0.05" in notes[0]
+    assert "1 exist for some of the runs only (column runs), and their tau is of those: rare" in notes
+
+
 def test_seeds_of_start_and_order_are_no_hyper_parameters(runs: Callable[..., list[Document]]) -> None:
     found = ranking.collect(runs(lambda lr: {"lr": 0.1, "seed_init": int(10 * lr), "seed_order": int(20 * lr)}))
     assert found.settings == [{}] * len(RATES)
