@@ -63,10 +63,14 @@ class PackedArrays:
                 left[parts[-1]] += 1
             else:
                 kept[name] = parts
-        say_skipped(source.name, left)
-        tops = {parts[0] for parts in kept.values()}
-        around = len(tops) == 1 and any(len(parts) > 2 or parts[1:] == (LABELS,) for parts in kept.values())
+        tops, below = {parts[0] for parts in kept.values()}, {parts[1:] for parts in kept.values()}
+        flat = (LABELS,) in below and below != {(LABELS,), (_IMAGES,)}  # which are a corruption of MNIST-C's layout
+        around = len(tops) == 1 and (flat or any(len(parts) > 1 for parts in below))
         self.title = tops.pop() if around else stem(source)
+        if any(len(parts) == around + 1 for parts in kept.values()):  # folders beside arrays are none of the layout's
+            left.update(parts[-1] for parts in kept.values() if len(parts) > around + 1)
+            kept = {name: parts for name, parts in kept.items() if len(parts) == around + 1}
+        say_skipped(source.name, left)
         self._read = {"/".join(parts[around:]): whole[name] for name, parts in kept.items()}
         self.files = sorted(self._read)
         if not self.files:

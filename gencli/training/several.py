@@ -288,11 +288,14 @@ def _require_different(setup: Setup, rows: int) -> None:
         GencliError: such runs.
     """
     settings, start = setup.settings, setup.start
-    drawn = [settings.subset, settings.validation_fraction, settings.augment, settings.mix]
-    if (settings.runs or 1) == 1 or any(drawn) or (start is None and settings.seed_init is None):
+    own_rows = settings.subset not in (None, 1) or settings.validation_fraction
+    if (settings.runs or 1) == 1 or own_rows or (start is None and settings.seed_init is None):
         return
     network = setup.unfilled().network
-    if any(word in type(layer).__name__.lower() for layer in network.modules() for word in ("drop", "stochastic")):
+    kinds = [type(layer).__name__.lower() for layer in network.modules()]
+    drawn = settings.augment or settings.mix or any(word in each for each in kinds for word in ("drop", "stochastic"))
+    still = settings.lr == 0 and not any(True for _ in network.buffers())
+    if drawn and not still:
         return
     alike = None if settings.seed_init is None else "--seed-init"
     if start is not None and len(start.networks) == 1:
@@ -300,8 +303,7 @@ def _require_different(setup: Setup, rows: int) -> None:
         alike = alike if left else "--init"
     sampled = settings.resample is not None or settings.step_rows(rows) < rows
     order = "one step takes all rows" if not sampled else None if settings.seed_order is None else "--seed-order"
-    if settings.lr == 0 and not any(True for _ in network.buffers()):
-        order = "--lr 0"
+    order = "--lr 0" if still else order
     if alike and order:
         raise GencliError(f"--runs: {settings.runs} networks would be one and the same: {alike}, {order}",
                           "omit one of them, or --runs")  # fmt: skip

@@ -75,6 +75,21 @@ def test_an_archive_of_a_folder_is_read_as_the_folder(
     assert table.inputs == [source]
 
 
+@pytest.mark.parametrize("form", ["tar", "zip"])
+def test_of_an_archive_what_of_the_folder_is_read_is_read_under_the_same_names(form: str, tmp_path: Path) -> None:
+    """One folder of images and labels is a corruption; folders beside the arrays are left out."""
+    (one := tmp_path / "one" / "fog").mkdir(parents=True)
+    (below := (beside := flat(tmp_path)) / "old").mkdir()
+    np.save(one / "images.npy", PIXELS["fog"])
+    np.save(one / "labels.npy", np.tile(LABELS, 5))
+    np.save(below / "fog.npy", PIXELS["spatter"])
+    for folder, names in ((one.parent, {"fog"}), (beside, {"fog", "glass-blur", "spatter"})):
+        source = Input(shutil.make_archive(str(tmp_path / f"packed-{folder.name}"), form, folder))
+        table, unpacked = CorruptedTable(source, Arrays(name="x")), CorruptedTable(str(folder), Arrays(name="x"))
+        assert {*read(unpacked)["corruption"].to_pylist()} == names
+        assert read(table).equals(read(unpacked))
+
+
 def test_an_archive_of_a_pair_or_cut_short_is_no_folder(tmp_path: Path) -> None:
     for name in ("a.npz", "a.zip"):
         with (tmp_path / name).open("wb") as file:
