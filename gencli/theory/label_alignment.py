@@ -76,7 +76,7 @@ class LabelAlignment(Drawn):
 
     def __post_init__(self) -> None:
         numbers = (
-            self.width * (2 * self.dimension + 6 * self.examples) + (4 * self.examples + self.steps) * self.examples
+            self.width * (2 * self.dimension + 6 * self.examples) + (5 * self.examples + self.steps) * self.examples
         )
         require_memory(8 * numbers, f"--width {self.width}, --examples {self.examples}")
 

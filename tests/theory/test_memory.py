@@ -24,6 +24,7 @@ from tests.helpers import allocated
         ("finite-sample", {"points": 100, "dimension": 2}, {"points": 50_000, "dimension": 60}, 1.1),
         ("finite-sample", {"points": 100, "dimension": 2}, {"points": 100_000, "dimension": 4}, 1.1),
         ("circulant", {"size": 20}, {"size": 300}, 1.5),
+        ("label-alignment", {"width": 256, "examples": 2}, {"width": 256, "examples": 400, "steps": 2}, 1.2),
         ("noise-targets", {"iterations": 1}, {"examples": 20_000, "hidden": 20, "iterations": 2}, 3.3),
     ],
 )
