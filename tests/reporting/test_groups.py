@@ -185,6 +185,15 @@ def test_csv_and_json_of_a_table_read_as_the_table(tmp_path: Path) -> None:
         assert again.rows.to_pylist() == whole.rows.to_pylist()
 
 
+def test_a_result_that_does_not_say_how_it_was_made_is_said_to_be_taken_for_a_test(tmp_path: Path) -> None:
+    known = result(tmp_path / "r.parquet", training(), [0.25, 0.5])
+    arrow_csv.write_csv(known.rows, tmp_path / "r.csv")
+    (unknown,) = documents.read_all([str(tmp_path / "r.csv")])
+    assert runs.runs_table([known], 0.99).notes == ()
+    (note,) = runs.runs_table([known, unknown], 0.99).notes
+    assert "taken for tests" in note
+
+
 def test_patterns_are_expanded_and_each_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("b.csv", "a.csv", "[x].csv"):
