@@ -20,7 +20,8 @@ def require_rows(table: ImageTable) -> NDArray[np.int64]:
     """A table's ids, each once: the bound counts independent rows.
 
     Raises:
-        GencliError: fewer than two classes, a row twice, or rows that were repeated under new ids or chosen by scores.
+        GencliError: fewer than two classes, a row twice, or rows that were repeated under new ids or chosen by scores
+            or another table.
     """
     if len(table.description.classes) < 2:
         raise GencliError(f"{table.title}: one class: every classifier is right", "give a table of two classes or more")
@@ -37,6 +38,12 @@ def require_rows(table: ImageTable) -> NDArray[np.int64]:
         raise GencliError(
             f"{table.title}: gencli corrupt prune chose its rows by scores, and a bound counts independent rows",
             "give the table as it was before",
+        )
+    if any(each.command == "data where" and each.given("join") for each in chain):
+        raise GencliError(
+            f"{table.title}: gencli data where --join chose its rows by another table, such as of scores, "
+            "and a bound counts independent rows",
+            "give the table as it was before, or choose rows by their own columns",
         )
     if any(each.command == "data repeat" and each.arguments.get("times") != 1 for each in chain):
         raise GencliError(

@@ -109,7 +109,7 @@ def _whole(word: Any) -> int:
 
 
 def _real(word: Any) -> float:
-    return float(plainly(word) if isinstance(word, str) else word)
+    return float(plainly(word) if isinstance(word, str) else word) + 0.0  # -0 is 0, and recorded as such
 
 
 _NUMBERS: dict[Any, Any] = {int: _whole, float: _real}  # of Python's own, which read more than numbers

@@ -32,17 +32,21 @@ def classes_table(documents: Sequence[Document]) -> Table:
     scores = [name for name in scores if any(_has(each, name) for each in documents)]
     rows: list[Row] = []
     behind: list[tuple[Document, ...]] = []
+    differ = set[str]()
     for names, group in zip(told, groups):
         several = [row for each in group.last for row in each.rows.to_pylist()]
         for same in grouped(several, lambda row: (row["label"], row["name"])).values():
-            counts = {name: same[0].get(name) for name in _COUNTS if name in measured}
+            found = {name: {row.get(name) for row in same} for name in _COUNTS if name in measured}
+            differ |= {name for name, values in found.items() if len(values) > 1}
+            counts = {name: values.pop() if len(values) == 1 else None for name, values in found.items()}
             figures = {name: spread(row.get(name) for row in same) for name in scores}
             rows.append(names | counts | {"name": same[0]["name"], "runs": len(same)} | figures)
             behind.append(group.documents)
     keys = [*(told[0] if told else {}), "label", "name", *(name for name in ("n", "corrupted") if name in measured)]
     facts = tuple(_facts(files) for files in behind)
     table = assemble(rows, keys, scores, any(row["runs"] > 1 for row in rows))
-    return Table("classes", table, _settings(keys), tuple(scores), tuple(behind), facts, tuple(on_part(documents)))
+    notes = on_part(documents) + [f"{name}: runs differ in it, where none is given" for name in sorted(differ)]
+    return Table("classes", table, _settings(keys), tuple(scores), tuple(behind), facts, tuple(notes))
 
 
 def long_tail_table(documents: Sequence[Document], training: Sequence[Document], metric: str = "accuracy") -> Table:

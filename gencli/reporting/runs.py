@@ -78,6 +78,9 @@ def runs_table(documents: Sequence[Document], fitted_at: float, best_on_test: bo
         and 0 < len(known := [each for each in several if each.get(name) is not None]) < len(several)
     ]
     notes += on_part(documents)
+    unknown = [each for each in documents if each.kind == "result" and each.training is None]
+    if any({"accuracy", "psnr"} & set(each.rows.column_names) for each in unknown):
+        notes.append("results that do not say how they were made, such as those in CSV and JSON, are taken for tests")
     table = assemble(rows, keys, scores, any(row["runs"] > 1 for row in rows))
     behind = tuple(group.documents for group, _ in parts)
     return Table("runs", table, tuple(settings), tuple(scores), behind, facts, tuple(notes))

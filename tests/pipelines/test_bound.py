@@ -31,6 +31,7 @@ gencli train train.parquet --arch mlp-1x16 --epochs 1 --whiten dataset -q -o whi
 gencli fit least-squares train.parquet -q -o closed.safetensors
 gencli eval model.safetensors test.parquet --predictions seen.parquet -q -o seen.csv
 gencli corrupt prune -p 0.3 --by loss --scores seen.parquet test.parquet -q -o easy.parquet
+gencli data where "prediction = label" test.parquet --join seen.parquet -q -o right.parquet
 gencli bound pac-bayes model.safetensors train.parquet --test test.parquet --epochs 4 --draws 4000 -q \
   --certificate c.safetensors -o c.parquet
 """
@@ -107,6 +108,8 @@ REFUSED = {
     "pac-bayes model.safetensors new.parquet": "gencli data repeat copied its rows",
     "holdout model.safetensors copied.parquet --train train.parquet": "gencli data repeat copied its rows",
     "holdout model.safetensors easy.parquet --train train.parquet": "chose its rows by scores",
+    "holdout model.safetensors right.parquet --train train.parquet": "chose its rows by another table",
+    "pac-bayes model.safetensors right.parquet": "chose its rows by another table",
     "compression model.safetensors twice.parquet": "copies of other rows: 400 of 800 images, under other ids",
     "pac-bayes model.safetensors train.parquet --test renamed.parquet": "copies of rows of train.parquet: 400 of 400",
     "holdout model.safetensors renamed.parquet --train train.parquet": "copies of rows of train.parquet: 400 of 400",

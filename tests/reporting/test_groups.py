@@ -151,13 +151,13 @@ def test_runs_of_one_setup_on_other_rows_are_no_means(tmp_path: Path) -> None:
 TEST = provenance.step("data digits", {"split": "test", "seed": 0})
 
 
-def read_as(path: Path, seed: int, entry: tuple[str, provenance.Step]) -> documents.Document:
+def read_as(path: Path, seed: int, entry: tuple[str, provenance.Step], first: int = 1) -> documents.Document:
     """A result of accuracy .5 + seed / 10 of a run of this seed on a table of this content and origin."""
     inputs = [
         provenance.source("model", f"m{seed}", training(seed=seed), None),
         provenance.source("data", entry[0], entry[1], None),
     ]
-    rows = {"label": pa.array([0, None]), "name": ["a", "all"], "n": [1, 1], "accuracy": [0.5 + seed / 10] * 2}
+    rows = {"label": pa.array([0, None]), "name": ["a", "all"], "n": [first, 1], "accuracy": [0.5 + seed / 10] * 2}
     return read_file(path, rows | {"loss": [1.0, 1.0]}, provenance.step("eval", {}, inputs))
 
 
@@ -183,6 +183,24 @@ def test_csv_and_json_of_a_table_read_as_the_table(tmp_path: Path) -> None:
         (again,) = documents.read_all([str(tmp_path / name)])
         assert again.made is None
         assert again.rows.to_pylist() == whole.rows.to_pylist()
+
+
+def test_a_result_that_does_not_say_how_it_was_made_is_said_to_be_taken_for_a_test(tmp_path: Path) -> None:
+    known = result(tmp_path / "r.parquet", training(), [0.25, 0.5])
+    arrow_csv.write_csv(known.rows, tmp_path / "r.csv")
+    (unknown,) = documents.read_all([str(tmp_path / "r.csv")])
+    assert runs.runs_table([known], 0.99).notes == ()
+    (note,) = runs.runs_table([known, unknown], 0.99).notes
+    assert "taken for tests" in note
+
+
+def test_counts_in_which_runs_differ_are_none_of_the_runs(tmp_path: Path) -> None:
+    """Runs on tables of other seeds are one row, of which no single count is right."""
+    tables = [provenance.step("corrupt random-labels", {"p": 0.5, "seed": seed}) for seed in (1, 2)]
+    both = [read_as(tmp_path / f"{seed}", seed, (f"t{seed}", made), 1 + seed) for seed, made in enumerate(tables)]
+    table = class_tables.classes_table(both)
+    assert (table.rows["n"].to_pylist(), table.rows["runs"].to_pylist()) == ([None, 1], [2, 2])
+    assert any("n: runs differ" in note for note in table.notes)
 
 
 def test_patterns_are_expanded_and_each_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

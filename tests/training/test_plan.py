@@ -95,6 +95,15 @@ def test_a_dry_run_that_is_fine_writes_its_plan_alone(
     assert sorted(place.iterdir()) == before
 
 
+@pytest.mark.parametrize("zero", ["0", "-0", "-0.0", "-0e9"])
+def test_minus_zero_is_zero(
+    zero: str, place: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(place)
+    assert main(["train", "digits.parquet", "--arch", "linear", "--epochs", "1", "--lr", zero, "--dry-run"]) == 0
+    assert re.search(r"^ lr +0\.0$", capfd.readouterr().out, re.MULTILINE)
+
+
 def test_networks_are_listed_with_their_costs() -> None:
     rows = {row["network"]: row for row in networks().to_pylist()}
     weights = 32 * 32 * 3 * 10
