@@ -11,7 +11,7 @@ RESAMPLES, LEVEL = 1000, 0.95
 
 
 def bootstrap(
-    rows: NDArray[np.int64], right: NDArray[np.bool_], count: int, seed: int
+    rows: NDArray[np.int64], right: NDArray[np.int64], seed: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The 95 % percentile intervals of accuracy in groups and overall, from 1,000 resamples of all rows.
 
@@ -21,15 +21,14 @@ def bootstrap(
     Efron 1979, "Bootstrap methods: another look at the jackknife"; the percentile interval.
 
     Args:
-        rows: [n], each row's group, 0 … count − 1.
-        right: [n], whether it is predicted as its label.
+        rows, right: [count] how many each group has, and how many of these are predicted as their labels.
 
     Returns:
         low, high: [count + 1] float64, the overall ones last; NaN where a group has no rows.
     """
-    cells = np.bincount(rows * 2 + right, minlength=2 * count)
+    cells, total, count = np.stack([rows - right, right], 1).ravel(), rows.sum(), len(rows)
     generator = np.random.Generator(np.random.Philox(derive(seed, "bootstrap")))
-    drawn = generator.multinomial(len(rows), cells / len(rows), RESAMPLES).reshape(RESAMPLES, count, 2)
+    drawn = generator.multinomial(total, cells / total, RESAMPLES).reshape(RESAMPLES, count, 2)
     drawn = np.concatenate([drawn, drawn.sum(1, keepdims=True)], 1)
     n = drawn.sum(2)
     low, high = np.full((2, count + 1), np.nan)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from gencli.evaluation import grouping
 from gencli.evaluation.predictions import Evaluated, Objective, Predictions, batch_size, figures, of_logits, predict
 from gencli.evaluation.similarity import WINDOW
+from gencli.evaluation.tallies import Tally
 from gencli.files import arrow
 from gencli.files.tables import ImageTable
 from gencli.losses import Loss
@@ -84,15 +85,6 @@ class Networks:
             yield of_logits(logits, rows, objective)
 
 
-def _note(
-    part: _Columns, model: Model, objective: Objective | None, found: Mapping[str, torch.Tensor], place: tuple[int, int]
-) -> None:
-    """Adds a batch's figures to a network's, those left out that it has not; for `place` see `_put`."""
-    for name, values in found.items():
-        if (model.logits or name in ("predicted", "ranks")) and (objective or name != "losses"):
-            _put(part, name, values.cpu().numpy(), *place)
-
-
 def evaluate(
     models: Sequence[Model],
     table: ImageTable,
@@ -113,46 +105,97 @@ def evaluate(
         owns: of each its loss, and the epoch that it is of (see `objectives`), None where it is not known;
             cross-entropy without.
     """
+    own = group.span(table.rows)
+
+    def taken() -> tuple[list[_Columns], list[grouping.Group]]:
+        parts: list[_Columns] = [{} for _ in models]
+        groups: list[grouping.Group] = []
+        done = 0
+        for found in _batches(models, table, device, probabilities, progress, by, owns, own):
+            for part, rows in zip(parts, found, strict=True):
+                for field, values in vars(rows).items():
+                    if isinstance(values, np.ndarray):
+                        _put(part, field, values, done, len(own))
+            groups += found[0].groups or []
+            done += len(found[0].labels)
+        return parts, groups
+
+    every = group.each(taken)
+    told: dict[str, Any] = {"by": tuple(by), "groups": [each for _, groups in every for each in groups] if by else None}
+    return [Evaluated(**_joined([parts[number] for parts, _ in every]), **told) for number in range(len(models))]
+
+
+def tally(
+    models: Sequence[Model],
+    table: ImageTable,
+    device: torch.device,
+    progress: Callable[[int], None],
+    by: Sequence[str],
+    owns: Sequence[tuple[Loss, int] | None],
+    group: Group,
+    made: Callable[[Model], Tally],
+) -> list[Tally]:
+    """Counts and sums of `evaluate`'s predictions alone, whose memory does not grow with the rows.
+
+    Args:
+        made: an empty one for a model.
+    """
+
+    def taken() -> list[Tally]:
+        mine = [made(model) for model in models]
+        for found in _batches(models, table, device, False, progress, by, owns, group.span(table.rows)):
+            for each, rows in zip(mine, found, strict=True):
+                each.add(rows)
+        return mine
+
+    first, *others = group.each(taken)
+    for other in others:
+        for mine, theirs in zip(first, other, strict=True):
+            mine.merge(theirs)
+    return first
+
+
+def _batches(
+    models: Sequence[Model], table: ImageTable, device: torch.device, probabilities: bool,
+    progress: Callable[[int], None], by: Sequence[str], owns: Sequence[tuple[Loss, int] | None] | None, own: range,
+) -> Iterator[list[Evaluated]]:  # fmt: skip
+    """Each model's predictions for the next rows of `own`; see `evaluate`."""
     owns, first = owns or [(CrossEntropy(), 1)] * len(models), models[0]
     known = {name: field for name, field in _FIELDS.items() if name in table.schema.names}
     images = ["image", "target"] if first.task == "images" else ["image"]
     similarity = first.task == "images" and min(first.preprocessing.input_shape(first.shape)[:2]) >= WINDOW
-    labels = torch.from_numpy(table.column("label").copy()).to(device)
+    labels = torch.from_numpy(table.column("label")).to(device)
     objectives = [
         each_row(model, *own, labels) if own and model.logits else None
         for model, own in zip(models, owns, strict=True)
     ]  # fmt: skip
-    networks, own = Networks(models, device), group.span(table.rows)
+    networks, done = Networks(models, device), own.start
     keep = None if len(own) == table.rows else np.isin(np.arange(table.rows), own)
+    for batch in table.batches(keep):
+        shared: dict[str, Any] = {field: arrow.values(batch.column(name)) for name, field in known.items()}
+        if by:
+            groups = list(zip(*(grouping.values(batch.column(name)) for name in by)))
+            shared |= {"by": tuple(by), "groups": groups}
+        unpacked = {name: arrow.unpack(batch, table.description, name) for name in images}
+        pixels = {name: torch.from_numpy(values).to(device) for name, values in unpacked.items()}
+        rows = Rows(pixels["image"], labels[done : done + batch.num_rows], targets=pixels.get("target"))
+        yield [
+            Evaluated(**shared, **_told(model, objective, figures(model, found, rows.labels, probabilities)))
+            for model, objective, found in zip(
+                models, objectives, networks.predict(rows, objectives, similarity), strict=True
+            )
+        ]
+        done += batch.num_rows
+        progress((done - own.start) * len(models))
 
-    def taken() -> tuple[_Columns, list[_Columns], list[grouping.Group]]:
-        shared: _Columns = {}
-        parts: list[_Columns] = [{} for _ in models]
-        groups: list[grouping.Group] = []
-        done = own.start
-        for batch in table.batches(keep):
-            place = done - own.start, len(own)
-            for name, field in known.items():
-                _put(shared, field, arrow.values(batch.column(name)), *place)
-            groups += zip(*(grouping.values(batch.column(name)) for name in by))
-            unpacked = {name: arrow.unpack(batch, table.description, name) for name in images}
-            pixels = {name: torch.from_numpy(values).to(device) for name, values in unpacked.items()}
-            rows = Rows(pixels["image"], labels[done : done + batch.num_rows], targets=pixels.get("target"))
-            for model, objective, part, found in zip(
-                models, objectives, parts, networks.predict(rows, objectives, similarity), strict=True
-            ):
-                _note(part, model, objective, figures(model, found, rows.labels, probabilities), place)
-            done += batch.num_rows
-            progress((done - own.start) * len(models))
-        return shared, parts, groups
 
-    every = group.each(taken)
-    whole = _joined([shared for shared, _, _ in every])
-    values = [each for *_, groups in every for each in groups] if by else None
-    told: dict[str, Any] = {"by": tuple(by), "groups": values}
-    return [
-        Evaluated(**whole, **_joined([parts[number] for _, parts, _ in every]), **told) for number in range(len(models))
-    ]
+def _told(model: Model, objective: Objective | None, found: Mapping[str, torch.Tensor]) -> dict[str, Any]:
+    """A network's figures, those left out that it has not."""
+    return {
+        name: values.cpu().numpy()
+        for name, values in found.items()
+        if (model.logits or name in ("predicted", "ranks")) and (objective or name != "losses")
+    }
 
 
 def _put(columns: _Columns, name: str, values: NDArray[Any], start: int, rows: int) -> None:

@@ -190,6 +190,10 @@ class Evaluated:
             return self.predicted == NONE
         return np.zeros(len(self.labels), bool) if self.psnr is None else np.isnan(self.psnr)
 
+    def part(self, rows: slice) -> Evaluated:
+        """Those of some of the rows."""
+        return replace(self, **{k: v[rows] for k, v in vars(self).items() if v is not None and k != "by"})
+
     def table(self) -> pa.Table:
         """One row per image: id, label, label_true where known, prediction or psnr and ssim, loss, probabilities.
 

@@ -15,6 +15,7 @@ from gencli.errors import GencliError, require_enough
 from gencli.evaluation.classes import labelled, per_class
 from gencli.evaluation.predictions import Evaluated
 from gencli.evaluation.similarity import WINDOW
+from gencli.evaluation.tallies import Tally
 
 _KEY = b"gencli.part"
 _FIELDS = tuple(each.name for each in fields(Evaluated) if each.name not in ("probabilities", "by", "groups"))
@@ -43,19 +44,19 @@ class Facts:
     why: str | None
     by: tuple[str, ...] = ()
 
-    def result(self, found: Evaluated, top: Sequence[int], resampled: int | None) -> pa.Table:
+    def result(self, found: Tally, resampled: int | None) -> pa.Table:
         """See `per_class`."""
-        result = per_class(found, self.classes, top, resampled)
+        result = per_class(found, self.classes, resampled)
         if self.norm is not None:
             result = result.append_column("norm", pa.array([None] * (result.num_rows - 1) + [self.norm], pa.float64()))
         return labelled(result, self.lead)
 
-    def notes(self, found: Evaluated) -> list[str]:
+    def notes(self, found: Tally) -> list[str]:
         """Remarks on it for people."""
         said = []
-        if found.psnr is not None and found.ssim is None:
+        if "psnr" in found.sums and "ssim" not in found.sums:
             said.append(f"{self.table}: no ssim, its window of {WINDOW}×{WINDOW} is larger than the images")
-        if gone := int(found.not_finite.sum()):
+        if gone := found.total("not_finite"):
             words = f"{self.model} on {self.table}: the outputs of {gone:,} of {self.rows:,} rows are not finite"
             said.append("; ".join([words, *([self.why] if self.why else [])]))
         return said
@@ -120,8 +121,9 @@ def unpacked(parts: Sequence[tuple[str, pa.Table]]) -> tuple[list[pa.Table], lis
         ]
         found = Evaluated(**{name: arrays[name] for name in _FIELDS if name in arrays}, by=facts.by,
                           groups=groups if facts.by else None)  # fmt: skip
-        results.append(facts.result(found, told[0]["top"], told[0]["resampled"]))
-        notes += facts.notes(found)
+        sums = Tally.of(found, len(facts.classes), told[0]["top"])
+        results.append(facts.result(sums, told[0]["resampled"]))
+        notes += facts.notes(sums)
     return results, notes, told[0]["title"]
 
 

@@ -15,16 +15,18 @@ from gencli import machine, plugins
 from gencli.errors import GencliError
 from gencli.evaluation import grouping
 from gencli.evaluation.classes import confusion, labelled
-from gencli.evaluation.networks import evaluate, groups
+from gencli.evaluation.networks import evaluate, groups, tally
 from gencli.evaluation.predictions import Evaluated
 from gencli.evaluation.results import Facts, joined, packed
 from gencli.evaluation.settings import ASCENTS, DIRECTIONS, Requests
+from gencli.evaluation.tallies import Tally
 from gencli.files.named import distinct_names
 from gencli.files.tables import ImageTable
 from gencli.files.tensors import double
 from gencli.losses import Loss
 from gencli.models import Model, build
-from gencli.models.base import not_finite, require_finite
+from gencli.models.base import not_finite as why_not_finite
+from gencli.models.base import require_finite
 from gencli.models.inputs import load
 from gencli.objectives import objective, of_training, saw_part
 from gencli.randomness import derive
@@ -104,53 +106,67 @@ class Plan:
 
     def evaluate(self, device: torch.device, progress: Callable[[int], None], group: Group = ALONE) -> list[pa.Table]:
         """The results (see `per_class`), then where asked for the predictions, then the confusion matrices."""
-        asked = self.requests
         results, predictions, matrices = [], [], []
-        for place, found in self._found(device, progress, group):
-            facts = self._facts(place, found)
-            results.append(facts.result(found, asked.top or (), self._resampled))
-            if asked.predictions:
-                predictions.append(labelled(found.table(), facts.lead))
-            if asked.confusion and found.predicted is not None:
-                matrices.append(labelled(confusion(found.labels, found.predicted, facts.classes), facts.lead))
-            self.notes += facts.notes(found)
+        for place, (sums, rows) in self._found(device, progress, group):
+            facts = self._facts(place, sums.total("not_finite") > 0, sums.by)
+            results.append(facts.result(sums, self._resampled))
+            if rows:
+                predictions.append(labelled(rows.table(), facts.lead))
+            if "cells" in sums.sums:
+                matrices.append(labelled(confusion(sums, facts.classes), facts.lead))
+            self.notes += facts.notes(sums)
         rest = [pa.concat_tables(each, promote_options="default") for each in (predictions, matrices) if each]
         return [joined(results), *rest]
 
     def part(self, device: torch.device, progress: Callable[[int], None], group: Group) -> list[pa.Table]:
         """The predictions for the rows of a shard, see `results.packed`."""
-        found = [(self._facts(place, rows), rows) for place, rows in self._found(device, progress, group)]
+        found = [
+            (self._facts(place, bool(rows.not_finite.any()), rows.by), rows)
+            for place, (_, rows) in self._found(device, progress, group)
+            if rows
+        ]
         return [packed(found, self.requests.top or (), self._resampled, self.title)]
 
     def _found(
         self, device: torch.device, progress: Callable[[int], None], group: Group
-    ) -> Iterator[tuple[int, Evaluated]]:
-        """The predictions of each model for each table, by the place in `lead`, in its order."""
+    ) -> Iterator[tuple[int, tuple[Tally, Evaluated | None]]]:
+        """What each model's predictions for each table sum up to, by the place in `lead`, in its order; and the
+        predictions, where they are asked for."""
         done, start, several = 0, 0, len(self.tables)
+        wanted, shard = self.requests.predictions is not None, isinstance(group, Shard)
         for models in groups(self.models):
-            found: dict[int, Evaluated] = {}
+            found: dict[int, tuple[Tally, Evaluated | None]] = {}
             owns = self.losses[start : start + len(models)]
             for number, (table, by) in enumerate(zip(self.tables, self.by)):
-                before, wanted = done, self.requests.predictions is not None
-                told = lambda rows, at=before: progress(at + rows * group.size)  # noqa: E731
-                each = evaluate(models, table, device, wanted, told, by, owns, group)
-                found |= {(start + place) * several + number: rows for place, rows in enumerate(each)}
+                told = lambda rows, at=done: progress(at + rows * group.size)  # noqa: E731
+                if wanted or shard:
+                    each = evaluate(models, table, device, wanted, told, by, owns, group)
+                    pairs = [(self._tally(model, rows), rows) for model, rows in zip(models, each)]
+                else:
+                    sums = tally(models, table, device, told, by, owns, group, self._tally)
+                    pairs = [(each, None) for each in sums]
+                found |= {(start + place) * several + number: pair for place, pair in enumerate(pairs)}
                 done += table.rows * len(models)
             for place in sorted(found):
                 yield place, found.pop(place)
             start += len(models)
+
+    def _tally(self, model: Model, rows: Evaluated | None = None) -> Tally:
+        """What is counted of a model's predictions, in these rows."""
+        asked = len(model.classes), self.requests.top or (), self.requests.confusion is not None
+        return Tally(*asked) if rows is None else Tally.of(rows, *asked)
 
     @property
     def _resampled(self) -> int | None:
         """The seed of intervals, where these are asked for."""
         return self.requests.seed if self.requests.intervals else None
 
-    def _facts(self, place: int, found: Evaluated) -> Facts:
+    def _facts(self, place: int, not_finite: bool, by: tuple[str, ...]) -> Facts:
         """What the result at this place in `lead` says besides."""
         model, table = self.models[place // len(self.tables)], self.tables[place % len(self.tables)]
         norm = _norm(model) if self.requests.norm else None
-        why = not_finite(model.network) if found.not_finite.any() else None
-        return Facts(self.lead[place], model.classes, norm, model.title, table.title, table.rows, why, found.by)
+        why = why_not_finite(model.network) if not_finite else None
+        return Facts(self.lead[place], model.classes, norm, model.title, table.title, table.rows, why, by)
 
     def measure(
         self, steps: Sequence[float | str], device: torch.device, progress: Callable[[int], None]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -385,11 +384,12 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def singular_values(matrix: Tensor) -> Tensor:
-    """[min(outputs, size)] float64, descending, of a matrix [outputs, size]."""
-    return torch.linalg.svdvals(matrix.cpu().double())
+def singular_values(matrices: Tensor) -> Tensor:
+    """[..., min(outputs, size)] float64, descending, of matrices [..., outputs, size]."""
+    return torch.linalg.svdvals(matrices.cpu().double())
 
 
-def rank(singular: Tensor, dtype: torch.dtype) -> int:
-    """How many singular values are no rounding errors: above 32 units in the last place of the matrix's norm."""
-    return int((singular > 32 * torch.finfo(dtype).eps * math.sqrt(float(singular.square().sum()))).sum())
+def rank(singular: Tensor, dtype: torch.dtype) -> Tensor:
+    """[...] how many singular values are no rounding errors: above 32 units in the last place of the matrix's norm."""
+    norm = singular.square().sum(-1, keepdim=True).sqrt()
+    return (singular > 32 * torch.finfo(dtype).eps * norm).sum(-1)

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from gencli.files.tensors import double
 from gencli.jacobians.confirmation import Confirmation
 from gencli.jacobians.entries import Check
 from gencli.jacobians.rows import Mode, RowFunction, rank, singular_values
@@ -52,18 +54,15 @@ def collect(
     own = part[here.start : here.stop]
     every = torch.empty(len(own) if keep else 0, function.outputs, function.size, dtype=function.dtype)
     shown = min(function.outputs, function.size, SHOWN)
-    columns: dict[str, list[Any]] = {name: [] for name in ("loss", "norm", "rank")}
-    columns |= {f"singular_value_{number}": [] for number in range(1, shown + 1)}
+    columns = {name: np.empty(len(own)) for name in ("loss", "norm")} | {"rank": np.empty(len(own), np.int64)}
+    columns |= {f"singular_value_{number}": np.empty(len(own)) for number in range(1, shown + 1)}
     with group.summed():
         for chunk in function.jacobians(mode, say, own, confirm):
-            start = chunk.start - own.start
-            for column in columns.values():
-                del column[start:]  # of a way that was left
-            for values, matrix in zip(chunk.values, chunk.matrices, strict=True):
-                found = float(values[0]), *_figures(matrix, shown, function.dtype)
-                for column, number in zip(columns.values(), found, strict=True):
-                    column.append(number)
+            start = chunk.start - own.start  # once more from the first one, where a way is left
             stop = start + len(chunk.matrices)
+            found = double(chunk.values[:, :1]), *_figures(chunk.matrices, shown, function.dtype)
+            for column, values in zip(columns.values(), torch.cat([each.cpu() for each in found], 1).T, strict=True):
+                column[start:stop] = values
             if keep:
                 every[start:stop] = chunk.matrices.cpu()
             if check:
@@ -95,12 +94,12 @@ def overview(table: pa.Table) -> pa.Table:
     return pa.table({"quantity": quantities, **found})
 
 
-def _figures(matrix: Tensor, shown: int, dtype: torch.dtype) -> list[float]:
-    """Of a row's Jacobian the norm, the rank, and the largest singular values."""
-    singular = singular_values(matrix)
-    return [float(singular.norm()), rank(singular, dtype), *singular[:shown].tolist()]
+def _figures(matrices: Tensor, shown: int, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+    """[rows, …] float64 of the rows' Jacobians: the norm, the rank, and the largest singular values."""
+    singular = singular_values(matrices)
+    return singular.norm(dim=1, keepdim=True), rank(singular, dtype)[:, None], singular[:, :shown]
 
 
-def _joined(parts: Sequence[dict[str, list[Any]]]) -> dict[str, list[Any]]:
+def _joined(parts: Sequence[dict[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
     """The columns of all processes, one after the other."""
-    return {name: [number for each in parts for number in each[name]] for name in parts[0]}
+    return {name: np.concatenate([each[name] for each in parts]) for name in parts[0]}

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from gencli.evaluation.classes import confusion, fractions, per_class
+from gencli.evaluation.classes import fractions
 from gencli.evaluation.predictions import Evaluated
+from tests.evaluation.tables import confusion, per_class
 
 CLASSES = ("a", "b", "c", "never")
 ROWS = st.lists(

@@ -17,10 +17,10 @@ import torch
 from gencli import models
 from gencli.errors import GencliError
 from gencli.evaluation import grouping
-from gencli.evaluation.classes import per_class
 from gencli.evaluation.networks import evaluate
 from gencli.models import Model
 from gencli.sources import open_table
+from tests.evaluation.tables import per_class
 from tests.helpers import image_table, save
 
 NAN, BIG = math.nan, 2**63

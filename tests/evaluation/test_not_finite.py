@@ -14,7 +14,6 @@ from gencli import models
 from gencli.curvature.operators import Operator
 from gencli.errors import GencliError
 from gencli.evaluation import runs
-from gencli.evaluation.classes import confusion, per_class
 from gencli.evaluation.measures import measure
 from gencli.evaluation.networks import evaluate
 from gencli.evaluation.predictions import NONE, Evaluated
@@ -27,6 +26,7 @@ from gencli.models import Model
 from gencli.models.base import Options, not_finite
 from gencli.models.inputs import Rows, load
 from gencli.models.learners import LeastSquares
+from tests.evaluation.tables import confusion, per_class
 from tests.helpers import image_table
 
 CPU = torch.device("cpu")

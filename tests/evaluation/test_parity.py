@@ -10,10 +10,10 @@ from sklearn import metrics
 from torch.nn import functional
 
 from gencli.evaluation import logits as rows_of
-from gencli.evaluation.classes import confusion, per_class
 from gencli.evaluation.predictions import Evaluated
 from gencli.evaluation.similarity import ssim
 from gencli.evaluation.top_k import ranks
+from tests.evaluation.tables import confusion, per_class
 
 Case = tuple[torch.Tensor, torch.Tensor]
 

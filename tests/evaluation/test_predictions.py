@@ -8,13 +8,13 @@ import torch
 from gencli import models
 from gencli.corruptions.labels import RandomLabels
 from gencli.evaluation import predictions
-from gencli.evaluation.classes import per_class
 from gencli.evaluation.networks import evaluate
 from gencli.evaluation.predictions import predict
 from gencli.files.tables import ImageTable
 from gencli.losses.classes import ClassBalancedSigmoid
 from gencli.models import Model
 from gencli.models.inputs import load
+from tests.evaluation.tables import per_class
 from tests.helpers import image_table, save_corrupted
 
 CPU = torch.device("cpu")

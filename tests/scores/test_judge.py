@@ -8,6 +8,7 @@ import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from gencli.errors import GencliError
+from gencli.scores import judge as module
 from gencli.scores.judge import Ranking, judge
 
 
@@ -33,6 +34,29 @@ def test_the_false_negative_rate_is_the_mean_over_orders_of_ties() -> None:
         order = np.lexsort((random.random(60), -suspicion))
         missed.append(1 - wrong[order[: wrong.sum()]].sum() / wrong.sum())
     assert Ranking(suspicion, wrong).measures()[2] == pytest.approx(np.mean(missed), abs=0.005)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_resample_counts_as_the_rows_that_it_repeats(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_BLOCK", 7)
+    random = np.random.default_rng(seed)
+    rows, kinds = np.flatnonzero(random.random(80) < 0.5), int(random.integers(2, 60))
+    wrong, suspicion = random.random(len(rows)) < 0.3, random.integers(0, kinds, len(rows)).astype(float)
+    weights = random.multinomial(80, np.full(80, 1 / 80))
+    found = Ranking(suspicion, wrong, rows).measures(weights.astype(np.uint8), np.full((2, 81), -1))
+    suspicion, wrong = suspicion.repeat(weights[rows]), wrong.repeat(weights[rows])
+    assert found[:2] == pytest.approx([f(wrong, suspicion) for f in (roc_auc_score, average_precision_score)])
+    cut = np.sort(suspicion)[::-1][wrong.sum() - 1]
+    tie = suspicion == cut
+    hit = wrong[suspicion > cut].sum() + (wrong.sum() - (suspicion > cut).sum()) * wrong[tie].mean()
+    assert found[2] == pytest.approx(1 - hit / wrong.sum())
+
+
+def test_resamples_are_draws_of_as_many_rows() -> None:
+    one, other = (np.random.Generator(np.random.Philox(1)) for _ in range(2))
+    for _ in range(2):
+        drawn = other.integers(0, 40_001, 40_001)
+        assert (module._resample(one, 40_001) == np.bincount(drawn, minlength=40_001)).all()
 
 
 def table(rows: int = 300) -> pa.Table:
