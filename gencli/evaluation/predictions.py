@@ -108,23 +108,21 @@ def batch_size(network: nn.Module) -> int:
     return _DENSE_BATCH if dense else _BATCH
 
 
-def require_alone(model: Model, images: torch.Tensor, outputs: torch.Tensor) -> None:
+def require_alone(model: Model, images: torch.Tensor, outputs: torch.Tensor, share: float = _APART) -> None:
     """Refuses a network, not gencli's own, whose output for one of some rows of a batch is another by itself.
 
     Args:
         images: [n, height, width, channels] of the batch.
         outputs: [n, …] the network's for them.
+        share: of the range of a row's outputs, by which they may differ.
 
     Raises:
-        GencliError: it differs by more than 1 % of the range of a row's outputs, or one alone is finite.
+        GencliError: they differ by more, or one of them alone is finite.
     """
     if model.ours:
         return
     places = spaced(len(images), _ALONE).to(images.device)
-    if (
-        first_apart(model.title, model.network, model.preprocessing(images[places]), outputs[places], _APART)
-        is not None
-    ):
+    if first_apart(model.title, model.network, model.preprocessing(images[places]), outputs[places], share) is not None:
         raise GencliError(
             f"{model.title}: its output for an image depends on other images of its batch, or on chance, so that "
             "what it says of a row is not defined",
@@ -139,7 +137,6 @@ def predict(
     objective: Objective | None = None,
     precision: str = "float32",
     similarity: bool = False,
-    alone: bool = True,
 ) -> Predictions:
     """Runs a network in evaluation mode over rows on its device; the result stays there.
 
@@ -147,10 +144,9 @@ def predict(
         objective: of `losses`; cross-entropy, or for image-to-image networks the squared error, where None.
         precision: `bf16` for autocast.
         similarity: whether to compute the SSIM, of image-to-image networks.
-        alone: whether to look if the network sees each image by itself, see `require_alone`.
 
     Raises:
-        GencliError: it does not.
+        GencliError: see `require_alone`.
     """
     images = model.task == "images"
     parts: list[Predictions] = []
@@ -160,9 +156,8 @@ def predict(
         part = slice(start, start + size)
         with torch.autocast(rows.images.device.type, torch.bfloat16, precision == "bf16"):
             outputs = model.network(model.preprocessing(rows.images[part]))
-        outputs = outputs.to(torch.promote_types(outputs.dtype, torch.float32))
-        if alone:
-            require_alone(model, rows.images[part], outputs)
+            outputs = outputs.to(torch.promote_types(outputs.dtype, torch.float32))
+            require_alone(model, rows.images[part], outputs, _APART if precision == "float32" else 10 * _APART)
         if not images:
             logits.append(outputs)  # what is made of them is made of all at once: a call takes as long as for a batch
             continue

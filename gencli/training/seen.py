@@ -31,7 +31,7 @@ def measured(model: Model, rows: Rows, objective: Objective, precision: str, apa
     held, numbers = rows.held()
     parts = []
     for part in held.parts():
-        found = predict(model, part, objective, precision, alone=False)
+        found = predict(model, part, objective, precision)
         if apart and found.logits is not None:
             found.cross_entropies = cross_entropy(found.logits, part.labels)
         parts.append(replace(found, logits=None))
