@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, get_type_hints
 
@@ -11,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from gencli.bounds import inversion
 from gencli.counts import share
@@ -22,6 +23,7 @@ from gencli.files import tensors
 from gencli.files.provenance import Step
 from gencli.files.stream import Input, Output
 from gencli.models import Model
+from gencli.models.alone import HINT, first_apart, spaced
 from gencli.models.inputs import Rows
 from gencli.randomness import Draws
 
@@ -173,30 +175,44 @@ def require_plain(model: Model) -> nn.Module:
     return before.eval()
 
 
-@torch.no_grad()
-def require_alone(model: Model, rows: Rows) -> None:
-    """Refuses a network that a few rows show to say of an image what depends on others of its batch, or on chance.
+def require_alone(model: Model, network: Callable[[Tensor], Tensor], inputs: Tensor, together: Tensor) -> None:
+    """Refuses a network, not gencli's own, that says of an image what depends on others of its batch, or on chance.
+
+    Args:
+        inputs, together: of a batch of rows, and the network's outputs for them.
 
     Raises:
         GencliError: it does, so that errors are no independent draws.
     """
-    inputs = model.preprocessing(rows.images[:8])
-    together, alone = model.network(inputs), torch.cat([model.network(each[None]) for each in inputs])
-    if not torch.allclose(together, alone, 1e-2, 1e-2, equal_nan=True):
+    if not model.ours and first_apart(model.title, network, inputs, together) is not None:
         raise GencliError(
             f"{model.title}: its output for an image depends on other images of its batch, or on chance, "
             "and a bound counts independent rows",
-            "use a network that looks at each image by itself",
+            HINT,
         )
 
 
 @torch.no_grad()
+def require_sample_alone(model: Model, rows: Rows) -> None:
+    """`require_alone` before the work, of as many rows as are counted at a time, from all of the table."""
+    if not model.ours:
+        inputs = model.preprocessing(rows.images[spaced(len(rows), batch_size(model.network)).to(rows.images.device)])
+        require_alone(model, model.network, inputs, model.network(inputs.clone()))
+
+
+@torch.no_grad()
 def count_errors(model: Model, network: nn.Module, rows: Rows) -> int:
-    """How many rows are not predicted as labelled; outputs that are not finite are errors."""
+    """How many rows are not predicted as labelled; outputs that are not finite are errors.
+
+    Raises:
+        GencliError: see `require_alone`, of each batch.
+    """
     wrong, size = 0, batch_size(network)
     for start in range(0, len(rows), size):
         part = slice(start, start + size)
-        logits = network(model.preprocessing(rows.images[part]))
+        inputs = model.preprocessing(rows.images[part])
+        logits = network(inputs.clone())
+        require_alone(model, network, inputs, logits)
         right = (logits.argmax(1) == rows.labels[part]) & logits.isfinite().all(1)
         wrong += int((~right).sum())
     return wrong

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import torch
 from torch import nn
+from torch.func import functional_call
 
 from gencli.bounds import certificates
 from gencli.bounds.certificates import Certificate
@@ -38,7 +39,7 @@ def certify(
         rows, test: on the same device.
 
     Raises:
-        GencliError: too few rows, or numbers that overflow.
+        GencliError: too few rows, numbers that overflow, or see `certificates.require_alone`.
     """
     assert rows.ids is not None
     part = torch.from_numpy(certificates.prior_part(rows.ids.cpu().numpy(), asked.prior_fraction, asked.seed))
@@ -70,6 +71,9 @@ def certify(
         kl, grid = fitted.divergence(prior)
         errors, draws, blocks = count(fitted, model, counted, asked.draws)
         tested = count(fitted, model, test, 1)[:2] if test else (0, 1)
+        for each in (counted, test):
+            if each is not None and not model.ours:
+                _require_alone(fitted, model, each)
     bound, _ = certificates.pac_bayes_bound(
         errors / draws * (blocks or draws), blocks or draws, kl, n, asked.delta, choices
     )
@@ -106,6 +110,16 @@ def count(fitted: Gaussian, model: Model, rows: Rows, least: int) -> tuple[int, 
                 draws += len(part)
                 blocks += 1
     return errors, draws, None if fitted.by_row else blocks
+
+
+@torch.no_grad()
+def _require_alone(fitted: Gaussian, model: Model, rows: Rows) -> None:
+    """`certificates.require_alone` of weights drawn once for all rows."""
+    weights = {name: torch.normal(mean, fitted.logs[name].exp()) for name, mean in fitted.means.items()}
+    network = lambda images: functional_call(fitted.network, weights, (images,))  # noqa: E731
+    for images in rows.images.split(batch_size(fitted.network)):
+        inputs = model.preprocessing(images)
+        certificates.require_alone(model, network, inputs, network(inputs.clone()))
 
 
 def work(asked: PacBayesSettings, rows: int) -> int:

@@ -252,7 +252,11 @@ def _drawn(model: Model, grouped: dict[str, dict[str, torch.Tensor]], rows: Rows
             for name, mean in grouped["mean"].items()
         }
         part = torch.randint(len(rows), (_BLOCK,)).to(rows.labels.device)
-        logits = functional_call(model.network, weights, (model.preprocessing(rows.images[part]),))
+        inputs = model.preprocessing(rows.images[part])
+        network = lambda images, drawn=weights: functional_call(model.network, drawn, (images,))  # noqa: E731
+        logits = network(inputs.clone())
+        if not number:
+            certificates.require_alone(model, network, inputs, logits)
         right = (logits.argmax(1) == rows.labels[part]) & logits.isfinite().all(1)
         rates[number] = 1 - right.double().mean().item()
     return float(rates.mean()), float(rates.std(ddof=1) / math.sqrt(_DRAWS))

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import copy
-import warnings
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext
 from fnmatch import fnmatchcase
 from pickle import PickleError
 from typing import Any, Self
@@ -19,6 +18,7 @@ from gencli.errors import GencliError, first_line, nearest
 from gencli.files.tensors import WITHOUT_FLOAT64
 from gencli.losses import Loss
 from gencli.models import Model
+from gencli.models.alone import HINT, first_apart
 from gencli.models.base import require_finite
 
 OVERFLOW = "the network overflows: gencli eval counts such rows; --dtype float64 has a larger range"
@@ -145,24 +145,13 @@ def require_alone(arch: str, network: Callable[[Tensor], Tensor], images: Tensor
     Raises:
         GencliError: it does.
     """
-    together = network(images)
-    allowed = torch.finfo(together.dtype).eps ** 0.5 * float(together.abs().max())
-
-    def apart(outputs: Tensor, others: Tensor) -> Tensor:
-        return (outputs - others).flatten(1).abs().amax(1) > allowed
-
-    doubtful = range(len(images))
-    with suppress(RuntimeError, TypeError, ValueError), warnings.catch_warnings():  # row by row where vmap cannot
-        warnings.simplefilter("ignore")
-        alone = torch.func.vmap(lambda image: network(image[None])[0])(images)
-        doubtful = apart(alone, together).nonzero().flatten().tolist()
-    for row in doubtful:
-        if apart(network(images[row : row + 1]), together[row : row + 1]):
-            raise GencliError(
-                f"{arch}: the output of row {start + row} depends on other rows of the batch, so that the loss is not "
-                "a mean over rows",
-                "make the network's norms and branches treat each row separately",
-            )
+    row = first_apart(arch, network, images, network(images.clone()))
+    if row is not None:
+        raise GencliError(
+            f"{arch}: the output of row {start + row} depends on other rows of the batch, so that the loss is not "
+            "a mean over rows",
+            HINT,
+        )
 
 
 def require_rows_apart(arch: str, network: nn.Module, first: Tensor, second: Tensor, part: Tensor) -> None:

@@ -11,7 +11,16 @@ import torch
 from numpy.typing import NDArray
 
 from gencli.evaluation import grouping
-from gencli.evaluation.predictions import Evaluated, Objective, Predictions, batch_size, figures, of_logits, predict
+from gencli.evaluation.predictions import (
+    Evaluated,
+    Objective,
+    Predictions,
+    batch_size,
+    figures,
+    of_logits,
+    predict,
+    require_alone,
+)
 from gencli.evaluation.similarity import WINDOW
 from gencli.evaluation.tallies import Tally
 from gencli.files import arrow
@@ -81,6 +90,8 @@ class Networks:
             prepared = first.preprocessing(images)
             outputs = self._stack(prepared.repeat(count, *[1] * (prepared.ndim - 1)))
             parts.append(outputs.unflatten(0, (count, -1)))
+            for model, own in zip(self._models, parts[-1], strict=True):
+                require_alone(model, images, own)
         for logits, objective in zip(torch.cat(parts, 1), objectives, strict=True):
             yield of_logits(logits, rows, objective)
 

@@ -12,18 +12,21 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
+from gencli.errors import GencliError
 from gencli.evaluation import grouping
 from gencli.evaluation import logits as rows_of
 from gencli.evaluation.similarity import psnr, squared_error, ssim
 from gencli.evaluation.top_k import ranks
 from gencli.files.tensors import double
 from gencli.models import Model
+from gencli.models.alone import HINT, first_apart, spaced
 from gencli.models.inputs import Rows, target_input
 
 Objective = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # (outputs, labels or targets) → [n] losses
 
 NONE = -1  # predicted where a row's outputs are not all finite
 _BATCH, _DENSE_BATCH = 250, 1000
+_ALONE, _APART = 32, 0.01  # rows of a batch that are tried by themselves, and the share of their range allowed
 _MOST_VALUES = (1 << 31) - 1  # of a list array
 
 
@@ -105,9 +108,35 @@ def batch_size(network: nn.Module) -> int:
     return _DENSE_BATCH if dense else _BATCH
 
 
+def require_alone(model: Model, images: torch.Tensor, outputs: torch.Tensor, share: float = _APART) -> None:
+    """Refuses a network, not gencli's own, whose output for one of some rows of a batch is another by itself.
+
+    Args:
+        images: [n, height, width, channels] of the batch.
+        outputs: [n, …] the network's for them.
+        share: of the range of a row's outputs, by which they may differ.
+
+    Raises:
+        GencliError: they differ by more, or one of them alone is finite.
+    """
+    if model.ours:
+        return
+    places = spaced(len(images), _ALONE).to(images.device)
+    if first_apart(model.title, model.network, model.preprocessing(images[places]), outputs[places], share) is not None:
+        raise GencliError(
+            f"{model.title}: its output for an image depends on other images of its batch, or on chance, so that "
+            "what it says of a row is not defined",
+            HINT,
+        )
+
+
 @torch.no_grad()
 def predict(
-    model: Model, rows: Rows, objective: Objective | None = None, precision: str = "float32", similarity: bool = False
+    model: Model,
+    rows: Rows,
+    objective: Objective | None = None,
+    precision: str = "float32",
+    similarity: bool = False,
 ) -> Predictions:
     """Runs a network in evaluation mode over rows on its device; the result stays there.
 
@@ -115,6 +144,9 @@ def predict(
         objective: of `losses`; cross-entropy, or for image-to-image networks the squared error, where None.
         precision: `bf16` for autocast.
         similarity: whether to compute the SSIM, of image-to-image networks.
+
+    Raises:
+        GencliError: see `require_alone`.
     """
     images = model.task == "images"
     parts: list[Predictions] = []
@@ -124,7 +156,8 @@ def predict(
         part = slice(start, start + size)
         with torch.autocast(rows.images.device.type, torch.bfloat16, precision == "bf16"):
             outputs = model.network(model.preprocessing(rows.images[part]))
-        outputs = outputs.to(torch.promote_types(outputs.dtype, torch.float32))
+            outputs = outputs.to(torch.promote_types(outputs.dtype, torch.float32))
+            require_alone(model, rows.images[part], outputs, _APART if precision == "float32" else 10 * _APART)
         if not images:
             logits.append(outputs)  # what is made of them is made of all at once: a call takes as long as for a batch
             continue

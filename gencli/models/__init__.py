@@ -187,6 +187,11 @@ class Model:
         return family(self.arch).task if self.logits else "classes"
 
     @property
+    def ours(self) -> bool:
+        """Whether its network is code of gencli or torchvision, which look at each image by itself."""
+        return not self.logits or family(self.arch).ours
+
+    @property
     def logits(self) -> bool:
         """Whether its outputs are logits or images; those of a learner in closed form are scores without a loss."""
         return not isinstance(self.network, Learner)

@@ -24,7 +24,7 @@ from gencli.files.tables import ImageTable
 from gencli.models import Model, stacking, summary
 from gencli.models.inputs import Preprocessing, Rows
 from gencli.ranks import Group
-from gencli.training import dynamics
+from gencli.training import distinct, dynamics
 from gencli.training.batches import say_fitting
 from gencli.training.course import Course
 from gencli.training.loop import Training, together
@@ -87,7 +87,7 @@ class Several:
         if group.size > self._count:
             raise GencliError(f"--runs: {group.size} processes for {self._count} networks", "start fewer with torchrun")
         start, stop = (rank * self._count // group.size for rank in (group.rank, group.rank + 1))
-        _require_different(setup, len(rows))
+        distinct.require_different(setup, len(rows))
         at_once, self.why = _at_once(setup, len(rows), rehearsed, stop - start)
         self.rounds = [range(first, min(first + at_once, stop)) for first in range(start, stop, at_once)]
         self._courses: dict[int, Course] = {}
@@ -138,6 +138,8 @@ class Several:
                 together(going, tell, lenient=True)
             self._close(part)
         self._bring()
+        for one, other in distinct.alike(self.models):
+            console.message(f"runs {one} and {other} came to the same network: what they differ in changed nothing")
         if all(course.failed for course in self.courses):
             raise GencliError(f"all of {self._count} runs failed, run 0: {self.courses[0].failed}",
                               "lower --lr, or clip with --grad-clip")  # fmt: skip
@@ -279,34 +281,6 @@ def begin(
         return setup.training(table, test_table, group, rehearsed, watched)
     rows, test = setup.loaded(table, test_table, Group(), rehearsed)
     return Several(setup, rows.to(torch.device(setup.settings.device)), test, group, rehearsed, watched)
-
-
-def _require_different(setup: Setup, rows: int) -> None:
-    """Refuses runs of one setting of which all start alike and draw nothing else.
-
-    Raises:
-        GencliError: such runs.
-    """
-    settings, start = setup.settings, setup.start
-    own_rows = settings.subset not in (None, 1) or settings.validation_fraction
-    if (settings.runs or 1) == 1 or own_rows or (start is None and settings.seed_init is None):
-        return
-    network = setup.unfilled().network
-    kinds = [type(layer).__name__.lower() for layer in network.modules()]
-    drawn = settings.augment or settings.mix or any(word in each for each in kinds for word in ("drop", "stochastic"))
-    still = settings.lr == 0 and not any(True for _ in network.buffers())
-    if drawn and not still:
-        return
-    alike = None if settings.seed_init is None else "--seed-init"
-    if start is not None and len(start.networks) == 1:
-        left = start.random(network, len(setup.description.classes), settings.arch)
-        alike = alike if left else "--init"
-    sampled = settings.resample is not None or settings.step_rows(rows) < rows
-    order = "one step takes all rows" if not sampled else None if settings.seed_order is None else "--seed-order"
-    order = "--lr 0" if still else order
-    if alike and order:
-        raise GencliError(f"--runs: {settings.runs} networks would be one and the same: {alike}, {order}",
-                          "omit one of them, or --runs")  # fmt: skip
 
 
 def _at_once(setup: Setup, rows: int, rehearsed: bool, share: int) -> tuple[int, str]:

@@ -236,16 +236,31 @@ def test_rows_that_share_weights_are_no_independent_draws(monkeypatch: pytest.Mo
 
 
 def test_errors_of_networks_that_look_at_other_images_are_no_independent_draws() -> None:
-    made, rows = model(), coins(0, 9)
-    certificates.require_alone(made, rows)
+    made, rows = replace(model(), arch="their:own"), coins(0, 60)
+    certificates.require_sample_alone(made, rows)
     network = made.network
 
     class Centered(nn.Module):
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return network(x - x.mean(0)) * 10
+        """Alike on few rows, where one shows that it looks at others only if they are tried in the batch used."""
 
-    with pytest.raises(GencliError, match="depends on other images of its batch"):
-        certificates.require_alone(replace(made, network=Centered()), rows)
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = network
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.layer(x - x.mean(0) if len(x) > 8 else x) * 10
+
+    centered = replace(made, network=Centered())
+    certificates.require_sample_alone(centered, rows.select(torch.arange(8)))
+    start, own = Centered(), PacBayesSettings(epochs=1, draws=1000)
+    for refused in (
+        lambda: certificates.require_sample_alone(centered, rows),
+        lambda: holdout.certify(centered, rows, None, HoldoutSettings()),
+        lambda: pac_bayes.certify(centered, start, rows, None, own),
+        lambda: compression.certify(centered, start, rows, None, CompressionSettings(epochs=1)),
+    ):
+        with pytest.raises(GencliError, match="depends on other images of its batch"):
+            refused()
 
 
 def test_the_least_probability_of_failure_is_kept_in_full() -> None:

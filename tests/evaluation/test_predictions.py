@@ -1,5 +1,7 @@
 """Predictions are the network's, the same streamed from a table as all at once."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -7,6 +9,7 @@ import torch
 
 from gencli import models
 from gencli.corruptions.labels import RandomLabels
+from gencli.errors import GencliError
 from gencli.evaluation import predictions
 from gencli.evaluation.networks import evaluate
 from gencli.evaluation.predictions import predict
@@ -119,3 +122,21 @@ def test_probabilities_are_lists_without_an_object_a_row(most: int, monkeypatch:
     assert found.type == expected.type
     assert found.combine_chunks().equals(expected)
     assert len(predictions._lists(values[:0], gone[:0])) == 0
+
+
+def test_a_network_that_looks_at_its_batch_only_where_that_is_large_is_refused(
+    table: ImageTable, network: Model
+) -> None:
+    class Centered(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = network.network
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return self.layer(images - images.mean(0) if len(images) > 100 else images)
+
+    theirs = replace(network, arch="their:own")
+    assert len(predict(theirs, load(table)).losses) == 2300
+    for look in (lambda each: predict(each, load(table)), lambda each: evaluate([each], table, CPU, True, print)):
+        with pytest.raises(GencliError, match="depends on other images of its batch, or on chance"):
+            look(replace(theirs, network=Centered()))

@@ -349,17 +349,31 @@ def test_a_subset_without_rows_is_refused() -> None:
         ({"lr": 0.0, "subset": 0.5}, ""),
         ({"seed_order": 1, "dropout": 0.1}, ""),
         ({"seed_order": 1, "augment": "crop:1"}, ""),
+        ({"lr": None, "vary": ["lr=0,0.1"]}, "--seed-init, --lr 0"),
+        ({"lr": None, "vary": ["lr=0,0.1"], "batch_norm": True}, ""),
+        ({"lr": 0.0, "vary": ["momentum=0.1,0.2"], "seed_init": None, "runs": 1}, "--lr 0"),
+        ({"lr": 0.0, "vary": ["momentum=0.1,0.2"], "batch_norm": True, "runs": 1}, "--lr 0"),
+        ({"lr": None, "vary": ["lr=0,0.1", "weight-decay=0,0.1"], "runs": None, "subset": 0.5}, "--lr 0"),
     ],
 )
 def test_networks_that_would_be_one_and_the_same_are_refused(more: dict[str, Any], fixed: str) -> None:
     def started() -> object:
-        return begin(setup(replace(PLAIN, seed_init=1, **more)), TABLE, None, Group(), True)
+        return begin(setup(replace(PLAIN, **{"seed_init": 1} | more)), TABLE, None, Group(), True)
 
     if not fixed:
         assert isinstance(started(), Several)
         return
-    with pytest.raises(GencliError, match=f"--runs: 3 networks would be one and the same: {fixed}"):
+    with pytest.raises(GencliError, match=f"[2-6] networks would be one and the same: {fixed}$"):
         started()
+
+
+def test_networks_that_came_out_as_one_and_the_same_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    for vary, same in (("momentum=0,0.9", "runs 0 and 2, runs 1 and 3"), ("weight-decay=0,0.1", "")):
+        run = begin(setup(replace(PLAIN, runs=2, epochs=1, full_batch=True, vary=[vary])), TABLE, None, Group())
+        assert isinstance(run, Several)
+        run.run()
+        said = [line for line in capsys.readouterr().err.splitlines() if "the same network" in line]
+        assert ", ".join(line.partition(" came")[0] for line in said) == same
 
 
 def test_more_processes_than_networks_are_refused() -> None:

@@ -84,7 +84,7 @@ def make(
         for remark in _copies(opened, rows, tested):
             console.message(remark)
         loaded.network.to(device)
-        certificates.require_alone(loaded, rows)
+        certificates.require_sample_alone(loaded, rows)
         with console.progress("steps", work(len(rows))) as advance:
             found, parts = certify(loaded, rows, tested, advance)
         write(found.table(), step, _said(found))
