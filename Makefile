@@ -7,7 +7,8 @@
 #               [SECONDS=600] [CLASSES="kills links"]
 # make check    ruff, pyright, import-linter
 # make bench    ratios against peers measured in one run, the machine's floors beside them
-# make mutants  how many one-token mistakes the tests notice, of a sample: [SEED=0] [COUNT=100]; an hour
+# make mutants  how many one-token mistakes the tests notice, of a sample: [SEED=0] [COUNT=100]; half an hour, after
+#               all tests under coverage, unless build/reach is there
 # make docs     man pages and completions
 # Each sets up .venv first where it is missing.
 

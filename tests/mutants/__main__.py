@@ -1,8 +1,8 @@
 """`make mutants`: how many one-token mistakes in gencli the tests notice.
 
-Each of a seeded sample is made in a copy of the tree, and tests are run on it until one fails: those of the module,
-those that import it, its room's, then the pipelines of its commands. What fails must pass on a copy without the
-mistake, or is left out: tests that fail anyway, or now and then, kill nothing. Survivors are printed; those that
+Each of a seeded sample is made in a copy of the tree, and the tests that run its line are run on it until one fails,
+the nearest and quickest first. What fails must pass on a copy without the mistake, or is left out: tests that fail
+anyway, or now and then, kill nothing. Survivors are printed; those that
 `equivalent` names change nothing that anyone can see.
 """
 
@@ -21,6 +21,7 @@ from pathlib import Path
 from tests.mutants import trials
 from tests.mutants.equivalent import EQUIVALENT
 from tests.mutants.mistakes import Mutant, mutants
+from tests.mutants.reach import Reach
 from tests.mutants.trials import ROOT
 
 _LEFT_OUT = "gencli/__main__.py", "gencli/cli/reference.py"  # not of the product's numbers
@@ -47,8 +48,8 @@ def _start(folder: str, limit: float) -> None:
     _benches.append(trials.Bench(Path(tempfile.mkdtemp(dir=folder)), limit))
 
 
-def _attempt(mutant: Mutant) -> trials.Verdict:
-    return _benches[0].attempt(mutant)
+def _attempt(given: tuple[Mutant, list[tuple[str, float]]]) -> trials.Verdict:
+    return _benches[0].attempt(*given)
 
 
 def main() -> None:
@@ -69,11 +70,13 @@ def main() -> None:
         if reason := _reason(mutant):
             print(f"{mutant.path}:{mutant.line} equivalent: {reason}")
     killed = 0
+    reach = Reach()
+    given = [(each, reach.tests(each.path, each.line)) for each in tried]
     trials.load()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what is left behind is removed
     processes = multiprocessing.get_context("fork")
     with tempfile.TemporaryDirectory() as folder, processes.Pool(asked.jobs, _start, (folder, asked.limit)) as pool:
-        for number, verdict in enumerate(pool.imap(_attempt, tried), 1):
+        for number, verdict in enumerate(pool.imap_unordered(_attempt, given), 1):
             mutant = verdict.mutant
             killed += verdict.killer is not None
             if verdict.killer is None:

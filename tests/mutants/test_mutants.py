@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
+from pathlib import Path
+
+from coverage import CoverageData
+
 from tests.mutants.equivalent import EQUIVALENT
 from tests.mutants.mistakes import around, mutants
-from tests.mutants.trials import ROOT, stages
+from tests.mutants.reach import Reach, _statement
+from tests.mutants.trials import ROOT
 
 SOURCE = b"""
 def f(x: Literal[3], few: int = 2) -> bool:
@@ -33,14 +40,41 @@ def test_the_names_around_a_line_are_known() -> None:
     assert around(b"B: int = 2\n", 1) == {"B"}
 
 
-def test_the_nearest_tests_come_first() -> None:
-    own, beside, shared = stages("gencli/curvature/xtrace.py", ROOT / "tests")
-    assert own.tests == ["tests/curvature/test_xtrace.py"]
-    assert "tests/curvature/test_spectrum.py" in beside.tests
-    assert "tests/pipelines/test_spectrum.py" in shared.tests
-    assert "spectrum" in shared.pattern
-    asking, *_ = stages("gencli/theory/sgd_rate.py", ROOT / "tests")
-    assert asking.tests[0] == "tests/theory/test_claims.py"
+def test_the_statement_of_a_line_is_known() -> None:
+    text = "A = (1,\n  2)\ndef f(x=3):\n  if (x and\n      x):\n    x = (4,\n      5)\n  else:\n    x = 6\n"
+    found = {line: _statement(text, line) for line in range(1, 10)}
+    assert found[1] == found[2] == (1, 2, True)
+    assert found[3] == (3, 9, False)  # what its default is used by
+    assert found[4] == found[5] == (4, 5, False)
+    assert found[6] == found[7] == (6, 7, False)
+    assert found[9] == (9, 9, False)
+
+
+def test_the_tests_that_run_a_line_are_known_the_nearest_and_quickest_first(tmp_path: Path) -> None:
+    path = "gencli/curvature/spectrum.py"
+    lines = (ROOT / path).read_text().splitlines()
+    constant = 1 + lines.index("_TOP = 10")
+    use = next(number for number, text in enumerate(lines, 1) if number > constant and "_TOP" in text)
+    near, quick, far = (
+        "tests/curvature/test_a.py::slow[a|b]",
+        "tests/curvature/test_a.py::quick",
+        "tests/test_b.py::far",
+    )
+    data = CoverageData(str(tmp_path / "data"))
+    # as pytest's processes write them, processes that tests start, and those that a server forks for tests
+    for context in (quick, f"{far} (call)", f"{far} (setup)|{near}"):
+        data.set_context(context)
+        data.add_lines({str(ROOT / path): [use]})
+    data.set_context("tests/test_b.py::elsewhere")
+    data.add_lines({str(ROOT / path): [use + 20]})
+    data.write()
+    seconds = {near: 3.0, quick: 1.0, far: 0.1}
+    (tmp_path / "seconds.json").write_text(json.dumps(seconds))
+    reach = Reach(tmp_path)
+    for line in (constant, use):
+        assert reach.tests(path, line) == [(quick, 1.0), (near, 3.0), (far, 0.1)]
+    os.utime(tmp_path / "seconds.json", (0, 0))  # all files are newer
+    assert ("tests/curvature/test_spectrum.py", 0) in Reach(tmp_path).tests(path, use)
 
 
 def test_what_is_called_equivalent_is_a_mistake_that_can_be_made() -> None:

@@ -6,9 +6,7 @@ import atexit
 import compileall
 import ctypes
 import importlib
-import inspect
 import os
-import re
 import select
 import shutil
 import signal
@@ -19,12 +17,13 @@ import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from py_compile import PycInvalidationMode
 
 import pytest
 
-from tests.mutants.mistakes import Mutant, around
+from tests.mutants.mistakes import Mutant
 
 ROOT = Path(__file__).parents[2]
 _LIBRARIES = (
@@ -37,21 +36,8 @@ _FILES = "pyproject.toml", "README.md", "CHANGELOG.md", "Makefile", "LICENSE"
 _BROKEN = 99  # a status that pytest has not
 _UNREAD = "tests cannot be imported"
 _PATIENCE = 100  # seconds for one test
-# whose pipelines use a room; all commands use the others
-_COMMANDS = {
-    "sources": "data", "corruptions": "corrupt", "training": "train", "losses": "train", "models": "train|eval",
-    "fitting": "fit", "evaluation": "eval", "curvature": "hvp|spectrum", "jacobians": "jacobian",
-    "formulas": "jacobian", "theory": "check", "reporting": "report", "scores": "score", "recipes": "recipe",
-}  # fmt: skip
+_FIRST = 15  # seconds that the first tests take; the rest is collected where they pass
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of <linux/prctl.h>
-
-
-@dataclass(frozen=True)
-class Stage:
-    """Test files and folders; of their tests those whose text holds `pattern`."""
-
-    tests: Sequence[str]
-    pattern: str = ""
 
 
 @dataclass(frozen=True)
@@ -66,55 +52,22 @@ class Verdict:
     exhausted: bool
 
 
-def stages(path: str, tests: Path) -> list[Stage]:
-    """Which tests may notice a mistake in a file, the nearest first."""
-    _, *folders, name = Path(path).with_suffix("").parts
-    own = Path(*folders, f"test_{name}.py")
-    room = folders[0] if folders else ""
-    imported = ".".join(["gencli", *folders, name]).removesuffix(".__init__")
-    above, _, last = imported.rpartition(".")
-    pattern = re.compile(rf"\b{imported}\b(?!\.\w)|from {above} import (?:\([^)]*|[^\n]*)\b{last}\b")
-    every = sorted(each.relative_to(tests) for each in tests.rglob("test_*.py"))
-    asking = [each for each in every if pattern.search((tests / each).read_text()) and each != own]
-    beside = [each for each in every if room and each.parts[0] == room and each not in (*asking, own)]
-    command = _COMMANDS.get(room, folders[1] if folders[1:] else name) if room in {*_COMMANDS, "commands"} else r"\w+"
-    words = rf"gencli[ -]({command})\b|[\"']({command})[\"' ]|/test_({command})\b" if command != r"\w+" else ""
-    shared = [each for each in every if each.parts[0] in ("pipelines", "cli") or each.name in ("test_docs.py",)]
-    found = [
-        Stage([str(own)] if own in every else []),
-        Stage([str(each) for each in [*asking, *beside]]),
-        Stage([str(each) for each in shared if each not in (*asking, *beside)], words),
-    ]
-    return [Stage([f"tests/{each}" for each in stage.tests], stage.pattern) for stage in found if stage.tests]
-
-
 @dataclass(eq=False)
 class _Watch:
-    """A plugin of pytest: writes down the test that runs; the likeliest and quickest first, some left out."""
+    """A plugin of pytest: writes down the test that runs; only those asked for, in their order."""
 
     current: Path
-    pattern: str
-    words: set[str]
-    left_out: set[str]
+    asked: Sequence[str]
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         self.current.write_text(nodeid)
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        def text(item: pytest.Item) -> str:
-            given = getattr(item, "callspec", None)
-            return f"{item.nodeid} {inspect.getsource(item.function)} {given and given.params}"  # type: ignore[attr-defined]
-
-        texts = {item.nodeid: text(item) for item in items if item.nodeid not in self.left_out}
-        kept = [item for item in items if re.search(self.pattern, texts.get(item.nodeid, "")) and item.nodeid in texts]
-
-        def far(item: pytest.Item) -> tuple[bool, int]:
-            named = sum(word in texts[item.nodeid] for word in self.words)
-            return item.get_closest_marker("slow") is not None, -named
-
-        kept.sort(key=far)
-        items[:] = kept
+        places = {each: number for number, each in enumerate(self.asked)}
+        order = [(places.get(each.nodeid, places.get(each.nodeid.partition("::")[0])), each) for each in items]
+        kept = sorted(((place, each) for place, each in order if place is not None), key=lambda pair: pair[0])
+        items[:] = [each for _, each in kept]
 
 
 @dataclass
@@ -136,42 +89,48 @@ class Bench:
         compileall.compile_dir(tree / "gencli", quiet=2, invalidation_mode=PycInvalidationMode.CHECKED_HASH)
         shutil.copytree(tree, self.folder / "clean")
 
-    def attempt(self, mutant: Mutant) -> Verdict:
-        """Runs tests until one fails that passes without the mistake."""
+    def attempt(self, mutant: Mutant, tests: Sequence[tuple[str, float]]) -> Verdict:
+        """Runs tests, given with their seconds, until one fails that passes without the mistake."""
         start = time.monotonic()
         file = self.folder / "tree" / mutant.path
         source = file.read_bytes()
         file.write_bytes(mutant.apply(source))
         try:
-            killer = self._killer(mutant, start + self.limit)
+            killer = self._killer(tests, start + self.limit)
         finally:
             file.write_bytes(source)
         exhausted = killer == ""
         return Verdict(mutant, *mutant.change(source), killer or None, time.monotonic() - start, exhausted)
 
-    def _killer(self, mutant: Mutant, end: float) -> str | None:
-        for stage in stages(mutant.path, self.folder / "clean" / "tests"):
-            while (failed := self._run("tree", stage, mutant, end)) is not None:
-                again = Stage([*stage.tests, "--collect-only"] if failed == _UNREAD else [failed])
-                if failed == "" or self._run("clean", again, mutant) is None:
+    def _killer(self, tests: Sequence[tuple[str, float]], end: float) -> str | None:
+        near = sum(spent <= _FIRST for spent in accumulate(seconds for _, seconds in tests))
+        names = [each for each, _ in tests]
+        for stage in filter(None, (names[:near], names[near:])):
+            while failed := self._run("tree", stage, end=end):
+                options = ["--collect-only"] if failed == _UNREAD else []
+                if self._run("clean", stage if options else [failed], options) is None:
                     return failed
                 if failed == _UNREAD:
                     raise RuntimeError((self.folder / "log").read_text())
                 self.failing.add(failed)
+            if failed == "":
+                return failed
         return None
 
-    def _run(self, tree: str, stage: Stage, mutant: Mutant, end: float = float("inf")) -> str | None:
+    def _run(
+        self, tree: str, tests: Sequence[str], options: Sequence[str] = (), end: float = float("inf")
+    ) -> str | None:
         """The first test that fails, or that the tests cannot be read; empty: none until `end`."""
         current = self.folder / "current"
         current.unlink(missing_ok=True)
-        left_out = self.failing if tree == "tree" else set()
-        words = around((self.folder / "clean" / mutant.path).read_bytes(), mutant.line) | {Path(mutant.path).stem}
+        asked = [each for each in tests if tree == "clean" or each not in self.failing]
+        if not asked:
+            return None
         child = os.fork()
         if child == 0:
             status = _BROKEN
             try:
-                watch = _Watch(current, stage.pattern, words, left_out)
-                status = _tests(self.folder, self.folder / tree, stage.tests, watch)
+                status = _tests(self.folder, self.folder / tree, _Watch(current, asked), options)
             except BaseException:
                 traceback.print_exc()
             finally:
@@ -201,7 +160,7 @@ def load() -> None:
         importlib.import_module(name)
 
 
-def _tests(folder: Path, tree: Path, tests: Sequence[str], watch: _Watch) -> int:
+def _tests(folder: Path, tree: Path, watch: _Watch, options: Sequence[str]) -> int:
     atexit._clear()
     (folder / "temporary").mkdir(exist_ok=True)
     os.environ |= {"PYTHONPATH": str(tree), "TMPDIR": str(folder / "temporary")}
@@ -218,9 +177,10 @@ def _tests(folder: Path, tree: Path, tests: Sequence[str], watch: _Watch) -> int
         os.dup2(os.open(path, mode), number)
     os.dup2(1, 2)
     patience = [f"--timeout={_PATIENCE}", "--timeout-method=thread"]
-    options = ["-x", "-p", "no:cacheprovider", f"--basetemp={folder / 'scratch'}", "--hypothesis-seed=0", *patience]
-    options += ["-W", "ignore:Module already imported"]  # hypothesis, whose plugin needs no rewriting
-    status = pytest.main([*options, *tests], plugins=[watch])
+    fixed = ["-x", "-p", "no:cacheprovider", f"--basetemp={folder / 'scratch'}", "--hypothesis-seed=0", *patience]
+    fixed += ["-W", "ignore:Module already imported"]  # hypothesis, whose plugin needs no rewriting
+    files = dict.fromkeys(each.partition("::")[0] for each in watch.asked)
+    status = pytest.main([*fixed, *options, *files], plugins=[watch])
     sys.stdout.flush()
     atexit._run_exitfuncs()
     return int(status)

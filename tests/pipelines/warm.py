@@ -29,6 +29,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tests.mutants import reach
+
 BIN = Path(sys.executable).parent
 _CLIENT = """#!{python} -IS
 import _signal, _socket, os, sys
@@ -163,6 +165,7 @@ def _become(process: int, ignored: list[int], files: dict[int, int]) -> None:
             stream = open(number, "w", errors=errors, closefd=False, buffering=1 if lines else -1)  # noqa: SIM115
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
+    reach.of(environment.get("PYTEST_CURRENT_TEST", ""))
     if words[:1] == [MANY]:
         _many(*words[1:])
     sys.argv = ["gencli", *words]
