@@ -11,7 +11,7 @@ class Mean:
     """The mean of what runs say of each of n rows; a few numbers a row, however many runs there are."""
 
     def __init__(self, rows: int) -> None:
-        self.count = np.zeros(rows, np.int64)
+        self.count = np.zeros(rows, np.int32)
         self._mean, self._squares = np.zeros(rows), np.zeros(rows)
         self.endless = np.zeros(rows, bool)
 
