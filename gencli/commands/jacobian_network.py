@@ -63,7 +63,7 @@ def run(
         if precision == "float64" and not exact:
             opened = opened._replace(device=devices.choose(network.device, True))
         target = building.target(opened.model, opened.table, asked, network.parameters, objective)
-        rows = operators.load(opened.table, network, opened.device, group=group)
+        rows = operators.load(opened.table, network, opened.device, True, group)
         function = target.function(rows, getattr(torch, precision))
         group.require_rows(function.rows, opened.table.title)
         part, sharing = range(function.rows), group

@@ -71,8 +71,13 @@ class Networks:
         numbers = all(each.dtype == torch.float32 for each in first.network.parameters())
         values = math.prod(first.preprocessing.input_shape(first.shape))
         small = device.type != "cpu" or (trained(first.network) <= _PARAMETERS and values <= _VALUES)
-        at_once = len(models) > 1 and first.task == "classes" and numbers and small and stacking.known(first.network)
-        self._stack = stacking.Stack([model.network for model in models]).eval() if at_once else None
+        stacked = len(models) > 1 and first.task == "classes" and numbers and small and stacking.known(first.network)
+        self._stack = stacking.Stack([model.network for model in models]).eval() if stacked else None
+
+    @property
+    def at_once(self) -> bool:
+        """Whether they are one batched computation, not one after the other."""
+        return self._stack is not None
 
     @torch.no_grad()
     def predict(

@@ -16,6 +16,7 @@ from gencli.errors import GencliError
 from gencli.files import arrow
 from gencli.files.tables import ImageTable
 from gencli.files.tensors import double, sent
+from gencli.machine import require_memory
 
 Shape = tuple[int, int, int]
 Whiten = Literal["image", "dataset", "none"]
@@ -23,6 +24,8 @@ Scaling = tuple[torch.Tensor, torch.Tensor]
 
 PEAK = 255  # the value of a pixel that becomes 1
 _BY_ROW = ("labels", "labels_true", "ids", "place")
+_ROW = 40  # bytes of its label, its true label and its id, one of which is there twice while it is read
+_FEWER = "use fewer rows, such as a part by gencli corrupt subsample; train --stream holds a window of images"
 _VALUES, _PIXELS = 1 << 22, 1 << 20  # as many are measured at a time
 
 
@@ -100,12 +103,16 @@ def load(table: ImageTable, keep: NDArray[np.bool_] | None = None) -> Rows:
 
     Args:
         keep: the mask [rows] of the images that are read; None for all.
+
+    Raises:
+        GencliError: more than fit.
     """
     description, names = table.description, table.schema.names
     count = table.rows if keep is None else int(keep.sum())
-    pictures = {
-        name: np.empty((count, *description.shape), description.dtype) for name in ("image", "target") if name in names
-    }
+    kinds = [name for name in ("image", "target") if name in names]
+    need = len(kinds) * count * description.row_bytes + _ROW * table.rows
+    require_memory(need, f"{table.title}: {count:,} images and the columns beside them", _FEWER)
+    pictures = {name: np.empty((count, *description.shape), description.dtype) for name in kinds}
     start = 0
     for batch in table.batches(keep):
         stop = start + batch.num_rows

@@ -14,6 +14,8 @@ from gencli.scores.names import ERROR
 
 _EQUAL = 1e-6  # by which cleanlab, the authors' own code, takes numbers for equal
 
+_BLOCK = 1 << 16  # rows
+
 
 def self_confidence(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.float64]:
     """[n] each label's own probability, of probabilities [n, classes]."""
@@ -65,16 +67,17 @@ class Probabilities:
         self._confidence, self._margin = Mean(len(self.labels)), Mean(len(self.labels))
 
     @property
-    def count(self) -> NDArray[np.int64]:
+    def count(self) -> NDArray[np.int32]:
         """[n] how many runs have a row."""
         return self._confidence.count
 
-    def add(self, places: NDArray[np.int64], probabilities: NDArray[np.float64]) -> None:
+    def add(self, places: NDArray[np.int64], probabilities: NDArray[np.floating]) -> None:
         """Takes a run's probabilities [m, classes] of the rows `places` [m], none twice."""
-        labels = self.labels[places]
-        self._sums[places] += probabilities
-        self._confidence.add(places, self_confidence(probabilities, labels))
-        self._margin.add(places, normalized_margin(probabilities, labels))
+        for start in range(0, len(places), _BLOCK):
+            at, found = places[start : start + _BLOCK], probabilities[start : start + _BLOCK].astype(np.float64)
+            self._sums[at] += found
+            self._confidence.add(at, self_confidence(found, self.labels[at]))
+            self._margin.add(at, normalized_margin(found, self.labels[at]))
 
     def columns(self) -> Iterator[tuple[str, pa.Array]]:
         """The scores by name; confident learning, of the mean probabilities, 1 where another class is counted for."""

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from gencli.models.inputs import Rows
     from gencli.ranks import Group
 
+_PORTION = 10_000  # rows, a multiple of what networks take at a time
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -92,45 +94,47 @@ def answers(
         GencliError: its outputs are not finite.
     """
     from gencli.evaluation.networks import Networks, groups
+    from gencli.models import paged
 
-    rows = _held(table, device, group)
-    others = None if test is None else _held(test, device, group)
+    rows = paged.held(table, None, device, True, group)
+    others = None if test is None else paged.held(test, None, device, True, group)
     ids, done = table.column("id"), 0
     for several in groups(models):
-        networks = Networks(several, device)
-        tested = [None] * len(several) if others is None else [*_logits(networks, several, others, group)]
-        for model, found, of_others in zip(several, _logits(networks, several, rows, group), tested, strict=True):
-            right, probabilities = _answer(model, found, rows, table.title)
-            right_test = None
-            if of_others is not None and others is not None and test is not None:
-                right_test = _answer(model, of_others, others, test.title)[0]
-            yield Answer(model.title, seen(model, ids), right, right_test, probabilities)
-            progress(done := done + 1)
+        together = Networks(several, device)
+        # one by one, the numbers of one are in memory at a time
+        for part in [several] if together.at_once else [[model] for model in several]:
+            networks = together if part is several else Networks(part, device)
+            tested = [None] * len(part) if others is None else _logits(networks, len(part), others, group)
+            for model, found, of_others in zip(part, _logits(networks, len(part), rows, group), tested, strict=True):
+                right, probabilities = _answer(model, found, rows, table.title)
+                right_test = None
+                if of_others is not None and others is not None and test is not None:
+                    right_test = _answer(model, of_others, others, test.title)[0]
+                yield Answer(model.title, seen(model, ids), right, right_test, probabilities)
+                progress(done := done + 1)
         for model in several:
             model.network.cpu()
 
 
-def _held(table: ImageTable, device: torch.device, group: Group) -> Rows:
-    """The rows of a table, with the images of this process's own alone."""
-    from gencli.models.inputs import load
-
-    own = group.span(table.rows)
-    return load(table, None if len(own) == table.rows else np.isin(np.arange(table.rows), own)).to(device)
-
-
-def _logits(networks: Networks, several: Sequence[Model], rows: Rows, group: Group) -> Iterator[torch.Tensor]:
-    """[n, classes] of each network, on the CPU."""
+def _logits(networks: Networks, count: int, rows: Rows, group: Group) -> list[torch.Tensor]:
+    """[n, classes] of each of `count` networks, on the CPU; images are in memory a portion at a time."""
     import torch
 
-    own = rows.held()[0]
-    found = networks.predict(own) if len(own) else None
-    for _ in several:
+    from gencli.models.inputs import Rows
 
-        def mine() -> torch.Tensor | None:
-            logits = next(found).logits if found else None
-            return None if logits is None else logits.cpu()
+    own = group.span(len(rows))
 
-        yield torch.cat([each for each in group.each(mine) if each is not None])
+    def mine() -> list[list[torch.Tensor]]:
+        found: list[list[torch.Tensor]] = [[] for _ in range(count)]
+        for start in range(own.start, own.stop, _PORTION):
+            part = slice(start, min(start + _PORTION, own.stop))
+            said = networks.predict(Rows(rows.images[part], rows.labels[part]))
+            for known, logits in zip(found, (each.logits for each in said), strict=True):
+                known.extend([] if logits is None else [logits.cpu()])
+        return found
+
+    every = group.each(mine)
+    return [torch.cat([part for found in every for part in found[number]]) for number in range(count)]
 
 
 def _answer(

@@ -35,7 +35,7 @@ class Part:
         ids, labels: [m].
         labels_true: [m]; None where it is not known.
         values: by score [m], NaN where there is none and infinite where the row was never learned.
-        probabilities: [m, classes]; None where there are none.
+        probabilities: [m, classes] floating; None where there are none.
     """
 
     title: str
@@ -44,7 +44,7 @@ class Part:
     labels: NDArray[np.int64]
     labels_true: NDArray[np.int64] | None
     values: dict[str, NDArray[np.float64]] = field(default_factory=dict)
-    probabilities: NDArray[np.float64] | None = None
+    probabilities: NDArray[np.floating] | None = None
 
 
 @dataclass
@@ -217,13 +217,19 @@ def _parts(document: documents.Document) -> Iterator[Part]:
         raise GencliError(f"{document.title}: predictions without probabilities", "give networks with classes")
     if document.kind == "dynamics" and (gone := [name for name in DYNAMICS if name not in rows.column_names]):
         raise GencliError(f"{document.title}: dynamics without the column {gone[0]}", "give gencli train --dynamics")
-    keys = list(zip(*(rows[name].to_pylist() for name in names))) if names else [()] * rows.num_rows
-    places: dict[tuple[Any, ...], list[int]] = {}
-    for place, key in enumerate(keys):
-        places.setdefault(key, []).append(place)
-    for key, taken in places.items():
+    if not names:
+        yield _part(document, rows, np.arange(rows.num_rows), "")
+        return
+    codes = np.zeros(rows.num_rows, np.int64)
+    for name in names:
+        encoded = rows[name].combine_chunks().dictionary_encode()
+        codes = codes * len(encoded.dictionary) + encoded.indices.to_numpy()
+    _, first, counts = np.unique(codes, return_index=True, return_counts=True)
+    places = np.split(np.argsort(codes, kind="stable"), counts.cumsum()[:-1])
+    for each in np.argsort(first):
+        taken, key = places[each], [rows[name][int(first[each])].as_py() for name in names]
         said = ", ".join(f"run {value}" if name == "run" else str(value) for name, value in zip(names, key))
-        yield _part(document, rows.take(taken), np.array(taken), said)
+        yield _part(document, rows.take(taken), taken, said)
 
 
 def _part(document: documents.Document, rows: pa.Table, taken: NDArray[np.int64], said: str) -> Part:
@@ -240,13 +246,13 @@ def _part(document: documents.Document, rows: pa.Table, taken: NDArray[np.int64]
         raise GencliError(
             f"{title}: row {taken[off[0]]}: column `probabilities`: {what}", "predict with finite networks"
         )
-    part.probabilities = lists.flatten().to_numpy().astype(float).reshape(-1, int(lengths[0]))
+    part.probabilities = lists.flatten().to_numpy().reshape(-1, int(lengths[0]))
     return part
 
 
 def _values(rows: pa.Table, name: str) -> NDArray[np.float64]:
     """A column of dynamics; infinite where a row that was visited was never learned."""
-    found = rows[name].to_numpy().astype(float)
+    found = rows[name].to_numpy().astype(float, copy=False)
     if not DYNAMICS[name].endless:
         return found
     visited = ~np.asarray(rows["correctness"].is_null())

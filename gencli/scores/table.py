@@ -13,7 +13,7 @@ from gencli.reporting.chance import beyond_chance
 from gencli.scores.confident import Probabilities
 from gencli.scores.means import Mean
 from gencli.scores.memorization import Memorization, Pairs, strongest
-from gencli.scores.names import DYNAMICS, ERROR, HELD_OUT
+from gencli.scores.names import ERROR, HELD_OUT
 from gencli.scores.networks import Answer
 from gencli.scores.reading import Part
 
@@ -51,7 +51,7 @@ class Scores:
         self.memorization = Memorization(len(self.ids))
         self.notes: list[str] = []
         self._trained = None if trained is None else self._places(trained)
-        self._dynamics = {name: Mean(len(self.ids)) for name in DYNAMICS}
+        self._dynamics: dict[str, Mean] = {}
         self._visited = np.zeros(len(self.ids), np.int64)
         self._own: Probabilities | None = None
         self._held_out: Probabilities | None = None
@@ -85,6 +85,8 @@ class Scores:
     def _add(self, part: Part) -> None:
         places = self._places(part)
         for name, values in part.values.items():
+            if name not in self._dynamics:
+                self._dynamics[name] = Mean(len(self.ids))
             self._dynamics[name].add(places, values)
         if part.values:
             self._visited[places[~np.isnan(part.values["correctness"])]] += 1
@@ -92,7 +94,7 @@ class Scores:
             self._own = self._given(self._own, part.title, part.probabilities)
             self._own.add(places, part.probabilities)
 
-    def _given(self, before: Probabilities | None, title: str, found: NDArray[np.float64]) -> Probabilities:
+    def _given(self, before: Probabilities | None, title: str, found: NDArray[np.floating]) -> Probabilities:
         classes = found.shape[1]
         if before is None and self.labels.max() < classes > 1:
             return Probabilities(self.labels, classes)
@@ -125,8 +127,10 @@ class Scores:
                 self._right.append(answer.right_test)
             if answer.probabilities is not None:
                 self._own = self._given(self._own, answer.title, answer.probabilities)
-                self._own.add(places[answer.seen], answer.probabilities[answer.seen])
-                if not answer.seen.all():
+                if answer.seen.all():
+                    self._own.add(places, answer.probabilities)
+                else:
+                    self._own.add(places[answer.seen], answer.probabilities[answer.seen])
                     self._held_out = self._given(self._held_out, answer.title, answer.probabilities)
                     self._held_out.add(places[~answer.seen], answer.probabilities[~answer.seen])
         if gone := int((~self.memorization.known).sum()):
@@ -137,7 +141,7 @@ class Scores:
         counts = [self._visited, *(each.count for each in (self._own,) if each), self.memorization.seen]
         found = {"id": pa.array(self.ids), "label": pa.array(self.labels)}
         found |= {} if self.labels_true is None else {"label_true": pa.array(self.labels_true)}
-        found["runs"] = pa.array(np.max(counts, 0))
+        found["runs"] = pa.array(np.max(counts, 0).astype(np.int64, copy=False))
         for name, mean in self._dynamics.items():
             if mean.count.any() or mean.endless.any():
                 found |= {name: mean.mean(), name + ERROR: mean.error()}

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from gencli import machine
 from gencli.corruptions.labels import RandomLabels
 from gencli.errors import GencliError
 from gencli.files.arrow import unpack
@@ -170,3 +171,12 @@ def test_a_part_of_the_images_is_loaded_with_all_labels(keep: list[bool], index:
     assert torch.equal(held.images, whole.images[index][numbers])
     assert torch.equal(held.labels, whole.labels[index][numbers])
     assert held.place is None
+
+
+def test_images_that_do_not_fit_are_refused_before_one_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = image_table(1000, (4, 4, 1))
+    monkeypatch.setattr(machine, "free_memory", lambda: 40 * 1000 + 16 * 500)
+    assert len(load(table, np.arange(1000) < 500).images) == 500
+    monkeypatch.setattr(table, "batches", None)
+    with pytest.raises(GencliError, match=r"toy: 1,000 images and the columns beside them: needs 54.7 KiB of memory"):
+        load(table)
