@@ -165,10 +165,10 @@ def require_plain(model: Model) -> nn.Module:
             f"{title}: its images are whitened by the training set's statistics, which depend on the rows",
             "train it with --whiten image or none",
         )
-    trained = {name for name, each in model.network.named_parameters() if each.requires_grad}
+    trained = {id(each) for each in model.network.parameters() if each.requires_grad}  # which may have several names
     start = before.state_dict()
-    for name, each in model.network.state_dict().items():
-        if name not in trained and not torch.equal(each, start[name]):
+    for name, each in model.network.state_dict(keep_vars=True).items():
+        if id(each) not in trained and not torch.equal(each, start[name]):
             raise GencliError(
                 f"{title}: {name} depends on the rows and is no trained weight", "use a network without such state"
             )

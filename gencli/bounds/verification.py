@@ -15,7 +15,6 @@ import numpy as np
 import pyarrow as pa
 import torch
 from torch import nn
-from torch.func import functional_call
 
 from gencli.bounds import certificates, compression, independence
 from gencli.bounds.certificates import SAMPLING, Certificate
@@ -25,6 +24,7 @@ from gencli.errors import GencliError
 from gencli.evaluation.runs import initial, initial_seed
 from gencli.files.provenance import Step
 from gencli.models import Model, Options, named_in
+from gencli.models.base import functional_call
 from gencli.models.inputs import Preprocessing, Rows
 from gencli.randomness import derive
 

@@ -129,7 +129,7 @@ def _ratios(q: Quantities, norms: list[float]) -> float:
 
 def _weights(q: Quantities, norms: list[float]) -> float:
     """√(Σ N² / n) over the weights, however often they are used."""
-    return _root(sum(norms[place] ** 2 for place in q.once), q.n)
+    return _root(sum(norm**2 for norm in q.of_weights(norms)), q.n)
 
 
 def _main(q: Quantities, norms: list[float]) -> float:
