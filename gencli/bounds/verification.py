@@ -310,7 +310,10 @@ def _model(facts: dict[str, Any], device: torch.device, title: str, allowed: str
         step = Step("train", {"seed": seed}, {})
         model = Model(arch, shape, tuple(facts["classes"]), nn.Identity(), options, preprocessing, step, file=title)
         network = initial(model, title)
+        frozen = facts.get("frozen")
     except (KeyError, TypeError, IndexError) as error:
         raise GencliError(f"{title}: corrupt certificate: its network: {error}", "make the certificate again") from None
     assert network is not None
-    return replace(model, network=network.eval().to(device))
+    made = replace(model, network=network.eval().to(device), frozen=None if frozen is None else str(frozen))
+    certificates.hold(made.network, made)
+    return made

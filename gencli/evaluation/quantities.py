@@ -277,7 +277,7 @@ class Quantities:
             return found
 
         def loss(given: dict[str, torch.Tensor], image: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
-            return cross_entropy(functional_call(network, given, image[None]).float(), label[None]).sum()
+            return cross_entropy(functional_call(network, given, (image[None],)).float(), label[None]).sum()
 
         size = max(1, _VALUES // sum(each.numel() for each in values.values()))
         alongs, squares, total = list[torch.Tensor](), list[torch.Tensor](), 0
