@@ -165,14 +165,23 @@ def require_plain(model: Model) -> nn.Module:
             f"{title}: its images are whitened by the training set's statistics, which depend on the rows",
             "train it with --whiten image or none",
         )
-    trained = {name for name, each in model.network.named_parameters() if each.requires_grad}
+    trained = {id(each) for each in model.trained.values()}  # which may have several names
     start = before.state_dict()
-    for name, each in model.network.state_dict().items():
-        if name not in trained and not torch.equal(each, start[name]):
+    for name, each in model.network.state_dict(keep_vars=True).items():
+        if id(each) not in trained and not torch.equal(each, start[name]):
             raise GencliError(
                 f"{title}: {name} depends on the rows and is no trained weight", "use a network without such state"
             )
+    for network in (model.network, before):
+        hold(network, model)
     return before.eval()
+
+
+def hold(network: nn.Module, model: Model) -> None:
+    """Leaves the parameters that the model's training kept as they were out of what is trained of a network."""
+    trained = model.trained
+    for name, each in network.named_parameters():
+        each.requires_grad_(name in trained)
 
 
 def require_alone(model: Model, network: Callable[[Tensor], Tensor], inputs: Tensor, together: Tensor) -> None:
@@ -235,6 +244,7 @@ def write(output: Output, made: Certificate, model: Model, parts: dict[str, torc
         "classes": model.classes,
         "preprocessing": model.preprocessing.to_json(),
         "initialization": initial_seed(model) or 0,
+        **({} if model.frozen is None else {"frozen": model.frozen}),
     }
     tensors.write(output, parts, {"certificate": asdict(made), "network": network, "step": step})
 

@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 import torch
 from torch import nn
-from torch.func import functional_call
 from torch.nn import functional
 
 from gencli.bounds import certificates
@@ -17,6 +16,7 @@ from gencli.bounds.settings import CompressionSettings
 from gencli.errors import GencliError
 from gencli.evaluation.runs import initial_seed
 from gencli.models import Model
+from gencli.models.base import functional_call
 from gencli.models.inputs import Rows
 from gencli.randomness import derive
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.func import functional_call
 from torch.nn import functional
 
 from gencli.bounds import inversion
 from gencli.files.tensors import double
 from gencli.models import Model
+from gencli.models.base import functional_call
 from gencli.models.inputs import Rows
 
 GRID, RATIO = 2048, 2 ** (-1 / 128)  # the prior's standard deviations: RATIO^j, j < GRID, from 1 to 2⁻¹⁶

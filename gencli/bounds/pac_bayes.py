@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 import torch
 from torch import nn
-from torch.func import functional_call
 
 from gencli.bounds import certificates
 from gencli.bounds.certificates import Certificate
@@ -16,6 +15,7 @@ from gencli.bounds.settings import PacBayesSettings
 from gencli.errors import GencliError
 from gencli.evaluation.predictions import batch_size
 from gencli.models import Model
+from gencli.models.base import functional_call
 from gencli.models.inputs import Rows
 from gencli.randomness import derive
 

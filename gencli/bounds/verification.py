@@ -15,7 +15,6 @@ import numpy as np
 import pyarrow as pa
 import torch
 from torch import nn
-from torch.func import functional_call
 
 from gencli.bounds import certificates, compression, independence
 from gencli.bounds.certificates import SAMPLING, Certificate
@@ -25,6 +24,7 @@ from gencli.errors import GencliError
 from gencli.evaluation.runs import initial, initial_seed
 from gencli.files.provenance import Step
 from gencli.models import Model, Options, named_in
+from gencli.models.base import functional_call
 from gencli.models.inputs import Preprocessing, Rows
 from gencli.randomness import derive
 
@@ -310,7 +310,10 @@ def _model(facts: dict[str, Any], device: torch.device, title: str, allowed: str
         step = Step("train", {"seed": seed}, {})
         model = Model(arch, shape, tuple(facts["classes"]), nn.Identity(), options, preprocessing, step, file=title)
         network = initial(model, title)
+        frozen = facts.get("frozen")
     except (KeyError, TypeError, IndexError) as error:
         raise GencliError(f"{title}: corrupt certificate: its network: {error}", "make the certificate again") from None
     assert network is not None
-    return replace(model, network=network.eval().to(device))
+    made = replace(model, network=network.eval().to(device), frozen=None if frozen is None else str(frozen))
+    certificates.hold(made.network, made)
+    return made

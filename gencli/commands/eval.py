@@ -76,7 +76,8 @@ def evaluate(
     spectral_complexity           R = prod r s * (sum (|A'|_2,1 / s)^2/3)^3/2
     path_norm                     sqrt of sum over paths of prod w^2
     distance_from_initialization  |w - w0|, w0 rebuilt from the seed
-    vc_dimension_bound            W L log2 W for L layers on the longest path,
+    vc_dimension_bound            W L log2 N for L layers on the longest path, N
+                                  parameters, frozen ones too,
                                   without its constant; piecewise linear nets
     With a table of n rows, which should be the training data:
     vc_gap_bound                  sqrt(8/n (ln growth(2n) + ln 80)): vacuous > 1

@@ -32,6 +32,7 @@ from gencli.files.tensors import WITHOUT_FLOAT64
 from gencli.losses import Loss
 from gencli.losses.classes import CrossEntropy
 from gencli.models import Model
+from gencli.models.base import functional_call
 from gencli.models.inputs import Rows, target_input
 from gencli.objectives import each_row
 from gencli.ranks import ALONE, Group
@@ -347,7 +348,7 @@ class Operator:
 
     def _evaluate(self, w: Tensor, inputs: Tensor) -> Tensor:
         with in_dtype(self.dtype):
-            return torch.func.functional_call(self.network, self.unflatten(w), (inputs,))
+            return functional_call(self.network, self.unflatten(w), (inputs,))
 
     def _batch(self, part: slice) -> Batch:
         total, preprocessing = self.rows, self._model.preprocessing

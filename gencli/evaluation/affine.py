@@ -30,6 +30,7 @@ class Affine:
         outputs: which axis of the weight counts the output's channels, None where several do.
         scale: [channels] what the circulant layer's outputs are multiplied by; others have it in their weight.
         padded: what puts zeros around the input before `function` takes it; `shape` is then from before.
+        plain: the weight without the batch norm's factors, where these are in it.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Affine:
     outputs: int | None = None
     scale: torch.Tensor | None = None
     padded: Linear | None = None
+    plain: torch.Tensor | None = None
 
     def scaled(self, factors: torch.Tensor) -> Affine | None:
         """The layer with its outputs' channels [n, channels, ...] times factors [channels], None where it has none."""
@@ -49,7 +51,9 @@ class Affine:
             return None
         sides = [1] * self.weight.ndim
         sides[self.outputs] = -1
-        return replace(self, weight=self.weight * factors.view(sides))
+        return replace(
+            self, weight=self.weight * factors.view(sides), plain=self.weight if self.plain is None else self.plain
+        )
 
     def linear(self, inputs: torch.Tensor, change: Linear = lambda weight: weight) -> torch.Tensor:
         """A x for inputs that are padded already, the weight and the scale changed."""

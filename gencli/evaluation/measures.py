@@ -18,7 +18,7 @@ from gencli.evaluation.predictions import Predictions, predict
 from gencli.evaluation.quantities import Quantities
 from gencli.evaluation.trace import Node, Trace
 from gencli.files.tensors import double
-from gencli.models import Model, Shape
+from gencli.models import Model, Shape, trained
 from gencli.models.inputs import Rows
 
 _CONFIDENCE, _STEP = 0.05, 1000
@@ -84,7 +84,8 @@ def of_weights(model: Model, initial: nn.Module | None, trace: Trace | str) -> I
     if initial is not None:
         yield Figure("distance_from_initialization", distance(model.network, initial))
     depth = trace if isinstance(trace, str) else trace.depth()
-    yield Figure.of("vc_dimension_bound", depth if isinstance(depth, str) else vc_dimension(model.parameters, depth))
+    dimension = depth if isinstance(depth, str) else vc_dimension(model.parameters, depth, trained(model.network))
+    yield Figure.of("vc_dimension_bound", dimension)
 
 
 def _read(model: Model, network: nn.Module) -> Trace | str:
@@ -180,12 +181,13 @@ def distance(network: nn.Module, initial: nn.Module) -> float:
     return torch.stack(squares).sum().sqrt().item()
 
 
-def vc_dimension(parameters: int, layers: int) -> float:
-    """W L log₂ W for W parameters in L layers with piecewise linear activations; the VC-dimension is O of it.
+def vc_dimension(parameters: int, layers: int, all_parameters: int) -> float:
+    """W L log₂ N for W trained of N parameters in L layers, piecewise linear activations; the VC-dimension is O of it.
 
+    Without frozen ones W is N. The logarithm is of the units, of which there are no more than parameters.
     Bartlett, Harvey, Liaw, Mehrabian 2019, arXiv:1703.02930; the constant factor, above 1, is left out.
     """
-    return parameters * layers * math.log2(max(parameters, 2))
+    return parameters * layers * math.log2(max(all_parameters, 2))
 
 
 def vc_gap(dimension: float, n: int) -> float:

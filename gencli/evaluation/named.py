@@ -129,7 +129,7 @@ def _ratios(q: Quantities, norms: list[float]) -> float:
 
 def _weights(q: Quantities, norms: list[float]) -> float:
     """√(Σ N² / n) over the weights, however often they are used."""
-    return _root(sum(norms[place] ** 2 for place in q.once), q.n)
+    return _root(sum(norm**2 for norm in q.of_weights(norms)), q.n)
 
 
 def _main(q: Quantities, norms: list[float]) -> float:
@@ -247,7 +247,7 @@ MEASURES: tuple[Named, ...] = (
     Named("spectral_complexity", "R = prod r s (sum (|A'|_2,1 / s)^(2/3))^(3/2)", "1", _BARTLETT),
     Named("path_norm", "sqrt of the sum over paths of prod w^2", "1", "Neyshabur et al. 2015, arXiv:1503.00036"),
     Named("distance_from_initialization", "|p - p0|", "1", "Nagarajan, Kolter 2019, arXiv:1901.01672"),
-    Named("vc_dimension_bound", "W d log2 W, without its constant", "1",
+    Named("vc_dimension_bound", "W d log2 N for W trained of N parameters, without its constant", "1",
           "Bartlett, Harvey, Liaw, Mehrabian 2019, arXiv:1703.02930"),
     Named("vc_gap_bound", "sqrt(8 (ln growth(2n) + ln 80) / n)", "1", "Vapnik, Chervonenkis 1971"),
     Named("margin", "m, the floor(n/10)-th smallest of z_y - max z_k", "logit",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
@@ -9,7 +10,7 @@ from typing import TypeVar
 
 import torch
 from torch import nn
-from torch.func import functional_call, grad, vmap
+from torch.func import grad, vmap
 
 from gencli.errors import first_line, require_enough
 from gencli.evaluation import nearby
@@ -21,6 +22,7 @@ from gencli.evaluation.predictions import Predictions, cross_entropy
 from gencli.evaluation.trace import Trace
 from gencli.files.tensors import double
 from gencli.models import Model
+from gencli.models.base import functional_call
 from gencli.models.inputs import Rows
 
 T = TypeVar("T")
@@ -78,16 +80,25 @@ class Quantities:
         return len(self._layers)
 
     @cached_property
-    def once(self) -> list[int]:
-        """Which of the layers have a weight that no other before them has: one may be used again, or its transpose."""
-        known = dict[str, list[torch.Tensor]]()
+    def _uses(self) -> list[list[int]]:
+        """The layers by their weights, which may be used again, transposed or behind another batch norm."""
+        known = dict[str, list[tuple[torch.Tensor, list[int]]]]()
+        for place, layer in enumerate(self._layers):
+            own = (layer.weight if layer.plain is None else layer.plain).flatten().sort().values
+            alike = known.setdefault(layer.name.split(" (")[0], [])
+            places = next((places for other, places in alike if torch.equal(own, other)), None)
+            if places is None:
+                alike.append((own, places := []))
+            places.append(place)
+        return [places for alike in known.values() for _, places in alike]
 
-        def new(layer: Affine) -> bool:
-            others, own = known.setdefault(layer.name.split(" (")[0], []), layer.weight.flatten()
-            others.append(own)
-            return not any(torch.equal(own.sort().values, each.sort().values) for each in others[:-1])
-
-        return [place for place, layer in enumerate(self._layers) if new(layer)]
+    def of_weights(self, norms: list[float]) -> list[float]:
+        """Layers' norms, of each weight once."""
+        for places in self._uses:
+            if not all(math.isclose(norms[place], norms[places[0]], rel_tol=1e-9) for place in places):
+                again = self._layers[places[1]].name.split(" (")[0]
+                raise Undefined(f"{again} is used again behind another batch norm, which makes another matrix of it")
+        return [norms[places[0]] for places in self._uses]
 
     @cached_property
     def frobenius(self) -> list[float]:
@@ -140,7 +151,7 @@ class Quantities:
         for layer in self._layers:
             if layer.kind != "dense" and (layer.outputs != 0 or layer.weight.ndim != 4):
                 raise Undefined(f"{layer.name} is neither dense nor a convolution")
-        return sum(self._layers[place].weight.numel() for place in self.once)
+        return sum(self._layers[place].weight.numel() for place, *_ in self._uses)
 
     @property
     def margin(self) -> float:
@@ -266,7 +277,7 @@ class Quantities:
             return found
 
         def loss(given: dict[str, torch.Tensor], image: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
-            return cross_entropy(functional_call(network, given, image[None]).float(), label[None]).sum()
+            return cross_entropy(functional_call(network, given, (image[None],)).float(), label[None]).sum()
 
         size = max(1, _VALUES // sum(each.numel() for each in values.values()))
         alongs, squares, total = list[torch.Tensor](), list[torch.Tensor](), 0

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from torch.func import functional_call, jvp, vjp, vmap
+from torch.func import jvp, vjp, vmap
 
 from gencli.curvature.kinks import Kinks
 from gencli.curvature.networks import (
@@ -26,6 +26,7 @@ from gencli.curvature.products import differentiable, load_forward_mode
 from gencli.errors import CheckFailed, GencliError, first_line
 from gencli.losses import Loss
 from gencli.models import Model
+from gencli.models.base import functional_call
 from gencli.models.inputs import Rows, target_input
 from gencli.objectives import each_row
 

@@ -19,7 +19,7 @@ from gencli.files import provenance, tensors
 from gencli.files.stream import Input, Output
 from gencli.files.tables import ImageTable, is_shape
 from gencli.machine import free_memory
-from gencli.models import heads, learners, of_runs
+from gencli.models import heads, learners, of_runs, start
 from gencli.models.airbench import AIRBENCH
 from gencli.models.alexnet import ALEXNET
 from gencli.models.base import PLAIN, Family, Options, Shape, form, limited, require_room, trained
@@ -144,6 +144,7 @@ class Model:
         subset_below: the bound of the rows that training saw, see `gencli.runs.seen`; None for all.
         run: its number in a file of several networks; None of one that is by itself.
         start: of one that started from a file's tensors: its `sha256`, how many are from there, which are `random`.
+        frozen: the words of `train --freeze`, which name the tensors that training keeps as they are; None for none.
         failed: why its training, one of several, has no network, whose tensors are not numbers; empty otherwise.
     """
 
@@ -161,6 +162,7 @@ class Model:
     run: int | None = None
     start: dict[str, Any] | None = None
     failed: str = ""
+    frozen: str | None = None
 
     @property
     def title(self) -> str:
@@ -178,8 +180,15 @@ class Model:
 
     @property
     def parameters(self) -> int:
-        """The number of trained parameters."""
-        return trained(self.network)
+        """The number of trained parameters, without frozen ones."""
+        return sum(each.numel() for each in self.trained.values())
+
+    @property
+    def trained(self) -> dict[str, nn.Parameter]:
+        """The trained parameters by their names, without frozen ones."""
+        kept = start.kept_as_is(self.network, self.frozen, len(self.classes))
+        named = self.network.named_parameters()
+        return {name: each for name, each in named if each.requires_grad and name not in kept}
 
     @property
     def task(self) -> Literal["classes", "images"]:
@@ -322,8 +331,13 @@ def _model(
     counts = facts.get("class_rows")
     return Model(
         named, shape, classes, network.eval(), options, preprocessing, facts["step"], counts and tuple(counts),
-        facts.get("epoch"), source.name, facts.get("subset_below"), run,
+        facts.get("epoch"), source.name, facts.get("subset_below"), run, frozen=_frozen(facts["step"]),
     )  # fmt: skip
+
+
+def _frozen(made: provenance.Step) -> str | None:
+    words = made.arguments.get("freeze") if made.command == "train" else None
+    return words if isinstance(words, str) else None
 
 
 def named_in(title: str, named: str, arch: str | None, made: Mapping[str, Any] = {}) -> Family | None:

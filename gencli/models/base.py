@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from itertools import chain
 from typing import Any, Literal, get_args
 
 import torch
@@ -94,6 +95,22 @@ PLAIN = Options()
 def trained(network: nn.Module) -> int:
     """The number of trained parameters of a network."""
     return sum(tensor.numel() for tensor in network.parameters() if tensor.requires_grad)
+
+
+def functional_call(network: nn.Module, weights: Mapping[str, torch.Tensor], inputs: tuple[Any, ...]) -> Any:
+    """What a network makes of inputs with other weights, by their names; all that use one of its weights get it.
+
+    torch's own leaves these weights behind in a module that the network holds under two names (seen in 2.14).
+    """
+    named = chain(network.named_parameters(), network.named_buffers())
+    given = {id(each): weights[name] for name, each in named if name in weights}
+    places = {
+        f"{path}.{name}" if path else name: given[id(each)]
+        for path, module in network.named_modules()
+        for name, each in chain(module._parameters.items(), module._buffers.items())
+        if id(each) in given
+    }
+    return torch.func.functional_call(network, places, inputs, tie_weights=False)
 
 
 def form(tensor: torch.Tensor | None) -> str:

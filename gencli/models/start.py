@@ -162,7 +162,7 @@ def freeze(network: nn.Module, words: str, classes: int) -> list[nn.Parameter]:
         GencliError: no such tensors, part of a layer's statistics, or nothing is left to train.
     """
     still(network, words, classes)
-    names = chosen("--freeze", words, [*network.state_dict()], network, classes)
+    names = kept_as_is(network, words, classes)
     found = [each for name, each in network.named_parameters() if name in names and each.requires_grad]
     for each in found:
         each.requires_grad = False
@@ -171,13 +171,22 @@ def freeze(network: nn.Module, words: str, classes: int) -> list[nn.Parameter]:
     return found
 
 
+def kept_as_is(network: nn.Module, words: str | None, classes: int) -> set[str]:
+    """The names of the tensors that the words of `--freeze` choose; empty for None.
+
+    Raises:
+        GencliError: no such tensors.
+    """
+    return set() if words is None else chosen("--freeze", words, [*network.state_dict()], network, classes)
+
+
 def still(network: nn.Module, words: str, classes: int) -> list[nn.Module]:
     """The layers whose own state, such as a batch norm's statistics, words choose: they stay in evaluation mode.
 
     Raises:
         GencliError: no such tensors, or part of a layer's statistics.
     """
-    names = chosen("--freeze", words, [*network.state_dict()], network, classes)
+    names = kept_as_is(network, words, classes)
     found = list[nn.Module]()
     for path, layer in network.named_modules():
         kept = [

@@ -183,7 +183,8 @@ class Setup:
         preprocessing = Preprocessing(settings.whiten or "none", settings.crop)
         with torch.device("meta"):
             network = self.build(preprocessing.input_shape(description.shape))
-        return Model(settings.arch, description.shape, description.classes, network, self.options, preprocessing)
+        shape, classes, options = description.shape, description.classes, self.options
+        return Model(settings.arch, shape, classes, network, options, preprocessing, frozen=settings.freeze)
 
     def model(self, rows: Rows, group: Group) -> Model:
         """The model to train on these rows, on their device, initialized."""
@@ -208,7 +209,8 @@ class Setup:
                     moments += layer.moments(preprocessing(part.images))
                 add(moments)
                 layer.fit(moments)
-        made = Model(settings.arch, description.shape, description.classes, network, self.options, preprocessing)
+        shape, classes, options = description.shape, description.classes, self.options
+        made = Model(settings.arch, shape, classes, network, options, preprocessing, frozen=settings.freeze)
         if self.start is not None:
             made.start = self.start.fill(network, len(description.classes), settings.arch)
             self.start.say(made.start, preprocessing.whiten)

@@ -263,6 +263,26 @@ def test_errors_of_networks_that_look_at_other_images_are_no_independent_draws()
             refused()
 
 
+def test_frozen_weights_are_no_parameters() -> None:
+    plain = model("mlp-2x8")
+    used, start, rows = replace(plain, frozen="*,!head"), before(plain), coins(1, 80)
+    assert (plain.parameters, used.parameters) == (16 * 8 + 8 + 8 * 8 + 8 + 8 * 2 + 2, 8 * 2 + 2)
+    with torch.no_grad():
+        for each in used.trained.values():
+            each.add_(0.1)
+    assert set(certificates.require_plain(used).state_dict()) == set(start.state_dict())
+    certificates.hold(start, used)
+    facts = FACTS | {"architecture": "mlp-2x8", "frozen": "*,!head"}
+    for made, parts in (
+        pac_bayes.certify(used, start, rows, None, PacBayesSettings(epochs=1, draws=1000)),
+        compression.certify(used, start, rows, None, CompressionSettings(epochs=1)),
+    ):
+        assert made.parameters == used.parameters
+        assert (made.coded or 18) == 18
+        found = verification.verify(made, facts, parts, rows, None, torch.device("cpu"), 0, "c")
+        assert [each.part for each in found if not each.holds] == []
+
+
 def test_the_least_probability_of_failure_is_kept_in_full() -> None:
     used, rows, test = model(), coins(1, 80), coins(2, 50)
     asked = PacBayesSettings(epochs=1, draws=1000, delta=1e-300)

@@ -276,6 +276,32 @@ def test_norms_of_weights_count_each_once(function: Any, layers: dict[str, nn.Mo
     assert found["frobenius_distance"] == pytest.approx(moved / 3, rel=1e-5)
 
 
+@pytest.mark.parametrize("scale", [1.0, 3.0])
+def test_a_weight_behind_two_batch_norms_is_one_weight(scale: float) -> None:
+    torch.manual_seed(0)
+    conv, norms = nn.Conv2d(1, 1, 3, padding=1, bias=False), [nn.BatchNorm2d(1), nn.BatchNorm2d(1)]
+    nn.init.constant_(norms[1].weight, scale)
+    normed = nn.Sequential(conv, norms[0], nn.ReLU(), conv, norms[1], nn.Flatten(), nn.Linear(12, 10))
+    plain = nn.Sequential(conv, nn.ReLU(), conv, nn.Flatten(), nn.Linear(12, 10))
+    rows = load(image_table(9, SHAPE))
+    found, without = (
+        {
+            each["measure"]: each
+            for each in table(Model("mlp-1x8", SHAPE, tuple("0123456789"), network.eval()), None, rows)
+        }
+        for network in (normed, plain)
+    )
+    assert found["vc_bound_convolutions"]["value"] == without["vc_bound_convolutions"]["value"]
+    if scale == 1:
+        squares = [each.detach().square().sum().item() for each in (conv.weight, normed[-1].weight)]  # type: ignore[union-attr]
+        assert found["weight_norm"]["value"] == pytest.approx(math.sqrt((squares[0] / (1 + 1e-5) + squares[1]) / 9))
+    else:
+        assert (
+            found["weight_norm"]["note"]
+            == "0 is used again behind another batch norm, which makes another matrix of it"
+        )
+
+
 def test_weights_that_are_not_read_as_a_layers_make_their_norm_null() -> None:
     attention = nn.TransformerEncoderLayer(4, 2, 4, dropout=0.0, batch_first=True)
     network = Own(lambda layers, x: layers["a"](x[:, 0].mT), a=attention, last=nn.Linear(12, 10))

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from gencli import models
 from gencli.errors import GencliError
 from gencli.files import provenance
 from gencli.files.stream import Input, Output
+from gencli.models.base import functional_call
 
 SHAPE = (4, 5, 2)
 CODE = """
@@ -111,3 +113,14 @@ def test_what_is_no_network_is_refused(here: Path, arch: str, words: str, hint: 
         models.build(arch, SHAPE, 3)
     assert words in raised.value.message
     assert hint in raised.value.hint
+
+
+def test_a_module_that_a_network_holds_twice_keeps_its_weights_when_it_runs_with_others() -> None:
+    layer, other = nn.Linear(3, 3), nn.Linear(3, 3)
+    other.weight = layer.weight
+    network = nn.Sequential(layer, layer, other)
+    before = dict(network.named_parameters())
+    given = {name: torch.full_like(each, 2.0) for name, each in before.items()}
+    found = functional_call(network, given, (torch.ones(1, 3),))
+    assert found.tolist() == [[2 * 3 * (2 * 3 * 8 + 2) + 2] * 3]
+    assert dict(network.named_parameters()) == before
