@@ -100,7 +100,7 @@ class Reach:
     def tests(self, path: str, line: int) -> list[tuple[str, float]]:
         """The tests that run a statement, or what uses its names where importing runs it, and their seconds.
 
-        The nearest and quickest come first; before them the files of tests that are newer than the record, whole.
+        The nearest and quickest come first, among them the files of tests that are newer than the record, whole.
         Where the file itself is newer, all tests that run any of it.
         """
         source, reached = (ROOT / path).read_text(), self._of(path)
@@ -115,17 +115,17 @@ class Reach:
                 reached = self._of(str(file.relative_to(ROOT))) if lines else {}
                 found |= set[str]().union(*(reached.get(each, ()) for each in lines))
         room = str(Path("tests", *Path(path).parts[1:-1]))
-
-        def far(test: str) -> tuple[bool, float]:
-            return not test.startswith(f"{room}/"), self._seconds.get(test, 0)
-
-        tests = sorted((ROOT / "tests").rglob("test_*.py"))
-        newer = [str(each.relative_to(ROOT)) for each in tests if self._newer(each)]
-        known = sorted((each for each in found if each.partition("::")[0] not in newer), key=far)
-        return [(each, self._seconds.get(each, 0)) for each in newer + known]
+        tests = (str(each.relative_to(ROOT)) for each in (ROOT / "tests").rglob("test_*.py") if self._newer(each))
+        seconds = {each: sum(spent for test, spent in self._seconds.items() if _file(test) == each) for each in tests}
+        seconds |= {each: self._seconds.get(each, 0) for each in found if _file(each) not in seconds}
+        return sorted(seconds.items(), key=lambda pair: (not pair[0].startswith(f"{room}/"), pair[1], pair[0]))
 
     def _newer(self, file: Path) -> bool:
         return file.stat().st_mtime > self._recorded
+
+
+def _file(test: str) -> str:
+    return test.partition("::")[0]
 
 
 def _test(context: str) -> str:
