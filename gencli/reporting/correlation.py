@@ -103,8 +103,8 @@ def information(one: Signs, other: Signs, settings: Sequence[Mapping[str, Hashab
         for name in chosen:
             code, count = codes[name], int(codes[name].max()) + 1
             where = (where * count + code[rows]) * count + code[columns]
-        where = np.unique(where, return_inverse=True)[1]
-        table = np.bincount(where * 6 + first * 2 + second, minlength=6 * (int(where.max()) + 1)).reshape(-1, 3, 2)
+        cells, where = np.unique(where, return_inverse=True)
+        table = np.bincount(where * 6 + first * 2 + second, minlength=6 * len(cells)).reshape(-1, 3, 2)
         whole = _entropy(table.sum(1)) - _entropy(table.sum((1, 2)))
         if whole > 0:
             rest = _entropy(table) - _entropy(table.sum(2))

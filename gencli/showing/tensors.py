@@ -70,7 +70,7 @@ def _kind(known: Facts, tensors: Sequence[Stored], made: Step | None) -> tuple[s
         kind, facts = f"products of the {known['operator']} with vectors", {"verified": known.get("verified")}
     elif "formulas" in known:
         kind = "Jacobian of formulas"
-    elif "of" in known and "wrt" in known:
+    elif "wrt" in known:
         kind, facts = f"Jacobian of {known['of']} by {known['wrt']}", {}
     elif made is not None and made.command == "spectrum":
         kind = "eigenvectors of a network's curvature"

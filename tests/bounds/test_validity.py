@@ -204,6 +204,9 @@ def test_every_number_of_a_certificate_that_is_changed_is_found(kind: str, monke
         for other in others:
             changed = replace(made, **{field.name: other})
             assert found(changed, parts), (field.name, value, other)
+    for bits in (made.bits - 8, made.bits + 8) if made.bits else ():
+        with pytest.raises(GencliError, match="of another length"):
+            wrong(replace(made, bits=bits), parts, rows, test, step)
     for name in made.grid or {}:
         moved = replace(made, grid=(made.grid or {}) | {name: (made.grid or {})[name] + 1})
         assert "kl" in found(moved, parts), name

@@ -15,7 +15,7 @@ from gencli.cli.console import printable
 from gencli.errors import GencliError
 from gencli.formulas.calculus import evaluate
 from gencli.formulas.functions import ALIASES
-from gencli.formulas.parsing import Formula, FormulaError, coordinate, parse, read_lines, split
+from gencli.formulas.parsing import LONGEST, Formula, FormulaError, coordinate, parse, read_lines, split
 from tests.curvature.helpers import PUBLIC, formulas
 
 
@@ -176,3 +176,9 @@ def test_the_help_names_every_function() -> None:
     assert listed is not None
     words = re.findall(r"\w+", listed[1])
     assert set(words) - ALIASES.keys() == set(PUBLIC)
+
+
+def test_the_longest_formula_is_read_and_a_character_more_is_not() -> None:
+    assert value("7".rjust(LONGEST)) == 7
+    with pytest.raises(FormulaError, match="10,001 characters"):
+        value("7".rjust(LONGEST + 1))

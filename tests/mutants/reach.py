@@ -100,7 +100,8 @@ class Reach:
     def tests(self, path: str, line: int) -> list[tuple[str, float]]:
         """The tests that run a statement, or what uses its names where importing runs it, and their seconds.
 
-        The nearest and quickest come first, among them the files of tests that are newer than the record, whole.
+        The nearest and quickest come first, then others of the files of theirs, then those of other rooms; among them
+        the files of tests that are newer than the record, whole.
         Where the file itself is newer, all tests that run any of it.
         """
         source, reached = (ROOT / path).read_text(), self._of(path)
@@ -118,7 +119,13 @@ class Reach:
         tests = (str(each.relative_to(ROOT)) for each in (ROOT / "tests").rglob("test_*.py") if self._newer(each))
         seconds = {each: sum(spent for test, spent in self._seconds.items() if _file(test) == each) for each in tests}
         seconds |= {each: self._seconds.get(each, 0) for each in found if _file(each) not in seconds}
-        return sorted(seconds.items(), key=lambda pair: (not pair[0].startswith(f"{room}/"), pair[1], pair[0]))
+        near = {each for each in seconds if each.startswith(f"{room}/")}
+        # what a fixture or a cache of the file's made was made, and recorded, with the first test that asked for it
+        files = {*map(_file, near)}
+        beside = {each: spent for each, spent in self._seconds.items() if _file(each) in files - seconds.keys()}
+        return sorted(
+            (beside | seconds).items(), key=lambda pair: (pair[0] not in near, pair[0] in seconds, pair[1], pair[0])
+        )
 
     def _newer(self, file: Path) -> bool:
         return file.stat().st_mtime > self._recorded
