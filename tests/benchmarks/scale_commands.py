@@ -8,7 +8,7 @@ DIGITS = 1437  # rows of `gencli data digits`
 BEFORE = {
     "bound holdout": [
         "data synthetic gaussian-clusters --classes 10 --rows {rows} --split test -o test.parquet",
-        "train clusters.parquet --arch mlp-1x32 --max-steps 50 --batch-size 1000 --stream 10000 -o clusters.safetensors",
+        "train clusters.parquet --arch mlp-1x32 --max-steps 50 --batch-size 1000 --stream 9000 -o clusters.safetensors",
     ],
     "sum of eval": [
         "eval m.safetensors corrupted.parquet --shard 0/2 -o part-0.parquet",
