@@ -123,15 +123,16 @@ def evaluate(
         for model, own in zip(models, owns, strict=True)
     ]  # fmt: skip
     networks, own = Networks(models, device), group.span(table.rows)
-    keep = None if len(own) == table.rows else np.isin(np.arange(table.rows), own)
+    read = own or range(min(1, table.rows))  # no rows have the columns of one
+    keep = None if len(read) == table.rows else np.isin(np.arange(table.rows), read)
 
     def taken() -> tuple[_Columns, list[_Columns], list[grouping.Group]]:
         shared: _Columns = {}
         parts: list[_Columns] = [{} for _ in models]
         groups: list[grouping.Group] = []
-        done = own.start
+        done = read.start
         for batch in table.batches(keep):
-            place = done - own.start, len(own)
+            place = done - read.start, len(read)
             for name, field in known.items():
                 _put(shared, field, arrow.values(batch.column(name)), *place)
             groups += zip(*(grouping.values(batch.column(name)) for name in by))
@@ -143,8 +144,9 @@ def evaluate(
             ):
                 _note(part, model, objective, figures(model, found, rows.labels, probabilities), place)
             done += batch.num_rows
-            progress((done - own.start) * len(models))
-        return shared, parts, groups
+            progress(min(done - read.start, len(own)) * len(models))
+        shared, *parts = ({name: each[: len(own)] for name, each in columns.items()} for columns in (shared, *parts))
+        return shared, parts, groups[: len(own)]
 
     every = group.each(taken)
     whole = _joined([shared for shared, _, _ in every])
@@ -165,5 +167,4 @@ def _put(columns: _Columns, name: str, values: NDArray[Any], start: int, rows: i
 def _joined(parts: Sequence[_Columns]) -> _Columns:
     if len(parts) == 1:
         return parts[0]
-    names = dict.fromkeys(name for part in parts for name in part)  # a process without rows has none
-    return {name: np.concatenate([part[name] for part in parts if name in part]) for name in names}
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
