@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
-from gencli import machine
+from gencli import machine, once
 from gencli.cli import console
 from gencli.counts import parse_part, span
 from gencli.errors import GencliError, require_enough
@@ -57,15 +57,6 @@ class Group:
     def span(self, count: int) -> range:
         """The places of those of `count` rows that this process takes: consecutive, as many as others or one more."""
         return span(count, self.rank, self.size)
-
-    def require_rows(self, count: int, title: str) -> None:
-        """Refuses a part of `count` rows that is computed by itself and has none.
-
-        Raises:
-            GencliError: it is one.
-        """
-        if isinstance(self, Shard) and not self.span(count):
-            raise GencliError(f"--shard {self.rank}/{self.size}: no rows: {title} has {count}", "use fewer shards")
 
     def part(self, table: ImageTable) -> NDArray[np.bool_] | None:
         """The mask [rows] of the rows of a table that this process holds in training: whole row groups; None for all.
@@ -163,6 +154,7 @@ class Group:
             return
         every = self._gather(None if failed is None else _portable(failed))
         if failed is not None:
+            failed.elsewhere = every[self.rank] in every[: self.rank]  # type: ignore[attr-defined]  # one of them says it
             raise failed
         error = pickle.loads(next(filter(None, every)))  # noqa: S301  # which another process of this run wrote
         error.elsewhere = True
@@ -267,6 +259,7 @@ def joined(device: torch.device) -> Iterator[Group]:
         yield Group(rank, size)
     except (Exception, _Lost) as error:
         if getattr(error, "elsewhere", False):  # the process that it is of says it
+            once.leave_room()
             raise typer.Exit(getattr(error, "status", 2)) from None
         require_enough(error)
         if not isinstance(error, _Lost) and not _is_lost(error):

@@ -11,10 +11,11 @@ import signal
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import nullcontext
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from gencli import plugins, strangers
+from gencli import once, plugins, strangers
 from gencli.cli import aborts, console, signals, stdout
 from gencli.errors import GencliError, first_line, shortage
 
@@ -103,12 +104,12 @@ def _run(arguments: list[str]) -> int:
     except typer.TyperException as wrong:
         return _usage(wrong)
     except GencliError as wrong:
-        _explain(wrong.command, wrong.message, wrong.hint)
+        _explain(wrong.command, wrong.message, wrong.hint, hasattr(wrong, "elsewhere"))
         return wrong.status
     except (BrokenPipeError, KeyboardInterrupt):
         raise
     except BaseException as wrong:
-        _explain(getattr(wrong, "__notes__", ["gencli"])[-1], *_words(wrong))
+        _explain(getattr(wrong, "__notes__", ["gencli"])[-1], *_words(wrong), hasattr(wrong, "elsewhere"))
     return 2
 
 
@@ -149,14 +150,16 @@ def _drop_buffered(*descriptors: int | None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
 
 
-def _explain(command: str, message: str, hint: str) -> None:
+def _explain(command: str, message: str, hint: str, own: bool = False) -> None:
+    """Says why the process ends; of several each if --debug asks, or what is known to be its `own` reason."""
     if console.debug:
         import traceback
 
         console.error(traceback.format_exc().rstrip())
-    console.error(_shortened(f"{command}: {message}"))
-    if hint:
-        console.error(_shortened(f"  {hint}"))
+    lines = [_shortened(f"{command}: {message}")] + ([_shortened(f"  {hint}")] if hint else [])
+    with nullcontext(True) if console.debug or own else once.said("\n".join(lines)) as wanted:
+        for line in lines if wanted else ():
+            console.error(line)
 
 
 def _shortened(text: str) -> str:

@@ -37,6 +37,7 @@ def corrupt(
     from gencli.corruptions import Corrupted
     from gencli.counts import parse_part
     from gencli.files import provenance
+    from gencli.files.shards import titled
     from gencli.files.stream import require_writable
     from gencli.files.tables import rewritten
     from gencli.sources import open_table
@@ -57,7 +58,7 @@ def corrupt(
     used = ["numpy", "pyarrow", *kind.packages]
     write_images(result, output, lambda: provenance.step(result.command, made, result.sources(), used))
     words, rows = result.report()
-    say(rows, f"{kind.name}: {words}")
+    say(rows, titled(f"{kind.name}: {words}", shard))
 
 
 class Kinds(KindGroup):

@@ -137,8 +137,6 @@ def evaluate(
         used = plan.arguments() | opening.computed(where, group)
         step = partial(eval_files.step, plan, used, sources, files, tables, histories)
         group.require_same(step)
-        for table in tables:
-            group.require_rows(table.rows, table.title)
         asked = {"": output, "predictions": requests.predictions, "confusion": requests.confusion}
         named = {option: file for option, file in asked.items() if file or not option}
         writers = [open_result(places, file, form if not option else None, read) for option, file in named.items()]

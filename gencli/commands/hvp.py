@@ -88,7 +88,6 @@ def hvp(
         used = asdict(matrix) | {"loss": loss.name} | asdict(loss) | products.arguments(opened.files)
         made = opened.step("hvp", used | opening.computed(opened.device, group))
         group.require_same(lambda: made)
-        group.require_rows(operator.rows, opened.table.title)
         place = places.open(output, opened.inputs, binary=True)
         draw = open_figure(places, products.plot, opened.inputs)
         choice = routes.choose(operator, None if products.method in ("auto", "all") else products.method)
@@ -98,7 +97,8 @@ def hvp(
         console.message(choice.said)
         with console.progress("products", verification.work(operator, named)) as advance:
             found, findings = verification.compute_all(operator, exact, named, choice, products, advance)
-        _say(findings, f"{matrix.operator} of {loss.name}: {opened.model.arch}, {operator.size:,} parameters")
+        title = f"{matrix.operator} of {loss.name}: {opened.model.arch}, {operator.size:,} parameters"
+        _say(findings, shards.titled(title, shard))
         facts = {"operator": matrix.operator, "verified": choice.record}
         tensors.write(place, found, facts | shards.told(shard, operator.rows) | {"step": made})
         if draw:

@@ -80,7 +80,7 @@ def jacobian(
       gencli jacobian model.safetensors digits.parquet --verify \\
         --summary norms.csv -o jacobians.safetensors
     """
-    from gencli.files import endings
+    from gencli.files import endings, shards
     from gencli.files.stream import require_writable
     from gencli.machine import first, require_alone
 
@@ -94,7 +94,9 @@ def jacobian(
     else:
         if tolerance is not None and not networks.verify:
             raise GencliError("--tolerance: nothing is compared", "add --verify")
+        if not as_tensors:
+            shards.require_kept(shard, format, output)
         if first():
             require_writable(output, networks.summary)
-        place = jacobian_network.Place(shard, as_tensors, format, output)
+        place = jacobian_network.Place(shard, as_tensors, "parquet" if shard else format, output)
         jacobian_network.run(model, data, networks, network, objective, tolerance, dtype, place)

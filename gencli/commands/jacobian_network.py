@@ -65,10 +65,9 @@ def run(
         target = building.target(opened.model, opened.table, asked, network.parameters, objective)
         rows = operators.load(opened.table, network, opened.device, True, group)
         function = target.function(rows, getattr(torch, precision))
-        group.require_rows(function.rows, opened.table.title)
         part, sharing = range(function.rows), group
         if isinstance(group, ranks.Shard):
-            part, sharing = group.span(function.rows), ranks.ALONE
+            part, sharing = group.span(function.rows) or range(1), ranks.ALONE  # no rows are computed as one
         held = len(part) if to.as_tensors else 1
         require_memory(3 * held * function.outputs * function.size * function.dtype.itemsize, f"--limit: {held:,} rows")
         used = _arguments(network, asked, target.loss) | {"dtype": precision} | opening.computed(opened.device, group)
@@ -81,8 +80,12 @@ def run(
         check = Check.plan(function, part=part) if asked.verify else None
         allowed = TOLERANCES[precision] if tolerance is None else tolerance
         norms, found = _collect(function, rows, asked.mode, to.as_tensors, confirmation, check, allowed, part, sharing)
+        if isinstance(group, ranks.Shard):
+            rows_of = len(group.span(function.rows))
+            norms, found = norms[:rows_of], {name: each[:rows_of] for name, each in found.items()}
         made = replace(made, checked=confirmation.said)
-        title = f"{asked.of} by {asked.wrt}: {opened.model.arch}, {function.outputs:,} x {function.size:,}"
+        what = f"{asked.of} by {asked.wrt}: {opened.model.arch}, {function.outputs:,} x {function.size:,}"
+        title = shards.titled(what, to.shard)
         if first():
             facts = {"of": asked.of, "wrt": asked.wrt} | shards.told(to.shard, function.rows)
             _write({"": write, "summary": aside}, norms, place, found, made, facts, title)
@@ -102,7 +105,7 @@ def _write(
             write(norms, lambda output=output: made.to(output) if output else made, title)
     if place:
         tensors.write(place, found, facts | {"step": made})
-        outputs.say(summary.overview(norms), title)
+        outputs.say(summary.overview(norms) if norms.num_rows else None, title)
 
 
 def _arguments(network: NetworkSettings, asked: JacobianSettings, loss: Loss | None) -> dict[str, Any]:

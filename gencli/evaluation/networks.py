@@ -186,7 +186,8 @@ def _batches(
         for model, own in zip(models, owns, strict=True)
     ]  # fmt: skip
     networks, done = Networks(models, device), own.start
-    keep = None if len(own) == table.rows else np.isin(np.arange(table.rows), own)
+    read = own or range(min(1, table.rows))  # no rows have the columns of one
+    keep = None if len(read) == table.rows else np.isin(np.arange(table.rows), read)
     for batch in table.batches(keep):
         shared: dict[str, Any] = {field: arrow.values(batch.column(name)) for name, field in known.items()}
         if by:
@@ -195,13 +196,14 @@ def _batches(
         unpacked = {name: arrow.unpack(batch, table.description, name) for name in images}
         pixels = {name: torch.from_numpy(values).to(device) for name, values in unpacked.items()}
         rows = Rows(pixels["image"], labels[done : done + batch.num_rows], targets=pixels.get("target"))
-        yield [
-            Evaluated(**shared, **_told(model, objective, figures(model, found, rows.labels, probabilities)))
-            for model, objective, found in zip(
+        found = [
+            Evaluated(**shared, **_told(model, objective, figures(model, said, rows.labels, probabilities)))
+            for model, objective, said in zip(
                 models, objectives, networks.predict(rows, objectives, similarity), strict=True
             )
         ]
-        done += batch.num_rows
+        yield found if own else [each.part(slice(0)) for each in found]
+        done += batch.num_rows if own else 0
         progress((done - own.start) * len(models))
 
 
@@ -224,5 +226,4 @@ def _put(columns: _Columns, name: str, values: NDArray[Any], start: int, rows: i
 def _joined(parts: Sequence[_Columns]) -> _Columns:
     if len(parts) == 1:
         return parts[0]
-    names = dict.fromkeys(name for part in parts for name in part)  # a process without rows has none
-    return {name: np.concatenate([part[name] for part in parts if name in part]) for name in names}
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

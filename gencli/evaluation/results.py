@@ -82,7 +82,9 @@ def packed(found: Sequence[tuple[Facts, Evaluated]], top: Sequence[int], resampl
         columns = {name: getattr(rows, name) for name in _FIELDS if getattr(rows, name) is not None}
         known = dict.fromkeys(rows.groups or [])
         numbers = {group: number for number, group in enumerate(known)}
-        columns |= {"group": np.array([numbers[group] for group in rows.groups])} if rows.groups else {}
+        columns |= (
+            {"group": np.array([numbers[group] for group in rows.groups], np.int64)} if rows.groups is not None else {}
+        )
         groups.append([[_plain(value) for value in group] for group in known])
         tables.append(pa.table({"place": np.full(len(rows.labels), place), **columns}))
     facts = {"facts": [asdict(each) for each, _ in found], "top": list(top), "resampled": resampled, "title": title}

@@ -122,11 +122,12 @@ class Requests:
         Raises:
             GencliError: other files than that of a part, or another format.
         """
+        from gencli.files import shards
+
         others = {"measures": self.measures, "predictions": self.predictions, "confusion": self.confusion}
         for name in [name for name, value in others.items() if value] if shard else ():
             raise GencliError(f"--{name} and --shard do not go together", "omit one of them")
-        if shard and (form or endings.named(output) or "parquet") != "parquet":
-            raise GencliError("--shard: a part of a result is written as Parquet", "gencli sum writes other formats")
+        shards.require_kept(shard, form, output)
 
     def require_classes(self, why: str, data: bool) -> None:
         """Refuses options that need classes, for image-to-image networks; `why` names the network."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from gencli.counts import parse_part, span
 from gencli.errors import GencliError
-from gencli.files import checkpoints, parquet, tensors
+from gencli.files import checkpoints, endings, parquet, tensors
 from gencli.files.provenance import Step
 from gencli.files.stream import Input
 
@@ -50,6 +50,21 @@ class Part:
 def told(shard: str | None, rows: int) -> dict[str, int]:
     """What the metadata of a part says of how many rows there are in all."""
     return {} if shard is None else {"rows": rows}
+
+
+def titled(title: str, shard: str | None) -> str:
+    """The title of a result, of a part one that says so."""
+    return title if shard is None else f"part {shard} of {title}"
+
+
+def require_kept(shard: str | None, form: str | None, output: str | None) -> None:
+    """Refuses a table's format that does not keep what a part says of itself; None is that of the name, or Parquet.
+
+    Raises:
+        GencliError: it is one.
+    """
+    if shard is not None and (form or endings.named(output) or "parquet") != "parquet":
+        raise GencliError("--shard: a part of a result is written as Parquet", "gencli sum writes other formats")
 
 
 def open_part(place: str) -> Part:

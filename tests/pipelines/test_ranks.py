@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch.distributed import TCPStore
 
 from tests.pipelines.shell import PATIENCE, Done, Shell, wait_for
 
@@ -201,9 +202,24 @@ def test_the_sum_of_shards_is_the_whole(both: Shell, name: str) -> None:
         both(f"gencli sum part*.{ending} -o s.png").refused("a sum of parts cannot be written as .png")
 
 
-def test_shards_of_vectors_that_need_all_rows_and_of_no_rows_are_refused(both: Shell) -> None:
+def test_parts_may_have_no_rows(both: Shell) -> None:
+    both("gencli data digits --limit 2 -q -o two.parquet").worked()
+    for name, words, ending in (
+        ("hvp", f"hvp {MODEL} two.parquet --dtype float64", "safetensors"),
+        ("jacobian", f"jacobian {MODEL} two.parquet --dtype float64 --verify", "safetensors"),
+        ("norms", f"jacobian {MODEL} two.parquet --dtype float64", "parquet"),
+        ("eval", f"eval {MODEL} two.parquet rows.parquet --by label", "parquet"),
+    ):
+        parts = " && ".join(f"gencli {words} --shard {k}/3 -q -o {name}{k}.{ending}" for k in range(3))
+        both(f"gencli {words} -q -o {name}.{ending} && {parts}").worked()
+        both(f"gencli sum {name}[0-2].{ending} -q -o sum.{ending}").worked()
+        assert apart(both.folder / f"{name}.{ending}", both.folder / f"sum.{ending}") < 1e-6
+    assert "part 0/3 of logits" in both(f"gencli jacobian {MODEL} two.parquet --shard 0/3 -o x.safetensors").err
+
+
+def test_shards_of_vectors_that_need_all_rows_and_in_other_formats_are_refused(both: Shell) -> None:
     both(f"gencli hvp {MODEL} rows.parquet --shard 0/2 --vector eigen:1 -o x").refused("--shard: eigen:1 is of all")
-    both(f"gencli eval {MODEL} rows.parquet --shard 0/102 -o x").refused("--shard 0/102: no rows: ", "has 101")
+    both(f"gencli jacobian {MODEL} rows.parquet --shard 0/2 -o x.csv").refused("a part of a result is written as Pa")
     both(f"gencli eval {MODEL} rows.parquet --shard 0/2 --format csv").refused("--shard: a part of a result is written")
 
 
@@ -220,6 +236,19 @@ def test_the_parts_of_an_image_table_are_the_whole(both: Shell) -> None:
     both("gencli data digits --limit 7 --shard 1/2 | gencli show - | grep -q '4 rows'").worked()
 
 
+def test_what_all_processes_of_torchrun_refuse_is_said_once(both: Shell) -> None:
+    store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    both.extra |= {"TORCHELASTIC_USE_AGENT_STORE": "True", "MASTER_PORT": str(store.port - 1), "LOCAL_WORLD_SIZE": "3"}
+    done = both(f"{RANKS} ranks 3 eval {MODEL} nowhere.parquet")
+    said_once(done, "nowhere.parquet: no such file", "check the name and the folder")
+    start = (
+        f"{RANKS} MASTER_PORT=$((MASTER_PORT + 1)) TORCHELASTIC_RESTART_COUNT=1\nexport TORCHELASTIC_RESTART_COUNT\n"
+    )
+    done = both(f"""{start} WORLD_SIZE=2 LOCAL_RANK=0 RANK=0 gencli eval {MODEL} --top 0 & first=$!
+      WORLD_SIZE=2 LOCAL_RANK=1 RANK=1 gencli eval {MODEL} --top many; wait $first""")
+    said_once(done, "0 is not in the range", "'many'")
+
+
 @ALL
 @pytest.mark.cold
 @pytest.mark.parametrize("words", ["hvp m.safetensors rows.parquet --dtype float64", "eval m.safetensors rows.parquet"])
@@ -227,3 +256,6 @@ def test_torchrun_itself_and_a_script_of_how(both: Shell, words: str) -> None:
     both(f"torchrun --standalone --nproc-per-node 2 -m gencli {words} -q -o two.out").worked()
     assert "torchrun --standalone --nproc-per-node 2 -m gencli" in both("gencli how two.out").worked().text
     both("gencli how two.out --check").worked()
+    refused = both(f"torchrun --standalone --nproc-per-node 2 -m gencli {words.replace('rows', 'nowhere')} -o out")
+    assert refused.status == 1
+    assert refused.err.count("nowhere.parquet: no such file") == 1, refused
