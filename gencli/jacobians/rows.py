@@ -37,7 +37,7 @@ _Compute = Callable[["RowFunction", Mode, Tensor, Tensor, Tensor], tuple[Tensor,
 
 _TOGETHER = 128  # rows
 _WORDS = 100  # characters of an error of torch's
-_MEMORY = 1 << 28  # bytes of a chunk of rows and directions
+_MEMORY = 1 << 26  # bytes of a chunk of rows and directions
 _FAILURES = (RuntimeError, TypeError, ValueError)
 
 
@@ -221,7 +221,7 @@ class RowFunction:
         rows: range | None = None,
         confirm: Confirm = lambda chunk, plain: None,
     ) -> Iterator[Chunk]:
-        """The rows' Jacobians in order, in chunks whose computation takes about 256 MiB in addition to the result.
+        """The rows' Jacobians in order, in chunks whose computation takes about 64 MiB in addition to the result.
 
         Rows and directions go together through torch.func.vmap; a network that it cannot do, or does wrong, goes row
         by row. Where a chunk is not confirmed, those of the next way start at the first row again.

@@ -19,6 +19,7 @@ from gencli.models.inputs import Rows
 from gencli.ranks import ALONE, Group
 
 SHOWN = 10  # singular values in the table
+_AT_ONCE = 256  # rows whose singular values are computed in float64
 _OVERVIEW = {"least": np.min, "median": np.median, "most": np.max}
 
 
@@ -96,7 +97,7 @@ def overview(table: pa.Table) -> pa.Table:
 
 def _figures(matrices: Tensor, shown: int, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
     """[rows, …] float64 of the rows' Jacobians: the norm, the rank, and the largest singular values."""
-    singular = singular_values(matrices)
+    singular = torch.cat([singular_values(part) for part in matrices.split(_AT_ONCE)])
     return singular.norm(dim=1, keepdim=True), rank(singular, dtype)[:, None], singular[:, :shown]
 
 
