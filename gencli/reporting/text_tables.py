@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _BAR_WIDTH = 32
 _LEAST = 14  # characters that a column of words is wrapped to
 _MOST, _ENDS = 200, 10  # rows that a terminal shows; of more the first and the last so many
-_NARROW = 0.02  # an interval below which two decimals would not show it
+_NARROW = 0.005  # an interval below which two decimals would not show it
 _FOLDED = "…"
 
 
