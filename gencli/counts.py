@@ -13,6 +13,12 @@ from gencli.errors import GencliError
 
 _UNITS = {"d": 86400, "h": 3600, "min": 60, "m": 60, "s": 1}  # in seconds
 _PART = rf"(\d{{1,9}}(?:\.\d{{1,9}})?)({'|'.join(_UNITS)})"
+_PLURALS = {"copies": "copy", "entries": "entry", "classes": "class", "processes": "process"}
+_REGULAR = (
+    "rows|networks|images|labels|epochs|parameters|runs|products|files|tensors|columns|bytes|versions|steps|measures"
+    "|tables|values|arrays|models|draws|pixels|cores|threads|scores|claims|pairs|eigenvalues|directions|members|tiles"
+)
+_ONE = re.compile(rf"(?<![\w.,:/×+-])1 ({_REGULAR}|{'|'.join(_PLURALS)})(?![\w./-])")  # of no longer number or name
 TIMES = "90s, 5min, 1h30min"  # how they are given
 
 
@@ -61,6 +67,11 @@ def numbered(text: str) -> list[tuple[str, int, str]]:
     """A key that sorts texts by their words and the numbers between them: mlp-1x16 comes before mlp-1x128."""
     found = re.findall(r"(\D*)0*(\d*)", text, re.ASCII)
     return [(word, len(digits), digits) for word, digits in found]
+
+
+def singular(text: str) -> str:
+    """A text in which what there is one of is in the singular: `1 rows` becomes `1 row`."""
+    return _ONE.sub(lambda found: f"1 {_PLURALS.get(found[1], found[1][:-1])}", text)
 
 
 def by(sizes: Iterable[int]) -> str:

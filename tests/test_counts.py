@@ -2,7 +2,7 @@
 
 import pytest
 
-from gencli.counts import numbered, seconds
+from gencli.counts import numbered, seconds, singular
 
 
 @pytest.mark.parametrize(
@@ -21,3 +21,15 @@ def test_numbers_in_names_are_in_the_order_of_their_sizes() -> None:
     names = ["resnet32", "mlp-3x16", "mlp-1x1024", "mlp-1x128", "mlp-1x16", "resnet18"]
     assert sorted(names, key=numbered) == ["mlp-1x16", "mlp-1x128", "mlp-1x1024", "mlp-3x16", "resnet18", "resnet32"]
     assert sorted(["a" + "9" * 5000, "a1"], key=numbered)[0] == "a1"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("1 rows of 1 classes", "1 row of 1 class"),
+        ("f: 1 copies, 11 rows, 2,1 rows", "f: 1 copy, 11 rows, 2,1 rows"),
+        ("a-1 rows, 1 rows.parquet, 1 rows/x, 0.1 values", "a-1 rows, 1 rows.parquet, 1 rows/x, 0.1 values"),
+    ],
+)
+def test_one_is_in_the_singular(text: str, said: str) -> None:
+    assert singular(text) == said

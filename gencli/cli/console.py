@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from gencli.cli import signals, stdout
+from gencli.counts import singular
 from gencli.errors import cleaned
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def message(text: str) -> None:
 
 def error(text: str) -> None:
     """A line on standard error, also if quiet; a failure to write it (a full disk) does not stop the work."""
-    text = cleaned(text)
+    text = cleaned(singular(text))
     try:
         if sys.stderr is not None:
             print(text, file=sys.stderr, flush=True)

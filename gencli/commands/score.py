@@ -90,6 +90,7 @@ def score(
     require_one_standard_input(*names, settings.test or "")
     patterns.refuse_overwriting([*names, settings.test], [output, settings.influence])
 
+    from gencli.cli import console
     from gencli.cli.outputs import open_result
     from gencli.errors import GencliError
     from gencli.files import provenance, tables
@@ -123,6 +124,8 @@ def score(
         rows, pairs = score_networks.scored(found, test, settings, device, used, names, lambda: step({}, of_test))
         if settings.judge:
             rows = judge.judge(rows, names[0], settings.seed)
+            for remark in judge.reversed_scores(rows):
+                console.message(remark)
         write(rows, lambda: step({"judge": True, "seed": settings.seed} if settings.judge else {}, []))
         if aside and pairs and test:
             aside(pairs, lambda: step({"pairs": settings.pairs}, of_test).to("influence"))

@@ -43,7 +43,7 @@ class Subset(Corruption):
         labels, names = table.column("label"), table.description.classes
         before, after = (np.bincount(each, minlength=len(names)) for each in (labels, labels[self.kept(table, draws)]))
         columns = {"class": list(names), "rows": before, "kept": after}
-        return f"{after.sum():,} of {before.sum():,} rows", pa.table(columns)
+        return f"{after.sum():,} of {before.sum():,} rows kept", pa.table(columns)
 
 
 @dataclass(frozen=True)

@@ -63,8 +63,9 @@ class Solver:
         It is over, without the tolerance, where iterations from the residual of α did not halve that.
         """
         while not self.over:
-            if self._stuck or self.estimate <= self._tolerance or self.products >= most:
-                self._look(self.products >= most)
+            last = self.products + 1 >= most  # a look takes a product too
+            if self._stuck or self.estimate <= self._tolerance or last:
+                self._look(last)
             else:
                 self._stuck = not self._step()
             self.products += 1

@@ -20,6 +20,7 @@ from gencli.models.base import form, require_finite
 from gencli.models.heads import head_name
 
 _LISTED = 6  # names in a message
+_AVERAGED = "n_averaged"  # how many torch's AveragedModel has averaged, beside the average
 _WRAPPERS = ("module.", "_orig_mod.")  # of torch's DataParallel and its like, and of torch.compile
 
 
@@ -120,6 +121,8 @@ class Start:
     def _given(self, state: Collection[str]) -> dict[str, torch.Tensor]:
         """The file's tensors, by names without the prefix that a wrapper of the network gave to all of them."""
         given = self.networks[0]
+        if _AVERAGED in given and all(name.startswith("module.") for name in given if name != _AVERAGED):
+            given = {name: tensor for name, tensor in given.items() if name != _AVERAGED}
         while given and (wrapped := [each for each in _WRAPPERS if all(name.startswith(each) for name in given)]):
             if any(name.startswith(wrapped[0]) for name in state):
                 break

@@ -78,6 +78,7 @@ def collect(documents: Sequence[Document]) -> Ranked:
         lack += f", {given - len(runs)} did not come down to --until-train-loss" if given > len(runs) else ""
         raise GencliError(f"{documents[0].title}: {lack}; fewer than {LEAST} say nothing",
                           "give eval --measures and train --history --eval-data of more runs")  # fmt: skip
+    found.sort(key=lambda each: each[0].run)  # what is drawn for a run does not depend on the order of files
     names = list(dict.fromkeys(name for _, values, _ in found for name in values))
     measures = {name: np.array([values.get(name, np.nan) for _, values, _ in found]) for name in names}
     gaps = np.array([scores["gap"] for *_, scores in found])

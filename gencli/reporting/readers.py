@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import math
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -26,6 +27,18 @@ from gencli.reporting.forms import FORMS, LEAD, RUN, Column, Form, Kind
 Where = Callable[[int], str]
 
 _HINT = "correct it, or make the file again"
+OTHERS = {  # kinds of tables that gencli writes beside those of `FORMS`, by their columns
+    "ranking of measures": ("measure", "runs", "says"),
+    "judgement of scores": ("score", "wrong_is", "auroc"),
+    "bound of an error rate": ("kind", "bound", "empirical_error", "delta"),
+    "verification of a certificate": ("part", "claimed", "found", "holds"),
+    "claims": ("claim", "instance", "left", "right", "slack", "holds"),
+    "eigenvalues": ("quantity", "index", "value", "residual"),
+    "losses along eigenvectors": ("index", "distance", "loss", "quadratic"),
+    "norms of a network's Jacobian": ("id", "norm", "rank"),
+    "Jacobian of formulas": ("method", "output", "output_value", "difference"),
+    "statistics of an image table": ("label", "name", "rows", "share", "pixel_mean"),
+}
 NAMED = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}  # as `outputs.render` writes them to JSON
 
 
@@ -212,15 +225,23 @@ def _form(source: Input, names: Sequence[str], rows: int) -> tuple[Form, Kind]:
     kind: Kind | None = next((kind for kind, form in FORMS.items() if set(form.needs) <= set(names)), None)
     if kind is None and {"place", "ids"} <= set(names):
         raise GencliError(f"{source.name}: a part of a result, by --shard", "gencli sum puts parts together")
+    other = next((name for name, needs in OTHERS.items() if set(needs) <= set(names)), None)
+    if other and kind in (None, "confusion"):
+        what = f"{source.name}: {other}, which report has no table or figure of"
+        raise GencliError(what, f"gencli show {_place(source)} shows it")
     if kind is None:
         shown = ", ".join(console.printable(name, 80) for name in names[:100])
         raise GencliError(
             f"{source.name}: neither a history nor a result; its columns are {shown[:200]}",
-            "give the output of `gencli train --history`, `gencli eval` or `gencli spectrum`",
+            f"give what train --history, eval, score or spectrum wrote; gencli show {_place(source)} shows others",
         )
     if rows == 0:
         raise GencliError(f"{source.name}: a {kind} without rows", "make it again")
     return FORMS[kind], kind
+
+
+def _place(source: Input) -> str:
+    return "FILE" if source.path is None else shlex.quote(source.name)
 
 
 def require_distinct(where: str, names: Sequence[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Sequence
 from itertools import takewhile, zip_longest
+from statistics import median
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 _BAR_WIDTH = 32
 _LEAST = 14  # characters that a column of words is wrapped to
 _MOST, _ENDS = 200, 10  # rows that a terminal shows; of more the first and the last so many
+_NARROW = 0.005  # an interval below which two decimals would not show it
 _FOLDED = "…"
 
 
@@ -38,11 +40,47 @@ def table(
     more = max(0, rows.num_rows - 2 * _ENDS) if not whole and rows.num_rows > _MOST else 0
     if more:
         rows = pa.concat_tables([rows.slice(0, _ENDS), rows.slice(rows.num_rows - _ENDS)])
+    if width is not None and sum(2 + column_width(rows, place) for place in range(rows.num_columns)) > width:
+        rows, common = _joined(rows)
+        lines += [console.printable(common)] if common else []
     for part in [rows] if bars or width is None else _parts(rows, width):
         lines += (line.rstrip() for line in _columns(part, width, bars, more > 0, whole).splitlines())
     if more:
         lines.append(f"{_FOLDED} {more:,} more; a file holds every row, also as text")
     return "\n".join(lines) + "\n"
+
+
+def _joined(rows: pa.Table) -> tuple[pa.Table, str]:
+    """A table in fewer columns, and a line that says what is left out: a count that is the same in all rows.
+
+    A number that has an interval, in the columns of its name with _low and _high, is one column with it, such as
+    0.97 (0.95…0.98).
+    """
+    names = rows.column_names
+    if len(set(names)) < len(names):
+        return rows, ""
+    of_interval = {name for name in names if {f"{name}_low", f"{name}_high"} <= {*names}}
+    bounds = {f"{name}{end}" for name in of_interval for end in ("_low", "_high")}
+    counts = [each.name for each in rows.schema if pa.types.is_integer(each.type) and each.name not in bounds]
+    alike = [name for name in counts if of_interval and rows.num_rows > 1 and len(rows[name].unique()) == 1]
+    found: dict[pa.Field, pa.Array | pa.ChunkedArray] = {}
+    for name in names:
+        field, values = rows.schema.field(name), rows[name]
+        if name in of_interval:
+            triples = list(zip(*(rows[each].to_pylist() for each in (name, f"{name}_low", f"{name}_high"))))
+            widths = [high - low for _, low, high in triples if low is not None and high is not None]
+            decimals = 2 if widths and median(widths) >= _NARROW else 4
+            field = pa.field(name, pa.string(), metadata={"number": "1"})
+            values = pa.array([_interval(decimals, *each) for each in triples], pa.string())
+        if name not in bounds and name not in alike:
+            found[field] = values
+    common = ", ".join(f"{name} {cell(rows[name][0].as_py())}" for name in alike)
+    return pa.table([*found.values()], schema=pa.schema([*found])), f"in all rows: {common}" if common else ""
+
+
+def _interval(decimals: int, value: float | None, low: float | None, high: float | None) -> str | None:
+    shown = [None if each is None else f"{each:.{decimals}f}" for each in (value, low, high)]
+    return shown[0] if None in shown else "{} ({}…{})".format(*shown)
 
 
 def _parts(rows: pa.Table, width: int) -> Iterator[pa.Table]:

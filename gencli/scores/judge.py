@@ -145,6 +145,17 @@ def _resample(generator: np.random.Generator, rows: int) -> NDArray[np.uint8]:
     return found
 
 
+def reversed_scores(judged: pa.Table) -> list[str]:
+    """What is to be said of scores whose AUROC and its interval are below one half, where they point the other way."""
+    return [
+        f"{row['score']}: AUROC {row['auroc']:.2f}, its interval below 0.5: here {other} values are of wrong rows, "
+        f"reversed to {row['wrong_is']}"
+        for row in judged.to_pylist()
+        if row["auroc_high"] < 0.5
+        for other in ["low" if row["wrong_is"] == "high" else "high"]
+    ]
+
+
 def _wrong(scores: pa.Table, title: str) -> NDArray[np.bool_]:
     if "label_true" not in scores.column_names:
         raise GencliError(f"--judge: {title}: no column label_true", "judge scores of rows that gencli corrupt changed")

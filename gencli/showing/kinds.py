@@ -182,6 +182,7 @@ KINDS = (  # the first that fits
     Kind("norms of a network's Jacobian", ("id", "norm", "rank"), ()),
     Kind("influence of rows on test rows", ("id", "test_id", "influence"), ()),
     Kind("scores by row", ("id", "label", "runs"), ()),
+    Kind("ranking of measures", ("runs", "tau"), ("measure", "says")),
     Kind("judgement of scores", ("n", "wrong", "auroc"), ("score", "wrong_is")),
     Kind("bound of an error rate", ("bound", "empirical_error", "n", "delta"), ("kind",)),
     Kind("verification of a certificate", ("claimed", "found"), ("part", "holds")),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -23,6 +24,7 @@ from gencli.sources.packed import Member, is_archive, members, stem
 
 LABELS = "labels.npy"
 _IMAGES = "images.npy"
+_PICTURES, _TARGETS = frozenset(("images", "image", "data", "x")), frozenset(("labels", "label", "targets", "y"))
 _FORM = f"a folder of NAME.npy and {LABELS}, as CIFAR-10-C, or of folders NAME of {_IMAGES} and {LABELS}, as MNIST-C"
 
 
@@ -81,11 +83,15 @@ class PackedArrays:
 
 
 def is_packed(source: Input) -> bool:
-    """Whether it is an archive of such a folder, and not .npz or .pt, which are zip too, or a zip of one pair."""
+    """Whether it is an archive of such a folder, and not .npz or .pt, which are zip too, or a zip of one pair.
+
+    A pair are two arrays whose names say which is which, in the same words otherwise.
+    """
     if not is_archive(source) or not source.starts(b"PK"):
         return is_archive(source)
     named = str(source.path).lower().endswith(".zip")
-    return named and sum(name.endswith(".npy") for name in members(source)) > 2
+    found = [name for name in members(source) if name.endswith(".npy")] if named else []
+    return len(found) > 1 and not (len(found) == 2 and _named(found))
 
 
 def _found(folder: str) -> Iterator[str]:
@@ -195,5 +201,10 @@ def _nested(files: ArrayFiles | PackedArrays, split: str | None) -> tuple[dict[s
 
 def _named(files: list[str]) -> list[tuple[str, str]]:
     """The files that are called as images and labels of each other, such as CIFAR-10.1's v4 and v6."""
-    pairs = [(file, file.replace(word, "labels")) for word in ("data", "images") for file in files if word in file]
-    return [pair for pair in pairs if pair[1] in files]
+    words = {file: re.split(r"([^a-z]+)", file.lower()) for file in files}
+
+    def called(file: str, names: frozenset[str]) -> list[str] | None:
+        return ["" if word in names else word for word in words[file]] if names & {*words[file]} else None
+
+    pairs = ((file, other) for file in files if called(file, _PICTURES) for other in files)
+    return [pair for pair in pairs if called(pair[0], _PICTURES) == called(pair[1], _TARGETS)]

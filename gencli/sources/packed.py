@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import re
+import shlex
 import stat
 import tarfile
 import tempfile
@@ -34,12 +35,21 @@ _MOST = 10_000_000  # members
 _CHUNK = 1 << 20
 _LABEL = 1000  # bytes
 _PICTURES = {"jpg", "jpeg", "png", "webp", "ppm", "pgm", "bmp", "gif", "tif", "tiff"}
+_PACKED = {b"\xfd7zXZ\0": "xz", b"BZh": "bzip2", b"\x28\xb5\x2f\xfd": "zstd"}
 
 Read = Callable[[], bytes]
 
 
 def is_archive(source: Input) -> bool:
-    """Whether it is zip or tar, also compressed by gzip."""
+    """Whether it is zip or tar, also compressed by gzip.
+
+    Raises:
+        GencliError: it is compressed by something else.
+    """
+    for start, packer in _PACKED.items():
+        if source.starts(start):
+            what = f"{source.name}: compressed by {packer}; of archives zip, tar and tar.gz are read"
+            raise GencliError(what, f"unpack it first: {packer} -d {shlex.quote(source.name)}")
     return source.starts(b"PK\x03\x04") or source.starts(b"\x1f\x8b") or source.starts(b"ustar", 257)
 
 
@@ -52,6 +62,7 @@ def members(source: Input) -> dict[str, Read]:
     """
     found: dict[str, Read] = {}
     with _sound(source.name):
+        is_archive(source)
         for name, read in _zip(source) if source.starts(b"PK\x03\x04") else _tar(source):
             path = PurePosixPath(name)
             if path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name or not path.parts:

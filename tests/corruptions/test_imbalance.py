@@ -239,17 +239,17 @@ def report(table: ImageTable, corruption: Subset) -> tuple[str, pa.Table]:
 
 def test_the_report_says_what_was_asked_and_kept() -> None:
     words, rows = report(EQUAL, LongTail(100))
-    assert words == "12,406 of 50,000 rows, ratio 100 (0.01)"
+    assert words == "12,406 of 50,000 rows kept, ratio 100 (0.01)"
     assert rows.to_pydict() == {
         "class": [f"class {label}" for label in range(10)], "rows": [5000] * 10, "kept": TAIL
     }  # fmt: skip
     words, rows = report(table_of([40, 100, 5]), LongTail(0.1))
-    assert words == "76 of 145 rows, ratio 10 (0.1)"
+    assert words == "76 of 145 rows kept, ratio 10 (0.1)"
     assert rows.select(["rows", "asked", "kept"]).to_pydict() == {
         "rows": [40, 100, 5], "asked": [100, 31, 10], "kept": [40, 31, 5]
     }  # fmt: skip
     words, rows = report(EQUAL, Subsample(n=1000))
-    assert words == "1,000 of 50,000 rows"
+    assert words == "1,000 of 50,000 rows kept"
     assert sum(rows["kept"].to_pylist()) == 1000
 
 
@@ -323,7 +323,7 @@ def test_training_and_validation_from_one_file(tmp_path: Path) -> None:
         gencli corrupt subsample --fold 0/5 --invert < digits.parquet > train.parquet
         """
     ).worked()
-    assert "subsample: 288 of 1,437 rows" in done.err
+    assert "subsample: 288 of 1,437 rows kept" in done.err
     assert "subsample: 1,149 of 1,437 rows" in done.err
     whole, *parts = (open_table(str(tmp_path / f"{name}.parquet")) for name in ("digits", "validation", "train"))
     ids = np.concatenate([part.column("id") for part in parts])

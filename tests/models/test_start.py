@@ -32,8 +32,10 @@ def test_all_tensors_are_the_files(tmp_path: Path) -> None:
     assert told["tensors"] == len(wanted)
     assert all(torch.equal(tensor, wanted[name]) for name, tensor in made.state_dict().items())
     compiled = {f"_orig_mod.module.{name}": tensor for name, tensor in wanted.items()}
-    assert start(tmp_path, compiled).fill(again := network(), 4, "it")["tensors"] == len(wanted)
-    assert all(torch.equal(tensor, wanted[name]) for name, tensor in again.state_dict().items())
+    averaged = {f"module.{name}": tensor for name, tensor in wanted.items()} | {"n_averaged": torch.tensor(3)}
+    for given in (compiled, averaged):
+        assert start(tmp_path, given).fill(again := network(), 4, "it")["tensors"] == len(wanted)
+        assert all(torch.equal(tensor, wanted[name]) for name, tensor in again.state_dict().items())
     with pytest.raises(GencliError, match="no "):
         start(tmp_path, {}).random(network(), 4, "it")
     with pytest.raises(GencliError, match="no module"):

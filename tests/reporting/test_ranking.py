@@ -137,3 +137,8 @@ def test_runs_that_did_not_come_down_are_left_out_by_history_or_result(
     assert len(ranking.collect(results(0.04000001)).gaps) == 6
     with pytest.raises(GencliError, match="6 did not come down"):
         ranking.collect(results(0.041))
+
+
+def test_a_ranking_does_not_depend_on_the_order_of_files(runs: Callable[..., list[Document]]) -> None:
+    given = runs()
+    assert ranking.table(given[::-1]).rows.equals(ranking.table(given).rows)

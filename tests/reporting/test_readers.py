@@ -23,8 +23,11 @@ from hypothesis import strategies as st
 from gencli.cli import app, outputs
 from gencli.errors import GencliError
 from gencli.files import parquet, provenance
+from gencli.files.stream import Input
 from gencli.reporting import curves, documents, groups, patterns
 from gencli.reporting.panels import Bars, Curve, Lines
+from gencli.reporting.readers import OTHERS, from_text
+from gencli.showing import kinds as shown
 from tests.reporting.made import measured, read, training
 
 Columns = dict[str, list[Any]]
@@ -370,3 +373,13 @@ def test_what_is_no_provenance_of_a_history_is_refused(tmp_path: Path, text: str
     (path := tmp_path / "h.jsonl").write_text(json.dumps({"epoch": 1, "train_loss": 1.0, provenance.KEY: text}) + "\n")
     with pytest.raises(GencliError, match=r"h\.jsonl: corrupt provenance"):
         documents.read_all([str(path)])
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_what_only_show_shows_is_named(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "other.csv"
+    path.write_text(",".join(OTHERS[kind]) + "\n")
+    with pytest.raises(GencliError, match=f"{kind}, which report has no table or figure of") as error:
+        from_text(Input(str(path)))
+    assert error.value.hint == f"gencli show {path} shows it"
+    assert any(kind == each.name and {*each.numbers, *each.words} >= {*OTHERS[kind]} for each in shown.KINDS), kind

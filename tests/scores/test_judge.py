@@ -9,7 +9,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from gencli.errors import GencliError
 from gencli.scores import judge as module
-from gencli.scores.judge import Ranking, judge
+from gencli.scores.judge import Ranking, judge, reversed_scores
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -109,3 +109,13 @@ def test_what_cannot_be_judged_is_refused(words: str) -> None:
         scores = scores.drop_columns(["aum", "learned", "memorization"])
     with pytest.raises(GencliError, match=words):
         judge(scores, "t", 0)
+
+
+def test_scores_that_point_the_other_way_are_named() -> None:
+    rows = table()
+    wrong = rows["label"].to_numpy() != rows["label_true"].to_numpy()
+    given = rows.append_column("variability", pa.array(np.where(wrong, 0.1, 0.2)))
+    said = reversed_scores(judge(given.select(["id", "label", "label_true", "variability"]), "t", 0))
+    assert said == [
+        "variability: AUROC 0.00, its interval below 0.5: here low values are of wrong rows, reversed to high"
+    ]

@@ -101,6 +101,24 @@ def test_an_archive_of_a_pair_or_cut_short_is_no_folder(tmp_path: Path) -> None:
         CorruptedTable(Input(str(tmp_path / "cut.tar")), Arrays())
 
 
+@pytest.mark.parametrize(
+    ("images", "labels", "pair"),
+    [
+        ("test_images", "test_labels", True),
+        ("x_train", "y_train", True),
+        ("cifar10.1_v4_data", "cifar10.1_v4_labels", True),
+        ("cifar10.1_v4_data", "cifar10.1_v6_labels", False),
+        ("train_images", "test_labels", False),
+        ("fog", "labels", False),
+        ("a", "b", False),
+    ],
+)
+def test_two_arrays_of_a_zip_are_a_pair_by_their_names(images: str, labels: str, pair: bool, tmp_path: Path) -> None:
+    with (tmp_path / "two.zip").open("wb") as file:
+        np.savez(file, **{images: PIXELS["fog"], labels: np.tile(LABELS, 5)})
+    assert is_packed(Input(str(tmp_path / "two.zip"))) is not pair
+
+
 def test_a_folder_of_folders_has_a_severity_each_and_a_split(tmp_path: Path) -> None:
     top = str(nested(tmp_path))
     with pytest.raises(GencliError, match="holds the splits test, train"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import shutil
 import tarfile
 import zipfile
 from pathlib import Path
@@ -145,3 +146,12 @@ def test_shards_of_webdataset_are_read_by_sample(tmp_path: Path) -> None:
     assert images(table)[:, 0, 0, 0].tolist() == [0, 1, 2, 3, 9]
     with pytest.raises(GencliError, match="not one image and a cls"):
         shards(tmp_path, jpg=png(1))
+
+
+@pytest.mark.parametrize(("form", "packer"), [("xztar", "xz"), ("bztar", "bzip2")])
+def test_other_compression_is_named(form: str, packer: str, tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    path = shutil.make_archive(str(tmp_path / "packed"), form, tmp_path, "a")
+    with pytest.raises(GencliError, match=f"compressed by {packer}; of archives zip, tar and tar.gz are read") as error:
+        members(Input(path))
+    assert error.value.hint == f"unpack it first: {packer} -d {path}"
