@@ -156,6 +156,7 @@ def test_axes_of_epochs_have_whole_numbers_alone() -> None:
         (1, 1, 1001, 5),  # 1,000 points of a curve
         (1, 1, 1000, None),
         (250, 1, 4000, 20),  # 800, for 200,000 of all
+        (163, 3, 1021, 11),  # 408
         (400, 1, 3330, 20),  # 666, for 300 are drawn
         (300, 7, 1010, 41),  # at least 100
     ],
@@ -271,6 +272,7 @@ def test_the_legend_shows_what_tells_the_curves_apart() -> None:
     assert keys(Lines("m", "x", curves[:1], scatter=True), Lines("m", "x", curves[:1])) == [("c0 d0", "line")]
     assert keys(Lines("m", "x", curves[:1]), BARS) == [("c0 d0", "line"), ("c1 d1", "bar"), ("c2 d2", "bar")]
     assert keys(Lines("m", "x", [SPREAD], mark="best")) == [("c0 d0", "line"), ("", "mark")]
+    assert keys(Lines("m", "x", curves[:1]), Matrix("m", ["a"], [[1]])) == [("c0 d0", "line")]
     assert not keys(Bars("t", ["a"], [("one", [0.5], ())]))
     assert len(keys(BARS)) == 2
     assert not keys(Matrix("m", ["a"], [[1]]), Sheet("s", [[Tile(np.zeros((2, 2, 3), np.uint8), ["a"])]], ""))
