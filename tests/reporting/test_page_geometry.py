@@ -95,6 +95,9 @@ def test_a_gap_parts_a_curve_and_its_band_and_points_have_whiskers_instead() -> 
     drawn = picture(Lines("m", "x", [curve], limits=(0, 1), scatter=True))
     assert not ways(drawn, "line")
     assert len(ways(drawn, "dots")[0].split("M")) == 5
+    many = Lines("m", "x", [Curve("a", range(2000), [0.5] * 2000)], scatter=True)
+    assert len(ways(picture(many), "dots")[0].split("M")) == 2001
+    assert "the lowest" not in group([many])
 
 
 def test_what_lies_far_outside_stays_out_of_sight() -> None:
@@ -146,6 +149,7 @@ def test_axes_of_epochs_have_whole_numbers_alone() -> None:
         return [word for word, *_ in texts(picture(panel), "middle")][:-1]
 
     assert words(Lines("m", "x", [Curve("a", [1, 3], [0, 1])])) == ["1", "2", "3"]
+    assert words(Lines("m", "x", [Curve("a", [1, 2.5], [0, 1])])) == ["1.0", "1.5", "2.0", "2.5"]
     assert words(Lines("m", "x", [Curve("a", [1.0, 3.0], [0, 1])])) == ["1.0", "1.5", "2.0", "2.5", "3.0"]
     assert words(Lines("m", "x", [Curve("a", [1, 3], [0, 1])], log_across=True)) == ["1.0", "1.5", "2.0", "2.5", "3.0"]
 
