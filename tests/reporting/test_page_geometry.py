@@ -97,7 +97,7 @@ def test_a_gap_parts_a_curve_and_its_band_and_points_have_whiskers_instead() -> 
     assert len(ways(drawn, "dots")[0].split("M")) == 5
     many = Lines("m", "x", [Curve("a", range(2000), [0.5] * 2000)], scatter=True)
     assert len(ways(picture(many), "dots")[0].split("M")) == 2001
-    assert "the lowest" not in group([many])
+    assert "the lowest" not in group([many, Lines("m", "x", [])])
 
 
 def test_what_lies_far_outside_stays_out_of_sight() -> None:
@@ -119,6 +119,9 @@ def test_round_numbers_stand_beside_the_axes() -> None:
     assert numbers(columns) == near(*((x, 14, 220) for _, x, _ in across))
     assert numbers(rows) == near(*((54, y - 4, 356) for _, _, y in up))
     assert ways(drawn, "frame") == ["M54 14v220h356"]
+    drawn = picture(Lines("m", "x", [Curve("a", [0.0, 12.5], [0.0, 12.0])]))  # in at most six steps: of 5, not 2
+    assert [word for word, *_ in texts(drawn, "middle")] == ["0", "5", "10", "x"]
+    assert [word for word, *_ in texts(drawn, "end")] == ["0", "5", "10"]
 
 
 @pytest.mark.parametrize(
@@ -191,6 +194,9 @@ def test_bars_are_as_long_as_their_values() -> None:
     assert texts(drawn, "middle") == ticks
     assert numbers(ways(drawn, "grid")[0]) == near(*((32.4 + each / 5 * 377.6, 14, 56) for each in range(6)))
     assert ways(drawn, "frame") == ["M32.4 14v56"]
+    drawn = picture(Bars("t", ["ant"], [("one", [1.0], ())], limits=(0, 1.1)))  # in at most five steps
+    assert [word for word, *_ in texts(drawn, "middle")] == ["0.0", "0.5", "1.0"]
+    assert len(numbers(ways(drawn, "grid")[0])) == 3 * 3
 
 
 def test_bars_start_at_zero_and_many_have_numbers_above_too() -> None:
