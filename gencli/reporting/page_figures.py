@@ -80,7 +80,7 @@ def _marked(panel: Lines) -> bool:
     return any(curve.marks for curve in panel.curves)
 
 
-def _panel(panel: Panel, places: dict[str, int], points: int) -> str:
+def _panel(panel: Panel, places: dict[str, int], points: int = _MOST) -> str:
     if isinstance(panel, Bars) and len(panel.names) > _BARS:
         return _folded_bars(panel, places)
     draw: dict[type, Any] = {Lines: _lines, Bars: _bars, Matrix: _matrix, Sheet: _sheet}
@@ -216,7 +216,7 @@ def _folded_bars(panel: Bars, places: dict[str, int]) -> str:
     axis = _across(panel)
     limits = None if panel.log else (axis.low, axis.high)
     parts = map(part, range(0, len(panel.names), _BARS))
-    first, *rest = (_panel(part, places, 0) for part in parts)
+    first, *rest = (_panel(part, places) for part in parts)
     said = f"{text(panel.title)}: the other {len(panel.names) - _BARS:,}, folded"
     return f'{first}<details class="fold"><summary>{said}</summary><div class="figures">{"".join(rest)}</div></details>'
 

@@ -212,6 +212,7 @@ def test_bars_start_at_zero_and_many_have_numbers_above_too() -> None:
     assert {y for *_, y in texts(drawn, "middle")} == {10, 14 + 25 * 18 + 16}
     five = picture(Bars("t", ["a"], [(f"{n}", [1.0], ()) for n in range(5)]))  # bars of five share the room of four
     assert [numbers(way)[1] for way in ways(five, "bar")] == [4, 12, 20, 28, 36]
+    assert five.get("viewBox") == "0 0 420 86"
 
 
 def test_shares_on_a_logarithmic_axis_are_written_beside_their_bars() -> None:
