@@ -12,7 +12,7 @@ from scipy import stats
 
 from gencli.errors import GencliError
 from gencli.files import provenance
-from gencli.reporting import figures
+from gencli.reporting import figures, speed
 from gencli.reporting.against import Published
 from gencli.reporting.documents import Document
 from gencli.reporting.figures import Options
@@ -75,6 +75,11 @@ def test_an_order_that_agrees_is_called_explained_and_others_are_told_apart(tmp_
     assert "Kendall's tau -1.00" in time
     assert "0 of 3 pairs agree; it fails where the networks fit random-labels p=0 before random-labels p=0.5" in time
     assert "no order" in loss
+
+
+def test_runs_are_apart_where_none_is_as_slow_as_the_fastest_of_the_others():
+    for one, other, apart in (([1, 2], [3, 4], True), ([1, 3], [3, 4], False), ([1, 4], [2, 3], False)):
+        assert speed._apart(np.array(one), np.array(other)) == speed._apart(np.array(other), np.array(one)) == apart
 
 
 def test_kinds_of_one_network_and_setting_are_compared_three_at_least(tmp_path: Path):
