@@ -188,6 +188,7 @@ def test_bars_are_as_long_as_their_values() -> None:
     one, two = ways(drawn, "bar")
     assert one == "M0 4H188.8v9H0zM0 32H377.6v9H0z"
     assert two == "M0 14H94.4v9H0z"
+    assert not texts(drawn, "start")
     assert numbers(ways(drawn, "whisker")[0]) == near((0.4 * 377.6, 8.5, 0.6 * 377.6))
     assert texts(drawn, "end") == [("ant", 26.4, 32), ("bee", 26.4, 60)]
     ticks = [(f"{each / 5:.1f}", pytest.approx(32.4 + each / 5 * 377.6, abs=0.0501), 86) for each in range(6)]
