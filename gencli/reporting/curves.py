@@ -217,7 +217,7 @@ def _draw_bars(axis: Axes, panel: Bars, looks: Any) -> list[Any]:
         lengths = _floats(values[: len(names)])
         bars = axis.barh(y, lengths, 0.9 * room, **kept)
         if panel.log:
-            words = [f"{100 * length:.2f} %" if length else "" for length in lengths]
+            words = [f"{100 * length:.2f} %" if length > 0 else "" for length in lengths]
             axis.bar_label(bars, words, padding=2, fontsize="x-small")
         if any(each is not None for each in deviations):
             axis.errorbar(lengths, y, xerr=_floats(deviations[: len(names)]), color="black", linestyle="", capsize=2)

@@ -80,7 +80,7 @@ def _marked(panel: Lines) -> bool:
     return any(curve.marks for curve in panel.curves)
 
 
-def _panel(panel: Panel, places: dict[str, int], points: int) -> str:
+def _panel(panel: Panel, places: dict[str, int], points: int = _MOST) -> str:
     if isinstance(panel, Bars) and len(panel.names) > _BARS:
         return _folded_bars(panel, places)
     draw: dict[type, Any] = {Lines: _lines, Bars: _bars, Matrix: _matrix, Sheet: _sheet}
@@ -131,7 +131,7 @@ def _lines(panel: Lines, places: dict[str, int], points: int) -> tuple[str, str]
     } | ({} if panel.limits else {"free": "1"})
     size = _LEFT + _WIDTH + _RIGHT, _TOP + _HEIGHT + _BOTTOM
     kept = max((size for _, size in found), default=1)
-    note = f"of each {kept:,} points the first, the last, the lowest and the highest are shown" if kept > 1 else ""
+    note = f"of each {kept:,} points the first, the last, the lowest and the highest are shown" if kept != 1 else ""
     kind = "points" if panel.scatter else "curves"
     return _plot(size, f"{panel.title} over {panel.across}, {len(curves)} {kind}", facts, drawn), note
 
@@ -139,8 +139,10 @@ def _lines(panel: Lines, places: dict[str, int], points: int) -> tuple[str, str]
 def _ends(curve: Curve) -> list[float | None]:
     if not curve.spread:
         return list(curve.y)
-    pairs = list(zip(curve.y, curve.spread, strict=True))
-    return [y if y is None or s is None or not math.isfinite(s) else y + sign * s for sign in (-1, 1) for y, s in pairs]
+    return [
+        end for y, s in zip(curve.y, curve.spread)
+        for end in ((y,) if y is None or s is None or not math.isfinite(s) else (y - s, y + s))
+    ]  # fmt: skip
 
 
 def _grid(across: Axis, up: Axis) -> str:
@@ -170,7 +172,7 @@ def _curve(curve: Curve, panel: Lines, place: int, across: Axis, up: Axis, share
         right, above = _at(across.place(x), _WIDTH), _at(up.place(y), _HEIGHT)
         return None if right is None or above is None else (right, _HEIGHT - above)
 
-    points = [point(x, y) for x, y in zip(curve.x, curve.y, strict=True)]
+    points = [point(x, y) for x, y in zip(curve.x, curve.y)]
     parts, known = steps(points), [each for each in points if each]
     drawn = ""
     spread = [math.nan if each is None else each for each in curve.spread]
@@ -214,7 +216,7 @@ def _folded_bars(panel: Bars, places: dict[str, int]) -> str:
     axis = _across(panel)
     limits = None if panel.log else (axis.low, axis.high)
     parts = map(part, range(0, len(panel.names), _BARS))
-    first, *rest = (_panel(part, places, 0) for part in parts)
+    first, *rest = (_panel(part, places) for part in parts)
     said = f"{text(panel.title)}: the other {len(panel.names) - _BARS:,}, folded"
     return f'{first}<details class="fold"><summary>{said}</summary><div class="figures">{"".join(rest)}</div></details>'
 

@@ -27,6 +27,7 @@ _FEWEST = 3  # kinds of data that have an order
 _MOST = 7  # kinds of data whose orders are counted one by one
 _CONFIDENCE = 95  # per cent
 _ROUNDING = 1e-6  # relative: a kernel that does not see a permutation of pixels gives the same but for rounding
+_SAME = 1e-12  # a difference of correlations that is one of rounding
 
 Floats = NDArray[np.float64]
 
@@ -174,7 +175,7 @@ def _verdict(kinds: Sequence[_Kind], means: Floats, values: Floats) -> str:
     words = f"Kendall's tau {tau:.2f}{_interval(kinds, values)}, Spearman's rho {rho:.2f}"
     if len(kinds) <= _MOST:
         orders = [kendall(means, values[list(order)]) for order in permutations(range(len(kinds)))]
-        words += f"; of {len(orders)} orders {sum(each >= tau - 1e-12 for each in orders)} agree as well or better"
+        words += f"; of {len(orders)} orders {sum(each >= tau - _SAME for each in orders)} agree as well or better"
     slower, predicted = _signs(means), _signs(values)
     wrong = [(kinds[i], kinds[j]) for j, i in zip(*np.nonzero((slower > 0) & (predicted <= 0)))]
     if not wrong:

@@ -71,7 +71,7 @@ def _curves(panel: Lines, width: int, height: int) -> list[str]:
     places = [x for found in points for x, _ in found] or [0.0]
     if panel.limits:
         figure.ruler("y").lim(*panel.limits)
-    low, high = (0, max(places)) if min(places) >= 0 else (min(places), max(places))
+    low, high = min(0.0, *places), max(places)
     high = high if high > low else low + 1
     figure.ruler("x").lim(low, high)
     ticks = [low + (high - low) * part / 5 for part in range(6)]

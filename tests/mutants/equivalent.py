@@ -45,4 +45,20 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         "gencli/sources/decoded.py",
         "said[warned.most_common(2)[0][0]] = warned.total()",
     ): "the first of two is the first of one",
+    (
+        "gencli/reporting/speed.py",
+        "_SAME = 1.25e-12  # a difference of correlations that is one of rounding",
+    ): "either is far above rounding, and far below the difference of two orders",
+    (
+        "gencli/reporting/speed.py",
+        "return np.where(apart, (values[:, None] >= values).astype(float) - (values[:, None] < values), 0.0)",
+    ): "equal values are not apart, and are 0",
+    (
+        "gencli/reporting/page_figures.py",
+        "points = max(_LEAST, min(_MOST, _POINTS // max(2, curves)))",
+    ): "one curve has the most that one may have, of all the points and of half of them",
+    (
+        "gencli/reporting/page_figures.py",
+        "ends = [_TOP + height + 16] + ([_TOP - 4] if height >= 2 * _HEIGHT else [])",
+    ): "no number of rows is just as high",
 }

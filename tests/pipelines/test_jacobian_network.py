@@ -12,6 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from gencli import models
+from gencli.cli import app
 from gencli.files.stream import Input
 from gencli.models import inputs
 from gencli.sources import open_table
@@ -239,3 +240,16 @@ def test_it_works_in_a_pipe_and_its_provenance_is_a_command(sh: Shell) -> None:
     sh(f"{digits} && {again}").worked()
     assert (sh.folder / "again.parquet").read_bytes() == (sh.folder / "piped.parquet").read_bytes()
     sh("gencli jacobian - < model.safetensors").refused("two inputs would come from standard input")
+
+
+@pytest.mark.parametrize(("file", "held"), [("x.safetensors", 20), ("x.csv", 1)])
+def test_matrices_beyond_memory_are_refused_and_norms_hold_those_of_one_row(
+    file: str, held: int, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """Three copies of 10 x 64 float64 a row."""
+    given = ["jacobian", str(data / "model.safetensors"), str(data / "digits.parquet"), "--limit", "20", "-q"]
+    given += ["--dtype", "float64", "-o", str(tmp_path / file)]
+    needed: list[int] = []
+    monkeypatch.setattr("gencli.machine.require_memory", lambda need, what, *_: needed.append((need, what)))
+    assert app.main(given) == 0
+    assert (3 * held * 10 * 64 * 8, f"--limit: {held} rows") in needed

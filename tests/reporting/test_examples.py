@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,11 @@ def test_memorization_is_counted_in_bins(tmp_path: Path) -> None:
     (_, right, _), (_, wrong, _) = panel.series
     assert list(right) == [1] + [0] * 9
     assert list(wrong) == [0] * 9 + [1]
+    below = scores.set_column(4, "memorization", pa.array([-0.15, 0.95, 0.96, 0.89]))
+    (panel,) = examples.memorization([read(tmp_path / "b.parquet", below, training())])
+    assert isinstance(panel, Bars)
+    assert panel.names[:3] == ["-0.20 to -0.10", "-0.10 to 0.00", "0.00 to 0.10"]
+    assert list(panel.series[0][1]) == pytest.approx([1 / 3, *[0] * 9, 1 / 3, 1 / 3])
 
 
 def step(command: str, **files: Path) -> provenance.Step:
@@ -112,6 +118,15 @@ def test_the_most_memorized_rows_are_shown_beside_the_test_rows_that_they_help(s
     assert [tile.words for tile in helped.rows[0][1:]] == [["cat", "0.80 ± 0.10"], ["cat", "0.60 ± 0.10"]]
     said = "3 of the 4 pairs beyond chance: more than 3.3 standard errors, as there are 116 pairs"
     assert said in helped.note  # 29 rows, 4 test rows
+
+
+def test_sheets_of_several_scores_are_told_apart_by_their_files(scored: dict[str, Path], tmp_path: Path) -> None:
+    shutil.copy(scored["scores"], tmp_path / "again.parquet")
+    assert [each.title for each in sheets(scored["scores"], scored["train"])] == ["most memorized rows"]
+    found = sheets(scored["scores"], tmp_path / "again.parquet", scored["train"])
+    assert [each.title for each in found] == [
+        f"most memorized rows: {tmp_path / name}.parquet" for name in ("scores", "again")
+    ]
 
 
 def test_images_of_other_rows_are_refused_and_without_images_there_is_no_sheet(scored: dict[str, Path]) -> None:

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from PIL import Image
 
@@ -22,7 +23,7 @@ from gencli.errors import GencliError
 from gencli.files import provenance
 from gencli.reporting import curves, figures, terminal
 from gencli.reporting.figures import Options, draw
-from gencli.reporting.panels import Bars, Curve, Lines, Matrix, Panel
+from gencli.reporting.panels import Bars, Curve, Lines, Matrix, Panel, Sheet, Tile
 from gencli.reporting.plan import Plan
 from gencli.reporting.settings import Settings
 from tests.reporting.made import history, measured, read, result, training
@@ -332,3 +333,82 @@ def test_labels_are_shortened_to_sixty_characters() -> None:
     assert curves._label("x" * 61) == "x" * 59 + "…"
     assert curves._label("xyz", 3) == "xyz"
     assert curves._label("wxyz", 3) == "wx…"
+
+
+def test_a_sheet_has_its_images_frames_and_words_in_their_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Widths of an image: the second of a row starts after 1.4 where others stand apart; a row of three lines each."""
+    wide, high = np.zeros((10, 20, 3), np.uint8), np.zeros((16, 8, 3), np.uint8)
+    rows = [[Tile(wide, ["a", "b", "c"], marked=True), Tile(high, ["d"])], [Tile(high, ["e"])]]
+    for apart in (True, False):
+        figure = drawn([Sheet("s", rows, "note", apart)], monkeypatch)
+        (axis,) = figure.axes
+        across = 4 + 0.4 * apart
+        down = 1.08 + 0.03 * across * 3
+        assert axis.get_xlim() == (0, across)
+        assert axis.get_ylim() == (pytest.approx(2 * down), 0)
+        assert figure.get_figheight() == pytest.approx(0.9 + 4 / across * 2 * down)
+        shift = 1 + 0.4 * apart
+        # the longer side is 0.92, in the middle across, on a line at 0.98
+        assert [tuple(each.get_extent()) for each in axis.images] == [
+            pytest.approx((left, left + width, bottom, bottom - height)) for left, bottom, width, height in (
+                (0.04, 0.98, 0.92, 0.46), (shift + 0.27, 0.98, 0.46, 0.92), (0.27, down + 0.98, 0.46, 0.92)
+            )
+        ]  # fmt: skip
+        (frame,) = (each for each in axis.patches if isinstance(each, Rectangle))
+        assert (*frame.get_xy(), frame.get_width(), frame.get_height()) == pytest.approx((0.04, 0.52, 0.92, 0.46))
+        places = {each.get_text(): pytest.approx(each.get_position()) for each in axis.texts if each.get_text() != "→"}
+        assert places == {"a\nb\nc": (0.5, 1.01), "d": (shift + 0.5, 1.01), "e": (0.5, down + 1.01)}
+        arrows = [each.get_position() for each in axis.texts if each.get_text() == "→"]
+        assert arrows == ([pytest.approx((1.2, 0.5)), pytest.approx((1.2, down + 0.5))] if apart else [])
+    five = Sheet("s", [[Tile(high, [])] * 5], "", apart=False)
+    assert drawn([five], monkeypatch).axes[0].get_xlim() == (0, 5)
+
+
+def test_points_and_lines_look_as_their_panels_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+    def looks(curve: Curve, **more: bool) -> list[tuple[str, str, float]]:
+        (axis,) = drawn([Lines("m", "x", [curve], **more)], monkeypatch).axes
+        return [(each.get_linestyle(), str(each.get_marker()), each.get_markersize()) for each in axis.lines]
+
+    few, many = Curve("c", [1, 2], [0.5, 1.0]), Curve("c", range(501), [0.5] * 501)
+    assert looks(few) == [("-", "", 4)]
+    assert looks(few, dots=True) == [("-", "o", 4)]
+    assert looks(Curve("c", [1, 2, 3], [0.5, None, math.nan])) == [("-", "o", 4)]  # a point alone has no line
+    assert looks(few, scatter=True, dots=True) == [("None", "o", 4)]
+    assert looks(Curve("c", range(500), [0.5] * 500), scatter=True, dots=True) == [("None", "o", 4)]
+    assert looks(many, scatter=True, dots=True) == [("None", "o", 2)]
+    assert looks(many) == [("-", "", 4)]
+
+
+def test_curves_beyond_the_colours_have_other_lines_and_markers(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = [Curve(f"c{n}", [1, 2], [0.5, 1.0]) for n in range(9)]
+    (axis,) = drawn([Lines("m", "x", made, dots=True)], monkeypatch).axes
+    styles, markers = ("-", "--", ":", "-."), "osD^vPX"
+    found = [(each.get_color(), each.get_linestyle(), each.get_marker()) for each in axis.lines]
+    assert found == [
+        (curves.COLORS[n % 7], styles[(n % 7 + n // 7) % 4], markers[n % 7]) for n in range(9)
+    ]  # fmt: skip
+    (legend,) = drawn([Lines("m", "x", made, dots=True)], monkeypatch).legends
+    keys = [each for each in legend.legend_handles if isinstance(each, Line2D)]
+    assert [(each.get_color(), each.get_linestyle(), each.get_marker()) for each in keys] == found
+    (legend,) = drawn([Lines("m", "x", made)], monkeypatch).legends
+    assert {each.get_marker() for each in legend.legend_handles if isinstance(each, Line2D)} == {""}
+    (legend,) = drawn([Lines("m", "x", made, scatter=True, dots=True)], monkeypatch).legends
+    assert {each.get_linestyle() for each in legend.legend_handles if isinstance(each, Line2D)} == {"None"}
+
+
+def test_a_legend_is_there_where_names_tell_something(monkeypatch: pytest.MonkeyPatch) -> None:
+    one: list[Panel] = [Bars("m", ["a"], [("s", [0.5], ())])]
+    assert not drawn(one, monkeypatch).legends
+    assert drawn(one * 2, monkeypatch).legends
+    assert drawn([Lines("m", "x", [Curve("c", [1], [1])])], monkeypatch).legends
+    assert drawn([Bars("m", ["a"], [("s", [0.5], ()), ("t", [0.5], ())])], monkeypatch).legends
+    assert not drawn([Matrix("m", ["a"], [[1]])], monkeypatch).legends
+
+
+def test_shares_and_deviations_stand_at_their_bars(monkeypatch: pytest.MonkeyPatch) -> None:
+    (axis,) = drawn([Bars("m", ["a", "b", "c", "d"], [("s", [0.5, 0.001, 0.0, None], ())], log=True)], monkeypatch).axes
+    assert [each.get_text() for each in axis.texts] == ["50.00 %", "0.10 %", "", ""]
+    assert axis.get_xscale() == "log"
+    (axis,) = drawn([Bars("m", ["a", "b"], [("s", [0.5, 1.0], [0.1, None])])], monkeypatch).axes
+    (errors,) = axis.collections
+    assert errors.get_paths()[0].vertices.tolist() == [[pytest.approx(0.4), 0], [pytest.approx(0.6), 0]]  # type: ignore[union-attr]

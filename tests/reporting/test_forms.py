@@ -85,6 +85,14 @@ def test_whole_numbers_are_whole_and_of_one_type() -> None:
     assert not number.holds(10**400)
 
 
+@pytest.mark.parametrize(("values", "kind", "fit"), [
+    ([[0.5], [1.0]], pa.list_(pa.float32()), True), ([[0], [1]], pa.list_(pa.int64()), False),
+    ([[0.5], None], pa.list_(pa.float64()), False), ([0.5], pa.float64(), False), ([], pa.list_(pa.float64()), True),
+])  # fmt: skip
+def test_lists_are_of_floating_point_numbers(values: list[Any], kind: pa.DataType, fit: bool) -> None:
+    assert FORMS["predictions"].columns["probabilities"].fits(pa.chunked_array([pa.array(values, kind)])) == fit
+
+
 def test_gaps_of_numbers_alone_fit_at_a_glance() -> None:
     for kind, name, fit in (("history", "loss", True), ("history", "step", False), ("benchmark", "ours", True)):
         column = FORMS[kind].column(name, lead=False)  # type: ignore[index]

@@ -95,6 +95,9 @@ def test_a_gap_parts_a_curve_and_its_band_and_points_have_whiskers_instead() -> 
     drawn = picture(Lines("m", "x", [curve], limits=(0, 1), scatter=True))
     assert not ways(drawn, "line")
     assert len(ways(drawn, "dots")[0].split("M")) == 5
+    many = Lines("m", "x", [Curve("a", range(2000), [0.5] * 2000)], scatter=True)
+    assert len(ways(picture(many), "dots")[0].split("M")) == 2001
+    assert "the lowest" not in group([many, Lines("m", "x", [])])
 
 
 def test_what_lies_far_outside_stays_out_of_sight() -> None:
@@ -116,6 +119,9 @@ def test_round_numbers_stand_beside_the_axes() -> None:
     assert numbers(columns) == near(*((x, 14, 220) for _, x, _ in across))
     assert numbers(rows) == near(*((54, y - 4, 356) for _, _, y in up))
     assert ways(drawn, "frame") == ["M54 14v220h356"]
+    drawn = picture(Lines("m", "x", [Curve("a", [0.0, 12.5], [0.0, 12.0])]))  # in at most six steps: of 5, not 2
+    assert [word for word, *_ in texts(drawn, "middle")] == ["0", "5", "10", "x"]
+    assert [word for word, *_ in texts(drawn, "end")] == ["0", "5", "10"]
 
 
 @pytest.mark.parametrize(
@@ -146,6 +152,7 @@ def test_axes_of_epochs_have_whole_numbers_alone() -> None:
         return [word for word, *_ in texts(picture(panel), "middle")][:-1]
 
     assert words(Lines("m", "x", [Curve("a", [1, 3], [0, 1])])) == ["1", "2", "3"]
+    assert words(Lines("m", "x", [Curve("a", [1, 2.5], [0, 1])])) == ["1.0", "1.5", "2.0", "2.5"]
     assert words(Lines("m", "x", [Curve("a", [1.0, 3.0], [0, 1])])) == ["1.0", "1.5", "2.0", "2.5", "3.0"]
     assert words(Lines("m", "x", [Curve("a", [1, 3], [0, 1])], log_across=True)) == ["1.0", "1.5", "2.0", "2.5", "3.0"]
 
@@ -156,6 +163,7 @@ def test_axes_of_epochs_have_whole_numbers_alone() -> None:
         (1, 1, 1001, 5),  # 1,000 points of a curve
         (1, 1, 1000, None),
         (250, 1, 4000, 20),  # 800, for 200,000 of all
+        (163, 3, 1021, 11),  # 408
         (400, 1, 3330, 20),  # 666, for 300 are drawn
         (300, 7, 1010, 41),  # at least 100
     ],
@@ -180,12 +188,16 @@ def test_bars_are_as_long_as_their_values() -> None:
     one, two = ways(drawn, "bar")
     assert one == "M0 4H188.8v9H0zM0 32H377.6v9H0z"
     assert two == "M0 14H94.4v9H0z"
+    assert not texts(drawn, "start")
     assert numbers(ways(drawn, "whisker")[0]) == near((0.4 * 377.6, 8.5, 0.6 * 377.6))
     assert texts(drawn, "end") == [("ant", 26.4, 32), ("bee", 26.4, 60)]
     ticks = [(f"{each / 5:.1f}", pytest.approx(32.4 + each / 5 * 377.6, abs=0.0501), 86) for each in range(6)]
     assert texts(drawn, "middle") == ticks
     assert numbers(ways(drawn, "grid")[0]) == near(*((32.4 + each / 5 * 377.6, 14, 56) for each in range(6)))
     assert ways(drawn, "frame") == ["M32.4 14v56"]
+    drawn = picture(Bars("t", ["ant"], [("one", [1.0], ())], limits=(0, 1.1)))  # in at most five steps
+    assert [word for word, *_ in texts(drawn, "middle")] == ["0.0", "0.5", "1.0"]
+    assert len(numbers(ways(drawn, "grid")[0])) == 3 * 3
 
 
 def test_bars_start_at_zero_and_many_have_numbers_above_too() -> None:
@@ -201,6 +213,7 @@ def test_bars_start_at_zero_and_many_have_numbers_above_too() -> None:
     assert {y for *_, y in texts(drawn, "middle")} == {10, 14 + 25 * 18 + 16}
     five = picture(Bars("t", ["a"], [(f"{n}", [1.0], ()) for n in range(5)]))  # bars of five share the room of four
     assert [numbers(way)[1] for way in ways(five, "bar")] == [4, 12, 20, 28, 36]
+    assert five.get("viewBox") == "0 0 420 86"
 
 
 def test_shares_on_a_logarithmic_axis_are_written_beside_their_bars() -> None:
@@ -271,6 +284,7 @@ def test_the_legend_shows_what_tells_the_curves_apart() -> None:
     assert keys(Lines("m", "x", curves[:1], scatter=True), Lines("m", "x", curves[:1])) == [("c0 d0", "line")]
     assert keys(Lines("m", "x", curves[:1]), BARS) == [("c0 d0", "line"), ("c1 d1", "bar"), ("c2 d2", "bar")]
     assert keys(Lines("m", "x", [SPREAD], mark="best")) == [("c0 d0", "line"), ("", "mark")]
+    assert keys(Lines("m", "x", curves[:1]), Matrix("m", ["a"], [[1]])) == [("c0 d0", "line")]
     assert not keys(Bars("t", ["a"], [("one", [0.5], ())]))
     assert len(keys(BARS)) == 2
     assert not keys(Matrix("m", ["a"], [[1]]), Sheet("s", [[Tile(np.zeros((2, 2, 3), np.uint8), ["a"])]], ""))

@@ -12,7 +12,7 @@ from scipy import stats
 
 from gencli.errors import GencliError
 from gencli.files import provenance
-from gencli.reporting import figures
+from gencli.reporting import figures, speed
 from gencli.reporting.against import Published
 from gencli.reporting.documents import Document
 from gencli.reporting.figures import Options
@@ -55,6 +55,8 @@ def test_rank_correlations_are_scipys(seed: int):
     x, y = np.random.default_rng(seed).integers(0, 4, (2, 9)).astype(float)
     assert kendall(x, y) == pytest.approx(stats.kendalltau(x, y)[0])
     assert spearman(x, y) == pytest.approx(stats.spearmanr(x, y)[0])
+    assert kendall(np.array([1, 1 + 1.1e-6]), np.array([1, 2.0])) == 1  # rounding is up to a millionth
+    assert math.isnan(kendall(np.array([1, 1 + 0.9e-6]), np.array([1, 2.0])))
     x[0] = math.inf
     assert kendall(x, y) == pytest.approx(stats.kendalltau(np.where(np.isinf(x), 99, x), y)[0])
     assert math.isnan(kendall(np.ones(9), y))
@@ -73,6 +75,24 @@ def test_an_order_that_agrees_is_called_explained_and_others_are_told_apart(tmp_
     assert "Kendall's tau -1.00" in time
     assert "0 of 3 pairs agree; it fails where the networks fit random-labels p=0 before random-labels p=0.5" in time
     assert "no order" in loss
+
+
+def test_runs_are_apart_where_none_is_as_slow_as_the_fastest_of_the_others():
+    for one, other, apart in (([1, 2], [3, 4], True), ([1, 3], [3, 4], False), ([1, 4], [2, 3], False)):
+        assert speed._apart(np.array(one), np.array(other)) == speed._apart(np.array(other), np.array(one)) == apart
+
+
+def test_kinds_of_one_network_and_setting_are_compared_three_at_least(tmp_path: Path):
+    made = speed_table(*documents(tmp_path, [[3, 4]], [1]), fitted_at=0.99)
+    assert made.notes == ("mlp-1x8, digits, ntk:2: 1 kinds of data, too few for an order",)
+    made = speed_table(*documents(tmp_path, [[3, 4], [5, 6]], [1, 2]), fitted_at=0.99)
+    assert made.notes == ("mlp-1x8, digits, ntk:2: 2 kinds of data, too few for an order",)
+    assert made.settings == ()
+    runs = [history(tmp_path / f"{lr}", training(0.0, lr=lr), train_accuracy=[1.0]) for lr in (0.1, 0.2)]
+    made = speed_table(runs, [kernel(tmp_path, 0.0, 1)], fitted_at=0.99)
+    assert made.settings == ("lr",)
+    assert made.rows["lr"].to_pylist() == [0.1, 0.2]
+    assert len(made.notes) == 2
 
 
 def test_what_the_runs_do_not_tell_apart_is_no_failure(tmp_path: Path):

@@ -135,3 +135,29 @@ def test_live_curves_fit_a_terminal_with_all_their_axes(count: int) -> None:
     assert " ".join(lines).count("score") == count
     assert [line.strip() for line in lines[-2:]] == ["epoch", "o h.parquet"]
     assert sum(line.count("┘") for line in lines) == count
+
+
+@pytest.mark.parametrize(
+    ("count", "width", "height", "beside", "tall"),
+    [
+        (1, 80, 14, 1, 12),
+        (1, 80, 40, 1, 17),  # no more than these
+        (2, 72, 25, 2, 17),  # one below the other they would have less than 12
+        (2, 71, 25, 1, 11),  # too narrow for two
+        (2, 72, 26, 1, 12),
+        (5, 80, 23, 2, 7),
+        (6, 80, 12, 2, 6),  # no fewer than these
+    ],
+)
+def test_live_curves_share_the_lines_and_stand_beside_each_other_where_these_are_few(
+    count: int, width: int, height: int, beside: int, tall: int
+) -> None:
+    panels = [Lines(f"score {n}", "epoch", [Curve("h.parquet", [1, 2], [0.1, 0.9])], (0, 1)) for n in range(count)]
+    lines = terminal.text(panels, width, height).split("\n")
+    titles = [(place, line.count("score")) for place, line in enumerate(lines) if "score" in line]
+    rows = -(-count // beside)
+    assert titles == [(tall * row, beside if row < rows - 1 or count % beside == 0 else 1) for row in range(rows)]
+    assert lines[tall * rows :] == [f"{'epoch':^{width}}".rstrip(), "  o h.parquet", ""]
+    assert lines[tall * rows - 1].split()[:3] == ["0", "1", "2"]  # epochs are from 0 on
+    column = width // 2 - 2 if beside == 2 else width
+    assert max(len(line) for line in lines) == (2 * column + 4 if beside == 2 else width)

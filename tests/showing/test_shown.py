@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import io
 import json
+import math
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -254,3 +255,83 @@ def test_the_first_layer_is_the_one_that_looks_at_pixels(tmp_path: Path) -> None
         drawn(tmp_path / "v", {"1.weight": torch.full((4, 6), float("nan"))}, MODEL)
     runs = drawn(tmp_path / "w", {"1.weight": torch.ones(3, 4, 6)}, MODEL | {"runs": {"seed": [0, 1, 2]}})
     assert runs.shape[1] > 4 * 64
+
+
+NUMBERS = torch.arange(1.0, 541.0)  # of which each tells its place
+DENSE = "units of a dense layer, each 2x3x1"
+FILTERS = "filters of a convolution, each 2x2x"
+ORDER = "a unit's weights of the pixels, in the order "
+GRAY, LINES = "gray is 0, white {0}, black -{0}, the largest of those drawn", "height, width, channels"
+COLOR = "in each color half is 0, full {0}, none -{0}, the largest of those drawn"
+
+
+@pytest.mark.parametrize(
+    ("shape", "known", "tiles", "caption"),
+    [
+        ((40, 6), {}, NUMBERS[:240].view(40, 2, 3, 1), [f"40 {DENSE}", ORDER + LINES, GRAY.format(240)]),
+        (
+            (41, 6), {}, NUMBERS[:240].view(40, 2, 3, 1),
+            [f"the first 40 of 41 {DENSE}", ORDER + LINES, GRAY.format(240)],
+        ),
+        (
+            (2, 4), {"preprocessing": {"crop": 2}, "shape": [9, 9, 1]}, NUMBERS[:8].view(2, 2, 2, 1),
+            ["2 units of a dense layer, each 2x2x1", ORDER + LINES, GRAY.format(8)],
+        ),
+        ((2, 6), {"preprocessing": {"crop": 0}}, NUMBERS[:12].view(2, 2, 3, 1), [
+            f"2 {DENSE}", ORDER + LINES, GRAY.format(12)
+        ]),
+        (
+            (2, 12), {"architecture": "nets:net", "shape": [2, 2, 3]},
+            NUMBERS[:24].view(2, 3, 2, 2).permute(0, 2, 3, 1),
+            ["2 units of a dense layer, each 2x2x3", f"{ORDER}channels, height, width", COLOR.format(24)],
+        ),
+        ((2, 6), {"architecture": "nets:net"}, NUMBERS[:12].view(2, 2, 3, 1), [
+            f"2 {DENSE}", ORDER + LINES, GRAY.format(12)
+        ]),
+        (
+            (2, 12), {"shape": [2, 2, 3]}, NUMBERS[:24].view(2, 2, 2, 3),
+            ["2 units of a dense layer, each 2x2x3", ORDER + LINES, COLOR.format(24)],
+        ),
+        (
+            (3, 2, 6), {"runs": [1, 2, 3]}, NUMBERS[:12].view(2, 2, 3, 1),
+            ["2 units of a dense layer, of the first of 3 runs, each 2x3x1", ORDER + LINES, GRAY.format(12)],
+        ),
+        ((5, 3, 2, 2), {"shape": [4, 4, 3]}, NUMBERS[:60].view(5, 3, 2, 2).permute(0, 2, 3, 1), [
+            f"5 {FILTERS}3", COLOR.format(60)
+        ]),
+        (
+            (2, 2, 4, 2, 2), {"shape": None, "runs": [1, 2]}, NUMBERS[:32].view(2, 4, 2, 2).permute(0, 2, 3, 1),
+            ["2 filters of a convolution, of the first of 2 runs, each 2x2x4", GRAY.format(32),
+             "the first of 4 channels, as gray"],
+        ),
+        ((6,), {}, NUMBERS[:6].view(1, 2, 3, 1), [
+            "1 direction that pixels are projected on, each 2x3x1", GRAY.format(6)
+        ]),
+    ],
+)  # fmt: skip
+def test_filters_are_drawn_as_the_layer_orders_its_pixels(
+    shape: tuple[int, ...], known: dict[str, Any], tiles: torch.Tensor, caption: list[str],
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Four beside each other, ten below; other tensors, of no pixels or no fractions, come before it."""
+    found: list[Any] = []
+    monkeypatch.setattr(filters.sheet, "weights", lambda *given: found.append(given) or b"")
+    every = {
+        "0": torch.ones(shape, dtype=torch.int64), "1": torch.ones(shape, dtype=torch.bool), "2": torch.ones(0, 6),
+        "3": torch.ones(7), "a": NUMBERS[: math.prod(shape)].view(shape), "b": torch.ones(shape),
+    }  # fmt: skip
+    safetensors.torch.save_file(every, tmp_path / "t")
+    source = Input(str(tmp_path / "t"))
+    filters.picture(source, sorted(tensors(source)[0], key=lambda each: each.name), MODEL | known, 4)("made")
+    ((drawn, columns, largest, said, made),) = found
+    assert drawn.tolist() == tiles.tolist()
+    assert (columns, largest, made) == (4, tiles.max(), "made")
+    name, sides = (MODEL | known)["architecture"], "x".join(map(str, shape))
+    assert said == [f"{name}: a, {sides}", *caption]
+
+
+def test_other_filters_have_four_channels_at_most(tmp_path: Path) -> None:
+    every = {"a": torch.ones(2, 5, 1, 1)}
+    with pytest.raises(GencliError, match="no weights are of pixels"):
+        drawn(tmp_path / "t", every, {})
+    assert drawn(tmp_path / "t", every | {"b": torch.ones(2, 4, 1, 1)}, {}).any()
