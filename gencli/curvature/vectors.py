@@ -67,7 +67,7 @@ def named(operator: Operator, name: str) -> Tensor:
     place = int(number)
     if abs(place) > operator.size:
         raise GencliError(f"--vector: {name}: the matrix has {operator.size} eigenvalues", "give a smaller number")
-    end = "top" if place > 0 else "bottom"
+    end = "bottom" if number.startswith("-") else "top"
     pairs = leading(operator.matvec, operator.size, abs(place), end, dtype=operator.dtype)
     if not pairs.converged:
         raise GencliError(f"--vector: {name}: not found in {pairs.products} products", "use --dtype float64")

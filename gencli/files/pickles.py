@@ -206,9 +206,7 @@ class _Machine:
             raise ValueError(f"a tensor of {size:,} values in a storage of {len(flat):,}")
         if not size:
             return np.empty(shape, flat.dtype)
-        return np.lib.stride_tricks.as_strided(
-            flat[offset:], shape, [stride * flat.itemsize for stride in strides], writeable=False
-        )
+        return np.lib.stride_tricks.as_strided(flat[offset:], shape, [stride * flat.itemsize for stride in strides])
 
     def _built(self, made: Any, state: Any) -> None:
         if isinstance(made, dict):

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import select
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gencli.errors import GencliError
-from gencli.files.stream import Input, require_writable
+from gencli.files import stores
+from gencli.files.stream import Input, Output, require_writable
 
 
 def test_outputs_are_tried_before_the_work_and_left_as_they_are(tmp_path: Path) -> None:
@@ -37,3 +39,26 @@ def test_a_named_pipe_is_not_opened_before_the_work(tmp_path: Path) -> None:
     seen.register(reader)
     assert seen.poll(0) == []  # hung up on, once a writer has come and gone
     os.close(reader)
+
+
+def test_a_full_disk_keeps_nothing_of_a_file_or_an_object_and_a_part_of_what_went_through_a_device(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stores, "open_upload", lambda address: lambda fd: None)
+    (tmp_path / "a").write_text("before")
+
+    def full(fd: int, data: Any) -> int:
+        raise OSError(28, "No space left on device")
+
+    for place, kept in ((tmp_path / "a", "nothing was kept"), ("s3://bucket/a", "nothing was kept"),
+                        ("/dev/full", "the output there is incomplete")):  # fmt: skip
+        output = Output(str(place))
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "write", full)
+            with pytest.raises(GencliError, match=r": No space left on device$") as error:
+                output.write(b"after")
+        output.abort()
+        assert error.value.hint
+        assert error.value.hint.startswith(f"{kept}; ")
+    assert (tmp_path / "a").read_text() == "before"
+    assert os.listdir(tmp_path) == ["a"]

@@ -26,6 +26,9 @@ SMALL, LARGE = 2.0**-16, 2.0**-8  # ten times the one is surely below 1e-3, of t
         (1 + 2.0**-10 + 10 * SMALL, 1.0, SMALL, "holds"),  # and ten times the error of the difference
         (1 + 2.0**-10 + 11 * SMALL, 1.0, SMALL, "fails"),
         (1.0, 1.0, LARGE, "holds"),
+        (1 + 2.0**-10, 1.0, LARGE, "holds"),
+        (1 + 2.0**-8, 1.0, 1e-4, "fails"),
+        (1.05, 4.0, 2e-4, "fails"),
         (1 + 2.0**-9, 1.0, LARGE, "unclear"),  # which says nothing where the difference is not sure
         (9.0, 9.0, 1.0, "unclear"),
         (1 + 2.0**-9, 1.0, 1.01e-4, "unclear"),

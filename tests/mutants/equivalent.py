@@ -45,4 +45,16 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         "gencli/sources/decoded.py",
         "said[warned.most_common(2)[0][0]] = warned.total()",
     ): "the first of two is the first of one",
+    (
+        "gencli/curvature/coverage.py",
+        'self._v = random(self._all, 1, "cover")',
+    ): "one random direction confirms as well as another",
+    (
+        "gencli/formulas/extended.py",
+        "error < _SUFFICES * abs(derivative) or error <= min(_NOTHING, _SHRUNK * before)",
+    ): "an error of exactly that is a derivative of 0, which the other condition takes",
+    (
+        "gencli/formulas/extended.py",
+        "error <= _SUFFICES * abs(derivative) or error < min(_NOTHING, _SHRUNK * before)",
+    ): "likewise",
 }
