@@ -140,7 +140,7 @@ class Extremes:
         vectors = self.process.vectors(columns)
         if len(vectors):
             signs = vectors.gather(1, vectors.abs().argmax(1, keepdim=True)).sign()
-            vectors = vectors * signs / vectors.norm(dim=1, keepdim=True)
+            vectors = vectors / (signs * vectors.norm(dim=1, keepdim=True))
         residuals = (self.process.beta * columns[-1].abs()).clamp(min=self.process.rounding)
         return Pairs(values, vectors, residuals, self.products, self.converged)
 

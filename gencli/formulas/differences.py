@@ -115,7 +115,7 @@ def _steps(
         levels = [_LEVELS if difference == "richardson" else 2]
         firsts = [[np.full(len(points), step)] * len(ways)]
     else:
-        large, small = zip(*(_sizes(points, way) for way in ways), strict=True)
+        large, small = zip(*(_sizes(points, way) for way in ways))
         fewest = math.ceil(-np.log2(np.finfo(points.dtype).eps) * (0.75 if len(ways) == 1 else 0.5))
         reach = math.ceil(np.max(np.log2(large) - np.log2(small)))
         levels = [min(_MOST_LEVELS, fewest + reach)] + ([fewest] if fewest + reach > _MOST_LEVELS else [])

@@ -74,7 +74,7 @@ class Check:
         return cls(function, [
             Entry(
                 part[int(row * len(part))], int(output * function.outputs), name,
-                int(place * function.shapes[name].numel()), (number + number // len(names)) % 2 == 1,
+                int(place * function.shapes[name].numel()), sum(divmod(number, len(names))) % 2 == 1,
             )
             for number, (row, output, place) in enumerate(zip(*draws, strict=True))
             for name in [names[number % len(names)]]

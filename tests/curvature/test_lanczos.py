@@ -13,6 +13,7 @@ from torch import Tensor
 from gencli.curvature.extremes import Extremes, leading
 from gencli.curvature.lanczos import Lanczos
 from gencli.errors import GencliError
+from gencli.files.held import Held
 
 End = Literal["top", "bottom"]
 ENDS: tuple[End, ...] = get_args(End)
@@ -136,6 +137,39 @@ def test_a_search_that_is_saved_goes_on_to_the_same_bits() -> None:
             cut.load(state)
     for name, tensor in whole.state().items():
         assert torch.equal(tensor, cut.state()[name]), name
+
+
+def test_a_saved_search_has_ended_as_its_residuals_say() -> None:
+    """But for the rounding of another processor; `just` is the tolerance at which it ends after these products."""
+    whole = Extremes(400, 3, 0, torch.float64, torch.Generator().manual_seed(0), vectors=40)
+    for _ in range(13):
+        whole.step(lambda v: MATRIX @ v)
+    found = whole.pairs("top")
+    just = (found.residuals / found.values).max().item()
+    assert 1e-6 < just < 0.1
+    for tolerance, ended, right in (
+        (just / 1.5, False, True), (just / 1.5, True, False), (just * 1.5, True, True), (just * 1.5, False, False),
+        *((just * (1 + part * 1e-6), ended, True) for part in (-0.5, 0.5) for ended in (False, True)),
+        (just * (1 - 2e-6), True, False), (just * (1 + 2e-6), False, False),
+    ):  # fmt: skip
+        search = Extremes(400, 3, 0, torch.float64, torch.Generator().manual_seed(0), tolerance, vectors=40)
+        state = whole.state() | {"ended": torch.tensor([ended, ended])}
+        if right:
+            search.take(Held("saved", state, {}, 13), "")
+            assert (search.converged, search.done, search.products) == (ended, ended, 13)
+        else:
+            with pytest.raises(GencliError, match=f"ended.*{ended}"):
+                search.take(Held("saved", state, {}, 13), "")
+
+
+def test_vectors_are_of_length_1_whatever_the_basis() -> None:
+    """One that was saved may depart from orthonormal by more than rounding."""
+    search = Extremes(400, 3, 2, torch.float64, torch.Generator().manual_seed(0), vectors=60)
+    for _ in range(6):
+        search.step(lambda v: MATRIX @ v)
+    search.process.basis *= 1 + 1e-6
+    for which in ENDS:
+        assert (search.pairs(which).vectors.norm(dim=1) - 1).abs().max() < 1e-14
 
 
 def test_what_cannot_be_searched_is_refused() -> None:

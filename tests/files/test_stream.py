@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import select
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gencli.errors import GencliError
+from gencli.files import stores
 from gencli.files.stream import Input, Output, require_writable
 
 
@@ -40,24 +41,24 @@ def test_a_named_pipe_is_not_opened_before_the_work(tmp_path: Path) -> None:
     os.close(reader)
 
 
-def test_what_cannot_be_written_says_whether_something_is_there(
+def test_a_full_disk_keeps_nothing_of_a_file_or_an_object_and_a_part_of_what_went_through_a_device(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pipe = tmp_path / "pipe"
-    os.mkfifo(pipe)
-    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    monkeypatch.setattr(stores, "open_upload", lambda address: lambda fd: None)
+    (tmp_path / "a").write_text("before")
 
-    def full(descriptor: int, content: bytes) -> int:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    def full(fd: int, data: Any) -> int:
+        raise OSError(28, "No space left on device")
 
-    for place, kept in ((tmp_path / "file", "nothing was kept"), (pipe, "the output there is incomplete")):
+    for place, kept in ((tmp_path / "a", "nothing was kept"), ("s3://bucket/a", "nothing was kept"),
+                        ("/dev/full", "the output there is incomplete")):  # fmt: skip
         output = Output(str(place))
-        with monkeypatch.context() as patch:
-            patch.setattr(os, "write", full)
-            with pytest.raises(GencliError) as failed:
-                output.write(b"content")
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "write", full)
+            with pytest.raises(GencliError, match=r": No space left on device$") as error:
+                output.write(b"after")
         output.abort()
-        assert str(failed.value) == f"{place}: No space left on device"
-        assert failed.value.hint.startswith(f"{kept}; ")
-    os.close(reader)
-    assert os.listdir(tmp_path) == ["pipe"]
+        assert error.value.hint
+        assert error.value.hint.startswith(f"{kept}; ")
+    assert (tmp_path / "a").read_text() == "before"
+    assert os.listdir(tmp_path) == ["a"]

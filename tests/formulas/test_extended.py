@@ -11,7 +11,7 @@ import pytest
 
 from gencli.errors import GencliError
 from gencli.formulas.compare import Derivatives
-from gencli.formulas.extended import Extended, defined
+from gencli.formulas.extended import Extended, _mean, _mp, defined
 from gencli.formulas.functions import EVERY
 from gencli.formulas.parsing import parse, split
 from tests.curvature.helpers import PUBLIC, derive
@@ -228,3 +228,29 @@ def test_float32_is_differentiated_at_its_own_numbers() -> None:
     tenth = float(np.float32(0.1))
     assert found.methods["numeric"].dtype == np.float32
     assert found.methods["numeric"].item() == np.float32(2 * tenth * tenth)
+
+
+@pytest.mark.parametrize(
+    ("differences", "noise", "expected"),
+    [
+        ((3, 1), 0, (2, 2)),  # the error is twice the largest departure from the mean
+        ((1, 1, 1, 5), 0, (2, 6)),
+        ((1, 1), 2.0**-5, (1, 2.0**-3)),  # and four times what rounding may do
+        ((3 * 2.0**-140, 2.0**-140), 0, (0, 2.0**-139)),  # what may be 0 is 0 where it is nothing
+        ((3 * 2.0**-131, 2.0**-131), 0, (0, 2.0**-130)),
+        ((3 * 2.0**-130, 2.0**-130), 0, (2.0**-129, 2.0**-129)),
+        ((2.0**-140, 2.0**-140), 0, (2.0**-140, 0)),
+        ((1.5 * 2.0**1023, 0.5 * 2.0**1023), 0, (2.0**1023, 2.0**1023)),  # that a derivative may be beyond float64
+        ((3 * 2.0**1022, 0), 0, (None, 3 * 2.0**1022)),
+        ((2**1080 + 2**1029, 2**1080 - 2**1029), 0, (2**1080, 2**1030)),  # by no more than is enough
+        ((2**1080 + 2**1030, 2**1080 - 2**1030), 0, (None, 2**1031)),
+        ((1, None), 0, (None, math.inf)),
+    ],
+)
+def test_a_derivative_is_the_mean_of_the_quotients_unless_it_is_nothing_or_jumps(
+    differences: tuple[float | None, ...], noise: float, expected: tuple[float | None, float]
+) -> None:
+    for scale in (1, 8):  # what divides
+        quotients = [(None if each is None else _mp.mpf(each) * scale, _mp.mpf(scale)) for each in differences]
+        assert _mean(quotients, _mp.mpf(noise) * scale) == expected
+    assert _mean([(_mp.mpf(by), _mp.mpf(by)) for by in (8, 2, 4)], _mp.mpf(2.0**-5)) == (1, 2.0**-4)  # the shortest's

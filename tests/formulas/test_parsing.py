@@ -145,6 +145,23 @@ def test_what_is_no_formula_is_refused_at_its_column(text: str, column: int, mes
         assert line[caret] == printable(text[column])
 
 
+def test_formulas_may_be_as_long_as_deep_and_as_many_as_is_said() -> None:
+    longest = "w1" + " " * 9_998
+    assert len(parse([Formula(longest, "f")] * 10).outputs) == 10  # 100,000 characters
+    assert len(parse([Formula("w1", "f")] * 1_000).outputs) == 1_000
+    assert value("(" * 200 + "7" + ")" * 200) == 7
+    with pytest.raises(FormulaError, match="10,001 characters"):
+        parse([Formula(f"{longest} ", "f")])
+    with pytest.raises(FormulaError, match="too deep"):
+        value("(" * 201 + "7" + ")" * 201)
+    for many, words in (
+        ([longest] * 10 + ["1"], "11, 100,001 characters"),
+        (["w1"] * 1_001, "1,001, 2,002 characters"),
+    ):
+        with pytest.raises(GencliError, match=f"^last: too many formulas: {words}$"):
+            parse([*(Formula(each, "f") for each in many[:-1]), Formula(many[-1], "last")])
+
+
 def test_a_caret_stands_below_wide_characters_too() -> None:
     for text, columns in (("ｗ1", 0), ("w1+ｗ", 3)):
         with pytest.raises(FormulaError) as raised:

@@ -61,4 +61,16 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         "gencli/reporting/page_figures.py",
         "ends = [_TOP + height + 16] + ([_TOP - 4] if height >= 2 * _HEIGHT else [])",
     ): "no number of rows is just as high",
+    (
+        "gencli/curvature/coverage.py",
+        'self._v = random(self._all, 1, "cover")',
+    ): "one random direction confirms as well as another",
+    (
+        "gencli/formulas/extended.py",
+        "error < _SUFFICES * abs(derivative) or error <= min(_NOTHING, _SHRUNK * before)",
+    ): "an error of exactly that is a derivative of 0, which the other condition takes",
+    (
+        "gencli/formulas/extended.py",
+        "error <= _SUFFICES * abs(derivative) or error < min(_NOTHING, _SHRUNK * before)",
+    ): "likewise",
 }

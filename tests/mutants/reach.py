@@ -11,6 +11,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -98,7 +99,7 @@ class Reach:
         return self._lines[path]
 
     def tests(self, path: str, line: int) -> list[tuple[str, float]]:
-        """The tests that run a statement, or what uses its names where importing runs it, and their seconds.
+        """The tests that run a statement, or use its names where importing runs it, and their seconds.
 
         The nearest and quickest come first, then others of the files of theirs, then those of other rooms; among them
         the files of tests that are newer than the record, whole.
@@ -115,6 +116,7 @@ class Reach:
                 lines = [number for number, text in enumerate(file.read_text().splitlines(), 1) if pattern.search(text)]
                 reached = self._of(str(file.relative_to(ROOT))) if lines else {}
                 found |= set[str]().union(*(reached.get(each, ()) for each in lines))
+            found |= set(self._naming(pattern))
         room = str(Path("tests", *Path(path).parts[1:-1]))
         tests = (str(each.relative_to(ROOT)) for each in (ROOT / "tests").rglob("test_*.py") if self._newer(each))
         seconds = {each: sum(spent for test, spent in self._seconds.items() if _file(test) == each) for each in tests}
@@ -126,6 +128,16 @@ class Reach:
         return sorted(
             (beside | seconds).items(), key=lambda pair: (pair[0] not in near, pair[0] in seconds, pair[1], pair[0])
         )
+
+    def _naming(self, pattern: re.Pattern[str]) -> Iterator[str]:
+        """The tests whose own text has such a name, such as those that compare a table with a copy of it."""
+        for file in (ROOT / "tests").rglob("test_*.py"):
+            if not pattern.search(text := file.read_text()):
+                continue
+            for node in ast.walk(ast.parse(text)):
+                if isinstance(node, ast.FunctionDef) and pattern.search(ast.get_source_segment(text, node) or ""):
+                    name = re.compile(rf"{re.escape(str(file.relative_to(ROOT)))}::(\w+::)*{node.name}(\[|$)")
+                    yield from filter(name.match, self._seconds)
 
     def _newer(self, file: Path) -> bool:
         return file.stat().st_mtime > self._recorded

@@ -276,6 +276,22 @@ def test_raw_pixels_keep_their_identities(tmp_path: Path) -> None:
     assert np.array_equal(images(again), images(table)[[7, 2, 5]])
 
 
+def test_raw_pixels_without_identities_are_numbered_over_batches_row_groups_and_files(tmp_path: Path) -> None:
+    pixels = RANDOM.integers(0, 256, (700, 6), dtype=np.uint8)
+    values = pa.table({"image": [each.tobytes() for each in pixels], "label": [0] * 700})
+    pq.write_table(values.slice(0, 400), tmp_path / "a.parquet", row_group_size=150)
+    pq.write_table(values.slice(400), tmp_path / "b.parquet", row_group_size=150)
+    table, expected = (
+        open_table(str(tmp_path), Foreign("toy", "train", shape=(2, 3, 1))),
+        identities("toy", "train", 0, 700),
+    )
+    assert np.array_equal(table.column("id"), expected)
+    for keep in (np.ones(700, bool), np.arange(700) % 3 == 1, np.arange(700) >= 560):
+        rows = read(table, keep)
+        assert np.array_equal(rows["id"], expected[keep])
+        assert np.array_equal(images(table, keep).reshape(-1, 6), pixels[keep])
+
+
 def test_raw_pixels_take_their_shape_from_the_field(tmp_path: Path) -> None:
     table = image_table(12, (2, 3, 1), "float32")
     pq.write_table(read(table).replace_schema_metadata(None), tmp_path / "bare.parquet")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, replace
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from gencli.files import arrow
 from gencli.randomness import Draws
 from gencli.sources.digits import digits
 from gencli.theory import CLAIMS, All, check, networks, pages
-from gencli.theory.base import Claim, Drawn, OnData, Panel, Row
+from gencli.theory.base import Claim, Drawn, DType, Number, OnData, Panel, Row
 from gencli.theory.circulant import _commutator, _norm, _projected
 from gencli.theory.median_mean import _SIZES, MedianMean
 from gencli.theory.sgd_rate import _LOSSES, _examples, _Problem, _upper, _worst_case
@@ -49,6 +50,7 @@ COLUMNS = ["claim", "instance", "quantity", "left", "relation", "right", "slack"
 on_claims = pytest.mark.parametrize("name", list(CLAIMS))
 
 
+@functools.cache
 def rows(claim: Claim, seed: int = 0, broken: bool = False) -> pa.Table:
     return check(claim, claim.table(), seed, broken).rows
 
@@ -65,7 +67,7 @@ def test_a_claim_holds(name: str, seed: int):
 
 @on_claims
 def test_a_claim_holds_in_float32(name: str):
-    assert all(rows(replace(KINDS[name], dtype="float32"))["holds"].to_pylist())
+    assert all(row.holds for row in shown(name, "float32")[0])
 
 
 @on_claims
@@ -79,7 +81,7 @@ def test_a_broken_claim_is_false_in_every_instance(name: str, seed: int):
 @on_claims
 def test_a_claim_is_a_function_of_the_seed(name: str):
     claim = KINDS[name]
-    assert rows(claim, 3).equals(rows(claim, 3))
+    assert rows(claim, 3).equals(check(claim, claim.table(), 3).rows)
     assert not rows(claim, 3).equals(rows(claim, 4))
 
 
@@ -102,9 +104,9 @@ def test_statements_are_sentences_of_one_line():
 
 
 @functools.cache
-def shown(name: str) -> tuple[list[Row], list[Panel]]:
+def shown(name: str, dtype: DType = "float64") -> tuple[list[Row], list[Panel]]:
     """The rows and the pictures."""
-    claim = KINDS[name]
+    claim = replace(KINDS[name], dtype=dtype)
     with networks.one_thread():
         found = list(claim.check(Draws(0, "check", name), False, claim.table()))
     return [each for each in found if isinstance(each, Row)], [each for each in found if isinstance(each, Panel)]
@@ -130,6 +132,45 @@ def test_no_more_is_allowed_than_rounding_needs(name: str):
         if row.relation == "<=" and row.quantity.startswith(("|", "largest", "their", "the same", "smallest |")):
             relative = "," not in row.quantity.replace("the same,", "") and ";" not in row.quantity
             assert not relative or row.right <= most, row
+
+
+# what the claims gave when they were written, which no change of their constants can change with them
+SEED_0 = (Path(__file__).parent / "seed_0.txt").read_text().splitlines()
+Written = tuple[list[str | Number], list[Number]]  # with tolerances, of which every digit counts
+
+
+def of_first(row: Row) -> bool:
+    return row.instance.startswith("0") or not row.instance[0].isdigit()
+
+
+def written(name: str) -> Iterator[Written]:
+    """Each row of the first instance, with its tolerance in both dtypes; each series; the rows of the broken claim."""
+    for row, other in zip(shown(name)[0], shown(name, "float32")[0], strict=True):
+        if of_first(row):
+            yield [row.instance, row.quantity, row.left, row.relation, row.right], [row.tolerance, other.tolerance]
+    for panel in shown(name)[1]:
+        yield [panel.title, panel.across, panel.up, *panel.scales], []
+        for line in panel.series:
+            ends = [*line.x[[0, -1]], *line.y[[0, -1]]]
+            yield [line.label, line.style, len(line.x), *ends, float(line.y.mean())], []
+    for row in rows(KINDS[name], broken=True).to_pylist():
+        found = Row(*(row[each] for each in COLUMNS[1:6]))
+        if of_first(found):
+            yield ["broken", found.instance, found.quantity, found.left, found.relation, found.right], []
+
+
+@on_claims
+def test_the_numbers_of_a_seed_stay_what_they_were(name: str):
+    """`python -m tests.theory.test_claims > new.txt` writes those of a new claim."""
+    known = [each.split(" | ")[1:] for each in SEED_0 if each.startswith(f"{name} | ")]
+    relative = 0.02 if name == "edge-of-stability" else 1e-3  # thousands of steps at the limit of stability
+    for words, (found, tolerances) in zip(known, written(name), strict=True):
+        for place, (before, now) in enumerate(zip(words, [*found, *tolerances], strict=True)):
+            if isinstance(now, str):
+                assert now == before
+            else:
+                rounding = 1e-7 if place < len(found) else 0
+                assert float(now) == pytest.approx(float(before), rel=relative, abs=rounding), words
 
 
 def test_bounds_are_the_theorems():
@@ -412,3 +453,9 @@ def test_the_upper_limit_is_that_of_a_t_interval():
     values = np.random.default_rng(0).standard_normal(30) + 5
     error = values.std(ddof=1) / 30**0.5
     assert _upper(values) == pytest.approx(stats.t.interval(0.999, 29, values.mean(), error)[1])
+
+
+if __name__ == "__main__":
+    for name in CLAIMS:
+        for found, tolerances in written(name):
+            print(name, *(e if isinstance(e, str) else f"{float(e):.5g}" for e in [*found, *tolerances]), sep=" | ")

@@ -51,6 +51,8 @@ def test_a_claim_asks_for_the_memory_that_it_takes(
         ("hvp-limit", {"layers": "3-4-2", "examples": 7}, [10 * 8 * (7 * 9 + 3 * 4 + 4 * 2)]),
         ("hessian-size", {"layers": "3-4-2", "examples": 7}, [2 * 8 * (3 * 4 + 4 * 2) ** 2, 1000 * 8 * 7 * 9]),
         ("hessian-size", {"layers": "3-4-2", "examples": 7, "dtype": "float32"}, [2 * 4 * 400, 1000 * 4 * 7 * 9]),
+        # the Hessians of three methods at two levels three times
+        ("edge-of-stability", {"levels": "8,10", "width": 30}, [3 * 3 * 2 * 8 * 90**2]),
     ],
 )  # fmt: skip
 def test_claims_on_networks_ask_for_so_many_copies(
