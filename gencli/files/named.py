@@ -65,7 +65,7 @@ def open_inputs(argument: str | None, pattern: str | None = None, part: bool = F
 
     Args:
         pattern: that the files' names, or their paths in the folder, match, as the shell's do.
-        part: whether objects are fetched as they are read; see `Input`.
+        part: whether an object is fetched as it is read, see `Input`; those of a folder are.
 
     Raises:
         GencliError: no such file, a folder that cannot be read, or a name that is not a file.
@@ -84,7 +84,7 @@ def open_inputs(argument: str | None, pattern: str | None = None, part: bool = F
     for path in shards if held is None else ():
         folders.require_file(path)
     _allow_files(len(shards))
-    inputs = [Input(path, part) for path in shards]
+    inputs = [Input(path, part or held is not None) for path in shards]
     for each in inputs:
         each.folder, each.whole = folder, pattern is None
     return inputs

@@ -76,6 +76,17 @@ def open_file(source: Input) -> pq.ParquetFile:
     return file
 
 
+def footer(source: Input) -> pq.ParquetFile:
+    """What a file says of itself at its end, of which alone an object is fetched; nothing of it is checked.
+
+    Raises:
+        GencliError: not Parquet, cut short, or a corrupt footer.
+    """
+    source.expect("Parquet", b"PAR1", b"PAR1")
+    with undamaged(source):
+        return pq.ParquetFile(source.file)
+
+
 class _InParts(pq.ParquetFile):
     """A file of which parts are fetched: pages are looked at just before they are read."""
 

@@ -20,14 +20,21 @@ def open_table(argument: str | None, foreign: Foreign | None = None) -> ImageTab
     return read_table(open_inputs(argument), foreign)
 
 
-def read_table(inputs: list[stream.Input], foreign: Foreign | None = None) -> ImageTable:
+def read_table(inputs: list[stream.Input], foreign: Foreign | None = None, part: bool = False) -> ImageTable:
     """The image table in these files: written by gencli, or by another tool and read as `foreign` says.
+
+    Objects of a folder are fetched once their footers say that they are one data set; with `part` as they are read.
 
     Raises:
         GencliError: not Parquet, cut short, no image or label column, no rows, two rows with the same id, files that
             are not one data set, or settings that contradict the files.
     """
     foreign = foreign or Foreign()
+    if len(inputs) > 1 and inputs[0].part is not None:
+        told, _ = sets.of_one_split([sets.Part(each, parquet.footer(each)) for each in inputs], foreign.split)
+        sets.require_one_set(told, foreign.label)
+    for each in () if part else inputs:
+        each.fetch()
     parts, split = sets.of_one_split([sets.Part(each, parquet.open_file(each)) for each in inputs], foreign.split)
     foreign = replace(foreign, split=split)
     if len(parts) > 1 or parts[0].source.whole:

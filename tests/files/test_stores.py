@@ -348,6 +348,25 @@ class TestS3:
         assert relay.down < len(table) / 5
         assert pq.read_table("part.parquet").num_rows == 300
 
+    @pytest.mark.parametrize("other", ["--split test", "--limit 90"])
+    def test_a_folder_that_is_no_data_set_is_refused_by_its_footers(self, relay: Relay, run: Run, other: str):
+        run("data", "digits", "-q", "-o", "digits.parquet")
+        run("data", "repeat", "digits.parquet", "--times", "20", "-q", "-o", "a.parquet")
+        run("data", "digits", *other.split(), "-q", "-o", "b.parquet")
+        for name in ("a", "b"):
+            self.put(relay, f"mixed {other}/{name}.parquet", Path(f"{name}.parquet").read_bytes())
+        relay.down = 0
+        for words in (
+            ["show"],
+            ["corrupt", "random-labels", "-p", "0.5"],
+            ["data", "parquet"],
+            ["fit", "least-squares"],
+        ):
+            status, said = run(*words, f"s3://data/mixed {other}", "-o", "x")
+            assert status == 2
+            assert "not a data set" in said or "files of several splits" in said
+        assert relay.down / 4 < Path("a.parquet").stat().st_size / 5, (relay.down, Path("a.parquet").stat())
+
     def test_results_are_uploaded_with_the_bytes_of_files(self, relay: Relay, run: Run):
         for place in ("", "s3://data/out/"):
             run("data", "digits", "--limit", "50", "-q", "-o", f"{place}digits.parquet")

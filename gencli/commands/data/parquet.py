@@ -47,8 +47,8 @@ class Described:
         str | None, typer.Option(metavar="HxWxC", help="Shape of raw pixels, if the metadata lacks it.")
     ] = None
 
-    def open(self, inputs: list[Input], decode: Decode) -> tuple[ImageTable, dict[str, Any]]:
-        """The table of the files, and the arguments that provenance records."""
+    def open(self, inputs: list[Input], decode: Decode, part: bool) -> tuple[ImageTable, dict[str, Any]]:
+        """The table of the files, read in `part`, and the arguments that provenance records."""
         from gencli.sources import Foreign, read_table
         from gencli.sources.classes import listed, parse_names, written
         from gencli.sources.decoded import parse_shape
@@ -58,7 +58,7 @@ class Described:
         foreign = Foreign(
             self.name, self.split, self.label, shape, names, decode.decoding, self.image, kept, self.renumber
         )
-        table = read_table(inputs, foreign)
+        table = read_table(inputs, foreign, part)
         arguments = {"name": table.description.name, "split": table.description.split, "label": self.label}
         arguments |= {"mode": decode.mode, "range": decode.range, "size": decode.size, "crop": decode.crop}
         arguments |= {"shape": self.shape, "image": self.image, "keep": self.keep, "renumber": self.renumber}
@@ -115,5 +115,5 @@ def parquet(
         raise GencliError("--files needs a folder", "it selects among the folder's files")
     part = selection.limit is not None
     opened = named_first(*((path, lambda path: open_inputs(path, files, part)) for path in paths or ["-"]))
-    table, arguments = described.open([source for each in opened for source in each], decode)
+    table, arguments = described.open([source for each in opened for source in each], decode, part)
     write(table, "data parquet", arguments, selection, output, ["PIL"])
