@@ -100,7 +100,7 @@ def how(
         lines = lines or ["made alike, yet their bytes differ"] * (made.source.sha256 != other.source.sha256)
         text, same = "".join(f"{line}\n" for line in lines), not lines
     elif stale or check:
-        text, same = _compared(_planned(context, graph, made, trust), graph, made, inputs or ".", check)
+        text, same = _compared(_planned(context, graph, made, trust, inputs), graph, made, inputs or ".", check)
     else:
         text, same = _written(_planned(context, graph, made, trust), made, form, license), True
     with Output(output, [made.source]) as place:
@@ -109,11 +109,11 @@ def how(
         raise typer.Exit(1)
 
 
-def _planned(context: typer.Context, graph: Graph, made: Made, trust: bool) -> Plan:
+def _planned(context: typer.Context, graph: Graph, made: Made, trust: bool, folder: str | None = None) -> Plan:
     from gencli.replay.plan import plan
     from gencli.replay.words import Commands
 
-    commands = Commands(context.find_root().command, trust, graph.runs)  # type: ignore[arg-type]
+    commands = Commands(context.find_root().command, trust, graph.runs, folder)  # type: ignore[arg-type]
     return plan(graph, made.name, made.form, commands)
 
 

@@ -5,7 +5,9 @@ Provenance is a stranger's: a word of it is a value of a known option, or it is 
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -52,17 +54,20 @@ class Commands:
     Args:
         tree: the whole command line.
         trust: whether plug-ins, and networks of the user's own, `package.module:factory`, may be imported.
+        folder: where plug-ins may lie beside the places of Python's own; None for nowhere else.
 
     Raises:
         GencliError: a run has a plug-in, and there is no trust, or no such plug-in.
     """
 
-    def __init__(self, tree: TyperGroup, trust: bool, runs: Sequence[Run] = ()) -> None:
+    def __init__(self, tree: TyperGroup, trust: bool, runs: Sequence[Run] = (), folder: str | None = None) -> None:
         self._tree, self._trust = tree, trust
         self._found: dict[str, Any] = {}
         for name in dict.fromkeys(name for run in runs for name in plugins_of(run.step)):
             if not trust:
                 raise GencliError(f"its plug-in is {name}, which is code", "--trust allows it to be imported")
+            if folder is not None and (place := os.path.abspath(folder)) not in sys.path:
+                sys.path.append(place)  # where scripts look for it too
             plugins.load(name)  # before the options of any command are made
 
     def places(self, command: str) -> dict[str, Writes]:

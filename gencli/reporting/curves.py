@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 # Okabe and Ito 2008: told apart with every kind of colour vision
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_MANY = 12  # panels; more are small
 MOST = 28  # curves that colour and line style tell apart
 _STYLES = ("-", "--", ":", "-.")
 _HATCHES = ("", "///", "...", "xxx")
@@ -45,31 +46,35 @@ def image(
 ) -> bytes:
     """The panels in rows of three as PNG, SVG or PDF, the same bytes every time; their provenance in the metadata.
 
-    Of more than `MOST` curves the first are drawn, and the legend says so.
+    Of many, small ones in rows of six. Of more than `MOST` curves the first are drawn, and the legend says so.
 
     Args:
         fonts: whether an SVG has its text as outlines, the same everywhere, or as text.
     """
-    across = min(3, len(panels))
+    small = len(panels) > _MANY and all(isinstance(panel, Lines) for panel in panels)
+    across = min(6 if small else 3, len(panels))
     down = math.ceil(len(panels) / across)
     names = list(dict.fromkeys(name for panel in panels for name in series(panel)))
     looks = {name: (place, look(place)) for place, name in enumerate(names[:MOST])}
-    height = max(map(_height, panels))
+    width, height = (2.8, 2.4) if small else (4.2, max(map(_height, panels)))
     words: dict[Any, Any] = {
         "text.parse_math": False,
         "axes.unicode_minus": False,
         "svg.fonttype": "path" if fonts else "none",
         "image.composite_image": False,
+        **({"font.size": 7.0, "axes.titlesize": 7.0} if small else {}),
     }
     with canvas(words):
         from matplotlib.figure import Figure
 
-        size = 4.2 * across + 0.6, height * down + 0.2 * math.ceil(len(looks) / _columns(names, across))
+        size = width * across + 0.6, height * down + 0.2 * math.ceil(len(looks) / _columns(names, across))
         figure = Figure(figsize=size, layout="constrained")
         axes = figure.subplots(down, across, squeeze=False).ravel()
         for axis, panel in zip(axes, panels):
             axis.set_title(_label(panel.title))
             handles = _DRAW[type(panel)](axis, panel, looks)
+            if small and axis.get_xscale() == "linear":
+                axis.locator_params(axis="x", nbins=4)
             if isinstance(panel, Lines) and handles:
                 axis.legend(handles=handles, loc="best", frameon=False, fontsize="small")
         for axis in axes[len(panels) :]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -240,7 +241,16 @@ def apart(groups: Sequence[Setup]) -> list[dict[str, str]]:
     told = [{name: word(each[name]) for name in varied} for each in facts]
     if varied and len({tuple(each.values()) for each in told}) == len(told):
         return told
-    return [{"result": title} for title in titles([group.documents[0] for group in groups])]
+    whole = [_of_runs(group) for group in groups]
+    if len(set(whole)) < len(whole):
+        whole = [group.documents[0].title for group in groups]
+    return [{"result": title} for title in distinct_names(whole)]
+
+
+def _of_runs(group: Setup) -> str:
+    """The first of its files, without the number of a run where it is of several."""
+    title = group.documents[0].title
+    return re.sub(r"[:,] run \d+$", "", title) if len(group.runs) > 1 else title
 
 
 def word(value: object) -> str:

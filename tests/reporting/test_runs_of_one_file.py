@@ -10,6 +10,7 @@ from gencli.errors import GencliError
 from gencli.files import provenance
 from gencli.files.together import Together
 from gencli.reporting.documents import read_all
+from gencli.reporting.groups import names, setups
 from gencli.reporting.runs import runs_table
 
 ARGUMENTS = {"arch": "linear", "seed": 3, "runs": 2, "vary": ["lr=0.1,0.2"], "lr": None, "epochs": 2}
@@ -64,3 +65,11 @@ def test_epochs_rise_in_each_run(tmp_path: Path) -> None:
     rows = history([0, 0, 1, 1], [1, 2, 2, 1], [0.1] * 4)
     with pytest.raises(GencliError, match="row 3: column `epoch`: 1 after 2"):
         read_all([write(tmp_path / "h.parquet", rows, MADE)])
+
+
+def test_runs_of_one_setup_are_called_by_their_file(tmp_path: Path) -> None:
+    rows = history([0, 1], [1, 1], [0.1, 0.2]).drop_columns("lr")
+    made = provenance.step("train", ARGUMENTS | {"vary": None, "lr": 0.1}, MADE.inputs)
+    documents = read_all([write(tmp_path / "h.parquet", rows, made)])
+    (name,) = names(setups(documents))
+    assert name == "h.parquet (n=2)"

@@ -70,10 +70,12 @@ def test_a_number_and_its_interval_are_one_column_where_a_line_has_no_room_for_t
     scores = {f"s{place}": [0.5, None] for place in range(3)}
     ends = {f"{name}_{end}": [0.25 if end == "low" else 0.75, None] for name in scores for end in ("low", "high")}
     rows = pa.table({"score": ["one", "two"], "n": [1200, 1200]} | scores | ends)
-    wide, narrow = (text_tables.table(rows, "Title", width) for width in (200, 80))
+    wide, narrow = (text_tables.table(rows, "Title", width, whole=True) for width in (200, 80))
     assert "0.5000" in wide
     assert narrow.splitlines()[:2] == ["Title", "in all rows: n 1,200"]
     assert narrow.count("0.50 (0.25…0.75)") == 3
     assert max(map(len, narrow.splitlines())) <= 80
-    close = text_tables.table(rows.set_column(rows.column_names.index("s0_low"), "s0_low", [[0.499, None]]), "", 80)
+    close = text_tables.table(
+        rows.set_column(rows.column_names.index("s0_low"), "s0_low", [[0.499, None]]), "", 80, whole=True
+    )
     assert "0.50 (0.50…0.75)" in close
