@@ -137,6 +137,18 @@ def test_a_kernel_is_read_from_its_facts(word: str):
 
 
 @pytest.mark.parametrize(
+    ("word", "means"),
+    [
+        ("arccos:100", "arccos:100"), ("ntk:100", "ntk:100"), ("random-conv:65536", "random-conv:65536"),
+        ("gaussian:.5", "gaussian:0.5"), ("gaussian:2.", "gaussian:2"), ("laplace:1e-3", "laplace:0.001"),
+        ("gaussian:0.123456789", "gaussian:0.123456789"),
+    ],
+)  # fmt: skip
+def test_a_kernel_takes_numbers_up_to_its_most(word: str, means: str):
+    assert kernels.parse(word).word == means
+
+
+@pytest.mark.parametrize(
     "facts",
     [
         {},
@@ -169,6 +181,7 @@ def test_facts_of_no_kernel_are_refused(facts: dict[str, Any]):
         ("ntk:0", "'ntk:0' is not a kernel", "give ntk:DEPTH, such as ntk:2"),
         ("ntk:1.5", "'ntk:1.5' is not a kernel", "give ntk:DEPTH, such as ntk:2"),
         ("arccos:101", "'arccos:101' is not a kernel", "give arccos:DEPTH, such as arccos:2"),
+        ("random-conv:65537", "is not a kernel", "give random-conv:FILTERS, such as random-conv:512"),
         ("laplace:0", "'laplace:0' is not a kernel", "give laplace:G, such as laplace:0.1"),
         ("laplace:inf", "'laplace:inf' is not a kernel", "give laplace:G, such as laplace:0.1"),
         ("random-conv:-3", "'random-conv:-3' is not a kernel", "give random-conv:FILTERS, such as random-conv:512"),
