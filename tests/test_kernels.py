@@ -95,6 +95,27 @@ def test_a_kernel_is_its_definition(word: str, dtype: torch.dtype, monkeypatch: 
     assert kernel.points(x, SHAPE).shape == (len(x), kernel.dimension(SHAPE))
 
 
+def test_a_matrix_is_computed_in_tiles_of_so_many_elements(monkeypatch: pytest.MonkeyPatch):
+    found: list[tuple[int, ...]] = []
+
+    class Seen(kernels.Linear):
+        def values(self, products: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+            found.append((*products.shape, *left.shape))
+            return products
+
+    monkeypatch.setattr(kernels, "_AT_ONCE", 33)
+    x, y = torch.rand(7, 2), torch.rand(11, 2)
+    assert torch.equal(Seen().matrix(x, y), x @ y.T)
+    assert found == [(3, 11, 3, 1), (3, 11, 3, 1), (1, 11, 1, 1)]
+    found.clear()
+    Seen().matrix(x, torch.rand(34, 2))
+    assert found == [(1, 34, 1, 1)] * 7
+    Seen().matrix(x, y, derived=True)
+    assert found[7:] == [(7, 11, 7, 1)]
+    assert {name for name, kind in kernels.KERNELS.items() if kind.linear} == {"linear", "random-conv"}
+    assert {name for name, kind in kernels.KERNELS.items() if not kind.zero} == {"gaussian", "laplace"}
+
+
 @pytest.mark.parametrize("word", WORDS)
 def test_equal_images_have_equal_values_and_black_ones_none_that_is_not_finite(word: str):
     """Also in float32, whose rounding of ⟨x, x⟩ κ₀ and the distance would show the root of."""
