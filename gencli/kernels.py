@@ -86,7 +86,7 @@ class Kernel(ABC):
         if derived:
             return self.values(products, left, right)
         step = max(1, _AT_ONCE // max(1, len(y)))
-        for part, norms in zip(products.split(step), left.split(step), strict=True):
+        for part, norms in zip(products.split(step), left.split(step)):
             part.copy_(self.values(part, norms, right))
         return products
 
@@ -184,7 +184,7 @@ class _Infinite(Kernel):
 
     def values(self, products: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
         lengths = left.sqrt() * right.sqrt()
-        cosines = products.div_(lengths).masked_fill_(lengths == 0, 0).clamp_(-1, 1)
+        cosines = products.div_(lengths).masked_fill_(lengths == 0, 0).clamp_(min=-1)
         cosines = cosines.masked_fill_(cosines > 1 - _SAME * _rounding(products), 1)
         return self._layers(cosines).mul_(lengths)
 
@@ -269,7 +269,7 @@ class RandomConvolution(Kernel):
         drawn /= math.sqrt(drawn[0].numel() * self.filters)
         made = pixels.new_empty(len(pixels), self.dimension(shape))
         step = max(1, (1 << 22) // (self.filters * math.prod(places)))
-        for part, out in zip(pixels.split(step), made.split(step), strict=True):
+        for part, out in zip(pixels.split(step), made.split(step)):
             images = part.view(-1, *shape).permute(0, 3, 1, 2)
             means, squares = (avg_pool2d(each.mean(1, keepdim=True), patch, 1) for each in (images, images.square()))
             deviations = (squares - means.square()).clamp_(min=0).add_(10 / 255**2).sqrt_()
@@ -287,9 +287,10 @@ class RandomConvolution(Kernel):
 
 
 def _count(number: str | None, most: int) -> int:
-    if not re.fullmatch(r"[1-9]\d{0,8}", number or "", re.ASCII) or int(number or 0) > most:
+    found = re.fullmatch(r"[1-9]\d{0,8}", number or "", re.ASCII)
+    if not found or int(found[0]) > most:
         raise ValueError
-    return int(number or 0)
+    return int(found[0])
 
 
 def _rounding(like: torch.Tensor) -> float:

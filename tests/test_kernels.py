@@ -95,6 +95,27 @@ def test_a_kernel_is_its_definition(word: str, dtype: torch.dtype, monkeypatch: 
     assert kernel.points(x, SHAPE).shape == (len(x), kernel.dimension(SHAPE))
 
 
+def test_a_matrix_is_computed_in_tiles_of_so_many_elements(monkeypatch: pytest.MonkeyPatch):
+    found: list[tuple[int, ...]] = []
+
+    class Seen(kernels.Linear):
+        def values(self, products: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+            found.append((*products.shape, *left.shape))
+            return products
+
+    monkeypatch.setattr(kernels, "_AT_ONCE", 33)
+    x, y = torch.rand(7, 2), torch.rand(11, 2)
+    assert torch.equal(Seen().matrix(x, y), x @ y.T)
+    assert found == [(3, 11, 3, 1), (3, 11, 3, 1), (1, 11, 1, 1)]
+    found.clear()
+    Seen().matrix(x, torch.rand(34, 2))
+    assert found == [(1, 34, 1, 1)] * 7
+    Seen().matrix(x, y, derived=True)
+    assert found[7:] == [(7, 11, 7, 1)]
+    assert {name for name, kind in kernels.KERNELS.items() if kind.linear} == {"linear", "random-conv"}
+    assert {name for name, kind in kernels.KERNELS.items() if not kind.zero} == {"gaussian", "laplace"}
+
+
 @pytest.mark.parametrize("word", WORDS)
 def test_equal_images_have_equal_values_and_black_ones_none_that_is_not_finite(word: str):
     """Also in float32, whose rounding of ⟨x, x⟩ κ₀ and the distance would show the root of."""
@@ -137,6 +158,18 @@ def test_a_kernel_is_read_from_its_facts(word: str):
 
 
 @pytest.mark.parametrize(
+    ("word", "means"),
+    [
+        ("arccos:100", "arccos:100"), ("ntk:100", "ntk:100"), ("random-conv:65536", "random-conv:65536"),
+        ("gaussian:.5", "gaussian:0.5"), ("gaussian:2.", "gaussian:2"), ("laplace:1e-3", "laplace:0.001"),
+        ("gaussian:0.123456789", "gaussian:0.123456789"),
+    ],
+)  # fmt: skip
+def test_a_kernel_takes_numbers_up_to_its_most(word: str, means: str):
+    assert kernels.parse(word).word == means
+
+
+@pytest.mark.parametrize(
     "facts",
     [
         {},
@@ -169,6 +202,7 @@ def test_facts_of_no_kernel_are_refused(facts: dict[str, Any]):
         ("ntk:0", "'ntk:0' is not a kernel", "give ntk:DEPTH, such as ntk:2"),
         ("ntk:1.5", "'ntk:1.5' is not a kernel", "give ntk:DEPTH, such as ntk:2"),
         ("arccos:101", "'arccos:101' is not a kernel", "give arccos:DEPTH, such as arccos:2"),
+        ("random-conv:65537", "is not a kernel", "give random-conv:FILTERS, such as random-conv:512"),
         ("laplace:0", "'laplace:0' is not a kernel", "give laplace:G, such as laplace:0.1"),
         ("laplace:inf", "'laplace:inf' is not a kernel", "give laplace:G, such as laplace:0.1"),
         ("random-conv:-3", "'random-conv:-3' is not a kernel", "give random-conv:FILTERS, such as random-conv:512"),

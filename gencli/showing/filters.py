@@ -97,10 +97,10 @@ def _of_run(run: int) -> str:
 
 
 def _convolution(sides: Sequence[int]) -> Callable[[NDArray[Any]], NDArray[Any]]:
-    return lambda values: values.reshape(-1, *sides).transpose(0, 2, 3, 1)
+    return lambda values: values.reshape(len(values), *sides).transpose(0, 2, 3, 1)
 
 
 def _dense(height: int, width: int, channels: int, planes: bool) -> Callable[[NDArray[Any]], NDArray[Any]]:
     if planes:
         return _convolution((channels, height, width))
-    return lambda values: values.reshape(-1, height, width, channels)
+    return lambda values: values.reshape(len(values), height, width, channels)

@@ -60,6 +60,27 @@ def test_an_image_without_direction_or_with_a_pixel_that_is_not_finite_is_refuse
     matrices.of_images(kernels.parse("linear"), rows(gray), "unit", "toy", lambda done: None)
 
 
+@pytest.mark.parametrize(
+    ("memory", "held"),
+    [
+        (1, [1, 1, 1, 1, 1]),  # one row's gradients at least
+        (2 * 2 * 24 * 203 - 1, [1, 1, 1, 1, 1]),  # half of what is free is for them: 3 outputs, 203 parameters, float64
+        (2 * 2 * 24 * 203, [2, 2, 1]),
+        (2 * 4 * 24 * 203, [4, 1]),
+        (1 << 40, [5]),
+    ],
+)
+def test_as_many_gradients_are_kept_as_fit(memory: int, held: list[int], monkeypatch: pytest.MonkeyPatch):
+    """Each pass is of the rows kept by these and all after them."""
+    monkeypatch.setattr(matrices, "free_memory", lambda: memory)
+    made, done = function("mlp-1x5", "parameters"), list[int]()
+    rest: Any = (lambda chunk, plain: None, print, done.append)
+    matrices.of_network(made, False, *rest)
+    starts = [sum(held[:place]) for place in range(len(held))]
+    assert made.size == 203
+    assert done == np.cumsum([kept * (5 - start) for kept, start in zip(held, starts)]).tolist()
+
+
 @pytest.mark.parametrize("held", [1, 1 << 12, 1 << 30])
 @pytest.mark.parametrize("mean", [False, True])
 def test_a_networks_kernel_is_the_product_of_its_whole_jacobian(held: int, mean: bool, monkeypatch: pytest.MonkeyPatch):

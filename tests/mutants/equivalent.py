@@ -73,4 +73,36 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         "gencli/formulas/extended.py",
         "error <= _SUFFICES * abs(derivative) or error < min(_NOTHING, _SHRUNK * before)",
     ): "likewise",
+    (
+        "gencli/showing/filters.py",
+        "height, width, channels = shape if isinstance(shape, list) and ours else (1, 0, 0)",
+    ): "of no shape nothing is asked",
+    (
+        "gencli/showing/filters.py",
+        "height, width, channels = shape if isinstance(shape, list) and ours else (0, 1, 0)",
+    ): "of no shape nothing is asked",
+    (
+        "gencli/showing/filters.py",
+        "height, width, channels = shape if isinstance(shape, list) and ours else (0, 0, 1)",
+    ): "of no shape nothing is asked",
+    (
+        "gencli/reporting/page_axes.py",
+        "decades = range(first, last + 2, -(-(last - first + 1) // most))",
+    ): "what lies beyond the end is no tick",
+    (
+        "gencli/reporting/page_axes.py",
+        "room = 1.0 if high - room == high and not log else room  # of numbers that are almost 0",
+    ): "there, what is nothing when added is nothing when taken away",
+    (
+        "gencli/kernels.py",
+        "_AT_ONCE = 2 << 18  # elements of a tile, which stay in the cache with what is computed from them",
+    ): "how many are computed at a time",
+    (
+        "gencli/kernels.py",
+        "step = max(1, (1 << 22) * (self.filters * math.prod(places)))",
+    ): "how many images are computed at a time",
+    (
+        "gencli/alignment/matrices.py",
+        "_AT_ONCE = 513  # rows",
+    ): "how many rows are computed at a time",
 }

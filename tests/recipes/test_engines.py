@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from gencli import recipes
+from gencli.errors import GencliError
 from gencli.recipes import engines, jobs
 from tests.pipelines.shell import Shell, environment
 from tests.recipes.test_recipes import PAPERS, calls, commands, make
@@ -242,3 +243,21 @@ def test_snakemake_runs_a_whole_recipe_to_the_bytes_of_make(tmp_path: Path):
     sh(f"mv out one && make -f {recipes.path('noise2noise')} OUT=out -j2").worked()
     for path in [*(tmp_path / "one/data").iterdir(), *(tmp_path / "one/runs").glob("*.safetensors")]:
         assert path.read_bytes() == (tmp_path / "out" / path.relative_to(tmp_path / "one")).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ("x\nmake: *** [out/a] Error 2.  Stop.\n", "Error 2."),
+        ("make: *** no rule.  Stop.\ny\n", "no rule."),
+        ("sh: not found\n", "sh: not found"),
+        ("", "make failed"),
+    ],
+)
+def test_what_make_says_when_it_fails_is_passed_on(told: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    failed = subprocess.CompletedProcess([], 2, "", told)
+    monkeypatch.setattr(jobs.subprocess, "run", lambda *_, **__: failed)
+    with pytest.raises(GencliError) as refused:
+        jobs._made("demo", [])
+    assert refused.value.message == said
+    assert refused.value.hint == 'make -f "$(gencli recipe demo)" help tells variables and targets'

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 import torch
 
+from gencli.errors import GencliError
 from gencli.files import parquet, provenance, tensors
 from gencli.files.stream import Input, Output
 from gencli.replay import reading
@@ -87,3 +88,12 @@ def test_a_run_that_failed_in_both_files_is_no_difference(tmp_path: Path) -> Non
     assert differences(one, vectors(tmp_path / "c", weight=torch.tensor([[nan, -inf, 1], [2, 3, 4]]))) == [
         "tensor weight: 1 of 6 numbers differ, by up to inf, at [0, 1]"
     ]
+
+
+def test_a_picture_of_64_mebibytes_is_read_and_none_that_is_larger(tmp_path: Path) -> None:
+    for size, words in ((64 << 20, "no provenance"), ((64 << 20) + 1, "67,108,865 bytes, too many for a figure")):
+        with open(tmp_path / "large.png", "wb") as file:
+            file.write(b"\x89PNG\r\n\x1a\n")
+            file.truncate(size)
+        with pytest.raises(GencliError, match=words):
+            reading.read(Input(str(tmp_path / "large.png")))

@@ -82,6 +82,7 @@ def test_ticks_of_an_axis(axis: Axis, most: int, words: str) -> None:
 def test_an_axis_whose_ends_are_too_near_for_steps_has_these_alone() -> None:
     assert Axis(1.2e16, 1.2e16 + 50).ticks(6) == [(0, "1.2e+16"), (1, "1.2e+16")]
     assert len(Axis(0.8e16, 0.8e16 + 50).ticks(6)) == 6
+    assert len(Axis(1e15, 1e15 + 6).ticks(6)) == 7
 
 
 @pytest.mark.parametrize(

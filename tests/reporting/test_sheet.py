@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from gencli.errors import GencliError
+from gencli.reporting import sheet
 from gencli.reporting.sheet import MOST_CLASSES, Sheet
 from gencli.sources import open_table
 from gencli.sources.statistics import measure
@@ -173,3 +175,86 @@ def test_tables_are_compared_row_by_row(tmp_path: Path) -> None:
     assert not (page[: tops[2] - 2] == RED).all(2).any()
     shell("gencli report --contact-sheet sheet.jpg a.parquet").refused("sheet.jpg: not a .png file")
     shell("gencli report --contact-sheet sheet.png sheet.png").refused("sheet.png")
+
+
+def test_a_page_is_as_large_as_its_tiles_and_words_need() -> None:
+    """Frames of 2 around tiles, 2 more between them, 10 beside all; rows are as high as a line at least."""
+    font = sheet._font()
+    line = sum(font.getmetrics())
+
+    def width(text: str) -> int:
+        return math.ceil(font.getlength(text))
+
+    low, high, wide = (np.full((*size, 3), 50, np.uint8) for size in ((3, 40), (64, 30), (20, 60)))
+    page = sheet._draw(["one", "two"], ["name", "n"], [[(low, False)] * 3, [(high, True), (wide, False)]])
+    left, top = width("name") + 20, 2 * line + 20
+    assert page.size == (left + 3 * 46 + 10, top + line + 70 + 10)
+    found = np.asarray(page)
+    assert places(found, low)[0] == (top, left)
+    assert np.argwhere((found[top] == 50).all(1)).ravel().tolist() == [
+        left + 46 * tile + x for tile in range(3) for x in range(40)
+    ]
+    assert places(found, high) == [(top + line, left)]
+    assert places(found, wide) == [(top + line, left + 66)]
+    red = np.argwhere((found == RED).all(2))  # a frame is as large as the largest of its row
+    assert red.min(0).tolist() == [top + line - 2, left - 2]
+    assert red.max(0).tolist() == [top + line + 64 + 1, left + 60 + 1]
+    words = np.argwhere((found[:, :left].min(2) < 128) & ~(found[:, :left] == RED).all(2))
+    for start, end in ((10, 10 + line), (10 + line, 10 + 2 * line)):
+        assert ((words[:, 0] >= start) & (words[:, 0] < end)).any()
+    assert words.min(0)[1] >= 10
+    second = words[words[:, 0] >= top + line][:, 0]
+    assert abs((second.min() + second.max()) / 2 - (top + line + 32)) <= 4
+    longer = sheet._draw(["a caption that is longer than the row below"], ["n"], [[(high, False)]])
+    assert longer.size == (width("a caption that is longer than the row below") + 20, line + 20 + 70 + 10)
+    assert sheet._draw([], [""], [[(low, False)]]).size == (20 + 46 + 10, 20 + line + 10)
+
+
+def test_words_are_shortened_to_the_room_that_there_is() -> None:
+    font = sheet._font()
+    for text in ("W" * 60, "il" * 90, "a b " * 40):
+        short = sheet._fitted(text, font, 220)
+        assert short.endswith("…")
+        assert text.startswith(kept := short[:-1])
+        assert font.getlength(short) <= 220 < font.getlength(f"{text[: len(kept) + 2]}…")
+    room = math.ceil(font.getlength("exactly"))
+    assert sheet._fitted("exactly", font, room) == "exactly"
+    assert sheet._fitted("exactly", font, room - 1) != "exactly"
+    wide = draw(Toy(np.zeros((1, 8, 8, 1), np.uint8), np.array([0]), names=("W" * 99,), name="W" * 99, split=""))
+    assert 630 < Image.open(io.BytesIO(wide)).width - 20 <= 640  # the caption's
+    page = sheet._draw([], [sheet._fitted("W" * 99, font, 220)], [[(np.zeros((9, 9, 3), np.uint8), False)]])
+    assert 20 + 210 + 15 + 10 < page.width <= 20 + 220 + 15 + 10
+
+
+@pytest.mark.parametrize(
+    ("side", "shrunk"), [(127, 127), (128, 128), (129, 65), (256, 128), (257, 86)]
+)  # fmt: skip
+def test_images_have_128_pixels_a_side_at_most(side: int, shrunk: int) -> None:
+    assert sheet._shrunk(np.zeros((side, 5, 3), np.uint8)).shape[0] == shrunk
+    assert sheet._shrunk(np.zeros((5, side, 1), np.uint8)).shape[1] == shrunk
+    assert sheet.tile(np.zeros((31, 5, 1), np.uint8)).shape == (62, 10, 3)
+
+
+def test_numbers_of_a_tile_are_between_black_and_white() -> None:
+    values = np.array([-3, -1, 0, 1, 2.5, 9], np.float32).reshape(1, 6, 1)
+    assert sheet._pixels(values, -1, 3)[0, ::10, 0].tolist() == [0, 0, 64, 128, 223, 255]
+    assert sheet._pixels(values, 1, 1)[0, ::10, 0].tolist() == [0, 0, 0, 0, 255, 255]  # of one value it is black
+
+
+def test_a_caption_says_what_is_shown() -> None:
+    def said(toy: Toy) -> list[str]:
+        shown = Sheet(2)
+        return shown._caption(measure(toy, shown.see))
+
+    plain = Toy(np.zeros((3, 8, 4, 1), np.uint8), np.array([0, 1, 1]))
+    assert said(plain)[1:] == ["3 rows, uint8 8x4x1"]
+    assert said(Toy(np.zeros((3, 8, 4, 3), np.uint8), np.array([0, 1, 1])))[1:] == ["3 rows, uint8 8x4x3"]
+    many = np.zeros((101, 1, 1, 2), np.uint8)
+    assert said(Toy(many, np.arange(101), classes=200))[1:] == [
+        "101 rows, uint8 1x1x2", "the first 100 of 101 classes", "the first of 2 channels, as gray"
+    ]  # fmt: skip
+    assert len(said(Toy(many[:100], np.arange(100), classes=200))) == 3
+    floats = np.array([-1.5, 2], np.float32).reshape(2, 1, 1, 1)
+    assert said(Toy(floats, np.array([1, 1]), np.array([1, 0]), 2))[1:] == [
+        "2 rows, float32 1x1x1", "black is -1.5, white is 2", "red frame: label differs from label_true, as in 1 rows"
+    ]  # fmt: skip

@@ -307,6 +307,9 @@ COLOR = "in each color half is 0, full {0}, none -{0}, the largest of those draw
         ((6,), {}, NUMBERS[:6].view(1, 2, 3, 1), [
             "1 direction that pixels are projected on, each 2x3x1", GRAY.format(6)
         ]),
+        ((12,), {"architecture": "nets:net", "shape": [2, 2, 3]}, NUMBERS[:12].view(1, 2, 2, 3), [
+            "1 direction that pixels are projected on, each 2x2x3", COLOR.format(12)
+        ]),
     ],
 )  # fmt: skip
 def test_filters_are_drawn_as_the_layer_orders_its_pixels(
