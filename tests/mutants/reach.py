@@ -101,7 +101,8 @@ class Reach:
     def tests(self, path: str, line: int) -> list[tuple[str, float]]:
         """The tests that run a statement, or use its names where importing runs it, and their seconds.
 
-        The nearest and quickest come first; before them the files of tests that are newer than the record, whole.
+        The nearest and quickest come first; before them, whole, the room's files of tests newer than the record,
+        and after them the other such files.
         Where the file itself is newer, all tests that run any of it.
         """
         source, reached = (ROOT / path).read_text(), self._of(path)
@@ -124,7 +125,9 @@ class Reach:
         tests = sorted((ROOT / "tests").rglob("test_*.py"))
         newer = [str(each.relative_to(ROOT)) for each in tests if self._newer(each)]
         known = sorted((each for each in found if each.partition("::")[0] not in newer), key=far)
-        return [(each, self._seconds.get(each, 0)) for each in newer + known]
+        own = [each for each in newer if each.startswith(f"{room}/")]
+        others = sorted(set(newer) - set(own), key=lambda file: not any(each.startswith(f"{file}::") for each in found))
+        return [(each, self._seconds.get(each, 0)) for each in own + known + others]
 
     def _naming(self, pattern: re.Pattern[str]) -> Iterator[str]:
         """The tests whose own text has such a name, such as those that compare a table with a copy of it."""
