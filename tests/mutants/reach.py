@@ -11,6 +11,7 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from tests.mutants.mistakes import around
 
 ROOT = Path(__file__).parents[2]
 _PARTS = (ast.stmt, ast.ExceptHandler, ast.match_case)
+_QUICK = 20  # seconds of a file of tests
 _FOLDER = ROOT / "build" / "reach"
 _SETTINGS = """
 [run]
@@ -101,8 +103,8 @@ class Reach:
     def tests(self, path: str, line: int) -> list[tuple[str, float]]:
         """The tests that run a statement, or use its names where importing runs it, and their seconds.
 
-        The nearest and quickest come first; before them, whole, the room's files of tests newer than the record,
-        and after them the other such files.
+        The nearest and quickest come first; before them, whole, the room's files of tests newer than the record that
+        are quick, and after them the other such files.
         Where the file itself is newer, all tests that run any of it.
         """
         source, reached = (ROOT / path).read_text(), self._of(path)
@@ -124,10 +126,14 @@ class Reach:
 
         tests = sorted((ROOT / "tests").rglob("test_*.py"))
         newer = [str(each.relative_to(ROOT)) for each in tests if self._newer(each)]
-        known = sorted((each for each in found if each.partition("::")[0] not in newer), key=far)
-        own = [each for each in newer if each.startswith(f"{room}/")]
-        others = sorted(set(newer) - set(own), key=lambda file: not any(each.startswith(f"{file}::") for each in found))
-        return [(each, self._seconds.get(each, 0)) for each in own + known + others]
+        spent = Counter[str]()
+        for test, seconds in self._seconds.items():
+            spent[test.partition("::")[0]] += seconds
+        first = [each for each in newer if each.startswith(f"{room}/") and spent[each] < _QUICK]
+        known = sorted((each for each in found if each.partition("::")[0] not in first), key=far)
+        reached = {each.partition("::")[0] for each in found}
+        others = sorted(set(newer) - set(first), key=lambda file: file not in reached)
+        return [(each, self._seconds.get(each, 0)) for each in first + known + others]
 
     def _naming(self, pattern: re.Pattern[str]) -> Iterator[str]:
         """The tests whose own text has such a name, such as those that compare a table with a copy of it."""
