@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from torch.distributed import TCPStore
+    from torch._C._distributed_c10d import TCPStore
 
 _STORE = "TORCHELASTIC_USE_AGENT_STORE"  # which torchrun sets
 _PATIENCE = timedelta(seconds=5)  # for the first process, which may have started later, or refuse nothing
@@ -50,7 +50,7 @@ def _store() -> TCPStore | None:
     if os.environ.get(_STORE) != "True" or os.environ.get("LOCAL_WORLD_SIZE") == "1":
         return None
     with suppress(Exception):
-        from torch.distributed import TCPStore
+        from torch._C._distributed_c10d import TCPStore
 
         place = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
         return TCPStore(*place, is_master=False, wait_for_workers=False, timeout=_PATIENCE)

@@ -119,9 +119,6 @@ def test_a_part_that_is_computed_by_itself_asks_no_others() -> None:
     assert total.item() == 2
     assert shard.each(lambda: 5) == [5]
     assert shard.arguments() == {"shard": "1/3"}
-    with pytest.raises(GencliError, match="--shard 1/3: no rows: t has 1"):
-        shard.require_rows(1, "t")
-    Group(1, 3).require_rows(1, "t")
 
 
 @pytest.mark.parametrize(("rank", "size"), [("2", "2"), ("-1", "2"), ("a", "2"), ("0", "x")])

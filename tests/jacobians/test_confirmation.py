@@ -304,3 +304,14 @@ def test_a_derivative_is_as_sure_as_its_differences(
     )  # fmt: skip
     pulled = torch.ones(2, dtype=torch.float64)
     assert Confirmation._compare(said, 0, {"w": way}, way, pulled, 1e-3) == verdict
+
+
+def test_directions_are_of_each_tensors_own_size_or_of_the_usual_one() -> None:
+    point = {"a": torch.tensor([3.0, 4.0]), "b": torch.zeros(4), "c": torch.full((3,), 5.0)}
+    way = confirming._direction(point, "trial", 1)
+    for name, size in (("a", 12.5**0.5), ("b", (100 / 9) ** 0.5), ("c", 5.0)):
+        torch.testing.assert_close(way[name], size * confirming._normals(point[name], "trial", 1, name))
+    zeros = {"a": torch.zeros(2), "b": torch.zeros(4)}
+    torch.testing.assert_close(confirming._direction(zeros)["b"], confirming._normals(zeros["b"], "b"))
+    moved = confirming._moved(point, way, 0.25)
+    torch.testing.assert_close(moved["a"], point["a"] + way["a"] / 4)

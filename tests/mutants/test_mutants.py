@@ -13,6 +13,9 @@ from tests.mutants.mistakes import around, mutants
 from tests.mutants.reach import Reach, _statement
 from tests.mutants.trials import ROOT
 
+NAMING = "tests/corruptions/test_common.py::test_constants_are_the_authors"  # which calls no code that has the table
+WEATHER = (ROOT / "gencli/corruptions/common/weather.py").read_text().splitlines()
+RECIPES = 1 + next(number for number, text in enumerate(WEATHER) if text.startswith("RECIPES"))
 SOURCE = b"""
 def f(x: Literal[3], few: int = 2) -> bool:
     if TYPE_CHECKING:
@@ -73,6 +76,10 @@ def test_the_tests_that_run_a_line_are_known_the_nearest_and_quickest_first(tmp_
     reach = Reach(tmp_path)
     for line in (constant, use):
         assert reach.tests(path, line) == [(quick, 1.0), (near, 3.0), (far, 0.1)]
+    (tmp_path / "seconds.json").write_text(json.dumps(seconds | {f"{NAMING}[x]": 0.5, f"{NAMING}_too": 0.5}))
+    assert reach.tests(path, constant) == Reach(tmp_path).tests(path, use)
+    assert (f"{NAMING}[x]", 0.5) in Reach(tmp_path).tests("gencli/corruptions/common/weather.py", RECIPES)
+    assert f"{NAMING}_too" not in dict(Reach(tmp_path).tests("gencli/corruptions/common/weather.py", RECIPES))
     os.utime(tmp_path / "seconds.json", (0, 0))  # all files are newer
     assert ("tests/curvature/test_spectrum.py", 0) in Reach(tmp_path).tests(path, use)
 

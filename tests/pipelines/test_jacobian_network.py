@@ -249,7 +249,7 @@ def test_matrices_beyond_memory_are_refused_and_norms_hold_those_of_one_row(
     """Three copies of 10 x 64 float64 a row."""
     given = ["jacobian", str(data / "model.safetensors"), str(data / "digits.parquet"), "--limit", "20", "-q"]
     given += ["--dtype", "float64", "-o", str(tmp_path / file)]
-    needed: list[int] = []
+    needed: list[tuple[int, str]] = []
     monkeypatch.setattr("gencli.machine.require_memory", lambda need, what, *_: needed.append((need, what)))
     assert app.main(given) == 0
     assert (3 * held * 10 * 64 * 8, f"--limit: {held} rows") in needed

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.torch import load_file
-from torch.distributed import TCPStore
+from torch._C._distributed_c10d import TCPStore
 
 from tests.pipelines.shell import PATIENCE, Done, Shell, wait_for
 

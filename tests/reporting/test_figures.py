@@ -365,9 +365,10 @@ def test_a_sheet_has_its_images_frames_and_words_in_their_places(monkeypatch: py
 
 
 def test_points_and_lines_look_as_their_panels_ask(monkeypatch: pytest.MonkeyPatch) -> None:
-    def looks(curve: Curve, **more: bool) -> list[tuple[str, str, float]]:
-        (axis,) = drawn([Lines("m", "x", [curve], **more)], monkeypatch).axes
-        return [(each.get_linestyle(), str(each.get_marker()), each.get_markersize()) for each in axis.lines]
+    def looks(curve: Curve, dots: bool = False, scatter: bool = False) -> list[tuple[str, str, float]]:
+        panel = Lines("m", "x", [curve], dots=dots, scatter=scatter)
+        (axis,) = drawn([panel], monkeypatch).axes
+        return [(str(each.get_linestyle()), str(each.get_marker()), each.get_markersize()) for each in axis.lines]
 
     few, many = Curve("c", [1, 2], [0.5, 1.0]), Curve("c", range(501), [0.5] * 501)
     assert looks(few) == [("-", "", 4)]

@@ -371,6 +371,17 @@ def test_the_projection_is_the_nearest_circulant_matrix(n: int, seed: int):
     assert _commutator(matrix) == pytest.approx(_norm(matrix @ shift - shift @ matrix), rel=1e-12)
 
 
+@pytest.mark.parametrize(("examples", "middle"), [(1, [0, 0]), (2, [0, 1]), (4, [1, 2]), (5, [2, 2])])
+def test_between_two_middle_values_each_is_a_median(examples: int, middle: list[int]):
+    claim = MedianMean(instances=1, runs=100, examples=examples)
+    found = {row.quantity: row for row in claim.check(Draws(0, "check"), False, None) if isinstance(row, Row)}
+    y = np.sort(np.exp(next(iter(Draws(0, "check").rows(np.arange(1)))).standard_normal(examples)))
+    row, (low, high) = found["argmin of L1, median"], y[middle]
+    assert row.right == pytest.approx((low + high) / 2)
+    assert row.tolerance == pytest.approx((high - low) / 2 + 1e-6 * (y[-1] - y[0] or 1))
+    assert row.holds
+
+
 def test_the_exact_variances_are_those_of_order_statistics():
     table = {
         (row["instance"], row["quantity"]): row["right"] for row in rows(MedianMean(instances=1, runs=100)).to_pylist()

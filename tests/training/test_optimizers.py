@@ -262,6 +262,15 @@ def test_what_an_optimizer_does_not_take_is_refused(arguments: dict, message: st
     assert hint in caught.value.hint
 
 
+def test_limits_of_options_are_taken_and_nothing_beyond() -> None:
+    for name, momentum in (("sgd", 0.0), ("sgd", 1.0), ("sam", 1.0), ("muon", 0.999_999)):
+        build(name, network(), 0.1, momentum)
+    build("sam", network(), 0.1, rho=0.0)
+    for name, momentum in (("sgd", 1.0001), ("sam", 1.0001), ("muon", 0.999_999_9)):
+        with pytest.raises(GencliError, match="is out of range"):
+            build(name, network(), 0.1, momentum)
+
+
 def test_muon_is_refused_where_there_is_only_an_output_layer() -> None:
     with pytest.raises(GencliError, match="the network has no hidden weights for muon"):
         build("muon", nn.Linear(4, 2), 0.1)
