@@ -14,7 +14,7 @@ from gencli.evaluation.networks import tally
 from gencli.evaluation.predictions import batch_size
 from gencli.evaluation.tallies import Tally
 from gencli.files.tables import Description, MemoryTable
-from gencli.losses.functions import CrossEntropy
+from gencli.losses.classes import CrossEntropy
 from gencli.models import Model, build
 from gencli.models.inputs import load
 from gencli.ranks import ALONE
