@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -128,3 +130,12 @@ def test_names_and_values_stay_in_their_place_in_every_format(value: str, name: 
     assert words[3 : 3 + len(given_value)] == given_value
     compile(make.snakefile(whole).partition("\nrule ")[0], "Snakefile", "exec")
     assert '"@graph"' in crate.crate(whole, HASHES[0], "2026-01-01")
+
+
+def test_a_plug_in_may_lie_in_the_folder_of_the_inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "lying_elsewhere.py").write_text("")
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    run = Graph(Step("corrupt it", {"plugin": ["lying_elsewhere"]}, {}), HASHES[0]).runs
+    with pytest.raises(GencliError, match="no module 'lying_elsewhere'"):
+        Commands(TREE, True, run)
+    Commands(TREE, True, run, str(tmp_path))
