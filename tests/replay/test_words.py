@@ -13,6 +13,7 @@ from gencli.cli.app import command_tree
 from gencli.errors import GencliError
 from gencli.files.provenance import Source, Step
 from gencli.replay import crate, make, shell
+from gencli.replay import words as shell_words
 from gencli.replay.graph import Graph
 from gencli.replay.plan import Plan, plan
 from gencli.replay.words import Commands
@@ -128,3 +129,24 @@ def test_names_and_values_stay_in_their_place_in_every_format(value: str, name: 
     assert words[3 : 3 + len(given_value)] == given_value
     compile(make.snakefile(whole).partition("\nrule ")[0], "Snakefile", "exec")
     assert '"@graph"' in crate.crate(whole, HASHES[0], "2026-01-01")
+
+
+@pytest.mark.parametrize(
+    ("command", "role", "made", "several", "part"),
+    [
+        ("eval", "data", (True, True), True, True), ("eval", "data", (True, False), True, False),
+        ("eval", "data", (False, True), True, False), ("show", "file", (True, True), True, True),
+        ("score", "data", (True, True), True, True), ("score", "model", (True, True), True, False),
+        ("train", "data", (True, True), True, False), ("train", "data", (True, False), False, True),
+    ],
+)  # fmt: skip
+def test_files_are_parts_of_one_data_set(
+    command: str, role: str, made: tuple[bool, bool], several: bool, part: bool
+) -> None:
+    first, second = (Source(role, HASHES[place], DIGITS if each else None, "x") for place, each in enumerate(made))
+    same, other = Source(role, HASHES[0], second.step, "x"), Source(role, HASHES[1], second.step, "y")
+    assert shell_words._is_part(step(command), first, second, several, None) == part
+    assert [shell_words._is_part(step(command), first, each, several, None) for each in (same, other)] == [
+        not several, not several
+    ]  # fmt: skip
+    assert not shell_words._is_part(step(command), Source("z", HASHES[0], DIGITS, "x"), second, several, None)

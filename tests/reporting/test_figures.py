@@ -392,7 +392,7 @@ def test_curves_beyond_the_colours_have_other_lines_and_markers(monkeypatch: pyt
     keys = [each for each in legend.legend_handles if isinstance(each, Line2D)]
     assert [(each.get_color(), each.get_linestyle(), each.get_marker()) for each in keys] == found
     (legend,) = drawn([Lines("m", "x", made)], monkeypatch).legends
-    assert {each.get_marker() for each in legend.legend_handles if isinstance(each, Line2D)} == {""}
+    assert {str(each.get_marker()) for each in legend.legend_handles if isinstance(each, Line2D)} == {""}
     (legend,) = drawn([Lines("m", "x", made, scatter=True, dots=True)], monkeypatch).legends
     assert {each.get_linestyle() for each in legend.legend_handles if isinstance(each, Line2D)} == {"None"}
 
