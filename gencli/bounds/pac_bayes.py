@@ -71,9 +71,7 @@ def certify(
         kl, grid = fitted.divergence(prior)
         errors, draws, blocks = count(fitted, model, counted, asked.draws)
         tested = count(fitted, model, test, 1)[:2] if test else (0, 1)
-        for each in (counted, test):
-            if each is not None and not model.ours:
-                _require_alone(fitted, model, each)
+        _require_alone(fitted, model, [counted] if test is None else [counted, test])
     bound, _ = certificates.pac_bayes_bound(
         errors / draws * (blocks or draws), blocks or draws, kl, n, asked.delta, choices
     )
@@ -81,10 +79,8 @@ def certify(
         "pac-bayes", bound, errors / draws, n, asked.delta, errors, draws, certificates.digest(counted), blocks, kl,
         grid, 1 if asked.broken == "union-bound" else GRID, asked.prior_fraction, asked.seed, model.parameters,
     )  # fmt: skip
-    parts = {f"mean/{name}": each for name, each in fitted.means.items()}
-    parts |= {f"log/{name}": each for name, each in fitted.logs.items()}
-    if asked.prior_fraction:
-        parts |= {f"prior/{name}": each for name, each in prior.items()}
+    kinds = {"mean": fitted.means, "log": fitted.logs} | ({"prior": prior} if asked.prior_fraction else {})
+    parts = {f"{kind}/{name}": each for kind, tensors in kinds.items() for name, each in tensors.items()}
     return certificates.with_test(made, test, *tested, fitted.by_row), parts
 
 
@@ -113,11 +109,13 @@ def count(fitted: Gaussian, model: Model, rows: Rows, least: int) -> tuple[int, 
 
 
 @torch.no_grad()
-def _require_alone(fitted: Gaussian, model: Model, rows: Rows) -> None:
+def _require_alone(fitted: Gaussian, model: Model, tables: Sequence[Rows]) -> None:
     """`certificates.require_alone` of weights drawn once for all rows."""
+    if model.ours:
+        return
     weights = {name: torch.normal(mean, fitted.logs[name].exp()) for name, mean in fitted.means.items()}
     network = lambda images: functional_call(fitted.network, weights, (images,))  # noqa: E731
-    for images in rows.images.split(batch_size(fitted.network)):
+    for images in (each for rows in tables for each in rows.images.split(batch_size(fitted.network))):
         inputs = model.preprocessing(images)
         certificates.require_alone(model, network, inputs, network(inputs.clone()))
 

@@ -65,9 +65,10 @@ def run(
         target = building.target(opened.model, opened.table, asked, network.parameters, objective)
         rows = operators.load(opened.table, network, opened.device, True, group)
         function = target.function(rows, getattr(torch, precision))
-        part, sharing = range(function.rows), group
+        part, sharing, count = range(function.rows), group, function.rows
         if isinstance(group, ranks.Shard):
-            part, sharing = group.span(function.rows) or range(1), ranks.ALONE  # no rows are computed as one
+            own = group.span(count)
+            part, sharing, count = own or range(1), ranks.ALONE, len(own)  # no rows are computed as one
         held = len(part) if to.as_tensors else 1
         require_memory(3 * held * function.outputs * function.size * function.dtype.itemsize, f"--limit: {held:,} rows")
         used = _arguments(network, asked, target.loss) | {"dtype": precision} | opening.computed(opened.device, group)
@@ -80,15 +81,20 @@ def run(
         check = Check.plan(function, part=part) if asked.verify else None
         allowed = TOLERANCES[precision] if tolerance is None else tolerance
         norms, found = _collect(function, rows, asked.mode, to.as_tensors, confirmation, check, allowed, part, sharing)
-        if isinstance(group, ranks.Shard):
-            rows_of = len(group.span(function.rows))
-            norms, found = norms[:rows_of], {name: each[:rows_of] for name, each in found.items()}
-        made = replace(made, checked=confirmation.said)
+        norms, found = norms[:count], {name: each[:count] for name, each in found.items()}
         what = f"{asked.of} by {asked.wrt}: {opened.model.arch}, {function.outputs:,} x {function.size:,}"
         title = shards.titled(what, to.shard)
         if first():
             facts = {"of": asked.of, "wrt": asked.wrt} | shards.told(to.shard, function.rows)
-            _write({"": write, "summary": aside}, norms, place, found, made, facts, title)
+            _write(
+                {"": write, "summary": aside},
+                norms,
+                place,
+                found,
+                replace(made, checked=confirmation.said),
+                facts,
+                title,
+            )
 
 
 def _write(

@@ -90,13 +90,12 @@ def score(
     require_one_standard_input(*names, settings.test or "")
     patterns.refuse_overwriting([*names, settings.test], [output, settings.influence])
 
-    from gencli.cli import console
     from gencli.cli.outputs import open_result
     from gencli.errors import GencliError
     from gencli.files import provenance, tables
     from gencli.files.together import Together
     from gencli.machine import require_alone
-    from gencli.scores import judge, reading
+    from gencli.scores import reading
     from gencli.sources import open_table
 
     tests = [] if settings.test is None else [(settings.test, open_table)]
@@ -123,9 +122,7 @@ def score(
         aside = open_result(places, settings.influence, None, read) if settings.influence else None
         rows, pairs = score_networks.scored(found, test, settings, device, used, names, lambda: step({}, of_test))
         if settings.judge:
-            rows = judge.judge(rows, names[0], settings.seed)
-            for remark in judge.reversed_scores(rows):
-                console.message(remark)
+            rows = score_networks.judged(rows, names[0], settings.seed)
         write(rows, lambda: step({"judge": True, "seed": settings.seed} if settings.judge else {}, []))
         if aside and pairs and test:
             aside(pairs, lambda: step({"pairs": settings.pairs}, of_test).to("influence"))

@@ -1,4 +1,4 @@
-"""The part of `gencli score` that runs networks over rows."""
+"""The parts of `gencli score` that run networks over rows, and judge."""
 
 from __future__ import annotations
 
@@ -46,3 +46,14 @@ def scored(
     for note in scores.notes:
         console.message(note)
     return scores.table(), pairs
+
+
+def judged(rows: pa.Table, title: str, seed: int) -> pa.Table:
+    """How well scores find wrong labels, with a message for each that does so the other way round."""
+    from gencli.cli import console
+    from gencli.scores import judge
+
+    found = judge.judge(rows, title, seed)
+    for remark in judge.reversed_scores(found):
+        console.message(remark)
+    return found

@@ -89,6 +89,8 @@ def _walk(node: ast.AST) -> Iterator[ast.AST]:
             continue
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "typer.Option":
             continue
+        if isinstance(node, ast.keyword) and node.arg == "strict":
+            continue  # of zip: an assertion
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
             continue
         if isinstance(node, ast.Subscript) and ast.unparse(node.value).rpartition(".")[2] in ("Annotated", "Literal"):
