@@ -56,3 +56,15 @@ def test_a_control_group_bounds_what_is_free(
     (place / "memory.stat").write_text(f"anon 5\ninactive_file {1 << 20}\n")
     monkeypatch.setattr(machine, "Path", lambda *parts: Path(tmp_path, *(part.lstrip("/") for part in parts)))
     assert machine.free_memory() == 4 << 20
+
+
+def test_several_processes_share_no_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    for count in (1, 2, 3):
+        monkeypatch.setattr(machine, "process", lambda count=count: (0, count))
+        machine.require_files("a", "b")
+        for places in (("-",), ("a", None)):
+            if count == 1:
+                machine.require_files(*places)
+                continue
+            with pytest.raises(GencliError, match=f"standard input: {count} processes cannot share it"):
+                machine.require_files(*places)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from gencli.bounds import compression
+from gencli.bounds import coding, compression
 from gencli.bounds.coding import decode, encode
 from gencli.errors import GencliError
 
@@ -38,6 +39,30 @@ def test_the_length_is_the_entropy_and_half_a_logarithm_a_symbol() -> None:
     entropy = -sum(count * math.log2(count / 3000) for count in Counter(symbols).values())
     bits = encode(symbols, 5)
     assert entropy < len(bits) < entropy + 4 / 2 * math.log2(3000) + 10
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, (1 << 32) - 1), (5, (1 << 31) + 3), ((1 << 30) + 1, 3 << 30)])
+def test_the_intervals_of_symbols_fill_that_of_the_message(low: int, high: int) -> None:
+    ends = [0, 1, 4, 5, 11]
+    parts = [coding._narrowed(low, high, *pair, 11) for pair in pairwise(ends)]
+    assert parts[0][0] == low
+    assert parts[-1][1] == high
+    assert all(after[0] == before[1] + 1 for before, after in pairwise(parts))
+    shares = [(last - first + 1) / (high - low + 1) for first, last in parts]
+    assert shares == pytest.approx([1 / 11, 3 / 11, 1 / 11, 6 / 11], abs=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "case"),
+    [
+        (0, 0x7FFFFFFF, 0), (0, 0x80000000, None), (0x80000000, 0xFFFFFFFF, 1), (0x7FFFFFFF, 0xFFFFFFFF, None),
+        (0x40000000, 0xBFFFFFFF, 2), (0x3FFFFFFF, 0xBFFFFFFF, None), (0x40000000, 0xC0000000, None),
+    ],
+)  # fmt: skip
+def test_a_bit_is_settled_where_all_between_begin_with_it(low: int, high: int, case: int | None) -> None:
+    assert coding._settled(low, high) == case
+    if case is not None:
+        assert coding._doubled(low, high, case) == (0, 0xFFFFFFFF)
 
 
 def test_long_runs_cost_nearly_nothing() -> None:

@@ -117,6 +117,11 @@ def test_rows_have_weights_of_their_own(kind: Callable[[], nn.Module], shape: tu
     assert abs((first * second).mean() / (first.std() * second.std())) < 0.1
 
 
+def test_the_grid_of_the_prior_is_from_1_to_a_65536th_in_parts_of_an_octave() -> None:
+    assert pytest.approx(1 / 2, rel=1e-12) == RATIO**128
+    assert pytest.approx(2**-16, rel=1e-12) == RATIO**GRID
+
+
 def test_divergence_is_that_of_torch_in_float64_with_the_best_variance_of_the_grid() -> None:
     torch.manual_seed(0)
     fitted = around(dense(), torch.randn(2, 4))

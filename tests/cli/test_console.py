@@ -50,6 +50,7 @@ def test_a_bar_fits_a_terminal_and_leaves_lines_behind(monkeypatch: pytest.Monke
             time.sleep(0.3)
         text = os.read(screen, 1 << 16).decode()
     os.close(screen)
+    assert text.endswith("\r\x1b[1A\x1b[2K")  # the bar's own line is empty at the end
     lines = [re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", line) for line in re.split(r"[\r\n]+", text)]
     assert "epoch 1: loss 0.5" in lines
     assert any(re.fullmatch(r"train ━+.* 60% words words.*… \d:\d\d:\d\d [-:\d]+ left *", line) for line in lines), (

@@ -25,3 +25,21 @@ def test_where_there_is_no_terminal_a_line_has_80_characters(monkeypatch: pytest
     monkeypatch.delenv("COLUMNS", raising=False)
     monkeypatch.setattr(os, "get_terminal_size", none)
     assert stdout.columns(7) == 80
+
+
+def test_what_was_printed_is_flushed_where_results_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Counted:
+        count = 0
+
+        def flush(self) -> None:
+            self.count += 1
+
+    kept, shown = Counted(), Counted()
+    monkeypatch.setattr("sys.stdout", shown)
+    for place, counts in ((None, (0, 1)), (kept, (1, 1))):
+        monkeypatch.setattr(stdout, "_kept", place)
+        stdout.flush()
+        assert (kept.count, shown.count) == counts
+    monkeypatch.setattr(stdout, "_kept", None)
+    monkeypatch.setattr("sys.stdout", None)
+    stdout.flush()  # it may be closed

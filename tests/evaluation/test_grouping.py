@@ -100,3 +100,8 @@ def test_different_groups_have_different_names() -> None:
     assert grouping.names([("a b", "c"), ("a", "b c")]) == ['"a b" "c"', '"a" "b c"']
     assert grouping.names([("null",), (None,)]) == ['"null"', "null"]
     assert grouping.names([("null",), ("a b",)]) == ["null", "a b"]
+
+
+def test_zeros_of_both_signs_are_one_group() -> None:
+    found = grouping.values(pa.array([-0.0, 0.0, 1.5, None], pa.float32()))
+    assert list(map(repr, found)) == ["0.0", "0.0", "1.5", "None"]

@@ -105,4 +105,8 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         "gencli/alignment/matrices.py",
         "_AT_ONCE = 513  # rows",
     ): "how many rows are computed at a time",
+    (
+        "gencli/bounds/coding.py",
+        "put(int(low > _QUARTER))",
+    ): "an interval from a quarter on holds a quarter and a half: as many bits, and both decode",
 }
