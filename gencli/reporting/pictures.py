@@ -47,7 +47,7 @@ def find(
         GencliError: they are not all there.
     """
     known = of.made is not None and bool(of.made.given(role))
-    wanted = dict(zip(ids.tolist(), labels.tolist(), strict=True))
+    wanted = dict(zip(ids.tolist(), labels.tolist()))
     found: dict[int, NDArray[np.uint8]] = {}
     names: tuple[str, ...] = ()
     for document in made_of(tables, of, role):

@@ -29,6 +29,7 @@ def test_the_ends() -> None:
     assert inversion.upper(0.2, 0.0) == pytest.approx(0.2, abs=1e-7)
     assert inversion.upper(0.0, 0.5) == pytest.approx(-math.expm1(-0.5), abs=1e-12)
     assert inversion.kl(0.3, 0.3) == 0
+    assert inversion.kl(0.0, 0.5) == inversion.kl(1.0, 0.5) == math.log(2)
     assert inversion.kl(0.3, 0.0) == inversion.kl(0.3, 1.0) == math.inf
     assert inversion.kl(0.0, 0.0) == inversion.kl(1.0, 1.0) == 0
 

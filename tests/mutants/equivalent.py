@@ -109,4 +109,12 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         "gencli/bounds/coding.py",
         "put(int(low > _QUARTER))",
     ): "an interval from a quarter on holds a quarter and a half: as many bits, and both decode",
+    (
+        "gencli/bounds/inversion.py",
+        "return 1.0 if c == math.inf else _bisected(lambda p: kl(q, p) >= c, q)",
+    ): "the root itself is either, to a step of float64",
+    (
+        "gencli/bounds/inversion.py",
+        "return _bisected(lambda p: betainc(n - errors, errors + 1, 1 - p) <= delta, errors / n)",
+    ): "likewise",
 }
