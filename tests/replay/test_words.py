@@ -15,6 +15,7 @@ from gencli.cli.app import command_tree
 from gencli.errors import GencliError
 from gencli.files.provenance import Source, Step
 from gencli.replay import crate, make, shell
+from gencli.replay import words as shell_words
 from gencli.replay.graph import Graph
 from gencli.replay.plan import Plan, plan
 from gencli.replay.words import Commands
@@ -139,3 +140,24 @@ def test_a_plug_in_may_lie_in_the_folder_of_the_inputs(tmp_path: Path, monkeypat
     with pytest.raises(GencliError, match="no module 'lying_elsewhere'"):
         Commands(TREE, True, run)
     Commands(TREE, True, run, str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("command", "role", "made", "several", "part"),
+    [
+        ("eval", "data", (True, True), True, True), ("eval", "data", (True, False), True, False),
+        ("eval", "data", (False, True), True, False), ("show", "file", (True, True), True, True),
+        ("score", "data", (True, True), True, True), ("score", "model", (True, True), True, False),
+        ("train", "data", (True, True), True, False), ("train", "data", (True, False), False, True),
+    ],
+)  # fmt: skip
+def test_files_are_parts_of_one_data_set(
+    command: str, role: str, made: tuple[bool, bool], several: bool, part: bool
+) -> None:
+    first, second = (Source(role, HASHES[place], DIGITS if each else None, "x") for place, each in enumerate(made))
+    same, other = Source(role, HASHES[0], second.step, "x"), Source(role, HASHES[1], second.step, "y")
+    assert shell_words._is_part(step(command), first, second, several, None) == part
+    assert [shell_words._is_part(step(command), first, each, several, None) for each in (same, other)] == [
+        not several, not several
+    ]  # fmt: skip
+    assert not shell_words._is_part(step(command), Source("z", HASHES[0], DIGITS, "x"), second, several, None)
