@@ -3,6 +3,7 @@
 import os
 import pty
 import re
+import select
 import termios
 import time
 
@@ -48,7 +49,10 @@ def test_a_bar_fits_a_terminal_and_leaves_lines_behind(monkeypatch: pytest.Monke
             advance(20, "epoch 1: loss 0.5", True)
             advance(60)
             time.sleep(0.3)
-        text = os.read(screen, 1 << 16).decode()
+        told = b""
+        while select.select([screen], [], [], 0)[0]:  # in pieces of 4 KiB
+            told += os.read(screen, 1 << 16)
+        text = told.decode()
     os.close(screen)
     assert text.endswith("\r\x1b[1A\x1b[2K")  # the bar's own line is empty at the end
     lines = [re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", line) for line in re.split(r"[\r\n]+", text)]
