@@ -20,7 +20,6 @@ from tests.mutants.mistakes import around
 
 ROOT = Path(__file__).parents[2]
 _PARTS = (ast.stmt, ast.ExceptHandler, ast.match_case)
-_QUICK = 20  # seconds of a file of tests
 _FOLDER = ROOT / "build" / "reach"
 _SETTINGS = """
 [run]

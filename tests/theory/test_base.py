@@ -15,7 +15,7 @@ from gencli.errors import GencliError
 from gencli.randomness import Draws
 from gencli.theory import networks, objectives
 from gencli.theory.base import Part, Relation, Row, complex_step, minimize, slope
-from gencli.theory.label_alignment import LabelAlignment
+from gencli.theory.label_alignment import LabelAlignment, _slopes
 
 RELATIONS = {"<": operator.lt, "<=": operator.le, "=": operator.eq, ">=": operator.ge, ">": operator.gt}
 NUMBERS = st.integers(-3, 3) | st.floats(-1e6, 1e6, width=32)
@@ -64,6 +64,14 @@ def test_a_wide_network_says_how_far_its_descent_is():
         [start + width * np.arange(1, 6) / 5 for start, width in ((0, 4), (4, 16), (20, 64), (84, 256))]
     )
     assert [each.done for each in found] == pytest.approx([*(shares / 680), *(0.5 + shares / 680)])
+
+
+def test_slopes_between_two_points_are_those_of_the_chord_also_from_and_to_0():
+    values = np.array([-2.0, -1.0, 0.0, 1.0, 3.0])
+    before, after = np.meshgrid(values, values)
+    apart = before != after
+    expected = (after.clip(0) - before.clip(0))[apart] / (after - before)[apart]
+    np.testing.assert_allclose(_slopes(before, after)[apart], expected, rtol=1e-15)
 
 
 def test_complex_steps_are_exact_derivatives():

@@ -322,8 +322,20 @@ def test_too_many_networks_for_memory_are_refused_with_the_number_that_fits(monk
 
 
 def test_a_subset_that_leaves_a_class_empty_is_said(capfd: pytest.CaptureFixture[str]) -> None:
-    together(replace(PLAIN, subset=0.04, epochs=1))
-    assert "its rows leave a class empty: class " in capfd.readouterr().err
+    """Also of a run that another process has trained."""
+    settings = replace(PLAIN, subset=0.04, epochs=1)
+
+    def told() -> list[str]:
+        return [each for each in capfd.readouterr().err.splitlines() if "its rows leave a class empty: class " in each]
+
+    whole = together(settings)
+    said = told()
+    assert len(said) == 3
+    other = begin(setup(settings), TABLE, None, Group())
+    assert isinstance(other, Several)
+    other._gather = lambda own: [own, {number: course.state() for number, course in enumerate(whole.courses)}]
+    other._bring()
+    assert told() == said
 
 
 def test_a_subset_without_rows_is_refused() -> None:
