@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import typer
@@ -40,8 +40,6 @@ def run(
     tolerance: float | None, dtype: str | None, to: Place,
 ) -> None:  # fmt: skip
     """Reads, computes, writes; see the help of `gencli jacobian`."""
-    from dataclasses import replace
-
     import torch
 
     from gencli import ranks
@@ -82,19 +80,11 @@ def run(
         allowed = TOLERANCES[precision] if tolerance is None else tolerance
         norms, found = _collect(function, rows, asked.mode, to.as_tensors, confirmation, check, allowed, part, sharing)
         norms, found = norms[:count], {name: each[:count] for name, each in found.items()}
+        made = replace(made, checked=confirmation.said)
         what = f"{asked.of} by {asked.wrt}: {opened.model.arch}, {function.outputs:,} x {function.size:,}"
-        title = shards.titled(what, to.shard)
+        facts = {"of": asked.of, "wrt": asked.wrt} | shards.told(to.shard, function.rows)
         if first():
-            facts = {"of": asked.of, "wrt": asked.wrt} | shards.told(to.shard, function.rows)
-            _write(
-                {"": write, "summary": aside},
-                norms,
-                place,
-                found,
-                replace(made, checked=confirmation.said),
-                facts,
-                title,
-            )
+            _write({"": write, "summary": aside}, norms, place, found, made, facts, shards.titled(what, to.shard))
 
 
 def _write(

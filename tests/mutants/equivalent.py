@@ -2,10 +2,6 @@
 
 EQUIVALENT: dict[tuple[str, str], str] = {
     (
-        "gencli/jacobians/rows.py",
-        "return found[0].flatten(1) if of_input else self.join(dict(zip(point, found, strict=False)))[None]",
-    ): "torch returns one gradient per tensor that it is given",
-    (
         "gencli/files/named.py",
         "if soft <= count + 100:",
     ): "a limit that is just enough is set to what it is",
