@@ -112,7 +112,7 @@ def test_what_is_refused(sh: Shell, data: str) -> None:
         "no column 'labl' to group by": ["eval", model, test, "--by", "labl"],
         "--by: id twice": ["eval", model, test, "--by", "id,id"],
         "--confusion and --measures": ["eval", model, "--measures", "--confusion", "c.csv"],
-        "--measures: 2 models, 1 tables": ["eval", model, test, model, "--measures"],
+        "--measures: 2 models, 1 table": ["eval", model, test, model, "--measures"],
         "--seed: nothing is drawn": ["eval", model, test, "--seed", "1"],
         "standard input": ["eval", "-", "-"],
         "no such file": ["eval", model, test, "missing"],

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gencli import strangers
 from gencli.cli.app import command_tree
 from gencli.errors import GencliError
 from gencli.files.provenance import Source, Step
@@ -136,10 +137,12 @@ def test_names_and_values_stay_in_their_place_in_every_format(value: str, name: 
 def test_a_plug_in_may_lie_in_the_folder_of_the_inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "lying_elsewhere.py").write_text("")
     monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(strangers, "_plugins", {})
     run = Graph(Step("corrupt it", {"plugin": ["lying_elsewhere"]}, {}), HASHES[0]).runs
     with pytest.raises(GencliError, match="no module 'lying_elsewhere'"):
         Commands(TREE, True, run)
-    Commands(TREE, True, run, str(tmp_path))
+    with pytest.raises(GencliError, match="plug-in lying_elsewhere: no corruption"):
+        Commands(TREE, True, run, str(tmp_path))
 
 
 @pytest.mark.parametrize(

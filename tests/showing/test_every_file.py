@@ -70,7 +70,7 @@ KINDS = {
     "judged.parquet": "judgement of scores",
     "dynamics.parquet": "dynamics of training", "runs.parquet": "history", "c": "checkpoint of training",
     "s": "checkpoint of a spectrum", "k": "checkpoint of a fit", "kernel": "model", "six": "model",
-    "six.parquet": "history", "six-measures.parquet": "measures of a network", "ranks.parquet": "table of gencli rank",
+    "six.parquet": "history", "six-measures.parquet": "measures of a network", "ranks.parquet": "ranking of measures",
     "result.parquet": "result by class", "results.parquet": "result by class",
     "predictions.parquet": "predictions", "confusion.parquet": "confusion matrix",
     "confusions.parquet": "confusion matrix", "measures.parquet": "measures of a network",
