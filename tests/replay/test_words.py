@@ -139,7 +139,8 @@ def test_a_plug_in_may_lie_in_the_folder_of_the_inputs(tmp_path: Path, monkeypat
     run = Graph(Step("corrupt it", {"plugin": ["lying_elsewhere"]}, {}), HASHES[0]).runs
     with pytest.raises(GencliError, match="no module 'lying_elsewhere'"):
         Commands(TREE, True, run)
-    Commands(TREE, True, run, str(tmp_path))
+    with pytest.raises(GencliError, match="plug-in lying_elsewhere: no corruption, network"):  # found, but empty
+        Commands(TREE, True, run, str(tmp_path))
 
 
 @pytest.mark.parametrize(
