@@ -1,19 +1,23 @@
-"""Servers on loopback for tests: a web server with ranges, a relay that counts and cuts, a real S3 server (moto)."""
+"""Servers on loopback for tests: a web server with ranges, a relay that counts and cuts, S3 (moto), Google's store."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import shutil
 import socket
 import socketserver
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
 
 MOTO = shutil.which("moto_server")
 
@@ -62,14 +66,19 @@ class Handler(BaseHTTPRequestHandler):
         if content is None or web.refused:
             self.answer(web.refused or 404, b"")
             return
-        asked = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
+        self.part(content)
+
+    def part(self, content: bytes) -> None:
+        """Answers with the part that is asked for."""
+        web = self.server
+        asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
         facts = {"ETag": f'"{hashlib.md5(content).hexdigest()}"'} if web.tagged else {}
         if asked is None or not web.ranges:
             self.answer(200, content, **facts)
         elif int(asked[1]) >= len(content):
             self.answer(416, b"", **facts, **{"Content-Range": f"bytes */{len(content)}"})
         else:
-            part = content[int(asked[1]) : int(asked[2]) + 1]
+            part = content[int(asked[1]) : int(asked[2] or len(content)) + 1]
             where = f"bytes {asked[1]}-{int(asked[1]) + len(part) - 1}/{len(content)}"
             self.answer(206, part, **facts, **{"Content-Range": where})
 
@@ -87,6 +96,71 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         """Nothing is said."""
+
+
+class Google(Web):
+    """Serves the files BUCKET/KEY of a folder as Google's JSON API does, whose links name the generation of an object.
+
+    The file `refused` in the folder is a status of all answers.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__({})
+        self.folder, self.RequestHandlerClass = folder, _GoogleHandler
+
+
+class _GoogleHandler(Handler):
+    server: Google  # type: ignore[assignment]
+
+    def do_GET(self) -> None:
+        web, asked = self.server, urlsplit(self.path)
+        bucket, _, key = asked.path.removeprefix("/storage/v1/b/").partition("/o")
+        options = parse_qs(asked.query)
+        place, refused = web.folder / bucket, web.folder / "refused"
+        if refused.exists():
+            self.answer(int(refused.read_text()), b"not for you")
+        elif not place.is_dir():
+            self.answer(404, b"")
+        elif key:
+            self._object(bucket, unquote(key[1:]), options)
+        elif asked.path.endswith("/o"):
+            every = (str(each.relative_to(place)) for each in sorted(place.rglob("*")) if each.is_file())
+            start = options.get("prefix", [""])[0]
+            self._tell({"items": [self._facts(bucket, each) for each in every if each.startswith(start)]})
+        else:
+            self._tell({"kind": "storage#bucket", "name": bucket})
+
+    def _object(self, bucket: str, key: str, options: dict[str, list[str]]) -> None:
+        file = self.server.folder / bucket / key
+        facts = self._facts(bucket, key) if file.is_file() else {}
+        if not facts or facts["generation"] not in options.get("generation", [facts["generation"]]):
+            self.answer(404, b"")
+        elif "media" in options.get("alt", []):
+            self.part(file.read_bytes())
+        else:
+            self._tell(facts)
+
+    def _facts(self, bucket: str, key: str) -> dict[str, Any]:
+        content = (self.server.folder / bucket / key).read_bytes()
+        version = str(int(hashlib.md5(content).hexdigest()[:15], 16))
+        facts = {"name": key, "bucket": bucket, "size": str(len(content)), "generation": version, "etag": version}
+        return facts | {"kind": "storage#object", "updated": "2026-01-01T00:00:00Z"}
+
+    def _tell(self, facts: dict[str, Any]) -> None:
+        self.answer(200, json.dumps(facts).encode(), **{"Content-Type": "application/json"})
+
+
+@contextmanager
+def google(folder: Path) -> Iterator[str]:
+    """The URL of a process that serves a folder: Arrow asks Google's store while it holds the interpreter's lock."""
+    words = "import sys; from pathlib import Path; from tests.servers import Google\n"
+    words += "server = Google(Path(sys.argv[1])); print(server.url, flush=True); server.serve_forever()"
+    with subprocess.Popen([sys.executable, "-c", words, folder], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield process.stdout.readline().strip()
+        finally:
+            process.terminate()
 
 
 class Relay(socketserver.ThreadingTCPServer):

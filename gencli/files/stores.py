@@ -17,9 +17,16 @@ from gencli.errors import GencliError, cleaned, first_line
 
 _ADDRESS = re.compile(r"(s3|gs|hf|https?)://", re.IGNORECASE)
 _WAIT = 60  # seconds for an answer
+_RETRY = 10  # seconds for which Google's library asks again
 _PIECE = 40 << 20  # bytes that are uploaded at once, as parts
 _CHANGED = "wait until it is complete, then run again"
 _NO_SIGNATURE = {"s3": "AWS_NO_SIGN_REQUEST", "gs": "GS_NO_SIGN_REQUEST"}  # GDAL's names: public objects
+_DENIED = (
+    r"ACCESS_?DENIED|PERMISSION_?DENIED|UNAUTHENTICATED|OAuth2|Forbidden|status 40[13]|credential|ACCESS_KEY|SIGNATURE"
+)
+_GOOGLE = re.compile(
+    r"::Status\(\w+: (?:.*? last message of )?(?:[\w() -]*CURL error \[\d+\]=)?(.+?)(?:\. | error_info=|\W*$)"
+)
 _CREDENTIALS = {
     "s3": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; AWS_NO_SIGN_REQUEST=YES if it is public",
     "gs": "run gcloud auth application-default login; GS_NO_SIGN_REQUEST=YES if it is public",
@@ -145,7 +152,7 @@ def _system(address: str) -> Any:
     scheme = _scheme(address)
     anonymous = os.environ.get(_NO_SIGNATURE[scheme], "").upper() in ("1", "YES", "TRUE", "ON")
     if scheme == "gs":
-        return fs.GcsFileSystem(anonymous=anonymous, retry_time_limit=datetime.timedelta(seconds=_WAIT))
+        return fs.GcsFileSystem(anonymous=anonymous, retry_time_limit=datetime.timedelta(seconds=_RETRY))
     options: dict[str, Any] = {"anonymous": anonymous, "connect_timeout": 10, "request_timeout": _WAIT}
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     if endpoint:
@@ -173,7 +180,7 @@ def _explained(address: str, error: OSError) -> GencliError:
     there = re.search(r"the bucket is located in '([\w-]+)'", words)
     if there and not re.search("status 5", words):
         return GencliError(f"{place}: the bucket is in the region {there[1]}", f"set AWS_REGION={there[1]}")
-    if re.search(r"ACCESS_DENIED|AccessDenied|Forbidden|status 40[13]|credential|ACCESS_KEY|SIGNATURE", words, re.I):
+    if re.search(_DENIED, words, re.IGNORECASE):
         why = re.match(r"[\w ()]*", _first(words).partition(" operation")[0])  # the rest may tell a key
         return GencliError(f"{place}: access denied ({why[0] if why else ''})", _CREDENTIALS[scheme])
     if isinstance(error, FileNotFoundError):
@@ -183,7 +190,10 @@ def _explained(address: str, error: OSError) -> GencliError:
 
 def _first(words: str) -> str:
     """The end of an error's first line, which says why; what is before it names the object again."""
-    return first_line(OSError(words)).rpartition(": AWS Error ")[2].removeprefix("AWS Error ")[:200]
+    line = first_line(OSError(words))
+    if google := _GOOGLE.search(line):
+        return google[1]
+    return line.rpartition(": AWS Error ")[2].removeprefix("AWS Error ")[:200]
 
 
 def _require_bucket(address: str) -> None:
@@ -204,21 +214,24 @@ class _ArrowObject:
             raise GencliError(f"{shown(address)}: a bucket, not an object", "name an object in it")
         with _told(address):
             self._system = _system(address)
-        try:
-            self._file, self.size, self.version, self._written = self._opened()
-        except GencliError:
-            _require_bucket(address)  # whose absence the store tells like an object's
-            raise
+            try:
+                self._file, self.size, self.version, self._written = self._opened()
+            except FileNotFoundError:
+                _require_bucket(address)  # whose absence the store tells like an object's
+                raise
 
     def _opened(self) -> tuple[Any, int, str, str]:
-        with _told(self._address):
-            file = self._system.open_input_file(self._path)
-            facts = {_word(name).lower(): _word(value) for name, value in (file.metadata() or {}).items()}
-            return file, file.size(), facts.get("etag", "").strip('"'), facts.get("last-modified", "")
+        file = self._system.open_input_file(self._path)
+        facts = {_word(name).lower(): _word(value) for name, value in (file.metadata() or {}).items()}
+        written = facts.get("last-modified") or facts.get("updated", "")  # S3's word, and Google's
+        return file, file.size(), facts.get("etag", "").strip('"'), written
 
     def read(self, start: int, count: int) -> bytes:
         with _told(self._address):
-            found = self._file.read_at(count, start)
+            try:
+                found = self._file.read_at(count, start)
+            except FileNotFoundError:
+                raise changed(self._address) from None
         if len(found) != count:
             self.require_unchanged()
             raise GencliError(
@@ -227,7 +240,12 @@ class _ArrowObject:
         return found
 
     def require_unchanged(self) -> None:
-        if self._opened()[1:] != (self.size, self.version, self._written):  # it may have been another in between
+        with _told(self._address):
+            try:
+                now = self._opened()[1:]
+            except FileNotFoundError:
+                raise changed(self._address) from None
+        if now != (self.size, self.version, self._written):  # it may have been another in between
             raise changed(self._address)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import shutil
 import tempfile
 import time
 import urllib.parse
@@ -25,7 +26,7 @@ from gencli.files.parquet import open_file, read_provenance
 from gencli.files.remote import RemoteFile
 from gencli.files.stream import Input
 from tests.pipelines.shell import Shell
-from tests.servers import MOTO, Handler, Relay, Web, moto, running
+from tests.servers import MOTO, Handler, Relay, Web, google, moto, running
 
 ROWS, GROUP = 6000, 500
 Run = Callable[..., tuple[int, str]]
@@ -486,6 +487,93 @@ class TestS3:
         assert "s3://data/x.parquet: access denied" in said
         assert "AWS_ACCESS_KEY_ID" in said
         assert said.count("\n") == 2
+
+
+@pytest.fixture(scope="module")
+def buckets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
+    """A folder of buckets, and the URL of its server."""
+    folder = tmp_path_factory.mktemp("buckets")
+    with google(folder) as url:
+        yield folder, url
+
+
+class TestGoogle:
+    @pytest.fixture
+    def bucket(
+        self, buckets: tuple[Path, str], table: bytes, run: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> Iterator[Path]:
+        """A bucket `data` with a table."""
+        folder, url = buckets
+        shutil.rmtree(folder / "data", ignore_errors=True)
+        (folder / "data" / "hub").mkdir(parents=True)
+        (folder / "data" / "hub" / "train.parquet").write_bytes(table)
+        monkeypatch.setenv("CLOUD_STORAGE_EMULATOR_ENDPOINT", url)
+        monkeypatch.setenv("GS_NO_SIGN_REQUEST", "YES")
+        monkeypatch.setattr(stores, "_RETRY", 1)
+        yield folder / "data"
+        (folder / "refused").unlink(missing_ok=True)
+
+    @pytest.mark.parametrize("place", ["gs://data/hub/train.parquet", "gs://data/hub"])
+    def test_a_part_and_a_folder_are_those_of_a_copy(self, place: str, bucket: Path, run: Run):
+        for name, made in ((place, "part.parquet"), (str(bucket / "hub"), "same.parquet")):
+            words = ["--split", "train", "--name", "x", "--limit", "300", "-q", "-o", made]
+            assert run("data", "parquet", name, *words) == (0, "")
+        assert pq.read_table("part.parquet").equals(pq.read_table("same.parquet"))
+
+    def test_the_whole_gives_the_rows_of_a_copy(self, bucket: Path, run: Run):
+        for place, made in (("gs://data", "a.parquet"), (bucket, "b.parquet")):
+            words = ["--split", "train", "--name", "x", "-q", "-o", made]
+            assert run("data", "parquet", f"{place}/hub/train.parquet", *words) == (0, "")
+        assert pq.read_table("a.parquet").equals(pq.read_table("b.parquet"))
+
+    @pytest.mark.parametrize("after", [None, b"another"])
+    def test_an_object_that_changes_is_refused(self, after: bytes | None, bucket: Path, table: bytes):
+        """What it is read by names its generation, which the store may have no more."""
+        found = stores.open_object("gs://data/hub/train.parquet")
+        found.require_unchanged()
+        assert found.read(4, 100) == table[4:104]
+        file = bucket / "hub" / "train.parquet"
+        file.unlink() if after is None else file.write_bytes(after)
+        for asked in (lambda: found.read(len(table) // 2, 1000), found.require_unchanged):
+            with pytest.raises(stores.GencliError, match=r"train\.parquet: changed while it was read"):
+                asked()
+
+    @pytest.mark.parametrize(
+        ("words", "said"),
+        [
+            (["show", "gs://data/nothing.parquet"], "gs://data/nothing.parquet: no such object"),
+            (["show", "gs://nothing/x.parquet"], "gs://nothing/x.parquet: no such bucket"),
+            (["data", "digits", "-o", "gs://data/x.parquet"], "gs://data/x.parquet: cannot be written"),
+        ],
+    )
+    def test_what_cannot_be_is_two_lines(self, words: list[str], said: str, bucket: Path, run: Run):
+        status, told = run(*words)
+        assert status == 2
+        assert said in told
+        assert told.count("\n") == 2
+
+    @pytest.mark.parametrize(
+        ("refused", "public", "said"),
+        [
+            ("403", "YES", "access denied"),
+            ("401", "YES", "access denied"),
+            ("", "", "access denied"),
+            ("503", "YES", ""),
+        ],
+    )
+    def test_without_credentials_or_connection(
+        self, refused: str, public: str, said: str, bucket: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+    ):
+        if refused:
+            (bucket.parent / "refused").write_text(refused)
+        monkeypatch.setenv("GS_NO_SIGN_REQUEST", public)
+        monkeypatch.setenv("GCE_METADATA_ROOT", "127.0.0.1:9")
+        status, told = run("show", "gs://data/hub/train.parquet")
+        assert status == 2
+        assert f"gs://data/hub/train.parquet: {said}" in told
+        assert ("gcloud auth" in told) == bool(said), told
+        assert told.count("\n") == 2
+        assert "{" not in told, told
 
 
 class Forgiving:

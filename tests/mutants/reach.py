@@ -82,9 +82,11 @@ class Reach:
         if not spent.exists():
             _record()
         measure = Coverage(str(folder / "data"), config_file=False)
-        if list(folder.glob("data.*")):
+        if parts := list(folder.glob("data.*")):
             measure.combine([str(folder)], strict=True)
             measure.save()
+            for each in parts:
+                each.unlink(missing_ok=True)  # what processes that were killed left half-written
         measure.load()
         self._data = measure.get_data()
         self._seconds: dict[str, float] = json.loads(spent.read_text())
@@ -99,7 +101,7 @@ class Reach:
         return self._lines[path]
 
     def tests(self, path: str, line: int) -> list[tuple[str, float]]:
-        """The tests that run a statement, or use its names where importing runs it, and their seconds.
+        """The tests that run a statement, or use its names or its file's where importing runs it, and their seconds.
 
         The nearest and quickest come first, then others of the files of theirs, then those of other rooms; among them
         the files of tests that are newer than the record, whole.
@@ -117,11 +119,13 @@ class Reach:
                 reached = self._of(str(file.relative_to(ROOT))) if lines else {}
                 found |= set[str]().union(*(reached.get(each, ()) for each in lines))
             found |= set(self._naming(pattern))
+        own = {each for each in self._seconds if imported and each.endswith(f"[{path}]")}
+        found |= own
         room = str(Path("tests", *Path(path).parts[1:-1]))
         tests = (str(each.relative_to(ROOT)) for each in (ROOT / "tests").rglob("test_*.py") if self._newer(each))
         seconds = {each: sum(spent for test, spent in self._seconds.items() if _file(test) == each) for each in tests}
         seconds |= {each: self._seconds.get(each, 0) for each in found if _file(each) not in seconds}
-        near = {each for each in seconds if each.startswith(f"{room}/")}
+        near = {each for each in seconds if each.startswith(f"{room}/")} | own
         # what a fixture or a cache of the file's made was made, and recorded, with the first test that asked for it
         files = {*map(_file, near)}
         beside = {each: spent for each, spent in self._seconds.items() if _file(each) in files - seconds.keys()}
