@@ -102,13 +102,13 @@ def unpacked(parts: Sequence[tuple[str, pa.Table]]) -> tuple[list[pa.Table], lis
         GencliError: a table is no such part, or has other rows than its place among them says.
     """
     told = [_told(name, table) for name, table in parts]
-    same = ("facts", "top", "resampled")
     for (name, _), other in zip(parts, told):
-        if any(other[key] != told[0][key] for key in same):
+        if _compared(other) != _compared(told[0]):
             raise GencliError(f"{name}: not of the same as {parts[0][0]}", "make both again")
     results, notes = [], []
     for place, each in enumerate(told[0]["facts"]):
-        facts = Facts(**each | {"classes": tuple(each["classes"]), "by": tuple(each["by"])})
+        why = next(filter(None, (other["facts"][place]["why"] for other in told)), None)
+        facts = Facts(**each | {"classes": tuple(each["classes"]), "by": tuple(each["by"]), "why": why})
         mine = [table.filter(pa.array(table["place"].to_numpy() == place)) for _, table in parts]
         for number, ((name, _), rows) in enumerate(zip(parts, mine)):
             wanted = facts.rows * (number + 1) // len(parts) - facts.rows * number // len(parts)
@@ -127,6 +127,13 @@ def unpacked(parts: Sequence[tuple[str, pa.Table]]) -> tuple[list[pa.Table], lis
         results.append(facts.result(sums, told[0]["resampled"]))
         notes += facts.notes(sums)
     return results, notes, told[0]["title"]
+
+
+def _compared(told: dict[str, Any]) -> list[Any]:
+    """What is the same of all parts, whose files may have other names, and of which some may be finite."""
+    own = ("lead", "model", "table", "why")
+    facts = [{name: value for name, value in each.items() if name not in own} for each in told["facts"]]
+    return [facts, told["top"], told["resampled"]]
 
 
 def _names(tables: Sequence[pa.Table]) -> list[str]:

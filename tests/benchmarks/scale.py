@@ -4,6 +4,8 @@
 size, one after the other, on the digits repeated by `gencli data repeat` (bounds: on clusters), 64 bytes an image. What
 the folder has the numbers of is not measured again; tables of one size can be deleted once it is done.
 
+`fit kernel` and `spectrum --kernel`, which take the square of the rows, are measured where they are named.
+
 An exponent is the slope of log y over log rows between the two largest sizes: 0 does not grow, 1 grows as the rows.
 Memory that a command has at no rows hides a slope, so bytes a row are said as well: (peak at the most rows - peak at
 the fewest) / (rows between). A command that refuses a size shows what it says.
@@ -22,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from tests.benchmarks.measure import GENCLI, environment
-from tests.benchmarks.scale_commands import BEFORE, COMMANDS, DIGITS
+from tests.benchmarks.scale_commands import BEFORE, COMMANDS, DIGITS, SQUARED
 
 _SIZES = 50_000, 500_000, 5_000_000
 _PEAK = """
@@ -101,9 +103,14 @@ def main(sizes: list[int], names: list[str], path: Path | None, keep: Path) -> N
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.scale")
-    parser.add_argument("names", metavar="COMMAND", nargs="*", help=f"{', '.join(COMMANDS)}; default: all")
+    parser.add_argument("names", metavar="COMMAND", nargs="*", help=f"{', '.join(COMMANDS)}; default: all but n²")
     parser.add_argument("--rows", metavar="N,N", default=",".join(map(str, _SIZES)))
     parser.add_argument("-o", "--output", metavar="FILE", type=Path)
     parser.add_argument("--keep", metavar="FOLDER", type=Path, required=True, help="8 GB at 5,000,000 rows")
     given = parser.parse_args()
-    main([int(each) for each in given.rows.split(",")], given.names or list(COMMANDS), given.output, given.keep)
+    main(
+        [int(each) for each in given.rows.split(",")],
+        given.names or [each for each in COMMANDS if each not in SQUARED],
+        given.output,
+        given.keep,
+    )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 DIGITS = 1437  # rows of `gencli data digits`
 
+SQUARED = "fit kernel", "spectrum --kernel"
+
 # not measured: what later commands read
 BEFORE = {
     "bound holdout": [

@@ -202,6 +202,21 @@ def test_the_sum_of_shards_is_the_whole(both: Shell, name: str) -> None:
         both(f"gencli sum part*.{ending} -o s.png").refused("a sum of parts cannot be written as .png")
 
 
+OVERFLOWING = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, shape, classes):
+        super().__init__()
+        self.layer = nn.Linear(shape[0] * shape[1] * shape[2], classes)
+
+    def forward(self, images):
+        flat = images.flatten(1)
+        return self.layer(flat) / (flat[:, 5:6] < 1.5)
+"""
+
+
 @pytest.mark.parametrize(("words", "ending"), [
     (f"jacobian {MODEL} one.parquet --dtype float64 --verify", "safetensors"),
     (f"eval {MODEL} one.parquet rows.parquet --by label", "parquet"),
@@ -215,6 +230,23 @@ def test_parts_may_have_no_rows(both: Shell, words: str, ending: str) -> None:
     both(f"gencli sum part[01].{ending} -q -o sum.{ending}").worked()
     assert apart(both.folder / f"whole.{ending}", both.folder / f"sum.{ending}") < 1e-6
     assert ending == "parquet" or "part 0/2 of " in done.err
+
+
+def test_parts_of_copies_of_which_some_have_rows_that_are_not_finite(both: Shell) -> None:
+    """The network's outputs are, but those of one row."""
+    (both.folder / "own.py").write_text(OVERFLOWING)
+    both("gencli data digits --limit 9 -q -o nine.parquet && cp nine.parquet copy.parquet").worked()
+    words = "gencli train - --arch own:Net --epochs 1 --batch-size 7 -q -o own.safetensors"
+    both(f"gencli data digits --limit 7 | PYTHONPATH=. {words}").worked()
+    words = "PYTHONPATH=. gencli eval --arch own:Net own.safetensors"
+    whole = both(f"{words} nine.parquet -o whole.parquet").worked()
+    for k, name in enumerate(("nine", "copy")):
+        both(f"{words} {name}.parquet --shard {k}/2 -q -o part{k}.parquet").worked()
+    done = both("gencli sum part[01].parquet -o sum.parquet").worked()
+    assert apart(both.folder / "whole.parquet", both.folder / "sum.parquet") < 1e-6
+    remark = "the outputs of 1 of 9 rows are not finite"
+    assert remark in whole.err
+    assert remark in done.err
 
 
 def test_shards_of_vectors_that_need_all_rows_and_in_other_formats_are_refused(both: Shell) -> None:
