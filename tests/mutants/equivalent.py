@@ -113,4 +113,16 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         "gencli/bounds/inversion.py",
         "return _bisected(lambda p: betainc(n - errors, errors + 1, 1 - p) <= delta, errors / n)",
     ): "likewise",
+    (
+        "gencli/reporting/ranking.py",
+        'return "predicts" if low >= 0 else "the wrong way"',
+    ): "an interval from 0 on holds 0, and says nothing",
+    (
+        "gencli/reporting/ranking.py",
+        "if low is None and high is None or low <= 0 <= high:",
+    ): "an interval has both ends or none",
+    (
+        "gencli/reporting/ranking.py",
+        "varied = [name for name in found[1] if len({each[name] for each in found}) > 1]",
+    ): "all have the same names",
 }
