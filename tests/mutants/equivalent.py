@@ -125,4 +125,8 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         "gencli/reporting/ranking.py",
         "varied = [name for name in found[1] if len({each[name] for each in found}) > 1]",
     ): "all have the same names",
+    (
+        "gencli/showing/kinds.py",
+        "and rows > 1",
+    ): "as many rows as classes are two at least",
 }

@@ -57,11 +57,13 @@ def test_a_result_has_the_rows_of_all_classes_by_what_they_are_of() -> None:
 
 
 def test_predictions_are_compared_with_the_labels_that_there_are() -> None:
-    rows = {"id": [1, 2, 3, 4], "label": [0, 1, 1, 2], "prediction": [0, 1, 0, None]}
-    assert told(rows) == ("predictions", {"predicted as label": "2 of 4 rows, 50.00%"})
+    rows = {"id": [1, 2, 3, 4], "label": [0, 1, 1, 2], "prediction": [0, 1, 1, None]}
+    assert told(rows) == ("predictions", {"predicted as label": "3 of 4 rows, 75.00%"})
     assert told(rows | {"label_true": [0, 0, 0, 1]}) == (
-        "predictions", {"predicted as label": "2 of 4 rows, 50.00%", "predicted as label_true": "2 of 4 rows, 50.00%"}
+        "predictions", {"predicted as label": "3 of 4 rows, 75.00%", "predicted as label_true": "1 of 4 rows, 25.00%"}
     )  # fmt: skip
+    one = {name: values[:1] for name, values in rows.items()}
+    assert told(one) == ("predictions", {"predicted as label": "1 of 1 rows, 100.00%"})
     many = {"id": [*range(3000)], "label": [0] * 3000, "prediction": [0] * 1500 + [1] * 1500}
     assert told(many) == ("predictions", {"predicted as label": "1,500 of 3,000 rows, 50.00%"})
 
@@ -101,7 +103,7 @@ def test_dynamics_have_how_many_rows_are_not_learned_or_below() -> None:
     [
         ({}, "1,600 of 1,603, 99.81%"),
         ({"not_finite": [5, 6]}, "1,600 of 1,603, 99.81%"),
-        ({"a": [0, 0], "b": [0, 0]}, "0 of 0, 0.00%"),
+        ({"a": [0, 0], "b": [0, 0]}, "0 of 0, 0.00%"), ({"a": [1, 0], "b": [0, 0]}, "1 of 1, 100.00%"),
         ({"a": [0.5, 1.0]}, None), ({"c": [1, 1]}, None), ({"name": [[1], [2]]}, None),
     ],
 )  # fmt: skip
