@@ -129,4 +129,8 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         "gencli/showing/kinds.py",
         "and rows > 1",
     ): "as many rows as classes are two at least",
+    (
+        "gencli/reporting/predictions.py",
+        "bins = np.clip(np.ceil(np.nan_to_num(confidence) * _BINS), 1, _BINS).astype(np.int64) + 1",
+    ): "the numbers of bins only tell them apart",
 }
