@@ -20,6 +20,7 @@ from gencli.reporting.panels import Bars, Curve, Lines, Matrix
 from tests.reporting.made import data_step, history, measured, read, result, training
 
 NOTHING: Any = [None, None]
+near: Any = pytest.approx
 
 
 def test_curves_are_of_the_scores_and_setups_that_have_values(tmp_path: Path) -> None:
@@ -134,7 +135,7 @@ def test_a_setup_of_which_some_runs_have_a_test_is_drawn_with_its_best_and_last(
         assert (curve.x, curve.y, curve.marks) == ([1, 2], [0.625, 0.375], [(1.5, 0.5)])
         assert bars == Bars(
             "test accuracy", ["a (n=3)" if runs[0] is tested else "b (n=3)"],
-            [("last epoch", [0.375], [pytest.approx(0.125 * 2**0.5)]), ("best on validation", [0.5], [0.0])], (0, 1),
+            [("last epoch", [0.375], [near(0.125 * 2**0.5)]), ("best on validation", [0.5], [0.0])], (0, 1),
         )  # fmt: skip
     assert draw("regularizers", [untested], Options()) == []
     assert draw("regularizers", [history(tmp_path / "d", training(), test_accuracy=NOTHING)], Options()) == []

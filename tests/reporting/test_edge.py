@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -75,6 +76,7 @@ def test_a_run_settles_at_its_limit_and_others_are_refused(tmp_path: Path) -> No
     sh("gencli report h.parquet --table edge-of-stability").refused("no sharpness of a full-batch run")
 
 
+near: Any = pytest.approx
 MORE = " A run that has not arrived may need more epochs, or a larger rate; one beyond has not settled."
 
 
@@ -120,16 +122,16 @@ def test_sharpness_and_loss_are_drawn_with_the_limit_of_each_setup(tmp_path: Pat
     deviations = [10 * half, 0.0, 10 * half]
     assert panels(runs) == [
         Lines("sharpness and limits of stability", "step", [
-            Curve(first, [1, 2, 3], [15.0, 20.0, 30.0], pytest.approx(deviations)),
+            Curve(first, [1, 2, 3], [15.0, 20.0, 30.0], near(deviations)),
             Curve(second, [2, 3], [5.0, 15.0], [None, None]),
             Curve("limit 20", (0, 3), (20.0, 20.0)), Curve("limit 10", (0, 3), (10.0, 10.0)),
         ]),
         Lines("sharpness over its limit", "step", [
-            Curve(first, [1, 2, 3], [0.75, 1.0, 1.5], pytest.approx([each / 20 for each in deviations])),
+            Curve(first, [1, 2, 3], [0.75, 1.0, 1.5], near([each / 20 for each in deviations])),
             Curve(second, [2, 3], [0.5, 1.5], [None, None]), Curve("limit", (0, 3), (1, 1)),
         ]),
         Lines("train loss", "step", [
-            Curve(first, [1, 2, 3], [2.0, 1.5, 1.0], pytest.approx([2 * half, half, 0.0])),
+            Curve(first, [1, 2, 3], [2.0, 1.5, 1.0], near([2 * half, half, 0.0])),
             Curve(second, [1, 2, 3], [4.0] * 3, [None] * 3),
         ], log=True),
     ]  # fmt: skip

@@ -15,6 +15,9 @@ from gencli.reporting.documents import Document
 from tests.reporting.made import read, training
 
 
+near: Any = pytest.approx
+
+
 def confused(path: Path, **columns: list[int | None]) -> Document:
     rows = {"label": [*range(len(columns["a"]))], "name": [*"abcd"[: len(columns["a"])]]}
     return read(path, pa.table({**rows, **{name: pa.array(each, pa.int64()) for name, each in columns.items()}}),
@@ -77,7 +80,7 @@ def test_a_confidence_at_the_end_of_a_bin_is_in_it(tmp_path: Path) -> None:
 def test_the_largest_probability_is_of_each_row_of_a_part(tmp_path: Path) -> None:
     whole = predicted(tmp_path / "p.parquet", [[1.0], [0.5, 0.1], [0.3, 0.7, 0.0]], [True, False, True])
     found = predictions.reliability([replace(whole, place=slice(whole.place.start + 1, whole.place.stop))])
-    assert found == predictions.Reliability([0.5, 0.7], [0.0, 1.0], pytest.approx(0.4))
+    assert found == predictions.Reliability([0.5, 0.7], [0.0, 1.0], near(0.4))
 
 
 def test_rows_without_probabilities_are_refused_where_others_have_them(tmp_path: Path) -> None:

@@ -254,7 +254,7 @@ def test_what_an_interval_says(
     assert (found["tau_low"], found["tau_high"], found["says"]) == (*(interval or (None, None)), says)
 
 
-def ranked(settings: dict[str, str]) -> Ranked:
+def ranked(settings: dict[str, Hashable]) -> Ranked:
     gaps = np.array([0.1, 0.25, 0.3])
     return Ranked([settings] * 3, [0, 0, 0], {}, gaps, gaps, "of 0.1 to 0.2")
 
