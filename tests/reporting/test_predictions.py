@@ -14,7 +14,6 @@ from gencli.reporting import predictions
 from gencli.reporting.documents import Document
 from tests.reporting.made import read, training
 
-
 near: Any = pytest.approx
 
 
