@@ -133,4 +133,12 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         "gencli/reporting/predictions.py",
         "bins = np.clip(np.ceil(np.nan_to_num(confidence) * _BINS), 1, _BINS).astype(np.int64) + 1",
     ): "the numbers of bins only tell them apart",
+    (
+        "gencli/showing/tensors.py",
+        "counted = isinstance(rows, list) and len(rows) >= 0 and all(type(each) is int for each in rows)",
+    ): "where there are none it is asked again",
+    (
+        "gencli/showing/tensors.py",
+        r'return [(0, int(part)) if part.isdecimal() else (2, part) for part in re.split(r"(\d{1,9})", name) if part]',
+    ): "numbers come before words by either",
 }
