@@ -103,6 +103,8 @@ def test_a_file_has_its_source_in_comments_and_rows_without_blanks(tmp_path: Pat
     assert found.columns == ("network", "epochs")
     assert found.rows == ({"network": "a", "epochs": "3"}, {"network": "b", "epochs": ""})
     assert found.source == ("A paper", "page 4")
+    (tmp_path / "o.csv").write_text("network,epochs\na,3\n")
+    assert against.read(Input(str(tmp_path / "o.csv"))).rows == ({"network": "a", "epochs": "3"},)
     (tmp_path / "h.csv").write_text("network,epochs\n")
     with pytest.raises(GencliError, match=r"h\.csv: no rows"):
         against.read(Input(str(tmp_path / "h.csv")))

@@ -41,7 +41,7 @@ def test_a_result_is_of_a_training_and_its_data(tmp_path: Path) -> None:
     assert on_train.run != on_test.run
     assert on_train.setup == on_test.setup
     own = history(tmp_path / "h", training())
-    assert (own.run, own.setup, own.tested, own.data) == (on_train.run, on_train.setup, None, None)
+    assert (own.run, own.setup, own.tested) == (on_train.run, on_train.setup, None)
     tested = replace(training(), inputs=(*training().inputs, provenance.source("eval-data", "t", None, Path("t"))))
     found = history(tmp_path / "t", tested).tested
     assert found is not None
@@ -76,7 +76,7 @@ def test_corruptions_are_the_earliest_first_after_labels_that_others_changed() -
     first = provenance.step("corrupt a", {}, [entry(data_step("train", None), differ=0.25)])
     second = provenance.step("corrupt b", {}, [entry(provenance.step("data where", {}, [entry(first)]), differ=0.5)])
     assert [step.command for step in corruptions(entry(second))] == [DIFFER, "corrupt a", "corrupt b"]
-    assert corruptions(entry(second))[0].arguments == {"share": 0.25}
+    assert corruptions(entry(first.inputs[0].step, differ=0.125))[0].arguments == {"share": 0.125}
     assert corruptions(entry(data_step("train", None))) == []
     assert corruptions(None) == []
 
@@ -101,8 +101,10 @@ def test_the_best_row_is_the_first_of_the_largest_numbers(values: list[float | N
 
 def test_the_figures_of_a_run_are_of_its_history_and_results(tmp_path: Path) -> None:
     step = training(early_stop=3)
-    own = history(tmp_path / "h", step, train_accuracy=[0.25, 0.5, 0.75, 0.75], validation_accuracy=[0.5, 0.75, 0.25, 0.5],
-                  test_accuracy=[0.125, 0.25, 0.5, 0.375], train_loss=[1.0, 0.5, math.inf, math.nan])  # fmt: skip
+    own = history(
+        tmp_path / "h", step, train_accuracy=[0.25, 0.5, 0.75, 0.75], validation_accuracy=[0.5, 0.75, 0.25, 0.5],
+        test_accuracy=[0.125, 0.25, 0.5, 0.375], train_loss=[1.0, 0.5, math.inf, math.nan],
+    )  # fmt: skip
     expected = {
         "diverged": 3, "epochs": 4, "train_accuracy": 0.5, "validation_accuracy": 0.75, "kept_epoch": 2,
         "epochs_to_fit": 3, "test_accuracy": 0.25, "best_epoch": 2, "best_test_accuracy": 0.25, "tested_on": "",

@@ -10,9 +10,11 @@ import pytest
 
 from gencli.errors import GencliError
 from gencli.reporting.against import Published
-from gencli.reporting.documents import Document
+from gencli.reporting.documents import Document, read_all
 from gencli.reporting.plan import Plan
 from gencli.reporting.settings import Settings
+from tests.helpers import image_table
+from tests.helpers import save as save_images
 from tests.reporting.made import history, measured, read, result, training
 
 ROWS: dict[str, dict[str, Any]] = {
@@ -155,6 +157,15 @@ def test_a_figure_of_files_that_lack_what_it_shows_is_refused(made: dict[str, Do
     untested = Plan([history(tmp_path / "history", training())], Settings(plot="regularizers"), False)
     with pytest.raises(GencliError, match=r"history: no history with a test accuracy$"):
         untested.panels()
+
+
+def test_image_tables_alone_and_files_without_a_figure_are_refused(tmp_path: Path) -> None:
+    save_images(image_table(9), tmp_path / "images.parquet")
+    with pytest.raises(GencliError, match=r"images\.parquet: an image table, without results"):
+        Plan(read_all([str(tmp_path / "images.parquet")]), Settings(), False)
+    rows = {"quantity": ["a"], "class": pa.nulls(1, pa.string()), "index": pa.nulls(1, pa.int64()), "value": [1.0]}
+    with pytest.raises(GencliError, match=r"alignment: nothing to draw"):
+        Plan([read(tmp_path / "alignment", rows, measured(training(), "test"))], Settings(), False)
 
 
 def test_the_options_of_the_tables_are_kept(made: dict[str, Document]) -> None:
