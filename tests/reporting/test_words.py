@@ -151,6 +151,14 @@ def test_what_is_no_number_keeps_its_place_among_levels(tmp_path: Path) -> None:
     assert order(1, 1, 1) == [0, 1, 2]
 
 
+def test_labels_of_files_are_in_the_order_of_their_share(tmp_path: Path) -> None:
+    made = []
+    for place, differ in enumerate((0.5, None, 0.25)):
+        entry = provenance.source("data", str(place), file_of_labels(differ, "l.csv"), None)
+        made.append(history(tmp_path / str(place), provenance.step("train", {"arch": "a"}, [entry])))
+    assert groups.levels(made) == [1, 2, 0]
+
+
 @pytest.mark.parametrize(
     ("settings", "sha256", "noted"),
     [({"subset": 0.5}, "train None", True), ({"subset": 0.5}, "test", False), ({}, "train None", False)],
