@@ -61,7 +61,9 @@ def _joined(rows: pa.Table) -> tuple[pa.Table, str]:
         return rows, ""
     of_interval = {name for name in names if {f"{name}_low", f"{name}_high"} <= {*names}}
     bounds = {f"{name}{end}" for name in of_interval for end in ("_low", "_high")}
-    counts = [each.name for each in rows.schema if pa.types.is_integer(each.type) and each.name not in bounds]
+    counts = [
+        each.name for each in rows.schema if pa.types.is_integer(each.type) and each.name not in bounds | of_interval
+    ]
     alike = [name for name in counts if of_interval and rows.num_rows > 1 and len(rows[name].unique()) == 1]
     found: dict[pa.Field, pa.Array | pa.ChunkedArray] = {}
     for name in names:

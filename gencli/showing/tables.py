@@ -141,8 +141,8 @@ class _Column:
 
     @property
     def exact(self) -> bool:
-        """Whether float64 has every whole number in its range, as it has not of ids."""
-        return max(-self.least, self.greatest) <= 1 << 53
+        """Whether float64 has every whole number in its range, as it has not of ids; 2^53 may be a rounded one."""
+        return max(-self.least, self.greatest) < 1 << 53
 
     def add(self, column: pa.Array) -> None:
         self.missing += column.null_count

@@ -113,4 +113,32 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         "gencli/bounds/inversion.py",
         "return _bisected(lambda p: betainc(n - errors, errors + 1, 1 - p) <= delta, errors / n)",
     ): "likewise",
+    (
+        "gencli/reporting/ranking.py",
+        'return "predicts" if low >= 0 else "the wrong way"',
+    ): "an interval from 0 on holds 0, and says nothing",
+    (
+        "gencli/reporting/ranking.py",
+        "if low is None and high is None or low <= 0 <= high:",
+    ): "an interval has both ends or none",
+    (
+        "gencli/reporting/ranking.py",
+        "varied = [name for name in found[1] if len({each[name] for each in found}) > 1]",
+    ): "all have the same names",
+    (
+        "gencli/showing/kinds.py",
+        "and rows > 1",
+    ): "as many rows as classes are two at least",
+    (
+        "gencli/reporting/predictions.py",
+        "bins = np.clip(np.ceil(np.nan_to_num(confidence) * _BINS), 1, _BINS).astype(np.int64) + 1",
+    ): "the numbers of bins only tell them apart",
+    (
+        "gencli/showing/tensors.py",
+        "counted = isinstance(rows, list) and len(rows) >= 0 and all(type(each) is int for each in rows)",
+    ): "where there are none it is asked again",
+    (
+        "gencli/showing/tensors.py",
+        r'return [(0, int(part)) if part.isdecimal() else (2, part) for part in re.split(r"(\d{1,9})", name) if part]',
+    ): "numbers come before words by either",
 }

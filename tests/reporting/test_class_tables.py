@@ -9,13 +9,14 @@ import pyarrow as pa
 import pytest
 
 from gencli.errors import GencliError
+from gencli.files import provenance
 from gencli.files.provenance import Step
 from gencli.files.stream import Input
 from gencli.reporting import against, classes, runs
 from gencli.reporting.documents import Document, read_all
 from tests.helpers import image_table
 from tests.helpers import save as save_images
-from tests.reporting.made import history, measured, read, result, training
+from tests.reporting.made import data_step, history, measured, read, result, training
 
 
 def published(path: Path, text: str) -> against.Published:
@@ -158,3 +159,133 @@ def test_the_row_of_counts_is_compared_with_nothing(tmp_path: Path) -> None:
     table = classes.long_tail_table([*losses(tmp_path), seen], [])
     rows = against.compare(table, published(tmp_path / "p.csv", "loss,all\n,0.3\n")).rows.to_pylist()
     assert [row["published_all"] for row in rows] == [None, 0.3, 0.3]
+
+
+def test_a_long_tail_is_a_table_of_all_classes_and_parts(tmp_path: Path) -> None:
+    n = [50, 5, 40, 30, 3, 1]
+    seen = result(tmp_path / "seen", training(loss="ce"), [1.0] * 6, "train None", n=n)
+    table = classes.long_tail_table([*losses(tmp_path)[1:], seen], [])
+    kinds = [f"{name}{end}" for name in (*"abcdef", "head", "middle", "tail", "all") for end in ("", "_std")]
+    alike = {"a_std", "c_std", "d_std", "e_std", "f_std", "head_std", "tail_std"}
+    assert table.rows.column_names == ["loss", "runs", *kinds]
+    _, ce, focal = table.rows.to_pylist()
+    assert ce == {"loss": "ce", "runs": 1, **dict.fromkeys(kinds), "a": 0.9, "b": 0.6, "c": 0.2, "d": 0.1, "e": 0.0,
+                  "f": 0.3, "head": pytest.approx(0.55), "middle": pytest.approx(0.35), "tail": pytest.approx(0.15),
+                  "all": pytest.approx(0.35)}  # fmt: skip
+    assert {name: focal[name] for name in alike} == dict.fromkeys(alike, pytest.approx(0))
+    assert (focal["b"], focal["b_std"]) == (pytest.approx(0.75), pytest.approx(0.1 / 2**0.5))
+    assert table.notes == ("head and tail: 2 classes each, the most and the least frequent; middle: the others",)
+    assert (table.settings, table.counted, table.scores) == (("loss",), True, tuple(kinds[::2]))
+    assert [len(each) for each in table.documents] == [1, 1, 2]
+    assert [each.get("loss") for each in table.facts] == [None, "ce", "cb-focal"]
+
+
+def test_classes_that_some_runs_lack_are_of_the_others(tmp_path: Path) -> None:
+    one = result(tmp_path / "one", training(seed=0), [0.5, 0.25])
+    two = result(tmp_path / "two", training(seed=1), [0.75])
+    table = classes.long_tail_table([one, two], [])
+    (row,) = table.rows.to_pylist()
+    assert row["runs"] == 2
+    assert (row["a"], row["b"]) == (0.625, 0.25)
+    assert table.counted is False
+    assert (row["head"], row["tail"]) == (None, None)
+    one, two = (result(tmp_path / f"n{seed}", training(seed=seed), [0.5], n=[9 + seed]) for seed in (0, 1))
+    (first, last) = classes.classes_table([one, two]).rows.to_pylist()
+    assert (first["n"], last["n"], first["label"], last["label"]) == (None, None, 0, None)
+    assert classes.classes_table([one, two]).notes == ("n: runs differ in it, where none is given",)
+
+
+def test_of_a_table_with_a_long_tail_the_order_of_labels_is_that_of_n(tmp_path: Path) -> None:
+    def of(command: str) -> Document:
+        data = provenance.source("data", "t", provenance.step(command, {}, []), None)
+        step = provenance.step("train", {"arch": "mlp-1x8", "loss": "ce"}, [data])
+        return result(tmp_path / command, step, [0.5, 0.25, 0.125])
+
+    for command, known in (("corrupt long-tail", True), ("corrupt step-imbalance", True), ("corrupt noise", False)):
+        table = classes.long_tail_table([of(command)], [])
+        (row,) = table.rows.to_pylist()
+        parts = (0.5, 0.25, 0.125) if known else (None, None, None)
+        assert (row["head"], row["middle"], row["tail"]) == parts
+        assert table.notes == (
+            "head and tail: 1 classes each, the most and the least frequent; middle: the others" if known
+            else "head, middle, tail: n of the training table is unknown; also give that table",
+        )  # fmt: skip
+    (row, *_) = classes.long_tail_table([of("corrupt long-tail"), of("corrupt noise")], []).rows.to_pylist()
+    assert row["head"] is None
+
+
+@pytest.mark.parametrize(
+    ("names", "headings"),
+    [
+        (["a", "b"], ["a", "b"]), (["head", "b"], ["0 head", "1 b"]), (["a", "a"], ["0 a", "1 a"]),
+        (["runs", "b"], ["0 runs", "1 b"]), (["loss", "b"], ["0 loss", "1 b"]),
+    ],
+)  # fmt: skip
+def test_classes_that_are_called_as_another_column_have_their_numbers(
+    names: list[str], headings: list[str], tmp_path: Path
+) -> None:
+    table = classes.long_tail_table([result(tmp_path / "r", training(), [0.5, 0.25], names=names)], [])
+    assert table.rows.column_names == ["loss", *headings, "head", "middle", "tail", "all"]
+
+
+def test_results_on_training_tables_that_differ_are_refused_and_alike_are_one(tmp_path: Path) -> None:
+    test = result(tmp_path / "t", training(), [0.5, 0.25])
+    seen = [result(tmp_path / f"s{n}", training(), [1.0, 1.0], "train None", n=[n, 5]) for n in (10, 10, 11)]
+    first, _ = classes.long_tail_table([test, *seen[:2]], []).rows.to_pylist()
+    assert (first["loss"], first["a"], first["b"], first["all"]) == ("n in training", 10, 5, 15)
+    with pytest.raises(GencliError, match=r"s11: n differs from .*s10"):
+        classes.long_tail_table([test, *seen], [])
+
+
+def test_only_a_test_on_clean_data_gives_the_clean_error(tmp_path: Path) -> None:
+    one = training(lr=0.1)
+    common = corrupted(tmp_path / "a", one, [0.1, 0.3, 0.2, 0.4, 0.25])
+    noisy = provenance.source("data", "noisy", data_step("test", 0.5), None)
+    inputs = [provenance.source("model", "m", one, None), noisy]
+    rows = {"label": pa.array([0, None]), "name": ["a", "all"], "n": [1, 1], "loss": [1.0] * 2, "accuracy": [0.5] * 2}
+    others = [
+        result(tmp_path / "train", one, [1.0], "train None"), read(tmp_path / "noisy", rows,
+                                                                  provenance.step("eval", {}, inputs)),
+        result(tmp_path / "other", training(lr=0.3), [0.5]),
+    ]  # fmt: skip
+    table = classes.corruptions_table([common, *others])
+    assert table.rows.to_pylist() == [
+        {"mean_corruption_error": 0.25, "gaussian-noise": pytest.approx(0.2), "fog": pytest.approx(0.3)}
+    ]
+    assert table.scores == ("mean_corruption_error", "gaussian-noise", "fog")
+    table = classes.corruptions_table([common, result(tmp_path / "clean", one, [0.75]), *others])
+    assert table.rows.column_names == ["clean_error", "mean_corruption_error", "gaussian-noise", "fog"]
+    assert table.rows["clean_error"].to_pylist() == [0.25]
+
+
+def test_kinds_of_corruptions_are_without_their_severity(tmp_path: Path) -> None:
+    names = ["fog 1", "fog 3", "snow", "motion blur", " 2", "all"]
+    rows = {
+        "label": pa.array([*range(5), None]), "name": names, "n": [5] * 6, "loss": [1.0] * 6, "accuracy": [0.5] * 6,
+        "corruption_error": [0.125, 0.375, 0.5, 0.625, 0.75, 0.875],
+    }  # fmt: skip
+    table = classes.corruptions_table([read(tmp_path / "r", rows, measured(training(), "corrupted"))])
+    assert table.rows.to_pylist() == [
+        {"mean_corruption_error": 0.875, "fog": 0.25, "snow": 0.5, "motion blur": 0.625, " 2": 0.75}
+    ]
+
+
+def test_labels_and_names_are_no_metrics(tmp_path: Path) -> None:
+    given = [result(tmp_path / "r", training(), [0.5], n=[3])]
+    for metric in ("label", "name", "recal"):
+        with pytest.raises(GencliError, match=f"^--metric: no result has '{metric}'$"):
+            classes.require(given, metric)
+    classes.require(given, "n")
+
+
+def test_where_one_row_is_of_several_runs_all_say_of_how_many_and_a_score_of_one_result_is_a_column(
+    tmp_path: Path,
+) -> None:
+    more = result(tmp_path / "more", training(loss="focal"), [0.5], precision=[0.75, None])
+    table = classes.classes_table([*losses(tmp_path)[:2], more])
+    assert table.rows.column_names == [
+        "loss_function", "label", "name", "n", "runs", "accuracy", "accuracy_std", "loss", "loss_std", "precision",
+    ]  # fmt: skip
+    assert table.rows["runs"].to_pylist() == [2] * 7 + [1] * 2
+    assert table.rows["precision"].to_pylist() == [None] * 7 + [0.75, None]
+    assert table.notes == ()

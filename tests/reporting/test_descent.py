@@ -13,7 +13,7 @@ from gencli.errors import GencliError
 from gencli.files import provenance
 from gencli.reporting import descent, plan, settings
 from gencli.reporting.documents import Document
-from gencli.reporting.panels import Lines
+from gencli.reporting.panels import Curve, Lines
 from tests.reporting.made import data_step, history, result, training
 
 SIZES = [5, 10, 20, 40, 80]
@@ -145,3 +145,89 @@ def test_fewer_sizes_and_no_threshold_are_said(tmp_path: Path):
     assert found.rows["peak_over_threshold"].to_pylist() == [None]
     with pytest.raises(GencliError, match="with their threshold"):
         plan.Plan(unknown, settings.Settings(plot="double-descent"), False).panels()
+
+
+def made(
+    errors: Sequence[float], size: str = "features", threshold: int | None = 20, **more: Sequence[float | None]
+) -> descent.Descent:
+    rows = [{"test_accuracy": 1 - error} | {name: values[place] for name, values in more.items()}
+            for place, error in enumerate(errors)]  # fmt: skip
+    return descent.Descent(
+        {"network": "a"}, size, [1000 * 2**place for place in range(len(errors))], rows, threshold, ()
+    )
+
+
+@pytest.mark.parametrize(
+    ("errors", "peak"),
+    [
+        ([0.5, 0.5, 0.5, 0.5], None), ([0.5, 0.75, 0.75, 0.5], 1), ([0.25, 0.5, 0.25, 0.75], 1),
+        ([0.75, 0.25, 0.5, 0.25], 2), ([0.75, 0.5, 0.5, 0.25], None), ([0.25, 0.5, 0.5, 0.75], None),
+        ([0.25, 0.75, 0.5, 0.625, 0.25], 1),
+    ],
+)  # fmt: skip
+def test_the_peak_stands_above_the_least_errors_on_both_sides(errors: list[float], peak: int | None) -> None:
+    assert made(errors).peak == peak
+
+
+def test_all_that_is_said_of_a_descent() -> None:
+    rises = "a: test error rises from 0.2500 at features = 1,000 to 0.7500 at 2,000"
+    falls = " and falls to 0.5000 at 8,000, no less than before the peak"
+    errors = [0.25, 0.75, 0.625, 0.5]
+    norms: list[float | None] = [1.0, 3.0, 2.0, 1.0]
+    some: list[float | None] = [1.0, 3.0, None, 1.0]
+    largest = "; the norm is largest at 2,000"
+    for found, said in (
+        (made(errors), f"{rises} (100.00 of the threshold, 20){falls}"),
+        (made(errors, threshold=None), rises + falls),
+        (made(errors, threshold=4000, norm=norms), f"{rises} (0.50 of the threshold, 4,000){falls}{largest}"),
+        (made(errors, threshold=None, norm=some), rises + falls),
+        (made([*errors[:3], 0.25], threshold=None), f"{rises} and falls to 0.2500{falls[20:]}"),
+        (
+            made([*errors[:3], 0.125], threshold=None),
+            f"{rises} and falls to 0.1250 at 8,000, less than before the peak",
+        ),
+    ):
+        assert descent.descent_table([found]).notes == (said,)
+    none = "a: no peak: test error falls or rises throughout width = 1,000 to 8,000; "
+    falling = [0.75, 0.5, 0.25, 0.125]
+    assert descent.descent_table([made(falling, "width", None)]).notes == (f"{none}none is known to fit",)
+    assert descent.descent_table([made(falling, "width", 2000)]).notes == (f"{none}the least that fits is 2,000",)
+
+
+@pytest.mark.parametrize(
+    ("deviations", "unclear"),
+    [
+        ([0.0, 0.0, 0.0, 0.0], False),
+        ([None, None, None, None], False),
+        ([0.25, 0.25, 0.0, 0.0], True),
+        ([0.125, 0.125, 0.0, 0.0], False),
+        ([0.0, 0.125, 0.0, 0.125], True),
+        ([0.0, 0.0, 0.5, 0.0], False),
+    ],
+)
+def test_a_peak_is_unclear_where_its_spread_reaches_that_of_a_side(
+    deviations: list[float | None], unclear: bool
+) -> None:
+    """Of 0.75 between 0.25 and 0.5."""
+    (note,) = descent.descent_table([made([0.25, 0.75, 0.625, 0.5], test_accuracy_std=deviations)]).notes
+    assert note.endswith("; the peak is within the spread of the runs, so none is shown") == unclear
+
+
+def test_panels_have_the_axes_of_what_they_show() -> None:
+    errors, norms = [0.25, 0.75, 0.625, 0.5], [1.0, 3.0, 2.0, None]
+    of_features = made(errors, threshold=2000, norm=norms, test_accuracy_std=[0.125] * 4)
+    mark, across = "least width that fits", [0.5, 1.0, 2.0, 4.0]
+    gaps = [None] * 4
+    assert descent.panels([of_features]) == [
+        Lines("test error", "features / threshold", [
+            Curve("a", across, errors, [0.125] * 4, []), Curve("threshold, the published peak", (1, 1), (0, 1)),
+        ], (0, 1), dots=True, mark=mark, log_across=True),
+        Lines("norm", "features / threshold", [
+            Curve("a", across, norms, gaps, []), Curve("threshold, the published peak", (1, 1), (1.0, 3.0)),
+        ], None, dots=True, log=True, mark=mark, log_across=True),
+    ]  # fmt: skip
+    of_width = made(errors, "width", 4000)
+    assert descent.panels([of_width, made(errors, threshold=None)]) == [
+        Lines("test error of networks", "width", [Curve("a", of_width.sizes, errors, gaps, [(4000, 0.625)])], (0, 1),
+              dots=True, mark=mark, log_across=True),
+    ]  # fmt: skip

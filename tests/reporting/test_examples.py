@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ def document(path: Path, **columns: Any) -> Document:
 def test_cartography_is_a_point_a_row_with_wrong_labels_apart(tmp_path: Path) -> None:
     (panel,) = examples.cartography([document(tmp_path)])
     assert isinstance(panel, Lines)
-    assert panel.scatter
+    assert replace(panel, curves=[]) == Lines("confidence", "variability", [], (0, 1), dots=True, scatter=True)
     found = {curve.name: np.array([curve.x, curve.y], float).T for curve in panel.curves}
     np.testing.assert_allclose(found["label is the true one"], [(0.2, 0.6), (0.2, 0.3)])
     np.testing.assert_allclose(found["label is wrong"], [(0.2, 0.6)])
@@ -47,11 +48,45 @@ def test_learning_order_is_the_share_of_all_rows_learned_by_an_epoch(tmp_path: P
     panel, by_label = examples.learning_order([document(tmp_path)])
     assert isinstance(panel, Lines)
     assert isinstance(by_label, Lines)
+    assert replace(panel, curves=[]) == Lines("share of rows learned", "epoch", [], (0, 1))
+    assert replace(by_label, curves=[]) == Lines("share of rows learned, by label", "epoch", [], (0, 1))
+    assert [curve.name for curve in panel.curves] == ["label is the true one", "label is wrong"]
+    assert [curve.name for curve in by_label.curves] == ["label 0", "label 1"]
     right, wrong = panel.curves
     assert list(right.x) == [0, 1, 2, 3, 4]
     assert list(right.y) == [0, 0.25, 0.5, 0.5, 0.75]
     assert list(wrong.y) == [0, 0, 0, 0.5, 0.5]
     assert list(by_label.curves[0].y) == [0, 0.5, 1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("true", "names"),
+    [
+        (LABELS, ["all rows"]),
+        ([0, 1, 0] * 2, ["label is the true one", "label is wrong"]),
+        ([1, 0, 0] * 2, ["label is wrong"]),
+    ],
+)
+def test_rows_are_apart_by_what_their_labels_are(true: list[int], names: list[str], tmp_path: Path) -> None:
+    for panel in examples.learning_order([document(tmp_path, label_true=true)])[:1]:
+        assert isinstance(panel, Lines)
+        assert [curve.name for curve in panel.curves] == names
+
+
+def test_rows_that_are_never_learned_are_not_learned_at_any_epoch(tmp_path: Path) -> None:
+    never = pa.array([None] * 6, pa.int64())
+    panel, _ = examples.learning_order([document(tmp_path, learned=never)])
+    assert isinstance(panel, Lines)
+    assert [(curve.x, curve.y) for curve in panel.curves] == [([0, 1], [0, 0])] * 2
+
+
+def test_panels_of_several_files_are_told_apart(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    found = [document(tmp_path), document(tmp_path / "a", confidence=[None] * 3 + [0.4, 0.8, 0.6])]
+    first, second = examples.cartography(found)
+    assert [first.title, second.title] == [f"confidence: {each.title}" for each in found]
+    assert isinstance(second, Lines)
+    assert [curve.y for curve in second.curves] == [[pytest.approx(0.6), pytest.approx(0.4)], [pytest.approx(0.8)]][::1]
 
 
 def test_memorization_is_counted_in_bins(tmp_path: Path) -> None:
@@ -61,6 +96,7 @@ def test_memorization_is_counted_in_bins(tmp_path: Path) -> None:
     })  # fmt: skip
     (panel,) = examples.memorization([read(tmp_path / "s.parquet", scores, training())])
     assert isinstance(panel, Bars)
+    assert (panel.title, panel.log) == ("share of rows by memorization", True)
     assert panel.names[0] == "0.00 to 0.10"
     (_, right, _), (_, wrong, _) = panel.series
     assert list(right) == [1] + [0] * 9
@@ -114,10 +150,34 @@ def test_the_most_memorized_rows_are_shown_beside_the_test_rows_that_they_help(s
     assert second.words == ["cat", "0.80 ± 0.10"]
     assert (first.marked, second.marked) == (True, False)
     assert [int(tile.pixels.max()) for tile in most.rows[0]] == [0, 1, 3, 4, 5]  # the third is not known
+    assert (most.title, most.apart) == ("most memorized rows", False)
+    assert most.note == ("its label, what networks that did not see it take it for, memorization ± standard error; "
+                         "red frame: the label is wrong")  # fmt: skip
+    assert (helped.title, helped.apart) == ("memorized rows → test rows that they help most", True)
     assert [[int(tile.pixels.max()) for tile in row] for row in helped.rows] == [[1, 3, 1], [5, 0]]
     assert [tile.words for tile in helped.rows[0][1:]] == [["cat", "0.80 ± 0.10"], ["cat", "0.60 ± 0.10"]]
     said = "3 of the 4 pairs beyond chance: more than 3.3 standard errors, as there are 116 pairs"
     assert said in helped.note  # 29 rows, 4 test rows
+
+
+def test_the_note_tells_of_wrong_labels_and_of_pairs_none_of_which_is_beyond_chance(
+    scored: dict[str, Path], tmp_path: Path
+) -> None:
+    plain = "its label, what networks that did not see it take it for, memorization ± standard error"
+    rows = pq.read_table(scored["scores"])
+    right = rows.set_column(rows.column_names.index("label_true"), "label_true", rows["label"])
+    save(tmp_path / "right.parquet", right, step("score", data=scored["train"]))
+    (most,) = sheets(tmp_path / "right.parquet", scored["train"])
+    assert most.note == plain
+    pairs = pq.read_table(scored["pairs"])
+    chance = pairs.set_column(pairs.column_names.index("influence"), "influence", pa.array([0.01] * 4))
+    save(tmp_path / "chance.parquet", chance, step("score", data=scored["train"], test=scored["test"]))
+    (most,) = sheets(scored["scores"], tmp_path / "chance.parquet", scored["train"], scored["test"])
+    assert most.note == (
+        f"{plain}; red frame: the label is wrong; "
+        "none of the 4 pairs beyond chance: more than 3.3 standard errors, as there are 116 pairs of a memorized row "
+        "and a test row"
+    )
 
 
 def test_sheets_of_several_scores_are_told_apart_by_their_files(scored: dict[str, Path], tmp_path: Path) -> None:

@@ -18,8 +18,11 @@ SHARE = (0.0, 0.5, 1.0, math.nan), (-1e-9, 1 + 1e-9, math.inf)
 ANY = (-math.inf, 0.0, -LARGEST, math.nan, math.inf), ()
 POSITIVE = (0.0, LARGEST), (-1e-300, math.inf, math.nan)
 FINITE = (-LARGEST, 0.0, LARGEST), (math.inf, -math.inf, math.nan)
-LISTS = ([0.0], [0.5, 1 + 1e-6]), ([-1e-9], [1 + 2e-6], [math.nan], [])
+LISTS = ([0.0], [0.5, 1 + 1e-6]), ([-1e-9], [1 + 1.2e-6], [math.nan], [])
 TEXT = ("", "a"), ()
+FROM_ONE = (1, 1 << 53), (0, (1 << 53) + 1)
+INDEX = (-(1 << 53), 0, 1 << 53), (-(1 << 53) - 1, (1 << 53) + 1)
+ROUNDED = (0.0, 1 + 1e-6), (-1e-9, 1 + 1.2e-6, math.nan)
 # kind, column, what it may and may not hold, and whether it may have gaps
 HOLD: list[tuple[Kind, str, tuple[Any, Any], bool]] = [
     ("history", "epoch", WHOLE, False), ("history", "step", WHOLE, True), ("history", "train_accuracy", SHARE, True),
@@ -39,6 +42,23 @@ HOLD: list[tuple[Kind, str, tuple[Any, Any], bool]] = [
     ("predictions", "probabilities", LISTS, True), ("images", "label", WHOLE, False),
     ("density", "eigenvalue", FINITE, False), ("density", "density", POSITIVE, True),
     ("density", "standard_error", ANY, True),
+    ("scores", "id", LONG, False), ("scores", "label", WHOLE, False), ("scores", "label_true", WHOLE, False),
+    ("scores", "run", WHOLE, False), ("scores", "runs", WHOLE, False), ("scores", "networks_in", WHOLE, True),
+    ("scores", "memorization", FINITE, True),
+    ("dynamics", "first_learned", FROM_ONE, True), ("dynamics", "learned", FROM_ONE, True),
+    ("dynamics", "forgotten", WHOLE, True), ("dynamics", "confidence", ROUNDED, True),
+    ("dynamics", "correctness", ROUNDED, True), ("dynamics", "variability", POSITIVE, True),
+    ("dynamics", "el2n", POSITIVE, True), ("dynamics", "loss_3", POSITIVE, True), ("dynamics", "aum", FINITE, True),
+    ("influence", "test_id", LONG, False), ("influence", "test_label", WHOLE, False),
+    ("influence", "networks_in", WHOLE, True), ("influence", "influence", FINITE, True),
+    ("alignment", "quantity", TEXT, False), ("alignment", "class", TEXT, True), ("alignment", "index", INDEX, True),
+    ("alignment", "value", ANY, True),
+    ("measures", "measure", TEXT, False), ("measures", "layer", TEXT, True), ("measures", "source", TEXT, True),
+    ("measures", "note", TEXT, True), ("measures", "value", FINITE, True),
+    ("energy", "class", TEXT, True), ("energy", "index", WHOLE, False), ("energy", "eigenvalue", FINITE, True),
+    ("energy", "energy", SHARE, True), ("energy", "cumulative", SHARE, True),
+    ("descent", "class", TEXT, True), ("descent", "step", POSITIVE, True), ("descent", "time", POSITIVE, True),
+    ("descent", "loss", FINITE, True), ("descent", "train_accuracy", SHARE, True),
     ("confusion", "label", WHOLE, False), ("confusion", "name", TEXT, False), ("confusion", "cat", WHOLE, False),
 ]  # fmt: skip
 
@@ -70,6 +90,19 @@ def test_columns_before_the_kinds_own_are_names() -> None:
     for kind in ("history", "density", "confusion"):
         assert FORMS[kind].column("model", lead=True).type == "text"
         assert FORMS[kind].column("other", lead=True).type != "text"
+        assert FORMS[kind].column("run", lead=True) == Column("whole", "a whole number from 0 to 2^53", 0, 1 << 53)
+
+
+def test_text_may_have_any_character_but_half_of_a_pair() -> None:
+    text = Column("text", "text")
+    for value, holds in (("\ud7ffü", True), ("ü\ud800", False), ("\udfff", False), ("\ue000", True)):
+        assert text.holds(value) == holds
+
+
+def test_an_empty_list_among_others_does_not_fit() -> None:
+    column = FORMS["predictions"].columns["probabilities"]
+    assert not column.fits(pa.chunked_array([pa.array([[0.5], [], [0.5]], column.arrow)]))
+    assert not column.holds([0.5, math.inf])
 
 
 def test_whole_numbers_are_whole_and_of_one_type() -> None:

@@ -140,3 +140,67 @@ def test_without_rows_removed_by_a_score_there_is_no_table(tmp_path: Path) -> No
     given = documents(tmp_path, {key: values for key, values in RUNS.items() if key[0] != "memorization"})
     with pytest.raises(GencliError, match="no test accuracy of a network trained on rows that corrupt prune left"):
         tables.make("removal", given, figures.Options())
+
+
+def compared(
+    removed: float, ours: float, others: float, bounds: tuple[float, float] | None, costs: str
+) -> dict[str, Any]:
+    low, high = bounds or (None, None)
+    return {"removed": removed, "test_accuracy": ours, "random_accuracy": others, "difference": others - ours,
+            "difference_low": low, "difference_high": high, "costs": costs}  # fmt: skip
+
+
+def test_the_answer_tells_of_the_largest_difference_with_its_interval() -> None:
+    lead = "Does removing the rows of highest aum cost more test accuracy than removing as many at random?"
+    more, less = compared(0.1, 0.75, 0.875, (0.01, 0.24), "more"), compared(0.25, 0.5, 0.4375, None, "not shown")
+    assert removal.answer("highest aum", [more, less]) == (
+        f"{lead} Yes, at 10 %; not shown at 25 %. At 10 %: 0.7500 against 0.8750 at random, a difference of 12.50 "
+        "points (1.00 to 24.00)."
+    )
+    smaller = compared(0.1, 0.75, 0.78125, (-0.01, 0.0725), "not shown")
+    assert removal.answer("highest aum", [smaller, less]) == (
+        f"{lead} Not shown: at 10 % and 25 % the interval of the difference holds 0. At 25 %: 0.5000 against 0.4375 at "
+        "random, a difference of -6.25 points."
+    )
+    three = [compared(share, 0.5, 0.75, (0.125, 0.375), "more") for share in (0.1, 0.2, 0.305)]
+    assert f"{lead} Yes, at 10 %, 20 % and 30.5 %. At 10 %: " in removal.answer("highest aum", three)
+
+
+def test_a_row_has_all_that_is_compared_and_only_one_way_of_removal_counts(tmp_path: Path) -> None:
+    runs = {("memorization", 0.25): [0.5, 0.75], ("random", 0.25): [0.75, 1.0, 0.875], ("random", 0.5): [0.5]}
+    both = history(tmp_path / "both.parquet", trained("memorization", 0.25, 7, subset=0.5), test_accuracy=[0.125])
+    table = tabled([*documents(tmp_path, runs), both])
+    low, high = stats.ttest_ind([0.75, 1.0, 0.875], [0.5, 0.75], equal_var=False).confidence_interval(0.95)
+    (row,) = table.rows.to_pylist()
+    assert {name: value for name, value in row.items() if name not in ("network", "data")} == {
+        "removed_by": "highest memorization", "removed": 0.25, "runs": 2, "test_accuracy": 0.625,
+        "test_accuracy_std": pytest.approx(0.03125**0.5), "random_runs": 3, "random_accuracy": 0.875,
+        "random_accuracy_std": 0.125, "difference": 0.25, "difference_low": pytest.approx(low),
+        "difference_high": pytest.approx(high), "costs": "not shown",
+    }  # fmt: skip
+    assert table.settings == ("removed",)
+    assert [len(each) for each in table.documents] == [5]
+    assert table.notes[0].startswith("Does removing the rows of highest memorization cost more")
+    (panel,) = removal.removal(documents(tmp_path, runs))
+    assert isinstance(panel, Lines)
+    assert (panel.title, panel.across, panel.dots) == (
+        "test accuracy, 95 % intervals", "share of training rows removed", True,
+    )  # fmt: skip
+    assert [(curve.name, list(curve.x), list(curve.y)) for curve in panel.curves] == [
+        ("highest memorization", [0.25], [0.625]), ("at random", [0.25, 0.5], [0.875, 0.5]),
+    ]  # fmt: skip
+
+
+def test_several_trainings_are_told_apart(tmp_path: Path) -> None:
+    given = documents(tmp_path, RUNS) + documents(tmp_path, RUNS, lr=0.2)
+    table = tabled(given)
+    assert [note.partition(": ")[0] for note in table.notes] == [
+        "mlp-1x8, digits, 0.1", "mlp-1x8, digits, 0.2", "difference",
+    ]  # fmt: skip
+    assert table.rows["lr"].to_pylist() == ["0.1"] * 3 + ["0.2"] * 3
+    assert [panel.title for panel in removal.removal(given)] == [
+        f"test accuracy, 95 % intervals: mlp-1x8, digits, {lr}" for lr in (0.1, 0.2)
+    ]
+    (panel,) = removal.removal(documents(tmp_path, {key: RUNS[key] for key in RUNS if key[0] != "random"}))
+    assert isinstance(panel, Lines)
+    assert [curve.name for curve in panel.curves] == ["highest memorization"]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from scipy import stats
 
@@ -75,6 +77,46 @@ def test_an_order_that_agrees_is_called_explained_and_others_are_told_apart(tmp_
     assert "Kendall's tau -1.00" in time
     assert "0 of 3 pairs agree; it fails where the networks fit random-labels p=0 before random-labels p=0.5" in time
     assert "no order" in loss
+
+
+def test_all_that_is_said_of_an_order_that_agrees_in_part(tmp_path: Path):
+    table = speed_table(*documents(tmp_path, [[3, 4], [6, 7], [9, 15]], [1, 3, 2]), fitted_at=0.99)
+    lead = "mlp-1x8, digits, ntk:2:"
+    none, half, all_ = (f"random-labels p={p:g}" for p in LEVELS)
+    assert table.notes == (
+        f"{lead} measured {none} (3.5 epochs) < {half} (6.5 epochs) < {all_} (12 epochs)",
+        f"{lead} by complexity {none} (1) < {all_} (2) < {half} (3): Kendall's tau 0.33 (95 % over runs: 0.33 to "
+        "0.33), Spearman's rho 0.50; of 6 orders 3 agree as well or better; 2 of 3 pairs agree; "
+        f"it fails where the networks fit {half} before {all_}",
+        f"{lead} by time to fit {half} (-3) < {all_} (-2) < {none} (-1): Kendall's tau -0.33 (95 % over runs: -0.33 to "
+        "-0.33), Spearman's rho -0.50; of 6 orders 5 agree as well or better; 1 of 3 pairs agree; "
+        f"it fails where the networks fit {none} before {half}, {none} before {all_}",
+        f"{lead} by time to loss 0.01 {none} (inf) = {half} (inf) = {all_} (inf): no order",
+    )
+    assert table.rows.to_pylist()[0] == {
+        "network": "mlp-1x8", "data": "digits", "corruption": none, "kernel": "ntk:2", "runs": 2, "epochs_to_fit": 3.5,
+        "epochs_to_fit_std": pytest.approx(0.5**0.5), "complexity": 1, "time_to_fit": -1, "time_to_loss": math.inf,
+    }  # fmt: skip
+    assert [len(each) for each in table.documents] == [3, 3, 3]
+    assert table.scores == ("epochs_to_fit", "complexity", "time_to_fit", "time_to_loss")
+
+
+def test_a_quantity_that_a_kernel_lacks_is_not_compared_and_true_labels_are_called_so(tmp_path: Path):
+    runs, kernels = documents(tmp_path, [[3], [6], [9]], [1, 2, 3])
+    lacking = [replace(kernel, place=slice(kernel.place.start + 1, kernel.place.stop)) for kernel in kernels]
+    table = speed_table(runs, lacking, fitted_at=0.99)
+    assert [note.split(": ")[1].partition(" random")[0] for note in table.notes] == [
+        "measured", "by time to fit", "by time to loss 0.01",
+    ]  # fmt: skip
+    clean = history(tmp_path / "clean", training(None), train_accuracy=[1.0])
+    inputs = [provenance.source("data", "train None", data_step("train", None), None)]
+    rows = {"quantity": ["complexity"], "class": pa.array([None], pa.string()), "index": pa.array([None], pa.int64()),
+            "value": [0.5]}  # fmt: skip
+    of_clean = read(tmp_path / "k", rows, provenance.step("spectrum", {"kernel": "ntk:2"}, inputs))
+    table = speed_table([clean, *runs], [of_clean, *kernels], fitted_at=0.99)
+    assert table.notes[0].startswith("mlp-1x8, digits, ntk:2: measured true labels (1 epochs) < random-labels p=0 (3")
+    assert "by complexity true labels (0.5) < random-labels p=0 (1)" in table.notes[1]
+    assert len(table.notes) == 2
 
 
 def test_runs_are_apart_where_none_is_as_slow_as_the_fastest_of_the_others():
@@ -172,6 +214,10 @@ def test_predictions_that_differ_by_rounding_are_a_tie(tmp_path: Path):
         ([[3, 4], [6, 7], [9, 15]], "it was measured here too; of its 3 pairs 3 as measured here"),
         (
             [[3, 8], [7, 4], [9, 15]],
+            "the runs here do not tell whether theirs is another; of its 3 pairs 2 as measured",
+        ),
+        (
+            [[3, 4], [3, 4], [9, 15]],
             "the runs here do not tell whether theirs is another; of its 3 pairs 2 as measured",
         ),
         (

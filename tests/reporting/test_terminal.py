@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 
+import numpy as np
 import pytest
 
 from gencli.reporting import terminal
-from gencli.reporting.panels import Bars, Curve, Lines, Matrix, Panel
+from gencli.reporting.panels import Bars, Curve, Lines, Matrix, Panel, Sheet, Tile
 
 CURVES = Lines(
     "loss", "epoch",
@@ -115,6 +117,120 @@ DRAWN: list[tuple[Panel, int, str]] = [
     4 c4   @.
     6 c6    @.
     8 c8     @
+    """),
+]  # fmt: skip
+
+
+TILES = [[Tile(np.zeros((1, 1, 3), np.uint8), words) for words in row] for row in ([["a", "b"], ["c"]], [["d"]])]
+DRAWN += [
+    (Lines("e", "size", [Curve("a", [1, 10, 100, 0, -1], [1.0, 0.5, 0.25, 0.1, 0.1])], log_across=True, scatter=True),
+     40, """
+                        e
+        ┌──────────────────────────────────┐
+    1.00┤o                                 │
+        │                                  │
+        │                                  │
+    0.81┤                                  │
+        │                                  │
+        │                                  │
+    0.62┤                                  │
+        │                                  │
+        │                 o                │
+    0.44┤                                  │
+        │                                  │
+        │                                  │
+    0.25┤                                 o│
+        └┬──────┬─────┬──────┬─────┬──────┬┘
+         0     0.4   0.8    1.2   1.6     2
+                  size (log10)
+      o a
+    """),
+    (Lines("e", "x", [Curve("a", [0], [1.0])], limits=(0, 2)), 40, """
+                        e
+       ┌───────────────────────────────────┐
+    2.0┤                                   │
+       │                                   │
+       │                                   │
+    1.5┤                                   │
+       │                                   │
+       │                                   │
+    1.0┤o                                  │
+       │                                   │
+       │                                   │
+    0.5┤                                   │
+       │                                   │
+       │                                   │
+    0.0┤                                   │
+       └┬──────┬──────┬─────┬──────┬──────┬┘
+        0     0.2    0.4   0.6    0.8     1
+                       x
+      o a
+    """),
+    (Bars("m", ["a"], [(f"s{place}", [float(place)], ()) for place in range(11)]), 40, """
+    m
+    a 0.0000
+      1.0000 ▒▒▒
+      2.0000 ░░░░░░░
+      3.0000 ▓▓▓▓▓▓▓▓▓▓
+      4.0000 █████████████
+      5.0000 ▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒
+      6.0000 ░░░░░░░░░░░░░░░░░░░░
+      7.0000 ▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓
+      8.0000 ███████████████████████████
+      9.0000 ▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒
+
+      █ s0
+      ▒ s1
+      ░ s2
+      ▓ s3
+      █ s4
+      ▒ s5
+      ░ s6
+      ▓ s7
+      █ s8
+      ▒ s9
+      the first 10 of 11
+    """),
+    (Bars("m", ["a", "b"], [("s", [math.nan, 2.0], ())]), 30, """
+    m
+    a    nan
+    b 2.0000 ████████████████████
+    """),
+    (Bars("m", ["a", "b"], [("s", [0.25, 2.0], ())], limits=(0, 1)), 30, """
+    m
+    a 0.2500 █████
+    b 2.0000 ████████████████████
+    """),
+    (Bars("m", ["a"], [("s", [0.0], ())]), 30, """
+    m
+    a 0.0000
+    """),
+    (Sheet("t", TILES, "n", apart=True), 40, """
+    t
+    (images: --figure; n)
+      a, b
+        → c
+      d
+    """),
+    (Sheet("t", TILES, "n", apart=False), 40, """
+    t
+    (images: --figure; n)
+      a, b
+      c
+      d
+    """),
+    (Matrix("m", ["a", "b"], [[0, 0], [1, 2]]), 15, """
+    m
+    down: label; across: predicted; percent of the label's rows
+            0     1
+    0 a     .     .
+    1 b  33.3  66.7
+    """),
+    (Matrix("m", ["a", "b"], [[0, 0], [1, 2]]), 14, """
+    m
+    down: label; across: predicted; share of the label's rows, 0 to 1:  .:-=+*#%@
+    0 a
+    1 b -*
     """),
 ]  # fmt: skip
 
