@@ -171,7 +171,7 @@ def test_a_number_that_is_no_class_is_shown_with_its_row(value: Any, said: str, 
 def test_columns_that_are_no_labels_are_said_by_their_types(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     for column, said in (
-        (pa.array(NEW.astype(np.int32)).cast(pa.date32()), "date32[day]"), (pa.array([[3]] * 60), "list<element: int64>"),
+        (pa.array(NEW, pa.int32()).cast(pa.date32()), "date32[day]"), (pa.array([[3]] * 60), "list<element: int64>"),
         (pa.array([*NEW[:-2], None, None]), "2 rows without a label"), (pa.array([*NEW[:-1], 0.5]), "row 59: 0.5"),
     ):  # fmt: skip
         pq.write_table(pa.table({"label": column}), path)
