@@ -54,7 +54,8 @@ def test_paths_of_open_files_are_known_by_their_numbers(tmp_path: Path) -> None:
     numbers = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2, "/dev/fd/3": 3, "/dev/fd/11": 11} | {
         f"/proc/{os.getpid()}/fd/5": 5, "/proc/self/fd/5": 5, f"/proc/{os.getppid()}/fd/5": None, "/dev/fd/x": None,
         "/dev/fd/-1": None, "/dev/fd/\u0665": None, f"{tmp_path}/out": 1, f"{tmp_path}/again": 1,
-        f"{tmp_path}/three": 3, f"{tmp_path}/plain": None, f"{tmp_path}/file": None, f"{tmp_path}/round": None, "/dev/null": None,
+        f"{tmp_path}/three": 3, f"{tmp_path}/plain": None, f"{tmp_path}/file": None, f"{tmp_path}/round": None,
+        "/dev/null": None,
     }  # fmt: skip
     assert {path: stdout.number(path) for path in numbers} == numbers
     named = {None: True, "-": True, "/dev/stdout": True, "/dev/fd/2": False, "1": False, f"{tmp_path}/again": True}
