@@ -173,8 +173,8 @@ def test_class_numbers_are_whole_and_those_that_no_float_rounds(label: Any, fits
 @pytest.mark.parametrize(
     ("values", "white", "scaled"),
     [
-        (np.uint8([0, 255]), None, (1, "uint8")), (np.uint8([0, 1]), "1", (255, "uint8")),
-        (np.uint8([0, 1]), "255", (1, "uint8")), ([0, 0.2, 1], None, (255, "uint8")),
+        (np.array([0, 255], np.uint8), None, (1, "uint8")), (np.array([0, 1], np.uint8), "1", (255, "uint8")),
+        (np.array([0, 1], np.uint8), "255", (1, "uint8")), ([0, 0.2, 1], None, (255, "uint8")),
         ([0, 0.3], None, (255, "float32")),
         ([0.0, 2], None, (1, "uint8")), ([0.5, 128], None, (1, "float32")), ([0.0, 255], None, (1, "uint8")),
         ([0, 0.3], "255", (1, "float32")), ([0.0, 1], "1", (255, "uint8")),
