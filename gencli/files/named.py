@@ -104,7 +104,7 @@ def _shards(folder: str, pattern: str | None) -> Iterator[list[str]]:
 def _objects(folder: str, held: list[str], pattern: str | None) -> Iterator[list[str]]:
     """The Parquet objects in a folder of a store, then those in its folders too."""
     top = f"{folder.rstrip('/')}/"
-    found = [path for path in held if path.endswith(".parquet") and "/." not in path.removeprefix(top)]
+    found = [path for path in held if path.endswith(".parquet") and "/." not in f"/{path.removeprefix(top)}"]
     found = [path for path in found if pattern is None or _matches(path.removeprefix(top), pattern)]
     yield [path for path in found if "/" not in path.removeprefix(top)]
     yield found

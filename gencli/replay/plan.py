@@ -62,7 +62,7 @@ class Job:
         """The files that it reads."""
         read = [word for word in self.words if isinstance(word, Outside | Path)]
         read += [place for place, _ in self.copies] + ([self.standard_input] if self.standard_input else [])
-        made = {name for _, name in self.copies}
+        made = {each for _, name in self.copies for each in (name, name.rpartition("/")[0])}  # in folders or by itself
         return [each for each in dict.fromkeys(read) if not (isinstance(each, Path) and each.name in made)]
 
 

@@ -291,6 +291,63 @@ def test_bad_options_are_refused_in_a_line(tmp_path: Path) -> None:
     assert not (tmp_path / "out.parquet").exists()
 
 
+def test_what_is_wrong_is_said_in_full() -> None:
+    table = table_of([3, 5, 1200])
+    for corruption, said in (
+        (Subsample(n=1209), "toy: 1,208 rows to draw 1,209 from"), (Subsample(n=1208), ""),
+        (Subsample(per_class=4), "toy: class 'class 0': 3 rows to draw 4 from"), (Subsample(per_class=3), ""),
+        (Subsample(classes="1,2", per_class=5), ""), (Subsample(classes="1", n=6), "toy: 5 rows to draw 6 from"),
+    ):  # fmt: skip
+        if said:
+            with pytest.raises(GencliError) as refused:
+                kept(table, corruption)
+            assert refused.value.message == said
+        else:
+            assert kept(table, corruption).any()
+
+
+@pytest.mark.parametrize("ratio", [0, -1, math.inf, math.nan])
+def test_a_ratio_is_a_positive_number(ratio: float) -> None:
+    with pytest.raises(GencliError, match=f"^--ratio: {ratio:g} is not a ratio$"):
+        LongTail(ratio)
+    assert LongTail(1e-9).factor == LongTail(1e9).factor == Fraction(1, 10**9)
+    assert LongTail(1).factor == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"invert": True, "n": 5}, "--invert needs a fold"), ({}, "no option selects rows"),
+        ({"renumber": True, "n": 5}, "--renumber needs classes"), ({"fold": "2/2"}, "--fold: '2/2' is not a part"),
+        ({"renumber": True, "classes": "0"}, ""), ({"fold": "1/2", "invert": True}, ""), ({"per_class": 1}, ""),
+    ],
+)  # fmt: skip
+def test_options_of_a_sample_go_together(options: Any, said: str) -> None:
+    if said:
+        with pytest.raises(GencliError) as refused:
+            Subsample(**options)
+        assert refused.value.message == said
+    else:
+        Subsample(**options)
+
+
+def test_classes_that_are_kept_are_numbered_anew() -> None:
+    table = table_of([3, 5, 4])
+    corrupted = Corrupted(table, Subsample(classes="2,0", renumber=True), 0)
+    assert corrupted.description.classes == ("class 0", "class 2")
+    rows, old = read(corrupted), table.column("label")
+    assert rows["label"].to_pylist() == [int(label > 0) for label in old if label != 1]
+    schema = table.description.schema(("id", "image", "label", "label_true"))
+    columns = [*read(table).columns, pa.array(np.where(old == 2, 1, old))]
+    other = pa.Table.from_arrays(columns, schema=schema).to_batches()[0]
+    table._rows, table.schema = other, schema
+    with pytest.raises(GencliError, match=r"^toy: rows of these labels have a label_true of another class$"):
+        read(Corrupted(table, Subsample(classes="2,0", renumber=True), 0))
+    again = read(Corrupted(table, Subsample(classes="1,2", renumber=True), 0))
+    assert again["label_true"].to_pylist() == [0] * 9
+    assert sorted(again["label"].to_pylist()) == [0] * 5 + [1] * 4
+
+
 def test_one_class_has_no_tail(tmp_path: Path) -> None:
     for kind in (LongTail(10), StepImbalance(10)):
         with pytest.raises(GencliError, match="toy: has only one class"):

@@ -331,6 +331,58 @@ def test_bad_options_and_values_are_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "out.parquet").exists()
 
 
+@pytest.mark.parametrize(
+    ("kind", "strength", "said"),
+    [
+        (GaussianNoise, "1e6", ""),
+        (GaussianNoise, "1000001", "--sigma: '1000001' is neither a number from 0 to 1,000,000"),
+        (ImpulseNoise, "0:1", ""), (ImpulseNoise, "1.01", "-p: '1.01' is neither a number from 0 to 1"),
+        (ImpulseNoise, "-0.01:1", "-p: '-0.01:1' is neither a number from 0 to 1"),
+        (GaussianNoise, "0:1:1", "--sigma: '0:1:1'"),
+        (PoissonNoise, "0.001", ""), (PoissonNoise, "0.0009", "--peak: '0.0009': too few photons"),
+        (PoissonNoise, "0:0.001", ""),
+    ],
+)  # fmt: skip
+def test_strengths_lie_within_their_bounds(kind: Kind, strength: str, said: str) -> None:
+    if not said:
+        low, _, high = strength.partition(":")
+        assert kind(strength).strength == (float(low), float(high or low))
+        return
+    with pytest.raises(GencliError) as refused:
+        kind(strength)
+    assert refused.value.message.startswith(said)
+    assert refused.value.message.endswith((" nor a range", "too few photons"))
+
+
+def test_values_beyond_what_a_kind_takes_are_named_by_id() -> None:
+    table = gray(1, 3, (2, 2, 1), "float32")
+    for kind, value, said in (
+        (PoissonNoise("5"), 1e9, ""), (PoissonNoise("5"), 1.1e9, "a value of 1.1e+09"), (PoissonNoise("5"), 0, ""),
+        (PoissonNoise("5"), -0.5, "a value of -0.5"), (GaussianNoise("5"), -1e30, ""),
+        (ImpulseNoise("0.5"), np.nan, "a value of nan"),
+    ):  # fmt: skip
+        pixels = np.ones((3, 2, 2, 1), np.float32)
+        pixels[2, 0, 1] = value
+        ids = np.array([5, 6, 7])
+        if said:
+            with pytest.raises(GencliError, match="gray: id 7: ") as refused:
+                kind._check(table, pixels, ids)
+            assert refused.value.message == f"gray: id 7: {said}"
+            assert refused.value.hint.startswith(f"{kind.name} takes numbers from ")
+        else:
+            kind._check(table, pixels, ids)
+
+
+@pytest.mark.parametrize(
+    ("on", "what"), [("image", "images"), ("target", "targets"), ("both", "images and their targets")]
+)
+def test_the_report_says_what_is_noisy(on: Any, what: str) -> None:
+    corrupted = Corrupted(image_table(1200), GaussianNoise("5", on=on), 0)
+    read(corrupted)
+    assert corrupted.report() == (f"1,200 {what}", None)
+    assert ("target" in corrupted.schema.names) == (on != "image")
+
+
 def test_unclipped_noise_goes_through_training_evaluation_and_show(tmp_path: Path) -> None:
     script = """
         set -e

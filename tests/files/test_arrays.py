@@ -51,6 +51,7 @@ def test_pt_is_read_as_torch_reads_it(tmp_path: Path) -> None:
         "bytes": torch.arange(5, dtype=torch.uint8), "truths": torch.tensor([True, False]), "one": torch.tensor(3),
         "none": torch.zeros(0, 3), "numpy": np.arange(6).reshape(2, 3).T, "big": np.arange(3, dtype=">i2"),
         "list": [3, 1, 2], "fortran": np.asfortranarray(np.eye(3)[:2]), "words": ["a"], "number": 3,
+        "rows": np.arange(6).reshape(2, 3), "parameter": torch.nn.Parameter(whole[0], requires_grad=False),
     }  # fmt: skip
     torch.save(saved, tmp_path / "a.pt")
     found = read(tmp_path / "a.pt")

@@ -66,3 +66,51 @@ def test_what_reads_a_file_that_is_no_table_is_said(name: str, content: bytes, h
     with pytest.raises(GencliError, match=f"{name}: not Parquet") as refused:
         parquet.open_file(Input(str(tmp_path / name)))
     assert refused.value.hint == hint
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (pa.ArrowMemoryError("malloc"), "out of memory: malloc"),
+        (pa.ArrowNotImplementedError("lzo"), "Arrow cannot read it: lzo"),
+        (pa.ArrowCapacityError("2 GB"), "Arrow cannot read it: 2 GB"), (pa.ArrowInvalid("bad"), "corrupt Parquet: bad"),
+        (OSError("Cannot decrypt it"), "encrypted Parquet: Cannot decrypt it"),
+        (OSError("short"), "corrupt Parquet: short"),
+        (OSError(5, "Input/output error"), "cannot be read: Input/output error"),
+        (
+            UnicodeDecodeError("utf-8", b"x", 0, 1, "no"),
+            "corrupt Parquet: 'utf-8' codec can't decode byte 0x78 in position 0: no",
+        ),
+    ],
+)  # fmt: skip
+def test_errors_of_the_reader_are_of_the_file(error: Exception, said: str) -> None:
+    with pytest.raises(GencliError) as refused, parquet.undamaged("x"):
+        raise error
+    assert refused.value.message == f"x: {said}"
+
+
+@pytest.mark.parametrize(("rows", "fits"), [(40, True), (41, False)])
+def test_rows_are_as_many_as_bytes_or_as_any_file_may_hold(
+    rows: int, fits: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parquet, "_ROWS", 40)
+    pq.write_table(pa.table({"a": [1] * rows}), tmp_path / "a.parquet")
+    source = Input(str(tmp_path / "a.parquet"))
+    facts = pq.read_metadata(tmp_path / "a.parquet")
+    source.size = 39
+    if fits:
+        parquet._refuse_bombs(source, facts)
+    else:
+        with pytest.raises(GencliError, match=r"a\.parquet: 41 rows in 39 bytes$"):
+            parquet._refuse_bombs(source, facts)
+        source.size = 41
+        parquet._refuse_bombs(source, facts)
+
+
+def test_numbers_of_a_table_are_read_as_floats(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"a": [1, 2], "b": [0.5, 1.5]}), tmp_path / "a.parquet")
+    names, numbers = parquet.read_numbers(Input(str(tmp_path / "a.parquet")), "hint")
+    assert (names, numbers.tolist()) == (["a", "b"], [[1, 0.5], [2, 1.5]])
+    pq.write_table(pa.table({"a": [1, 2], "b": ["x", "y"]}), tmp_path / "b.parquet")
+    with pytest.raises(GencliError, match=r"b\.parquet: column `b` is string, not numbers$"):
+        parquet.read_numbers(Input(str(tmp_path / "b.parquet")), "hint")

@@ -3,6 +3,7 @@
 import json
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -155,4 +156,82 @@ def test_what_is_read_is_what_was_written() -> None:
 )
 def test_json_of_far_more_values_than_bytes_or_of_two_minds_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"names something twice|8,388,610 values in 12,582,921 bytes"):
+        provenance.parse(text)
+
+
+def source(role: str, name: str = "", step: provenance.Step | None = None) -> provenance.Source:
+    return provenance.Source(role, "0a", step, name)
+
+
+@pytest.mark.parametrize(
+    ("command", "inputs", "arguments", "line"),
+    [
+        ("data where", [source("data", "x")], {"expr": "a > 1", "seed": 0}, "data where 'a > 1' x --seed 0"),
+        ("check hvp", [source("data", "x")], {}, "check hvp --data x"),
+        ("eval", [source("model", "-"), source("data", "x")], {}, "eval x"),
+        ("eval", [source("model", "m"), source("history", "h")], {}, "eval m --history h"),
+        ("eval", [source("init", "", provenance.Step("train", {}, {}))], {}, "eval --init FILE"),
+        ("data digits", [source("source", "batch")], {}, "data digits"),
+        ("fit", [source("data", "x"), source("top", "y")], {"top": ["FILE", "z"]}, "fit x --top FILE --top z"),
+        ("train", [], {"batch_norm": False, "nesterov": True, "other": False}, "train --no-batch-norm --nesterov"),
+        ("train", [], {"lr": 0.1, "p": 1e-07, "x": 1e22, "n": None}, "train --lr 0.1 -p 1e-07 -x 1e+22"),
+        ("train", [], {"lr": 1 / 3, "s": 0, "w": ""}, "train --lr 0.3333333333333333 -s 0 -w ''"),
+        ("train", [], {"processes": 4, "batch_size": 8}, "4 train --batch-size 8"),
+    ],
+)  # fmt: skip
+def test_a_step_is_a_line(command: str, inputs: list[provenance.Source], arguments: dict[str, Any], line: str) -> None:
+    found = provenance.command_line(provenance.Step(command, arguments, {}, tuple(inputs)))
+    start = "torchrun --nproc-per-node 4 -m gencli" if "processes" in arguments else "gencli"
+    assert found == f"{start} {line.removeprefix('4 ')}"
+
+
+def test_lines_of_further_inputs_are_indented() -> None:
+    first, second = (provenance.Step(f"data {name}", {}, {"gencli": "1", "numpy": "2"}) for name in "ab")
+    last = provenance.Step("eval", {}, {"gencli": "1"}, (source("model", "", first), source("data", "", second)))
+    assert [*provenance.lines(last)] == [
+        "gencli data a  # gencli 1, numpy 2", "  gencli data b  # gencli 1, numpy 2", "gencli eval  # gencli 1",
+    ]  # fmt: skip
+
+
+def test_a_step_of_another_of_its_files_names_that() -> None:
+    whole = provenance.Step(
+        "eval", {}, {"gencli": "1"}, (source("data", "a"), source("data", "b"), source("model", "m"))
+    )
+    other = whole.to("predictions", "numpy", names={"data": ["x"], "none": ["y"]})
+    assert [each.name for each in other.inputs] == ["x", "b", "m"]
+    assert (other.output, set(other.versions)) == ("predictions", {"gencli", "numpy"})
+    assert [each.name for each in whole.given("data")] == ["a", "b"]
+
+
+@pytest.mark.parametrize(("values", "fits"), [(4, True), (5, False)])
+def test_values_of_json_are_as_many_as_its_bytes_allow(
+    values: int, fits: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(provenance, "_VALUES", 1)
+    text = '{"a":[' + "1," * (values - 2) + "1]" + " " * (63 - 2 * values) + "}"
+    monkeypatch.setattr(provenance, "_A_VALUE", len(text) // 4)
+    if fits:
+        assert provenance.parse(text)["a"] == [1] * (values - 1)
+    else:
+        with pytest.raises(ValueError, match=f"^{values} values in {len(text)} bytes$"):
+            provenance.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"a":[[]]}', ""), ('{"a":[[[]]]}', "not an object, or nested too deep"),
+        ("[]", "not an object, or nested too deep"),
+        ('{"a":1' + "0" * 308 + "}", ""), ('{"a":1' + "0" * 309 + "}", "a number that is too large"),
+        ('{"a":-1' + "0" * 309 + "}", "a number that is too large"),
+    ],
+)  # fmt: skip
+def test_json_is_an_object_of_a_depth_and_of_numbers_that_a_float_holds(
+    text: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(provenance, "_DEPTH", 3)
+    if not said:
+        provenance.parse(text)
+        return
+    with pytest.raises(ValueError, match=f"^{said}$"):
         provenance.parse(text)

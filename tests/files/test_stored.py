@@ -125,3 +125,94 @@ def test_metadata_is_text(tmp_path: Path) -> None:
     for wrong in ({"format": 1}, ["pt"], "pt"):
         with pytest.raises(GencliError, match="metadata that is not text"):
             stored.tensors(header(tmp_path, {"a": ENTRY}, 16, wrong))
+
+
+def placed(kind: str, *shape: int) -> stored.Stored:
+    return stored.Stored("t", kind, shape, 0)
+
+
+def test_types_have_their_names_and_widths() -> None:
+    named = {
+        "BOOL": "bool", "U8": "uint8", "I64": "int64", "F16": "float16", "BF16": "bfloat16", "C64": "complex64",
+        "F8_E5M2": "f8_e5m2", "F4": "f4", "F6_E2M3": "f6_e2m3",
+    }  # fmt: skip
+    assert {kind: placed(kind).dtype for kind in named} == named
+    assert [kind for kind in named if not placed(kind).readable] == ["F4", "F6_E2M3"]
+    assert (placed("F4", 2, 3).size, placed("F4").size) == (6, 1)
+
+
+def test_parts_of_tensors_are_of_so_many_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stored, "PART", 4)
+    found = [placed("F32", 4), placed("F4", 9), placed("F32", 0), placed("F32", 3, 3), placed("F32", 5), placed("F32")]
+    assert [*stored.parts(found)] == [(0, 0), (3, 0), (3, 4), (3, 8), (4, 0), (4, 4), (5, 0)]
+
+
+def test_scales_are_taken_where_squares_would_leave_float64() -> None:
+    for largest, scale in ((1e140, 1e140), (9.9e139, 1), (1e-140, 1e-140), (1.1e-140, 1), (0.0, 0.0), (math.inf, 1)):
+        part = _measured(np.array([largest, -0.0]))
+        assert (part[0], part[2:]) == (scale, (-0.0, largest, 0 if largest < math.inf else 1))
+    assert stored.moments([_measured(np.zeros(2)), _measured(np.zeros(2))]) == stored.Moments(0, 0, 0, 0)
+    assert stored.moments([_measured(np.array([-3.0])), _measured(np.array([4.0]))]) == stored.Moments(5, -3, 4, 0)
+    assert _measured(np.array([-1e200, 1.0]))[0] == 1e200
+
+
+def said_of(source: Input) -> str:
+    with pytest.raises(GencliError) as refused:
+        stored.tensors(source)
+    return refused.value.message.replace(source.name, "t")
+
+
+def test_a_header_is_as_long_as_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert stored.tensors(header(tmp_path, {}, 0)) == ([], {})
+    assert said_of(header(tmp_path, {}, 1)) == "t: cut short: 11 bytes are too few for its tensors"
+    assert said_of(header(tmp_path, {"a": ENTRY}, 15)).endswith("bytes are too few for its tensors")
+    source = header(tmp_path, {"a": ENTRY}, 16)
+    content = (tmp_path / "t.safetensors").read_bytes()
+    length = len(content) - 24
+    assert [each.start for each in stored.tensors(source)[0]] == [8 + length]
+    for size in (1, length + 17):
+        (tmp_path / "t.safetensors").write_bytes(size.to_bytes(8, "little") + content[8:])
+        assert said_of(Input(str(tmp_path / "t.safetensors"))) == "t: not safetensors, or cut short"
+    monkeypatch.setattr(stored, "_HEADER", length)
+    assert stored.tensors(header(tmp_path, {"a": ENTRY}, 16))[0]
+    monkeypatch.setattr(stored, "_HEADER", length - 1)
+    assert said_of(header(tmp_path, {"a": ENTRY}, 16)) == f"t: a header of {length} bytes before 16 of tensors"
+    monkeypatch.setattr(stored, "_HEADER", 0)
+    for rows, fits in ((99, True), (1, False)):
+        entry = {"dtype": "U8", "shape": [rows], "data_offsets": [0, rows]}
+        if fits:
+            assert stored.tensors(header(tmp_path, {"a": entry}, rows))[0]
+        else:
+            assert "bytes before 1 of tensors" in said_of(header(tmp_path, {"a": entry}, rows))
+
+
+@pytest.mark.parametrize(
+    ("entry", "fits"),
+    [
+        ({"shape": [1] * 64, "data_offsets": [0, 4]}, True), ({"shape": [1] * 65, "data_offsets": [0, 4]}, False),
+        ({"shape": [], "data_offsets": [0, 4]}, True), ({"shape": [0, 5], "data_offsets": [0, 0]}, True),
+        ({"shape": [True], "data_offsets": [0, 4]}, False), ({"shape": [1], "data_offsets": [-4, 0]}, False),
+        ({"shape": [1], "data_offsets": [0, 3]}, False), ({"shape": [1], "data_offsets": [0, 5]}, False),
+        ({"dtype": "F4", "shape": [8], "data_offsets": [0, 4]}, True),
+        ({"dtype": "F4", "shape": [7], "data_offsets": [0, 4]}, False),
+    ],
+)  # fmt: skip
+def test_a_tensor_is_as_long_as_its_shape_says(entry: dict[str, Any], fits: bool, tmp_path: Path) -> None:
+    source = header(tmp_path, {"a": {"dtype": "F32"} | entry}, max(0, entry["data_offsets"][1]))
+    if fits:
+        [found] = stored.tensors(source)[0]
+        assert found.shape == tuple(entry["shape"])
+    else:
+        assert said_of(source).startswith("t: not safetensors: tensor 'a' ")
+
+
+def test_a_file_that_shrinks_meanwhile_is_said(tmp_path: Path) -> None:
+    source = header(tmp_path, {"a": ENTRY}, 16)
+    [found] = stored.tensors(source)[0]
+    assert found.values(source, 3).tolist() == [0]
+    assert found.values(source, 1, 2).tolist() == [0, 0]
+    assert found.values(source, 4).tolist() == []
+    path = tmp_path / "t.safetensors"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(GencliError, match=r"changed while it was read$"):
+        found.values(Input(str(path)))

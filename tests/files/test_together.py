@@ -36,10 +36,15 @@ def commit(folder: Path, names: str, fails: int, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize("lasting", [False, True])
 @pytest.mark.parametrize("fails", [1, 2, 3])
 @pytest.mark.parametrize("old", ["", "a", "abc", "bc"])
-def test_all_or_none(old: str, fails: int, lasting: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("names", ["abc", "ab", "a"])
+def test_all_or_none(
+    names: str, old: str, fails: int, lasting: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in old:
         (tmp_path / name).write_text(f"old {name}")
-    assert commit(tmp_path, "abc", fails, monkeypatch, lasting) == "no file was written; free some space"
+    assert (
+        commit(tmp_path, names, min(fails, len(names)), monkeypatch, lasting) == "no file was written; free some space"
+    )
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {name: f"old {name}" for name in old}
 
 
@@ -54,3 +59,36 @@ def test_where_files_have_one_name_each_what_cannot_be_put_back_is_said(
     monkeypatch.setattr(os, "link", refused)
     assert commit(tmp_path, "ab", 2, monkeypatch) == f"{tmp_path}/a is complete; free some space"
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a": "new"}
+    for name in "bc":
+        (tmp_path / name).write_text("old")
+    said = f"{tmp_path}/a and {tmp_path}/b are complete; free some space"
+    monkeypatch.undo()
+    monkeypatch.setattr(os, "link", refused)
+    assert commit(tmp_path, "abc", 3, monkeypatch) == said
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a": "new", "b": "new", "c": "old"}
+
+
+def fail(folder: Path, kept: str, others: str) -> str:
+    """Writes files, of which some are kept, and fails. Gives the error's hint."""
+    outputs = Together()
+    for name in kept + others:
+        output = outputs.open(str(folder / name))
+        output.write(b"new")
+        if name in kept:
+            outputs.keep(output)
+    error = GencliError("stop", "no more; go home")
+    outputs.__exit__(GencliError, error, None)
+    return error.hint
+
+
+def test_what_is_kept_appears_though_the_others_fail(tmp_path: Path) -> None:
+    assert fail(tmp_path, "", "b") == "no more; go home"
+    assert fail(tmp_path, "a", "b") == f"{tmp_path}/a is complete; go home"
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a": "new"}
+
+
+def test_of_several_processes_the_first_alone_writes(tmp_path: Path) -> None:
+    for writes in (False, True):
+        with Together(writes) as outputs:
+            outputs.open(str(tmp_path / "a")).write(b"new")
+        assert (tmp_path / "a").exists() == writes

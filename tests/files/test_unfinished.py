@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from gencli.files import unfinished
-from gencli.files.unfinished import Live, beside, is_written
+from gencli.files.unfinished import Live, beside, is_one, is_written
 
 
 @pytest.fixture
@@ -67,3 +68,33 @@ def test_a_disk_without_room_ends_it_and_not_the_work(
 def test_names() -> None:
     assert beside(Path("a/b.parquet")) == Path("a/b.unfinished.parquet")
     assert beside(Path("b")) == Path("b.unfinished")
+
+
+def test_there_is_a_pause_between_two_writes(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [10.0]
+    monkeypatch.setattr(unfinished, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(unfinished, "_PAUSE", 0.25)
+    live._last = 10.0
+    written = list[bytes]()
+    for seconds, content, last in (
+        (0.125, b"1", False), (0.125, b"12", False), (0, b"123", False), (0.25, b"1234", False), (9, b"12345", True),
+        (0, b"123456", False), (0, b"1234567", False), (0, b"12345678", True), (9, b"123456789", True),
+    ):  # fmt: skip
+        now[0] += seconds
+        live.show(lambda content=content: content, last)
+        written.append(live.path.read_bytes() if live.path.exists() else b"")
+    assert written == [b"", b"12", b"12", b"1234", b"1234", b"123456", b"123456", b"12345678", b"12345678"]
+    live.close(complete=True)
+    live.close(complete=True)
+
+
+def test_what_is_on_its_way_is_known_by_its_name(tmp_path: Path) -> None:
+    names = {
+        "a.unfinished.csv": True,
+        "a.unfinished": False,
+        "b/a.unfinished.csv": True,
+        "unfinished.csv": False,
+        "a.csv": False,
+    }
+    assert {name: is_one(name) for name in names} == names
+    assert not is_written(tmp_path / "missing")

@@ -12,7 +12,7 @@ import torch
 from gencli.cli import console
 from gencli.errors import GencliError
 from gencli.files.stream import Input
-from gencli.sources.arrayed import Arrays, ArrayTable
+from gencli.sources.arrayed import Arrays, ArrayTable, _classes, _columns, _equal, _repeats, _scaled
 from tests.helpers import images, read
 from tests.pipelines.shell import Shell
 
@@ -124,6 +124,147 @@ def test_repeated_labels_are_severities_as_in_cifar10_c(tmp_path: Path) -> None:
         other = table(tmp_path, pixels, labels, **how)
         assert "severity" not in other.schema.names
         assert len(np.unique(other.column("id"))) == 200
+
+
+def refusal(folder: Path, pixels: Any, labels: Any = LABELS, **how: Any) -> str:
+    """What is said of arrays that are refused, without their folder."""
+    with pytest.raises(GencliError) as refused:
+        table(folder, pixels, labels, **how)
+    return f"{refused.value.message}: {refused.value.hint}".replace(f"{folder}/", "")
+
+
+def test_what_is_wrong_is_said_in_full(tmp_path: Path) -> None:
+    chooses = "--image NAME chooses an array; --split train or test does so by their names"
+    for pixels, labels, how, said in (
+        (IMAGES[:, :3], LABELS, {}, "a.npy: images of 3×4×3: it is unclear which axis holds the channels: "
+         "--layout NHWC or NCHW says so"),
+        (IMAGES[:-1], LABELS, {}, "a.npy: 39 images, but labels.npy has 40 labels: give one label for each image"),
+        (IMAGES[:0], LABELS[:0], {}, "a.npy: no rows: an image table needs at least one row"),
+        (IMAGES[:, :0], LABELS, {}, "a.npy: no rows: an image table needs at least one row"),
+        (IMAGES[0, 0], LABELS, {}, f"a.npy: no arrays of images, of 3 or 4 axes: it holds the array 4×3: {chooses}"),
+        (IMAGES, LABELS, {"image": "b"}, "a.npy: no array 'b'; it holds the array 40×5×4×3: --image names one of them"),
+        (IMAGES, LABELS, {"severities": 3}, "a.npy: 40 rows are not 3 versions of as many: correct it"),
+        (IMAGES, LABELS, {"severities": 2}, "labels.npy: labels do not repeat 2 times: correct --severities"),
+        (IMAGES, LABELS, {"renumber": True, "classes": ("a", "b")},
+         f"labels.npy: {len(set(LABELS))} different labels, but --class-names has 2: name as many classes"),
+        (IMAGES, LABELS - 1.0, {}, f"labels.npy: row {np.argmin(LABELS)}: label -1.0: labels are class numbers from 0"),
+    ):  # fmt: skip
+        assert refusal(tmp_path, pixels, labels, **how) == said
+
+
+@pytest.mark.parametrize(
+    ("label", "fits"),
+    [
+        (np.uint64(2**63 - 1), True), (np.uint64(2**63), False), (2.0**53, False), (2.0**53 - 1, True),
+        (np.int64(2**53), False), (np.int64(2**53 - 1), True), (np.int64(-1), False), (0.5, False), (np.int8(0), True),
+        (True, True), (np.nan, False),
+    ],
+)  # fmt: skip
+def test_class_numbers_are_whole_and_those_that_no_float_rounds(label: Any, fits: bool) -> None:
+    labels = np.array([0, label], np.asarray(label).dtype)
+    if fits:
+        found = _classes(labels, "x")
+        assert (found.dtype, found.tolist()) == (np.int64, [0, int(label)])
+    else:
+        with pytest.raises(GencliError, match=f"^x: row 1: label {labels[1]}$"):
+            _classes(labels, "x")
+
+
+@pytest.mark.parametrize(
+    ("values", "white", "scaled"),
+    [
+        (np.array([0, 255], np.uint8), None, (1, "uint8")), (np.array([0, 1], np.uint8), "1", (255, "uint8")),
+        (np.array([0, 1], np.uint8), "255", (1, "uint8")), ([0, 0.2, 1], None, (255, "uint8")),
+        ([0, 0.3], None, (255, "float32")),
+        ([0.0, 2], None, (1, "uint8")), ([0.5, 128], None, (1, "float32")), ([0.0, 255], None, (1, "uint8")),
+        ([0, 0.3], "255", (1, "float32")), ([0.0, 1], "1", (255, "uint8")),
+        ([0, (100 + 9e-4) / 255], None, (255, "uint8")), ([0, (100 + 11e-4) / 255], None, (255, "float32")),
+    ],
+)  # fmt: skip
+def test_white_is_1_or_255(values: Any, white: str | None, scaled: tuple[int, str]) -> None:
+    pixels, notes = np.asarray(values)[:, None, None, None], list[str]()
+    assert _scaled(pixels, white, "x", notes) == scaled
+    said = f"{pixels.dtype} values of {pixels.min():g} to {pixels.max():g} are multiplied by 255"
+    whole = ", and are whole then" if scaled[1] == "uint8" else ""
+    assert notes == ([said + whole] if scaled[0] == 255 else [])
+
+
+@pytest.mark.parametrize(
+    ("values", "white", "unclear"),
+    [
+        ([0.0, 1], None, True), ([0.0, 0], None, True), ([0.5, 127.75], None, True), ([0.5, 1.25], None, True),
+        ([-0.25, 1], None, False), ([0, 255.25], None, False), ([0, 1.25], "1", False), ([-0.25, 9], "255", False),
+    ],
+)  # fmt: skip
+def test_other_values_are_no_gray_levels_or_of_unclear_ones(
+    values: list[float], white: str | None, unclear: bool
+) -> None:
+    with pytest.raises(GencliError) as refused:
+        _scaled(np.array(values)[:, None, None, None], white, "x", [])
+    here = f"x: float64 values of {values[0]:g} to {values[1]:g}"
+    assert refused.value.message == here + (": it is unclear whether 1 or 255 is white" if unclear else "")
+
+
+def test_all_values_are_looked_at_however_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gencli.sources.arrayed._ROWS", 3 * 8)  # three rows of one value
+    values = np.zeros((8, 1, 1, 1))
+    for place in range(8):
+        other = values.copy()
+        other[place] = np.inf
+        with pytest.raises(GencliError, match=f"^x: row {place}: a value that is not finite$"):
+            _scaled(other, None, "x", [])
+        other[place] = 0.3
+        assert _scaled(other, None, "x", []) == (255, "float32")
+        other[place] = 200
+        assert _scaled(other, None, "x", []) == (1, "uint8")
+
+
+def test_severities_are_told_by_labels_that_repeat_and_were_not_dealt_out(tmp_path: Path) -> None:
+    random = np.random.default_rng(1)
+    block = random.integers(0, 9, 20)
+    assert _repeats(np.tile(block, 5))
+    assert not _repeats(np.tile(block[:19], 5))
+    assert not _repeats(np.tile(block, 4))
+    assert not _repeats(np.append(np.tile(block, 5), block[0]))
+    for period in (1, 2, 4, 5, 10):
+        assert not _repeats(np.tile(block[:period], 100 // period)), period
+    assert _repeats(np.tile(np.append(np.tile(block[:3], 6), block[:2]), 5)), "a period that does not fit"
+    for labels, count, equal in (
+        ([1, 2, 1, 2], 2, True),
+        ([1, 2, 1, 3], 2, False),
+        ([1, 2, 1], 2, False),
+        ([1, 2], 1, True),
+    ):
+        assert _equal(np.array(labels), count) == equal
+    pixels = np.concatenate([IMAGES] * 5)
+    labels = np.tile(LABELS, 5)
+    why = "since the labels repeat 5 times; --severities 1 if not"
+    assert table(tmp_path, pixels, labels).notes == [
+        "200×5×4×3 is read as NHWC", f"severities 1 to 5 of a, 40 rows each, {why}"
+    ]  # fmt: skip
+    assert table(tmp_path, pixels, labels, severities=5).notes == ["200×5×4×3 is read as NHWC"]
+    one = ArrayTable(Input(str(tmp_path / "a.npy")), Input(str(tmp_path / "labels.npy")), Arrays(), "fog")
+    assert one.notes[1:] == [f"severities 1 to 5, {why}"]
+    assert set(read(one)["corruption"].to_pylist()) == {"fog"}
+
+
+def test_columns_of_a_csv_that_hold_whole_numbers_are_labels(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(f"a,b,c,d\n1,x,{'9' * 18},1.0\n-2,3,4,5\n")
+    found = _columns(Input(str(tmp_path / "a.csv")))
+    assert {name: values.tolist() for name, values in found.items()} == {"a": [1, -2], "c": [10**18 - 1, 4]}
+
+
+def test_classes_are_those_that_there_are_where_they_are_numbered_anew(tmp_path: Path) -> None:
+    labels = np.array([7, 3, 7, 9] * 10)
+    made = table(tmp_path, IMAGES, labels, renumber=True)
+    assert made.description.classes == ("3", "7", "9")
+    assert read(made)["label"].to_pylist() == [1, 0, 1, 2] * 10
+    named = table(tmp_path, IMAGES, labels, renumber=True, classes=("x", "y", "z"), name="n", split="test")
+    assert (named.description.classes, named.description.name, named.description.split) == (
+        ("x", "y", "z"),
+        "n",
+        "test",
+    )
 
 
 def test_errors_by_severity_in_one_pipeline(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """How many classes there are and what they are called, where a table does not say."""
 
+import json
 from pathlib import Path
 
 import duckdb
@@ -13,7 +14,7 @@ from gencli.corruptions.labels import PairLabels
 from gencli.errors import GencliError
 from gencli.files.tables import Description, MemoryTable
 from gencli.sources import Foreign, open_table
-from gencli.sources.classes import parse_names, written
+from gencli.sources.classes import classes_of, hub_names, parse_names, written
 from gencli.sources.exported import Exported, write_folder
 from gencli.sources.selection import class_numbers
 from tests.helpers import save
@@ -148,3 +149,82 @@ def test_a_test_table_without_the_last_class_goes_with_its_model(tmp_path: Path)
 def test_names_that_no_list_can_hold_are_refused(text: str) -> None:
     with pytest.raises(GencliError):
         parse_names(text)
+
+
+def said_of(text: str | None) -> str:
+    with pytest.raises(GencliError) as refused:
+        parse_names(text)
+    return refused.value.message
+
+
+def test_class_names_are_counted_from_one_to_a_million(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert parse_names(None) is None
+    assert parse_names("1") == ("0",)
+    assert said_of("0") == "--class-names: 0 classes"
+    assert said_of("01000001") == "--class-names: 01000001 classes"
+    assert parse_names("0000010") == tuple("0123456789")
+    path = tmp_path / "names"
+    path.write_text("a\n" * 2)
+    assert said_of(str(path)) == f"--class-names: {path}: classes 0 and 1 are both called 'a'"
+    path.write_text("a\nb\nc")
+    monkeypatch.setattr("gencli.sources.classes._LONGEST", 5)
+    assert parse_names(str(path)) == ("a", "b", "c")
+    monkeypatch.setattr("gencli.sources.classes._LONGEST", 4)
+    assert said_of(str(path)) == f"--class-names: {path}: 5 bytes, too many for names"
+    assert said_of("a,\0b") == "--class-names: a,\0b: a class without a name"
+
+
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [(("0", "1"), "2"), (("1", "0"), "1,0"), (("a,b", "c"), '"a,b",c'), (("0", "2"), "0,2"), (("solo",), "solo")],
+)
+def test_names_are_written_as_they_are_parsed(names: tuple[str, ...], text: str) -> None:
+    assert written(names) == text
+    assert parse_names(text) == names
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ([0, 1, 2], None), ([0, 2], None), ([0, 1, 3], None), ([0, 4], "0, 4, so 3 of 5 classes have no rows; 1"),
+        ([0, 1, 5], None), ([0, 1, 6], "0, 1, 6, so 4 of 7 classes have no rows; 2"),
+        ([1, 2], "1 to 2, so 1 of 3 classes have no rows; 1"),
+        ([0, 3, 5, 9, 20], "0, 3, 5, 9, 20, so 16 of 21 classes have no rows; 4"),
+        ([0, 3, 5, 9, 20, 30], "0, 3, 5, 9, 20, ..., so 25 of 31 classes have no rows; 5"),
+        ([1500], "1500 to 1500, so 1,500 of 1,501 classes have no rows; 0"),
+    ],
+)  # fmt: skip
+def test_labels_that_leave_classes_empty_are_said(
+    labels: list[int], said: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    messages = list[str]()
+    monkeypatch.setattr("gencli.sources.classes.message", messages.append)
+    column = np.array([*labels, *labels])
+    assert classes_of(None, None, {"label": column}, "x") == tuple(map(str, range(max(labels) + 1)))
+    told = said and "; --renumber makes them 0 to ".join(said.split("; "))
+    assert messages == ([f"x: labels are {told}"] if said else [])
+    messages.clear()
+    names = tuple(map(str, range(max(labels) + 1)))
+    assert classes_of(names, None, {"label": column}, "x") == classes_of(None, names, {"label": column}, "x") == names
+    assert not messages
+
+
+def test_names_of_metadata_that_are_not_distinct_may_be_given_again() -> None:
+    column = {"label": np.array([0, 1])}
+    assert classes_of(("a", "a"), ("a", "b"), column, "x") == ("a", "b")
+    with pytest.raises(GencliError, match=r"^x: its metadata already names 2 classes$"):
+        classes_of(("a", "b"), ("c", "d"), column, "x")
+    with pytest.raises(GencliError, match=r"^x: classes 0 and 1 and 3 are both called 'a'$"):
+        classes_of(("a", "a", "b", "a"), None, column, "x")
+
+
+@pytest.mark.parametrize("names", [[], "ab", [1, "b"], None, {"a": 1}])
+def test_names_of_metadata_are_a_list_of_words(names: object) -> None:
+    def schema(held: object) -> pa.Schema:
+        known = {"info": {"features": {"label": {"names": held}}}}
+        return pa.schema([("label", pa.int64())], {"huggingface": json.dumps(known)})
+
+    assert hub_names(schema(names), "label") is None
+    assert hub_names(schema(["a", "b"]), "label") == ("a", "b")
+    assert hub_names(schema(["a", "b"]), "target") is None
+    assert hub_names(pa.schema([("label", pa.int64())]), "label") is None

@@ -12,7 +12,7 @@ import pytest
 
 from gencli.errors import GencliError
 from gencli.sources import Foreign, open_table
-from gencli.sources.coded import in_order
+from gencli.sources.coded import Coding, dug, field_at, in_order, of_words
 from tests.helpers import images, read
 from tests.pipelines.shell import Shell
 from tests.sources.test_encoded import encode, picture
@@ -117,3 +117,76 @@ def test_two_classes_make_a_real_two_class_problem(tmp_path: Path) -> None:
     shell("gencli corrupt flip-labels -p 1 d -q -o f").worked()
     shell("gencli corrupt subsample --classes 5,3 --renumber f -o g").refused("have a label_true of another class")
     shell("gencli corrupt subsample -n 9 --renumber d -o g").refused("--renumber needs classes")
+
+
+def test_a_path_leads_to_one_field_or_none() -> None:
+    inner = pa.struct([("b", pa.struct([("c", pa.int64())])), ("d", pa.string())])
+    schema = pa.schema([("a", inner), ("a.d", pa.int8()), ("x", pa.int64()), ("x", pa.int64())])
+    found = {path: field_at(schema, path) for path in ("a", "a.d", "a.b.c", "a.b", "a.c", "a.b.c.e", "x", "x.y", "y")}
+    assert {path: str(field.type) for path, field in found.items() if field is not None} == {
+        "a": str(inner), "a.d": "int8", "a.b.c": "int64", "a.b": "struct<c: int64>",
+    }  # fmt: skip
+    rows = pa.table({"a": pa.array([{"b": {"c": 1}}, None, {"b": None}, {"b": {"c": 4}}], pa.struct([inner.field(0)]))})
+    assert dug(rows, "a.b.c").to_pylist() == [1, None, None, 4]
+    assert dug(rows.slice(2), "a.b.c").to_pylist() == [None, 4]
+
+
+def test_names_of_whole_numbers_go_by_these_and_others_by_characters() -> None:
+    assert in_order({"10", "9", "09"}) == ["09", "9", "10"]
+    assert in_order({"10", "9", "x"}) == ["10", "9", "x"]
+    assert in_order(["1" * 18, "2"]) == ["2", "1" * 18]
+    assert in_order(["1" * 19, "2"]) == ["1" * 19, "2"]
+    assert in_order({"\u0661", "0"}) == ["0", "\u0661"]
+    assert in_order({10, 9}) == ["9", "10"]
+
+
+def test_values_are_coded_by_their_places() -> None:
+    coded = Coding(("b", "a"), ("b", "a"))
+    assert coded.codes(pa.array(["a", "b", "a"])).tolist() == [1, 0, 1]
+    assert Coding((3, 7), ("3", "7")).codes(pa.array([7, 3], pa.uint8())).tolist() == [1, 0]
+    with pytest.raises(ValueError) as refused:  # noqa: PT011 - its arguments are looked at
+        coded.codes(pa.array(["a", "c", "d"]))
+    assert refused.value.args == (1, "c")
+
+
+@pytest.mark.parametrize(
+    ("words", "names", "renumber", "labels", "classes"),
+    [
+        (["1", "0"], None, False, [1, 0], ("0", "1")), (["1", "0"], ("a", "b", "c"), False, [1, 0], ("a", "b", "c")),
+        (["7", "3", "10"], None, True, [1, 0, 2], ("3", "7", "10")), (["7", "3"], ("a", "b"), True, [1, 0], ("a", "b")),
+        (["b", "a", "b"], None, False, [1, 0, 1], ("a", "b")),
+        (["b", "a"], ("b", "a", "c"), False, [0, 1], ("b", "a", "c")),
+        (["b", "7"], None, False, [1, 0], ("7", "b")), (["b", "a"], ("x", "y"), True, [1, 0], ("x", "y")),
+    ],
+)  # fmt: skip
+def test_words_are_numbers_or_names_of_classes(
+    words: list[str], names: Any, renumber: bool, labels: list[int], classes: tuple[str, ...]
+) -> None:
+    found, shown = of_words(words, names, renumber, "x", "label")
+    assert (found.tolist(), shown) == (labels, classes)
+
+
+@pytest.mark.parametrize(
+    ("words", "names", "renumber", "said"),
+    [
+        (["a", "", "b"], None, False, "x: row 1: no label"),
+        (["1", "3"], ("a", "b"), False, "x: row 1: label 3 is not one of the 2 classes"),
+        (["a", "c"], ("a", "b"), False, "x: row 1: label 'c' is not in --class-names"),
+        (["a", "c", "d"], ("a", "b"), True, "x: 3 different labels, but --class-names has 2"),
+    ],
+)  # fmt: skip
+def test_words_that_are_no_classes_are_refused(words: list[str], names: Any, renumber: bool, said: str) -> None:
+    with pytest.raises(GencliError) as refused:
+        of_words(words, names, renumber, "x", "label")
+    assert refused.value.message == said
+
+
+def test_the_order_of_classes_is_said_of_the_first_five(monkeypatch: pytest.MonkeyPatch) -> None:
+    messages = list[str]()
+    monkeypatch.setattr("gencli.cli.console.message", messages.append)
+    for count in (5, 6):
+        of_words([f"c{place}" for place in range(count)], None, False, "x", "label")
+    first = ", ".join(f"c{place} is {place}" for place in range(5))
+    assert messages == [
+        f"x: 5 classes in the order of `label`: {first}", f"x: 6 classes in the order of `label`: {first}, ..."
+    ]  # fmt: skip

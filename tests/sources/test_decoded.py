@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from gencli.errors import GencliError
 from gencli.files.tables import is_shape
 from gencli.sources import decoded
-from gencli.sources.decoded import identify, most_bytes, parse_crop, parse_range, parse_shape, parse_size
+from gencli.sources.decoded import DecodedTable, identify, most_bytes, parse_crop, parse_range, parse_shape, parse_size
 
 
 @pytest.mark.parametrize(
@@ -66,3 +69,36 @@ def test_parts_wait_for_all_cores_in_32_megabytes(monkeypatch: pytest.MonkeyPatc
     for count, most in ((1, 16 << 20), (2, 8 << 20), (16, 1 << 20), (64, 1 << 20)):
         monkeypatch.setattr(decoded, "cores", lambda count=count: count)
         assert most_bytes() == most
+
+
+@pytest.mark.parametrize(
+    ("sizes", "count", "parts"),
+    [
+        ([1, 1, 1, 1], 2, [[0, 1], [2, 3]]), ([1, 1, 1], 2, [[0, 1], [2]]), ([4, 1, 1], 9, [[0, 1], [2]]),
+        ([5, 1, 1], 9, [[0], [1, 2]]), ([2, 2, 1, 1], 9, [[0, 1, 2], [3]]), ([9], 1, [[0]]), ([], 3, []),
+    ],
+)  # fmt: skip
+def test_parts_are_of_so_many_rows_or_so_many_bytes(
+    sizes: list[int], count: int, parts: list[list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoded, "most_bytes", lambda: 4)
+    pieces = (([b"x" * size], np.array([place])) for place, size in enumerate(sizes))
+    table: Any = SimpleNamespace(pieces=lambda most, keep: pieces)
+    found = [*DecodedTable.values(table, count)]
+    assert [places.tolist() for _, places in found] == parts
+    assert [[len(each or b"") for each in values] for values, _ in found] == [
+        [sizes[p] for p in part] for part in parts
+    ]
+
+
+def test_a_note_is_said_once_and_of_warnings_the_most_frequent(monkeypatch: pytest.MonkeyPatch) -> None:
+    messages = list[str]()
+    monkeypatch.setattr("gencli.cli.console.message", messages.append)
+    table: Any = SimpleNamespace(title="x", _said=set())
+    notes = Counter({"b": 2, "a": 1500, "Pillow warns: one": 3, "Pillow warns: two": 4})
+    DecodedTable._say(table, notes, 2000)
+    assert messages == [
+        "x: 7 of 2,000 images: Pillow warns: two", "x: 1,500 of 2,000 images: a", "x: 2 of 2,000 images: b"
+    ]  # fmt: skip
+    DecodedTable._say(table, Counter({"a": 1, "c": 1}), 5)
+    assert messages[3:] == ["x: 1 of 5 images: c"]

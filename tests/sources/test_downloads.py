@@ -268,6 +268,17 @@ def test_a_second_call_downloads_nothing(
     assert not server.asked
 
 
+def test_one_file_that_is_gone_is_unpacked_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, data: Data) -> None:
+    source = lay_down("cifar10", monkeypatch)
+    root = source.put(tmp_path / "root")
+    data("cifar10", root)
+    files = [path for path in (root / "cifar-10-batches-py").iterdir() if path.name != "data_batch_2"]
+    before = {path: path.stat().st_mtime_ns for path in files}
+    (root / "cifar-10-batches-py" / "data_batch_2").unlink()
+    assert_is(data("cifar10", root), source, "cifar10", "train")
+    assert {path: path.stat().st_mtime_ns for path in files} == before
+
+
 def test_a_download_shows_how_far_it_is_unless_quiet(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, server: Server, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -59,3 +59,23 @@ def test_paths_that_lead_out_are_refused(path: str, tmp_path: Path) -> None:
 def test_what_is_no_manifest_is_refused(text: str, said: str, tmp_path: Path) -> None:
     with pytest.raises(GencliError, match=said):
         opened(tmp_path, text)
+
+
+def test_what_is_wrong_is_said_in_full(tmp_path: Path) -> None:
+    place = f"{tmp_path}/pets-test.csv"
+    for text, how, said, hint in (
+        ("path,label\nin/1.png,0\n../x,1\n", {}, f"{place}: row 1: '../x' leads out of the manifest's folder",
+         "put the manifest above the images, and write paths from its folder"),
+        ("pth,label\nin/1.png,0\n", {}, f"{place}: no column `path`", "--image names it; did you mean pth?"),
+        ("path,labl\nin/1.png,0\n", {}, f"{place}: no column `label`", "--label names it; did you mean labl?"),
+        ("path,label\nin/1.png,0\n", {"image": "picture"}, f"{place}: no column `picture`", None),
+    ):  # fmt: skip
+        with pytest.raises(GencliError) as refused:
+            opened(tmp_path, text, **how)
+        assert refused.value.message == said
+        assert hint is None or refused.value.hint == hint
+    table = opened(tmp_path, "image,file,label\nin/1.png,in/2.png,0\nin/3.png,in/0.png,1\n")
+    assert images(table)[:, 0, 0, 0].tolist() == [2, 0]
+    assert table.image_name(1) == f"{place}: row 1: in/0.png"
+    chosen = opened(tmp_path, "image,file,label\nin/1.png,in/2.png,0\nin/3.png,in/0.png,1\n", image="image")
+    assert images(chosen)[:, 0, 0, 0].tolist() == [1, 3]

@@ -17,11 +17,12 @@ from gencli.corruptions.base import Corruption
 from gencli.corruptions.imbalance import Subsample
 from gencli.corruptions.labels import FlipLabels, RandomLabels
 from gencli.errors import GencliError
-from gencli.files import provenance, tables
+from gencli.files import parquet, provenance, tables
 from gencli.files.named import open_inputs
 from gencli.files.tables import ImageTable
 from gencli.sources import Foreign, open_table, read_table
 from gencli.sources.selection import select
+from gencli.sources.sets import Part, require_one_set
 from tests.helpers import image_table, read, save
 from tests.hostile import thrift
 from tests.pipelines.shell import explained, many
@@ -126,6 +127,61 @@ def test_every_command_refuses_a_folder_of_two_splits(command: str, tmp_path: Pa
     assert not (tmp_path / "out").exists()
 
 
+def refusal(path: Path) -> tuple[str, str]:
+    """What is said of a folder that is refused, and the hint, with the folder as `set`."""
+    with pytest.raises(GencliError) as refused:
+        open_table(str(path))
+    return refused.value.message.replace(str(path), "set"), refused.value.hint.replace(str(path), "set")
+
+
+def test_a_split_is_asked_for_where_there_are_several(tmp_path: Path) -> None:
+    for name in ("train", "more"):
+        hub(tmp_path / f"set/{name}.parquet", [0, 1])
+    several = "files of several splits; no split: set/more.parquet; train: set/train.parquet"
+    takes = "--files GLOB takes those that match"
+    assert refusal(tmp_path / "set") == (
+        f"set: {several}", f"gencli data parquet set --split NAME takes one; {takes}"
+    )  # fmt: skip
+    inputs = [each for name in ("more", "train") for each in open_inputs(str(tmp_path / f"set/{name}.parquet"))]
+    with pytest.raises(GencliError) as refused:
+        read_table(inputs)
+    assert refused.value.message.replace(str(tmp_path), "").replace("/set", "set") == several
+    assert refused.value.hint == f"--split NAME takes one, or names all; {takes}"
+    with pytest.raises(GencliError) as refused:
+        taken(tmp_path / "set", "trian")
+    assert refused.value.message == (
+        f"{tmp_path}/set: no split 'trian'; no split: {tmp_path}/set/more.parquet; train: {tmp_path}/set/train.parquet"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [
+        ("train_1.parquet", "train"), ("train_test.parquet", ""), ("test/train_1.parquet", "train"),
+        ("test/a.parquet", "test"), ("test/train/a.parquet", ""), ("a/dev/b.parquet", "dev"), ("a.parquet", ""),
+        ("trained.parquet", ""), ("TRAIN-0.parquet", "train"), ("tests/a.parquet", ""),
+    ],
+)  # fmt: skip
+def test_a_split_is_named_by_one_word_of_the_file_or_else_one_of_its_folders(
+    name: str, split: str, tmp_path: Path
+) -> None:
+    hub(tmp_path / "train" / name, [0, 1])
+    [source] = open_inputs(str(tmp_path / "train"))
+    assert Part(source, parquet.open_file(source)).split == split
+
+
+@pytest.mark.parametrize(
+    ("folders", "said"), [("ab", "set/a, set/b"), ("abcde", "set/a, set/b, set/c and 2 more"), ("a", "")]
+)
+def test_a_data_set_lies_in_one_folder(folders: str, said: str, tmp_path: Path) -> None:
+    for place, name in enumerate(folders):
+        hub(tmp_path / f"set/{name}/x{place}.parquet", [0, 1], 3 * place)
+    if said:
+        assert refusal(tmp_path / "set")[0] == f"set: not a data set: files in {said}"
+    else:
+        assert open_table(str(tmp_path / "set")).rows == 2
+
+
 def test_dot_files_and_files_without_rows_are_passed_over(tmp_path: Path) -> None:
     hub(tmp_path / "data_0.parquet", [])
     hub(tmp_path / "data_1.parquet", [0, 1])
@@ -145,6 +201,8 @@ NUMBERED = {  # files of a folder, by what is said of them
     "0-of-3 2-of-3": "no part 00001-of-00003",
     "1-of-2": "no part 00000-of-00002",
     "1-of-3 2-of-3": "no part 00000-of-00003",
+    "2-of-2": "no part 00001-of-00002",
+    "1-of-4 4-of-4": "no part 00002-of-00004, 00003-of-00004$",
     "0-of-2 1-of-3": "not of one set",
     "0-of-2 1-of-2 again": "not of one set",
     "0-of-9999999": "no part .* and 9,999,995 more",
@@ -166,6 +224,21 @@ def test_numbers_start_at_zero_or_one(first: int, tmp_path: Path) -> None:
     for place in range(3):
         hub(tmp_path / f"train-{place + first:05d}-of-00003.parquet", [place % 2], place)
     assert open_table(str(tmp_path)).column("label").tolist() == [0, 1, 0]
+
+
+def test_numbered_files_are_of_one_set_and_each_number_is_there_once(tmp_path: Path) -> None:
+    for place, name in enumerate(("x-0-of-1", "y-0-of-1")):
+        hub(tmp_path / f"two/{name}.parquet", [0, 1], 3 * place)
+    said = "set: not a data set: not of one set: set/x-0-of-1.parquet, set/y-0-of-1.parquet"
+    assert refusal(tmp_path / "two")[0] == said
+    for place, name in enumerate(("x-0-of-2", "x-00000-of-00002", "x-1-of-2")):
+        hub(tmp_path / f"again/{name}.parquet", [0, 1], 3 * place)
+    said = "set: not a data set: part 0 of 2 twice, set/x-0-of-2.parquet, set/x-00000-of-00002.parquet"
+    assert sorted(refusal(tmp_path / "again")[0].split(", ")) == sorted(said.split(", "))
+    for place, name in enumerate(("x-0-of-1", "more", "other")):
+        hub(tmp_path / f"mixed/{name}.parquet", [0, 1], 3 * place)
+    said = "set: not a data set: not of one set: set/x-0-of-1.parquet, set/more.parquet, set/other.parquet"
+    assert refusal(tmp_path / "mixed")[0] == said
 
 
 def test_the_same_file_twice_is_refused(tmp_path: Path) -> None:
@@ -193,6 +266,31 @@ def test_files_of_other_class_names_or_shapes_are_refused(tmp_path: Path) -> Non
         open_table(str(tmp_path / "raw"))
 
 
+def test_what_else_the_metadata_says_is_no_difference(tmp_path: Path) -> None:
+    hub(tmp_path / "a.parquet", [0, 1])
+    other = pq.read_table(hub(tmp_path / "b.parquet", [1], 9))
+    metadata = {**other.schema.metadata, b"made": b"elsewhere"}
+    pq.write_table(other.replace_schema_metadata(metadata), tmp_path / "b.parquet")
+    assert open_table(str(tmp_path)).rows == 3
+
+
+@pytest.mark.parametrize("order", ["ab", "ba"])
+def test_files_of_other_columns_or_none_that_say_what_they_are_are_refused(order: str, tmp_path: Path) -> None:
+    first, second = (f"{tmp_path}/train-{name}.parquet" for name in "ab")
+    table = read(save(image_table(4), tmp_path / "whole.parquet"))
+    (tmp_path / "whole.parquet").unlink()
+    for place, name in enumerate(order):
+        part = table.set_column(0, "id", pa.array(range(4 * place, 4 * place + 4)))
+        known = table.schema.metadata if place else None
+        pq.write_table(part.replace_schema_metadata(known), tmp_path / f"train-{name}.parquet")
+    said = "train-b.parquet: another data set than set/train-a.parquet, one of them without a description"
+    assert refusal(tmp_path)[0] == f"set: not a data set: set/{said}"
+    hub(tmp_path / "train-b.parquet", [0, 1])
+    with pytest.raises(GencliError) as refused:
+        require_one_set([Part(each, parquet.open_file(each)) for each in open_inputs(str(tmp_path))])
+    assert refused.value.message.endswith(f"{second}: other columns than {first}")
+
+
 def test_parts_are_one_table_in_their_own_order_if_all_are_there(tmp_path: Path) -> None:
     whole = save(image_table(30), tmp_path / "whole.parquet")
     folder = tmp_path / "parts"
@@ -207,6 +305,8 @@ def test_parts_are_one_table_in_their_own_order_if_all_are_there(tmp_path: Path)
     with pytest.raises(GencliError, match=r"part 8 of 12 twice, .*part-7.parquet, .*part-8.parquet; no part 7 of 12"):
         open_table(str(folder))
     assert open_table(str(folder / "part-3.parquet")).rows == 3, "a part by its name is a table"
+    inputs = [each for number in (3, 5) for each in open_inputs(str(folder / f"part-{number}.parquet"))]
+    assert read_table(inputs).rows == 6, "parts that are named need not be all"
 
 
 def test_parts_of_parts_are_all_there(tmp_path: Path) -> None:
@@ -237,10 +337,16 @@ def test_a_table_of_fewer_rows_than_parts_has_empty_ones(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("corruption", "seed", "shard", "words"),
     [
-        (FlipLabels(0.9), 0, "1/2", "corrupt flip-labels: p 0.9 and 0.1 in"),
-        (FlipLabels(0.1), 3, "1/2", "corrupt flip-labels: seed 3 and 0 in"),
-        (FlipLabels(0.1), 0, "1/3", "corrupt flip-labels: parts 3 and 2 in"),
-        (RandomLabels(0.1), 0, "1/2", ".*b.parquet was made by .*random-labels, .*a.parquet by .*flip-labels"),
+        (FlipLabels(0.9), 0, "1/2", "corrupt flip-labels: p 0.9 and 0.1 in set/b.parquet and set/a.parquet"),
+        (FlipLabels(0.1), 3, "1/2", "corrupt flip-labels: seed 3 and 0 in set/b.parquet and set/a.parquet"),
+        (FlipLabels(0.1), 0, "1/3", "corrupt flip-labels: parts 3 and 2 in set/b.parquet and set/a.parquet"),
+        (
+            RandomLabels(0.1),
+            0,
+            "1/2",
+            "set/b.parquet was made by data toy | corrupt random-labels, "
+            "set/a.parquet by data toy | corrupt flip-labels",
+        ),
     ],
 )
 def test_files_made_otherwise_are_refused(
@@ -250,8 +356,7 @@ def test_files_made_otherwise_are_refused(
     (tmp_path / "two").mkdir()
     part(whole, tmp_path / "two/a.parquet", FlipLabels(0.1), "0/2")
     part(whole, tmp_path / "two/b.parquet", corruption, shard, seed)
-    with pytest.raises(GencliError, match=f"two: not a data set: {words}"):
-        open_table(str(tmp_path / "two"))
+    assert refusal(tmp_path / "two")[0] == f"set: not a data set: {words}"
 
 
 def test_parts_of_two_tables_are_refused(tmp_path: Path) -> None:
@@ -267,7 +372,9 @@ def test_rows_of_one_id_are_refused(tmp_path: Path) -> None:
     table = read(image_table(1200))
     pq.write_table(pa.concat_tables([table, table]), tmp_path / "twice.parquet")
     pq.write_table(table.take(pa.array([*range(1199, -1, -1), 7])), tmp_path / "again.parquet")
+    pq.write_table(table.take(pa.array([0, 1, 1, 2])), tmp_path / "beside.parquet")
     for name, words in (
+        ("beside", r"rows 1 and 2 are both id \d+; 1 rows repeat an id"),
         ("twice", r"rows 0 and 1200 are both id \d+; 1,200 rows repeat an id"),
         ("again", r"rows 1192 and 1200 are both id \d+; 1 rows repeat an id"),
     ):
