@@ -113,4 +113,8 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         "gencli/bounds/inversion.py",
         "return _bisected(lambda p: betainc(n - errors, errors + 1, 1 - p) <= delta, errors / n)",
     ): "likewise",
+    (
+        "gencli/evaluation/nearby.py",
+        "low, high = (scale, scale) if not above else (1.0, scale)",
+    ): "the search downwards sets it before it is read",
 }
