@@ -25,7 +25,7 @@ from gencli.jacobians.rows import RowFunction
 from gencli.losses.settings import LossSettings
 from gencli.models import Model
 from gencli.models.inputs import Rows
-from gencli.objectives import objective
+from gencli.objectives import objective, of_training, saw_part
 from gencli.ranks import Group
 from gencli.sources.digits import digits
 from gencli.training.loop import Training
@@ -201,3 +201,64 @@ def test_a_loss_that_a_file_names_wrongly_is_refused(
     model.made = replace(model.made, arguments=model.made.arguments | {name: value})
     with pytest.raises(GencliError, match=f"corrupt metadata: its loss's {name} is"):
         objective(written(model, folder / "strange.safetensors"), train_table)
+
+
+def of(**arguments: object) -> Model:
+    model = Model("linear", (8, 8, 1), tuple("0123456789"), models.build("linear", (8, 8, 1), 10))
+    model.made = provenance.step("train", arguments)
+    return model
+
+
+def test_the_epoch_of_an_own_loss_is_the_models_or_the_last_one(train_table: ImageTable) -> None:
+    for epochs, epoch in ((1, 1), (7, 7), (0, 1), (-3, 1), (True, 1), ("7", 1), (2.0, 1), (None, 1)):
+        assert objective(of(loss="ce", epochs=epochs), train_table)[1] == epoch
+    kept = of(loss="ce", epochs=7)
+    kept.epoch = 3
+    assert objective(kept, train_table)[1] == 3
+    assert objective(kept, train_table, LossSettings("ce"))[1] == 1
+    assert objective(of(epochs=7), train_table)[1] == 1  # which names no loss
+
+
+def test_a_run_that_nothing_ended_early_was_kept_after_its_last_epoch(train_table: ImageTable) -> None:
+    given: dict[str, object] = {"loss": "ldam", "deferred_reweighting": 2, "epochs": 7}
+    for name in ("early_stop", "until_train_accuracy", "until_train_loss", "max_steps", "max_time"):
+        model = of(**given | {name: 1})
+        model.class_rows = tuple(range(1, 11))
+        with pytest.raises(GencliError, match=f"; --{name.replace('_', '-')} may have ended it early"):
+            objective(model, train_table)
+        model.epoch = 4
+        assert objective(model, train_table)[1] == 4
+    whole = of(**given)
+    whole.class_rows = tuple(range(1, 11))
+    assert objective(whole, train_table)[1] == 7
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        ({}, False), ({"subset": None}, False), ({"subset": 1}, False), ({"subset": 1.0}, False),
+        ({"subset": 2}, True), ({"subset": 0.5}, True), ({"validation_fraction": 0.0}, False),
+        ({"validation_fraction": 0.1}, True), ({"subset": 1, "validation_fraction": 0.1}, True),
+    ],
+)  # fmt: skip
+def test_a_subset_or_validation_rows_leave_a_part_to_train_on(arguments: dict[str, object], part: bool) -> None:
+    assert saw_part(of(**arguments)) == part
+
+
+def test_a_table_is_of_training_where_its_files_are_those(train_table: ImageTable, test_table: ImageTable) -> None:
+    model = of()
+    for command, table, same in (
+        ("train", train_table, True), ("train", test_table, False), ("fit", train_table, False)
+    ):  # fmt: skip
+        model.made = provenance.step(command, {}, tables.sources(train_table, "data"))
+        assert of_training(model, table) == same
+    model.made = None
+    assert not of_training(model, train_table)
+
+
+@pytest.mark.parametrize(("plugins", "said"), [(None, "this version has no loss 'odd'"), (["p.py"], "of a plug-in")])
+def test_a_loss_that_is_not_known_is_named(plugins: object, said: str, train_table: ImageTable) -> None:
+    with pytest.raises(GencliError, match=said):
+        objective(of(loss="odd", plugin=plugins), train_table)
+    for gamma in (2, 2.5, None):
+        assert objective(of(loss="focal", gamma=gamma), train_table)[0].name == "focal"

@@ -20,7 +20,7 @@ def end(run: Course | Several, kind: str) -> str:
     courses, model = [course for course in run.courses if not course.failed], run.models[0]
     epochs = {course.history[-1].epoch for course in courses}
     scores = [course.kept.train_score for course in courses]
-    off = f" ± {_score(statistics.stdev(scores), kind).split(' ', 1)[-1]}" if len(scores) > 1 else ""
+    off = f" ± {_score(statistics.stdev(scores), kind).removeprefix('accuracy ')}" if len(scores) > 1 else ""
     lasted = _counted(max(epochs)) if len(epochs) == 1 else f"{min(epochs)} to {max(epochs)} epochs"
     lines = [
         f"{model.arch}: {model.parameters:,} parameters, {len(courses)} network{'s' * (len(courses) != 1)}, {lasted}; "

@@ -105,3 +105,43 @@ def test_different_groups_have_different_names() -> None:
 def test_zeros_of_both_signs_are_one_group() -> None:
     found = grouping.values(pa.array([-0.0, 0.0, 1.5, None], pa.float32()))
     assert list(map(repr, found)) == ["0.0", "0.0", "1.5", "None"]
+
+
+def test_corruptions_are_grouped_unless_columns_are_named(tmp_path: Path) -> None:
+    save(image_table(4), tmp_path / "plain")
+    table = pq.read_table(tmp_path / "plain")
+    for name in ("severity", "corruption", "fold"):
+        table = table.append_column(name, pa.array([1] * 4))
+    pq.write_table(table, tmp_path / "toy.parquet")
+    plain, toy = open_table(str(tmp_path / "plain")), open_table(str(tmp_path / "toy.parquet"))
+    assert grouping.columns(None, plain) == grouping.columns("label", plain) == grouping.columns("label", toy) == []
+    assert grouping.columns(None, toy) == ["corruption", "severity"]
+    assert grouping.columns("fold,label,id", toy) == ["fold", "label", "id"]
+    for by, said in (
+        ("fold,id,fold", "--by: fold twice"), ("image", "no column 'image' to group by"), ("folds", "no column 'folds'")
+    ):  # fmt: skip
+        with pytest.raises(GencliError, match=said):
+            grouping.columns(by, toy)
+
+
+@pytest.mark.parametrize(
+    ("groups", "numbers"),
+    [
+        ([(3,), (-7,)], [3, -7]),
+        ([(BIG - 1,), (1 - BIG,)], [BIG - 1, 1 - BIG]),
+        ([(BIG,), (1,)], [0, 1]),
+        ([(3,), (4.0,)], [0, 1]),
+        ([(True,), (False,)], [0, 1]),
+        ([(3, 4), (5, 6)], [0, 1]),
+    ],
+)
+def test_integers_number_their_groups(groups: list[tuple[Any, ...]], numbers: list[int]) -> None:
+    assert grouping.numbers(groups) == numbers
+
+
+def test_values_that_are_missing_come_last_and_texts_of_one_name_are_quoted() -> None:
+    groups = [(None,), (NAN,), (0.0,), (-1.0,), (5.0,)]
+    assert [group[0] for group in grouping.ordered(groups, ["a"])[:3]] == [-1.0, 0.0, 5.0]
+    assert grouping.names(grouping.ordered(groups, ["a"])[3:]) == ["nan", "null"]
+    assert grouping.ordered([("b",), ("a",), ("b",)], ["corruption"]) == [("b",), ("a",)]
+    assert grouping.names([("ä", True), ("ä", "true")]) == ['"ä" true', '"ä" "true"']

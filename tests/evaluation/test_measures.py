@@ -14,7 +14,7 @@ from torch.nn import functional
 from gencli import models
 from gencli.evaluation.flatness import flatness
 from gencli.evaluation.intervals import bootstrap
-from gencli.evaluation.measures import distance, measure, path_norm, vc_gap
+from gencli.evaluation.measures import distance, measure, path_norm, vc_dimension, vc_gap
 from gencli.evaluation.predictions import predict
 from gencli.evaluation.trace import Trace
 from gencli.models import Model, Options
@@ -347,3 +347,17 @@ def test_strides_padding_dilation_and_a_folded_batch_norm_by_explicit_matrices()
             path = layer(path, weight.square(), bias.square())  # type: ignore[union-attr]
     assert found["spectral_norm_product"] == pytest.approx(product, rel=1e-9)
     assert found["path_norm"] == pytest.approx(path.sum().sqrt().item(), rel=1e-9)
+
+
+@pytest.mark.parametrize("n", [1, 50, 1000])
+@pytest.mark.parametrize("share", [0.01, 0.5, 1.0, 1.001, 30.0])
+def test_the_gap_bound_is_vapniks_with_sauers_lemma(n: int, share: float) -> None:
+    dimension = share * 2 * n
+    trivial, sauer = 2 * n * math.log(2), dimension * math.log(2 * math.e * n / dimension)
+    growth = min(trivial, sauer) if dimension <= 2 * n else trivial
+    assert vc_gap(dimension, n) == pytest.approx(math.sqrt(8 / n * (growth + math.log(4 / 0.05))))
+
+
+def test_the_dimensions_logarithm_is_of_at_least_two_parameters() -> None:
+    assert vc_dimension(5, 3, 8) == 5 * 3 * 3
+    assert [vc_dimension(1, 1, count) for count in (1, 2, 3)] == pytest.approx([1, 1, math.log2(3)])

@@ -141,4 +141,8 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         "gencli/showing/tensors.py",
         r'return [(0, int(part)) if part.isdecimal() else (2, part) for part in re.split(r"(\d{1,9})", name) if part]',
     ): "numbers come before words by either",
+    (
+        "gencli/evaluation/nearby.py",
+        "low, high = (scale, scale) if not above else (1.0, scale)",
+    ): "the search downwards sets it before it is read",
 }

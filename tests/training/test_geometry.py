@@ -158,3 +158,20 @@ def test_distances_are_of_trained_parameters_in_float64() -> None:
     after = torch.cat([each.detach().double().flatten() for each in run.model.network.parameters()]).numpy()
     assert run.history[-1].distance == pytest.approx(np.linalg.norm(after - before), rel=1e-12)
     assert run.history[-1].weight_norm == pytest.approx(np.linalg.norm(after), rel=1e-12)
+
+
+@pytest.mark.parametrize(("arch", "vectors"), [("mlp-1x8-tanh", 64), ("mlp-1x2-tanh", 23)])
+def test_lanczos_keeps_64_vectors_or_as_many_as_there_are_parameters(
+    arch: str, vectors: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, asked = training(replace(PLAIN, arch=arch, track="sharpness")), list[tuple[int, int, float]]()
+    assert run.geometry is not None
+
+    def leading(product: object, size: int, count: int, *, start: Tensor, vectors: int) -> extremes.Pairs:
+        asked.append((count, vectors, start.norm().item()))
+        raise GencliError("no", "")
+
+    monkeypatch.setattr(extremes, "leading", leading)
+    assert run.geometry.measure(4) == {"sharpness": None}
+    assert run.geometry.measure(5) == {}
+    assert asked == [(1, vectors, pytest.approx(1))]

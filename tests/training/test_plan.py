@@ -12,7 +12,10 @@ from torch import nn
 from gencli.cli.app import main
 from gencli.models import FAMILIES
 from gencli.models.base import Shape
-from gencli.training.plan import _count, networks
+from gencli.training.plan import _count, networks, plan
+from gencli.training.settings import Settings
+from gencli.training.setup import prepare
+from tests.helpers import image_table
 
 
 class Single(nn.Module):
@@ -125,3 +128,67 @@ def test_networks_are_listed_with_their_costs() -> None:
 )  # fmt: skip
 def test_counts_have_three_digits(number: int, text: str) -> None:
     assert _count(number, "B") == text
+
+
+TABLE = image_table(41, (4, 4, 1))
+OF = (
+    "parameters", "steps, at most", "operations per image, forward", "operations per step", "operations per epoch",
+    "memory per step", "memory of the images",
+)  # fmt: skip
+
+
+def totals(rows: int = 41, columns: tuple[str, ...] = ("id", "image", "label"), **more: object) -> dict[str, str]:
+    given: dict[str, object] = {"arch": "mlp-1x8", "batch_size": 10, "device": "cpu", "epochs": 3}
+    settings = Settings(**given | more)  # type: ignore[arg-type]
+    table = plan(prepare(settings, TABLE.description, columns, ""), rows).totals
+    return dict(zip(table["of"].to_pylist(), table["value"].to_pylist(), strict=True))
+
+
+def test_the_totals_are_those_counted_by_hand() -> None:
+    """16 numbers, 8 units, 3 classes: 163 parameters, 2 (128 + 24) FLOP forward, 3 times that without 2 · 128 a step.
+
+    In a step of 10 there are weights, gradients and momentum, and 16 + 8 numbers an image.
+    """
+    expected = dict(zip(OF, ("163", "15", "304 FLOP", "6.56 kFLOP", "26.9 kFLOP", "2.92 kB", "656 B"), strict=True))
+    assert list(totals().items()) == list(expected.items())
+    assert totals(full_batch=True) == expected | {"steps, at most": "3", "operations per step": "26.9 kFLOP"}
+    for most, said in ((7, "7"), (15, "15"), (16, "15")):
+        assert totals(max_steps=most) == expected | {"steps, at most": said}
+    assert totals(runs=3) == expected | {"networks, each as follows": "3"}
+    assert totals(optimizer="sam", rho=0.1, ema=0.9) == expected | {
+        "gradients per step": "2", "operations per step": "13.1 kFLOP", "operations per epoch": "53.8 kFLOP",
+        "memory per step": "4.22 kB",
+    }  # fmt: skip
+    # 41 - 8 of validation, half of the 33
+    assert totals(validation_fraction=0.2, subset=0.5) == expected | {
+        "steps, at most": "6", "operations per epoch": "10.5 kFLOP"
+    }  # fmt: skip
+    small = "67", "3", "112 FLOP", "11.2 kFLOP", "11.2 kFLOP", "2.77 kB", "656 B"
+    assert totals(crop=2, batch_size=64) == dict(zip(OF, small, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("rows", "stream", "said"),
+    [(5000, None, "80 kB"), (5000, 10, "32 kB"), (5000, 1500, "48 kB"), (1800, 1500, "28.8 kB"), (2000, 1, "32 kB")],
+)
+def test_of_streamed_images_two_windows_or_row_groups_are_in_memory(rows: int, stream: int | None, said: str) -> None:
+    assert totals(rows, stream=stream)["memory of the images"] == said
+
+
+def test_of_pairs_of_images_both_are_in_memory() -> None:
+    columns = ("id", "image", "label", "target")
+    assert totals(columns=columns, arch="unet-small", runs=None)["memory of the images"] == "1.31 kB"
+
+
+def test_a_plan_lists_the_settings_that_are_set_and_the_layers_of_one_image() -> None:
+    settings = Settings(arch="mlp-1x8", device="cpu", runs=2, subset=20)
+    made = plan(prepare(settings, TABLE.description, TABLE.schema.names, ""), 41)
+    assert made.layers.to_pylist() == [
+        {"layer": "0", "kind": "Pixels", "output": "16", "parameters": 0},
+        {"layer": "1", "kind": "Linear", "output": "8", "parameters": 136},
+        {"layer": "2", "kind": "ReLU", "output": "8", "parameters": 0},
+        {"layer": "3", "kind": "Linear", "output": "3", "parameters": 27},
+    ]
+    shown = dict(zip(made.settings["setting"].to_pylist(), made.settings["value"].to_pylist(), strict=True))
+    assert shown.items() >= {"arch": "mlp-1x8", "runs": "2", "subset": "20", "lr": "0.05", "loss": "ce"}.items()
+    assert not {"stream", "max_steps", "ema", "resample"} & shown.keys()

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from gencli.models.inputs import load
 from gencli.ranks import Group
+from gencli.training import sam
 from gencli.training.loop import Training
 from gencli.training.settings import Settings
 from gencli.training.setup import prepare
@@ -68,3 +69,34 @@ def test_a_radius_of_0_is_sgd_bit_by_bit() -> None:
     state = plain.model.network.state_dict()
     assert all(torch.equal(each, state[name]) for name, each in none.model.network.state_dict().items())
     assert none.history[0].train_loss == plain.history[0].train_loss
+
+
+@pytest.mark.parametrize("radii", [[0.2], [0.2, 0.5], [0.2, 0.5, 0.0]])
+def test_each_of_several_networks_ascends_by_its_own_radius_along_its_own_gradient(radii: list[float]) -> None:
+    torch.manual_seed(0)
+    lead = [len(radii)] if len(radii) > 1 else []
+    network = nn.Module()
+    shapes = {"weight": (3, 4), "bias": (3,)}
+    for name, shape in shapes.items():
+        network.register_parameter(name, nn.Parameter(torch.randn(*lead, *shape)))
+    network.register_buffer("mean", torch.zeros(3))
+    slopes = [torch.randn(*lead, *shape) for shape in shapes.values()]
+    before = [each.detach().clone() for each in network.parameters()]
+    with sam.ascended(network, [*network.parameters()], slopes, radii):
+        network.get_buffer("mean").fill_(5)
+        for place, (now, own, slope) in enumerate(zip(network.parameters(), before, slopes, strict=True)):
+            for number, radius in enumerate(radii):
+                mine = [each[number] if lead else each for each in slopes]
+                length = torch.cat([each.flatten() for each in mine]).norm()
+                moved = (now - own)[number] if lead else now - own
+                torch.testing.assert_close(moved, radius * mine[place] / length, rtol=1e-4, atol=1e-6)
+            assert now.shape == slope.shape
+    assert all(torch.equal(now, own) for now, own in zip(network.parameters(), before, strict=True))
+    assert not network.get_buffer("mean").any()
+
+
+def test_without_a_gradient_a_network_stays() -> None:
+    layer = nn.Linear(2, 2)
+    before = layer.weight.detach().clone()
+    with sam.ascended(layer, [layer.weight], [torch.zeros(2, 2)], [0.3]):
+        assert torch.equal(layer.weight, before)
