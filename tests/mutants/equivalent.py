@@ -141,4 +141,16 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         "gencli/showing/tensors.py",
         r'return [(0, int(part)) if part.isdecimal() else (2, part) for part in re.split(r"(\d{1,9})", name) if part]',
     ): "numbers come before words by either",
+    (
+        "gencli/reporting/layout.py",
+        'common = ", ".join(_named(name, rows[name][1].as_py()) for name in alike if rows[name][0].as_py())',
+    ): "all rows have the same there, and are two at least",
+    (
+        "gencli/reporting/layout.py",
+        'common = ", ".join(_named(name, rows[name][0].as_py()) for name in alike if rows[name][1].as_py())',
+    ): "likewise",
+    (
+        "gencli/reporting/edge.py",
+        "settled += abs(median / level - 1) < _WITHIN",
+    ): "no difference from 1 in float64 is a tenth as float64 has it",
 }
