@@ -101,3 +101,28 @@ def test_sign_errors_are_of_environments_that_differ_in_one_setting() -> None:
     exact = np.arange(len(GRID), dtype=np.float64)
     assert correlation.sign_errors(signs(exact), signs(exact), found).max() == 0
     assert correlation.sign_errors(signs(exact), signs(-exact), found).min() == 1
+
+
+def test_pairs_of_runs_that_differ_in_one_setting_alone_have_the_weight_of_their_group() -> None:
+    """Of two groups in which b varies, of two and of three runs, half the weight each; a group of one has none."""
+    settings = [{"a": a, "b": b} for a, b in ((1, 1), (1, 2), (2, 1), (2, 2), (2, 2), (3, 1))]
+    found = correlation.alone(settings, [0] * 6, "b")
+    expected = np.zeros((6, 6))
+    expected[:2, :2], expected[2:5, 2:5] = 1 / 4, 1 / 12
+    np.fill_diagonal(expected, 0)
+    np.testing.assert_allclose(found, expected)
+    assert not correlation.alone(settings, [0, 1, 2, 3, 4, 5], "b").any()
+    assert not correlation.alone(settings[:1] * 2, [0, 0], "b").any()
+
+
+@pytest.mark.parametrize(("known", "interval"), [(1, None), (2, (0.0, 0.0)), (3, (0.0, 0.0)), (4, (0.0, 0.0))])
+def test_an_interval_is_of_half_the_resamples_at_least(known: int, interval: tuple[float, float] | None) -> None:
+    assert correlation.interval(np.array([0.0] * known + [math.nan] * (4 - known))) == interval
+
+
+def test_information_is_none_where_no_pair_is_left_uncertain_and_never_below_nothing() -> None:
+    settings = [{"a": place} for place in range(3)]
+    order = signs(np.arange(3.0))
+    assert correlation.information(order, order, settings) == pytest.approx(1)
+    assert correlation.information(signs(np.ones(3)), order, settings) == 0
+    assert correlation.information(order, np.zeros((3, 3)), settings) is None

@@ -180,6 +180,20 @@ def test_the_note_tells_of_wrong_labels_and_of_pairs_none_of_which_is_beyond_cha
     )
 
 
+def test_beside_a_row_stand_the_four_test_rows_that_it_helps_most_in_their_order(
+    scored: dict[str, Path], tmp_path: Path
+) -> None:
+    pairs = pq.read_table(scored["pairs"])
+    test = read_table([Input(str(scored["test"]))]).column("id")
+    four = {"id": pa.array([pairs["id"][1]] * 4), "test_id": test, "test_label": [0, 1, 0, 1], "label": [1] * 4,
+            "influence": [0.6, 0.9, 0.7, 0.8], "influence_se": [0.1] * 4}  # fmt: skip
+    made = step("score", data=scored["train"], test=scored["test"])
+    save(tmp_path / "four.parquet", pa.table(four).select(pairs.column_names), made)
+    _, helped = sheets(scored["scores"], tmp_path / "four.parquet", scored["train"], scored["test"])
+    assert [[int(tile.pixels.max()) for tile in row] for row in helped.rows] == [[1, 1, 3, 2, 0]]
+    assert helped.note.startswith("of test rows: label, influence ± standard error; 4 of the 4 pairs beyond chance")
+
+
 def test_sheets_of_several_scores_are_told_apart_by_their_files(scored: dict[str, Path], tmp_path: Path) -> None:
     shutil.copy(scored["scores"], tmp_path / "again.parquet")
     assert [each.title for each in sheets(scored["scores"], scored["train"])] == ["most memorized rows"]

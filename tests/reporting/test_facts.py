@@ -131,8 +131,12 @@ def test_the_figures_of_a_run_are_of_its_history_and_results(tmp_path: Path) -> 
 def test_the_notes_of_runs_tell_of_how_many_a_score_is(tmp_path: Path) -> None:
     first = history(tmp_path / "a", training(seed=0), test_accuracy=[0.5], train_accuracy=[1.0])
     second = history(tmp_path / "b", training(seed=1), train_accuracy=[0.5])
+    third = history(tmp_path / "c", training(seed=2), train_accuracy=[0.5])
+    names = "test_accuracy", "gap"
+    whole = runs.runs_table([first, second, third], 0.99)
+    assert whole.notes == tuple(f"{name}: 1 of 3 runs of mlp-1x8, none" for name in names)
     table = runs.runs_table([first, second], 0.99)
-    assert table.notes == tuple(f"{name}: 1 of 2 runs of mlp-1x8, none" for name in ("test_accuracy", "gap"))
+    assert table.notes == tuple(f"{name}: 1 of 2 runs of mlp-1x8, none" for name in names)
     assert table.rows.to_pylist() == [
         {"network": "mlp-1x8", "data": "digits", "corruption": "none", "runs": 2, "train_accuracy": 0.75,
          "train_accuracy_std": pytest.approx(0.125**0.5), "test_accuracy": 0.5, "gap": 0.5, "epochs": 1,

@@ -99,6 +99,12 @@ def test_text_may_have_any_character_but_half_of_a_pair() -> None:
         assert text.holds(value) == holds
 
 
+def test_whole_numbers_of_more_than_64_bits_are_not_held() -> None:
+    for column in (FORMS["scores"].columns["id"], FORMS["result"].columns["label"]):
+        assert not column.holds(1 << 63)
+        assert not column.holds(-(1 << 63) - 1)
+
+
 def test_an_empty_list_among_others_does_not_fit() -> None:
     column = FORMS["predictions"].columns["probabilities"]
     assert not column.fits(pa.chunked_array([pa.array([[0.5], [], [0.5]], column.arrow)]))
