@@ -113,4 +113,28 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         "gencli/bounds/inversion.py",
         "return _bisected(lambda p: betainc(n - errors, errors + 1, 1 - p) <= delta, errors / n)",
     ): "likewise",
+    (
+        "gencli/corruptions/given.py",
+        "of_source = ids - tables.identities(table.description.name, table.description.split, 0, 2)[0]",
+    ): "the first of two is the first of one",
+    (
+        "gencli/corruptions/given.py",
+        "if rows <= len(ids) or ((of_source < 0) | (of_source >= rows)).any():",
+    ): "as many as there are were joined above",
+    (
+        "gencli/files/together.py",
+        "several = len(files) >= 1",
+    ): "a file alone that cannot get its name leaves what was there",
+    (
+        "gencli/sources/sets.py",
+        "if len(keys) == 1 and ((ids[1:] > ids[:-1]).all() and (np.diff(np.sort(ids)) > 0).all()):",
+    ): "what is not seen to be distinct at once is looked at in full",
+    (
+        "gencli/sources/sets.py",
+        "if len(keys) == 1 and ((ids[1:] > ids[:-1]).all() or (np.diff(np.sort(ids)) > 1).all()):",
+    ): "likewise",
+    (
+        "gencli/sources/sets.py",
+        "same = _grouped((part.source.sha256, part.name) for part in several) if len(several) >= 1 else {}",
+    ): "one file alone is not there twice",
 }
