@@ -14,7 +14,7 @@ from gencli.cli import console
 from gencli.errors import GencliError
 from gencli.files.stream import Input
 from gencli.sources.arrayed import Arrays
-from gencli.sources.corrupted import CorruptedTable, is_packed
+from gencli.sources.corrupted import CorruptedTable, _named, is_packed
 from tests.helpers import images, read
 from tests.pipelines.shell import Shell
 
@@ -171,6 +171,56 @@ def test_other_layouts_are_refused_with_what_to_give(tmp_path: Path) -> None:
     assert re.search("; cifar10.1_v6_data.npy cifar10.1_v6_labels.npy$", str(caught.value.hint))
     with pytest.raises(GencliError, match="labels do not repeat 4 times"):
         CorruptedTable(str(flat(tmp_path)), Arrays(severities=4))
+
+
+def refusal(place: Path, **how: str) -> tuple[str, str]:
+    with pytest.raises(GencliError) as refused:
+        CorruptedTable(str(place), Arrays(**how))
+    return refused.value.message.replace(str(place), "set"), refused.value.hint
+
+
+def test_what_is_wrong_is_said_in_full(tmp_path: Path) -> None:
+    form = "give a folder of NAME.npy and labels.npy, as CIFAR-10-C, or of folders NAME of images.npy and labels.npy"
+    form += ", as MNIST-C"
+    top = nested(tmp_path)
+    assert refusal(top) == ("set: holds the splits test, train", "--split test takes one")
+    (top / "fog" / "test_labels.npy").unlink()
+    assert refusal(top, split="test") == ("set/fog/test_labels.npy: no such file", form)
+    np.save(top / "fog" / "test_labels.npy", LABELS)
+    np.save(top / "fog" / "val_images.npy", PIXELS["fog"])
+    np.save(top / "fog" / "a.npy", LABELS)
+    assert refusal(top, split="test") == ("set/fog/a.npy: neither images nor labels", "remove it")
+    (top / "fog" / "a.npy").unlink()
+    assert CorruptedTable(str(top), Arrays(split="test")).rows == 80
+    other = flat(tmp_path)
+    for name in PIXELS:
+        (other / f"{name}.npy").unlink()
+    assert refusal(other) == ("set: labels.npy alone, without images", form)
+    (other / "labels.npy").unlink()
+    said, hint = refusal(other)
+    assert (said, hint) == ("set: no .npy files", f"{form}; of folders of pictures `gencli data folder` makes a table")
+    assert refusal(tmp_path / "none") == ("set: no such folder", "check the name")
+
+
+def test_what_is_there_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    messages = list[str]()
+    monkeypatch.setattr(console, "message", messages.append)
+    top = flat(tmp_path)
+    table = CorruptedTable(str(top), Arrays())
+    assert messages == [
+        f"{top}: 1 files are skipped: README.txt", f"{top}: corruptions: 3, severities: 5, rows of each: 20",
+        f"{top}: 100×5×4×3 is read as NHWC",
+        f"{top}: severities 1 to 5, since the labels repeat 5 times; --severities 1 if not",
+    ]  # fmt: skip
+    assert table.rows == 300
+    assert table.column("severity").tolist() == np.tile(np.repeat(range(1, 6), 20), 3).tolist()
+
+
+def test_pairs_are_called_alike_but_for_what_they_are() -> None:
+    files = ["v4_data.npy", "v4_labels.npy", "v6_data.npy", "v6_labels.npy", "x.npy", "y.npy", "labels.npy"]
+    assert _named(files) == [("v4_data.npy", "v4_labels.npy"), ("v6_data.npy", "v6_labels.npy"), ("x.npy", "y.npy"),
+                             ("x.npy", "labels.npy")]  # fmt: skip
+    assert _named(["a.npy", "b.npy"]) == []
 
 
 def test_errors_by_corruption_and_the_same_bytes_again(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import subprocess
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from gencli.errors import GencliError
 from gencli.files.tables import identities
 from gencli.sources import open_table
 from gencli.sources.decoded import Decoding
-from gencli.sources.folder import FolderTable
+from gencli.sources.folder import FolderTable, is_litter, say_skipped
 from tests.helpers import images
 from tests.pipelines.shell import Shell
 
@@ -280,3 +281,34 @@ def test_exported_numeric_classes_come_back_in_numeric_order(tmp_path: Path) -> 
     ).worked()
     shell("gencli data folder f -q -o b").worked()
     assert open_table(str(tmp_path / "b")).description.classes == tuple(map(str, range(12)))
+
+
+def test_skipped_files_are_told_by_five_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    messages = list[str]()
+    monkeypatch.setattr("gencli.cli.console.message", messages.append)
+    for names in ("", "edcba", "fedcba"):
+        say_skipped("x", Counter([*names, *names[:1]]))
+    assert messages == ["x: 6 files are skipped: a, b, c, d, e", "x: 7 files are skipped: a, b, c, d, e, ..."]
+
+
+@pytest.mark.parametrize(
+    ("name", "litter"),
+    [("Thumbs.DB", True), (".x", True), ("__MACOSX", True), ("thumbs", False), ("a.db", False), ("x.", False)],
+)
+def test_what_systems_leave_is_litter(name: str, litter: bool) -> None:
+    assert is_litter(name) == litter
+
+
+def test_one_split_or_folders_of_classes_called_so(tmp_path: Path) -> None:
+    for name in ("train/a/1.png", "train/b/1.png"):
+        (tmp_path / "one" / name).parent.mkdir(parents=True)
+        (tmp_path / "one" / name).write_bytes(png())
+    (tmp_path / "one" / "notes.txt").touch()
+    with pytest.raises(GencliError) as refused:
+        FolderTable(str(tmp_path / "one"), None, None, Decoding())
+    assert refused.value.message == f"{tmp_path}/one: holds the split train, not classes"
+    assert FolderTable(str(tmp_path / "one"), None, "train", Decoding()).description.classes == ("a", "b")
+    for name in ("train/1.png", "test/1.png"):
+        (tmp_path / "two" / name).parent.mkdir(parents=True)
+        (tmp_path / "two" / name).write_bytes(png())
+    assert FolderTable(str(tmp_path / "two"), None, "mine", Decoding()).description.classes == ("test", "train")
