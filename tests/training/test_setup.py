@@ -21,8 +21,12 @@ TABLE = image_table(24, (4, 4, 1))
 PLAIN: dict[str, Any] = {"arch": "mlp-1x8", "batch_size": 8, "device": "cpu", "epochs": 1}
 
 
+def given(**more: Any) -> Settings:
+    return Settings(**PLAIN | more)
+
+
 def chosen(**more: Any) -> Settings:
-    return choose(Settings(**PLAIN | more))[0]
+    return choose(given(**more))[0]
 
 
 def test_defaults_are_those_of_the_network_the_loss_and_the_optimizer() -> None:
@@ -77,15 +81,15 @@ def test_several_runs_share_what_is_not_varied() -> None:
 )
 def test_what_is_not_for_a_task_is_refused(more: dict[str, Any], said: str, hint: str) -> None:
     with pytest.raises(GencliError, match=re.escape(said)) as refused:
-        choose(Settings(**PLAIN | more))
+        chosen(**more)
     assert refused.value.hint.startswith(hint)
     for fits in ({"until_train_accuracy": 0.5, "resample": "balanced"}, {"whiten": "image"}):
-        choose(Settings(**PLAIN | fits))
-    choose(Settings(**PLAIN | {"arch": "unet-small", "whiten": "dataset", "until_train_loss": 0.1}))
+        chosen(**fits)
+    chosen(arch="unet-small", whiten="dataset", until_train_loss=0.1)
 
 
 def test_a_task_of_images_needs_targets() -> None:
-    settings = Settings(**PLAIN | {"arch": "unet-small"})
+    settings = given(arch="unet-small")
     with pytest.raises(GencliError, match="toy: no column target"):
         prepare(settings, TABLE.description, TABLE.schema.names, "toy")
     made = prepare(settings, TABLE.description, [*TABLE.schema.names, "target"], "toy")
@@ -129,7 +133,7 @@ def test_how_a_model_is_made_names_all_that_bears_on_it() -> None:
 
 
 def test_images_of_convolutions_lie_channels_last() -> None:
-    made = prepare(Settings(**PLAIN | {"arch": "convnet-vanilla"}), TABLE.description, TABLE.schema.names, "")
+    made = prepare(given(arch="convnet-vanilla"), TABLE.description, TABLE.schema.names, "")
     network = made.build((4, 4, 1))
     kernels = [each for each in network.parameters() if each.ndim == 4]
     assert kernels
