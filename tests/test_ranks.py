@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import socket
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -13,14 +14,17 @@ import numpy as np
 import pytest
 import torch
 import typer
-from torch._C._distributed_c10d import TCPStore
+from torch._C._distributed_c10d import HashStore, TCPStore
 
 from gencli import machine, ranks
 from gencli.counts import span
 from gencli.errors import CheckFailed, GencliError
+from gencli.files.provenance import Step
 from gencli.ranks import Group, Shard
+from tests.helpers import image_table
 
 CPU = torch.device("cpu")
+SEVERAL = {"GROUP_WORLD_SIZE": "2", "TORCHELASTIC_MAX_RESTARTS": "3"}  # machines
 
 
 def in_processes(size: int, work: Callable[[Group], Any], port: int | None = None, late: float = 0) -> list[Any]:
@@ -141,3 +145,127 @@ def test_processes_that_know_no_first_one_are_refused_at_once(monkeypatch: pytes
     monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
     with pytest.raises(GencliError, match="WORLD_SIZE=2, but MASTER_PORT is abc"), ranks.joined(CPU):
         pass
+
+
+def together(group: Group) -> tuple[Any, ...]:
+    summed, single = [torch.full((2,), 1.0 + group.rank), torch.full((1, 3), 10.0 * group.rank)], torch.zeros(1)
+    group.add(summed)
+    group.add([])
+    shared = [torch.full((2,), 5.0 + group.rank)]
+    group.share(shared)
+    with group.summed(single):
+        single += 2
+    few = group.whole(torch.full((len(group.span(1)), 2), 7.0), 1)
+    gathered = group.gatherer()(group.rank + 3)
+    most = group.most(group.rank, 5 - group.rank)
+    facts = [each.tolist() for each in (*summed, *shared, single)]
+    return facts, few.tolist(), gathered, most, group.arguments()
+
+
+def test_two_processes_add_share_and_compare() -> None:
+    for rank, (facts, few, gathered, most, arguments) in enumerate(in_processes(2, together)):
+        assert facts == [[3.0, 3.0], [[10.0] * 3], [5.0, 5.0], [4.0]]
+        assert few == ([[7.0, 7.0]] if rank == 0 or len(span(1, 1, 2)) else [])
+        assert (gathered, most, arguments) == ([3, 4], (1, 5), {"processes": 2})
+    facts, few, gathered, most, arguments = together(Group())
+    assert facts == [[1.0, 1.0], [[0.0] * 3], [5.0, 5.0], [2.0]]
+    assert (few, gathered, most, arguments) == ([[7.0, 7.0]], [3], (0, 5), {})
+    assert (Group().rank, Group().size, ranks.ALONE.part(image_table(5))) == (0, 1, None)
+
+
+def likewise(group: Group) -> None:
+    def fail() -> None:
+        raise GencliError("all" if group.rank != 1 else "one", "")
+
+    group.each(fail)
+
+
+def otherwise(group: Group) -> None:
+    sys.argv = ["gencli", "eval", "model", "--top=3", "-q"] if group.rank != 1 else ["gencli", "eval", "--norm"]
+    for name in [name for name in os.environ if name.startswith("GENCLI_")]:
+        del os.environ[name]
+    os.environ["GENCLI_SEED"] = "1"
+    group.require_same(lambda: Step("eval", {}, {}))
+
+
+def test_an_error_of_several_processes_is_said_once_and_other_options_are_refused() -> None:
+    first, second, third = in_processes(3, likewise)
+    assert (first.message, second.message) == ("all", "one")
+    assert third.exit_code == 2
+    one, other = in_processes(2, otherwise)
+    assert one.exit_code == 2
+    assert other.message == "process 1 of 2 is not at the same work as process 0: its options are --norm GENCLI_SEED"
+    Group().require_same(lambda: Step("eval", {}, {}))
+
+
+@pytest.mark.parametrize(("rows", "size"), [(9, 2), (10, 3), (3, 2), (12, 4)])
+def test_a_process_holds_whole_row_groups(rows: int, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gencli.files.tables._GROUP_ROWS", 3)
+    table = image_table(rows)
+    groups = -(-rows // 3)
+    if groups < size:
+        with pytest.raises(GencliError) as refused:
+            Group(0, size).part(table)
+        assert refused.value.message == f"toy: {size} processes for {groups} row groups of 3 rows"
+        assert refused.value.hint == f"start {groups} or fewer with torchrun --nproc-per-node"
+        return
+    parts = [Group(rank, size).part(table) for rank in range(size)]
+    held = np.stack([part for part in parts if part is not None])
+    assert held.shape == (size, rows)
+    assert (held.sum(0) == 1).all()
+    owner = held.argmax(0)
+    assert (np.diff(owner) >= 0).all()
+    assert all(len({*owner[start : start + 3]}) == 1 for start in range(0, rows, 3))
+    counts = [len({place // 3 for place in np.flatnonzero(part)}) for part in held]
+    assert max(counts) - min(counts) <= 1
+
+
+@pytest.mark.parametrize(
+    ("variables", "rank", "told", "prefix"),
+    [
+        (SEVERAL, 0, True, ""),
+        (SEVERAL, 1, False, ""),
+        ({"GROUP_WORLD_SIZE": "2", "TORCHELASTIC_MAX_RESTARTS": "0"}, 0, False, ""),
+        ({"GROUP_WORLD_SIZE": "2"}, 0, False, ""),
+        ({"TORCHELASTIC_MAX_RESTARTS": "3"}, 0, False, ""),
+        ({"GROUP_WORLD_SIZE": "1", "TORCHELASTIC_MAX_RESTARTS": "3"}, 0, False, "restart 0"),
+        ({"GROUP_WORLD_SIZE": "1", "TORCHELASTIC_RESTART_COUNT": "2"}, 0, False, "restart 2"),
+        (
+            {"GROUP_WORLD_SIZE": "2", "TORCHELASTIC_MAX_RESTARTS": "3", "TORCHELASTIC_USE_AGENT_STORE": "no"},
+            0,
+            False,
+            "",
+        ),
+    ],
+)
+def test_restarts_on_several_machines_are_warned_of_once(
+    variables: dict[str, str], rank: int, told: bool, prefix: str,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    for name in ("GROUP_WORLD_SIZE", "TORCHELASTIC_MAX_RESTARTS", "TORCHELASTIC_RESTART_COUNT"):
+        monkeypatch.delenv(name, raising=False)
+    for name, word in ({"TORCHELASTIC_USE_AGENT_STORE": "True"} | variables).items():
+        monkeypatch.setenv(name, word)
+    store, made = HashStore(), list[str]()
+    monkeypatch.setattr(ranks, "rendezvous", lambda *given, **named: iter([(store, 0, 1)]))
+    monkeypatch.setattr(ranks, "PrefixStore", lambda prefix, store: made.append(prefix))
+    ranks._meeting(rank)
+    assert made == [prefix]
+    assert ("--max-restarts: on several machines" in capsys.readouterr().err) == told
+
+
+def test_errors_of_the_others_are_told_from_ones_own() -> None:
+    for word in (
+        "rendezvous failed",
+        "gloo",
+        "Connection reset",
+        "connection closed",
+        "NCCL",
+        "Timed out",
+        "timed out",
+    ):
+        assert ranks._is_lost(RuntimeError(f"x {word} y"))
+        assert ranks._is_lost(ValueError(word))
+        assert not ranks._is_lost(OSError(word))
+    assert ranks._is_lost(torch.distributed.DistError("x"))
+    assert not ranks._is_lost(RuntimeError("shapes do not fit"))

@@ -11,6 +11,7 @@ from itertools import pairwise
 import pyarrow as pa
 import pytest
 import torch
+from torch import nn
 
 from gencli.errors import GencliError
 from gencli.evaluation import measures, runs
@@ -168,11 +169,12 @@ def test_outputs_that_are_not_finite_are_remarked_on_from_the_first(rows: int) -
     (model,) = models("linear")
     table = image_table(6, SHAPE)
     images = model.preprocessing(load(table).images)
-    model.network.register_forward_hook(
-        lambda network, given, made: torch.where(
-            (given[0].flatten(1)[:, None] == images[:rows].flatten(1)).all(2).any(1)[:, None], torch.nan, made
-        )
-    )
+
+    def spoil(network: nn.Module, given: tuple[torch.Tensor], made: torch.Tensor) -> torch.Tensor:
+        bright = (given[0].flatten(1)[:, None] == images[:rows].flatten(1)).all(2).any(1)
+        return made.masked_fill(bright[:, None], torch.nan)
+
+    model.network.register_forward_hook(spoil)
     plan = planned(Requests(confusion="c.csv", predictions="p.csv"), [model], [table])
     before = len(plan.notes)
     result, predictions, matrix = plan.evaluate(CPU, lambda done: None)

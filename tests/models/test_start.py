@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ from safetensors.torch import save_file
 from torch import nn
 
 from gencli.errors import GencliError
-from gencli.models import build
+from gencli.files import provenance
+from gencli.files.stream import Output
+from gencli.models import Model, build, write_runs
 from gencli.models.start import Start, chosen, freeze, still
 
 
@@ -118,3 +121,94 @@ def test_statistics_stay_as_a_whole_or_not_at_all() -> None:
         still(layers, "1.running_mean", 4)
     with pytest.raises(GencliError, match="nothing is left to train"):
         freeze(layers, "*", 4)
+
+
+def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **facts: object) -> Start:
+    monkeypatch.chdir(tmp_path)
+    save_file({"w": torch.ones(2)}, "w.safetensors")
+    read = Start.read("w.safetensors", None, None, None)
+    return replace(read, facts={name: value for name, value in facts.items() if value is not None})
+
+
+@pytest.mark.parametrize(
+    ("random", "more"),
+    [
+        ([], ""),
+        (["a"], "; at random: a"),
+        ([*"abcdef"], "; at random: a, b, c, d, e, f"),
+        ([*"abcdefg"], "; at random: a, b, c, d, e, f and 1 more"),
+    ],
+)
+def test_where_tensors_came_from_is_said_once(
+    random: list[str], more: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start = told(tmp_path, monkeypatch)
+    for number in (0, 1, 2):
+        replace(start, number=number).say({"tensors": 1234, "random": random}, "image")
+    assert capsys.readouterr().err == f"--init w.safetensors: 1,234 tensors from there{more}\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "said"),
+    [
+        (None, False),
+        ({"whiten": "image"}, False),
+        ({"whiten": None}, False),
+        ("dataset", False),
+        ({"whiten": "dataset"}, True),
+    ],
+)
+def test_images_that_are_treated_in_another_way_are_told(
+    before: object, said: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told(tmp_path, monkeypatch, preprocessing=before).say({"tensors": 1, "random": []}, "image")
+    lines = capsys.readouterr().err.splitlines()[1:]
+    assert lines == ["--init w.safetensors: its images had --whiten dataset, here image"] * said
+
+
+def test_each_run_starts_from_its_own_network_in_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    start = replace(told(tmp_path, monkeypatch), networks=[{"w": torch.zeros(1)}, {"w": torch.ones(1)}])
+    for number in range(4):
+        own = start.of(number)
+        assert own.number == number
+        assert [each["w"].item() for each in own.networks] == [number % 2]
+
+
+def several_runs(tmp_path: Path, failed: dict[int, str] | None = None) -> str:
+    """A file of three runs."""
+    states = [network(seed) for seed in range(3)]
+    models = [Model("convnet-vanilla", (32, 32, 3), tuple("abcd"), each, run=run) for run, each in enumerate(states)]
+    for run, why in (failed or {}).items():
+        models[run].failed = why
+    made = provenance.step("train", {"runs": 3, "seed": 0, "vary": None})
+    with Output(str(tmp_path / "m"), binary=True) as output:
+        write_runs(output, models, {}, made)
+    return str(tmp_path / "m")
+
+
+def test_of_several_networks_one_or_each_is_taken(tmp_path: Path) -> None:
+    place = several_runs(tmp_path)
+    first = next(iter(network().state_dict()))
+    for run in range(3):
+        found = Start.read(place, None, run, None).networks
+        assert [torch.equal(each[first], network(run).state_dict()[first]) for each in found] == [True]
+    assert len(Start.read(place, None, None, 3).networks) == 3
+    for runs in (None, 2, 4):
+        with pytest.raises(GencliError, match=r"--init: .*m: 3 networks") as refused:
+            Start.read(place, None, None, runs)
+        assert refused.value.hint == "choose one: --init-run 0 to 2, or train as many --runs"
+    with pytest.raises(GencliError, match=r"--init-run: .*m has 3 networks, 0 to 2") as refused:
+        Start.read(place, None, 3, None)
+    assert refused.value.hint == "choose another"
+    some = several_runs(tmp_path, {1: "it diverged"})
+    with pytest.raises(GencliError, match=r"--init: .*m: some of its runs failed"):
+        Start.read(some, None, None, 3)
+    assert len(Start.read(some, None, 2, None).networks) == 1
+
+
+def test_a_file_of_one_network_has_no_runs(tmp_path: Path) -> None:
+    save_file({"w": torch.ones(2)}, tmp_path / "w.safetensors")
+    for run in (0, 1):
+        with pytest.raises(GencliError, match="has one network, and no runs") as refused:
+            Start.read(str(tmp_path / "w.safetensors"), None, run, None)
+        assert refused.value.hint == "omit it"

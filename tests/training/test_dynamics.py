@@ -18,7 +18,7 @@ from gencli.evaluation.predictions import Predictions
 from gencli.files.held import Held
 from gencli.models.inputs import Preprocessing, load
 from gencli.ranks import Group
-from gencli.training.dynamics import reduced
+from gencli.training.dynamics import Dynamics, reduced, require
 from gencli.training.records import Records
 from gencli.training.settings import Settings
 from gencli.training.setup import prepare
@@ -185,3 +185,47 @@ def test_every_changed_figure_of_a_checkpoint_is_in_its_range() -> None:
         }
         with pytest.raises(GencliError, match=f"saved: dynamics/{name}"):
             start(SETTINGS).load_state(Held("saved", changed, facts, "step 32"))
+
+
+def test_figures_of_three_epochs_are_those_counted_by_hand() -> None:
+    """Rows: always right; right, wrong, right; wrong, right, wrong; never right; the last one is never visited."""
+    data = load(image_table(5, (2, 2, 1)))
+    made = Dynamics(data, 2)
+    right = [[True, True, True], [True, False, True], [False, True, False], [False] * 3]
+    chances = [[0.5, 0.7, 0.9], [0.6, 0.2, 0.7], [0.1, 0.8, 0.3], [0.0, 0.1, 0.2]]
+    for number in range(3):
+        order = [[3, 0, 2, 1], [0, 1, 2, 3], [1, 3, 2, 0]][number]
+        values = {
+            "losses": [row + number / 10 for row in order], "scores": [right[row][number] for row in order],
+            "margins": [10.0 * row + number for row in order], "chances": [chances[row][number] for row in order],
+        }  # fmt: skip
+        errors = {"errors": [row + 0.5 for row in order]} if number == 1 else {}
+        seen = Predictions(**{name: torch.tensor(each) for name, each in (values | errors).items()})
+        made.update(number + 1, torch.tensor(order), seen)
+    table = made.table().to_pydict()
+    assert table["first_learned"] == [1, 1, 2, None, None]
+    assert table["learned"] == [1, 3, None, None, None]
+    assert table["forgotten"] == [0, 1, 1, None, None]
+    assert table["correctness"] == [1, pytest.approx(2 / 3), pytest.approx(1 / 3), 0, None]
+    approximately: dict[str, list[float]] = {
+        "aum": [1.0, 11.0, 21.0, 31.0],
+        "confidence": [float(np.mean(each)) for each in chances],
+        "variability": [float(np.std(each)) for each in chances],
+        "loss_mean": [row + 0.1 for row in range(4)],
+        "loss_last": [row + 0.2 for row in range(4)],
+        "el2n": [0.5, 1.5, 2.5, 3.5],
+    }
+    for name, wanted in approximately.items():
+        assert table[name][:4] == pytest.approx(wanted, rel=1e-6), name
+        assert table[name][4] is None
+
+
+@pytest.mark.parametrize(("processes", "refused"), [(1, ""), (2, "each of 2 processes"), (3, "each of 3 processes")])
+def test_one_process_sees_all_rows(processes: int, refused: str) -> None:
+    if not refused:
+        require(SETTINGS, False, processes)
+        with pytest.raises(GencliError, match=f"--dynamics: {SETTINGS.arch} outputs images"):
+            require(SETTINGS, True, processes)
+        return
+    with pytest.raises(GencliError, match=f"--dynamics: {refused} of torchrun sees a part of the rows"):
+        require(SETTINGS, False, processes)

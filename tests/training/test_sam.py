@@ -96,7 +96,7 @@ def test_each_of_several_networks_ascends_by_its_own_radius_along_its_own_gradie
 
 
 def test_without_a_gradient_a_network_stays() -> None:
-    layer = nn.Linear(2, 2)
+    layer = nn.Linear(2, 2, bias=False)
     before = layer.weight.detach().clone()
-    with sam.ascended(layer, [layer.weight], [torch.zeros(2, 2)], [0.3]):
+    with sam.ascended(layer, [*layer.parameters()], [torch.zeros(2, 2)], [0.3]):
         assert torch.equal(layer.weight, before)

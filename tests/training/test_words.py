@@ -46,20 +46,14 @@ def test_the_line_of_an_epoch_has_the_scores_that_there_are() -> None:
 
 
 def test_progress_shows_a_step_and_an_epoch() -> None:
-    heard: list[tuple[object, ...]] = []
-    words.progress(lambda *given: heard.append(given), "accuracy", 5, None)
-    words.progress(lambda *given: heard.append(given), "accuracy", 7, epoch(1))
-    assert heard == [(5,), (7, "epoch 1: loss 0.5000  train 0.9000  1,234 images/s", True)]
+    heard: list[tuple[int, str, bool]] = []
 
+    def advance(done: int, note: str = "", line: bool = False) -> None:
+        heard.append((done, note, line))
 
-def test_the_mean_of_runs_is_of_each_figure_where_all_have_it() -> None:
-    one = epoch(3, 0.5, 1.0, learning_rate=0.1, test_loss=2.0, test_score=0.25)
-    other = replace(epoch(3, 1.0, 2.0, learning_rate=0.3, test_score=0.75), train_cross_entropy=None, seconds=3.0)
-    mean = Mean.of([one, other, other], "runs")
-    assert (mean.epoch, mean.step, mean.who, mean.images_per_second) == (3, 21, "runs", 3 * 1234.5)
-    assert (mean.seconds, mean.train_score, mean.train_loss) == pytest.approx((7 / 3, 2.5 / 3, 5 / 3))
-    assert (mean.learning_rate, mean.test_score) == pytest.approx((0.7 / 3, 1.75 / 3))
-    assert (mean.test_loss, mean.train_cross_entropy, mean.validation_loss) == (None, None, None)
+    words.progress(advance, "accuracy", 5, None)
+    words.progress(advance, "accuracy", 7, epoch(1))
+    assert heard == [(5, "", False), (7, "epoch 1: loss 0.5000  train 0.9000  1,234 images/s", True)]
 
 
 @pytest.mark.parametrize(
