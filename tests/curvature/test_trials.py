@@ -47,7 +47,7 @@ def test_a_gradient_is_right_within_the_doubt_of_differences_of_losses(
     verdict = _Point._first(point(slope, slope_error, slope_jump), 10)
     assert verdict.outcome == outcome
     if outcome == "gradient":
-        assert f"{100 * slope / 3:.2g} %" in verdict.words
+        assert verdict.words == f"the gradient differs by {100 * slope / 3:.2g} % from differences of losses"
 
 
 def first(value: float) -> Tensor:
@@ -69,11 +69,15 @@ def test_a_product_is_right_within_the_doubt_of_differences_of_gradients(
     """Of their size, or of 1e-6 of |g| |v| / |w|, here 2; differences that allow more than a hundredth say nothing."""
     verdict = _Point._second(point(product=first(other), error=error, jump=jump), first(product), 10)
     assert verdict.outcome == outcome
-    assert ", next to the weights" not in verdict.words
+    apart = abs(product - other) / max(product, other, 2e-6)
+    if outcome == "wrong":
+        assert verdict.words == f"differs by {100 * apart:.2g} % from differences of gradients"
+    else:
+        assert verdict.words == f"within {apart:.1e} of differences of gradients on 7 rows"
     if outcome == "right":
         beside = _Point._second(point(product=first(other), error=error, jump=jump, far=0.25), first(product), 10)
         assert "on 7 rows, next to the weights" in beside.words
-        assert verdict.apart == pytest.approx(abs(product - other) / max(product, other, 2e-6), abs=1e-12)
+        assert verdict.apart == pytest.approx(apart, abs=1e-12)
 
 
 @pytest.mark.parametrize(("factor", "refused"), [(1.009, False), (1.011, True)])
