@@ -12,6 +12,7 @@ import torch
 from gencli import kernels
 from gencli.alignment import matrices
 from gencli.errors import GencliError
+from gencli.jacobians import rows as jacobians
 from gencli.models.inputs import Rows
 from tests.jacobians.test_rows import function, whole
 
@@ -96,3 +97,15 @@ def test_a_networks_kernel_is_the_product_of_its_whole_jacobian(held: int, mean:
     else:
         np.testing.assert_allclose(found, expected.reshape(15, 15), rtol=1e-10, atol=1e-12)
     assert done == sorted(done)
+
+
+def test_chunks_of_rows_pass_by_those_that_are_kept(monkeypatch: pytest.MonkeyPatch):
+    """Two rows a chunk and three kept: those of 0 to 2, then of 3 and 4, by all rows from there on."""
+    made, done = function("mlp-1x5", "parameters"), list[int]()
+    monkeypatch.setattr(matrices, "free_memory", lambda: 2 * 3 * 24 * 203)
+    monkeypatch.setattr(jacobians, "_MEMORY", 2 * 8 * (made._kept + made.size + made.outputs) * made.outputs)
+    rest: Any = (lambda chunk, plain: None, print, done.append)
+    found = matrices.of_network(made, False, *rest)
+    jacobian = whole(made).flatten(0, 1).numpy()
+    np.testing.assert_allclose(found, jacobian @ jacobian.T, rtol=1e-10, atol=1e-12)
+    assert done == [2 * 2, 4 * 3, 5 * 3, 5 * 3 + 2 * 2]

@@ -15,9 +15,10 @@ from gencli.curvature.settings import ProductSettings
 from gencli.curvature.vectors import by_name
 from gencli.curvature.verification import Findings, compare, compute_all, cost, describe, multiply, wanted, work
 from gencli.errors import GencliError
-from tests.curvature.test_products import operator, vector
+from tests.curvature.test_products import one_thread, operator, vector
 from tests.curvature.test_trials import DOUBLE, first
 
+__all__ = ["one_thread"]
 AROUND = "symmetry: |u'Hv - v'Hu| / its usual size"
 
 
@@ -108,10 +109,13 @@ def test_differences_are_judged_by_their_size_their_doubt_and_jumps_at_kinks(
     gradient = torch.tensor([1.5, 2.0, 0, 0], dtype=DOUBLE) * 2
     exact: Any = SimpleNamespace(dtype=DOUBLE, kinks=kinks, gradient=lambda: gradient)
     found = Findings()
-    verification._differences(found, "v", exact, torch.tensor([1.0, 0, 0, 1.0]), first(10.0), 1e-3, print)
+
+    def done() -> None: ...
+
+    verification._differences(found, "v", exact, torch.tensor([1.0, 0, 0, 1.0]), first(10.0), 1e-3, done)
     assert found.sweeps == {"v": sweep}
     assert torch.equal(given[0][1], torch.tensor([1.0, 0, 0, 1.0], dtype=DOUBLE))
-    assert given[0][3] is print
+    assert given[0][3] is done
     size = max(3.0, 5.0 * 2**0.5 / 2)
     verdict = "kinks" if kinks else "fails"
     assert records(found) == [
@@ -144,13 +148,12 @@ def choice(exact: bool = True) -> Any:
 
 
 def made_of(
-    settings: ProductSettings, verified: bool = True, dtype: torch.dtype = DOUBLE, exact: bool = True, **more: Any
+    settings: ProductSettings, verified: bool = True, dtype: torch.dtype = DOUBLE, exact: bool = True
 ) -> tuple[dict[str, Tensor], Findings, list[int], Operator]:
-    made, told = operator(dtype=dtype, **more), list[int]()
-    against = made if dtype == DOUBLE else operator(**more)
-    vectors = (
-        [] if settings.dense else [("one", vector(made.size).to(dtype)), ("none", torch.zeros(made.size).to(dtype))]
-    )
+    made, told = operator(dtype=dtype, parameters="3.*"), list[int]()
+    against = made if dtype == DOUBLE else operator(parameters="3.*")
+    named = [("one", vector(made.size).to(dtype)), ("none", torch.zeros(made.size).to(dtype))]
+    vectors = [] if settings.dense else named
     found = compute_all(made, against if verified else None, vectors, choice(exact), settings, told.append)
     return *found, told, made
 

@@ -15,7 +15,7 @@ from gencli.curvature.trials import Trial, Verdict, _Point, is_memory, percent
 from gencli.errors import CheckFailed, GencliError
 from tests.curvature.test_trials import DOUBLE, first, point
 
-UNCLEAR = Verdict("unclear", "")
+UNCLEAR, RIGHT, WITHIN = Verdict("unclear", ""), Verdict("right", ""), Verdict("right", "w", 0.5)
 
 
 def judged(outcomes: dict[float, Verdict], apart: dict[str, float] | None = None, dtype: torch.dtype = DOUBLE) -> Any:
@@ -86,7 +86,7 @@ def test_the_runs_own_precision_is_tried_where_it_is_another(
         assert found is verdict
 
 
-def at(product: Any, one: Verdict = Verdict("right", ""), two: Verdict = Verdict("right", "w", 0.5), far: float = 0.0):
+def at(product: Any, one: Verdict = RIGHT, two: Verdict = WITHIN, far: float = 0.0) -> tuple[Verdict, list[float]]:
     """A point where the gradient's verdict is `one` and the product's `two`, and the excuses that these were given."""
     excuses: list[float] = []
 

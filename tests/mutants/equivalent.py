@@ -113,4 +113,8 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         "gencli/bounds/inversion.py",
         "return _bisected(lambda p: betainc(n - errors, errors + 1, 1 - p) <= delta, errors / n)",
     ): "likewise",
+    (
+        "gencli/alignment/energies.py",
+        "outputs = (self.vectors @ (gone * self.parts.sum(1))).reshape(len(self.labels), -2)",
+    ): "numpy takes any negative number for the one that is left",
 }
