@@ -83,9 +83,9 @@ def test_symmetry_is_relative_to_the_larger_of_two_usual_sizes(off: float, verdi
     products = torch.stack([torch.tensor([0.0, 3 + 2 * off, 0, 7**0.5]), first(1.5)]).double()
     made: Any = SimpleNamespace(matvec=lambda vectors: products, dtype=DOUBLE)
     for turned in (1, -1):
-        found, vectors = Findings(), [first(2.0), torch.tensor([0.0, 1, 0, 0], dtype=DOUBLE)][::turned]
+        found, (v, probe) = Findings(), [first(2.0), torch.tensor([0.0, 1, 0, 0], dtype=DOUBLE)][::turned]
         made.matvec = lambda vectors, turned=turned: products if turned == 1 else products.flip(0)
-        verification._symmetry(found, "v", made, *vectors, 1e-3)
+        verification._symmetry(found, "v", made, v, probe, 1e-3)
         ((_, what, value, allowed, said),) = records(found)
         assert (what, allowed, said) == (AROUND, 1e-3, verdict)
         assert value == pytest.approx(abs(off), rel=1e-2)

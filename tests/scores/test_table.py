@@ -25,8 +25,8 @@ def test_probabilities_have_a_class_for_every_label(classes: int, known: bool) -
 
 
 def part(title: str, ids: list[int], labels: list[int], true: list[int] | None = None, **more: Any) -> Part:
-    numbers = [np.array(each, np.int64) for each in (ids, labels)]
-    return Part(title, 10 + np.arange(len(ids)), *numbers, None if true is None else np.array(true, np.int64), **more)
+    known = None if true is None else np.array(true, np.int64)
+    return Part(title, 10 + np.arange(len(ids)), np.array(ids, np.int64), np.array(labels, np.int64), known, **more)
 
 
 def dynamics(**values: list[float]) -> dict[str, Any]:
