@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from gencli.errors import GencliError
 from gencli.files.provenance import Source, Step
 from gencli.reporting.documents import Document
+from gencli.scores import reading
 from gencli.scores.reading import Files, _parts, collect, of_table
 
 ROWS = pa.table({"id": [1, 2], "label": [0, 1]})
@@ -183,3 +185,30 @@ def test_rows_that_cannot_be_scored_are_refused(kind: Any, columns: dict[str, An
     with pytest.raises(GencliError) as refused:
         list(_parts(document(kind, "f", rows=of_runs(**columns))))
     assert str(refused.value).startswith(message)
+
+
+@pytest.mark.parametrize("kind", ["scores", "dynamics", "predictions", "influence", "history", "evaluation"])
+def test_documents_that_say_nothing_of_single_rows_are_refused(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, opened = tmp_path / "f.csv", document(kind, "f")
+    file.write_bytes(b"id,label\n1,0\n")
+    monkeypatch.setattr(reading.documents, "read", lambda source: opened)
+    if kind in ("scores", "dynamics", "predictions"):
+        assert reading.open_any(str(file), None) is opened
+    else:
+        article = "an" if kind == "influence" else "a"
+        with pytest.raises(GencliError, match=f"{article} {kind}, which says nothing of single rows"):
+            reading.open_any(str(file), None)
+
+
+def test_a_folder_and_a_file_with_images_are_image_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gencli.sources.open_table", lambda place: ("folder", place))
+    monkeypatch.setattr("gencli.sources.read_table", lambda inputs: ("file", len(inputs)))
+    monkeypatch.setattr(reading.documents, "read", lambda source: document("scores", "s"))
+    assert reading.open_any(str(tmp_path), None) == ("folder", str(tmp_path))
+    for names, table in ((["image", "label"], True), (["img", "label"], True), (["id", "label"], False)):
+        place = tmp_path / "rows.parquet"
+        pq.write_table(pa.table({key: [1] for key in names}), place)
+        found = reading.open_any(str(place), None)
+        assert (found == ("file", 1)) == table
