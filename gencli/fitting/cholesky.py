@@ -60,7 +60,9 @@ def solve(block: Block, targets: Matrix, ridge: float, dimension: int, progress:
     return _refine(matrix, diagonal, targets.astype(np.float64), ridge)
 
 
-def _blocks(n: int, size: int = _BLOCK) -> Iterator[slice]:
+def _blocks(n: int, parts: int = 1) -> Iterator[slice]:
+    """Rows of blocks, or of so many parts of a block."""
+    size = _BLOCK // parts
     return (slice(start, min(start + size, n)) for start in range(0, n, size))
 
 
@@ -135,7 +137,7 @@ def _substitute(matrix: Matrix, right: Matrix) -> Matrix:
 def _product(matrix: Matrix, diagonal: Matrix, right: Matrix) -> Matrix:
     """K times the columns [n, m] in float64, from its diagonal and upper triangle: K = D + U + Uᵀ."""
     product = diagonal[:, None] * right
-    for part in _blocks(len(right), _BLOCK // 4):  # they are copied to float64
+    for part in _blocks(len(right), 4):  # they are copied to float64
         size = part.stop - part.start
         upper = matrix[part, part.start :].astype(np.float64)
         upper[:, :size] = np.triu(upper[:, :size], 1)

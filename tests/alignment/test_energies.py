@@ -9,8 +9,9 @@ import pytest
 from numpy.typing import NDArray
 
 from gencli.alignment import energies
-from gencli.alignment.energies import Alignment, require_room, targets
+from gencli.alignment.energies import Alignment, _grid, require_room, targets
 from gencli.errors import GencliError
+from gencli.machine import size
 
 NAMES = ("a", "b", "c")
 LABELS = np.array([0, 1, 2, 0, 1, 1, 0, 0, 2, 1])
@@ -18,9 +19,9 @@ KINDS = ("centered", "one-hot", "signs")
 Floats = NDArray[np.float64]
 
 
-def kernel(size: int, rank: int | None = None) -> Floats:
-    x = np.random.default_rng(size).standard_normal((size, rank or 2 * size))
-    return x @ x.T / size
+def kernel(n: int, rank: int | None = None) -> Floats:
+    x = np.random.default_rng(n).standard_normal((n, rank or 2 * n))
+    return x @ x.T / n
 
 
 def made(matrix: Floats, kind: str = "centered", labels: NDArray[np.int64] = LABELS) -> Alignment:
@@ -157,3 +158,84 @@ def test_too_many_rows_are_refused_with_the_number_that_fits(outputs: int, monke
     with pytest.raises(GencliError, match="need"):
         require_room(fits + 1, outputs, 1000)
     assert ("--outputs mean" in refused.value.hint) == (outputs > 1)
+
+
+@pytest.mark.parametrize(("outputs", "words"), [(1, "40 rows"), (3, "40 rows of 3 outputs")])
+def test_just_enough_memory_is_enough(outputs: int, words: str, monkeypatch: pytest.MonkeyPatch):
+    need = 8 * 4 * outputs**2 * 40 * 40 + 40 * 7
+    monkeypatch.setattr(energies, "free_memory", lambda: need)
+    require_room(40, outputs, 7)
+    monkeypatch.setattr(energies, "free_memory", lambda: need - 1)
+    with pytest.raises(GencliError) as refused:
+        require_room(40, outputs, 7)
+    sizes = size(need), size(need - 1)
+    said = "%s: the kernel's eigenvectors need %s of memory, but only %s are free"
+    assert str(refused.value).startswith(said % (words, *sizes))
+    assert refused.value.hint == "use --limit 39" + (", or --outputs mean" if outputs > 1 else "")
+    monkeypatch.setattr(energies, "free_memory", lambda: 1)
+    with pytest.raises(GencliError) as refused:
+        require_room(40, outputs)
+    assert refused.value.hint == "free memory"
+
+
+def diagonal(*values: float) -> Alignment:
+    """Rows a, b, a, b: eigenvectors are rows, and a step of 1/4 leaves 1 - value/4 of what is left of each."""
+    return Alignment.of(np.diag(values), np.array([0, 1, 0, 1]), ("a", "b"), "one-hot", "toy", 1e-16)
+
+
+def test_the_whole_table_of_a_diagonal_kernel():
+    """Row 3 is never moved from (0, 0), of which the first is taken."""
+    found = diagonal(4.0, 2.0, 1.0, 0.0)
+    assert [list(row.values()) for row in found.table(2, 1, found.step_size(None), 0.75).to_pylist()] == [
+        ["eigenvalue", None, 1, 4.0], ["eigenvalue", None, 2, 2.0], ["eigenvalue", None, -1, 0.0],
+        ["rank", None, None, 3.0], ["energy outside the range", None, None, 0.25],
+        ["complexity", None, None, math.inf], ["complexity", "a", None, pytest.approx(0.625**0.5)],
+        ["complexity", "b", None, math.inf], ["step size", None, None, 0.25],
+        ["steps to fit", None, None, 1.0], ["time to fit", None, None, 0.25],
+        ["steps to loss 0.01", None, None, math.inf], ["time to loss 0.01", None, None, math.inf],
+    ]  # fmt: skip
+    every = found.table(9, 9, 0.25, 0.75).to_pylist()
+    assert [row["index"] for row in every if row["quantity"] == "eigenvalue"] == [1, 2, 3, 4, -4, -3, -2, -1]
+    assert found.step_size(0.1) == 0.1
+    last = max(row["step"] for row in found.descent_table(0.25).to_pylist())
+    assert last == 1e6  # of a loss that stays
+
+
+def test_the_table_of_descent_ends_at_a_thousandth_of_the_loss():
+    found = diagonal(4.0, 2.0, 1.0, 1.0)
+    rows = found.descent_table(0.25).to_pylist()
+    steps = [*range(11), 13]
+    assert [(row["class"], row["step"]) for row in rows] == [
+        (name, step) for name in (None, "a", "b") for step in steps
+    ]
+    assert [row["time"] for row in rows] == [row["step"] / 4 for row in rows]
+    assert [row["train_accuracy"] for row in rows] == [0.5, *[1.0] * 11, *[None] * 24]
+    left = {"a": (0.0, 0.75), "b": (0.5, 0.75), None: (0.0, 0.75, 0.5, 0.75)}
+    for row in rows:
+        shares = [each ** (2 * row["step"]) for each in left[row["class"]]]
+        assert row["loss"] == pytest.approx(sum(shares) / len(shares))
+
+
+def test_the_curves_steps_are_whole_and_later_ten_a_decade():
+    assert list(_grid(100)) == [*range(11), 13, 16, 20, 25, 32, 40, 50, 63, 79, 100]
+    assert list(_grid(20))[-2:] == [16, 20]
+    assert list(_grid(20.5))[-2:] == [20, 25]
+    assert list(_grid(0)) == [0]
+
+
+@pytest.mark.parametrize(("share", "rank"), [(0.9, 1), (1.1, 2)])
+def test_eigenvalues_within_rounding_count_as_0(share: float, rank: int):
+    """Two rows: twice the rounding of the largest."""
+    matrix = np.diag([8.0, share * 2 * 1e-3 * 8])
+    assert Alignment.of(matrix, np.array([0, 1]), ("a", "b"), "signs", "toy", 1e-3).rank == rank
+
+
+def test_no_rows_and_rows_of_one_class_are_refused_by_name():
+    for labels, words in (([], "toy: no rows"), ([2] * 1200, "toy: all 1,200 rows are of class 2")):
+        with pytest.raises(GencliError, match=f"^{words}$"):
+            targets(np.array(labels, np.int64), 3, "signs", "toy")
+    y, offset = targets(np.array([0, 2, 2]), 3, "centered", "toy")
+    assert offset == pytest.approx([1 / 3, 0, 2 / 3])
+    assert y[0] == pytest.approx([2 / 3, 0, -2 / 3])
+    assert targets(np.array([0, 2]), 3, "signs", "toy")[0].tolist() == [[1, -1, -1], [-1, -1, 1]]
+    assert targets(np.array([0, 2]), 3, "one-hot", "toy")[1].tolist() == [0, 0, 0]

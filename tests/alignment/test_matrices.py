@@ -12,6 +12,7 @@ import torch
 from gencli import kernels
 from gencli.alignment import matrices
 from gencli.errors import GencliError
+from gencli.jacobians import rows as jacobians
 from gencli.models.inputs import Rows
 from tests.jacobians.test_rows import function, whole
 
@@ -96,3 +97,24 @@ def test_a_networks_kernel_is_the_product_of_its_whole_jacobian(held: int, mean:
     else:
         np.testing.assert_allclose(found, expected.reshape(15, 15), rtol=1e-10, atol=1e-12)
     assert done == sorted(done)
+
+
+@pytest.mark.parametrize(
+    ("chunk", "held", "pairs"),
+    [
+        (2, 3, [2 * 2, 4 * 3, 5 * 3, 15 + 2 * 2]),
+        (1, 2, [1, 2 * 2, 3 * 2, 4 * 2, 5 * 2, 10 + 1, 10 + 4, 10 + 6, 16 + 1]),
+    ],
+)
+def test_chunks_of_rows_pass_by_those_that_are_kept(
+    chunk: int, held: int, pairs: list[int], monkeypatch: pytest.MonkeyPatch
+):
+    """So many rows a chunk and so many kept, of five: each kept row by all rows from the first kept one on."""
+    made, done = function("mlp-1x5", "parameters"), list[int]()
+    monkeypatch.setattr(matrices, "free_memory", lambda: 2 * held * 24 * 203)
+    monkeypatch.setattr(jacobians, "_MEMORY", chunk * 8 * (made._kept + made.size + made.outputs) * made.outputs)
+    rest: Any = (lambda chunk, plain: None, print, done.append)
+    found = matrices.of_network(made, False, *rest)
+    jacobian = whole(made).flatten(0, 1).numpy()
+    np.testing.assert_allclose(found, jacobian @ jacobian.T, rtol=1e-10, atol=1e-12)
+    assert done == pairs

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections import Counter
 from itertools import pairwise
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +17,9 @@ from torch import nn
 
 from gencli.bounds import coding, compression
 from gencli.bounds.coding import decode, encode
+from gencli.bounds.settings import CompressionSettings
 from gencli.errors import GencliError
+from gencli.models.inputs import Rows
 
 
 @given(
@@ -90,6 +94,26 @@ def test_a_code_is_all_of_a_network_besides_its_beginning(dimension: int) -> Non
     if dimension == 7:
         with pytest.raises(GencliError, match="a code of 7 numbers, not 53"):
             compression.decoded(bits, compression.Subspace(network(), 0, 4), network())
+
+
+@pytest.mark.parametrize(("epochs", "free"), [(1, 1), (2, 2), (3, 2), (6, 4), (8, 6)])
+def test_the_last_third_of_the_epochs_has_rounding_in_it(
+    epochs: int, free: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done, placed, place = [0], list[int](), compression._placed
+    monkeypatch.setattr(compression, "_placed", lambda *given: (placed.append(done[-1]), place(*given))[1])
+    model: Any = SimpleNamespace(network=network(), preprocessing=lambda images: images)
+    rows = Rows(torch.randn(10, 6), torch.arange(10) % 3)
+    asked = CompressionSettings(epochs=epochs, batch_size=4, levels=3)
+    symbols, values = compression._trained(
+        compression.Subspace(network(), 7, 0), model, rows, torch.zeros(7), asked, done.append
+    )
+    assert placed == [3 * free]
+    assert done == list(range(3 * epochs + 1))
+    assert compression.work(asked, 10) == 3 * epochs
+    assert (symbols.shape, symbols.dtype) == ((7,), torch.int64)
+    assert (values.shape, values.dtype) == ((3,), torch.float16)
+    assert values.tolist() == sorted(values.tolist())
 
 
 def test_the_subspace_has_columns_of_norm_one_that_are_orthogonal() -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +14,9 @@ from torch import nn
 from torch.distributions import Normal, kl_divergence
 from torch.func import functional_call
 
-from gencli.bounds.gaussian import GRID, RATIO, Gaussian
+from gencli.bounds import gaussian, inversion
+from gencli.bounds.gaussian import GRID, RATIO, Descent, Gaussian, bound_cost, descend
+from gencli.models.inputs import Rows
 
 
 class Twice(nn.Module):
@@ -147,3 +152,97 @@ def test_a_posterior_that_is_its_prior_has_no_divergence() -> None:
     total, chosen = fitted.divergence(fitted.means)
     assert total == pytest.approx(0, abs=1e-4)
     assert set(chosen.values()) == {500}
+
+
+@pytest.mark.parametrize(("rows", "steps"), [(1, 3), (4, 3), (5, 6), (8, 6), (9, 9)])
+def test_steps_are_batches_of_all_epochs(rows: int, steps: int) -> None:
+    assert Descent(3, 0.1, 0.1, 4).steps(rows) == steps
+
+
+class Recorder:
+    """In the place of Adam: takes no step, keeps rates and slopes."""
+
+    def __init__(self, groups: list[dict[str, Any]]) -> None:
+        self.param_groups = groups
+        self.rates: list[list[float]] = []
+        self.slopes: list[torch.Tensor] = []
+
+    def zero_grad(self) -> None:
+        for each in self.param_groups[0]["params"]:
+            each.grad = None
+
+    def step(self) -> None:
+        self.rates.append([group["lr"] for group in self.param_groups])
+        self.slopes.append(self.param_groups[0]["params"][0].grad.clone())
+
+
+@pytest.mark.parametrize("deviations", [0.0, 0.5])
+@pytest.mark.parametrize("with_kl", [False, True])
+def test_descent_is_on_the_error_rate_in_units_of_cross_entropy(
+    deviations: float, with_kl: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At rates that fall along a cosine, of means over steps; 5 rows in batches of 2, five times."""
+    monkeypatch.setattr(gaussian, "_PACE", 0.1)
+    made: list[Recorder] = []
+    monkeypatch.setattr(torch.optim, "Adam", lambda groups: (made.append(Recorder(groups)), made[0])[1])
+    w, log = torch.tensor([[0.5, -0.25], [0.1, 0.3]]), torch.zeros(1)
+
+    @contextmanager
+    def drawing() -> Iterator[Callable[[torch.Tensor], torch.Tensor]]:
+        yield lambda x: x @ w
+
+    fitted: Any = SimpleNamespace(means={"w": w}, logs={"w": log}, drawing=drawing)
+    model: Any = SimpleNamespace(preprocessing=lambda images: 2 * images)
+    rows = Rows(torch.randn(5, 2, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 1, 1, 0, 1]))
+    errors, done = list[float](), list[int]()
+
+    def cost(error: float) -> tuple[float, torch.Tensor | None]:
+        errors.append(error)
+        return 3.0, w.sum() if with_kl else None
+
+    torch.manual_seed(1)
+    descend(fitted, model, rows, Descent(5, 0.2, deviations, 2), cost, done.append)
+    assert done == list(range(1, 16))
+    (adam,) = made
+    falls = [(1 + math.cos(math.pi * step / 15)) / 2 for step in range(15)]
+    assert adam.rates == [pytest.approx([0.2 * fall, deviations * fall][: 1 + bool(deviations)]) for fall in falls]
+    assert not w.requires_grad
+    assert not log.requires_grad
+    torch.manual_seed(1)
+    error = entropy = 0.0
+    at = w.clone().requires_grad_()
+    for step, part in enumerate(part for _ in range(5) for part in torch.randperm(5).split(2)):
+        logits = 2 * rows.images[part] @ at
+        loss = nn.functional.cross_entropy(logits, rows.labels[part])
+        wrong = (logits.argmax(1) != rows.labels[part]).float().mean().item()
+        pace = 1 / (step + 1) if step < 9 else 0.1
+        error, entropy = error + pace * (wrong - error), entropy + pace * (loss.item() - entropy)
+        assert errors[step] == pytest.approx(error)
+        (slope,) = torch.autograd.grad(loss, at)
+        torch.testing.assert_close(adam.slopes[step], 3 * error / entropy * slope + int(with_kl), rtol=1e-4, atol=1e-6)
+
+
+def test_the_cost_is_the_bounds_derivatives_by_error_and_by_divergence() -> None:
+    network = dense()
+    fitted = around(network, torch.randn(2, 4))
+    prior = {name: each + 0.1 for name, each in fitted.means.items()}
+    least = fitted.least_divergence(prior)
+    by_error, by_c = inversion.slopes(0.2, (least.item() + 7) / 50)
+    slope, complexity = bound_cost(fitted, prior, 50, 7.0)(0.2)
+    assert complexity is not None
+    assert (slope, complexity.item()) == pytest.approx((by_error, by_c / 50 * least.item()))
+
+
+def test_numbers_that_overflow_are_told() -> None:
+    for part in ("means", "logs", None):
+        fitted = around(dense(), torch.randn(2, 4))
+        if part:
+            getattr(fitted, part)["0.bias"][1] = torch.inf
+        assert fitted.finite() == (part is None)
+
+
+def test_the_priors_deviation_stays_on_the_grid() -> None:
+    network = dense()
+    for deviation, j in ((4.0, 0), (2.0**-20, GRID - 1)):
+        fitted = Gaussian(network, torch.randn(2, 4), deviation, dict(network.named_parameters()))
+        assert set(fitted.divergence(fitted.means)[1].values()) == {j}

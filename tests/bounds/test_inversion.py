@@ -48,6 +48,12 @@ def test_slopes_are_finite_at_the_ends(q: float) -> None:
         assert np.isfinite(inversion.slopes(q, c)).all()
 
 
+def test_slopes_at_the_ends_are_those_a_little_beside_them() -> None:
+    """Of q 1e-9 from them, p at least as much beside it in parts of the width, which is 1e-12 at least."""
+    assert inversion.slopes(1.0, 0.1) == pytest.approx((math.log(1000), 1.0), rel=1e-4)
+    assert inversion.slopes(0.0, 0.0) == pytest.approx((1e-9, 1e3), rel=1e-3)
+
+
 @pytest.mark.parametrize(("errors", "n"), [(0, 1), (0, 100), (3, 100), (99, 100), (411, 10_000), (50, 51)])
 def test_the_binomial_limit_is_the_beta_quantile_and_just_covers(errors: int, n: int) -> None:
     for delta in (0.5, 0.05, 1e-6):

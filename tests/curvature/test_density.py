@@ -62,7 +62,9 @@ def test_one_probe_has_no_error_and_one_eigenvalue_a_curve() -> None:
     assert error is None
     assert grid[curve.argmax()].item() == pytest.approx(2)
     assert torch.trapezoid(curve, grid).item() == pytest.approx(1, abs=1e-2)
-    assert density(torch.zeros_like, 10, 1).curve(101)[1].isfinite().all()
+    grid, curve, _ = density(torch.zeros_like, 10, 1).curve(101)
+    assert (grid[0].item(), grid[-1].item()) == pytest.approx((-0.04, 0.04))  # as wide as if the largest were 1
+    assert curve[50].item() == pytest.approx(1 / (0.01 * (2 * torch.pi) ** 0.5))
 
 
 @pytest.mark.parametrize("width", [1.0, 0.01, 2e-3, 1e-4, 1e-8, 1e-12])

@@ -50,6 +50,13 @@ def test_products_are_those_of_the_whole_matrix(n: int, dtype: str):
     np.testing.assert_allclose(matrix.columns(slice(0, n), chosen), expected[:, chosen], atol=20 * eps)
 
 
+def test_each_tile_that_is_kept_advances_by_its_share():
+    matrix, done = Gram(Products(points(50)), values), list[float]()
+    assert matrix.places() == [(i, j) for i in range(4) for j in range(i, 4)]
+    matrix.keep(matrix.places(), done.append)
+    assert done == [place / 10 for place in range(1, 11)]
+
+
 def test_an_exact_product_rounds_in_float64_alone():
     x, right = points(50), points(50, "float64", 1)
     matrix, expected = made(x), np.zeros((50, 50))

@@ -6,9 +6,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 from gencli.jacobians import entries
 from gencli.jacobians.entries import Check, Entry, Verdict
+from gencli.jacobians.rows import Chunk
 
 SMALL, LARGE = 2.0**-16, 2.0**-8  # ten times the one is surely below 1e-3, of the other above; powers of 2 are exact
 
@@ -102,3 +104,57 @@ def test_every_tensor_is_looked_at_and_its_largest_entry_in_turns() -> None:
     assert {entry.output for entry in plan} == {0, 1, 2}
     assert all(0 <= entry.place < shapes[entry.tensor].numel() for entry in plan)
     assert max(entry.row for entry in Check.plan(function).entries) > 40
+
+
+def test_what_is_said_counts_verdicts_and_tells_the_largest_difference_of_those_that_hold() -> None:
+    function: Any = SimpleNamespace()
+    plan = [Entry(row, 2, "a", 5, False) for row in range(5)]
+    check = Check(function, plan, ["holds", "fails", "holds", "unclear", "kinks"], [0.25, 0.5, 0.125, 0.75, 1.0])
+    compared = "5 numbers compared with differences in float64: "
+    words = "2 hold, 1 fail, 1 lie at kinks, 1 for which differences are unreliable; largest difference 0.25"
+    assert check.said == compared + words
+    assert check.failed == [
+        "row 1, output 2 by a[5] differs from its difference quotient by 0.5 of the largest derivative"
+    ]
+    alone = Check(function, plan[:1], ["fails"], [0.5])
+    assert alone.said == "1 numbers compared with differences in float64: 1 fail; largest difference 0"
+
+
+def test_entries_take_their_values_from_the_chunk_of_their_row() -> None:
+    function: Any = SimpleNamespace(split=lambda vector: {"a": vector[:4].view(2, 2), "b": vector[4:]})
+    plan = [
+        Entry(9, 0, "a", 0, False), Entry(10, 0, "a", 2, False), Entry(11, 1, "a", 0, True),
+        Entry(11, 1, "b", 0, False), Entry(12, 0, "a", 0, False),
+    ]  # fmt: skip
+    matrices = torch.tensor([[[1.0, 2, 3, 4, 5], [0.0] * 5], [[0.0] * 5, [1.0, -7, 3, 2, -9]]])
+    check = Check(function, plan)
+    check.note(Chunk(10, torch.zeros(2, 2), matrices))
+    assert [(each.place, each.value, each.scale) for each in check.entries] == [
+        (0, 0.0, 0.0), (2, 3.0, 5.0), (1, -7.0, 9.0), (0, -9.0, 9.0), (0, 0.0, 0.0),
+    ]  # fmt: skip
+
+
+def test_processes_give_each_other_the_entries_of_their_rows() -> None:
+    function: Any = SimpleNamespace()
+    check = Check(function, [Entry(row, 0, "a", 0, False, float(row)) for row in range(4)])
+    theirs = Entry(3, 0, "a", 7, False, 99.0)
+    given: list[dict[int, Entry]] = []
+
+    def each(own: Any) -> list[dict[int, Entry]]:
+        given.append(own())
+        return [given[0], {3: theirs}]
+
+    group: Any = SimpleNamespace(each=each)
+    check.gather(group, range(1, 3))
+    assert list(given[0]) == [1, 2]
+    assert [entry.value for entry in check.entries] == [0.0, 1.0, 2.0, 99.0]
+
+
+def test_entries_are_judged_one_after_the_other_by_no_size_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(entries, "_quotient", lambda *_: (0.0, 0.0))
+    monkeypatch.setattr(entries, "_at_kink", lambda function, entry: entry.row == 1)
+    function: Any = SimpleNamespace(kinks=False)
+    check, told = Check(function, [Entry(0, 0, "a", 0, False), Entry(1, 0, "a", 0, False, 1.0, 2.0)]), list[int]()
+    check.judge(function, None, 0.0, told.append)
+    assert (check.verdicts, check.apart, told) == (["holds", "kinks"], [0.0, 0.5], [1, 2])
+    assert check.said.endswith(": 1 hold, 1 lie at kinks; largest difference 0")

@@ -119,3 +119,52 @@ def test_scores_that_point_the_other_way_are_named() -> None:
     assert said == [
         "variability: AUROC 0.00, its interval below 0.5: here low values are of wrong rows, reversed to high"
     ]
+
+
+HIGH = {
+    "first_learned", "learned", "forgotten", "variability", "el2n", "loss_mean", "loss_last", "memorization",
+    "confident_learning", "held_out_confident_learning",
+}  # fmt: skip
+LOW = {
+    "aum", "confidence", "correctness", "self_confidence", "normalized_margin", "held_out_self_confidence",
+    "held_out_normalized_margin",
+}  # fmt: skip
+ENDLESS = {"first_learned", "learned", "forgotten"}
+
+
+def test_which_values_speak_of_wrong_rows_and_which_are_beyond_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the six rows the first two are wrong, and the first has no value."""
+    monkeypatch.setattr(module, "RESAMPLES", 2)
+    values = pa.array([None, 2.0, 1.0, 1.0, 1.5, 3.0])
+    rows = pa.table({"label": [0] * 6, "label_true": [1, 1, 0, 0, 0, 0]} | dict.fromkeys([*HIGH, *LOW], values))
+    found = {row["score"]: row for row in judge(rows, "t", 0).to_pylist()}
+    assert {name for name, row in found.items() if row["wrong_is"] == "high"} == HIGH
+    assert {name for name, row in found.items() if row["wrong_is"] == "low"} == LOW
+    for name, row in found.items():
+        assert (row["n"], row["wrong"]) == ((6, 2) if name in ENDLESS else (5, 1))
+        assert row["auroc"] == pytest.approx(7 / 8 if name in ENDLESS else 0.75 if name in HIGH else 0.25)
+        assert row["false_negative_rate"] == (0.5 if name in ENDLESS else 1)
+    aurocs = [row["auroc"] for row in judge(rows, "t", 0).to_pylist()]
+    assert aurocs == sorted(aurocs, reverse=True)
+
+
+def test_rows_of_one_kind_have_no_measures() -> None:
+    ranking = Ranking(np.array([3.0, 2.0, 1.0]), np.array([True, False, True]))
+    for weights in ([1, 0, 2], [0, 4, 0]):
+        assert np.isnan(ranking.measures(np.array(weights, np.uint8))).all()
+    assert ranking.measures(np.array([1, 2, 1], np.uint8)) == pytest.approx((0.5, 0.75, 0.5))
+
+
+def test_a_score_of_rows_of_one_kind_alone_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "RESAMPLES", 2)
+    both = {"label": [0, 0, 0], "label_true": [1, 0, 0], "el2n": [1.0, 2.0, 3.0]}
+    for aum in ([None, 1.0, 2.0], [1.0, None, None]):
+        rows = judge(pa.table(both | {"aum": aum}), "t", 0)
+        assert rows["score"].to_pylist() == ["el2n"]
+
+
+@pytest.mark.parametrize(("high", "named"), [(0.49, True), (0.5, False)])
+def test_a_score_is_reversed_where_its_whole_interval_is(high: float, named: bool) -> None:
+    rows = [{"score": "aum", "wrong_is": "low", "auroc": 0.3, "auroc_high": high}]
+    said = "aum: AUROC 0.30, its interval below 0.5: here high values are of wrong rows, reversed to low"
+    assert reversed_scores(pa.Table.from_pylist(rows)) == ([said] if named else [])

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from gencli.errors import GencliError
 from gencli.evaluation import networks as evaluated
 from gencli.models import Model, build, paged
 from gencli.models.inputs import Rows
@@ -52,6 +53,59 @@ def test_a_network_trained_by_sigmoids_is_asked_for_sigmoids(monkeypatch: pytest
     assert soft.probabilities == pytest.approx(powers / powers.sum(1, keepdims=True), abs=1e-15)
     assert single.probabilities == pytest.approx(powers / (1 + powers), abs=1e-15)
     assert soft.right.tolist() == single.right.tolist() == [True, False]
+
+
+def model(title: str, **more: Any) -> Any:
+    return SimpleNamespace(**{
+        "title": title, "task": "classes", "arch": "a", "options": 1, "shape": (2, 2, 1), "classes": ("a", "b"),
+        "require": lambda table: None, "class_rows": (2, 1), "arguments": {"seed": 3}, "subset_below": None,
+    } | more)  # fmt: skip
+
+
+def rows_of(title: str, ids: list[int], labels: list[int] | None = None) -> Any:
+    columns = {"id": np.array(ids), "label": np.array(labels or [0] * len(ids))}
+    return SimpleNamespace(title=title, column=columns.__getitem__)
+
+
+@pytest.mark.parametrize(
+    ("other", "ids", "test", "message"),
+    [
+        ({"task": "images"}, [1, 2, 3], [4], "n: its outputs are images"),
+        ({"arch": "b"}, [1, 2, 3], [4], "n: another network than m"),
+        ({"options": 2}, [1, 2, 3], [4], "n: another network than m"),
+        ({"shape": (1, 2, 1)}, [1, 2, 3], [4], "n: another network than m"),
+        ({"classes": ("a", "c")}, [1, 2, 3], [4], "n: another network than m"),
+        ({"class_rows": (1000, 200)}, [1, 2, 3], [4], "n: it saw 1,200 rows, and which of t is not known"),
+        ({"class_rows": (1, 2)}, [1, 2, 3], [4], "n: it saw 3 rows, and which of t is not known"),
+        ({"subset_below": 5, "arguments": {}}, [1, 2, 3], [4], "n: its seed is unknown here"),
+        ({}, [1, 2, 2], [4], "t: ids occur twice"),
+        ({}, [1, 2, 3], [3, 4, 2], "u: 2 of its rows are in t too"),
+    ],
+)
+def test_networks_and_tables_that_do_not_go_together_are_refused(
+    other: dict[str, Any], ids: list[int], test: list[int], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gencli.evaluation.runs.require_random", lambda model, title, why: None)
+    with pytest.raises(GencliError) as refused:
+        networks.require([model("m"), model("n", **other)], rows_of("t", ids, [0, 1, 0]), rows_of("u", test))
+    assert str(refused.value).startswith(message)
+
+
+def test_networks_that_are_alike_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gencli.evaluation.runs.require_random", lambda model, title, why: None)
+    table = rows_of("t", [1, 2, 3], [0, 1, 0])
+    for other in ({}, {"class_rows": None}, {"arguments": {}}):
+        networks.require([model("m"), model("n", **other)], table, rows_of("u", [4]))
+        networks.require([model("m"), model("n", **other)], table, None)
+
+
+def test_outputs_that_are_not_finite_are_counted_and_scores_that_are_none_are_left_out() -> None:
+    rows: Any = SimpleNamespace(labels=torch.tensor([1, 0, 1]))
+    plain: Any = SimpleNamespace(title="m", logits=False)
+    with pytest.raises(GencliError, match=r"^m: its outputs of 2 rows of t are not finite"):
+        networks._answer(plain, torch.tensor([[0, torch.nan], [0, 0], [torch.inf, 0]]), rows, "t")
+    right, none = networks._answer(plain, torch.tensor([[0.0, 1.0], [0.0, 1.0], [2.0, 3.0]]), rows, "t")
+    assert (right.tolist(), none) == ([True, False, True], None)
 
 
 @pytest.mark.parametrize("arch", ["mlp-1x4", "convnet-vanilla"])
