@@ -139,10 +139,50 @@ EQUIVALENT: dict[tuple[str, str], str] = {
     ): "where there are none it is asked again",
     (
         "gencli/showing/tensors.py",
-        r'return [(0, int(part)) if part.isdecimal() else (2, part) for part in re.split(r"(\d{1,9})", name) if part]',
+        'return [(0, int(part)) if part.isdecimal() else (2, part) for part in re.split(r"(\\d{1,9})", name) if part]',
     ): "numbers come before words by either",
+    (
+        "gencli/reporting/layout.py",
+        'common = ", ".join(_named(name, rows[name][1].as_py()) for name in alike if rows[name][0].as_py())',
+    ): "all rows have the same there, and are two at least",
+    (
+        "gencli/reporting/layout.py",
+        'common = ", ".join(_named(name, rows[name][0].as_py()) for name in alike if rows[name][1].as_py())',
+    ): "likewise",
+    (
+        "gencli/reporting/edge.py",
+        "settled += abs(median / level - 1) < _WITHIN",
+    ): "no difference from 1 in float64 is a tenth as float64 has it",
+    (
+        "gencli/corruptions/given.py",
+        "of_source = ids - tables.identities(table.description.name, table.description.split, 0, 2)[0]",
+    ): "the first of two is the first of one",
+    (
+        "gencli/corruptions/given.py",
+        "if rows <= len(ids) or ((of_source < 0) | (of_source >= rows)).any():",
+    ): "as many as there are were joined above",
+    (
+        "gencli/files/together.py",
+        "several = len(files) >= 1",
+    ): "a file alone that cannot get its name leaves what was there",
+    (
+        "gencli/sources/sets.py",
+        "if len(keys) == 1 and ((ids[1:] > ids[:-1]).all() and (np.diff(np.sort(ids)) > 0).all()):",
+    ): "what is not seen to be distinct at once is looked at in full",
+    (
+        "gencli/sources/sets.py",
+        "if len(keys) == 1 and ((ids[1:] > ids[:-1]).all() or (np.diff(np.sort(ids)) > 1).all()):",
+    ): "likewise",
+    (
+        "gencli/sources/sets.py",
+        "same = _grouped((part.source.sha256, part.name) for part in several) if len(several) >= 1 else {}",
+    ): "one file alone is not there twice",
     (
         "gencli/evaluation/nearby.py",
         "low, high = (scale, scale) if not above else (1.0, scale)",
     ): "the search downwards sets it before it is read",
+    (
+        "gencli/alignment/energies.py",
+        "outputs = (self.vectors @ (gone * self.parts.sum(1))).reshape(len(self.labels), -2)",
+    ): "numpy takes any negative number for the one that is left",
 }

@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -173,7 +174,7 @@ def test_other_layouts_are_refused_with_what_to_give(tmp_path: Path) -> None:
         CorruptedTable(str(flat(tmp_path)), Arrays(severities=4))
 
 
-def refusal(place: Path, **how: str) -> tuple[str, str]:
+def refusal(place: Path, **how: Any) -> tuple[str, str]:
     with pytest.raises(GencliError) as refused:
         CorruptedTable(str(place), Arrays(**how))
     return refused.value.message.replace(str(place), "set"), refused.value.hint
