@@ -163,7 +163,7 @@ def picture(sweeps: Mapping[str, Sweep]) -> Figure:
     return figure
 
 
-def relative(value: Tensor, expected: Tensor) -> float:
-    """|value - expected| / |expected| in float64, 0 where both are 0."""
-    apart = float((value.double() - expected.double()).norm())
-    return apart / float(expected.double().norm()) if apart else 0.0
+def relative(value: Tensor, expected: Tensor, least: float = 0.0) -> float:
+    """|value - expected| / max(|expected|, least) in float64, 0 where both are 0, infinite where only this size is."""
+    apart, size = float((value.double() - expected.double()).norm()), max(float(expected.double().norm()), least)
+    return apart / size if size else math.inf if apart else 0.0

@@ -29,6 +29,7 @@ TOLERANCES: dict[torch.dtype, float] = {getattr(torch, name): each for name, eac
 _DOUBT = 10
 _INEXACT = 1e-6  # of the symmetry of what differences give, and between those of two kinds
 CHEAP = 1e12  # operations of a verification that need not be asked for
+_ROUNDING = 16  # eps of |H| |v|, which products of float arithmetic may be off by
 _UNCLEAR = 1e-2  # relative: differences that allow more say nothing
 _KINKED = 0.1  # part of a disagreement that a jump must have to explain it
 _GRADIENTS = 2 * len(STEPS) + 12  # that verifying a product costs about
@@ -226,11 +227,16 @@ def compare(
     products: dict[Route, Tensor],
     tolerance: float | None,
     refuted: Callable[[Route], bool] = lambda route: False,
+    least: float = 0.0,
 ) -> None:
-    """Adds how far products by several routes are from the first; differences are `verify`'s to judge."""
+    """Adds how far products by several routes are from the first; differences are `verify`'s to judge.
+
+    Args:
+        least: the size that they have where theirs is smaller.
+    """
     (_, expected), *others = products.items()
     for route, each in others:
-        apart, judged = relative(each, expected), None if route == "finite-difference" else tolerance
+        apart, judged = relative(each, expected, least), None if route == "finite-difference" else tolerance
         outvoted = judged is not None and not apart <= judged and refuted(route)
         findings.say(name, f"{route}: relative difference", apart, judged, "refuted" if outvoted else "")
 
@@ -249,6 +255,9 @@ def verify(
 ) -> None:
     """Adds what an independent route, symmetry, and differences of gradients and losses say of a product.
 
+    Products are apart relative to |Hv|, or to what rounding reaches where that is smaller: error is of |H| |v|, so
+    that a product that is 0 but for rounding has no digits (Higham, Accuracy and Stability, 3.5).
+
     Differences of gradients hold within 1.5e-8, those of losses within 1e-10, and ten times what they contradict each
     other by. Where they do not, and gradients
     ahead of the parameters and behind them differ however short the step, a kink explains it.
@@ -266,15 +275,18 @@ def verify(
     known = dict(products)
     if other not in known:
         _add(findings, name, operator, v, other, known)
-    compare(findings, name, known, None if route == "finite-difference" else tolerance, refuted)
+    both = operator.matvec(torch.stack([v, probe]).to(operator.dtype)).double()
+    usual = float(v.double().norm() * both[1].norm()) / len(v) ** 0.5
+    least = _ROUNDING * torch.finfo(operator.dtype).eps * usual / (tolerance or 1.0)
+    compare(findings, name, known, None if route == "finite-difference" else tolerance, refuted, least)
     kinked = bool(exact.kinks)
     reference = operator.matvec(v) if exact is operator else exact.matvec(v)
     if exact is not operator:
-        apart = relative(product, reference)
+        apart = relative(product, reference, least)
         excused: Verdict = "kinks" if kinked and apart > tolerance else ""
         findings.say(name, "float64: relative difference", apart, tolerance, excused)
     inexact = operator.route == "finite-difference"
-    _symmetry(findings, name, operator, v, probe, max(tolerance, _INEXACT) if inexact else tolerance)
+    _symmetry(findings, name, both, v, probe, max(tolerance, _INEXACT) if inexact else tolerance)
     if v.any():
         _differences(findings, name, exact, v, reference, _INEXACT if inexact else EXACT, done)
 
@@ -308,9 +320,9 @@ def _judge(findings: Findings, name: str, what: str, apart: float, allowed: floa
     findings.say(name, what, apart, allowed, verdict)
 
 
-def _symmetry(findings: Findings, name: str, operator: Operator, v: Tensor, probe: Tensor, tolerance: float) -> None:
-    of_v, of_probe = operator.matvec(torch.stack([v, probe]).to(operator.dtype)).double()
-    v, probe = v.double(), probe.double()
+def _symmetry(findings: Findings, name: str, products: Tensor, v: Tensor, probe: Tensor, tolerance: float) -> None:
+    """Adds whether the products [2, size] of v and a probe, in float64, are of a symmetric matrix."""
+    (of_v, of_probe), v, probe = products, v.double(), probe.double()
     size = max(float(probe.norm() * of_v.norm()), float(v.norm() * of_probe.norm())) / len(v) ** 0.5
     apart = abs(float(probe @ of_v - v @ of_probe))
     findings.say(name, "symmetry: |u'Hv - v'Hu| / its usual size", apart / size if size else 0.0, tolerance)

@@ -92,14 +92,6 @@ def test_a_parameters_size_is_its_own_unless_it_is_near_zero() -> None:
     assert sized(dict.fromkeys("abcd", 0.0), even) == [1, 1, 1, 1]
 
 
-def test_an_error_is_relative_unless_there_is_none() -> None:
-    one, none = torch.tensor([3.0, 4.0]), torch.zeros(2)
-    assert relative(none, none) == 0
-    assert relative(one, one) == 0
-    assert relative(none, one) == 1
-    assert relative(3 * one, one) == 2
-
-
 def test_the_picture_has_two_curves_a_vector() -> None:
     empty = torch.zeros(1)
     found = Sweep((0.5, 0.25), [3.0, 1.0], [math.nan, 4.0], empty, 0, 0, 0, 0, 0)
@@ -112,3 +104,9 @@ def test_the_picture_has_two_curves_a_vector() -> None:
     legend = axis.get_legend()
     assert legend is not None
     assert [text.get_text() for text in legend.get_texts()][:2] == [r"a\$b: central", r"a\$b: Richardson"]
+
+
+def test_what_is_relative_to_nothing_is_infinite() -> None:
+    one, nothing = torch.ones(4), torch.zeros(4)
+    assert [relative(nothing, nothing), relative(one, nothing), relative(nothing, one)] == [0, math.inf, 1]
+    assert [relative(one, nothing, 0.5), relative(3 * one, one, 0.5), relative(3 * one, one, 8.0)] == [4, 2, 0.5]

@@ -81,17 +81,14 @@ def test_a_route_that_is_refuted_is_outvoted_where_it_disagrees(refuted: bool) -
 def test_symmetry_is_relative_to_the_larger_of_two_usual_sizes(off: float, verdict: str) -> None:
     """u'Hv = 3 + 2 off, v'Hu = 3; |u| |Hv| = 4 and |v| |Hu| = 3, of 4 numbers."""
     products = torch.stack([torch.tensor([0.0, 3 + 2 * off, 0, 7**0.5]), first(1.5)]).double()
-    made: Any = SimpleNamespace(matvec=lambda vectors: products, dtype=DOUBLE)
     for turned in (1, -1):
         found, (v, probe) = Findings(), [first(2.0), torch.tensor([0.0, 1, 0, 0], dtype=DOUBLE)][::turned]
-        made.matvec = lambda vectors, turned=turned: products if turned == 1 else products.flip(0)
-        verification._symmetry(found, "v", made, v, probe, 1e-3)
+        verification._symmetry(found, "v", products if turned == 1 else products.flip(0), v, probe, 1e-3)
         ((_, what, value, allowed, said),) = records(found)
         assert (what, allowed, said) == (AROUND, 1e-3, verdict)
         assert value == pytest.approx(abs(off), rel=1e-2)
-    nothing: Any = SimpleNamespace(matvec=lambda vectors: 0 * vectors, dtype=DOUBLE)
     found = Findings()
-    verification._symmetry(found, "v", nothing, first(2.0), first(1.0), 1e-3)
+    verification._symmetry(found, "v", 0 * products, first(2.0), first(1.0), 1e-3)
     assert records(found)[0][2] == 0.0
 
 

@@ -55,6 +55,30 @@ def test_float32_holds_against_float64() -> None:
     assert not findings(smooth(), dtype=torch.float32).failed
 
 
+@pytest.mark.parametrize(("dtype", "off", "right"), [
+    (torch.float64, 0, True),
+    (torch.float64, 1e-16, True),
+    (torch.float64, 1e-13, False),
+    (torch.float32, 0, True),
+    (torch.float32, 1e-7, True),
+    (torch.float32, 1e-4, False),
+])  # fmt: skip
+def test_a_product_that_is_0_but_for_rounding_holds(dtype: torch.dtype, off: float, right: bool) -> None:
+    """Softmax of logits that are all moved alike is the same, so that H 1 = 0."""
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(36, 3))
+    made, exact = operator(network, dtype=dtype), operator(network)
+    ones, probe = made.weights.new_ones(made.size), vector(made.size).to(dtype)
+    product = made.matvec(ones)
+    usual = ones.norm() * made.matvec(probe).norm() / probe.norm()
+    assert product.norm() < 1e-6 * usual
+    found = verification.Findings()
+    product[0] += off * usual
+    verification.verify(found, "ones", made, made if dtype == torch.float64 else exact, ones, probe,
+                        {"double-backward": product}, verification.TOLERANCES[dtype])  # fmt: skip
+    assert bool(found.failed) != right, found.table.to_pylist()
+
+
 class AtAKink(nn.Module):
     """Half of its units are at exactly 0 for every row."""
 
