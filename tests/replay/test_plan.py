@@ -164,7 +164,9 @@ def test_parts_of_a_data_set_are_copied_into_a_folder(tmp_path: Path) -> None:
     assert job.copies == [(one, "1-inputs/data/00000.parquet"), (two, "1-inputs/data/00001.parquet")]
     assert job.needs == [one, two]
     (tmp_path / "Makefile").write_text(make.makefile(whole))
-    done = subprocess.run(["make", "-n"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["make", "-n", "--no-print-directory"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
     assert done.stdout.endswith("&& gencli train 1-inputs/data --arch linear -o made.safetensors\n")
     assert "    input: '.checked-1', '.checked-2'\n    output: 'made.safetensors'\n" in make.snakefile(whole)
     made = [Source("data", HASHES[place], DIGITS, "x") for place in (5, 6)]
