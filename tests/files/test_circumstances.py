@@ -52,3 +52,20 @@ def test_code_of_ones_own_is_known_by_its_source(tmp_path: Path, monkeypatch: py
     assert before == hashlib.sha256("".join(parts).encode()).hexdigest()
     (package / "helper.py").write_text("x = 2")
     assert known("package_of_test.factory") != before
+
+
+def test_a_build_is_told_by_its_libraries() -> None:
+    words = "COMMIT_SHA=0123456789abcdef, BLAS_INFO=mkl, Math Kernel Library Version 2024.2, MKL-DNN v3.7.1 (x)"
+    whole = "commit 0123456789ab, blas mkl, mkl 2024.2, onednn 3.7.1"
+    assert circumstances._build(words) == whole
+    assert circumstances._build("BLAS_INFO=open") == "blas open"
+    assert circumstances._build("") == ""
+
+
+def test_a_processor_is_known_by_the_last_of_what_numpy_has_code_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    umath = importlib.import_module("numpy._core._multiarray_umath")
+    monkeypatch.setattr(umath, "__cpu_baseline__", ["A", "B"])
+    monkeypatch.setattr(umath, "__cpu_dispatch__", ["C", "D"])
+    for has, known in (("ABC", "C"), ("AB", "B"), ("ABCD", "D"), ("", "")):
+        monkeypatch.setattr(umath, "__cpu_features__", {name: name in has for name in "ABCDE"})
+        assert circumstances._of_numpy() == known

@@ -130,3 +130,34 @@ def test_at_the_shell(tmp_path: Path) -> None:
         done.refused(f"cannot be written as {words}", "use the extension .")
     shell = Shell(tmp_path)
     shell("gencli data digits --limit 9 -q | gencli show -o shown.MD && grep -q '^| label' shown.MD").worked()
+
+
+def refusal(kind: endings.Writes, name: str, form: str | None = None) -> tuple[str, str]:
+    with pytest.raises(GencliError) as raised:
+        kind.require("-o", name, form)
+    return raised.value.message, raised.value.hint
+
+
+def test_refusals_name_the_endings_that_are_written() -> None:
+    assert refusal(FIGURE, "a.b/f") == (
+        "-o: a.b/f: not a .png, .svg or .pdf file",
+        "the extension selects the format of a figure",
+    )
+    assert refusal(MODEL, "m.npz") == (
+        "-o: m.npz: a model cannot be written as .npz",
+        "use the extension .safetensors",
+    )
+    assert refusal(endings.EXPORTED, "m.onnx.xz") == (
+        "-o: m.onnx.xz: an exported model is written without compression",
+        "use the extension .onnx or .pt2, or write to a pipe: ... | xz > FILE",
+    )
+    words = ".parquet, .csv, .json, .jsonl, .md, .txt"
+    assert refusal(REPORT, "r.tsv")[1] == f"use the extension {words}, .tex or .html"
+    assert refusal(RESULT, "r.png")[1] == "use the extension .parquet, .csv, .json, .jsonl, .md or .txt"
+    assert refusal(RESULT, "r.csv", "json") == (
+        "-o: r.csv: its extension contradicts --format json",
+        "omit --format, or rename it",
+    )
+    assert refusal(DERIVATIVES, "r.txt", "safetensors")[0].endswith("contradicts --format safetensors")
+    for kind, name, form in ((RESULT, "r.csv", "csv"), (RESULT, "r", "csv"), (RESULT, None, "csv")):
+        kind.require("-o", name, form)

@@ -51,6 +51,25 @@ def test_what_is_exported_remembers_its_corruptions(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_an_export_describes_itself_and_numbers_its_files_from_nought() -> None:
+    description = Description("toy", "train", ("é", "b"), (2, 2, 1))
+    table = MemoryTable("toy", description, np.arange(12, dtype=np.uint8).reshape(3, 2, 2, 1), np.array([0, 1, 0]))
+    exported = Exported(table)
+    said = exported.schema.metadata[b"huggingface"].decode()
+    assert "é" in said
+    assert json.loads(said) == {
+        "info": {
+            "features": {
+                "id": {"dtype": "int64", "_type": "Value"},
+                "image": {"_type": "Image"},
+                "label": {"names": ["é", "b"], "_type": "ClassLabel"},
+            }
+        }
+    }
+    paths = [f"0000000{row}.png" for row in range(3)]
+    assert [each["path"] for each in read(exported)["image"].to_pylist()] == paths
+
+
 def test_duckdb_counts_and_selects(corrupted: Path) -> None:
     import duckdb
 

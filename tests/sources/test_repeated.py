@@ -99,3 +99,13 @@ def test_memory_does_not_grow_with_the_copies(tmp_path: Path) -> None:
 
     peak(1)  # imports
     assert peak(100) < peak(10) + 50_000  # other threads allocate a little
+
+
+def test_copies_whose_ids_run_out_are_refused() -> None:
+    table = image_table(2)
+    table._rows = table._rows.set_column(0, table.schema.field("id"), pa.array([3, (1 << 30) - 1]))
+    assert Repeated(table, 4).rows == 8
+    with pytest.raises(GencliError) as raised:
+        Repeated(table, 5)
+    said = "toy: 5 copies of ids up to 1073741823 need more than 4294967296 ids"
+    assert (raised.value.message, raised.value.hint) == (said, "--times can be at most 4")

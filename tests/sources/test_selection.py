@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from gencli.errors import GencliError
 from gencli.files.tables import Description, MemoryTable
 from gencli.sources import open_table
-from gencli.sources.selection import select
+from gencli.sources.selection import numbers_of, require_one_version, select
 from tests.helpers import image_table, read
 
 TABLE = image_table(2000, (1, 1, 1), classes=5)
@@ -121,3 +121,47 @@ def test_kept_rows_stay_in_order() -> None:
 def test_names_that_no_list_can_hold_are_refused(classes: str) -> None:
     with pytest.raises(GencliError):
         select(TABLE, classes)
+
+
+def refused(classes: str, *names: str) -> tuple[str, str]:
+    with pytest.raises(GencliError) as raised:
+        numbers_of(classes, names, "toy")
+    return raised.value.message, raised.value.hint
+
+
+def test_numbers_of_classes_are_below_their_number() -> None:
+    names = tuple(f"c{label}" for label in range(3))
+    assert numbers_of("2,c0,0", names, "toy") == [2, 0, 0]
+    assert refused("3", *names)[0] == "toy: no class '3'"
+    assert numbers_of("0" * 18 + "2", names, "toy") == [2]
+    assert refused("0" * 19 + "2", *names)[0] == f"toy: no class '{'0' * 19}2'"
+    assert refused("²", *names)[0] == "toy: no class '²'"
+
+
+def test_classes_of_one_name_are_told_apart_by_number() -> None:
+    assert refused("a", "a", "b", "a") == ("toy: classes 0 and 2 are both called 'a'", "give the class's number")
+    assert numbers_of("2,b", ("a", "b", "a"), "toy") == [2, 1]
+
+
+def test_names_of_numbers_alone_may_be_given_their_words() -> None:
+    more = "; gencli data parquet --class-names gives their number"
+    assert refused("cat", "0", "1")[1].endswith(more)
+    assert more not in refused("cat", "0", "2")[1]
+
+
+def test_draws_follow_the_seed_nought_where_none_is_given() -> None:
+    again, other = select(TABLE, sample=9, seed=0), select(TABLE, sample=9, seed=1)
+    assert np.array_equal(select(TABLE, sample=9), again)
+    assert not np.array_equal(again, other)
+
+
+def test_rows_in_several_versions_are_not_drawn() -> None:
+    table = image_table(4)
+    require_one_version(table)
+    table._rows = table._rows.set_column(0, table.schema.field("id"), pa.array([5, 6, 7, 5]))
+    for drawn in (lambda: require_one_version(table), lambda: select(table, sample=1)):
+        with pytest.raises(GencliError, match=r"^toy: holds each row in several versions, which cannot be drawn"):
+            drawn()
+    mask = select(table, limit=1)
+    assert mask is not None
+    assert mask.tolist() == [True, False, False, False]
