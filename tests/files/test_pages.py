@@ -179,3 +179,59 @@ def test_columns_stand_in_their_places(tmp_path: Path) -> None:
         next(each for each in thrift.find(fields, 4, 0) if each.number == 1).value = changed
         with pytest.raises(GencliError, match=rf"^{tmp_path}/t.parquet: corrupt Parquet: {says}"):
             read(thrift.with_footer(content, fields), tmp_path)
+
+
+def page_of(values: int, decoded: int, encoding: int) -> pages.Page:
+    return pages.Page(decoded, 1, values, encoding, False)
+
+
+def test_values_take_at_most_a_word_each_or_a_page_each() -> None:
+    assert [page_of(7, 50, encoding).most(11) for encoding in (0, 2, 7, 8, 3)] == [50, 77, 350, 77, 50]
+
+
+@pytest.mark.parametrize(
+    ("place", "start"), [(None, 100), (0, 100), (1, 1), (99, 99), (100, 100), (101, 100), (-1, 100)]
+)
+def test_a_column_begins_with_its_dictionary(place: int | None, start: int) -> None:
+    chunk = SimpleNamespace(data_page_offset=100, total_compressed_size=30)
+    chunk.has_dictionary_page, chunk.dictionary_page_offset = True, place
+    assert pages.extent(chunk) == (start, start + 30)
+    chunk.has_dictionary_page = False
+    assert pages.extent(chunk) == (100, 130)
+
+
+@pytest.mark.parametrize(
+    ("data", "found"),
+    [
+        ([0x15, 0x08, 0], {1: 4}), ([0x15, 0x07, 0x15, 0x81, 0x01, 0], {1: -4, 2: -65}),
+        ([0x35, 0x80, 0x80, 0x01, 0], {3: 8192}), ([0x05, 0x28, 0x02, 0], {20: 1}),
+        ([0x11, 0x12, 0x13, 99, 0x25, 0x02, 0], {1: None, 2: None, 3: None, 5: 1}),
+        ([0x17, *range(8), 0x15, 0x02, 0], {1: None, 2: 1}), ([0x18, 3, 1, 2, 3, 0x15, 2, 0], {1: None, 2: 1}),
+        ([0x1C, 0x15, 0x02, 0, 0x15, 0x04, 0], {1: {1: 1}, 2: 2}), ([0x18, 0, 0], {1: None}),
+        ([0x19, 0x25, 2, 4, 0x15, 2, 0], {1: None, 2: 1}), ([0x1A, 0x21, 1, 2, 0x15, 2, 0], {1: None, 2: 1}),
+        ([0x19, 0x22, 1, 2, 0x15, 2, 0], {1: None, 2: 1}), ([0x19, 0x1C, 0x15, 2, 0, 0x15, 2, 0], {1: None, 2: 1}),
+        ([0x19, 0xF3, 16, *range(16), 0x15, 2, 0], {1: None, 2: 1}), ([0x19, 0xE3, *range(14), 0], {1: None}),
+    ],
+)  # fmt: skip
+def test_each_type_of_thrift_takes_its_bytes(data: list[int], found: dict[int, object]) -> None:
+    reader = pages._Reader(bytes([*data, 77]))
+    assert reader.struct() == found
+    assert reader.at == len(data)
+    for end in range(len(data)):
+        with pytest.raises(IndexError):
+            pages._Reader(bytes(data[:end])).struct()
+
+
+def test_numbers_have_at_most_64_bits() -> None:
+    assert pages._Reader(bytes([0x15, *[0x80] * 9, 1, 0])).struct() == {1: 1 << 62}
+    with pytest.raises(OSError, match=r"^a page's header is corrupt$"):
+        pages._Reader(bytes([0x15, *[0x80] * 10, 1, 0])).struct()
+
+
+def test_a_header_may_be_longer_than_what_is_read_at_first(tmp_path: Path) -> None:
+    long = bytes([0x18, 0x80, 0x08, *[1] * 1024, 0x15, 0x02, 0])
+    (tmp_path / "x").write_bytes(b"??" + long)
+    assert pages._header(Input(str(tmp_path / "x")), 2) == ({1: None, 2: 1}, len(long))
+    (tmp_path / "y").write_bytes(long[:-1])
+    with pytest.raises(OSError, match=r"^a page's header is cut short$"):
+        pages._header(Input(str(tmp_path / "y")), 0)

@@ -55,6 +55,7 @@ def test_an_export_describes_itself_and_numbers_its_files_from_nought() -> None:
     description = Description("toy", "train", ("é", "b"), (2, 2, 1))
     table = MemoryTable("toy", description, np.arange(12, dtype=np.uint8).reshape(3, 2, 2, 1), np.array([0, 1, 0]))
     exported = Exported(table)
+    assert exported.schema.metadata is not None
     said = exported.schema.metadata[b"huggingface"].decode()
     assert "é" in said
     assert json.loads(said) == {
