@@ -79,6 +79,14 @@ def test_gaps_that_are_near_are_fetched_with_what_lies_between() -> None:
         assert sorted(found.reads) == wanted
 
 
+def test_a_gap_ends_where_blocks_are_there_again() -> None:
+    found, file = opened(20)
+    file.prefetch([(BLOCK, 2 * BLOCK), (3 * BLOCK, 12 * BLOCK)])
+    found.reads.clear()
+    file.prefetch([(0, 20 * BLOCK)])
+    assert sorted(found.reads) == [(0, 3), (12, 20)]
+
+
 def test_ranges_that_touch_are_fetched_together() -> None:
     found, file = opened(20)
     file.prefetch([(9 * BLOCK, 10 * BLOCK), (-5, 2 * BLOCK), (2 * BLOCK, 3 * BLOCK), (BLOCK, BLOCK + 1)])

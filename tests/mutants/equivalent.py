@@ -185,4 +185,32 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         "gencli/alignment/energies.py",
         "outputs = (self.vectors @ (gone * self.parts.sum(1))).reshape(len(self.labels), -2)",
     ): "numpy takes any negative number for the one that is left",
+    (
+        "gencli/files/remote.py",
+        "while stop > 0 and (again := self._here.find(0, stop, min(stop + _NEAR, last))) >= 0:",
+    ): "a gap ends behind its first block",
+    (
+        "gencli/files/remote.py",
+        "while stop >= 1 and (again := self._here.find(0, stop, min(stop + _NEAR, last))) >= 0:",
+    ): "likewise",
+    (
+        "gencli/files/remote.py",
+        "while stop >= 0 and (again := self._here.find(0, stop, min(stop + _NEAR, last))) > 0:",
+    ): "likewise",
+    (
+        "gencli/files/remote.py",
+        "while stop >= 0 and (again := self._here.find(0, stop, min(stop + _NEAR, last))) >= 1:",
+    ): "likewise",
+    (
+        "gencli/files/remote.py",
+        "stop = last if stop <= 0 else stop",
+    ): "likewise",
+    (
+        "gencli/files/remote.py",
+        "stop = last if stop < 1 else stop",
+    ): "likewise",
+    (
+        "gencli/files/remote.py",
+        "if start > stop:",
+    ): "no bytes are read where none are wanted",
 }
