@@ -235,3 +235,26 @@ def test_a_header_may_be_longer_than_what_is_read_at_first(tmp_path: Path) -> No
     (tmp_path / "y").write_bytes(long[:-1])
     with pytest.raises(OSError, match=r"^a page's header is cut short$"):
         pages._header(Input(str(tmp_path / "y")), 0)
+
+
+def test_columns_are_measured_until_they_are_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = written({"a": pa.array([b"xxxx"] * 8, pa.binary())})
+    file = read(content, tmp_path)
+    monkeypatch.setattr(pages, "_PAGE", 8)
+    whole = 8 * (4 + 4)  # values and their offsets
+    for longest, most, taken in (
+        (4, whole, whole), (4, 32, 48), (4, 31, 32), (9, 16, 24), (9, 15, 16), (1, 1, whole), (2, 1, 32),
+    ):  # fmt: skip
+        assert pages._measured(file, "a", longest, most) == taken
+
+
+def test_columns_that_are_not_read_are_not_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "t.parquet"
+    path.write_bytes(written({"a": np.arange(9), "b": np.arange(9)}))
+    source, file, seen = Input(str(path)), pq.ParquetFile(path), list[str]()
+    found = pages._pages
+    monkeypatch.setattr(pages, "_pages", lambda *given: seen.append(given[1].path_in_schema) or found(*given))
+    for chunks, names in (({(0, 1)}, ["b"]), ({(1, 0)}, []), (None, ["a", "b"]), ({(0, 0), (0, 1)}, ["a", "b"])):
+        seen.clear()
+        pages.require(source, file, chunks)
+        assert seen == names
