@@ -33,7 +33,7 @@ def test_the_first_rows_and_how_many_are_left(head: int, below: str | None) -> N
     assert found.rows["label"].to_pylist() == [0, 1, 0][:head]
     assert found.rows["name"].to_pylist() == ["a", "b", "a"][:head]
     assert isinstance(found.rows, pa.Table)
-    assert found.bars is None
+    assert found.bars is found.picture is None
 
 
 def test_a_sheet_may_stand_with_the_first_rows() -> None:
@@ -41,4 +41,4 @@ def test_a_sheet_may_stand_with_the_first_rows() -> None:
     assert found.rows.column_names == ["id", "label", "name"]
     assert found.rows.num_rows == 1
     assert found.unread["greatest"] == 10
-    assert (found.bars, found.below) == (None, "")
+    assert (found.bars, found.below, found.picture is None) == (None, "", False)
