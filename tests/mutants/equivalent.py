@@ -213,4 +213,8 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         "gencli/files/remote.py",
         "if start > stop:",
     ): "no bytes are read where none are wanted",
+    (
+        "gencli/showing/pictures.py",
+        "if code[:2].isdigit():",
+    ): "an escape is of digits, or one other character",
 }

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from gencli.errors import GencliError
+from gencli.files import provenance
 from gencli.files.stream import Input
 from gencli.showing import pictures
 
@@ -94,3 +95,11 @@ def test_a_picture_without_provenance_and_one_too_large(tmp_path: Path, monkeypa
     monkeypatch.setattr(pictures, "_LARGEST", len(content) - 1)
     with pytest.raises(GencliError, match=r"x: SVG of 11 bytes, none of gencli's$"):
         pictures.describe(Input(str(tmp_path / "x")))
+
+
+def test_a_png_says_its_width_and_height(tmp_path: Path) -> None:
+    made = provenance.encode(provenance.step("report", {}))
+    header = chunk(b"IHDR", struct.pack(">II", 70_000, 300) + bytes(5))
+    (tmp_path / "x").write_bytes(START + header + chunk(b"tEXt", b"Description\0" + made) + chunk(b"IEND"))
+    found = pictures.describe(Input(str(tmp_path / "x")))
+    assert (found.kind, found.headline) == ("PNG picture", "PNG picture of gencli report, 70000×300 pixels")
