@@ -217,4 +217,8 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         "gencli/showing/pictures.py",
         "if code[:2].isdigit():",
     ): "an escape is of digits, or one other character",
+    (
+        "gencli/files/folders.py",
+        "content = file.read(status.st_size + 2)",
+    ): "one byte more than there were tells as much as two",
 }
