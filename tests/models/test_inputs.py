@@ -16,7 +16,7 @@ from gencli import machine
 from gencli.corruptions.labels import RandomLabels
 from gencli.errors import GencliError
 from gencli.files.arrow import unpack
-from gencli.models.inputs import Preprocessing, load
+from gencli.models.inputs import Preprocessing, Rows, Shape, load, require_target, target_input
 from tests.helpers import image_table, images, save, save_corrupted
 
 network_input = Preprocessing()
@@ -99,9 +99,84 @@ def test_a_crop_is_the_centre_and_what_is_outside_bears_on_nothing() -> None:
         assert torch.equal(preprocessing(pixels), expected)
 
 
-def test_a_crop_larger_than_the_image_is_refused() -> None:
-    with pytest.raises(GencliError, match="--crop: 6×6 does not fit images of 5×9"):
-        Preprocessing(crop=6).input_shape((5, 9, 1))
+@pytest.mark.parametrize(("shape", "words"), [((5, 9, 1), "5×9"), ((9, 5, 1), "9×5")])
+def test_a_crop_larger_than_the_image_is_refused(shape: Shape, words: str) -> None:
+    with pytest.raises(GencliError) as refused:
+        Preprocessing(crop=6).input_shape(shape)
+    assert (str(refused.value), refused.value.hint) == (f"--crop: 6×6 does not fit images of {words}", "give at most 5")
+    assert Preprocessing(crop=5).input_shape(shape) == (5, 5, 1)
+
+
+@pytest.mark.parametrize("shape", [(1, 32, 32, 3), (1, 1, 257, 1), (3, 7, 37, 1)])
+def test_moments_of_black_and_white_images_are_exact(shape: tuple[int, ...]) -> None:
+    pixels = torch.full(shape, 255, dtype=torch.uint8)
+    pixels[:, :, ::2] = 0
+    each = pixels.double().flatten(1) / 255
+    slope, offset = network_input.scaling(pixels)
+    expected = 1 / each.std(1, keepdim=True, correction=0)
+    torch.testing.assert_close(slope.double(), expected / 255, rtol=1e-7, atol=0)
+    torch.testing.assert_close(offset.double(), -each.mean(1, keepdim=True) * expected, rtol=1e-6, atol=0)
+
+
+def test_slopes_and_offsets_are_of_each_image_or_of_each_value() -> None:
+    pixels = torch.from_numpy(images(image_table(7, (5, 4, 3))))
+    shapes = {"image": (7, 1), "dataset": (1, 60), "none": (1, 1)}
+    for whiten, shape in shapes.items():
+        made = Preprocessing.of([pixels], whiten, None)  # type: ignore[arg-type]
+        for part in made.scaling(pixels):
+            assert part.shape == shape
+            assert part.dtype == torch.float32
+        assert made(pixels).is_contiguous(memory_format=torch.channels_last)
+        assert torch.equal(made(pixels, made.scaling(pixels)), made(pixels))
+
+
+def test_what_is_held_is_found_by_its_place() -> None:
+    pixels = torch.arange(3, dtype=torch.uint8).view(3, 1, 1, 1)
+    labels, place = torch.tensor([4, 5, 6, 7]), torch.tensor([1, -1, 0, 2])
+    rows = Rows(pixels, labels, targets=pixels + 10, ids=labels + 100, place=place)
+    chosen = rows.select(torch.tensor([3, 1, 0, 0]))
+    assert chosen.images.flatten().tolist() == [2, 1, 1]
+    assert chosen.targets is not None
+    assert chosen.targets.flatten().tolist() == [12, 11, 11]
+    assert chosen.place is not None
+    assert chosen.place.tolist() == [0, -1, 1, 2]
+    assert chosen.labels.tolist() == [7, 5, 4, 4]
+    held, numbers = rows.held()
+    assert numbers.tolist() == [0, 2, 3]
+    assert held.images.flatten().tolist() == [1, 0, 2]
+    assert held.place is None
+    in_order, numbers = Rows(pixels, labels, place=torch.tensor([0, -1, 1, 2])).held()
+    assert numbers.tolist() == [0, 2, 3]
+    assert in_order.images is pixels
+    viewed = rows.view(torch.tensor([2, 1]))
+    assert viewed.images is pixels
+    assert viewed.place is not None
+    assert viewed.place.tolist() == [0, -1]
+    unplaced = Rows(pixels, labels[:3]).view(torch.tensor([2, 0]))
+    assert unplaced.place is not None
+    assert unplaced.place.tolist() == [2, 0]
+
+
+def test_identities_are_the_columns_that_are_known() -> None:
+    labels = torch.tensor([4, 5])
+    known = Rows(torch.zeros(2, 1, 1, 1), labels).identities()
+    assert {name: values.tolist() for name, values in known.items()} == {"id": [0, 1], "label": [4, 5]}
+    known = Rows(torch.zeros(2, 1, 1, 1), labels, labels + 1, ids=labels + 2).identities()
+    assert {name: values.tolist() for name, values in known.items()} == {
+        "id": [6, 7],
+        "label": [4, 5],
+        "label_true": [5, 6],
+    }
+
+
+def test_targets_are_fractions_of_the_brightest_value_and_needed() -> None:
+    targets = torch.tensor([[[[0, 51]], [[255, 102]]]], dtype=torch.uint8)
+    torch.testing.assert_close(target_input(targets), torch.tensor([[[[0.0], [1.0]], [[0.2], [0.4]]]]))
+    require_target(["image", "target"], "toy.parquet")
+    with pytest.raises(GencliError) as refused:
+        require_target(["image"], "toy.parquet")
+    assert str(refused.value) == "toy.parquet: no column target, which image-to-image networks need"
+    assert refused.value.hint == "add one: gencli corrupt gaussian-noise --sigma 25 --on both, or --clean-target"
 
 
 def test_preprocessing_comes_back_from_its_facts() -> None:
@@ -112,9 +187,21 @@ def test_preprocessing_comes_back_from_its_facts() -> None:
 
 
 @pytest.mark.parametrize(
+    "facts",
+    [
+        Preprocessing(crop=1),
+        Preprocessing("dataset", 2, (0.0, 1.0, 0.5), (0.0, 1.0, 0.25)),
+    ],
+)
+def test_the_least_that_preprocessing_may_be_is_known(facts: Preprocessing) -> None:
+    assert Preprocessing.from_json(facts.to_json(), 3) == facts
+
+
+@pytest.mark.parametrize(
     "change",
     [
         {"scale": 128},
+        {"crop": 0},
         {"whiten": "pca"},
         {"more": 1},
         {"mean": 3},
