@@ -27,8 +27,10 @@ def pytest_configure(config: pytest.Config) -> None:
 _THOROUGH = {
     "alignment": ("energies",), "bounds": ("validity",), "corruptions": ("common",),
     "curvature": ("coverage", "every_layer", "products", "routes", "verification", "xtrace"),
-    "fitting": ("conjugate",), "formulas": ("extended", "compare"), "jacobians": ("rows", "confirmation"),
-    "models": ("families", "torchvision"), "showing": ("every_file",), "theory": ("claims",), "training": ("several",),
+    "evaluation": ("named",), "fitting": ("conjugate",), "formulas": ("compare", "evaluation_trace", "extended"),
+    "jacobians": ("confirmation", "rows"), "models": ("families", "sizes", "summary", "torchvision"),
+    "reporting": ("examples", "figures"), "showing": ("every_file",), "sources": ("statistics", "where"),
+    "theory": ("claims",), "training": ("geometry", "several", "states"),
 }  # fmt: skip
 # tests of 10 to 20 seconds: they start first, so that the last of them keeps no worker after the others are done
 _LONGEST = (
