@@ -46,12 +46,13 @@ class _Norm(nn.modules.batchnorm._BatchNorm):
         assert variance is not None
         assert steps is not None
         count = len(mean)
+        rate = self.momentum
         if self.training:
             steps += 1
-        rate = 1 / steps[0].item() if self.momentum is None else self.momentum
+            rate = 1 / steps[0].item() if rate is None else rate
         beside = input.unflatten(0, (count, -1)).transpose(0, 1).flatten(1, 2)
         flat = (None if each is None else each.view(-1) for each in (mean, variance, self.weight, self.bias))
-        made = functional.batch_norm(beside, *flat, self.training, rate, self.eps)  # type: ignore[arg-type]
+        made = functional.batch_norm(beside, *flat, self.training, rate or 0.0, self.eps)  # type: ignore[arg-type]
         return made.unflatten(1, (count, -1)).transpose(0, 1).flatten(0, 1)
 
 
