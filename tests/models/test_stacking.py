@@ -39,7 +39,7 @@ class Unused(nn.Module):
 
 def networks(*layers: nn.Module, count: int = 3) -> list[nn.Module]:
     """Of one architecture with values of their own."""
-    found = [copy.deepcopy(nn.Sequential(nn.Flatten(), *layers)).train() for _ in range(count)]
+    found: list[nn.Module] = [copy.deepcopy(nn.Sequential(nn.Flatten(), *layers)).train() for _ in range(count)]
     drawn = torch.Generator().manual_seed(1)
     for network in found:
         for tensor in network.state_dict().values():
