@@ -258,7 +258,7 @@ def _parts_of(largest: int, factor: Fraction, count: int) -> NDArray[np.int64]:
 
 def _falls_short(largest: int, factor: Fraction, last: int, size: int, number: int) -> bool:
     """Whether largest · factor^(number/last) < size, of positive numbers."""
-    common = gcd(number, last) or 1
+    common = gcd(number, last)
     number, last = number // common, last // common
     if last <= factor.denominator.bit_length():
         return size**last * factor.denominator**number > largest**last * factor.numerator**number

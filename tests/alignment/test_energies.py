@@ -91,6 +91,15 @@ def test_complexity_and_energies_are_those_of_explicit_matrices(kind: str):
     assert found.outside == 0
 
 
+def test_shares_add_up_to_no_more_than_1():
+    rounded = []
+    for rank in range(1, 21):
+        table = made(kernel(10, rank)).energy_table()
+        assert max(table["cumulative"].to_pylist()) <= 1
+        rounded += [energies.cumsum()[-1] for energies in table["energy"].to_numpy().reshape(4, 10)]
+    assert max(rounded) > 1
+
+
 def test_the_first_step_is_the_one_that_a_loop_finds():
     matrix, y = kernel(10), numbers("centered")
     found = made(matrix)

@@ -168,6 +168,8 @@ def test_limits_by_other_means_are_roots() -> None:
 
     for q, c in ((0.0, 0.1), (0.2, 0.05), (0.9, 2.0)):
         assert verification._inverse(q, c) == pytest.approx(root(q, c))
+    near = 1 - verification._inverse(0.5, 16.0)  # kl(½ ‖ 1 − e) = ½ ln 1/(4e), but for e²
+    assert near == pytest.approx(math.exp(-32) / 4, rel=0.1)
     assert verification._inverse(1.0, 0.1) == verification._inverse(0.5, 100.0) == 1.0
     assert verification._exact(3, 3, 0.1) == verification._exact(4, 3, 0.1) == 1.0
     assert verification._exact(2, 3, 0.1) == pytest.approx(beta.ppf(0.9, 3, 1))

@@ -389,6 +389,12 @@ def test_training_and_validation_from_one_file(tmp_path: Path) -> None:
     assert parts[1].made.arguments["fold"] == "0/5"
 
 
+def test_a_tail_may_fall_far_below_a_row() -> None:
+    shrunk = Fraction(1, 10**12)
+    exact = [max(k for k in range(11) if k**99 * 10 ** (12 * i) <= 10**99) for i in range(100)]
+    assert _parts_of(10, shrunk, 100).tolist() == exact
+
+
 @pytest.mark.parametrize("factor", ["1", "1/20", "999999999999/1000000000000", "9/16", "1/1000000"])
 def test_sizes_are_exact_and_a_million_classes_take_no_time(factor: str) -> None:
     ratio = Fraction(factor)

@@ -82,6 +82,26 @@ def test_the_estimate_is_that_of_the_definition() -> None:
     assert found.value == pytest.approx(sum(estimates) / 8, rel=1e-10)
 
 
+def test_the_standard_error_is_that_of_the_estimates_without_a_probe() -> None:
+    """√((k − 1)/k Σ (mₗ − m̄)²), mₗ the estimate of the definition from all probes but l."""
+    matrix = torch.diag(SPECTRA["both signs"][:60])
+    probes = torch.randn(6, 60, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    probes *= 60**0.5 / probes.norm(dim=1, keepdim=True)
+    means = []
+    for left in range(6):
+        kept = torch.cat([probes[:left], probes[left + 1 :]])
+        estimates = []
+        for number in range(5):
+            basis, _ = torch.linalg.qr(matrix @ torch.cat([kept[:number], kept[number + 1 :]]).T)
+            rest = kept[number] - basis @ (basis.T @ kept[number])
+            outside = (60 - 5 + 1) * (rest @ matrix @ rest) / (rest @ rest)
+            estimates.append((basis.T @ matrix @ basis).trace() + outside)
+        means.append(torch.stack(estimates).mean())
+    expected = (5 * torch.stack(means).var(correction=0)).sqrt()
+    found = trace(lambda v: matrix @ v, 60, 12, torch.float64, torch.Generator().manual_seed(3))
+    assert found.standard_error == pytest.approx(expected.item(), rel=1e-9)
+
+
 def test_nothing_has_no_trace() -> None:
     found = trace(torch.zeros_like, 50, 10)
     assert (found.value, found.standard_error) == (0, 0)

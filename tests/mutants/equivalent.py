@@ -221,4 +221,8 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         "gencli/files/folders.py",
         "content = file.read(status.st_size + 2)",
     ): "one byte more than there were tells as much as two",
+    (
+        "gencli/evaluation/flatness.py",
+        "scale = RADIUS * _rows(own).norm(dim=1) / torch.where(lengths > 0, lengths, 2)",
+    ): "a row of zeros stays so, whatever it is divided by",
 }
