@@ -71,7 +71,7 @@ mutants: .venv/dev
 	touch $@
 
 .venv/dev: .venv/installed
-	pip install --quiet --editable '.[dev,bench]'
+	pip install --quiet --editable '.[dev,bench,export]'
 	touch $@
 
 .venv/fuzz: .venv/dev
