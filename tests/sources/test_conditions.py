@@ -29,8 +29,8 @@ def test_a_condition_knows_its_columns_and_what_else_it_calls_rows() -> None:
     found = parse("loss > 1 and Scores.aum < 2")
     assert (found.names, found.others) == ((("loss",), ("Scores", "aum")), frozenset())
     assert parse("exists (select 1 from data as Other where Other.id = 1)").others == {"other"}
-    assert parse("list_filter([1, 2], lambda X: X > id) = [2]").others == {"x"}
-    assert parse("list_reduce([1, 2], lambda X, y: X + y) = id").others == {"x", "y"}
+    assert parse("list_filter([1, 2], X -> X > id) = [2]").others == {"x"}
+    assert parse("list_reduce([1, 2], (X, y) -> X + y) = id").others == {"x", "y"}
 
 
 def test_values_are_those_of_the_rows_and_nulls_are_told() -> None:
