@@ -91,7 +91,7 @@ def operator_norm(function: Linear, shape: tuple[int, ...]) -> float:
     By Lanczos' method on products with it and its adjoint, to about 1e-10 of the value.
     """
     at = torch.zeros(shape, dtype=torch.float64)
-    output, adjoint = torch.func.vjp(function, at)[:2]
+    output, adjoint, *_ = torch.func.vjp(function, at)
 
     def forward(vector: NDArray[np.float64]) -> NDArray[np.float64]:
         return function(torch.from_numpy(vector).reshape(at.shape)).numpy().ravel()

@@ -193,6 +193,15 @@ def test_a_line_holds_so_many_characters_and_none_that_steers() -> None:
     assert console.unescaped("\\ud800 \\u00e9 \\u00E9") == "\\ud800 é \\u00E9"
 
 
+def test_the_width_is_that_of_the_terminal_at_standard_error(monkeypatch: Patch) -> None:
+    monkeypatch.setattr(console.stdout, "columns", lambda file: 70 + file)
+    for file, width in ((SimpleNamespace(isatty=lambda: False), None), (None, None)):
+        monkeypatch.setattr(console.sys, "stderr", file)
+        assert console.columns() == width
+    monkeypatch.setattr(console.sys, "stderr", SimpleNamespace(isatty=lambda: True, fileno=lambda: 7))
+    assert console.columns() == 77
+
+
 @pytest.mark.parametrize(
     ("quiet", "verbose", "width", "full"),
     [(False, False, None, False), (False, True, None, True), (False, False, 80, True), (True, True, 80, False)],

@@ -162,6 +162,21 @@ def test_a_saved_search_has_ended_as_its_residuals_say() -> None:
                 search.take(Held("saved", state, {}, 13), "")
 
 
+def test_a_saved_basis_is_orthonormal_to_ten_roots_of_a_unit_in_the_last_place() -> None:
+    whole = Extremes(400, 3, 0, torch.float32, torch.Generator().manual_seed(0), vectors=40)
+    for _ in range(6):
+        whole.step(lambda v: MATRIX.float() @ v)
+    limit = 10 * 2.0**-11.5  # of a squared length, twice what a length is apart
+    for part in (0.9, 1.1):
+        search = Extremes(400, 3, 0, torch.float32, torch.Generator().manual_seed(0), vectors=40)
+        state = whole.state() | {"basis": whole.state()["basis"] * (1 + part * limit) ** 0.5}
+        if part < 1:
+            search.take(Held("saved", state, {}, 6), "")
+        else:
+            with pytest.raises(GencliError, match=r"basis: 0\.0038 from orthonormal"):
+                search.take(Held("saved", state, {}, 6), "")
+
+
 def test_vectors_are_of_length_1_whatever_the_basis() -> None:
     """One that was saved may depart from orthonormal by more than rounding."""
     search = Extremes(400, 3, 2, torch.float64, torch.Generator().manual_seed(0), vectors=60)

@@ -110,6 +110,21 @@ def test_a_graph_that_computes_something_else_is_not_written() -> None:
         exported._require_same(made, "uint8", lambda images: made(images) * torch.nan)
 
 
+@pytest.mark.parametrize(("factor", "largest"), [(1e-3, 1.0), (1.0, 1.0), (1e3, 1e3)])
+def test_outputs_may_differ_by_a_share_of_the_largest_or_of_1(factor: float, largest: float) -> None:
+    def outputs(images: torch.Tensor) -> torch.Tensor:
+        return factor * torch.tensor([[1.0, -0.5]] * len(images))
+
+    class Made:
+        shape, title = (2, 2, 1), "toy"
+        __call__ = staticmethod(outputs)
+
+    made: Any = Made()
+    exported._require_same(made, "uint8", lambda images: outputs(images) + 0.95e-4 * largest)
+    with pytest.raises(CheckFailed, match="toy: the exported model differs by"):
+        exported._require_same(made, "uint8", lambda images: outputs(images) - 1.05e-4 * largest)
+
+
 def test_options_are_checked_before_the_work(tmp_path: Path) -> None:
     sh = Shell(tmp_path)
     sh("touch m; gencli export model m").refused("give exactly one of --onnx and --torch-export")

@@ -194,6 +194,17 @@ def test_beside_a_row_stand_the_four_test_rows_that_it_helps_most_in_their_order
     assert helped.note.startswith("of test rows: label, influence ± standard error; 4 of the 4 pairs beyond chance")
 
 
+def test_rows_that_are_not_memorized_at_all_are_not_shown(scored: dict[str, Path]) -> None:
+    rows = pq.read_table(scored["scores"])
+    for values, shown in (([0.2, 0.0, -0.1, 0.1], [0, 3]), ([0.0, -0.1], None)):
+        column = pa.array(values + [None] * (30 - len(values)), pa.float64())
+        place = rows.column_names.index("memorization")
+        changed = rows.set_column(place, "memorization", column)
+        pq.write_table(changed, scored["scores"])
+        found = sheets(scored["scores"], scored["train"])
+        assert [int(tile.pixels.max()) for tile in found[0].rows[0]] == shown if shown else not found
+
+
 def test_sheets_of_several_scores_are_told_apart_by_their_files(scored: dict[str, Path], tmp_path: Path) -> None:
     shutil.copy(scored["scores"], tmp_path / "again.parquet")
     assert [each.title for each in sheets(scored["scores"], scored["train"])] == ["most memorized rows"]

@@ -120,6 +120,19 @@ def test_all_runs_are_tested_on_one_table_whatever_it_is_called(
         ranking.collect([*runs(test=["smaller"]), beside])
 
 
+def test_only_the_first_table_that_a_history_was_tested_on_counts(
+    runs: Callable[..., list[Document]], tmp_path: Path
+) -> None:
+    found = runs()
+    given = [provenance.source("eval-data", name, data_step("test", None), None) for name in ("same", "other")]
+    step = training(lr=0.7)
+    whole = provenance.step("train", dict(step.arguments), [*step.inputs, *given])
+    path = tmp_path / "h6.parquet"
+    found.append(history(path, whole, train_accuracy=[1.0], test_accuracy=[0.5], train_loss=[0.05]))
+    found.append(measures(tmp_path / "m6.parquet", step, {"weight_norm": 0.7, "flat": 1.0}))
+    assert len(ranking.collect(found).gaps) == 7
+
+
 def test_runs_that_did_not_come_down_are_left_out_by_history_or_result(
     runs: Callable[..., list[Document]], tmp_path: Path
 ) -> None:

@@ -79,6 +79,14 @@ def test_what_cannot_be_written_is_refused(tmp_path: Path, monkeypatch: pytest.M
     assert not (tmp_path / "place").exists()
 
 
+def test_what_is_written_aside_goes_and_the_folder_stays(tmp_path: Path) -> None:
+    for _ in range(2):
+        with trackers._aside(tmp_path / "a/b") as aside:
+            assert aside.parent == tmp_path / "a/b"
+            (aside / "half").touch()
+        assert [*tmp_path.rglob("*")] == [tmp_path / "a", tmp_path / "a/b"]
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_tensorboard_reads_the_same(documents: list[Document], tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")

@@ -300,6 +300,17 @@ def test_raw_pixels_take_their_shape_from_the_field(tmp_path: Path) -> None:
     assert again.description.dtype == "float32"
 
 
+def test_columns_of_raw_pixels_that_have_our_names_are_dropped_and_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    columns = {"pixels": [b"1234"], "image": [1], "y": [0], "label": ["b"], "split": ["test"], "id": [7]}
+    pq.write_table(pa.table(columns), tmp_path / "toy.parquet")
+    path = str(tmp_path / "toy.parquet")
+    table = open_table(path, Foreign(image="pixels", label="y", shape=(2, 2, 1)))
+    assert capsys.readouterr().err == f"{path}: dropped columns: image (int64), label (string)\n"
+    assert read(table).to_pylist() == [{"image": b"1234", "label": 0, "split": "test", "id": 7}]
+
+
 def test_raw_pixels_without_a_label_are_refused(tmp_path: Path) -> None:
     pq.write_table(pa.table({"id": [0, 1], "image": [b"1234"] * 2, "label": [0, None]}), tmp_path / "toy.parquet")
     with pytest.raises(GencliError, match="1 rows without `label`"):
