@@ -225,4 +225,8 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         "gencli/evaluation/flatness.py",
         "scale = RADIUS * _rows(own).norm(dim=1) / torch.where(lengths > 0, lengths, 2)",
     ): "a row of zeros stays so, whatever it is divided by",
+    (
+        "gencli/training/loop.py",
+        "for tensor in chain(network.parameters(), network.buffers()) if len(self.steps.jobs) >= 1 else ():",
+    ): "a network that has its numbers for itself gets a copy of them, instead of its part of those of several",
 }

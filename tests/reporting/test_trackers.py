@@ -84,6 +84,11 @@ def test_what_is_written_aside_goes_and_the_folder_stays(tmp_path: Path) -> None
         with trackers._aside(tmp_path / "a/b") as aside:
             assert aside.parent == tmp_path / "a/b"
             (aside / "half").touch()
+            aside.rename(tmp_path / "done")  # then there is nothing left to remove
+        (tmp_path / "done/half").unlink()
+        (tmp_path / "done").rmdir()
+        with trackers._aside(tmp_path / "a/b") as aside:
+            (aside / "half").touch()
         assert [*tmp_path.rglob("*")] == [tmp_path / "a", tmp_path / "a/b"]
 
 
