@@ -137,6 +137,23 @@ def test_a_writer_that_dies_leaves_its_reader_no_footer(tmp_path: Path) -> None:
     assert not content.endswith(b"PAR1")
 
 
+def test_of_a_few_rows_only_their_row_groups_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save(image_table(12), tmp_path / "one.parquet")
+    pq.write_table(pq.read_table(tmp_path / "one.parquet"), tmp_path / "toy.parquet", row_group_size=3)
+    table, asked = open_table(str(tmp_path / "toy.parquet")), []
+    plain = pq.ParquetFile.iter_batches
+
+    def followed(file: pq.ParquetFile, rows: int, row_groups: list[int]) -> object:
+        asked.append(row_groups)
+        return plain(file, rows, row_groups=row_groups)
+
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", followed)
+    for keep, groups in ((None, [[0, 1, 2, 3]]), (np.isin(np.arange(12), [3, 11]), [[1], [3]])):
+        asked.clear()
+        assert np.array_equal(read(table, keep)["id"], read(image_table(12))["id"].to_numpy()[keep].ravel())
+        assert asked == groups
+
+
 def test_plain_pyarrow_reads_a_table(tmp_path: Path) -> None:
     table = image_table(12, (2, 3, 3))
     save(table, tmp_path / "toy.parquet")

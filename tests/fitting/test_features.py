@@ -87,6 +87,7 @@ def test_an_image_with_two_labels_is_named_where_rows_would_be_interpolated():
         ({"features": "10,20,10"}, "'10,20,10' names a size twice"),
         ({"features": "16777217"}, "'16777217' is not a number of features"),
         ({"features": "99999999999"}, "'99999999999' is not a number of features"),
+        ({"features": "0000000500"}, "'0000000500' is not a number of features"),
         ({"features": "10", "scale": 0.0}, "--scale: cosines of 0 tell no images apart"),
         ({"features": "10", "kind": "relu", "scale": 0.1}, "--scale: relu features have none"),
     ],

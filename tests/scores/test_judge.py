@@ -26,6 +26,14 @@ def test_the_measures_are_those_of_scikit_learn(seed: int, ties: bool) -> None:
         assert precision == pytest.approx(average_precision_score(wrong, suspicion, sample_weight=given), abs=1e-12)
 
 
+def test_places_of_rows_may_need_another_byte_than_the_rows() -> None:
+    for rows in (255, 256, 257):
+        wrong = np.arange(rows) >= rows - 3
+        auroc, precision, _ = Ranking(-np.arange(float(rows)), wrong).measures()
+        assert auroc == 0
+        assert precision == pytest.approx(np.mean([k / (rows - 3 + k) for k in (1, 2, 3)]))
+
+
 def test_the_false_negative_rate_is_the_mean_over_orders_of_ties() -> None:
     random = np.random.default_rng(0)
     wrong, suspicion = random.random(60) < 0.3, random.integers(0, 4, 60).astype(float)

@@ -225,6 +225,7 @@ def test_severities_are_told_by_labels_that_repeat_and_were_not_dealt_out(tmp_pa
     assert _repeats(np.tile(block, 5))
     assert not _repeats(np.tile(block[:19], 5))
     assert not _repeats(np.tile(block, 4))
+    assert not _repeats(np.full(5 * 23, 3)), "of a prime number of rows"
     assert not _repeats(np.append(np.tile(block, 5), block[0]))
     for period in (1, 2, 4, 5, 10):
         assert not _repeats(np.tile(block[:period], 100 // period)), period

@@ -112,6 +112,21 @@ def test_rows_that_cannot_be_left_out_are_refused():
         check(UniformStability(examples=12, removals=3), image_table(12))
 
 
+def test_uniform_stability_asks_for_the_memory_of_every_training(monkeypatch: pytest.MonkeyPatch):
+    """8 bytes for 8 examples of 3 trainings: 3 passes, 2 orders more, and 3 times the 6 sets that losses are of."""
+    asked: list[int] = []
+
+    def stop(need: int, words: str) -> None:
+        assert words == "--removals 2, --examples 8, --passes 3"
+        asked.append(need)
+        raise StopIteration
+
+    monkeypatch.setattr("gencli.theory.uniform_stability.require_memory", stop)
+    with pytest.raises(RuntimeError):  # of the generator
+        check(UniformStability(examples=8, removals=2, passes=3), image_table(10))
+    assert asked == [8 * 3 * 8 * (3 + 2 + 3 * 6)]
+
+
 def test_black_images_are_refused():
     table = image_table(40)
     with pytest.raises(GencliError, match="toy: black images"):
