@@ -323,3 +323,43 @@ def test_the_steps_of_descent_are_those_of_both_fits() -> None:
 def test_too_few_rows_are_refused(fraction: float, rows: int, message: str) -> None:
     with pytest.raises(GencliError, match=f"^{message}$"):
         pac_bayes.certify(model(), before(model()), coins(1, rows), None, PacBayesSettings(prior_fraction=fraction))
+
+
+@pytest.mark.parametrize(("copies", "few"), [(0, True), (2, True), (3, False)])
+def test_a_hundredth_of_the_rows_may_be_copies(copies: int, few: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(independence, "copies", lambda rows, others: copies)
+    found = verification._once("rows", range(200))  # type: ignore[arg-type]
+    assert (found.found, found.holds, found.note) == (copies, few, "copies of other rows")
+
+
+def test_numbers_are_the_same_to_a_billionth_of_the_larger_one_or_of_1() -> None:
+    for claimed, found, same in (
+        (1e-9, 0.0, True), (1.1e-9, 0.0, False), (2e6, 2e6 + 0.0019, True), (2e6, 2e6 + 0.0021, False),
+    ):  # fmt: skip
+        assert verification._same("kl", claimed, found).holds == same
+    assert not verification._same("kl", None, 0.0).holds
+
+
+@pytest.mark.parametrize(("bits", "whole"), [(16, False), (17, True), (24, True), (25, False), (None, False)])
+def test_a_code_has_the_bytes_of_its_bits(bits: int | None, whole: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    class ReachedError(Exception):
+        pass
+
+    def subspace(network: Any, size: int, seed: int) -> None:
+        assert (network, size, seed) == ("network", 4, 6)
+        raise ReachedError
+
+    monkeypatch.setattr(compression, "Subspace", subspace)
+    used: Any = SimpleNamespace(network="network", arguments={"seed": 6})
+    given = {"code": torch.zeros(3, dtype=torch.uint8)}
+    with pytest.raises(ReachedError if whole else GencliError):
+        next(iter(verification._compression(replace(HELD_OUT, bits=bits, subspace=4), used, given, used, None, "c")))
+    with pytest.raises(GencliError, match="c: a code of another length than it says"):
+        next(iter(verification._compression(replace(HELD_OUT, bits=bits), used, {}, used, None, "c")))
+
+
+def test_a_network_whose_seed_is_not_told_started_from_0() -> None:
+    step = Step("bound", asdict(HoldoutSettings()), {}, (Source("model", "", Step("train", {}, {})),))
+    made, parts = certified("holdout")
+    found = {each.part: each.found for each in findings(made, parts, coins(1, 80), coins(2, 50), step)}
+    assert found["initialization"] == 0

@@ -229,4 +229,12 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         "gencli/training/loop.py",
         "for tensor in chain(network.parameters(), network.buffers()) if len(self.steps.jobs) >= 1 else ():",
     ): "a network that has its numbers for itself gets a copy of them, instead of its part of those of several",
+    (
+        "gencli/bounds/verification.py",
+        "return 1.0 if errors > n else max(errors / n, float(beta.isf(delta, errors + 1, n - errors)))",
+    ): "of n errors the share is 1, and the quantile not a number, which is not larger",
+    (
+        "gencli/bounds/verification.py",
+        "if q >= top or not excess(top) >= 0:",
+    ): "a root that is the last number below 1 is found as itself",
 }
