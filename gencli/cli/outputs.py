@@ -21,7 +21,7 @@ from gencli.cli import console, stdout
 from gencli.cli.options import TableFormat
 from gencli.counts import by
 from gencli.errors import GencliError
-from gencli.files import endings, parquet, provenance
+from gencli.files import endings, parquet, provenance, stores
 from gencli.files.provenance import Step
 from gencli.files.stream import Input, Output, is_terminal
 from gencli.files.tables import Batches, TableWriter
@@ -81,7 +81,7 @@ def own_part(shard: str | None, output: str | None) -> tuple[str | None, str | N
     """The part of an image table that a process writes, K/N, and where: what the options say.
 
     Of several processes of torchrun each writes the part of its own number, to a file of its own in the folder that
-    `output` names, which is made.
+    `output` names, which is made, or is one of a store.
 
     Raises:
         GencliError: of several processes `output` names no folder, or one that holds other tables.
@@ -100,11 +100,14 @@ def own_part(shard: str | None, output: str | None) -> tuple[str | None, str | N
         raise GencliError(f"{size} processes of torchrun write a file each", "name a folder for them: -o FOLDER")
     names = [f"part-{each:05d}-of-{size:05d}.parquet" for each in range(size)]
     try:
-        os.makedirs(output, exist_ok=True)
-        others = [name for name in os.listdir(output) if name.endswith(".parquet") and name not in names]
+        if stores.is_address(output):  # where folders need not be made
+            held = [each.rpartition("/")[2] for each in stores.within(output) or ()]
+        else:
+            os.makedirs(output, exist_ok=True)
+            held = os.listdir(output)
     except OSError as error:
         raise GencliError(f"{output}: cannot be written: {error.strerror}", "name another folder") from None
-    if others:
+    if others := [name for name in held if name.endswith(".parquet") and name not in names]:
         raise GencliError(f"{output}: holds {min(others)}, no part of {size}", "name another folder")
     return f"{rank}/{size}", os.path.join(output, names[rank])
 

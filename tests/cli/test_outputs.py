@@ -170,3 +170,17 @@ def test_tensors_are_refused_by_a_terminal(monkeypatch: pytest.MonkeyPatch) -> N
         with pytest.raises(GencliError, match=rf"^the {what} would be written to the terminal$") as refused:
             outputs.refuse_terminal(None, what)  # type: ignore[arg-type]
         assert refused.value.hint == hint
+
+
+def test_a_folder_of_a_store_is_not_made_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("gencli.machine.process", lambda: (1, 2))
+    held: list[str] = []
+    monkeypatch.setattr("gencli.files.stores.within", lambda address: held or None)
+    for folder in ("s3://b/f", "s3://b/f/"):
+        assert outputs.own_part(None, folder) == ("1/2", "s3://b/f/part-00001-of-00002.parquet")
+        held += ["s3://b/f/part-00001-of-00002.parquet", "s3://b/f/notes.txt"]
+    held.append("s3://b/f/part-00000-of-00003.parquet")
+    with pytest.raises(GencliError, match=r"^s3://b/f: holds part-00000-of-00003\.parquet, no part of 2$"):
+        outputs.own_part(None, "s3://b/f")
+    assert not [*tmp_path.iterdir()]
