@@ -101,7 +101,7 @@ def own_part(shard: str | None, output: str | None) -> tuple[str | None, str | N
     names = [f"part-{each:05d}-of-{size:05d}.parquet" for each in range(size)]
     try:
         if stores.is_address(output):  # where folders need not be made
-            held = [each.rpartition("/")[2] for each in stores.within(output) or ()]
+            held = [each.rpartition("/")[2] for each in stores.within(output.rstrip("/")) or ()]
         else:
             os.makedirs(output, exist_ok=True)
             held = os.listdir(output)

@@ -40,6 +40,16 @@ def is_address(name: str | None) -> bool:
     return name is not None and _ADDRESS.match(name) is not None
 
 
+def require_folder(name: str, words: str) -> None:
+    """Refuses an address where folders of this machine are made.
+
+    Raises:
+        GencliError: it is one; `words` say what named it.
+    """
+    if re.match(r"\w+://", name):
+        raise GencliError(f"{words}: {shown(name)}: an address", "name a folder of this machine")
+
+
 def shown(address: str) -> str:
     """An address without its secrets."""
     return cleaned(address)
@@ -110,12 +120,14 @@ def within(address: str) -> list[str] | None:
     place = _place(address)
     with _told(address):
         system = _system(address)
-        if "/" in place and system.get_file_info(place).type == fs.FileType.File:
+        if "/" in place and not address.endswith("/") and system.get_file_info(place).type == fs.FileType.File:
             return None
         selector = fs.FileSelector(place, recursive=True, allow_not_found=True)
         found = [each.path for each in system.get_file_info(selector) if each.type == fs.FileType.File]
     if not found:
         _require_bucket(address)
+        if address.endswith("/"):
+            raise GencliError(f"{shown(address)}: no such folder", "check its name")
         return None  # which is told when it is opened
     return [f"{scheme}://{each}" for each in sorted(found)]
 
@@ -133,14 +145,19 @@ def _place(address: str) -> str:
         GencliError: the address says anything else.
     """
     place = address.partition("://")[2]
-    bucket = place.partition("/")[0]
+    bucket, *key = place.removesuffix("/").split("/")
     if "@" in bucket or ":" in bucket or "?" in place:
         raise GencliError(
             f"{shown(address)}: an address of a bucket and a key says nothing else", _CREDENTIALS[_scheme(address)]
         )
-    if not bucket or "//" in place:
+    if not bucket:
         raise GencliError(f"{shown(address)}: no bucket and key", f"write {_scheme(address)}://BUCKET/KEY")
-    return place.rstrip("/")
+    # the library would take another object, and messages would leave out what follows #
+    if {"", ".", ".."} & {bucket, *key} or "#" in place:
+        raise GencliError(
+            f"{shown(address)}: a key with #, or with `.`, `..` or nothing between slashes", "give it another key"
+        )
+    return "/".join((bucket, *key))
 
 
 def _system(address: str) -> Any:

@@ -21,6 +21,7 @@ from typing import Any
 from gencli.cli import signals
 from gencli.errors import GencliError, first_line
 from gencli.files.named import distinct_names
+from gencli.files.stores import require_folder
 from gencli.reporting.documents import Document, corruptions, data_name
 from gencli.reporting.groups import chains
 
@@ -96,6 +97,8 @@ def write(tracker: str, place: str, found: Sequence[Run]) -> str:
     """
     if tracker not in _TRACKERS:
         raise GencliError(f"--to: no tracker {tracker!r}", f"known: {', '.join(_TRACKERS)}")
+    if tracker != "mlflow":
+        require_folder(place, f"--to {tracker}")
     package, import_name, into = _TRACKERS[tracker]
     os.environ.update({name: value for name, value in _SILENT.items() if name not in os.environ})
     try:

@@ -32,6 +32,7 @@ import gencli
 from gencli.cli.console import Advance
 from gencli.errors import GencliError
 from gencli.files import tables
+from gencli.files.stores import require_folder
 from gencli.files.stream import Input, Output
 from gencli.files.tables import Description, MemoryTable
 
@@ -69,11 +70,12 @@ def load(name: str, split: str, root: str | None, progress: Progress) -> MemoryT
         progress: shows a download's.
 
     Raises:
-        GencliError: a file cannot be downloaded or written, or is corrupt.
+        GencliError: a file cannot be downloaded or written, or is corrupt; the root is an address.
     """
     import torchvision.datasets
 
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    require_folder(root or "", "--root")
     folder = Path(os.path.expanduser(root or f"{cache}/gencli"))
     read, kind = _SOURCES[name]
     rows = read(getattr(torchvision.datasets, kind), split, _Store(folder, progress))

@@ -67,6 +67,9 @@ def test_what_cannot_be_written_is_refused(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(GencliError, match="no tracker 'neptune'") as wrong:
         trackers.write("neptune", "x", [])
     assert wrong.value.hint == "known: tensorboard, mlflow, wandb-offline"
+    for tracker in ("tensorboard", "wandb-offline"):
+        with pytest.raises(GencliError, match=rf"^--to {tracker}: s3://b/x: an address$"):
+            trackers.write(tracker, "s3://b/x", [])
     for tracker, module, package in (
         ("tensorboard", "tensorboard", "tensorboard"),
         ("mlflow", "mlflow", "mlflow-skinny"),

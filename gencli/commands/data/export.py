@@ -38,17 +38,17 @@ def export(
     from gencli.cli.outputs import write_images
     from gencli.errors import GencliError
     from gencli.files import provenance, tables
-    from gencli.files.stores import is_address
+    from gencli.files.stores import require_folder
     from gencli.files.stream import require_writable
     from gencli.sources import open_table
     from gencli.sources.exported import Exported, write_folder
 
     if (encode is None) == (folder is None) or (folder is not None and output is not None):
         raise GencliError("give exactly one of --encode and --folder", "-o is only for --encode")
-    if is_address(folder):
-        raise GencliError(f"--folder: {folder}: cannot be written", "name a folder of this machine")
     if folder is None:
         require_writable(output)
+    else:
+        require_folder(folder, "--folder")
     table = open_table(data)
     if folder is not None:
         with console.progress("rows", table.rows) as advance:
