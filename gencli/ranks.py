@@ -59,21 +59,24 @@ class Group:
         return span(count, self.rank, self.size)
 
     def part(self, table: ImageTable) -> NDArray[np.bool_] | None:
-        """The mask [rows] of the rows of a table that this process holds in training: whole row groups; None for all.
+        """The mask [rows] of the rows of a table that this process holds in training; None for all.
+
+        They are whole row groups, where there are enough.
 
         Raises:
-            GencliError: there are more processes than row groups.
+            GencliError: there are more processes than rows.
         """
         if self.size == 1:
             return None
-        size = table.description.group_rows
-        groups = -(-table.rows // size)
-        if groups < self.size:
+        size, rows = table.description.group_rows, table.rows
+        if -(-rows // size) < self.size:
+            size = 1
+        if rows < self.size:
             raise GencliError(
-                f"{table.title}: {self.size} processes for {groups} row groups of {size:,} rows",
-                f"start {groups} or fewer with torchrun --nproc-per-node",
+                f"{table.title}: {self.size} processes for {rows} rows",
+                f"start {rows} or fewer with torchrun --nproc-per-node",
             )
-        return np.arange(table.rows) // size * self.size // groups == self.rank
+        return np.arange(rows) // size * self.size // -(-rows // size) == self.rank
 
     def gatherer(self) -> Callable[[Any], list[Any]]:
         """What gives every process what each has, by rank, however long they take; all call both."""

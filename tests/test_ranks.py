@@ -198,25 +198,26 @@ def test_an_error_of_several_processes_is_said_once_and_other_options_are_refuse
     Group().require_same(lambda: Step("eval", {}, {}))
 
 
-@pytest.mark.parametrize(("rows", "size"), [(9, 2), (10, 3), (3, 2), (12, 4)])
-def test_a_process_holds_whole_row_groups(rows: int, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("rows", "size"), [(9, 2), (10, 3), (3, 2), (12, 4), (2, 2), (2, 3), (1, 2)])
+def test_a_process_holds_whole_row_groups_where_there_are_enough(
+    rows: int, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("gencli.files.tables._GROUP_ROWS", 3)
     table = image_table(rows)
-    groups = -(-rows // 3)
-    if groups < size:
+    if rows < size:
         with pytest.raises(GencliError) as refused:
             Group(0, size).part(table)
-        assert refused.value.message == f"toy: {size} processes for {groups} row groups of 3 rows"
-        assert refused.value.hint == f"start {groups} or fewer with torchrun --nproc-per-node"
+        assert refused.value.message == f"toy: {size} processes for {rows} rows"
+        assert refused.value.hint == f"start {rows} or fewer with torchrun --nproc-per-node"
         return
     parts = [Group(rank, size).part(table) for rank in range(size)]
     held = np.stack([part for part in parts if part is not None])
     assert held.shape == (size, rows)
     assert (held.sum(0) == 1).all()
-    owner = held.argmax(0)
+    owner, unit = held.argmax(0), 3 if -(-rows // 3) >= size else 1
     assert (np.diff(owner) >= 0).all()
-    assert all(len({*owner[start : start + 3]}) == 1 for start in range(0, rows, 3))
-    counts = [len({place // 3 for place in np.flatnonzero(part)}) for part in held]
+    assert all(len({*owner[start : start + unit]}) == 1 for start in range(0, rows, unit))
+    counts = [len({place // unit for place in np.flatnonzero(part)}) for part in held]
     assert max(counts) - min(counts) <= 1
 
 

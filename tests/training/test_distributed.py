@@ -59,8 +59,12 @@ def test_row_groups_are_divided_among_processes() -> None:
     ]  # fmt: skip
     halves = [Group(rank, 2).part(table) for rank in range(2)]
     assert [np.flatnonzero(part)[[0, -1]].tolist() for part in halves if part is not None] == [[0, 1999], [2000, 2499]]
-    with pytest.raises(GencliError, match="4 processes for 3 row groups of 1,000 rows"):
-        Group(0, 4).part(table)
+    fourths = [Group(rank, 4).part(table) for rank in range(4)]  # more than there are row groups
+    assert [np.flatnonzero(part)[[0, -1]].tolist() for part in fourths if part is not None] == [
+        [0, 624], [625, 1249], [1250, 1874], [1875, 2499]
+    ]  # fmt: skip
+    with pytest.raises(GencliError, match="toy: 4 processes for 3 rows"):
+        Group(0, 4).part(image_table(3))
 
 
 def test_one_process_adds_and_shares_nothing() -> None:
