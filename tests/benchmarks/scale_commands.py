@@ -64,7 +64,7 @@ COMMANDS = {
     "score": "score dynamics.parquet -o scores.parquet",
     "score of a network": "score m.safetensors corrupted.parquet -o of-network.parquet",
     "score --judge": "score --judge scores.parquet -o judged.parquet",
-    "hvp": f"hvp {_CURVED} --vector random:1 --no-verify -o product.safetensors",
+    "hvp --no-verify": f"hvp {_CURVED} --vector random:1 --no-verify -o product.safetensors",
     "spectrum --trace": f"spectrum {_CURVED} --trace --trace-products 4 -o trace.parquet",
     "spectrum --kernel": "spectrum --kernel gaussian:0.02 corrupted.parquet -o kernel.parquet",
     "jacobian": "jacobian m.safetensors corrupted.parquet -o jacobians.parquet",
