@@ -80,6 +80,14 @@ def test_bounds_fall_with_the_root_of_the_steps(broken: bool, power: float) -> N
     np.testing.assert_allclose([float(row.left) for row in rows[-5:]], [1, 0.5, 0.25, 0.125, -0.5], rtol=1e-12)
     assert all(row.holds for row in rows) is not broken
     assert [line.y.tolist() for line in panel.series][-1] == [count**-power for count in (1, 4, 16, 64)]
+    assert [row.tolerance for row in rows[-5:]] == pytest.approx([1e-3, 5e-4, 2.5e-4, 1.25e-4, 1e-3], rel=1e-9)
+    x, _, best = sgd_rate._examples("hinge", next(iter(Draws(0, "test").rows(np.arange(1)))), "float64")
+    least = np.maximum(0, 1 - x @ best).mean()
+    unit = np.linalg.norm(best) * np.linalg.norm(x, axis=1).max()
+    assert [row.tolerance for row in rows[:5]] == pytest.approx([100 * 2.0**-52 * (least + unit)] * 5, rel=1e-9, abs=0)
+    assert [row.right for row in rows if row.quantity == "Jensen: largest excess of a run"] == [0] * 12
+    (drawn,) = (line.y for line in panel.series if line.label == "hinge, SGD")
+    assert drawn[0] == pytest.approx(float(rows[3].left) / unit)
     shown = [line.y for line in panel.series if line.label == "hinge, full"]
     (gap,) = (row for row in rows if row.instance == "0: hinge, T=1, full" and row.quantity == "gap of mean, bound")
     assert shown[0][0] == pytest.approx(float(gap.left) / float(gap.right))
