@@ -229,4 +229,20 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         "gencli/training/loop.py",
         "for tensor in chain(network.parameters(), network.buffers()) if len(self.steps.jobs) >= 1 else ():",
     ): "a network that has its numbers for itself gets a copy of them, instead of its part of those of several",
+    (
+        "gencli/reporting/examples.py",
+        'if not {"confidence", "variability"} < set(document.rows.column_names):',
+    ): "a table of rows has their ids besides",
+    (
+        "gencli/reporting/examples.py",
+        "words = {place: _words(rows.slice(place, 2).to_pylist()[0], found) for place in shown.tolist()}",
+    ): "the first of two is the first of one",
+    (
+        "gencli/reporting/following.py",
+        "return True",
+    ): "the states end with the last one, at which it has returned",
+    (
+        "gencli/reporting/following.py",
+        "return -2",
+    ): "before any time of a file, as -1 is",
 }
