@@ -245,4 +245,16 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         "gencli/reporting/following.py",
         "return -2",
     ): "before any time of a file, as -1 is",
+    (
+        "gencli/reporting/page_axes.py",
+        "first, last = math.ceil(self.low) - (len(factors) > 2), math.floor(self.high)",
+    ): "there are three factors or one",
+    (
+        "gencli/reporting/page_axes.py",
+        "low, high = (10 ** min(309, self.low), 10 ** min(308, self.high)) if self.log else (self.low, self.high)",
+    ): "no number has a logarithm of 309, and the low end is below a number",
+    (
+        "gencli/reporting/page_axes.py",
+        "if least >= -4 and max(map(abs, numbers), default=1) < 1e6:",
+    ): "of no numbers none is written",
 }
