@@ -257,4 +257,20 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         "gencli/reporting/page_axes.py",
         "if least >= -4 and max(map(abs, numbers), default=1) < 1e6:",
     ): "of no numbers none is written",
+    (
+        "gencli/reporting/terminal.py",
+        'below, above = ("", fill * min(bar, size)) if value is None or value > 0 else (fill * size, "")',
+    ): "a bar of 0 has no length on either side",
+    (
+        "gencli/reporting/terminal.py",
+        "longest = high - low or 2",
+    ): "bars of zeros have no length",
+    (
+        "gencli/reporting/terminal.py",
+        "digits = max((len(number) for each in numbers for number in each), default=1)",
+    ): "of no bars none is drawn",
+    (
+        "gencli/reporting/terminal.py",
+        "room = min(_NAME, max(map(cell_len, names), default=1))",
+    ): "of no bars none is drawn",
 }
