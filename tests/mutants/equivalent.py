@@ -273,4 +273,20 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         "gencli/reporting/terminal.py",
         "room = min(_NAME, max(map(cell_len, names), default=1))",
     ): "of no bars none is drawn",
+    (
+        "gencli/reporting/ranking.py",
+        'scores = [each for each in figures(run, 1.25, False) if each.get("gap") is not None]',
+    ): "no epoch of a fit is taken from it",
+    (
+        "gencli/reporting/ranking.py",
+        'scores = [each for each in figures(run, 1.0, True) if each.get("gap") is not None]',
+    ): "no best epoch is taken from it",
+    (
+        "gencli/reporting/ranking.py",
+        "names = [*ranked.settings[1]]",
+    ): "all have the same names",
+    (
+        "gencli/reporting/speed.py",
+        'epochs = [each.get("epochs_to_fit") for run in group.runs for each in figures(run, fitted_at, True)]',
+    ): "no best epoch is taken from it",
 }
