@@ -93,8 +93,8 @@ def _sheets(document: Document, documents: Sequence[Document], tables: Sequence[
     """The most memorized rows, and those of them that help test rows beside these."""
     rows = document.rows
     ids, labels, values = (rows[name].to_numpy() for name in ("id", "label", "memorization"))
-    errors = rows[f"memorization{ERROR}"].to_numpy() if f"memorization{ERROR}" in rows.column_names else 0 * values
-    order = np.lexsort((ids, errors, -values))
+    errors = [rows[name].to_numpy() for name in rows.column_names if name == f"memorization{ERROR}"]
+    order = np.lexsort((ids, *errors, -values))
     order = order[values[order] > 0]  # NaN is not
     if not len(order):
         return []

@@ -76,9 +76,9 @@ def thinned(curve: Curve, most: int) -> tuple[Curve, int]:
     a picture of them shows (Jugel et al. 2014, M4, doi:10.14778/2732951.2732953), and one where there is a gap.
     """
     count = len(curve.x)
-    size = math.ceil(4 * count / most) if count > most else 1
-    if size <= 4:
+    if count <= most:
         return curve, 1
+    size = math.ceil(4 * count / most)
     kept: list[int] = []
     for start in range(0, count, size):
         group = range(start, min(start + size, count))

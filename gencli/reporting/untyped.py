@@ -79,8 +79,6 @@ def _array(values: list[Any]) -> pa.Array:
     if others and all(isinstance(value, str) and value in readers.NAMED for value in others):
         values = [readers.NAMED[value] if isinstance(value, str) else value for value in values]
     try:
-        if any(isinstance(value, float) for value in values):
-            return pa.array(values, pa.float64())
-        return pa.array(values)
+        return pa.array(values, pa.bool_() if any(isinstance(value, bool) for value in values) else None)
     except (pa.ArrowException, OverflowError):
         return pa.array([None if value is None else str(value) for value in values], pa.string())

@@ -237,4 +237,64 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         "gencli/bounds/verification.py",
         "if q >= top or not excess(top) >= 0:",
     ): "a root that is the last number below 1 is found as itself",
+    (
+        "gencli/reporting/examples.py",
+        'if not {"confidence", "variability"} < set(document.rows.column_names):',
+    ): "a table of rows has their ids besides",
+    (
+        "gencli/reporting/examples.py",
+        "words = {place: _words(rows.slice(place, 2).to_pylist()[0], found) for place in shown.tolist()}",
+    ): "the first of two is the first of one",
+    (
+        "gencli/reporting/following.py",
+        "return True",
+    ): "the states end with the last one, at which it has returned",
+    (
+        "gencli/reporting/following.py",
+        "return -2",
+    ): "before any time of a file, as -1 is",
+    (
+        "gencli/reporting/page_axes.py",
+        "first, last = math.ceil(self.low) - (len(factors) > 2), math.floor(self.high)",
+    ): "there are three factors or one",
+    (
+        "gencli/reporting/page_axes.py",
+        "low, high = (10 ** min(309, self.low), 10 ** min(308, self.high)) if self.log else (self.low, self.high)",
+    ): "no number has a logarithm of 309, and the low end is below a number",
+    (
+        "gencli/reporting/page_axes.py",
+        "if least >= -4 and max(map(abs, numbers), default=1) < 1e6:",
+    ): "of no numbers none is written",
+    (
+        "gencli/reporting/terminal.py",
+        'below, above = ("", fill * min(bar, size)) if value is None or value > 0 else (fill * size, "")',
+    ): "a bar of 0 has no length on either side",
+    (
+        "gencli/reporting/terminal.py",
+        "longest = high - low or 2",
+    ): "bars of zeros have no length",
+    (
+        "gencli/reporting/terminal.py",
+        "digits = max((len(number) for each in numbers for number in each), default=1)",
+    ): "of no bars none is drawn",
+    (
+        "gencli/reporting/terminal.py",
+        "room = min(_NAME, max(map(cell_len, names), default=1))",
+    ): "of no bars none is drawn",
+    (
+        "gencli/reporting/ranking.py",
+        'scores = [each for each in figures(run, 1.25, False) if each.get("gap") is not None]',
+    ): "no epoch of a fit is taken from it",
+    (
+        "gencli/reporting/ranking.py",
+        'scores = [each for each in figures(run, 1.0, True) if each.get("gap") is not None]',
+    ): "no best epoch is taken from it",
+    (
+        "gencli/reporting/ranking.py",
+        "names = [*ranked.settings[1]]",
+    ): "all have the same names",
+    (
+        "gencli/reporting/speed.py",
+        'epochs = [each.get("epochs_to_fit") for run in group.runs for each in figures(run, fitted_at, True)]',
+    ): "no best epoch is taken from it",
 }

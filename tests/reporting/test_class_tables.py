@@ -52,6 +52,7 @@ def test_a_long_tail_has_a_row_a_loss_and_the_means_of_head_middle_and_tail(tmp_
     seen = result(tmp_path / "seen", training(loss="ce"), [1.0] * 6, "train None", n=n)
     table = classes.long_tail_table([*losses(tmp_path), seen], [])
     first, ce, focal = table.rows.to_pylist()
+    assert table.documents[0] == (seen,)
     assert first["loss"] == "n in training"
     assert [first[name] for name in "abcdef"] == n
     assert (first["all"], first["head"]) == (129, None)
@@ -289,3 +290,22 @@ def test_where_one_row_is_of_several_runs_all_say_of_how_many_and_a_score_of_one
     assert table.rows["runs"].to_pylist() == [2] * 7 + [1] * 2
     assert table.rows["precision"].to_pylist() == [None] * 7 + [0.75, None]
     assert table.notes == ()
+
+
+def without_loss(**arguments: object) -> Step:
+    """A step of train that tells no loss function."""
+    made = training()
+    return provenance.step("train", {"arch": "mlp-1x8", "seed": 0} | arguments, made.inputs)
+
+
+def test_rows_of_a_long_tail_are_called_by_their_loss_where_all_have_one_and_else_by_what_is_apart(
+    tmp_path: Path,
+) -> None:
+    one = result(tmp_path / "one.parquet", without_loss(lr=0.1), [0.5, 0.75])
+    other = result(tmp_path / "other.parquet", training(lr=0.2), [0.5, 0.25])
+    (alone,) = classes.long_tail_table([one], []).rows.to_pylist()
+    assert alone["result"] == "one.parquet"
+    rows = classes.long_tail_table([one, other], []).rows
+    assert "result" not in rows.column_names
+    assert [row["lr"] for row in rows.to_pylist()] == ["0.1", "0.2"]
+    assert [row["loss"] for row in classes.long_tail_table([other], []).rows.to_pylist()] == ["ce"]

@@ -44,6 +44,13 @@ def test_cartography_is_a_point_a_row_with_wrong_labels_apart(tmp_path: Path) ->
     np.testing.assert_allclose(found["label is wrong"], [(0.2, 0.6)])
 
 
+def test_a_row_that_no_run_tells_of_is_a_point_that_is_not_known(tmp_path: Path) -> None:
+    (panel,) = examples.cartography([document(tmp_path, confidence=[None, 0.4, 0.6, None, 0.8, 0.6])])
+    assert isinstance(panel, Lines)
+    found = {curve.name: np.array(curve.y, float) for curve in panel.curves}  # the last id is the one not known
+    np.testing.assert_allclose(found["label is the true one"], [0.6, np.nan])
+
+
 def test_learning_order_is_the_share_of_all_rows_learned_by_an_epoch(tmp_path: Path) -> None:
     panel, by_label = examples.learning_order([document(tmp_path)])
     assert isinstance(panel, Lines)
@@ -106,6 +113,10 @@ def test_memorization_is_counted_in_bins(tmp_path: Path) -> None:
     assert isinstance(panel, Bars)
     assert panel.names[:3] == ["-0.20 to -0.10", "-0.10 to 0.00", "0.00 to 0.10"]
     assert list(panel.series[0][1]) == pytest.approx([1 / 3, *[0] * 9, 1 / 3, 1 / 3])
+    above = scores.set_column(4, "memorization", pa.array([0.35, 0.95, 0.96, 0.89]))
+    (panel,) = examples.memorization([read(tmp_path / "a.parquet", above, training())])
+    assert isinstance(panel, Bars)
+    assert (len(panel.names), panel.names[0]) == (10, "0.00 to 0.10")
 
 
 def step(command: str, **files: Path) -> provenance.Step:
@@ -192,6 +203,53 @@ def test_beside_a_row_stand_the_four_test_rows_that_it_helps_most_in_their_order
     _, helped = sheets(scored["scores"], tmp_path / "four.parquet", scored["train"], scored["test"])
     assert [[int(tile.pixels.max()) for tile in row] for row in helped.rows] == [[1, 1, 3, 2, 0]]
     assert helped.note.startswith("of test rows: label, influence ± standard error; 4 of the 4 pairs beyond chance")
+
+
+def test_a_single_pair_beyond_chance_is_shown(scored: dict[str, Path], tmp_path: Path) -> None:
+    pairs = pq.read_table(scored["pairs"]).slice(2, 1)
+    save(tmp_path / "one.parquet", pairs, step("score", data=scored["train"], test=scored["test"]))
+    _, helped = sheets(scored["scores"], tmp_path / "one.parquet", scored["train"], scored["test"])
+    assert [[int(tile.pixels.max()) for tile in row] for row in helped.rows] == [[1, 3]]
+
+
+def test_no_more_than_four_test_rows_stand_beside_a_row_and_six_rows_have_any(
+    scored: dict[str, Path], tmp_path: Path
+) -> None:
+    description = Description("toy", "test", ("0", "cat"), (8, 8, 1))
+    images = np.repeat(np.arange(7, dtype=np.uint8), 64).reshape(7, 8, 8, 1)
+    helpers.save(MemoryTable("toy", description, images, np.arange(7) % 2), tmp_path / "seven.parquet")
+    test = read_table([Input(str(tmp_path / "seven.parquet"))]).column("id")
+    ids = read_table([Input(str(scored["train"]))]).column("id")[[0, 1, 3, 4, 5, 6, 7]]
+    rows = [
+        {
+            "id": int(i),
+            "label": 1,
+            "test_id": int(j),
+            "test_label": n % 2,
+            "influence": 0.9 - n / 100,
+            "influence_se": 0.1,
+        }
+        for i in ids
+        for n, j in enumerate(test)
+    ]
+    made = step("score", data=scored["train"], test=tmp_path / "seven.parquet")
+    save(tmp_path / "many.parquet", pa.Table.from_pylist(rows), made)
+    _, helped = sheets(scored["scores"], tmp_path / "many.parquet", scored["train"], tmp_path / "seven.parquet")
+    found = [[int(tile.pixels.max()) for tile in row] for row in helped.rows]
+    assert found == [[place, 0, 1, 2, 3] for place in (0, 1, 3, 4, 5, 6)]
+
+
+def test_rows_as_memorized_are_in_the_order_of_their_errors_where_these_are_known(scored: dict[str, Path]) -> None:
+    rows = pq.read_table(scored["scores"]).drop_columns("memorization_se")
+    made = step("score", data=scored["train"])
+    save(scored["scores"], rows, made)
+    (most,) = sheets(scored["scores"], scored["train"])
+    assert [int(tile.pixels.max()) for tile in most.rows[0]] == [0, 1, 3, 4, 5]
+    assert most.rows[0][1].words == ["cat", "0.80"]
+    errors = [0.1] * 28 + [0.02, 0.01]
+    save(scored["scores"], rows.append_column("memorization_se", pa.array(errors)), made)
+    (most,) = sheets(scored["scores"], scored["train"])
+    assert [int(tile.pixels.max()) for tile in most.rows[0]] == [0, 1, 29, 28, 3]
 
 
 def test_rows_that_are_not_memorized_at_all_are_not_shown(scored: dict[str, Path]) -> None:

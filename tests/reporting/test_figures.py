@@ -310,6 +310,31 @@ def test_panels_stand_in_rows_of_three(monkeypatch: pytest.MonkeyPatch) -> None:
     assert size == tuple(int(150 * side) for side in few.get_size_inches())
 
 
+def test_more_than_twelve_panels_of_curves_are_small_and_stand_in_rows_of_six(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [Lines(f"m{n}", "epoch", [Curve("c", [1, 64], [0.1, 0.2])], log_across=n == 1) for n in range(13)]
+    figure = drawn(lines, monkeypatch)
+    assert figure.axes[0].get_gridspec().get_geometry() == (3, 6)  # type: ignore[union-attr]
+    assert tuple(figure.get_size_inches()) == pytest.approx((2.8 * 6 + 0.6, 2.4 * 3 + 0.2))
+    assert figure.axes[0].title.get_fontsize() == 7
+    assert figure.axes[0].xaxis.label.get_fontsize() == 7
+    steps = [axis.xaxis.get_major_locator() for axis in figure.axes[:2]]
+    assert [getattr(each, "_nbins", None) for each in steps] == [4, None]
+    few = drawn(lines[:12], monkeypatch)
+    assert few.axes[0].get_gridspec().get_geometry() == (4, 3)  # type: ignore[union-attr]
+    assert tuple(few.get_size_inches()) == pytest.approx((4.2 * 3 + 0.6, 3.6 * 4 + 0.2))
+    assert few.axes[0].title.get_fontsize() == pytest.approx(1.2 * 9)
+    assert getattr(few.axes[0].xaxis.get_major_locator(), "_nbins", None) == "auto"
+
+
+def test_one_panel_of_bars_among_many_keeps_all_large_and_the_highest_sets_the_height(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lines = [Lines(f"m{n}", "epoch", [Curve("c", [1, 2], [0.1, 0.2])]) for n in range(12)]
+    figure = drawn([*lines, Bars("n", ["a"], [("s", [0.5], ())])], monkeypatch)
+    assert tuple(figure.get_size_inches()) == pytest.approx((4.2 * 3 + 0.6, 3.6 * 5 + 0.2))
+    assert drawn([Bars("n", ["a"], [("s", [0.5], ())])], monkeypatch).get_figheight() == pytest.approx(2.4 + 0.2)
+
+
 def test_curves_have_bands_and_a_matrix_its_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     curve = Curve("c", [1, 2], [0.1, 0.2], [0.05, 0.1])
     (axis,) = drawn([Lines("m", "epoch", [curve], limits=(0, 1))], monkeypatch).axes

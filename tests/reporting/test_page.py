@@ -6,14 +6,17 @@ import base64
 import hashlib
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from gencli.cli import app
 from gencli.reporting import page as made
+from gencli.reporting.groups import Table
 from tests.reporting.browser import BROWSER, Browser
 from tests.reporting.made import history, result, training
 
@@ -290,3 +293,30 @@ def test_it_can_be_read_without_a_script_and_on_paper(browser: Browser, page: Pa
     assert browser.all("thead th::before") == []
     browser.ask("dispatchEvent(new Event('beforeprint'))")
     assert browser.all("details:not([open])") == []
+
+
+def test_a_drawing_is_part_of_the_page_with_identities_of_its_own_and_rows_name_their_files(tmp_path: Path) -> None:
+    first, second = (history(tmp_path / f"{name}.parquet", training(lr=lr)) for name, lr in (("a", 0.1), ("b", 0.2)))
+    rows = Table("runs", pa.table({"a": [1, 2]}), documents=((first,), (first, second)))
+    svg = (b'<?xml version="1.0"?>\n<svg width="10pt" height="20pt" viewBox="0 0 1 1"><metadata>m\n</metadata>'
+           b'<path id="p"/><use href="#p"/><g clip-path="url(#p)"/></svg>\n')  # fmt: skip
+    page = made.page("T", [made.Part("One", rows), made.Part("Two & 3", svg)], [first, second])
+    assert (
+        '<figure class="drawn"><svg viewBox="0 0 1 1" role="img" aria-label="Two &amp; 3"><path id="drawn-p"/>'
+        '<use href="#drawn-p"/><g clip-path="url(#drawn-p)"/></svg></figure>'
+    ) in page
+    assert "style-src 'unsafe-inline'; script-src 'sha256-" in page
+    assert re.findall(r"<td class=files>(.*?)</td>", page) == [
+        '<a href="#file-1">1</a>',
+        '<a href="#file-1">1</a> <a href="#file-2">2</a>',
+    ]
+    assert re.findall(r'<details id="(file-\d)"><summary>(.*?)</summary>', page) == [
+        ("file-1", f"1. {tmp_path}/a.parquet"),
+        ("file-2", f"2. {tmp_path}/b.parquet"),
+    ]
+    named, untold = (
+        replace(first, source=replace(first.source, name=name), title="standard input: digits")
+        for name in ("given", "")
+    )
+    assert "<summary>1. given</summary>" in made.page("T", [], [named])
+    assert "<summary>1. standard input</summary>" in made.page("T", [], [untold])

@@ -64,6 +64,7 @@ def test_ticks_are_round_numbers() -> None:
         (Axis(1_234_567, 1_234_570), 3, "1234567 1234568 1234569 1234570"),
         (Axis(0, 1, log=True), 6, "2 4 6 8 10"),
         (Axis(0, 1.01, log=True), 6, "1 2 5 10"),
+        (Axis(-1, 0, log=True), 6, "0.2 0.4 0.6 0.8 1.0"),
         (Axis(-1.5, 0.2, log=True), 6, "0.05 0.1 0.2 0.5 1"),
         (Axis(0, 2, log=True), 6, "1 10 100"),
         (Axis(0, 5, log=True), 6, "1 10 100 1000 10000 100000"),
@@ -83,6 +84,31 @@ def test_an_axis_whose_ends_are_too_near_for_steps_has_these_alone() -> None:
     assert Axis(1.2e16, 1.2e16 + 50).ticks(6) == [(0, "1.2e+16"), (1, "1.2e+16")]
     assert len(Axis(0.8e16, 0.8e16 + 50).ticks(6)) == 6
     assert len(Axis(1e15, 1e15 + 6).ticks(6)) == 7
+    assert Axis(0, 4 * TINY).ticks(4) == [(0, "0"), (1, "8.9003e-308")]  # a step would be no normal number
+    assert Axis(-HUGE, HUGE).ticks(2) == [(0, "-1.79769e+308"), (1, "1.79769e+308")]
+
+
+def test_numbers_of_near_ends_have_the_digits_in_which_they_differ_and_no_more() -> None:
+    words = (
+        "3e-05 3.00000000000002e-05 3.00000000000004e-05 3.00000000000006e-05 3.00000000000008e-05 3.0000000000001e-05"
+    )
+    assert [word for _, word in Axis(3e-5, 3e-5 + 1e-18).ticks(5)] == words.split()
+
+
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [
+        (-(2.0**53) - 2, -(2.0**53) + 1), (-(2.0**53), -(2.0**53) + 3), (2.0**53 - 3, 2.0**53),
+    ],
+)  # fmt: skip
+def test_a_margin_that_rounding_swallows_at_one_end_is_a_twentieth_of_the_values(low: float, high: float) -> None:
+    axis = around([low, high], 0.25)
+    assert (axis.low, axis.high) == pytest.approx((low - 0.05 * 2**53, high + 0.05 * 2**53), rel=1e-12)
+
+
+def test_a_margin_that_is_no_number_is_a_twentieth_of_the_values() -> None:
+    axis = around([0.0, 20 * 5e-324], 0.02)
+    assert (axis.low, axis.high) == (-5e-324, 21 * 5e-324)
 
 
 @pytest.mark.parametrize(
@@ -104,19 +130,20 @@ def test_an_axis_whose_ends_are_too_near_for_steps_has_these_alone() -> None:
 def test_an_axis_has_room_beside_its_values(values: list[float | None], log: bool, ends: tuple[float, float]) -> None:
     axis = around(values, 0.02, log)
     assert (axis.low, axis.high) == pytest.approx(ends, rel=1e-12)
-    assert axis.log == log
+    assert (axis.log, axis.whole) == (log, False)
 
 
 def test_thinned_curves_keep_their_ends_extremes_and_gaps() -> None:
     numbers = random.Random(0)
     y: list[float | None] = [numbers.gauss(0, 1) for _ in range(10_000)]
-    y[3333], y[7000], y[8000] = 50.0, None, math.nan
+    y[3333], y[7013], y[7015], y[8017] = 50.0, None, None, math.nan
     curve, size = thinned(Curve("a", range(10_000), y, y), 1000)
     assert size == 40
     assert len(curve.x) <= 1002
     assert all(y[int(x)] is value for x, value in zip(curve.x, curve.y))
     assert list(curve.y) == list(curve.spread)
-    assert {0, 3333, 7000, 8000, 9999} <= {*map(int, curve.x)}
+    assert {0, 3333, 7013, 8017, 9999} <= {*map(int, curve.x)}
+    assert 7015 not in curve.x  # one of a gap is enough
     for start in range(0, 10_000, size):
         known = [value for value in y[start : start + size] if value is not None and not math.isnan(value)]
         kept = [value for x, value in zip(curve.x, curve.y) if start <= x < start + size]

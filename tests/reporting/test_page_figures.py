@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from gencli.cli import app
+from gencli.reporting import page_figures
 from gencli.reporting.page_figures import group
 from gencli.reporting.panels import Bars, Curve, Lines, Matrix, Panel, Sheet, Tile
 from tests.reporting.made import history, result, training
@@ -98,3 +99,23 @@ def test_a_matrix_has_its_counts_and_a_sheet_its_images() -> None:
     assert drawn(Sheet("m", [[tile, tile], [tile]], "note", apart=True)).count('<ul class="tiles apart"') == 2
     assert drawn(Sheet("m", [[tile, tile], [tile]], "note")).count("<ul") == 1
     assert group([Matrix("m", ["a"], [[1]])]) == group([Matrix("m", ["a"], [[1]])])
+
+
+def test_names_of_bars_are_of_at_most_28_characters_and_none_take_the_room_of_one() -> None:
+    assert page_figures._shortened(["x" * 28, "y" * 40], 28) == (
+        ["x" * 28, "y" * 27 + "…"],
+        28 * page_figures._LETTER,
+    )
+    assert page_figures._shortened([], 28) == ([], page_figures._LETTER)
+    text = drawn(Bars("n", ["x" * 28, "y" * 29], [("a", [0.5, 0.25], ())]))
+    assert f">{'x' * 28}<" in text
+    assert f"{'y' * 27}…<" in text
+
+
+def test_deviations_that_are_known_are_told_and_one_beyond_a_logarithmic_axis_ends_at_its_start() -> None:
+    text = drawn(Bars("n", ["x", "y"], [("a", [0.5, 0.25], [0.6, None])], log=True))
+    assert values(text, "d") == ["0.6 -"]
+    (whisker,) = re.findall(r'class="whisker" d="([^"]*)"', text)
+    assert whisker.startswith("M0 ")
+    assert whisker.count("M") == 1
+    assert values(drawn(Bars("n", ["x"], [("a", [0.5], [None])])), "d") == []

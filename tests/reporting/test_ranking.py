@@ -354,3 +354,17 @@ def test_psi_is_the_mean_of_those_of_each_setting_with_the_interval_of_the_mean(
     assert (row["psi_low"], row["psi_high"]) == correlation.interval((again[0] + again[1]) / 2)
     assert row["psi_low"] < row["psi"] < row["psi_high"]
     assert row["says"] == "nothing"
+
+
+def test_random_numbers_are_those_of_the_seed_and_a_tau_of_0_stands_between_the_signs() -> None:
+    gaps = np.array([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
+    level = np.array([1.0, 2.0, 3.0, 3.0, 2.0, 1.0])  # as many pairs rise as fall
+    known = {"down": -gaps, "level": level, "up": gaps, "two": np.array([1.0, 1, 1, 2, 2, 2])}
+    rows = ranking.rank(Ranked([{}] * 6, [*range(6)], known, gaps, 1 - gaps, ""), 3)
+    taus = {row["measure"]: row["tau"] for row in rows}
+    drawn = np.random.default_rng([3, 1]).standard_normal(6)
+    agree = sum(np.sign(drawn[i] - drawn[j]) for i in range(6) for j in range(i)) / 15
+    assert taus["random"] == pytest.approx(agree)
+    assert (taus["up"], taus["down"], taus["level"]) == (1, -1, 0)
+    assert taus["two"] is not None
+    assert [*taus.values()] == sorted(taus.values(), reverse=True)

@@ -277,3 +277,37 @@ def test_live_curves_share_the_lines_and_stand_beside_each_other_where_these_are
     assert lines[tall * rows - 1].split()[:3] == ["0", "1", "2"]  # epochs are from 0 on
     column = width // 2 - 2 if beside == 2 else width
     assert max(len(line) for line in lines) == (2 * column + 4 if beside == 2 else width)
+
+
+def test_bars_are_at_least_eight_long_and_those_below_zero_lie_left_of_a_line() -> None:
+    full = terminal._FILLS[0]
+    assert terminal._bars(Bars("n", ["a", "b"], [("s", [0.5, 0.25], ())]), 12) == [
+        f"a 0.5000 {full * 8}",
+        f"b 0.2500 {full * 4}",
+    ]
+    assert terminal._bars(Bars("n", ["a", "b", "c"], [("s", [-0.5, 0.0, 0.5], ())]), 30) == [
+        f"a -0.5000 {full * 9}│",
+        f"b  0.0000 {' ' * 9}│",
+        f"c  0.5000 {' ' * 9}│{full * 9}",
+    ]
+
+
+def test_names_of_a_matrix_take_what_the_longest_needs_up_to_sixteen() -> None:
+    _, across, first, second = terminal._matrix(Matrix("m", ["a", "bbbb"], [[1, 3], [0, 2]]), 80)
+    assert (across, first, second) == ("           0     1", "0 a     25.0  75.0", "1 bbbb     . 100.0")
+    _, across, first = terminal._matrix(Matrix("m", ["x" * 20], [[5]]), 80)
+    assert (across, first) == (" " * 16 + "     0", f"0 {'x' * 14} 100.0")
+
+
+def test_a_matrix_without_room_has_as_many_characters_as_fit_beside_its_names() -> None:
+    panel = Matrix("m", ["x" * 20] * 9, np.eye(9, dtype=int).tolist())
+    assert terminal._matrix(panel, 24)[1] == "2 classes per character"  # seven characters beside 16 and a space
+    assert "per character" not in terminal._matrix(panel, 26)[1]
+    two = Matrix("m", ["x" * 20] * 2, [[1, 0], [0, 2]])
+    assert terminal._matrix(two, 17)[1] == "2 classes per character"  # one at least
+    assert [line[16:] for line in terminal._matrix(two, 28)[2:]] == [" 100.0     .", "     . 100.0"]
+
+
+def test_one_panel_of_curves_takes_the_whole_width_however_few_its_lines() -> None:
+    text = terminal.text([Lines("m", "epoch", [Curve("c", [1, 2], [0.1, 0.2])])], 80, 8)
+    assert max(map(len, text.splitlines())) > 60
