@@ -112,9 +112,18 @@ def test_what_processes_cannot_share_is_refused(both: Shell) -> None:
     refused(both(f"{TWO} two --arch mlp-1x8 -o out < rows.parquet"), "standard input: 2 processes cannot share it")
     none = both(f"{TWO} two {TRAIN} --sync-batch-norm -o out")
     refused(none, "--sync-batch-norm: the network has no batch norm")
-    few = both(f"{TWO} two $D/digits.parquet --arch mlp-1x8 -o out")
-    refused(few, "2 processes for 1 row groups")
+    both("gencli data digits --limit 1 -q -o one.parquet").worked()
+    refused(both(f"{TWO} two one.parquet --arch mlp-1x8 -o out"), "one.parquet: 2 processes for 1 row")
     assert not (both.folder / "out").exists()
+
+
+def test_processes_share_a_table_of_one_row_group(both: Shell) -> None:
+    words = "$D/digits.parquet --arch mlp-1x8 --full-batch --epochs 3 --eval-data $D/digits.parquet -q"
+    both(f"{TWO} two {words} --history two.parquet -o two.safetensors").worked()
+    both(f"gencli train {words} --history one.parquet -o one.safetensors").worked()
+    one, two = (pq.read_table(both.folder / f"{name}.parquet").to_pylist()[-1] for name in ("one", "two"))
+    for name in ("train_loss", "test_loss", "test_accuracy"):
+        assert two[name] == pytest.approx(one[name], rel=1e-6), name
 
 
 def test_a_process_that_dies_ends_the_run_and_resumes(rows: Shell) -> None:
